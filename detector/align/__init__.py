@@ -1,0 +1,1 @@
+"""Where each symbol of a known string stands in its picture."""

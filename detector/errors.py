@@ -1,0 +1,68 @@
+"""Every error that a user can cause, in one tree.
+
+    DetectorError                exit code 1
+    ├── AlphabetError            2   a symbol or length that the alphabet does not allow
+    ├── SourceError              4   labelled images that cannot be found or understood
+    ├── NotLearnedError          5   an aligner or a reader that did not learn from what it was given
+    ├── DatasetError             6   a converted set or data.yaml that is not what it should be
+    ├── WeightsError             7   a weights file that is missing, damaged or of another kind
+    ├── ImageError               8   one picture that cannot be decoded
+    └── DependencyError          9   a library of the system or an optional package is missing
+
+Exit code 0 means done; 3 means done, and some inputs were refused (their reasons are written down);
+2 is also what the command line answers to arguments that it does not know.
+A message names the thing, its value and the next step.
+"""
+
+from __future__ import annotations
+
+SOME_REFUSED = 3
+"""Exit code of a run that finished but refused some of its inputs."""
+
+
+class DetectorError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+    exit_code = 1
+
+
+class AlphabetError(DetectorError):
+    """A text holds a symbol outside the alphabet, or is too long."""
+
+    exit_code = 2
+
+
+class SourceError(DetectorError):
+    """Labelled images were not found, or more than one reading of what was found is possible."""
+
+    exit_code = 4
+
+
+class NotLearnedError(DetectorError):
+    """Training ended without having learnt; what it would write is not to be believed."""
+
+    exit_code = 5
+
+
+class DatasetError(DetectorError):
+    """A dataset tree, ``data.yaml`` or label file is missing or damaged."""
+
+    exit_code = 6
+
+
+class WeightsError(DetectorError):
+    """A weights file is missing, damaged, or was not made by this project."""
+
+    exit_code = 7
+
+
+class ImageError(DetectorError):
+    """One picture cannot be read; carries the reason in the user's terms."""
+
+    exit_code = 8
+
+
+class DependencyError(DetectorError):
+    """Something that must be installed first is missing."""
+
+    exit_code = 9

@@ -1,0 +1,90 @@
+"""Pictures of any size, fitted to the one shape that a network takes; the only owner of that rule.
+
+The rule is a letterbox, the same as Ultralytics' own: scaled to fit with the aspect kept, centred, the rest
+grey. So the aligner, training, validation, this package's reader and plain ``yolo predict`` see the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+GREY = 114
+"""Value of the padding, as Ultralytics pads."""
+
+STRIDE = 32
+"""Sides of a network's input are multiples of this."""
+
+_ROOM = 24  # pixels of width for one character, below which neighbours fall into one cell of the network
+_LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one picture lies in the network's input: ``fitted = picture * scale + offset``."""
+
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def to_picture(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Boxes of the fitted picture, shape (n, 4), in pixels of the original one, clipped to it."""
+        boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        limit = np.array([self.width, self.height] * 2, np.float32)
+        return np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
+
+    def to_fitted(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Boxes of the original picture, shape (n, 4), in pixels of the fitted one."""
+        boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset = np.array([self.left, self.top] * 2, np.float32)
+        return (boxes * scale + offset).astype(np.float32)
+
+
+def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], Fit]:
+    """Letterbox ``image``, (H, W, 3), into ``shape_hw``.
+
+    Returns:
+        The fitted picture, uint8 (*shape_hw, 3), and how to go back.
+    """
+    height, width = image.shape[:2]
+    to_h, to_w = shape_hw
+    ratio = min(to_h / height, to_w / width)
+    new_w, new_h = max(1, min(to_w, round(width * ratio))), max(1, min(to_h, round(height * ratio)))
+    if (new_w, new_h) != (width, height):
+        # INTER_LINEAR skips pixels when it shrinks; thin strokes need the mean of what they cover.
+        method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(image, (new_w, new_h), interpolation=method)  # type: ignore[assignment]
+    left, top = (to_w - new_w) // 2, (to_h - new_h) // 2
+    back = Fit(new_w / width, new_h / height, left, top, width, height)
+    if (new_h, new_w) == (to_h, to_w):
+        return image, back
+    canvas = np.full((to_h, to_w, 3), GREY, np.uint8)
+    canvas[top : top + new_h, left : left + new_w] = image
+    return canvas, back
+
+
+def shape_for(sizes_wh: Sequence[tuple[int, int]] | NDArray[np.integer], length: int) -> tuple[int, int]:
+    """Height and width of the network's input for pictures of these sizes and texts of ``length`` symbols.
+
+    Small characters must not share a cell, and every pixel costs time: the width gives each symbol about 24
+    pixels, the height follows from the aspect ratio that nine in ten pictures stay under.
+
+    Returns:
+        (height, width), multiples of 32.
+    """
+    sizes = np.asarray(sizes_wh, np.float64).reshape(-1, 2)
+    aspect = float(np.quantile(sizes[:, 0] / sizes[:, 1], 0.9)) if len(sizes) else 4.0
+    width = max(_LOW * aspect, _ROOM * length)
+    width = int(np.clip(STRIDE * round(width / STRIDE), 2 * STRIDE, _HIGH))
+    height = int(np.clip(STRIDE * np.ceil(width / aspect / STRIDE - 0.25), _LOW, _HIGH // 2))
+    return height, width

@@ -1,0 +1,18 @@
+"""Artificial labelled pictures of short codes, with the true box of every character."""
+
+from detector.synth.config import LAYOUTS, LOOKS, PLAIN, SynthConfig
+from detector.synth.fonts import find_fonts
+from detector.synth.synthesizer import Synthesizer, SynthImage
+from detector.synth.write import SynthReport, write_set
+
+__all__ = [
+    "LAYOUTS",
+    "LOOKS",
+    "PLAIN",
+    "SynthConfig",
+    "SynthImage",
+    "SynthReport",
+    "Synthesizer",
+    "find_fonts",
+    "write_set",
+]

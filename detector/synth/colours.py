@@ -1,0 +1,119 @@
+"""Grounds and the inks that show on them. Colours are BGR, brightness is Rec. 601 luma, 0-255."""
+
+from __future__ import annotations
+
+from random import Random
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.synth.style import Style
+
+Image = NDArray[np.uint8]
+Colour = tuple[float, float, float]
+
+_LUMA = (0.114, 0.587, 0.299)
+_GROUNDS = {"white": (245, 255), "pastel": (185, 245), "light": (130, 235), "dark": (8, 90), "any": (8, 248)}
+
+
+def luma(colour: Colour) -> float:
+    """Brightness of a colour."""
+    return sum(c * w for c, w in zip(colour, _LUMA, strict=True))
+
+
+def as_colour(values: NDArray[np.float64]) -> Colour:
+    """Three numbers as a colour."""
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def colour_of(rng: Random, brightness: float, saturation: float) -> Colour:
+    """A random hue of about this brightness; ``saturation`` 0 is grey, 1 as bright a hue as fits."""
+    raw = (rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-1, 1))
+    middle = luma(raw)
+    hue = [(c - middle) * 150 * saturation for c in raw]
+    # The hue that fits between 0 and 255 at this brightness: clipping it would change the brightness.
+    room = min([1.0] + [(255 - brightness) / h if h > 0 else brightness / -h for h in hue if abs(h) > 1e-6])
+    b, g, r = (float(brightness + max(0.0, room) * h) for h in hue)
+    return b, g, r
+
+
+def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
+    """A colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, where there is room."""
+    contrast = style.contrast
+    if style.ink == "each":
+        contrast = max(contrast, 45.0)
+    below, above = low - contrast, 255 - (high + contrast)
+    if max(below, above) <= 0:
+        brightness = 0.0 if low > 255 - high else 255.0
+    elif rng.random() < max(0.0, below) ** 1.5 / (max(0.0, below) ** 1.5 + max(0.0, above) ** 1.5):
+        brightness = below * rng.random() ** (1.6 if style.ink == "one" else 0.8)
+    else:
+        brightness = 255 - above * rng.random() ** 1.6
+    saturation = 0.0 if style.grey else rng.choice((0.0, 0.2, 0.6, 1.0)) if style.ink == "one" else 1.0
+    return colour_of(rng, brightness, saturation)
+
+
+def ground_of(rng: Random, style: Style) -> Colour:
+    """The ground's main colour."""
+    low, high = _GROUNDS[style.ground]
+    saturation = 0.0 if style.grey else rng.choice((0.0, 0.1, 0.4, 0.9))
+    return colour_of(rng, rng.uniform(low, high), saturation)
+
+
+def background(
+    rng: Random, style: Style, ground: Colour, size_wh: tuple[int, int], noise: np.random.Generator
+) -> Image:
+    """The empty picture, uint8 (H, W, 3)."""
+    width, height = size_wh
+    kind = style.background
+    if kind in ("gradient", "blobs", "metal", "split"):
+        return _clouds(rng, kind, ground, (width, height), noise)
+    image: Image = np.full((height, width, 3), ground, np.float64).round().clip(0, 255).astype(np.uint8)
+    if kind == "noise":
+        strength = rng.uniform(6, max(8.0, min(26.0, style.contrast * 0.28)))
+        shrink = rng.choice((1, 1, 2, 3))
+        small = noise.standard_normal((-(-height // shrink), -(-width // shrink), 1), np.float32) * strength
+        grain = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).reshape(height, width, 1)
+        return (image + grain).clip(0, 255).astype(np.uint8)
+    if kind == "guilloche":
+        _guilloche(rng, image, ground)
+    return image
+
+
+def _clouds(rng: Random, kind: str, ground: Colour, size_wh: tuple[int, int], noise: np.random.Generator) -> Image:
+    """A few cells of colour blown up to the picture: two for a gradient, more for anything out of focus."""
+    cells = {"gradient": (2, 2), "blobs": (rng.randint(2, 5), rng.randint(3, 10)), "metal": (rng.randint(12, 40), 3)}
+    rows, columns = cells.get(kind, (2, 2))
+    spread = rng.uniform(5, 28)
+    table = noise.normal(0, spread, (rows, columns, 1)) + noise.normal(0, spread * 0.35, (rows, columns, 3))
+    if kind == "split":  # two plain fields, one of them a band at a side
+        table = np.zeros((8, 8, 3))
+        cut = rng.randint(1, 3)
+        field = np.s_[:cut] if rng.random() < 0.4 else np.s_[-cut:] if rng.random() < 0.6 else np.s_[:, :1]
+        table[field] = noise.normal(0, 38, 3)
+    how = cv2.INTER_NEAREST if kind == "split" else cv2.INTER_CUBIC if kind == "blobs" else cv2.INTER_LINEAR
+    image = cv2.resize((table + np.array(ground)).astype(np.float32), size_wh, interpolation=how)
+    return np.asarray(image.clip(0, 255).astype(np.uint8))
+
+
+def _guilloche(rng: Random, image: Image, ground: Colour) -> None:
+    """Fine wavy lines close to the ground's own brightness, as on cheques."""
+    height, width = image.shape[:2]
+    change = rng.choice((-1, 1)) * rng.uniform(14, 34)
+    colour = tuple(min(255.0, max(0.0, c + change)) for c in ground)
+    x = np.linspace(-8, width + 8, 24)
+    wave = rng.uniform(1, 7) * np.sin(x * rng.uniform(0.01, 0.08) + rng.uniform(0, 6))
+    lean, step = rng.uniform(-0.5, 0.5), rng.uniform(4, 11)
+    lines = [
+        np.column_stack([x, y0 + wave + lean * (x - width / 2)]).round().astype(np.int32)
+        for y0 in np.arange(-width * abs(lean) / 2, height + width * abs(lean) / 2, step)
+    ]
+    cv2.polylines(image, lines, False, colour, 1, cv2.LINE_AA)
+
+
+def brightness_range(image: Image) -> tuple[float, float]:
+    """Brightness of the darkest and brightest parts that matter, single pixels left out."""
+    small = cv2.resize(image, (16, 8), interpolation=cv2.INTER_AREA).reshape(-1, 3) @ np.array(_LUMA)
+    ordered = np.sort(small)
+    return float(ordered[5]), float(ordered[-6])

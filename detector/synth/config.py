@@ -1,0 +1,106 @@
+"""What a set of artificial pictures is made of: the one place where choices are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detector.alphabet import DEFAULT_LENGTH, Alphabet
+from detector.errors import AlphabetError, DetectorError
+from detector.synth.texts import pattern_problems
+
+LOOKS = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
+"""The looks that a set mixes by default."""
+
+PLAIN = "plain"
+"""Dark upright text on white, undamaged: not in LOOKS; for tests and for looking at boxes."""
+
+LAYOUTS = ("flow", "slots")
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """Choices for one set; every problem with them is reported in one message.
+
+    Args:
+        alphabet: symbols that texts are made of.
+        length: symbols of the longest text, blanks included.
+        min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
+        size_wh: width and height of every picture, in pixels.
+        looks: names out of ``LOOKS`` (or "plain"); a name given twice is drawn twice as often.
+        layout: "flow" sets text proportionally; "slots" centres symbol ``i`` of a line of ``n`` slots at
+            ``(i + 0.5) / n`` of the picture's width.
+        blanks: share of pictures, 0 to 1, whose text has blanks inside or ends early.
+        lines: 1 or 2 lines of text.
+        pattern: "A" a letter, "9" a digit, "X" any symbol, the blank and symbols as they are, "|" between
+            alternatives. Any other sign (``-``, ``.``) is drawn and never part of the label.
+        glyphs: folder of single characters; with ``fonts`` None they replace fonts, else they are mixed in.
+        fonts: font files; None means those that ``find_fonts`` finds.
+        seed: another seed, other pictures.
+
+    Raises:
+        AlphabetError: if length or pattern do not fit the alphabet.
+        DetectorError: if anything else makes no sense.
+    """
+
+    alphabet: Alphabet = field(default_factory=Alphabet)
+    length: int = DEFAULT_LENGTH
+    min_length: int | None = None
+    size_wh: tuple[int, int] = (256, 64)
+    looks: tuple[str, ...] = LOOKS
+    layout: str = "flow"
+    blanks: float = 0.0
+    lines: int = 1
+    pattern: str | None = None
+    glyphs: Path | None = None
+    fonts: tuple[Path, ...] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        about_text = self._text_problems()
+        problems = about_text + self._picture_problems()
+        if problems:
+            kind = AlphabetError if about_text else DetectorError
+            raise kind("Artificial pictures cannot be made: " + "; ".join(problems) + ".")
+
+    @property
+    def shortest(self) -> int:
+        """Symbols of the shortest text without blanks."""
+        return self.length if self.min_length is None else self.min_length
+
+    def _text_problems(self) -> list[str]:
+        problems = []
+        if self.length < 1:
+            problems.append(f"length must be at least 1, got {self.length}")
+        elif not 1 <= self.shortest <= self.length:
+            problems.append(f"min_length must lie between 1 and length {self.length}, got {self.min_length}")
+        if self.pattern is not None:
+            problems += pattern_problems(self.pattern, self.alphabet, self.length)
+            if self.blanks:
+                problems.append("blanks and pattern exclude each other: write the blank into the pattern")
+        return problems
+
+    def _picture_problems(self) -> list[str]:
+        problems = []
+        width, height = self.size_wh
+        if min(width, height) < 16 or max(width, height) > 4096:
+            problems.append(f"size_wh must be 16 to 4096 pixels each way, got {width}x{height}")
+        elif self.length >= 1 and width * self.lines < 6 * self.length:
+            problems.append(f"{self.length} symbols need a width of {6 * self.length} pixels or more, got {width}")
+        unknown = [look for look in self.looks if look not in (*LOOKS, PLAIN)]
+        if unknown or not self.looks:
+            problems.append(f"looks must be some of {', '.join(LOOKS)}, got {', '.join(unknown) or 'none'}")
+        if self.layout not in LAYOUTS:
+            problems.append(f"layout must be flow or slots, got {self.layout!r}")
+        if not 0 <= self.blanks <= 1:
+            problems.append(f"blanks is a share from 0 to 1, got {self.blanks}")
+        if self.lines not in (1, 2):
+            problems.append(f"lines must be 1 or 2, got {self.lines}")
+        if self.fonts is not None and not self.fonts:
+            problems.append("fonts is empty: name at least one font file, or leave it out")
+        missing = [str(path) for path in (self.fonts or ()) if not path.is_file()]
+        if missing:
+            problems.append(f"no font file at {', '.join(missing)}")
+        if self.glyphs is not None and not self.glyphs.is_dir():
+            problems.append(f"no folder of characters at {self.glyphs}")
+        return problems

@@ -1,0 +1,136 @@
+"""What stands around a text, and how it all is laid into the picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from detector.synth.glyphs import CAP, Face, GlyphCache
+from detector.synth.layout import CAPTION, Matrix, Placed, Rect, bounds, corners_of, local_matrix, moved
+from detector.synth.style import Style
+
+CAPTION_WORDS = (
+    "GEORGIA|Wisconsin|California|Maryland|DELAWARE|Tennessee|OREGON|Illinois|Connecticut|ARIZONA|VERMONT|Nevada|"
+    "Garden State|Ocean State|LIVE FREE|The First State|America's Best|First in Flight|Sunshine|visit us.com|"
+    "KNOX|CLAYTON|COUNTY|PASSENGER|TRUCK|DEALER|MADE IN EU|SERIAL NO.|MODEL|S/N|P/N|LOT|EXP|No.|TYPE|kWh|m3|INPUT"
+).split("|")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Signs with matrices to the picture's pixels, and the frame's corners there, (4, 2) xy, where there is one."""
+
+    placed: list[Placed]
+    frame_xy: np.ndarray | None
+    cap_px: float
+
+
+def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCache) -> list[Placed]:
+    """Small lines above, below and in the corners of the main text, none of them labelled."""
+    placed: list[Placed] = []
+    x1, y1, x2, y2 = main
+    for where in style.captions:
+        size = rng.uniform(0.2, 0.42) if where != "corner" else rng.uniform(0.15, 0.26)
+        stamp = f"{rng.choice(('JAN', 'APR', 'DEC', ''))}{rng.randint(1, 99):02d}"
+        text = rng.choice(CAPTION_WORDS) if where != "corner" else stamp
+        row = _small_line(text, face, cache, size)
+        if not row:
+            continue
+        bx1, by1, bx2, by2 = bounds(corners_of(row))
+        width = bx2 - bx1
+        squeeze = min(1.0, 1.05 * (x2 - x1) / width)
+        room = rng.uniform(0.1, 0.25)
+        if where == "corner":
+            left = x1 if rng.random() < 0.5 else x2 - width * squeeze
+            shift_y = (y1 - room - by2) if rng.random() < 0.5 else (y2 + room - by1)
+        else:
+            left = (x1 + x2) / 2 - width * squeeze / 2 + rng.uniform(-0.1, 0.1) * (x2 - x1)
+            shift_y = (y1 - room - by2) if where == "above" else (y2 + room - by1)
+        placed += moved(row, np.array([[squeeze, 0, left - bx1 * squeeze], [0, 1, shift_y], [0, 0, 1.0]]))
+    return placed
+
+
+def _small_line(text: str, face: Face, cache: GlyphCache, size: float) -> list[Placed]:
+    row: list[Placed] = []
+    pen = 0.0
+    for sign in text:
+        glyph = cache.get(face, sign) if sign != " " else None
+        if glyph is None:
+            pen += 0.4 * size
+            continue
+        h, w = glyph.mask.shape
+        scale = size / CAP
+        at = local_matrix(glyph.mask, pen + (glyph.left + w / 2) * scale, (h / 2 - glyph.top) * scale, size, size, 0)
+        row.append(Placed(glyph.mask, at, -1, CAPTION))
+        pen += glyph.advance * size / CAP
+    return row
+
+
+def fit(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int]) -> Setting:
+    """Everything turned, sheared, tilted and scaled so that it lies inside the picture."""
+    width, height = size_wh
+    points = corners_of(placed)
+    x1, y1, x2, y2 = bounds(points)
+    rim = rng.uniform(0.08, 0.3) if style.frame else 0.0
+    rect = (x1 - rim * 1.5, y1 - rim, x2 + rim * 1.5, y2 + rim)
+    tilt = _tilt(style, rect)
+    corners = _mapped(np.array([[rect[0], rect[1]], [rect[2], rect[1]], [rect[2], rect[3]], [rect[0], rect[3]]]), tilt)
+    # A frame may lie outside of the picture in part, as in a tight crop; signs may not.
+    kept = corners if style.frame and rng.random() < 0.6 else _mapped(points, tilt)
+    bx1, by1, bx2, by2 = bounds(kept)
+    room_x = width * (1 - 2 * style.margin) - 2 * style.wave_px - 2
+    room_y = height * (1 - 2 * style.margin) - 2 * style.wave_px - 2
+    scale_y = min(style.cap_px * height / 64, room_y / (by2 - by1))
+    scale_x = min(scale_y * rng.uniform(1.0, 1.3), room_x / (bx2 - bx1))
+    if scale_x < 0.72 * scale_y:  # squeezed signs stay readable, flat ones do not get smaller
+        scale_y = scale_x / 0.72
+    free_x = width - (bx2 - bx1) * scale_x
+    free_y = height - (by2 - by1) * scale_y
+    share_x, share_y = (0.5, 0.5) if style.centred else (rng.random(), rng.random())
+    at_x = _between(free_x, share_x, style.margin * width + style.wave_px + 1)
+    at_y = _between(free_y, share_y, style.margin * height + style.wave_px + 1)
+    into = np.array([[scale_x, 0, at_x - bx1 * scale_x], [0, scale_y, at_y - by1 * scale_y], [0, 0, 1.0]])
+    return Setting(moved(placed, into @ tilt), _mapped(corners, into) if style.frame else None, scale_y)
+
+
+def fit_slots(
+    style: Style, placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top: float, bottom: float
+) -> Setting:
+    """Slots keep their places: the layout is scaled evenly, and only as tall as the picture allows.
+
+    ``top`` and ``bottom`` are the y of the text's upper and lower side in the layout's space.
+    """
+    height = size_wh[1]
+    _, y1, _, y2 = bounds(corners_of(placed))
+    y1, y2 = min(y1, top), max(y2, bottom)
+    scale_y = min(cap_px, (height - 4) / (y2 - y1))
+    into = np.array([[cap_px, 0, 0], [0, scale_y, height / 2 - (y1 + y2) / 2 * scale_y], [0, 0, 1.0]])
+    return Setting(moved(placed, into), None, min(cap_px, scale_y))
+
+
+def _between(free: float, share: float, least: float) -> float:
+    """A place inside the free room that leaves ``least`` on both sides where there is so much."""
+    return min(max(share * free, min(least, free / 2)), max(free - least, free / 2))
+
+
+def _tilt(style: Style, rect: Rect) -> Matrix:
+    """Rotation, shear and perspective about the middle of ``rect``."""
+    x, y = (rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2
+    half = max(1.0, (rect[2] - rect[0]) / 2)
+    # A long text gains height quickly when it turns: the turn is held where it would cost half of the size.
+    turn = math.radians(float(np.clip(style.angle, -70 / half, 70 / half)))
+    cos, sin = math.cos(turn), math.sin(turn)
+    lean = np.array([[1, -float(np.clip(style.shear, -0.45, 0.45)), 0], [0, 1, 0], [0, 0, 1.0]])
+    rotate = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+    view = np.array([[1, 0, 0], [0, 1, 0], [float(np.clip(style.perspective, -0.16, 0.16)) / half, 0, 1.0]])
+    centre = np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1.0]])
+    return np.asarray(view @ rotate @ lean @ centre)
+
+
+def _mapped(points: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """(n, 2) points through a (3, 3) matrix."""
+    flat = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return np.asarray(flat[:, :2] / flat[:, 2:])

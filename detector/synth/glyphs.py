@@ -1,0 +1,114 @@
+"""Masks of single signs, from fonts or drawn, and the cache that keeps them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+CAP = 56
+"""Height of a capital in a mask, in pixels: masks are drawn once at this size and warped down."""
+
+_CACHED_GLYPHS = 30_000  # about 2.5 kB each: 75 MB a process when full
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """One sign's ink.
+
+    ``mask`` is uint8 (h, w), 255 full ink, cropped to the ink. ``left`` is from the pen to the mask's left
+    side, ``top`` from the baseline up to its upper side, ``advance`` to the next pen: pixels, capital = CAP.
+    """
+
+    mask: Mask
+    left: float
+    top: float
+    advance: float
+
+
+class Face(Protocol):
+    """Anything that can draw signs."""
+
+    @property
+    def key(self) -> str:
+        """Names the face in the cache."""
+
+    def draw(self, sign: str) -> Glyph | None:
+        """The sign's glyph, or None where the face has none."""
+
+
+class GlyphCache:
+    """The glyphs drawn last, by face and sign."""
+
+    def __init__(self, limit: int = _CACHED_GLYPHS) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[tuple[str, str], Glyph | None] = OrderedDict()
+
+    def get(self, face: Face, sign: str) -> Glyph | None:
+        """The glyph, drawn now if it is not kept."""
+        key = (face.key, sign)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        self._kept[key] = glyph = face.draw(sign)
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+        return glyph
+
+
+@dataclass(frozen=True)
+class FontFace:
+    """A font file; ``capitals`` are the signs whose height counts as a capital's."""
+
+    path: Path
+    capitals: str = "HEX0"
+
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+    def draw(self, sign: str) -> Glyph | None:
+        font, size, missing = _open_font(self.path, self.capitals)
+        glyph = _glyph_of(font, size, sign)
+        if glyph is None or (missing is not None and np.array_equal(glyph.mask, missing)):
+            return None
+        return glyph
+
+
+@lru_cache(maxsize=1024)
+def _open_font(path: Path, capitals: str) -> tuple[ImageFont.FreeTypeFont, int, Mask | None]:
+    """The font at the size that makes its capitals CAP high, that size, and what it draws for signs it lacks."""
+    trial = ImageFont.truetype(str(path), 64, layout_engine=ImageFont.Layout.BASIC)
+    heights = [box[3] - box[1] for box in (trial.getbbox(s, anchor="ls") for s in capitals)]
+    tall = float(np.median([h for h in heights if h > 0] or [46]))
+    size = int(np.clip(round(64 * CAP / tall), 16, 400))
+    font = ImageFont.truetype(str(path), size, layout_engine=ImageFont.Layout.BASIC)
+    missing = _glyph_of(font, size, "\uffff") or _glyph_of(font, size, "\U000f1234")
+    return font, size, missing.mask if missing else None
+
+
+def _glyph_of(font: ImageFont.FreeTypeFont, size: int, sign: str) -> Glyph | None:
+    left, top, right, bottom = (int(v) for v in font.getbbox(sign, anchor="ls"))
+    if right <= left or bottom <= top or right - left > 6 * size or bottom - top > 6 * size:
+        return None
+    canvas = Image.new("L", (right - left + 4, bottom - top + 4))
+    ImageDraw.Draw(canvas).text((2 - left, 2 - top), sign, fill=255, font=font, anchor="ls")
+    return cropped(np.asarray(canvas), left - 2, 2 - top, float(font.getlength(sign)))
+
+
+def cropped(mask: Mask, left: float, top: float, advance: float) -> Glyph | None:
+    """A glyph whose mask is cut to its ink, offsets kept; None where there is no ink."""
+    x, y, w, h = cv2.boundingRect((mask > 40).astype(np.uint8))
+    if not w or not h:
+        return None
+    ink = np.ascontiguousarray(mask[y : y + h, x : x + w])
+    return Glyph(ink, left + x, top - y, advance)

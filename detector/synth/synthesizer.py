@@ -1,0 +1,275 @@
+"""Config and number -> one labelled picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import SourceError
+from detector.synth.colours import Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
+from detector.synth.config import SynthConfig
+from detector.synth.fonts import FontInfo, capitals_of, found_fonts, given_fonts
+from detector.synth.frame import Setting, captions, fit, fit_slots
+from detector.synth.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
+from detector.synth.glyphs import Face, FontFace, GlyphCache
+from detector.synth.layout import (
+    CAPTION,
+    EMBLEM,
+    GHOST,
+    Placed,
+    Typesetter,
+    arched,
+    bounds,
+    corners_of,
+    moved,
+    numbered,
+)
+from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, inked
+from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
+from detector.synth.style import Style, style_of
+from detector.synth.texts import Line, by_pattern, free_text, letters_of, split_lines, with_blanks
+
+
+@dataclass(frozen=True)
+class SynthImage:
+    """A picture with its text and the true place of every character.
+
+    ``image`` is uint8 (H, W, 3), BGR. ``text`` holds blanks and never ends with one. ``boxes_xyxy`` is
+    float32 (n, 4) in pixels, x right and y down, one row for each non-blank symbol in reading order: the
+    ink's extent and one pixel around it, clipped to the picture.
+    """
+
+    image: Image
+    text: str
+    boxes_xyxy: NDArray[np.float32]
+
+
+@lru_cache(maxsize=1)
+def _cache() -> GlyphCache:
+    """One cache a process, shared by all synthesizers in it and never sent to another process."""
+    return GlyphCache()
+
+
+class Synthesizer:
+    """Makes picture ``index`` of the endless set that a config describes.
+
+    The same config and index give the same picture in any order and any process on one machine (other
+    machines have other fonts, unless the config names them). Picklable; holds no picture.
+
+    Raises:
+        SourceError: if no font has the alphabet's symbols, or the folder of characters lacks some.
+    """
+
+    def __init__(self, config: SynthConfig) -> None:
+        self.config = config
+        self._folder: GlyphFolder | None = None
+        if config.glyphs is not None:
+            self._folder = open_glyph_folder(config.glyphs, config.alphabet)
+        alphabet = config.alphabet
+        fonts = found_fonts(alphabet) if config.fonts is None else tuple(given_fonts(config.fonts, alphabet))
+        if not fonts and self._folder is None:
+            where = "on this machine" if config.fonts is None else f"among the {len(config.fonts)} given"
+            raise SourceError(
+                f"No font {where} draws all of {alphabet.symbols!r}: name font files that do, or use fewer symbols."
+            )
+        self._capitals = capitals_of(alphabet.symbols)
+        self._by_kind = {kind: _families([f for f in fonts if f.kind in kinds]) for kind, kinds in _KINDS.items()}
+
+    def __call__(self, index: int) -> SynthImage:
+        """Picture ``index``, 0 or more."""
+        config = self.config
+        rng = Random(f"{config.seed}:{index}")
+        noise = np.random.Generator(np.random.PCG64(rng.getrandbits(64)))
+        look = rng.choice(config.looks)
+        style = self._suited(rng, style_of(rng, look))
+        line = self._line(rng, style, look)
+        if style.faces == "segments":
+            style = self._display(rng, style, set(line.signs) - {config.alphabet.blank})
+        line, style = self._with_separators(rng, style, line)
+        text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
+        setting = self._set(rng, style, line)
+        image, boxes = self._painted(rng, style, setting, sum(s != config.alphabet.blank for s in text), noise)
+        return SynthImage(image, text, boxes)
+
+    def _suited(self, rng: Random, style: Style) -> Style:
+        """The style with what the config rules out taken back."""
+        config = self.config
+        if config.blanks or " " in (config.pattern or ""):
+            style = replace(style, grouped=False)  # a gap would look like a blank
+        if config.pattern is not None:
+            style = replace(style, separators="", grouped=False)
+        if config.layout == "slots":
+            style = replace(style, separators="", grouped=False, captions=(), frame=False, arc=0.0, ghosts=0)
+            style = replace(style, wave_px=min(style.wave_px, 1.5))
+        if config.lines == 2:
+            style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
+        if self._folder is not None and style.faces not in ("segments", "dots"):
+            only = config.fonts is None or rng.random() < 0.5
+            if only:
+                gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap
+                style = replace(
+                    style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, separators="", gap=gap
+                )
+        return style
+
+    def _line(self, rng: Random, style: Style, look: str) -> Line:
+        config = self.config
+        alphabet = config.alphabet
+        if config.pattern is not None:
+            return by_pattern(rng, config.pattern, alphabet)
+        symbols = alphabet.symbols
+        if style.faces == "segments" and rng.random() < 0.6:
+            symbols = "".join(s for s in symbols if s in SEVEN) or symbols
+        if look == "scene" and rng.random() < 0.5:
+            symbols = letters_of(alphabet) or symbols
+        text = free_text(rng, symbols, rng.randint(config.shortest, config.length))
+        if rng.random() < config.blanks:
+            text = with_blanks(rng, text, alphabet.blank, config.layout == "slots")
+        return Line(text, (True,) * len(text))
+
+    def _display(self, rng: Random, style: Style, signs: set[str]) -> Style:
+        """The style with the display that can show all signs: seven segments, fourteen, or else dots."""
+        if signs <= SEVEN.keys() and rng.random() < 0.6:
+            return replace(style, faces="seven")
+        if signs <= FOURTEEN.keys():
+            return replace(style, faces="fourteen")
+        return replace(style, faces="dots", ghosts=0)
+
+    def _with_separators(self, rng: Random, style: Style, line: Line) -> tuple[Line, Style]:
+        """Unlabelled signs between symbols, and small letters where the style has them."""
+        blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
+        marks = [s for s in style.separators if s not in symbols and s != blank]
+        signs, labelled = list(line.signs), list(line.labelled)
+        if marks and style.faces in ("plain", "any", "hand"):
+            places = sorted(rng.sample(range(1, len(signs)), min(len(marks), len(signs) - 1)), reverse=True)
+            for place, mark in zip(places, marks[::-1], strict=False):
+                if blank not in signs[place - 1 : place + 1]:
+                    signs.insert(place, mark)
+                    labelled.insert(place, False)
+            if len(signs) > len(line.signs):
+                style = replace(style, grouped=False)
+        return Line("".join(signs), tuple(labelled)), style
+
+    def _faces(self, rng: Random, style: Style) -> tuple[Callable[[], Face], str]:
+        """What gives the face of each sign, and the small letters that all these faces may draw."""
+        if style.faces == "folder" and self._folder is not None:
+            folder = self._folder
+            return (lambda: FolderFace(folder, rng.randrange(1000))), ""
+        if style.faces in ("seven", "fourteen"):
+            thickness, gap = rng.choice((0.09, 0.12, 0.15)), rng.choice((0.0, 0.015, 0.03))
+            display = SegmentFace(style.faces == "fourteen", thickness, gap)
+            return (lambda: display), ""
+        kind = style.faces if self._by_kind.get(style.faces) else "any"
+        families = self._by_kind[kind]
+        if not families:
+            raise SourceError("This look needs a font: name one that has the alphabet's symbols.")
+        if style.faces == "dots":
+            font = rng.choice(rng.choice(self._by_kind["plain"] or families))
+            matrix = DotFace(rng.choice((0.7, 0.85, 0.95)), rng.random() < 0.6, FontFace(font.path, self._capitals))
+            return (lambda: matrix), ""
+        if style.mixed_faces:
+            return (lambda: FontFace(rng.choice(rng.choice(families)).path, self._capitals)), ""
+        family = rng.choice(families)
+        font = rng.choice([f for f in family if f.lower] or family) if style.lower != "never" else rng.choice(family)
+        face = FontFace(font.path, self._capitals)
+        return (lambda: face), font.lower
+
+    def _set(self, rng: Random, style: Style, line: Line) -> Setting:
+        """The text's lines, and what stands around them, in the picture's pixels."""
+        config = self.config
+        blank = config.alphabet.blank
+        face_of, small = self._faces(rng, style)
+        slots = -(-config.length // config.lines) if config.layout == "slots" else None
+        lines = split_lines(rng, line, config.lines, blank, slots)
+        setter = Typesetter(rng, style, _cache(), face_of)
+        cap_px = min(style.cap_px, 0.8 * 64) * config.size_wh[1] / 64
+        if slots is not None:
+            tallest = config.size_wh[1] * 0.85 / (config.lines * (1 + style.leading))
+            cap_px = min(cap_px, tallest, config.size_wh[0] / slots * 1.6)
+        rows: list[list[Placed]] = []
+        for row, labels in zip(lines, numbered(lines, blank), strict=True):
+            signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
+            placed = setter.line(signs, labels, blank) if slots is None else setter.slots(
+                signs, labels, blank, config.size_wh[0] / slots / cap_px
+            )  # fmt: skip
+            rows.append(placed)
+        placed = _stacked(rng, rows, style, centre=slots is None)
+        if slots is not None:
+            return fit_slots(style, placed, config.size_wh, cap_px, -1.0, 0.0)
+        if style.arc:
+            placed = arched(placed, style.arc)
+        if style.captions and self._by_kind["any"]:
+            face = FontFace(rng.choice(rng.choice(self._by_kind["plain"] or self._by_kind["any"])).path, self._capitals)
+            placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
+        return fit(rng, style, placed, config.size_wh)
+
+    def _painted(
+        self, rng: Random, style: Style, setting: Setting, labels: int, noise: np.random.Generator
+    ) -> tuple[Image, NDArray[np.float32]]:
+        size_wh = self.config.size_wh
+        ground = ground_of(rng, style)
+        image = background(rng, style, ground, size_wh, noise)
+        low, high = brightness_range(image)
+        ink = ink_for(rng, style, low, high)
+        if setting.frame_xy is not None:
+            draw_frame(rng, image, setting.frame_xy, ground, style)
+        pale = [colour_of(rng, rng.uniform(max(0, low - 60), min(255, high + 60)), 0.7) for _ in range(4)]
+        draw_lines(rng, image, pale, style.lines_under, 1)
+        roles = {
+            CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
+            EMBLEM: colour_of(rng, rng.uniform(40, 215), 0.0 if style.grey else 1.0),
+            GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
+        }
+        canvas = Canvas(size_wh, labels)
+        for one in setting.placed:
+            own = ink_for(rng, style, low, high) if style.ink == "each" else ink
+            canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
+        if style.wave_px:
+            canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
+        image = inked(rng, style, image, canvas, setting.cap_px, noise)
+        over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
+        # A line must stay thinner than the strokes of the signs that it crosses.
+        draw_lines(rng, image, over, style.lines_over, min(style.line_px, setting.cap_px * 0.06))
+        draw_specks(rng, image, over, style, setting.cap_px, noise)
+        return damaged(rng, style, image, setting.cap_px, noise), canvas.boxes_xyxy()
+
+
+_KINDS = {"plain": ("plain",), "hand": ("hand",), "any": ("plain", "odd", "hand")}
+
+
+def _families(fonts: list[FontInfo]) -> list[list[FontInfo]]:
+    """Fonts by family, so that a family of forty weights is drawn as often as a lone font."""
+    families: dict[str, list[FontInfo]] = {}
+    for font in fonts:
+        families.setdefault(font.family, []).append(font)
+    return [families[name] for name in sorted(families)]
+
+
+def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool, ...], small: str) -> str:
+    """``signs`` with small letters for some capitals; those that a digit looks like only where none can be meant."""
+    if how == "never" or not small:
+        return signs
+    doubtful = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
+    shown = []
+    for i, (sign, own) in enumerate(zip(signs, labelled, strict=True)):
+        wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
+        less = sign.lower()
+        shown.append(less if own and wanted and less in small and less not in doubtful else sign)
+    return "".join(shown)
+
+
+def _stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
+    """Lines under each other, the lower ones moved down by what the upper ones need."""
+    placed = list(rows[0])
+    for row in rows[1:]:
+        x1, _, x2, bottom = bounds(corners_of(placed))
+        rx1, top, rx2, _ = bounds(corners_of(row))
+        room = (x2 - x1) - (rx2 - rx1)
+        shift = x1 - rx1 + rng.choice((0.0, 0.5, 0.5, 1.0)) * room if centre else 0.0
+        placed += moved(row, np.array([[1, 0, shift], [0, 1, bottom - top + style.leading], [0, 0, 1.0]]))
+    return placed

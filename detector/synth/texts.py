@@ -1,0 +1,106 @@
+"""Random texts: plain, by pattern, with blanks; split over lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from detector.alphabet import Alphabet
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line to draw: what is drawn, sign by sign, and which signs belong to the label.
+
+    ``signs`` and ``labelled`` have the same length; a blank is labelled and leaves a gap.
+    """
+
+    signs: str
+    labelled: tuple[bool, ...]
+
+
+def letters_of(alphabet: Alphabet) -> str:
+    """Symbols that "A" stands for in a pattern."""
+    return "".join(s for s in alphabet.symbols if s.isalpha())
+
+
+def digits_of(alphabet: Alphabet) -> str:
+    """Symbols that "9" stands for in a pattern."""
+    return "".join(s for s in alphabet.symbols if s.isdigit())
+
+
+def pattern_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
+    """Why ``pattern`` cannot be drawn, in words for a user; empty where it can."""
+    problems = []
+    for form in pattern.split("|"):
+        labelled = [s for s in form if _is_labelled(s, alphabet)]
+        if not [s for s in labelled if s != alphabet.blank]:
+            problems.append(f"the pattern {form!r} names no symbol of the alphabet")
+        elif form[0] == alphabet.blank or form[-1] == alphabet.blank:
+            problems.append(f"the pattern {form!r} begins or ends with a blank")
+        if len(labelled) > length:
+            problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
+        if "A" in form and not letters_of(alphabet):
+            problems.append(f"the pattern {form!r} wants letters and the alphabet has none")
+        if "9" in form and not digits_of(alphabet):
+            problems.append(f"the pattern {form!r} wants digits and the alphabet has none")
+    return problems
+
+
+def _is_labelled(sign: str, alphabet: Alphabet) -> bool:
+    return sign in "A9X" or sign in alphabet.symbols or sign == alphabet.blank
+
+
+def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
+    """A text of one of the pattern's alternatives."""
+    form = rng.choice(pattern.split("|"))
+    pools = {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+    signs = "".join(rng.choice(pools[s]) if s in pools else s for s in form)
+    return Line(signs, tuple(_is_labelled(s, alphabet) for s in form))
+
+
+def free_text(rng: Random, symbols: str, length: int) -> str:
+    """``length`` symbols, drawn freely, or all of a kind, or in runs of a kind as codes have them."""
+    letters = [s for s in symbols if s.isalpha()]
+    digits = [s for s in symbols if s.isdigit()]
+    mode = rng.random()
+    if not letters or not digits or mode < 0.6:
+        return "".join(rng.choices(symbols, k=length))
+    if mode < 0.8:
+        return "".join(rng.choices(letters if mode < 0.72 else digits, k=length))
+    kinds = [letters, digits]
+    rng.shuffle(kinds)
+    first = rng.randint(1, max(1, length - 1))
+    return "".join(rng.choices(kinds[0], k=first) + rng.choices(kinds[1], k=max(0, length - first)))
+
+
+def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:
+    """``text`` cut short, or with one or two symbols inside turned into blanks; trailing ones removed."""
+    signs = list(text)
+    first = 0 if may_lead else 1
+    if len(signs) > 1 and (rng.random() < 0.3 or len(signs) == 2):
+        return "".join(signs[: rng.randint(1, len(signs) - 1)])
+    places = list(range(first, len(signs) - 1))
+    for place in rng.sample(places, min(len(places), rng.choice((1, 1, 1, 2)))):
+        signs[place] = blank
+    shown = "".join(signs).rstrip(blank)
+    return shown if shown.strip(blank) else text
+
+
+def split_lines(rng: Random, line: Line, lines: int, blank: str, slots: int | None) -> list[Line]:
+    """The text over ``lines`` lines, read top to bottom; ``slots`` a line fixes where the first one ends.
+
+    Without slots no line begins or ends with a blank, which nobody could see; a text that allows no such
+    place stays in one line.
+    """
+    if lines == 1:
+        return [line]
+    if slots is not None:
+        ends = [slots]
+    else:
+        low, high = max(1, len(line.signs) // 3), min(len(line.signs) - 1, -(-2 * len(line.signs) // 3))
+        ends = [k for k in range(low, high + 1) if line.signs[k] != blank and line.signs[k - 1] != blank]
+    if not ends or ends[0] >= len(line.signs):
+        return [line]
+    end = rng.choice(ends)
+    return [Line(line.signs[:end], line.labelled[:end]), Line(line.signs[end:], line.labelled[end:])]

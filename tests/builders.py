@@ -1,0 +1,107 @@
+"""Tiny datasets and pictures, made in code."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def corner_picture(width: int = 40, height: int = 20) -> Image.Image:
+    """White, RGB, with a red top left quarter: shows which way up it is, and which channel is first."""
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    pixels[: height // 2, : width // 2] = RED
+    return Image.fromarray(pixels)
+
+
+def noise_picture(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """RGB noise, which no format compresses to nothing."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a file; ``kind`` is Pillow's name of the format."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def rotated_by_exif(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    """A file whose pixels are stored so that the EXIF ``orientation`` (1-8) turns them into ``image``."""
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    return encoded(image if undo is None else image.transpose(undo), kind, exif=exif)
+
+
+def write_pictures(folder: Path, names: Iterable[str], size_wh: tuple[int, int] = (16, 8)) -> Path:
+    """One small PNG a name (any suffix), every one with other bytes; folders are made. Returns ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(noise_picture(*size_wh, seed=seed), "PNG"))
+    return folder
+
+
+def labelled_folder(folder: Path, texts: Mapping[str, str], *, missing: Iterable[str] = ()) -> Path:
+    """``labels.csv`` (``image,text``) over ``images/``; the files in ``missing`` are listed, not written."""
+    gone = set(missing)
+    write_pictures(folder / "images", [name for name in texts if name not in gone])
+    lines = ["image,text", *(f"images/{name},{text}" for name, text in texts.items())]
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def label_file(folder: Path, name: str, content: str | bytes, images: tuple[str, ...] = ("a.png", "b.png")) -> Path:
+    """A label file of any content beside some pictures. Returns ``folder``."""
+    write_pictures(folder, images)
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def bad_files() -> dict[str, bytes]:
+    """Files that are no picture that can be read, by what is wrong with them."""
+    png, jpeg = encoded(noise_picture(), "PNG"), encoded(noise_picture(), "JPEG")
+    thumbnail = b"\xff\xe1" + (10).to_bytes(2, "big") + b"\xff\xd8..\xff\xd9.."  # ends like a JPEG, inside its header
+    middle = len(png) // 2
+    return {
+        "zero bytes": b"",
+        "not an image": b"<html>404</html>",
+        "truncated PNG": png[:middle],
+        "PNG without its end": png[:-12],
+        "PNG of a signature only": png[:8],
+        "damaged PNG": png[:middle] + bytes([png[middle] ^ 255]) + png[middle + 1 :],
+        "truncated JPEG": jpeg[: len(jpeg) // 2],
+        "JPEG without its end": jpeg[:-2],
+        "JPEG cut in its header": jpeg[:30],
+        "truncated JPEG with a thumbnail": jpeg[:2] + thumbnail + jpeg[2 : len(jpeg) // 2],
+        "truncated GIF": encoded(noise_picture(), "GIF")[:-200],
+        "truncated WebP": encoded(noise_picture(), "WEBP")[:-200],
+        "truncated BMP": encoded(noise_picture(), "BMP")[:-200],
+        "1-pixel PNG": encoded(Image.new("RGB", (1, 1)), "PNG"),
+        "1-pixel JPEG": encoded(Image.new("L", (1, 1)), "JPEG"),
+        "1 pixel high": encoded(Image.new("RGB", (100, 1)), "PNG"),
+        "float TIFF": encoded(Image.new("F", (20, 20)), "TIFF"),
+    }
+
+
+def sixteen_bit(height: int = 20, width: int = 30) -> NDArray[np.uint16]:
+    """A grey ramp over all 16 bits, shape (height, width)."""
+    return np.linspace(0, 65535, height * width).astype(np.uint16).reshape(height, width)

@@ -1,0 +1,304 @@
+"""Artificial pictures: same numbers same pictures, boxes that hold the ink, labels that say what is drawn."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+
+from detector.alphabet import Alphabet
+from detector.errors import AlphabetError, DetectorError, SourceError
+from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, write_set
+from detector.synth.fonts import usable_fonts
+from detector.synth.glyph_folder import class_symbols, ink_of, open_glyph_folder
+
+FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
+CONFIG = SynthConfig(fonts=FONTS, seed=5)
+PLAIN = replace(CONFIG, looks=("plain",))
+
+
+@pytest.fixture(scope="module")
+def make() -> Synthesizer:
+    return Synthesizer(CONFIG)
+
+
+def test_same_index_same_picture_in_any_order_and_process(make: Synthesizer) -> None:
+    forwards = [make(i) for i in range(12)]
+    other = pickle.loads(pickle.dumps(Synthesizer(CONFIG)))
+    for i in reversed(range(12)):
+        again = other(i)
+        assert again.text == forwards[i].text
+        np.testing.assert_array_equal(again.image, forwards[i].image)
+        np.testing.assert_array_equal(again.boxes_xyxy, forwards[i].boxes_xyxy)
+
+
+def test_another_seed_gives_other_pictures(make: Synthesizer) -> None:
+    other = Synthesizer(replace(CONFIG, seed=6))
+    assert [make(i).text for i in range(5)] != [other(i).text for i in range(5)]
+
+
+@pytest.mark.parametrize("look", [*LOOKS, "plain"])
+@pytest.mark.parametrize("layout", ["flow", "slots"])
+def test_boxes_lie_inside_and_one_stands_for_each_symbol(look: str, layout: str) -> None:
+    make = Synthesizer(replace(CONFIG, looks=(look,), layout=layout, blanks=0.5, min_length=2, size_wh=(200, 50)))
+    for i in range(25):
+        made = make(i)
+        assert made.image.shape == (50, 200, 3)
+        assert made.image.dtype == np.uint8
+        assert made.boxes_xyxy.shape == (len(made.text.replace(" ", "")), 4)
+        assert made.boxes_xyxy.dtype == np.float32
+        x1, y1, x2, y2 = made.boxes_xyxy.T
+        assert (x1 >= 0).all() and (y1 >= 0).all() and (x2 <= 200).all() and (y2 <= 50).all()
+        assert (x2 - x1 >= 2).all() and (y2 - y1 >= 2).all()
+        assert CONFIG.alphabet.problem(made.text, CONFIG.length) is None
+        assert made.text == made.text.rstrip()
+        assert layout == "slots" or made.text == made.text.lstrip()
+
+
+def test_boxes_hold_all_ink_and_nothing_more() -> None:
+    make = Synthesizer(PLAIN)
+    for i in range(30):
+        made = make(i)
+        ink = made.image.min(-1) < 128
+        for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
+            rows, columns = np.nonzero(ink[y1:y2, x1:x2])
+            assert rows.min() <= 2 and columns.min() <= 2, made.text
+            assert rows.max() >= y2 - y1 - 3 and columns.max() >= x2 - x1 - 3, made.text
+            made.image[y1:y2, x1:x2] = 255
+        assert not (made.image.min(-1) < 128).any(), "ink outside of all boxes"
+
+
+def test_boxes_follow_rotation_perspective_and_waves(monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector.synth import synthesizer
+    from detector.synth.style import Style
+
+    bent = Style(
+        faces="plain", gap=0.4, ground="white", contrast=220, grey=True, cap_px=26, margin=0.1,
+        rotation=20, angle=5, perspective=0.1, shear=0.2, wave_px=3,
+    )  # fmt: skip
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: bent)
+    make = Synthesizer(PLAIN)
+    for i in range(20):
+        made = make(i)
+        ink = made.image.min(-1) < 100
+        for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
+            rows, columns = np.nonzero(ink[y1:y2, x1:x2])
+            assert max(rows.min(), columns.min(), y2 - y1 - 1 - rows.max(), x2 - x1 - 1 - columns.max()) <= 4
+            made.image[y1:y2, x1:x2] = 255
+        assert not (made.image.min(-1) < 100).any()
+
+
+def test_boxes_run_from_left_to_right_and_top_to_bottom() -> None:
+    one, two = Synthesizer(PLAIN), Synthesizer(replace(PLAIN, lines=2))
+    for i in range(10):
+        assert (np.diff(one(i).boxes_xyxy[:, 0]) > 0).all()
+        boxes = two(i).boxes_xyxy
+        turns = np.flatnonzero(np.diff(boxes[:, 0]) < 0)  # where the second line begins
+        assert len(turns) == 1
+        end = turns[0] + 1
+        assert boxes[:end, 3].max() < boxes[end:, 3].min()
+        assert (np.diff(boxes[:end, 0]) > 0).all() and (np.diff(boxes[end:, 0]) > 0).all()
+
+
+def test_a_blank_leaves_a_gap() -> None:
+    make = Synthesizer(replace(PLAIN, pattern="XXX XXX"))
+    for i in range(15):
+        made = make(i)
+        gaps = made.boxes_xyxy[1:, 0] - made.boxes_xyxy[:-1, 2]
+        assert made.text[3] == " "
+        assert gaps[2] > np.delete(gaps, 2).max() + 8, made.text
+
+
+def test_blanks_share_is_kept() -> None:
+    make = Synthesizer(replace(PLAIN, blanks=0.5))
+    short = [(" " in t or len(t) < 8) for t in (make(i).text for i in range(120))]
+    assert 0.35 < np.mean(short) < 0.65
+    full = Synthesizer(PLAIN)
+    assert not any(" " in full(i).text for i in range(20))
+
+
+def test_slots_stand_at_their_places() -> None:
+    make = Synthesizer(replace(PLAIN, layout="slots", blanks=0.7, size_wh=(320, 64)))
+    for i in range(30):
+        made = make(i)
+        places = [k for k, symbol in enumerate(made.text) if symbol != " "]
+        centres = made.boxes_xyxy[:, [0, 2]].mean(1)
+        np.testing.assert_allclose(centres, (np.array(places) + 0.5) * 40, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "form"),
+    [
+        pytest.param("AA999", "[A-Z]{2}[0-9]{3}", id="letters and digits"),
+        pytest.param("99A-999.99", "[0-9]{2}[A-Z][0-9]{5}", id="signs outside the alphabet are drawn, not labelled"),
+        pytest.param("XX 9", "[0-9A-Z]{2} [0-9]", id="blank"),
+        pytest.param("B9|7A", "B[0-9]|7[A-Z]", id="alternatives and literals"),
+    ],
+)
+def test_pattern_is_kept(pattern: str, form: str) -> None:
+    make = Synthesizer(replace(CONFIG, pattern=pattern, looks=("plate", "captcha", "segments")))
+    for i in range(20):
+        made = make(i)
+        assert re.fullmatch(form, made.text), made.text
+        assert len(made.boxes_xyxy) == len(made.text.replace(" ", ""))
+
+
+@pytest.mark.parametrize("symbols", ["ÄÖÜß", "ЖЩЯ0189", "abcXYZ", "01"])
+def test_other_alphabets(symbols: str) -> None:
+    make = Synthesizer(replace(CONFIG, alphabet=Alphabet(symbols), length=5))
+    assert all(set(make(i).text) <= set(symbols) for i in range(30))
+
+
+def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
+    dejavu, symbols = FOLDER / "DejaVuSans.ttf", FOLDER / "STIXSizOneSymReg.ttf"
+    assert [f.path for f in usable_fonts([dejavu, symbols], Alphabet())] == [dejavu]
+    assert usable_fonts([dejavu], Alphabet("A\u4e00")) == []
+    assert usable_fonts([FOLDER / "no-such-font.ttf"], Alphabet()) == []
+
+
+def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.synth.fonts._font_files", lambda: list(FONTS))
+    assert find_fonts() == sorted(FONTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"length": 0}, AlphabetError, "length must be at least 1, got 0"),
+        ({"min_length": 9}, AlphabetError, "min_length must lie between 1 and length 8, got 9"),
+        ({"pattern": "999999999"}, AlphabetError, "has 9 symbols, more than length 8"),
+        ({"pattern": "--"}, AlphabetError, "names no symbol of the alphabet"),
+        ({"pattern": "A", "alphabet": Alphabet("01")}, AlphabetError, "wants letters and the alphabet has none"),
+        ({"pattern": "99", "blanks": 0.5}, AlphabetError, "write the blank into the pattern"),
+        ({"looks": ("photo",)}, DetectorError, "looks must be some of plate, .*got photo"),
+        ({"layout": "ring"}, DetectorError, "layout must be flow or slots, got 'ring'"),
+        ({"blanks": 2.0}, DetectorError, "blanks is a share from 0 to 1, got 2.0"),
+        ({"lines": 3}, DetectorError, "lines must be 1 or 2, got 3"),
+        ({"size_wh": (8, 8)}, DetectorError, "16 to 4096 pixels each way, got 8x8"),
+        ({"size_wh": (32, 32)}, DetectorError, "8 symbols need a width of 48 pixels or more, got 32"),
+        ({"fonts": (Path("no.ttf"),)}, DetectorError, "no font file at no.ttf"),
+        ({"glyphs": Path("nowhere")}, DetectorError, "no folder of characters at nowhere"),
+        ({"lines": 3, "layout": "ring"}, DetectorError, "layout.*lines"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_named(change: dict[str, object], kind: type[DetectorError], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        replace(CONFIG, **change)  # type: ignore[arg-type]
+
+
+def test_fonts_without_the_symbols_are_named() -> None:
+    with pytest.raises(SourceError, match="No font among the 3 given draws all of"):
+        Synthesizer(replace(CONFIG, alphabet=Alphabet("A\u4e00")))
+
+
+CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@pytest.mark.parametrize(
+    ("names", "symbols"),
+    [
+        pytest.param(list("0123456789"), list("0123456789"), id="digits are digits, not code points"),
+        pytest.param(list("AbZ7"), list("AbZ7"), id="symbols"),
+        pytest.param(["30", "39", "41", "5a"], list("09AZ"), id="NIST by class"),
+        pytest.param(["43_63", "41"], ["Cc", "A"], id="NIST by merge"),
+        pytest.param(["U+0416", "U+0041"], ["Ж", "A"], id="Unicode"),
+        pytest.param([str(i) for i in range(36)], list("0123456789" + CAPITALS), id="0-35"),
+        pytest.param([str(i) for i in range(62)][:62], list("0123456789" + CAPITALS + CAPITALS.lower()), id="by class"),
+        pytest.param([str(i) for i in range(47)], list("0123456789" + CAPITALS + "abdefghnqrt"), id="balanced"),
+        pytest.param([f"{i:02d}" for i in range(1, 27)], list(CAPITALS), id="EMNIST letters"),
+    ],
+)
+def test_class_folders_are_understood(names: list[str], symbols: list[str]) -> None:
+    assert class_symbols(names, Path("g")) == dict(zip(names, symbols, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        pytest.param(["cat", "dog"], "named cat, dog: neither characters", id="words"),
+        pytest.param(["48", "49", "57"], "may be decimal or hexadecimal", id="two readings"),
+        pytest.param(["0", "1", "12"], "neither characters", id="part of a list"),
+        pytest.param(["65", "90", "122"], "neither characters", id="decimal only"),
+    ],
+)
+def test_doubtful_class_folders_are_refused(names: list[str], words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        class_symbols(names, Path("g"))
+
+
+def _draw(path: Path, symbol: str, dark: bool = True) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((40, 40, 3), (190, 200, 205) if dark else (30, 40, 20), np.uint8)
+    cv2.putText(image, symbol, (9, 31), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (40, 30, 50) if dark else (230, 220, 240), 3)
+    cv2.imwrite(str(path), image)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{0}/{1}.png", "{0:x}/train_{0:x}/hsf_{1}.png", "CAP_{0}_{1}.png", "images/{0}_{1}.png", "labels.csv"],
+)
+def test_glyph_folders_are_drawn_from(tmp_path: Path, form: str) -> None:
+    rows = []
+    for symbol in "ABK":
+        for k in range(3):
+            name = (
+                f"p{symbol}{k}.png" if form == "labels.csv" else form.format(ord(symbol) if ":x" in form else symbol, k)
+            )
+            _draw(tmp_path / name, symbol, dark=k > 0)
+            rows.append(f"{name},{symbol}\n")
+    if form == "labels.csv":
+        (tmp_path / "labels.csv").write_text("image,text\n" + "".join(rows))
+    config = SynthConfig(alphabet=Alphabet("ABK"), glyphs=tmp_path, fonts=FONTS, length=4, looks=("plain", "captcha"))
+    make = Synthesizer(config)
+    assert all(len(make(i).boxes_xyxy) == 4 for i in range(10))
+    with pytest.raises(SourceError, match="holds no picture of 'Z'"):
+        open_glyph_folder(tmp_path, Alphabet("ABZ"))
+
+
+def test_folder_without_characters_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no class folders and no files named like"):
+        open_glyph_folder(tmp_path, Alphabet())
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_ink_is_taken_from_tinted_paper_of_either_polarity(tmp_path: Path, dark: bool) -> None:
+    _draw(tmp_path / "a.png", "L", dark)
+    mask = ink_of(np.asarray(cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE), np.uint8))
+    assert mask is not None
+    assert mask[:, 1:3].mean() > 200 and mask[: len(mask) // 2, -4:].mean() < 10
+    assert ink_of(np.full((20, 20), 90, np.uint8)) is None
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_write_set(tmp_path: Path, workers: int) -> None:
+    seen: list[int] = []
+    config = replace(CONFIG, blanks=0.5)
+    count = 5 if workers == 1 else 70
+    report = write_set(config, tmp_path / "set", count, workers=workers, start=3, progress=seen.append)
+    labels = list(csv.DictReader((tmp_path / "set" / "labels.csv").open(encoding="utf-8")))
+    boxes = list(csv.DictReader((tmp_path / "set" / "boxes.csv").open(encoding="utf-8")))
+    assert (report.images, report.characters, sum(seen)) == (count, len(boxes), count)
+    assert [row["image"] for row in labels] == [f"images/{i:07d}.png" for i in range(3, 3 + count)]
+    made = Synthesizer(config)(4)
+    assert labels[1]["text"] == made.text
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "set" / labels[1]["image"])), made.image)
+    own = [row for row in boxes if row["image"] == labels[1]["image"]]
+    assert "".join(row["char"] for row in own) == made.text.replace(" ", "")
+    read = [[float(row[k]) for k in ("x1", "y1", "x2", "y2")] for row in own]
+    np.testing.assert_allclose(read, made.boxes_xyxy, atol=0.01)
+    assert not list((tmp_path / "set").rglob("*.part"))
+    with pytest.raises(DetectorError, match="already holds a set"):
+        write_set(config, tmp_path / "set", 1)
+
+
+def test_write_set_refuses_nonsense(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match="got 0, None, 0"):
+        write_set(CONFIG, tmp_path, 0)

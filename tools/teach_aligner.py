@@ -1,0 +1,74 @@
+"""Teach the shipped aligner positions, from artificial pictures; see tools/README.md for the whole recipe.
+
+    python tools/teach_aligner.py STORE OUT.pt [--pictures 300000] [--seed 0]
+
+A class per output column where a character's middle lies, CTC's blank elsewhere: with CTC alone the network
+stays on its plateau for tens of thousands of pictures of eight floating characters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from synth_batches import SynthBatches
+
+from detector.align.network import COLUMN, AlignerNet
+from detector.alphabet import Alphabet
+
+MIDDLE = 0.25  # share of a box's width around its centre that is taught as the character
+
+
+def column_targets(boxes_xyxy: np.ndarray, class_ids: np.ndarray, columns: int, blank: int) -> np.ndarray:
+    """Class of each column, int64 (batch, columns); boxes (batch, n, 4), ids (batch, n) with -1 for none."""
+    centres = (boxes_xyxy[..., 0] + boxes_xyxy[..., 2]) / 2
+    reach = np.maximum((boxes_xyxy[..., 2] - boxes_xyxy[..., 0]) * MIDDLE, COLUMN * 0.6)
+    middles = (np.arange(columns) + 0.5) * COLUMN  # (columns,)
+    distance = np.abs(middles - centres[..., None])  # (batch, n, columns)
+    distance[(distance > reach[..., None]) | (class_ids < 0)[..., None]] = np.inf
+    owner = distance.argmin(1)  # (batch, columns)
+    return np.where(np.isfinite(distance.min(1)), np.take_along_axis(class_ids, owner, 1), blank)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--pictures", type=int, default=300_000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    alphabet = Alphabet()
+    batches = SynthBatches(args.store, alphabet, args.batch, args.seed)
+    net = AlignerNet(len(alphabet)).to(memory_format=torch.channels_last)
+    steps = args.pictures // args.batch
+    optimizer = torch.optim.AdamW(net.parameters(), args.lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=steps, pct_start=0.1)
+    began, mean = time.perf_counter(), 0.0
+    for step in range(steps):
+        images, boxes, ids = batches.draw()
+        pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
+        target = torch.from_numpy(column_targets(boxes, ids, images.shape[2] // COLUMN, len(alphabet)))
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = net(pictures.contiguous(memory_format=torch.channels_last))  # (batch, columns, n + 1)
+        loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimizer.step()
+        schedule.step()
+        mean += (loss.item() - mean) / min(step + 1, 100)
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            rate = (step + 1) * args.batch / (time.perf_counter() - began)
+            print(f"step {step + 1}/{steps} loss {mean:.4f} {rate:.0f} pictures/s", flush=True)
+            half = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+            torch.save({"symbols": alphabet.symbols, "width": net.width, "state": half}, args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -283,8 +283,8 @@ def test_write_set(tmp_path: Path, workers: int) -> None:
     config = replace(CONFIG, blanks=0.5)
     count = 5 if workers == 1 else 70
     report = write_set(config, tmp_path / "set", count, workers=workers, start=3, progress=seen.append)
-    labels = list(csv.DictReader((tmp_path / "set" / "labels.csv").open(encoding="utf-8")))
-    boxes = list(csv.DictReader((tmp_path / "set" / "boxes.csv").open(encoding="utf-8")))
+    labels = list(csv.DictReader((tmp_path / "set" / "labels.csv").read_text(encoding="utf-8").splitlines()))
+    boxes = list(csv.DictReader((tmp_path / "set" / "boxes.csv").read_text(encoding="utf-8").splitlines()))
     assert (report.images, report.characters, sum(seen)) == (count, len(boxes), count)
     assert [row["image"] for row in labels] == [f"images/{i:07d}.png" for i in range(3, 3 + count)]
     made = Synthesizer(config)(4)

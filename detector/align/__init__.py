@@ -1,1 +1,62 @@
-"""Where each symbol of a known string stands in its picture."""
+"""Where each symbol of a known string stands in its picture: align, then cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.align.cut import cut
+from detector.align.network import COLUMN
+from detector.align.train import SHIPPED, Aligner, Check, teach
+from detector.align.viterbi import force_align
+from detector.alphabet import DEFAULT_SYMBOLS
+from detector.fit import Fit
+
+__all__ = ["Aligned", "Aligner", "Check", "align_fitted", "shipped_aligner", "teach"]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Characters of one picture: ``boxes_xyxy`` float32 (n, 4) in its own pixels, ``confidence`` float64 (n,)."""
+
+    boxes_xyxy: NDArray[np.float32]
+    confidence: NDArray[np.float64]
+
+
+def shipped_aligner(symbols: str) -> Path | None:
+    """The packaged aligner's weights, if they know at least half of these symbols."""
+    known = len(set(symbols) & set(DEFAULT_SYMBOLS))
+    return SHIPPED if SHIPPED.is_file() and 2 * known >= len(symbols) else None
+
+
+def align_fitted(
+    aligner: Aligner, images: NDArray[np.uint8], fits: Sequence[Fit], strings: Sequence[NDArray[np.int64]]
+) -> list[Aligned | None]:
+    """Boxes of known strings.
+
+    Args:
+        aligner: taught on such pictures.
+        images: uint8 (n, H, W, 3), fitted.
+        fits: how each one was fitted.
+        strings: class ids of each one's symbols, blanks of the text left out.
+
+    Returns:
+        One a picture; None where the string does not fit into the columns.
+    """
+    found: list[Aligned | None] = []
+    for image, back, path in zip(images, fits, force_align(aligner.log_probs(images), list(strings)), strict=True):
+        if path is None:
+            found.append(None)
+            continue
+        inner_h, inner_w = round(back.height * back.scale_y), round(back.width * back.scale_x)
+        inner = image[back.top : back.top + inner_h, back.left : back.left + inner_w]  # without padding
+        centres = (path.centre + 0.5) * COLUMN - back.left
+        spans = np.stack([path.first * COLUMN, (path.last + 1) * COLUMN], 1) - float(back.left)
+        made = cut(np.ascontiguousarray(inner), centres, spans)
+        boxes = made.boxes_xyxy + np.float32([back.left, back.top] * 2)
+        found.append(Aligned(back.to_picture(boxes), path.confidence * made.certainty))
+    return found

@@ -1,0 +1,283 @@
+"""The only importer of Ultralytics: its switches, the trainer, the validator, the adapter of its output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
+from detector.detections import CharDetections
+from detector.device import fast_bfloat16
+from detector.errors import DetectorError, WeightsError
+from detector.metrics import TextScore, score_texts
+from detector.text_data import TextDataset, TextLoader
+from detector.yolo_format import read_set
+
+
+def _switch_network_off() -> None:
+    """Ultralytics asks the network for its address, newer versions, fonts and packages: not from here."""
+    os.environ["YOLO_OFFLINE"] = "1"
+    os.environ["YOLO_AUTOINSTALL"] = "0"
+    os.environ.setdefault("YOLO_VERBOSE", "true")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "detector"
+    folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache))) / "Ultralytics"
+    import matplotlib
+
+    font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+            if not (folder / name).exists():
+                shutil.copyfile(font, folder / name)
+    except OSError:  # a read-only home: plots are then drawn without a font
+        return
+
+
+_switch_network_off()
+
+import ultralytics  # noqa: E402
+from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment  # noqa: E402
+from ultralytics.engine.trainer import BaseTrainer  # noqa: E402
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator  # noqa: E402
+from ultralytics.nn.autobackend import AutoBackend  # noqa: E402
+from ultralytics.nn.tasks import load_checkpoint  # noqa: E402
+from ultralytics.utils import LOGGER, RANK  # noqa: E402
+
+RULES_KEY = "detector"
+"""Where the reading rules lie in a checkpoint, as plain values."""
+
+
+def candidates(output: torch.Tensor) -> list[CharDetections]:
+    """The adapter: a detection head's output as candidates, before any suppression.
+
+    Args:
+        output: (batch, 4 + classes, anchors): cx, cy, w, h in pixels of the input, then class scores.
+    """
+    scores, ids = output[:, 4:].max(1)  # (batch, anchors)
+    best, anchors = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), 1)  # (batch, k)
+    ids = ids.gather(1, anchors)
+    boxes = output[:, :4].gather(2, anchors[:, None].expand(-1, 4, -1))  # (batch, 4, k)
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    xyxy = torch.cat([centre - half, centre + half], 1).transpose(1, 2)  # (batch, k, 4)
+    columns = zip(xyxy.float().cpu().numpy(), best.float().cpu().numpy(), ids.cpu().numpy(), strict=True)
+    return [CharDetections(b[keep], s[keep], i[keep]) for b, s, i in columns for keep in [s >= MIN_SCORE]]
+
+
+def prediction(output: Any) -> torch.Tensor:
+    """The tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
+
+    Raises:
+        WeightsError: if it is the output of a head that has suppressed already.
+    """
+    while isinstance(output, (list, tuple)):
+        output = output[0]
+    tensor = torch.as_tensor(output)
+    if tensor.ndim != 3 or tensor.shape[1] < 5 or tensor.shape[2] == 6:
+        raise WeightsError(
+            f"These weights give {tuple(tensor.shape)}, not (batch, 4 + classes, places): "
+            "export them with `nms=False end2end=False`."
+        )
+    return tensor
+
+
+class TextValidator(DetectionValidator):  # type: ignore[misc]
+    """Validation that reads strings: exact match and CER beside mAP, and exact match as the fitness."""
+
+    rules: ReadingRules
+
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        """Start counting anew."""
+        super().init_metrics(model)
+        self.texts = TextScore(0, 0, 0, 0)
+        self.read: list[str] = []
+
+    def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
+        """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
+        found = candidates(prediction(preds))
+        width = float(self.dataloader.dataset.images.shape[2])
+        self.read = [r.text for r in decode_batch(found, self.rules, [width] * len(found))]
+        suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
+        return suppressed
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Compare the batch's strings."""
+        super().update_metrics(preds, batch)
+        self.texts += score_texts(batch["text"], self.read, self.rules.blank)
+
+    def gather_stats(self) -> None:
+        """Merge the counts of all processes."""
+        super().gather_stats()
+        if RANK == 0:
+            gathered: list[Any] = [None] * torch.distributed.get_world_size()
+            torch.distributed.gather_object(self.texts, gathered, dst=0)
+            self.texts = sum(gathered[1:], gathered[0])
+        elif RANK > 0:
+            torch.distributed.gather_object(self.texts, None, dst=0)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Metrics by name; best.pt follows ``fitness``."""
+        stats: dict[str, Any] = super().get_stats()
+        stats["metrics/exact_match"] = self.texts.exact_match
+        stats["metrics/CER"] = self.texts.cer
+        # Among equally right epochs the lower error rate wins, then the tighter boxes.
+        stats["fitness"] = self.texts.exact_match - 0.01 * self.texts.cer + 1e-4 * float(stats.get("fitness") or 0.0)
+        return stats
+
+    def get_desc(self) -> str:
+        """Head of the progress line."""
+        return str(("%22s" + "%11s" * 4) % ("Validation", "Images", "exact", "CER", "mAP50-95"))
+
+    def print_results(self) -> None:
+        """One line a validation."""
+        values = (self.seen, self.texts.exact_match, self.texts.cer, self.metrics.mean_results()[3])
+        LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3) % ("all", *values))
+
+
+class TextTrainer(DetectionTrainer):  # type: ignore[misc]
+    """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
+
+    strength = 1.0
+
+    def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
+        overrides = dict(overrides or {})
+        self.strength = float(os.environ.get("DETECTOR_AUGMENT", "1"))
+        super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
+        self.characters = read_set(self.args.data)
+        if self.characters.rules.shape_hw is None:
+            raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
+        """Batches of the split that ``mode`` names."""
+        split = "train" if mode == "train" else self.args.split
+        shape_hw = self.characters.rules.shape_hw
+        assert shape_hw is not None  # checked in __init__
+        dataset = TextDataset(self.characters, split, shape_hw)
+        return TextLoader(
+            dataset, batch_size, training=mode == "train", strength=self.strength, seed=self.args.seed, rank=rank
+        )
+
+    def set_model_attributes(self) -> None:
+        """Also lay the weights out channels last: three times faster convolutions on a CPU."""
+        super().set_model_attributes()
+        self.model = self.model.to(memory_format=torch.channels_last)
+
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        if self.device.type == "cpu" and fast_bfloat16() and self.args.amp not in (False, "fp32"):
+            self.amp = True  # torch's CPU autocast is bfloat16; the scaler, made before, stays off
+        self.train_loader.epoch = self.start_epoch
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """To the device, as float in [0, 1]."""
+        batch = super().preprocess_batch(batch)
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        return batch
+
+    def get_validator(self) -> TextValidator:
+        """A validator that knows the rules."""
+        from copy import copy
+
+        validator = TextValidator(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+        validator.rules = self.characters.rules
+        return validator
+
+    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
+        """A sheet of the first batches, for the eye."""
+        super().plot_training_samples(batch, ni)
+
+
+def check_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse what `yolo train` would not know, in its words."""
+    try:
+        check_dict_alignment(DEFAULT_CFG_DICT, arguments)
+    except SyntaxError as error:
+        raise DetectorError(str(error).strip()) from None
+
+
+def run_trainer(overrides: dict[str, Any]) -> BaseTrainer:
+    """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
+    trainer = TextTrainer(overrides=overrides)
+    trainer.train()
+    return trainer
+
+
+def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
+    """Write weights to hand around: the network in half precision, the rules, nothing of this machine."""
+    model, _ = load_checkpoint(str(checkpoint))
+    model = model.float().to(memory_format=torch.contiguous_format).half().eval()
+    model.criterion = None
+    model.args = {"task": "detect", "imgsz": max(rules.shape_hw or (64, 256))}
+    model.names = dict(enumerate(rules.symbols))
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    held = {
+        "model": model,
+        "ema": None,
+        "optimizer": None,
+        "epoch": -1,
+        "train_args": dict(model.args),
+        "version": ultralytics.__version__,
+        "license": "AGPL-3.0-or-later",
+        RULES_KEY: {**rules.to_dict(), "facts": facts},
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    torch.save(held, part)
+    part.replace(target)
+
+
+def read_rules(path: Path) -> ReadingRules | None:
+    """The rules inside a checkpoint, or None where plain `yolo train` made it."""
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=False)
+    except FileNotFoundError:
+        raise WeightsError(f"There are no weights at {path}.") from None
+    except Exception as error:
+        raise WeightsError(f"{path} is not a weights file ({type(error).__name__}: {error}).") from error
+    rules = held.get(RULES_KEY) if isinstance(held, dict) else None
+    if rules is None:
+        return None
+    return ReadingRules.from_dict({k: v for k, v in rules.items() if k != "facts"})
+
+
+class Network:
+    """Weights of any format that Ultralytics knows, as a function from fitted pictures to candidates."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        self.device = device
+        if path.suffix == ".pt":
+            model, _ = load_checkpoint(str(path), device=device, fuse=True)
+            self.names: dict[int, str] = model.names
+            model.end2end = False
+            self._run: Any = model.eval().to(memory_format=torch.channels_last)
+        else:
+            backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
+            self.names = backend.names
+            self._run = backend
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
+        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        tensor = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).to(self.device)
+        pictures = tensor.permute(0, 3, 1, 2).float().div_(255)  # NHWC in memory: channels last already
+        return candidates(prediction(self._run(pictures)))
+
+
+def single_symbols(names: dict[int, str]) -> str | None:
+    """Class names as an alphabet, if each is one character."""
+    ordered = [names[i] for i in sorted(names)]
+    return "".join(ordered) if all(len(n) == 1 for n in ordered) else None
+
+
+__all__: Sequence[str] = (
+    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "publish", "read_rules", "run_trainer",
+    "single_symbols",
+)  # fmt: skip

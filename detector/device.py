@@ -1,0 +1,53 @@
+"""Where networks run, and the arithmetic that is fast there."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from detector.errors import DetectorError
+
+
+def pick_device(device: str | None = None) -> torch.device:
+    """The device to use, as Ultralytics spells it (``0``, ``cuda:1``, ``cpu``, ``mps``); a GPU if there is one."""
+    if device in (None, ""):
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    named = str(device).split(",")[0]
+    chosen = torch.device(f"cuda:{named}" if named.isdigit() else named)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise DetectorError(f"device={device!r} asks for a GPU, and torch finds none: leave it out, or say device=cpu.")
+    return chosen
+
+
+def say_device(device: torch.device) -> str:
+    """One line for the log."""
+    if device.type == "cuda":
+        return f"GPU: {torch.cuda.get_device_name(device)}"
+    return f"no GPU in use: {torch.get_num_threads()} CPU threads" + (", bfloat16" if fast_bfloat16() else "")
+
+
+@cache
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    flags = torch.backends.cpu.get_cpu_capability()
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "AVX512" in flags and bool(supported())
+
+
+def autocast(device: torch.device) -> Any:
+    """bfloat16 where the hardware has it: 1.6 to 2 times faster steps on such a CPU; otherwise nothing."""
+    if device.type == "cuda" or (device.type == "cpu" and fast_bfloat16()):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def to_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pictures uint8 (n, H, W, 3) as float32 (n, 3, H, W) in [0, 1], channels last in memory."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device, non_blocking=True)
+    return tensor.permute(0, 3, 1, 2).float().div_(255)  # permuted NHWC is channels_last already

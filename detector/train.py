@@ -1,0 +1,113 @@
+"""`yolo train` for text: its arguments, other defaults, strings in its metrics."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from detector.device import pick_device, say_device
+from detector.errors import DatasetError, DetectorError
+from detector.yolo_format import CharacterSet, read_manifest, read_set
+
+log = logging.getLogger("detector")
+
+HERE = Path(__file__).parent
+SHIPPED = HERE / "weights" / "detector.pt"
+"""The detector that comes with the package: the default alphabet, taught on artificial pictures."""
+
+NETWORK = HERE / "models" / "char.yaml"
+"""The network that training starts from where no weights are given or fit."""
+
+WEIGHTS_FOLDER = Path("weights")
+"""Where the best weights land."""
+
+DEFAULTS: dict[str, Any] = {
+    # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
+    "fliplr": 0.0, "flipud": 0.0, "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0, "erasing": 0.0,
+    "close_mosaic": 0, "rect": False,
+    # A small network and small pictures: AdamW with a short warm-up and one cosine.
+    "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
+    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
+    "batch": 32, "patience": 0, "plots": False, "deterministic": True, "exist_ok": False,
+}  # fmt: skip
+"""Arguments of `yolo train` that differ from its own defaults; the ones given win."""
+
+_FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
+_STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
+
+
+def train(data: str | Path | None = None, **arguments: Any) -> Path:
+    """Train a detector on a converted set; returns the path of its best weights, ``weights/NAME.pt``.
+
+    Args:
+        data: data.yaml of the set, or its folder; not needed with ``resume``.
+        arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
+            nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps;
+            ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
+
+    Raises:
+        DatasetError: if the set is missing or damaged.
+        DetectorError: if an argument is not one of ``yolo train``'s.
+    """
+    from detector import _ultralytics  # torch takes seconds to load: only when it is needed
+
+    _ultralytics.check_arguments(arguments)
+    if arguments.get("resume"):
+        overrides = {**arguments, **({"data": str(data)} if data else {})}
+        if isinstance(arguments["resume"], (str, Path)):
+            overrides["model"] = str(arguments["resume"])
+            if not Path(str(arguments["resume"])).is_file():
+                raise DetectorError(f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt.")
+        characters = None
+    else:
+        if data is None:
+            raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
+        characters = read_set(data)
+        overrides = _overrides(characters, arguments)
+    log.info("%s", say_device(pick_device(arguments.get("device"))))
+    trainer = _ultralytics.run_trainer(overrides)
+    characters = characters or read_set(trainer.args.data)
+    best = trainer.best if trainer.best.exists() else trainer.last
+    target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
+    metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
+    facts = {"epochs": int(trainer.epoch) + 1, "seed": int(trainer.args.seed), "validation": metrics}
+    _ultralytics.publish(Path(best), target, characters.rules, facts)
+    return target
+
+
+def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+    symbols = characters.rules.symbols
+    shape_hw = characters.rules.shape_hw or (64, 256)
+    known = len(set(symbols) & set(_shipped_symbols()))
+    model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
+    from_weights = model.endswith(".pt")
+    overrides = {
+        **DEFAULTS,
+        "model": model,
+        "lr0": _FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR,
+        "imgsz": max(shape_hw),
+        "name": characters.root.name,
+        "project": str(Path("runs").resolve()),
+        "amp": "bf16" if pick_device(arguments.get("device")).type == "cuda" else True,
+        **arguments,
+        "data": str(characters.yaml_path),
+        "task": "detect",
+        "mode": "train",
+    }
+    overrides["model"] = model
+    overrides.setdefault("nbs", overrides["batch"] if overrides["batch"] > 0 else 64)
+    if "epochs" not in arguments and "time" not in arguments:
+        pictures = sum(row.image.startswith("images/train/") for row in read_manifest(characters.root))
+        steps = _STEPS // 2 if from_weights else _STEPS
+        epochs = math.ceil(steps * max(overrides["batch"], 1) / max(pictures, 1))
+        overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
+    overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
+    return overrides
+
+
+def _shipped_symbols() -> str:
+    from detector.alphabet import DEFAULT_SYMBOLS
+
+    return DEFAULT_SYMBOLS if SHIPPED.is_file() else ""

@@ -19,12 +19,12 @@ from detector.errors import DetectorError
 
 if TYPE_CHECKING:
     from detector.alphabet import Alphabet
-    from detector.convert import ConversionReport, convert
+    from detector.conversion import ConversionReport, convert
     from detector.detections import Character, CharDetections, Reading
-    from detector.evaluate import Evaluation, evaluate
+    from detector.evaluation import Evaluation, evaluate
     from detector.predict import Failure, Reader
     from detector.synth import SynthConfig, Synthesizer, write_set
-    from detector.train import train
+    from detector.training import train
 
 __version__ = "0.1.0"
 
@@ -32,16 +32,16 @@ _OWNERS = {
     "Alphabet": "detector.alphabet",
     "CharDetections": "detector.detections",
     "Character": "detector.detections",
-    "ConversionReport": "detector.convert",
-    "Evaluation": "detector.evaluate",
+    "ConversionReport": "detector.conversion",
+    "Evaluation": "detector.evaluation",
     "Failure": "detector.predict",
     "Reader": "detector.predict",
     "Reading": "detector.detections",
     "SynthConfig": "detector.synth",
     "Synthesizer": "detector.synth",
-    "convert": "detector.convert",
-    "evaluate": "detector.evaluate",
-    "train": "detector.train",
+    "convert": "detector.conversion",
+    "evaluate": "detector.evaluation",
+    "train": "detector.training",
     "write_set": "detector.synth",
 }
 
@@ -70,7 +70,7 @@ def __getattr__(name: str) -> Any:
     if owner is None:
         raise AttributeError(f"module 'detector' has no attribute {name!r}")
     value = getattr(importlib.import_module(owner), name)
-    globals()[name] = value  # also puts back what importing the module of the same name would leave here
+    globals()[name] = value
     return value
 
 

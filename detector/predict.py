@@ -58,7 +58,7 @@ class Reader:
     def __init__(self, weights: str | Path | None = None, *, device: str | None = None) -> None:
         from detector import _ultralytics
         from detector.device import pick_device
-        from detector.train import SHIPPED
+        from detector.training import SHIPPED
 
         path = Path(weights) if weights is not None else SHIPPED
         if not path.exists():

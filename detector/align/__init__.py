@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from detector.align.cut import cut
 from detector.align.network import COLUMN
-from detector.align.train import SHIPPED, Aligner, Check, teach
+from detector.align.teaching import SHIPPED, Aligner, Check, teach
 from detector.align.viterbi import force_align
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.fit import Fit

@@ -1,0 +1,5 @@
+"""``python -m detector`` is the command."""
+
+from detector.cli import main
+
+main()

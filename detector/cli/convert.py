@@ -1,0 +1,63 @@
+"""``detector convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.terminal import progress_bar, say
+from detector.errors import SOME_REFUSED
+
+
+def command(
+    source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
+    length: Annotated[int, typer.Option(help="Symbols that a text may have, blanks included.")] = 8,
+    alphabet: Annotated[
+        str | None, typer.Option(help="Symbols in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
+    ] = None,
+    blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
+    labels: Annotated[
+        str, typer.Option(help="auto, names, hash-names, csv, tsv, jsonl, paddleocr, dddd, or a label file.")
+    ] = "auto",
+    upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
+    val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the texts that is held out.")] = 0.2,
+    keep_suspects: Annotated[
+        bool, typer.Option("--keep-suspects", help="Train on pictures whose boxes are doubted, too.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    from_nothing: Annotated[
+        bool, typer.Option("--from-nothing", help="Do not start from the shipped aligner.")
+    ] = False,
+    budget: Annotated[float, typer.Option(help="Multiplies the time that the aligner is taught.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the splits and of teaching.")] = 0,
+    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
+) -> None:
+    """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
+    from detector.conversion import convert
+
+    with progress_bar() as tell:
+        report = convert(
+            source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
+            text_column=text_column, image_column=image_column, val=val, test=test, keep_suspects=keep_suspects,
+            overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
+        )  # fmt: skip
+    splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
+    check = report.check
+    say(f"{report.inputs} inputs: {splits}; {report.suspects} suspects; {report.refused} refused")
+    for reason, count in report.reasons.most_common():
+        say(f"  refused {count}: {reason}")
+    say(f"the aligner reads {check.exact_match:.1%} of {check.pictures} pictures that it was not taught")
+    height, width = report.rules.shape_hw or (0, 0)
+    say(f"network input {height}x{width}, layout {report.rules.layout.kind}, {report.seconds:.0f} s")
+    if report.layout_share < 0.98:
+        say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
+    typer.echo(report.data_yaml)
+    if report.refused:
+        say(f"refused inputs and their reasons: {out / 'rejects.csv'}")
+        raise typer.Exit(SOME_REFUSED)

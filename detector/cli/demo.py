@@ -1,0 +1,25 @@
+"""``detector demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.terminal import progress_bar, say
+
+
+def command(
+    out: Annotated[Path, typer.Argument(help="Folder to work in; replaced if it is there.")] = Path("demo"),
+    pictures: Annotated[int, typer.Option(help="Labelled pictures to make.")] = 1500,
+    epochs: Annotated[int, typer.Option(help="Epochs to train.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+) -> None:
+    """The whole path in minutes: make labelled pictures, convert, train, read new ones, draw what was read."""
+    from detector.demo import demo
+
+    with progress_bar() as tell:
+        result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=tell)
+    say(f"open {result.sheet} to see them")
+    typer.echo(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")

@@ -1,0 +1,59 @@
+"""``detector synth``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.terminal import progress_bar, say
+from detector.errors import DetectorError
+
+
+def command(
+    out: Annotated[Path, typer.Argument(help="Folder to write: images/, labels.csv, boxes.csv.")],
+    count: Annotated[int, typer.Option("--count", "-n", help="How many pictures.")] = 1000,
+    alphabet: Annotated[str | None, typer.Option(help="Symbols. [0-9A-Z]")] = None,
+    length: Annotated[int, typer.Option(help="Symbols of the longest text.")] = 8,
+    min_length: Annotated[int | None, typer.Option(help="Symbols of the shortest text. [length]")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x64",
+    looks: Annotated[
+        str | None, typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [all]")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="flow (proportional) or slots (fixed pitch).")] = "flow",
+    blanks: Annotated[float, typer.Option(help="Share of pictures with blanks inside or at the end.")] = 0.0,
+    lines: Annotated[int, typer.Option(help="1 or 2 lines of text.")] = 1,
+    pattern: Annotated[
+        str | None, typer.Option(help="Format: A letter, 9 digit, X any, others as they are, | between alternatives.")
+    ] = None,
+    glyphs: Annotated[Path | None, typer.Option(help="Folder of single characters, a class a folder.")] = None,
+    font: Annotated[list[Path] | None, typer.Option(help="Font files. [those of the system]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. [all cores]")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
+) -> None:
+    """Artificial labelled pictures, with the true boxes beside them."""
+    from detector.alphabet import Alphabet
+    from detector.synth import LOOKS, SynthConfig, write_set
+
+    width, _, height = size.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise DetectorError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
+    config = SynthConfig(
+        alphabet=Alphabet(alphabet) if alphabet else Alphabet(),
+        length=length, min_length=min_length, size_wh=(int(width), int(height)),
+        looks=tuple(looks.split(",")) if looks else LOOKS, layout=layout, blanks=blanks, lines=lines,
+        pattern=pattern, glyphs=glyphs, fonts=tuple(font) if font else None, seed=seed,
+    )  # fmt: skip
+    done = 0
+    with progress_bar() as tell:
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            tell("pictures", done, count)
+
+        report = write_set(config, out, count, workers=workers, progress=advance)
+    rate = report.images / max(report.seconds, 1e-9)
+    say(f"{report.images} pictures, {report.characters} characters, {rate:.0f} pictures/s")
+    typer.echo(report.out / "labels.csv")

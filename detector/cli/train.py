@@ -1,0 +1,48 @@
+"""``detector train``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from detector.cli.terminal import say
+from detector.errors import DetectorError
+
+
+def command(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="NAME=VALUE, as `yolo train` takes them.", metavar="data=DATA [NAME=VALUE]…")
+    ] = None,
+) -> None:
+    """`yolo train` on a converted set: every argument of it is taken, exact match decides which weights are best.
+
+    Starts from the shipped detector unless model= says otherwise; the best weights land in weights/NAME.pt.
+    """
+    parsed = parse_arguments(arguments or [])
+    from detector.training import train
+
+    data = parsed.pop("data", None)
+    weights = train(data, **parsed)
+    say(f"best weights: {weights}")
+    typer.echo(weights)
+
+
+def parse_arguments(arguments: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs, values as YAML; a NAME alone is true, as for ``yolo``.
+
+    Raises:
+        DetectorError: naming what is no pair.
+    """
+    parsed: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, value = argument.lstrip("-").partition("=")
+        if not name.isidentifier():
+            raise DetectorError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
+        # YAML reads 1e-3 as text: it wants a dot.
+        try:
+            parsed[name] = float(value) if "e" in value.lower() else yaml.safe_load(value) if equals else True
+        except ValueError:
+            parsed[name] = yaml.safe_load(value)
+    return parsed

@@ -1,0 +1,84 @@
+"""The whole path on artificial pictures: strings in, reader out, and one picture for the eye."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.conversion import Progress, convert
+from detector.errors import DetectorError
+from detector.evaluation import Evaluation, evaluate
+from detector.predict import Reader
+from detector.sheet import write_sheet
+from detector.synth import SynthConfig, write_set
+from detector.training import train
+
+UNSEEN = 250
+"""Pictures that are made for reading alone."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made: pictures read and drawn, weights, and how right they read."""
+
+    evaluation: Evaluation
+    weights: Path
+    sheet: Path
+
+
+def demo(
+    out: str | Path,
+    *,
+    pictures: int = 1500,
+    epochs: int = 8,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> DemoResult:
+    """Make labelled 8-character pictures, convert, train, and read pictures that were never seen.
+
+    Args:
+        out: folder to work in, replaced if it is one of an earlier demo.
+        pictures: labelled pictures to learn from; blanks are in a quarter of them.
+        epochs: of training.
+        seed: of everything.
+        say: told what happens.
+        progress: as for ``convert``.
+
+    Raises:
+        DetectorError: if ``out`` holds something else.
+    """
+    root = Path(out).resolve()
+    if root.exists() and any(root.iterdir()) and not (root / "seen" / "labels.csv").exists():
+        raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder.")
+    shutil.rmtree(root, ignore_errors=True)
+    began = time.perf_counter()
+
+    def stage(text: str) -> None:
+        say(f"[{time.perf_counter() - began:4.0f} s] {text}")
+
+    stage(f"making {pictures} labelled pictures, and {UNSEEN} that training never sees")
+    looks = ("plate", "label", "captcha")
+    write_set(SynthConfig(looks=looks, blanks=0.25, seed=seed), root / "seen", pictures)
+    write_set(SynthConfig(looks=looks, blanks=0.25, seed=seed + 1), root / "unseen", UNSEEN)
+    stage("converting: boxes from strings")
+    report = convert(root / "seen", root / "set", test=0.0, overwrite=True, seed=seed, progress=progress)
+    stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
+    here = Path.cwd()
+    os.chdir(root)  # runs/ and weights/ land here
+    try:
+        weights = root / train(report.data_yaml, epochs=epochs, name="demo", seed=seed)
+    finally:
+        os.chdir(here)
+    stage(f"reading {UNSEEN} pictures that it never saw")
+    reader = Reader(weights)
+    evaluation = evaluate(reader, root / "unseen")
+    sheet = root / "read.png"
+    files = sorted((root / "unseen" / "images").iterdir())[:40]
+    write_sheet(sheet, [(path, reader.read(path)) for path in files])
+    stage("done")
+    return DemoResult(evaluation, weights, sheet)

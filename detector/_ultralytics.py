@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,13 +44,18 @@ def _switch_network_off() -> None:
 
 _switch_network_off()
 
-import ultralytics  # noqa: E402
-from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment  # noqa: E402
-from ultralytics.engine.trainer import BaseTrainer  # noqa: E402
-from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator  # noqa: E402
-from ultralytics.nn.autobackend import AutoBackend  # noqa: E402
-from ultralytics.nn.tasks import load_checkpoint  # noqa: E402
-from ultralytics.utils import LOGGER, RANK  # noqa: E402
+with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
+    import ultralytics
+    from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
+    from ultralytics.engine.trainer import BaseTrainer
+    from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+    from ultralytics.nn.autobackend import AutoBackend
+    from ultralytics.nn.tasks import load_checkpoint
+    from ultralytics.utils import LOGGER, RANK
+
+for _handler in LOGGER.handlers:
+    if isinstance(_handler, logging.StreamHandler):
+        _handler.setStream(sys.stderr)
 
 RULES_KEY = "detector"
 """Where the reading rules lie in a checkpoint, as plain values."""
@@ -165,7 +173,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     def set_model_attributes(self) -> None:
         """Also lay the weights out channels last: three times faster convolutions on a CPU."""
         super().set_model_attributes()
-        self.model = self.model.to(memory_format=torch.channels_last)
+        self.model: Any = self.model.to(memory_format=torch.channels_last)
 
     def _setup_train(self) -> None:
         super()._setup_train()
@@ -199,13 +207,14 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     try:
         check_dict_alignment(DEFAULT_CFG_DICT, arguments)
     except SyntaxError as error:
-        raise DetectorError(str(error).strip()) from None
+        raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
 
 
 def run_trainer(overrides: dict[str, Any]) -> BaseTrainer:
     """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
-    trainer = TextTrainer(overrides=overrides)
-    trainer.train()
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        trainer = TextTrainer(overrides=overrides)
+        trainer.train()
     return trainer
 
 

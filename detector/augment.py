@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from detector.fit import GREY
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for newer versions at import
-import albumentations as A  # noqa: E402
+import albumentations as A
 
 DEGREES = 4.0  # turn either way
 SHEAR = 6.0  # degrees of slant either way

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector import yolo_format
-from detector.align import Aligned, Check, align_fitted, shipped_aligner, teach
+from detector.align import Aligned, Aligner, Check, align_fitted, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.decode import ReadingRules
 from detector.errors import DatasetError, ImageError, NotLearnedError, SourceError
@@ -193,9 +193,7 @@ def _reasons(refused: Sequence[object]) -> str:
     return f"all {len(refused)} were refused, for example {shown}"
 
 
-def _accept(
-    found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, tell: Progress
-) -> _Inputs:
+def _accept(found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, tell: Progress) -> _Inputs:
     """Labels that fit and files that can be opened, with their splits; the rest with its reason."""
     rejects = [RejectRow(r.name, r.reason) for r in found.refused]
     fitting = []
@@ -214,9 +212,7 @@ def _accept(
     return _Inputs(items, assign_splits({i.text for i in items}, val, test, seed), rejects)
 
 
-def _without_contradictions(
-    items: list[LabelledImage], tell: Progress
-) -> tuple[list[LabelledImage], list[RejectRow]]:
+def _without_contradictions(items: list[LabelledImage], tell: Progress) -> tuple[list[LabelledImage], list[RejectRow]]:
     """Drop pictures that cannot be decoded, and equal files that are labelled differently."""
 
     def look(item: LabelledImage) -> tuple[bytes, str | None]:
@@ -283,7 +279,8 @@ def _fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> Iterat
 
 def _ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
     shown = item.text.replace(table.blank, "")
-    return table.encode([shown], len(shown))[0]
+    ids: NDArray[np.int64] = table.encode([shown], len(shown))[0]
+    return ids
 
 
 def _taught(
@@ -295,7 +292,7 @@ def _taught(
     seed: int,
     device: str | None,
     tell: Progress,
-):  # type: ignore[no-untyped-def]
+) -> tuple[Aligner, Check]:
     """An aligner that has learnt these pictures."""
     by_split: dict[str, list[LabelledImage]] = {s: [] for s in SPLITS}
     for item in inputs.items:
@@ -334,8 +331,10 @@ def _taught(
     return aligner, check
 
 
-def _aligned(inputs: _Inputs, aligner, table: Alphabet, shape_hw: tuple[int, int]):  # type: ignore[no-untyped-def]
-    """(item, size, boxes in its own pixels) of every picture."""
+def _aligned(
+    inputs: _Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int]
+) -> Iterator[tuple[LabelledImage, tuple[int, int], Aligned | None]]:
+    """(item, width and height, characters in its own pixels) of every picture."""
     for start in range(0, len(inputs.items), _CHUNK):
         items = inputs.items[start : start + _CHUNK]
         images, fits = zip(*_fitted(items, shape_hw), strict=True)
@@ -398,9 +397,7 @@ class _Writer:
         counts = [len(i.text.replace(self.table.blank, "")) for i in self.inputs.items]
         boxes, texts, widths = zip(*self.layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
-        rules = ReadingRules(
-            self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw
-        )
+        rules = ReadingRules(self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw)
         yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
         yolo_format.write_tables(self.root, self.manifest, self.inputs.rejects)
         return rules, share

@@ -74,7 +74,11 @@ class Reading:
             "text": self.text,
             "confidence": round(self.confidence, 4),
             "characters": [
-                {"symbol": c.symbol, "confidence": round(c.confidence, 4), "box_xyxy": [round(v, 1) for v in c.box_xyxy]}
+                {
+                    "symbol": c.symbol,
+                    "confidence": round(c.confidence, 4),
+                    "box_xyxy": [round(v, 1) for v in c.box_xyxy],
+                }
                 for c in self.characters
             ],
         }

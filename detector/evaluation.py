@@ -50,9 +50,7 @@ class Evaluation:
             "cer": round(self.score.cer, 4),
             "count": self.count,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
-            "wrong": [
-                {"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong
-            ],
+            "wrong": [{"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong],
             "confusions": [{"label": a, "reading": b, "times": n} for (a, b), n in self.score.confusions.most_common()],
             "seconds": round(self.seconds, 3),
         }

@@ -40,7 +40,8 @@ class Fit:
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         offset = np.array([self.left, self.top] * 2, np.float32)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        return np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
+        inside: NDArray[np.float32] = np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
+        return inside
 
     def to_fitted(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Boxes of the original picture, shape (n, 4), in pixels of the fitted one."""

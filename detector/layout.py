@@ -36,7 +36,9 @@ class Layout:
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", tuple(float(t) for t in self.thresholds))
         if self.kind not in ("flow", "slots") or self.measure not in ("gap", "pitch"):
-            raise ValueError(f"a layout is flow or slots, its measure gap or pitch; got {self.kind!r}, {self.measure!r}")
+            raise ValueError(
+                f"a layout is flow or slots, its measure gap or pitch; got {self.kind!r}, {self.measure!r}"
+            )
         if self.kind == "slots" and not self.pitch > 0:
             raise ValueError(f"slots need a pitch above 0, got {self.pitch}")
 
@@ -128,9 +130,7 @@ def _fit_flow(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
     return Layout("flow", measure, tuple(first + k * step for k in range(int(max(3, blanks.max())))))
 
 
-def _fit_slots(
-    boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]
-) -> Layout | None:
+def _fit_slots(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> Layout | None:
     """A straight line from slot number to relative centre, by least squares."""
     centres = np.concatenate([(b[:, 0] + b[:, 2]) / 2 / w for b, w in zip(boxes, widths, strict=True)])
     number = np.concatenate(places).astype(np.float64)

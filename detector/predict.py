@@ -93,9 +93,7 @@ class Reader:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name."""
         return [reading for _, reading in self._stream(pictures)]
 
-    def stream(
-        self, source: str | os.PathLike[str] | Iterable[Picture]
-    ) -> Iterator[tuple[str, Reading | Failure]]:
+    def stream(self, source: str | os.PathLike[str] | Iterable[Picture]) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.
 
         Args:
@@ -171,7 +169,5 @@ def _to_picture(reading: Reading, back: Fit) -> Reading:
     if not reading.characters:
         return reading
     boxes = back.to_picture(np.array([c.box_xyxy for c in reading.characters], np.float32)).tolist()
-    moved = tuple(
-        replace(c, box_xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(reading.characters, boxes, strict=True)
-    )
+    moved = tuple(replace(c, box_xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(reading.characters, boxes, strict=True))
     return replace(reading, characters=moved)

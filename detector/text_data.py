@@ -50,7 +50,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         self.labels: list[dict[str, NDArray[Any]]] = []
         self.im_files = [str(image) for image, _ in files]
         self.sizes_hw: list[tuple[int, int]] = []
-        scale = np.float32([shape_hw[1], shape_hw[0]] * 2)
+        scale = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
         with ThreadPoolExecutor() as pool:
             for i, (image, back) in enumerate(pool.map(lambda f: fit(_read(f[0]), shape_hw), files)):
                 self.images[i] = image
@@ -87,7 +87,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         return {
             "img": stacked,
             "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
-            "bboxes": torch.from_numpy(_centred(shares) / np.float32([width, height] * 2)),
+            "bboxes": torch.from_numpy(_centred(shares) / np.array([width, height] * 2, np.float32)),
             "batch_idx": torch.from_numpy(np.repeat(np.arange(len(ids)), [len(k) for k in ids])).float(),
             "im_file": [self.im_files[i] for i in indices],
             "text": [self.texts[i] for i in indices],

@@ -59,7 +59,9 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         if isinstance(arguments["resume"], (str, Path)):
             overrides["model"] = str(arguments["resume"])
             if not Path(str(arguments["resume"])).is_file():
-                raise DetectorError(f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt.")
+                raise DetectorError(
+                    f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt."
+                )
         characters = None
     else:
         if data is None:

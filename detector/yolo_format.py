@@ -1,13 +1,13 @@
 """The only writer and reader of a converted set: label lines, data.yaml, darknet's files, the manifest.
 
-    SET/
-      data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
-      images/{train,val,test}/     hard links to the pictures where possible, copies otherwise
-      labels/{train,val,test}/     a text file a picture: class cx cy w h, shares of the picture, left to right
-      images/suspects/, labels/…   pictures whose boxes are doubted, in no split
-      obj.data obj.names train.txt val.txt test.txt     for darknet
-      manifest.csv                 a line a picture: where it came from, text, split, confidence, status
-      rejects.csv                  a line a refused input, with the reason
+SET/
+  data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
+  images/{train,val,test}/     hard links to the pictures where possible, copies otherwise
+  labels/{train,val,test}/     a text file a picture: class cx cy w h, shares of the picture, left to right
+  images/suspects/, labels/…   pictures whose boxes are doubted, in no split
+  obj.data obj.names train.txt val.txt test.txt     for darknet
+  manifest.csv                 a line a picture: where it came from, text, split, confidence, status
+  rejects.csv                  a line a refused input, with the reason
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[
         with (root / name).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(header)
-            writer.writerows(rows)  # type: ignore[arg-type]
+            writer.writerows(rows)
 
 
 def read_manifest(root: Path) -> list[ManifestRow]:

@@ -40,7 +40,9 @@ class SynthBatches:
         images, boxes, ids = zip(*made, strict=True)
         return np.stack(images), np.stack(boxes), np.stack(ids)
 
-    def _place(self, image: np.ndarray, boxes: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _place(
+        self, image: np.ndarray, boxes: np.ndarray, ids: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = self.rng
         height, width = image.shape[:2]
         if rng.random() < 0.6:

@@ -50,9 +50,7 @@ def main() -> None:
     # Plates, captchas and scene words twice: what people bring most.
     looks = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
     looks += ("embossed", "segments", "dots", "handwriting")
-    config = SynthConfig(
-        length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed
-    )
+    config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
     path = args.out / "images.npy"
     np.lib.format.open_memmap(path, "w+", np.uint8, (args.count, SIZE_WH[1], SIZE_WH[0], 3)).flush()
     jobs = [(config, str(path), i, min(i + CHUNK, args.count)) for i in range(0, args.count, CHUNK)]

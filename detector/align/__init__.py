@@ -55,8 +55,8 @@ def align_fitted(
         inner_h, inner_w = round(back.height * back.scale_y), round(back.width * back.scale_x)
         inner = image[back.top : back.top + inner_h, back.left : back.left + inner_w]  # without padding
         centres = (path.centre + 0.5) * COLUMN - back.left
-        spans = np.stack([path.first * COLUMN, (path.last + 1) * COLUMN], 1) - float(back.left)
+        spans = np.stack([path.first, path.last + 1], 1).astype(np.float64) * COLUMN - back.left
         made = cut(np.ascontiguousarray(inner), centres, spans)
-        boxes = made.boxes_xyxy + np.float32([back.left, back.top] * 2)
+        boxes = made.boxes_xyxy + np.array([back.left, back.top] * 2, np.float32)
         found.append(Aligned(back.to_picture(boxes), path.confidence * made.certainty))
     return found

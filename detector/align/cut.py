@@ -50,7 +50,8 @@ def ink_map(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     near = cv2.absdiff(image, ground).max(2)
     both = np.maximum(near, np.minimum(away, 2 * near.astype(np.int32) + 24)).astype(np.float32)
     top = float(np.quantile(both, 0.98))
-    return np.clip(both / max(top, 8.0), 0, 1).astype(np.float32)
+    ink: NDArray[np.float32] = np.clip(both / max(top, 8.0), 0, 1).astype(np.float32)
+    return ink
 
 
 def cut(image: NDArray[np.uint8], centres: NDArray[np.float64], spans: NDArray[np.float64]) -> CutBoxes:
@@ -73,8 +74,9 @@ def cut(image: NDArray[np.uint8], centres: NDArray[np.float64], spans: NDArray[n
     boxes, certainty = np.empty((len(centres), 4), np.float32), np.empty(len(centres))
     for i, (x1, x2) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         boxes[i], certainty[i] = _tighten(ink, threshold, (x1, top, x2, bottom), float(centres[i]), pitch)
-    boxes += np.float32([-MARGIN, -MARGIN, MARGIN, MARGIN])
-    return CutBoxes(np.clip(boxes, 0, np.float32([width, height, width, height])), certainty)
+    boxes += np.array([-MARGIN, -MARGIN, MARGIN, MARGIN], np.float32)
+    limit = np.array([width, height, width, height], np.float32)
+    return CutBoxes(np.clip(boxes, 0, limit), certainty)
 
 
 def _cuts(column_ink: NDArray[np.float32], centres: NDArray[np.float64], spans: NDArray[np.float64]) -> list[float]:
@@ -126,14 +128,15 @@ def _tighten(
 ) -> tuple[NDArray[np.float32], float]:
     """The ink's extent within a cell (x1, y1, x2, y2), and how sure it is."""
     x1, top, x2, bottom = cell
-    c1, c2 = int(np.floor(x1)), max(int(np.floor(x1)) + 1, int(np.ceil(x2)))
+    c1 = int(np.clip(np.floor(x1), 0, ink.shape[1] - 1))
+    c2 = int(np.clip(np.ceil(x2), c1 + 1, ink.shape[1]))
     part = ink[top:bottom, c1:c2]
     mask = _main_ink(part >= threshold, centre - c1)
     if mask.sum() < 4:
         half = min(pitch / 2, max(centre - x1, x2 - centre, 2.0))
-        return np.float32([max(x1, centre - half), top, min(x2, centre + half), bottom]), _NO_INK
+        return np.array([max(x1, centre - half), top, min(x2, centre + half), bottom], np.float32), _NO_INK
     columns, rows = _side(mask.sum(0)), _side(mask.sum(1))
-    box = np.float32([c1 + columns[0], top + rows[0], c1 + columns[1], top + rows[1]])
+    box = np.array([c1 + columns[0], top + rows[0], c1 + columns[1], top + rows[1]], np.float32)
     # Ink that fills the whole cell, or hardly any of it, was not told apart from the ground.
     filled = float(mask.mean())
     return box, 1.0 if 0.02 < filled < 0.85 else _NO_INK
@@ -141,6 +144,8 @@ def _tighten(
 
 def _main_ink(mask: NDArray[np.bool_], centre: float) -> NDArray[np.bool_]:
     """The mask without specks and without strokes that reach in from the neighbours."""
+    if min(mask.shape) < 2:  # nothing to tell apart; and OpenCV 5.0 crashes on an empty one
+        return mask
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if count <= 2:
         return mask

@@ -15,9 +15,7 @@ _ROWS = 4  # rows that are left before they are folded into channels, whatever t
 
 
 def _conv(c_in: int, c_out: int, stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
 
 
 class AlignerNet(nn.Module):
@@ -60,7 +58,8 @@ class AlignerNet(nn.Module):
         if features.shape[2] != _ROWS:
             features = nn.functional.interpolate(features, (_ROWS, features.shape[3]), mode="bilinear")
         scores = self.classify(self.columns(features.flatten(1, 2)))  # (B, classes + 1, W/4)
-        return scores.float().log_softmax(1).transpose(1, 2)
+        log_probs: Tensor = scores.float().log_softmax(1).transpose(1, 2)
+        return log_probs
 
 
 def carry_over(net: AlignerNet, symbols: str, old: dict[str, Tensor], old_symbols: str) -> int:

@@ -99,7 +99,7 @@ def greedy(log_probs: NDArray[np.floating]) -> list[tuple[NDArray[np.int64], flo
     read = []
     for ids, probs in zip(best, peak, strict=True):
         starts = np.flatnonzero((ids != blank) & np.r_[True, ids[1:] != ids[:-1]])
-        lowest = min((float(probs[s : s + _run(ids, s)].max()) for s in starts), default=0.0)
+        lowest = min((float(probs[s : s + _run(ids, int(s))].max()) for s in starts), default=0.0)
         read.append((ids[starts].astype(np.int64), lowest))
     return read
 

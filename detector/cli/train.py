@@ -13,7 +13,8 @@ from detector.errors import DetectorError
 
 def command(
     arguments: Annotated[
-        list[str] | None, typer.Argument(help="NAME=VALUE, as `yolo train` takes them.", metavar="data=DATA [NAME=VALUE]…")
+        list[str] | None,
+        typer.Argument(help="NAME=VALUE, as `yolo train` takes them.", metavar="data=DATA [NAME=VALUE]…"),
     ] = None,
 ) -> None:
     """`yolo train` on a converted set: every argument of it is taken, exact match decides which weights are best.

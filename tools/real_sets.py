@@ -1,0 +1,252 @@
+"""The whole path on real pictures: strings in, boxes, a trained reader, exact match on the held-out fifth.
+
+    python tools/real_sets.py [--sets captcha-v2 plates-vn8 captcha-generic-8] [--minutes 10] [--from-nothing]
+
+For each set: convert, train, evaluate on the split "test", which is grouped by text. Conversion and training
+together take at most --minutes a set; training gets what conversion left. Leaves OUT/SET.json a set, and prints
+all of OUT as a Markdown table. A set that is there already is not run again without --again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import detector
+from detector.errors import DetectorError, NotLearnedError
+
+ROOT = Path(__file__).resolve().parent.parent
+SETS = ("captcha-v2", "plates-vn8", "captcha-generic-8")
+LEAST_TRAINING = 0.5  # minutes that training gets even where conversion took the whole budget
+
+
+def source_of(name: str, data: Path, work: Path) -> Path:
+    """The label file of a set; ``NAME-8`` is the 8-character part of NAME, listed anew in ``work``."""
+    original = data.resolve() / name.removesuffix("-8") / "labels.csv"
+    if not name.endswith("-8"):
+        return original
+    with original.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if len(row["text"]) == 8]
+    return write_labels(
+        work / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
+    )
+
+
+def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
+    """A labels.csv that names pictures where they lie."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "text"))
+        writer.writerows(rows)
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """What the times depend on."""
+    import torch
+    import ultralytics
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "ultralytics": ultralytics.__version__}
+    return {"cpu": _cpu_model(), "cores": cores, "gpu": gpu, **versions, "commit": _commit()}
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    """The commit, with a plus where tracked files differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """Convert; the set's data.yaml and what there is to say about it."""
+    report = detector.convert(
+        source, work / name, overwrite=True, from_nothing=args.from_nothing, budget=args.budget, seed=args.seed
+    )
+    facts = {
+        "inputs": report.inputs,
+        "refused": report.refused,
+        "reasons": dict(report.reasons),
+        "suspects": report.suspects,
+        "splits": report.splits,
+        "aligner": vars(report.check),
+        "input_hw": report.rules.shape_hw,
+    }
+    return report.data_yaml.resolve(), facts
+
+
+def train_stage(data: Path, work: Path, name: str, minutes: float, args: argparse.Namespace) -> Path:
+    """Train for so many minutes; the weights, in ``work``."""
+    from detector.training import NETWORK
+
+    shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
+    model = {"model": str(NETWORK)} if args.from_nothing else {}
+    with contextlib.chdir(work):  # weights/ lands where one is
+        return detector.train(data, time=minutes / 60, name=name, seed=args.seed, **model).resolve()
+
+
+def score(weights: Path, data: Path) -> dict[str, Any]:
+    """Exact match on the split "test"; and on the whole held-out fifth, its suspects included."""
+    reader = detector.Reader(weights)
+    result = detector.evaluate(reader, data, split="test").to_dict()
+    del result["confusions"]
+    return {**result, "held_out": _held_out(reader, data)}
+
+
+def _held_out(reader: detector.Reader, data: Path) -> dict[str, Any]:
+    """Suspects are in no split; a score without them would leave out the pictures that are hard."""
+    from detector.metrics import score_texts
+    from detector.yolo_format import read_set
+
+    characters = read_set(data)
+    rows = [row for row in characters.manifest() if row.split == "test"]
+    read = reader.read_many([characters.root / row.image for row in rows])
+    texts = [r.text if isinstance(r, detector.Reading) else "" for r in read]
+    found = score_texts([row.text for row in rows], texts, reader.rules.blank)
+    return {"exact_match": found.exact_match, "interval_95": found.interval, "cer": found.cer, "count": found.count}
+
+
+def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """One set from its strings to its score, or to the error that ended it."""
+    result: dict[str, Any] = {
+        "set": name, "from_nothing": args.from_nothing, "seed": args.seed, "budget_minutes": args.minutes,
+        "aligner_budget": args.budget, "minutes": {}, "machine": machine(),
+    }  # fmt: skip
+    minutes = result["minutes"]
+    stage, began = "convert", time.perf_counter()
+
+    def ended() -> float:
+        nonlocal began
+        minutes[stage] = (time.perf_counter() - began) / 60
+        began = time.perf_counter()
+        return float(minutes[stage])
+
+    try:
+        source = source_of(name, args.data, work)
+        data, facts = convert_stage(source, work, name, args)
+        result |= facts
+        left = max(args.minutes - ended(), LEAST_TRAINING)
+        stage = "train"
+        weights = train_stage(data, work, name, left, args)
+        ended()
+        stage = "evaluate"
+        result["test"] = score(weights, data)
+    except Exception as error:  # any failure of one set is a line of the table; the others are run all the same
+        if not isinstance(error, DetectorError):
+            traceback.print_exc()
+        result["error"] = {"stage": stage, "kind": type(error).__name__, "message": str(error)}
+    ended()
+    return result
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    """The whole file or none."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def is_done(path: Path) -> bool:
+    """Whether a result is there: a score, or that nothing was learnt, which another run would not change."""
+    if not path.exists():
+        return False
+    error = json.loads(path.read_text(encoding="utf-8")).get("error")
+    return error is None or error["kind"] == NotLearnedError.__name__
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a line a set."""
+    lines = [
+        "| set | inputs | refused | suspects | train / val / test | aligner reads | exact match on test (95 %) | CER "
+        "| with its suspects | minutes: convert + train | start |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(lines + [_line(result) for result in results] + ["", *_machines(results)])
+
+
+def _line(result: dict[str, Any]) -> str:
+    spent, splits = result["minutes"], result.get("splits", {})
+    counts = " / ".join(str(splits[s]) for s in ("train", "val", "test")) if splits else "-"
+    aligner = f"{result['aligner']['exact_match']:.1%}" if splits else "-"
+    took = " + ".join(f"{spent[stage]:.1f}" for stage in ("convert", "train") if stage in spent)
+    cells = [result["set"], *(result.get(key, "-") for key in ("inputs", "refused", "suspects")), counts, aligner]
+    if "error" in result:
+        error = result["error"]
+        cells += [f"none: {error['kind']} in {error['stage']}", "-", "-"]
+    else:
+        test = result["test"]
+        low, high = test["interval_95"]
+        cells.append(f"**{test['exact_match']:.1%}** ({low:.1%} to {high:.1%}, n={test['count']})")
+        cells += [f"{test['cer']:.2%}", f"{test['held_out']['exact_match']:.1%} (n={test['held_out']['count']})"]
+    cells += [took, "nothing" if result["from_nothing"] else "shipped weights"]
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _machines(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Lines under a table that say where it was made."""
+    said = []
+    for held in (result["machine"] for result in results):
+        gpu = f", {held['gpu']}" if held["gpu"] else ""
+        said.append(f"{held['cpu']}, {held['cores']} cores{gpu}; torch {held['torch']}; commit {held['commit']}")
+    return sorted(set(said))
+
+
+def read_results(out: Path) -> list[dict[str, Any]]:
+    """All results in a folder, by name."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*.json"))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real_sets", help="folder to work in")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of conversion and training together, a set")
+    parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
+    parser.add_argument("--from-nothing", action="store_true", help="start from no shipped weights")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="run sets that are done already, too")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    out = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for name in args.sets:
+        path = out / f"{name}{'.nothing' if args.from_nothing else ''}.json"
+        if is_done(path) and not args.again:
+            print(f"{name}: done already, see {path}", flush=True)
+            continue
+        work = out / ("from-nothing" if args.from_nothing else "from-shipped")
+        work.mkdir(exist_ok=True)
+        write_json(path, run_set(name, work, args))
+    print(table(read_results(out)))
+
+
+if __name__ == "__main__":
+    main()

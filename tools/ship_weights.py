@@ -1,0 +1,202 @@
+"""Put taught weights into the package, scored and described; see tools/README.md for the whole recipe.
+
+    python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt [--weights-dir detector/weights]
+        [--aligner-args "--pictures 300000 --seed 0"] [--detector-args "--pictures 600000 --seed 0"]
+
+Writes aligner.pt, detector.pt and README.md. The arguments with which they were taught are only written down.
+The scores are exact match on 1,000 pictures of the store that were held back from teaching.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from synth_batches import HELD_BACK
+
+from detector import _ultralytics
+from detector.align.teaching import Aligner
+from detector.align.viterbi import greedy
+from detector.decode import ReadingRules, decode_batch
+from detector.metrics import TextScore, score_texts
+
+ROOT = Path(__file__).resolve().parent.parent
+SCORED = 1000
+BATCH = 50
+MOST_MB = 12.0  # of both files together
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One file of weights: how right it reads, how large it is, how it was taught."""
+
+    name: str
+    what: str
+    score: TextScore
+    megabytes: float
+    parameters: int
+    command: str
+    taught: str
+
+
+def held_back(store: Path) -> tuple[Images, list[str]]:
+    """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts."""
+    images = np.load(store / "images.npy", mmap_mode="r")
+    texts = np.load(store / "labels.npz")["texts"]
+    start = len(images) - HELD_BACK
+    return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
+
+
+def ship_aligner(taught: Path, target: Path, shape_hw: tuple[int, int]) -> Aligner:
+    """The aligner with the shape that it was taught on; tensors and plain values only."""
+    aligner = Aligner.load(taught, shape_hw, torch.device("cpu"))
+    part = target.with_name(target.name + ".part")
+    torch.save(aligner.state(), part)
+    part.replace(target)
+    return Aligner.load(target)
+
+
+def read_alone(aligner: Aligner, images: Images) -> list[str]:
+    """What an aligner reads by itself, with no string given."""
+    texts = []
+    for start in range(0, len(images), BATCH):
+        read = greedy(aligner.log_probs(images[start : start + BATCH]))
+        texts += ["".join(aligner.symbols[i] for i in ids.tolist()) for ids, _ in read]
+    return texts
+
+
+def read_detected(network: _ultralytics.Network, rules: ReadingRules, images: Images) -> list[str]:
+    """What a detector reads; the pictures have the network's shape already."""
+    texts = []
+    for start in range(0, len(images), BATCH):
+        found = network(images[start : start + BATCH])
+        texts += [r.text for r in decode_batch(found, rules, [float(images.shape[2])] * len(found))]
+    return texts
+
+
+def parameters_of(path: Path) -> int:
+    """Parameters of the network in a checkpoint of ours."""
+    held = torch.load(path, map_location="cpu", weights_only=False)
+    return sum(p.numel() for p in held["model"].parameters())
+
+
+def describe(shipped: Sequence[Shipped], store: dict[str, str]) -> str:
+    """README.md of the weights' folder."""
+    options = " ".join(
+        f"--{key.replace('_', '-')} {value}" for key, value in store.items() if key not in ("out", "workers")
+    )
+    rows = "\n".join(
+        f"| `{s.name}` | {s.what} | {s.parameters:,} | {s.megabytes:.2f} | {s.taught} | {_share(s.score)} |"
+        for s in shipped
+    )
+    commands = "\n".join(s.command for s in shipped)
+    total = sum(s.megabytes for s in shipped)
+    return f"""# Shipped weights
+
+They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them. They were
+taught on artificial pictures only, none of them photographed or taken from a data set.
+
+| file | what it is | parameters | MB | taught on | exact match, {SCORED:,} artificial pictures held back |
+|---|---|---|---|---|---|
+{rows}
+
+Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of the store, which
+teaching never draws. The aligner reads them by itself, without being told the string; that it only has to place a known
+string is the easier task.
+
+## How they were made
+
+```sh
+python tools/synth_store.py STORE {options}
+{commands}
+python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt
+```
+
+The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
+another order, so a rerun gives weights as good, not the same bytes.
+
+## Licence
+
+AGPL-3.0-or-later, as the whole project. The characters were drawn with the fonts of the Debian packages listed in
+`tools/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`). The fonts were only rendered:
+no font file, outline or part of one is in these weights or in this repository.
+"""
+
+
+def _share(score: TextScore) -> str:
+    low, high = score.interval
+    return f"{score.exact_match:.1%} ({low:.1%} to {high:.1%}); CER {score.cer:.2%}"
+
+
+def ship(args: argparse.Namespace) -> list[Shipped]:
+    """Write and score both files."""
+    images, texts = held_back(args.store)
+    shape_hw = (images.shape[1], images.shape[2])
+    args.weights_dir.mkdir(parents=True, exist_ok=True)
+    small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
+    aligner = ship_aligner(args.aligner, small, shape_hw)
+    rules = ReadingRules()
+    step = torch.load(args.detector, map_location="cpu", weights_only=False).get("step")
+    pictures = "unknown" if step is None else f"{step * args.batch:,}"
+    facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
+    _ultralytics.publish(args.detector, large, rules, facts)
+    network = _ultralytics.Network(large, torch.device("cpu"))
+    return [
+        Shipped(
+            "aligner.pt", "finds where the characters of a known string are; `convert` starts from it",
+            score_texts(texts, read_alone(aligner, images)), small.stat().st_size / 1e6,
+            sum(p.numel() for p in aligner.net.parameters()),
+            f"python tools/teach_aligner.py STORE ALIGNER.pt {args.aligner_args}".rstrip(),
+            f"{args.aligner_pictures:,} pictures",
+        ),
+        Shipped(
+            "detector.pt", "finds and names characters; `Reader()` reads with it, `train` starts from it",
+            score_texts(texts, read_detected(network, rules, images)), large.stat().st_size / 1e6,
+            parameters_of(large),
+            f"python tools/teach_detector.py STORE DETECTOR.pt {args.detector_args}".rstrip(),
+            f"{pictures} pictures",
+        ),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path, help="as synth_store.py wrote it")
+    parser.add_argument("aligner", type=Path, help="as teach_aligner.py wrote it")
+    parser.add_argument("detector", type=Path, help="as teach_detector.py wrote it")
+    parser.add_argument("--weights-dir", type=Path, default=ROOT / "detector" / "weights")
+    parser.add_argument("--aligner-args", default="--pictures 300000 --seed 0", help="that it was taught with")
+    parser.add_argument(
+        "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
+    )
+    parser.add_argument("--batch", type=int, default=64, help="pictures a step, of teaching the detector")
+    args = parser.parse_args()
+    taught, _ = _pictures_option().parse_known_args(args.aligner_args.split())
+    args.aligner_pictures = taught.pictures
+    shipped = ship(args)
+    total = sum(s.megabytes for s in shipped)
+    if total > MOST_MB:
+        parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
+    store = json.loads((args.store / "config.json").read_text(encoding="utf-8"))
+    (args.weights_dir / "README.md").write_text(describe(shipped, store), encoding="utf-8")
+    for one in shipped:
+        print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
+
+
+def _pictures_option() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--pictures", type=int, default=300_000)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""What the shipped weights read of real pictures, beside RapidOCR and ddddocr, on the same pictures in one run.
+
+    python tools/zero_shot.py [--pictures 110] [--weights PT] [--peers-python PEERS/bin/python]
+
+The peers are optional: each is run by --peers-python (by default the Python that runs this), and left out, with
+the reason, where it cannot be imported there. Their requirements may clash with this project's, so give them an
+environment of their own: `python -m venv PEERS && PEERS/bin/pip install rapidocr ddddocr onnxruntime`.
+
+Compared is the exact match of letters and digits only, upper case: readings and labels are upper-cased, and all
+but 0-9 and A-Z is taken out. Nothing is trained. Times are of one picture after another, from file to string, the
+first one left out. Prints a Markdown table and writes OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
+
+ROOT = Path(__file__).resolve().parent.parent
+SETS = (
+    "captcha-generic", "captcha-generic-8", "captcha-v2", "captcha-swust-20191218", "plates-vn8", "plates-us-crops",
+    "words-iiit5k", "captcha-digits-boxes", "digits-orand-car",
+)  # fmt: skip
+"""Folders of labelled pictures with the default alphabet; captcha-generic-8 is the 8-character part."""
+
+KEPT = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+OURS = "detector"
+
+Read = Callable[[str], str]
+
+
+def compared(text: str) -> str:
+    """Letters and digits, upper case."""
+    return "".join(c for c in text.upper() if c in KEPT)
+
+
+def sample(name: str, data: Path, pictures: int, seed: int) -> list[tuple[str, str]]:
+    """(path, text) of some pictures of a set, always the same; of all of them for ``pictures`` 0."""
+    folder = data / name.removesuffix("-8")
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(str(folder / row["image"]), row["text"]) for row in csv.DictReader(file)]
+    if name.endswith("-8"):
+        rows = [row for row in rows if len(row[1]) == 8]
+    rows.sort()
+    if not 0 < pictures < len(rows):
+        return rows
+    return random.Random(f"{name}:{seed}").sample(rows, pictures)
+
+
+# --- readers ------------------------------------------------------------------------------------------------------
+
+
+def rapidocr() -> Read:
+    """PP-OCR's recognition network alone: the pictures are cropped to their text already."""
+    import logging
+
+    from rapidocr import RapidOCR
+
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    engine = RapidOCR()
+
+    def read(path: str) -> str:
+        return "".join(engine(path, use_det=False, use_cls=False, use_rec=True).txts or ())
+
+    return read
+
+
+def ddddocr() -> Read:
+    """Its default classification network; transparency laid over white, as it offers."""
+    import ddddocr as library
+
+    engine = library.DdddOcr(show_ad=False)
+
+    def read(path: str) -> str:
+        return str(engine.classification(Path(path).read_bytes(), png_fix=True))
+
+    return read
+
+
+PEERS: dict[str, Callable[[], Read]] = {"rapidocr": rapidocr, "ddddocr": ddddocr}
+
+
+def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
+    """Texts, one after another, with milliseconds a picture; a picture that it fails on reads as nothing."""
+    texts, seconds, failed = [], [], {}
+    for path in files[:1]:
+        _try(read, path)  # the first picture pays for what is set up then
+    for path in files:
+        began = time.perf_counter()
+        text, problem = _try(read, path)
+        seconds.append(time.perf_counter() - began)
+        texts.append(text)
+        if problem:
+            failed[path] = problem
+    return {"texts": texts, "failed": failed, "ms": 1000 * statistics.fmean(seconds) if seconds else 0.0}
+
+
+def _try(read: Read, path: str) -> tuple[str, str]:
+    try:
+        return read(path), ""
+    except Exception as error:  # whatever a library of others raises is a picture that it cannot read
+        return "", f"{type(error).__name__}: {error}"
+
+
+def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, Any]:
+    """What this project reads, by set."""
+    import detector
+
+    try:
+        reader = detector.Reader(weights)
+    except detector.DetectorError as error:
+        return {"skipped": str(error)}
+    return {name: timed(lambda path: reader.read(path).text, files) for name, files in chosen.items()}
+
+
+def read_by_peer(peer: str, python: str, chosen: dict[str, list[str]]) -> dict[str, Any]:
+    """What a peer reads, by set; it runs in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder) / "files.json", Path(folder) / "texts.json"
+        asked.write_text(json.dumps(chosen), encoding="utf-8")
+        command = (python, __file__, "--peer", peer, str(asked), str(answered))
+        try:
+            ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        except OSError as error:
+            return {"skipped": f"{python} does not run: {error.strerror}"}
+        if ended.returncode or not answered.exists():
+            last = ended.stderr.strip().splitlines()[-1:] or [f"exit code {ended.returncode}"]
+            return {"skipped": last[0]}
+        held: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
+        return held
+
+
+def be_peer(peer: str, asked: Path, answered: Path) -> None:
+    """The other end of :func:`read_by_peer`: files of each set in, texts of each set out."""
+    read = PEERS[peer]()
+    chosen = json.loads(asked.read_text(encoding="utf-8"))
+    answered.write_text(json.dumps({name: timed(read, files) for name, files in chosen.items()}), encoding="utf-8")
+
+
+# --- comparing ----------------------------------------------------------------------------------------------------
+
+
+def score(found: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """Exact match with its 95 % interval and CER, both by the module's rule; and what was read wrongly."""
+    from detector.metrics import score_texts
+
+    pairs = [(compared(label), compared(text)) for label, text in zip(labels, found["texts"], strict=True)]
+    result = score_texts([a for a, _ in pairs], [b for _, b in pairs])
+    return {
+        "exact_match": result.exact_match, "interval_95": result.interval, "cer": result.cer, "count": result.count,
+        "ms": found["ms"], "failed": found["failed"], "wrong": [pair for pair in pairs if pair[0] != pair[1]],
+    }  # fmt: skip
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: a line a set, a column a reader, the best of each line in bold; times last."""
+    scores = {name: held for name, held in result["readers"].items() if "skipped" not in held}
+    lines = [f"| set | pictures | {' | '.join(scores)} |", "|---|---|" + "---|" * len(scores)]
+    for name, count in result["pictures"].items():
+        matches = {reader: held[name]["exact_match"] for reader, held in scores.items()}
+        best = max(matches.values(), default=0.0)
+        cells = [f"**{m:.3f}**" if m == best else f"{m:.3f}" for m in matches.values()]
+        lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
+    times = {reader: _mean_ms(held, result["pictures"]) for reader, held in scores.items()}
+    first = next(iter(times.values()), 0.0) or 1.0
+    cells = [f"{ms:.1f} ({ms / first:.1f}x)" for ms in times.values()]
+    lines.append(f"| *ms a picture* | {sum(result['pictures'].values())} | {' | '.join(cells)} |")
+    skipped = [f"{n} left out: {held['skipped']}" for n, held in result["readers"].items() if "skipped" in held]
+    return "\n".join([*lines, "", *skipped])
+
+
+def _mean_ms(held: dict[str, Any], pictures: dict[str, int]) -> float:
+    return sum(held[name]["ms"] * count for name, count in pictures.items()) / max(sum(pictures.values()), 1)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peer"]:
+        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--pictures", type=int, default=110, help="of each set; 0 takes all")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    parser.add_argument("--weights", type=Path, default=None, help="others than the shipped ones")
+    parser.add_argument("--peers-python", default=sys.executable, help="that runs RapidOCR and ddddocr")
+    parser.add_argument("--no-peers", action="store_true", help="read with this project's weights only")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "zero_shot.json")
+    args = parser.parse_args()
+    rows = {name: sample(name, args.data.resolve(), args.pictures, args.seed) for name in args.sets}
+    chosen = {name: [path for path, _ in pairs] for name, pairs in rows.items()}
+    found = {OURS: read_by_us(args.weights, chosen)}
+    for peer in () if args.no_peers else PEERS:
+        print(f"reading with {peer}", file=sys.stderr, flush=True)
+        found[peer] = read_by_peer(peer, args.peers_python, chosen)
+    labels = {name: [text for _, text in pairs] for name, pairs in rows.items()}
+    readers = {
+        reader: held if "skipped" in held else {name: score(held[name], labels[name]) for name in args.sets}
+        for reader, held in found.items()
+    }
+    from real_sets import machine, write_json
+
+    result = {
+        "pictures": {name: len(pairs) for name, pairs in rows.items()}, "seed": args.seed,
+        "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,
+    }  # fmt: skip
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.out, result)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

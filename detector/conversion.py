@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import shutil
 import time
 from collections import Counter
@@ -172,12 +173,17 @@ def convert(
         inputs=found.count,
         splits={s: len(written.images[s]) for s in SPLITS},
         suspects=len(written.images[SUSPECTS]),
-        reasons=Counter(row.reason.split(":")[0].split(" '")[0] for row in inputs.rejects),
+        reasons=Counter(_kind(row.reason) for row in inputs.rejects),
         check=check,
         rules=rules,
         layout_share=share,
         seconds=time.perf_counter() - began,
     )
+
+
+def _kind(reason: str) -> str:
+    """A reason without what is particular to one input, for counting."""
+    return re.sub(r"'[^']*'|[0-9]+", "…", reason.split(": ")[0])
 
 
 def _alphabet(asked: str | None, found: Source) -> Alphabet:

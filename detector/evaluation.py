@@ -84,7 +84,7 @@ def evaluate(
     failures: list[Failure] = []
     confidences: list[float] = []
     began = time.perf_counter()
-    for done, ((path, text, name), (_, reading)) in enumerate(
+    for done, ((_path, text, name), (_, reading)) in enumerate(
         zip(pairs, reader.stream([p for p, _, _ in pairs]), strict=True), 1
     ):
         if isinstance(reading, Failure):

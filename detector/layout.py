@@ -123,10 +123,7 @@ def _fit_flow(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
     high = distance[at] if at < len(distance) else distance[-1] + 1
     first = float(low + high) / 2
     plain, single = distance[blanks == 0], distance[blanks == 1]
-    if len(plain) and len(single):
-        step = max(float(np.median(single) - np.median(plain)), 1e-3)
-    else:
-        step = max(first, 0.1)
+    step = max(float(np.median(single) - np.median(plain)), 0.001) if len(plain) and len(single) else max(first, 0.1)
     return Layout("flow", measure, tuple(first + k * step for k in range(int(max(3, blanks.max())))))
 
 

@@ -6,6 +6,7 @@ clipped to the picture. Everything here is in pixels of the fitted picture.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -72,7 +73,7 @@ def cut(image: NDArray[np.uint8], centres: NDArray[np.float64], spans: NDArray[n
     edges = [left, *_cuts(column_ink, centres, spans), right]
     threshold = _threshold(ink[top:bottom, int(left) : int(np.ceil(right))])
     boxes, certainty = np.empty((len(centres), 4), np.float32), np.empty(len(centres))
-    for i, (x1, x2) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (x1, x2) in enumerate(itertools.pairwise(edges)):
         boxes[i], certainty[i] = _tighten(ink, threshold, (x1, top, x2, bottom), float(centres[i]), pitch)
     boxes += np.array([-MARGIN, -MARGIN, MARGIN, MARGIN], np.float32)
     limit = np.array([width, height, width, height], np.float32)
@@ -83,9 +84,7 @@ def _cuts(column_ink: NDArray[np.float32], centres: NDArray[np.float64], spans: 
     """Cut lines between neighbours: little ink, near the middle of the gap."""
     typical = max(float(np.median(column_ink[column_ink > 0])) if (column_ink > 0).any() else 0.0, 1e-3)
     cuts = []
-    for (a, b), (_, end), (start, _) in zip(
-        zip(centres[:-1], centres[1:], strict=True), spans[:-1], spans[1:], strict=True
-    ):
+    for (a, b), (_, end), (start, _) in zip(itertools.pairwise(centres), spans[:-1], spans[1:], strict=True):
         middle = (a + b) / 2
         if start > end:  # the aligner's own gap, narrower than that between the centres
             middle = 0.5 * middle + 0.25 * (start + end)

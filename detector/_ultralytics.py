@@ -272,12 +272,16 @@ class Network:
             self.names = backend.names
             self._run = backend
 
-    @torch.inference_mode()
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        return candidates(self.output(images))
+
+    @torch.inference_mode()
+    def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
         tensor = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).to(self.device)
         pictures = tensor.permute(0, 3, 1, 2).float().div_(255)  # NHWC in memory: channels last already
-        return candidates(prediction(self._run(pictures)))
+        return prediction(self._run(pictures))
 
 
 def single_symbols(names: dict[int, str]) -> str | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector import yolo_format
-from detector.align import Aligned, Aligner, Check, align_fitted, shipped_aligner, teach
+from detector.align import Aligned, Aligner, Check, Locator, align_fitted, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.decode import ReadingRules
 from detector.errors import DatasetError, ImageError, NotLearnedError, SourceError
@@ -157,7 +157,8 @@ def convert(
     shutil.rmtree(part, ignore_errors=True)
     try:
         written = _Writer(part, target, table, inputs, keep_suspects)
-        for done, aligned in enumerate(_aligned(inputs, aligner, table, shape_hw), 1):
+        locate = None if from_nothing else _shipped_locator(table, device)
+        for done, aligned in enumerate(_aligned(inputs, aligner, table, shape_hw, locate), 1):
             written.add(*aligned)
             tell("boxes", done, len(inputs.items))
         rules, share = written.finish(length, shape_hw)
@@ -337,14 +338,40 @@ def _taught(
     return aligner, check
 
 
+class _ShippedLocator:
+    """The shipped detector, asked about the symbols of another alphabet."""
+
+    def __init__(self, table: Alphabet, device: str | None) -> None:
+        from detector._ultralytics import Network
+        from detector.device import pick_device
+        from detector.training import SHIPPED
+
+        self._network = Network(SHIPPED, pick_device(device))
+        ids = {name: i for i, name in self._network.names.items()}
+        self.class_ids = np.array([ids.get(symbol, -1) for symbol in table.symbols], np.int64)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        output: NDArray[np.float32] = self._network.output(images).float().cpu().numpy()
+        return output
+
+
+def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
+    from detector.training import SHIPPED
+
+    if not SHIPPED.is_file():
+        return None
+    locate = _ShippedLocator(table, device)
+    return locate if (locate.class_ids >= 0).any() else None
+
+
 def _aligned(
-    inputs: _Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int]
+    inputs: _Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int], locate: Locator | None
 ) -> Iterator[tuple[LabelledImage, tuple[int, int], Aligned | None]]:
     """(item, width and height, characters in its own pixels) of every picture."""
     for start in range(0, len(inputs.items), _CHUNK):
         items = inputs.items[start : start + _CHUNK]
         images, fits = zip(*_fitted(items, shape_hw), strict=True)
-        found = align_fitted(aligner, np.stack(images), fits, [_ids(i, table) for i in items])
+        found = align_fitted(aligner, np.stack(images), fits, [_ids(i, table) for i in items], locate)
         for item, back, aligned in zip(items, fits, found, strict=True):
             yield item, (back.width, back.height), aligned
 
@@ -381,7 +408,8 @@ class _Writer:
         label.write_text(yolo_format.format_labels(ids, aligned.boxes_xyxy, *size_wh), encoding="ascii")
         self.images[folder].append(image)
         status = "suspect" if suspect else "ok"
-        self.manifest.append(ManifestRow(item.name, image, item.text, split, "align", f"{sure:.4f}", status))
+        method = f"cut {int((~aligned.relocated).sum())}, detected {int(aligned.relocated.sum())}"
+        self.manifest.append(ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status))
         if folder == "train" and len(self.layout_from) < _SAMPLE:
             self.layout_from.append((aligned.boxes_xyxy, item.text, size_wh[0]))
 

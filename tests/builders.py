@@ -105,3 +105,45 @@ def bad_files() -> dict[str, bytes]:
 def sixteen_bit(height: int = 20, width: int = 30) -> NDArray[np.uint16]:
     """A grey ramp over all 16 bits, shape (height, width)."""
     return np.linspace(0, 65535, height * width).astype(np.uint16).reshape(height, width)
+
+
+TOY_SYMBOLS, TOY_LENGTH, TOY_SIZE_WH = "AKT7", 4, (96, 32)
+
+
+def dejavu(name: str = "DejaVuSans-Bold") -> Path:
+    """A font that every machine with matplotlib has."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+
+
+def toy_synthesizer(**changes: Any) -> Any:
+    """Dark text of four unlike symbols on white, in one font: what a network learns in seconds."""
+    from detector.alphabet import Alphabet
+    from detector.synth import SynthConfig, Synthesizer
+
+    choices: dict[str, Any] = {
+        "alphabet": Alphabet(TOY_SYMBOLS), "length": TOY_LENGTH, "min_length": 3, "size_wh": TOY_SIZE_WH,
+        "looks": ("plain",), "fonts": (dejavu(),), "blanks": 0.2,
+    }  # fmt: skip
+    return Synthesizer(SynthConfig(**{**choices, **changes}))
+
+
+def toy_folder(folder: Path, count: int, start: int = 0) -> Path:
+    """``TEXT-NUMBER.png`` with ``_`` for blanks, ``count`` pictures of the toy's endless set. Returns ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make = toy_synthesizer()
+    for number in range(start, start + count):
+        made = make(number)
+        picture = Image.fromarray(made.image[:, :, ::-1])
+        (folder / f"{made.text.replace(' ', '_')}-{number}.png").write_bytes(encoded(picture, "PNG"))
+    return folder
+
+
+def iou(one_xyxy: NDArray[Any], other_xyxy: NDArray[Any]) -> NDArray[np.float64]:
+    """Intersection over union of each pair of boxes, (n,)."""
+    one, other = np.asarray(one_xyxy, np.float64), np.asarray(other_xyxy, np.float64)
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    shared = np.clip(sides, 0, None).prod(1)
+    areas = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1)
+    return shared / (areas - shared)

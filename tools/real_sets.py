@@ -102,14 +102,14 @@ def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace)
     return report.data_yaml.resolve(), facts
 
 
-def train_stage(data: Path, work: Path, name: str, minutes: float, args: argparse.Namespace) -> Path:
+def train_stage(data: Path, work: Path, name: str, minutes: float, from_nothing: bool, seed: int) -> Path:
     """Train for so many minutes; the weights, in ``work``."""
     from detector.training import NETWORK
 
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
-    model = {"model": str(NETWORK)} if args.from_nothing else {}
+    model = {"model": str(NETWORK)} if from_nothing else {}
     with contextlib.chdir(work):  # weights/ lands where one is
-        return detector.train(data, time=minutes / 60, name=name, seed=args.seed, **model).resolve()
+        return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).resolve()
 
 
 def score(weights: Path, data: Path) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
         result |= facts
         left = max(args.minutes - ended(), LEAST_TRAINING)
         stage = "train"
-        weights = train_stage(data, work, name, left, args)
+        weights = train_stage(data, work, name, left, args.from_nothing, args.seed)
         ended()
         stage = "evaluate"
         result["test"] = score(weights, data)
@@ -188,7 +188,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "| with its suspects | minutes: convert + train | start |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines + [_line(result) for result in results] + ["", *_machines(results)])
+    return "\n".join(lines + [_line(result) for result in results] + ["", *machine_lines(results)])
 
 
 def _line(result: dict[str, Any]) -> str:
@@ -209,7 +209,7 @@ def _line(result: dict[str, Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def _machines(results: Sequence[dict[str, Any]]) -> list[str]:
+def machine_lines(results: Sequence[dict[str, Any]]) -> list[str]:
     """Lines under a table that say where it was made."""
     said = []
     for held in (result["machine"] for result in results):

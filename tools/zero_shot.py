@@ -167,6 +167,9 @@ def score(found: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """Markdown: a line a set, a column a reader, the best of each line in bold; times last."""
     scores = {name: held for name, held in result["readers"].items() if "skipped" not in held}
+    skipped = [f"{n} left out: {held['skipped']}" for n, held in result["readers"].items() if "skipped" in held]
+    if not scores:
+        return "\n".join(skipped)
     lines = [f"| set | pictures | {' | '.join(scores)} |", "|---|---|" + "---|" * len(scores)]
     for name, count in result["pictures"].items():
         matches = {reader: held[name]["exact_match"] for reader, held in scores.items()}
@@ -177,7 +180,6 @@ def table(result: dict[str, Any]) -> str:
     first = next(iter(times.values()), 0.0) or 1.0
     cells = [f"{ms:.1f} ({ms / first:.1f}x)" for ms in times.values()]
     lines.append(f"| *ms a picture* | {sum(result['pictures'].values())} | {' | '.join(cells)} |")
-    skipped = [f"{n} left out: {held['skipped']}" for n, held in result["readers"].items() if "skipped" in held]
     return "\n".join([*lines, "", *skipped])
 
 

@@ -5,26 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.align.cut import cut
 from detector.align.network import COLUMN
+from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
 from detector.align.viterbi import force_align
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.fit import Fit
 
-__all__ = ["Aligned", "Aligner", "Check", "align_fitted", "shipped_aligner", "teach"]
+__all__ = ["Aligned", "Aligner", "Check", "Locator", "align_fitted", "shipped_aligner", "teach"]
+
+
+class Locator(Protocol):
+    """A detector that is asked where known symbols stand.
+
+    Attributes:
+        class_ids: int64 (symbols,), its class of each of the aligner's symbols, -1 where it has none.
+    """
+
+    class_ids: NDArray[np.int64]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, 4 + classes, places) of fitted pictures uint8 (n, H, W, 3): cx, cy, w, h in pixels, scores."""
+        ...
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """Characters of one picture: ``boxes_xyxy`` float32 (n, 4) in its own pixels, ``confidence`` float64 (n,)."""
+    """Characters of one picture.
+
+    Args:
+        boxes_xyxy: float32 (n, 4), in its own pixels, left to right.
+        confidence: float64 (n,), in [0, 1].
+        relocated: bool (n,), whether the box is a detector's and not cut from the ink.
+    """
 
     boxes_xyxy: NDArray[np.float32]
     confidence: NDArray[np.float64]
+    relocated: NDArray[np.bool_]
 
 
 def shipped_aligner(symbols: str) -> Path | None:
@@ -34,7 +57,11 @@ def shipped_aligner(symbols: str) -> Path | None:
 
 
 def align_fitted(
-    aligner: Aligner, images: NDArray[np.uint8], fits: Sequence[Fit], strings: Sequence[NDArray[np.int64]]
+    aligner: Aligner,
+    images: NDArray[np.uint8],
+    fits: Sequence[Fit],
+    strings: Sequence[NDArray[np.int64]],
+    locate: Locator | None = None,
 ) -> list[Aligned | None]:
     """Boxes of known strings.
 
@@ -43,12 +70,15 @@ def align_fitted(
         images: uint8 (n, H, W, 3), fitted.
         fits: how each one was fitted.
         strings: class ids of each one's symbols, blanks of the text left out.
+        locate: a detector's raw output for fitted pictures, and the aligner's class ids in its own.
 
     Returns:
         One a picture; None where the string does not fit into the columns.
     """
     found: list[Aligned | None] = []
-    for image, back, path in zip(images, fits, force_align(aligner.log_probs(images), list(strings)), strict=True):
+    paths = force_align(aligner.log_probs(images), list(strings))
+    seen = locate(images) if locate is not None else [None] * len(images)
+    for image, back, path, string, output in zip(images, fits, paths, strings, seen, strict=True):
         if path is None:
             found.append(None)
             continue
@@ -58,5 +88,9 @@ def align_fitted(
         spans = np.stack([path.first, path.last + 1], 1).astype(np.float64) * COLUMN - back.left
         made = cut(np.ascontiguousarray(inner), centres, spans)
         boxes = made.boxes_xyxy + np.array([back.left, back.top] * 2, np.float32)
-        found.append(Aligned(back.to_picture(boxes), path.confidence * made.certainty))
+        taken, certainty = np.zeros(len(boxes), bool), made.certainty
+        if locate is not None and output is not None:
+            boxes, taken = relocate(boxes, locate.class_ids[string], output)
+            certainty = np.where(taken, 1.0, certainty)
+        found.append(Aligned(back.to_picture(boxes), path.confidence * certainty, taken))
     return found

@@ -1,0 +1,150 @@
+"""What all tests share: no network, no traces in the user's home, one thread, and one toy set with its reader."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOME = tempfile.TemporaryDirectory(prefix="detector-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = str(Path(HOME.name, "cache"))
+os.environ["YOLO_CONFIG_DIR"] = str(Path(HOME.name, "yolo"))
+os.environ["MPLCONFIGDIR"] = str(Path(HOME.name, "matplotlib"))
+# The toys are so small that a second thread costs more than it gives, and far more beside another busy process.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import pytest  # noqa: E402
+
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder  # noqa: E402
+
+TOY_EPOCHS = 24  # the toy reads its validation pictures from about 20 on
+
+_LOCAL = ("localhost", "127.0.0.1", "::1", "", None)
+_attempts: list[str] = []
+
+
+class NetworkCallError(OSError):
+    """A test asked for something that is not on this machine."""
+
+
+def _guarded(real: Any, word: str) -> Any:
+    def call(*args: Any, **named: Any) -> Any:
+        first = args[0]
+        if isinstance(first, socket.socket):
+            if first.family not in (socket.AF_INET, socket.AF_INET6):
+                return real(*args, **named)
+            host = args[1][0]
+        else:
+            host = first.decode() if isinstance(first, bytes) else first
+        if host in _LOCAL:
+            return real(*args, **named)
+        _attempts.append(f"{word} {host}")
+        raise NetworkCallError(f"no network in tests: {word} {host}")
+
+    return call
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Every call to another machine raises; autouse and of the session, so that it is there before the toys."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect, "connect to"))
+        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex, "connect to"))
+        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+            patch.setattr(socket, name, _guarded(getattr(socket, name), name))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def network_attempts() -> Iterator[list[str]]:
+    """Fails the test whose code asked for the network, even where the library swallowed the error."""
+    yield _attempts
+    asked = list(_attempts)
+    _attempts.clear()
+    if asked:
+        pytest.fail(f"the network was asked for: {', '.join(asked)}")
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A converted set of small plain pictures: the source, what ``convert`` reported, what its aligner learnt."""
+
+    source: Path
+    root: Path
+    report: Any
+    aligner: Any
+    check: Any
+
+
+@dataclass(frozen=True)
+class ToyRun:
+    """A training run on the toy: published weights, the run's folder, the strings of the last validation."""
+
+    weights: Path
+    folder: Path
+    validated: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """60 pictures of up to 4 symbols, some with blanks, converted with an aligner taught from nothing."""
+    from detector import conversion
+
+    folder = tmp_path_factory.mktemp("toy")
+    source = toy_folder(folder / "source", 60)
+    taught: list[Any] = []
+    real = conversion.teach
+
+    def teach(*args: Any, **named: Any) -> Any:
+        taught.append(real(*args, **named))
+        return taught[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "teach", teach)
+        report = conversion.convert(
+            source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True,
+            budget=0.05, device="cpu",
+        )  # fmt: skip
+    return Toy(source, folder / "toy", report, *taught[0])
+
+
+@pytest.fixture
+def quick_teach(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``convert`` gets the toy's aligner instead of teaching one: for tests of all but the teaching."""
+    from detector import conversion
+
+    monkeypatch.setattr(conversion, "teach", lambda *args, **named: (toy.aligner, toy.check))
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
+    """A detector trained on the toy until it reads it."""
+    import detector
+    from detector import _ultralytics
+
+    validated: dict[str, str] = {}
+    real = _ultralytics.TextValidator.update_metrics
+
+    def update_metrics(self: Any, preds: Any, batch: Any) -> None:
+        real(self, preds, batch)
+        validated.update(zip(batch["im_file"], self.read, strict=True))
+
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(_ultralytics.TextValidator, "update_metrics", update_metrics)
+        weights = detector.train(
+            toy.report.data_yaml, model=str(char_network()), epochs=TOY_EPOCHS, batch=8, device="cpu"
+        )
+    return ToyRun(folder / weights, folder / "runs" / "toy", validated)
+
+
+def char_network() -> Path:
+    """The packaged network that training starts from where no weights fit."""
+    from detector.training import NETWORK
+
+    return NETWORK

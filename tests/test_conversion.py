@@ -1,0 +1,571 @@
+"""From pictures and strings to a set: the tree, the tables, every bad input, splits, refusals."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from detector.conversion import ConversionReport, assign_splits, convert
+from detector.errors import DatasetError, NotLearnedError, SourceError
+from detector.images import read_image
+from detector.yolo_format import ManifestRow, parse_labels, read_manifest, read_set
+from tests.builders import (
+    TOY_LENGTH,
+    TOY_SYMBOLS,
+    bad_files,
+    encoded,
+    iou,
+    rotated_by_exif,
+    toy_folder,
+    toy_synthesizer,
+    write_pictures,
+)
+from tests.conftest import Toy
+
+OPTIONS = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "from_nothing": True, "budget": 0.05, "device": "cpu"}
+
+
+def rejects(root: Path) -> list[tuple[str, str]]:
+    with (root / "rejects.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["source", "reason"]
+    return [(name, reason) for name, reason in rows]
+
+
+def label_of(root: Path, row: ManifestRow) -> Path:
+    return root / "labels" / Path(row.image).relative_to("images").with_suffix(".txt")
+
+
+def labels_of(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in sorted((root / "labels").rglob("*.txt"))}
+
+
+# The toy set
+
+
+def test_the_tree(toy: Toy) -> None:
+    names = {p.name for p in toy.root.iterdir()}
+    assert names == {
+        "data.yaml", "images", "labels", "obj.data", "obj.names", "train.txt", "val.txt", "test.txt", "manifest.csv",
+        "rejects.csv",
+    }  # fmt: skip
+    assert toy.report.data_yaml == toy.root / "data.yaml"
+    for split, count in toy.report.splits.items():
+        images = {p.stem for p in (toy.root / "images" / split).iterdir()}
+        assert images == {p.stem for p in (toy.root / "labels" / split).iterdir()}
+        assert len(images) == count
+    assert not toy.root.with_name("toy.part").exists()
+
+
+def test_every_input_is_in_the_manifest(toy: Toy) -> None:
+    rows = read_manifest(toy.root)
+    assert toy.report.inputs == 60 == len(rows)
+    assert (toy.report.converted, toy.report.suspects, toy.report.refused) == (60, 0, 0)
+    assert rejects(toy.root) == []
+    assert sorted(row.source for row in rows) == sorted(p.name for p in toy.source.iterdir())
+    for row in rows:
+        assert row.text == row.source.split("-")[0].replace("_", " ")
+        assert row.image.startswith(f"images/{row.split}/")
+        assert 0.05 <= float(row.confidence) <= 1
+        assert (row.method, row.status) == ("align", "ok")
+
+
+def test_the_boxes_are_where_the_characters_are(toy: Toy) -> None:
+    make = toy_synthesizer()
+    overlaps = []
+    for row in read_manifest(toy.root):
+        ids, boxes = parse_labels(label_of(toy.root, row), 96, 32, len(TOY_SYMBOLS))
+        assert "".join(TOY_SYMBOLS[i] for i in ids) == row.text.replace(" ", "")
+        true = make(int(row.source.split("-")[1].split(".")[0]))
+        overlaps.append(iou(boxes, true.boxes_xyxy))
+    assert np.mean(np.concatenate(overlaps) >= 0.6) > 0.95
+
+
+def test_the_aligner_was_taught_from_nothing(toy: Toy) -> None:
+    assert toy.report.check.learnt
+    assert toy.report.check.pictures == toy.report.splits["val"]
+
+
+def test_what_readers_need_is_in_data_yaml(toy: Toy) -> None:
+    rules = read_set(toy.root).rules
+    assert rules == toy.report.rules
+    counts = [len(row.text.replace(" ", "")) for row in read_manifest(toy.root)]
+    assert (rules.symbols, rules.length, rules.min_count, rules.max_count) == (
+        TOY_SYMBOLS, TOY_LENGTH, min(counts), max(counts),
+    )  # fmt: skip
+    assert rules.layout.kind == "flow" and rules.layout.thresholds  # the toy has blanks inside
+    assert toy.report.layout_share > 0.9
+
+
+def test_pictures_are_hard_links_and_unaltered(toy: Toy) -> None:
+    for row in read_manifest(toy.root):
+        source, image = toy.source / row.source, toy.root / row.image
+        assert image.read_bytes() == source.read_bytes()
+        assert image.stat().st_ino == source.stat().st_ino
+
+
+def test_pictures_are_copied_where_links_cannot_go(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    for row in read_manifest(tmp_path / "out"):
+        source, image = toy.source / row.source, tmp_path / "out" / row.image
+        assert image.read_bytes() == source.read_bytes()
+        assert image.stat().st_ino != source.stat().st_ino
+
+
+def test_the_source_is_left_alone(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in toy.source.iterdir()}
+    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in toy.source.iterdir()} == before
+
+
+def test_splits_are_grouped_by_text(toy: Toy) -> None:
+    of: dict[str, set[str]] = {}
+    for row in read_manifest(toy.root):
+        of.setdefault(row.text, set()).add(row.split)
+    assert max(Counter(r.text for r in read_manifest(toy.root)).values()) > 1, "the toy must repeat texts"
+    assert all(len(splits) == 1 for splits in of.values())
+    assert set().union(*of.values()) == {"train", "val", "test"}
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    toy_folder(tmp_path / "source", 24)
+    for out in ("a", "b"):
+        convert(tmp_path / "source", tmp_path / out, blank="_", **{**OPTIONS, "budget": 0.03})
+    assert labels_of(tmp_path / "a") == labels_of(tmp_path / "b")
+    for name in ("data.yaml", "manifest.csv", "rejects.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_darknet_lists_name_files_of_the_final_set(toy: Toy) -> None:
+    for split in ("train", "val", "test"):
+        listed = (toy.root / f"{split}.txt").read_text().splitlines()
+        assert len(listed) == toy.report.splits[split]
+        assert all(Path(line).is_absolute() and Path(line).is_file() for line in listed)
+
+
+# Others read it
+
+
+def test_plain_yolo_accepts_the_set(toy: Toy, tmp_path: Path) -> None:
+    import detector._ultralytics  # noqa: F401  # switches Ultralytics' network calls off
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    root = shutil.copytree(toy.root, tmp_path / "moved")  # yolo leaves caches; and a set may be moved
+    data = check_det_dataset(str(root / "data.yaml"))
+    assert data["names"] == dict(enumerate(TOY_SYMBOLS))
+    for split in ("train", "val", "test"):
+        dataset = YOLODataset(img_path=data[split], data=data, task="detect", imgsz=96, augment=False)
+        assert len(dataset) == toy.report.splits[split]
+        lines = sum(len(p.read_text().splitlines()) for p in (root / "labels" / split).glob("*.txt"))
+        assert sum(len(held["bboxes"]) for held in dataset.labels) == lines > 0
+
+
+def test_supervision_opens_the_set(toy: Toy) -> None:
+    sv = pytest.importorskip("supervision")
+    opened = sv.DetectionDataset.from_yolo(
+        images_directory_path=str(toy.root / "images" / "train"),
+        annotations_directory_path=str(toy.root / "labels" / "train"),
+        data_yaml_path=str(toy.root / "data.yaml"),
+    )
+    assert list(opened.classes) == list(TOY_SYMBOLS)
+    assert len(opened) == toy.report.splits["train"]
+    texts = {row.image: row.text for row in read_manifest(toy.root)}
+    for path, _, found in opened:
+        text = texts[Path(path).relative_to(toy.root).as_posix()].replace(" ", "")
+        assert "".join(opened.classes[i] for i in found.class_id) == text
+
+
+# Bad inputs, all in one run
+
+
+def as_file(kind: str, picture: Image.Image) -> tuple[str, bytes]:
+    """Suffix and bytes of the same picture, stored in another way."""
+    pixels = np.asarray(picture)
+    grey = np.asarray(picture.convert("L"))
+    faint = Image.fromarray(np.dstack([pixels, np.full(grey.shape, 255, np.uint8)]))
+    alpha = Image.fromarray(np.dstack([np.zeros_like(pixels), 255 - grey]))  # black ink, the ground transparent
+    return {
+        "16-bit PNG": (".png", encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG")),
+        "16-bit TIFF": (".tif", encoded(Image.fromarray(grey.astype(np.uint16) * 257), "TIFF")),
+        "CMYK JPEG": (".jpg", encoded(picture.convert("CMYK"), "JPEG", quality=95)),
+        "CMYK TIFF": (".tiff", encoded(picture.convert("CMYK"), "TIFF")),
+        "palette PNG": (".png", encoded(picture.convert("P"), "PNG")),
+        "palette PNG with transparency": (".png", encoded(picture.convert("P"), "PNG", transparency=3)),
+        "black and white PNG": (".png", encoded(picture.convert("1"), "PNG")),
+        "grey PNG": (".png", encoded(picture.convert("L"), "PNG")),
+        "grey with alpha PNG": (".png", encoded(picture.convert("LA"), "PNG")),
+        "opaque RGBA PNG": (".png", encoded(faint, "PNG")),
+        "RGBA PNG on a transparent ground": (".png", encoded(alpha, "PNG")),
+        "BMP": (".bmp", encoded(picture, "BMP")),
+        "WebP": (".webp", encoded(picture, "WEBP", lossless=True)),
+        "JPEG named .JPE": (".JPE", encoded(picture, "JPEG", quality=95)),
+        "PNG named .jpg": (".jpg", encoded(picture, "PNG")),
+        **{f"JPEG turned by EXIF {i}": (".jpg", rotated_by_exif(picture, i)) for i in (3, 6, 8)},
+        "PNG turned by EXIF 6": (".png", rotated_by_exif(picture, 6, "PNG")),
+    }[kind]
+
+
+HANDLED = (
+    "16-bit PNG", "16-bit TIFF", "CMYK JPEG", "CMYK TIFF", "palette PNG", "palette PNG with transparency",
+    "black and white PNG", "grey PNG", "grey with alpha PNG", "opaque RGBA PNG", "RGBA PNG on a transparent ground",
+    "BMP", "WebP", "JPEG named .JPE", "PNG named .jpg", "JPEG turned by EXIF 3", "JPEG turned by EXIF 6",
+    "JPEG turned by EXIF 8", "PNG turned by EXIF 6",
+)  # fmt: skip
+
+REFUSED = {
+    "zero bytes": "empty file",
+    "not an image": "not an image",
+    "truncated PNG": "truncated",
+    "PNG without its end": "truncated",
+    "damaged PNG": "",
+    "truncated JPEG": "truncated",
+    "JPEG without its end": "truncated",
+    "JPEG cut in its header": "truncated",
+    "truncated WebP": "",
+    "truncated BMP": "truncated",
+    "1-pixel PNG": "1x1 pixels: too small",
+    "1-pixel JPEG": "1x1 pixels: too small",
+    "1 pixel high": "100x1 pixels: too small",
+    "float TIFF": "32-bit floats",
+}
+SUFFIX = {"PNG": ".png", "JPEG": ".jpg", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
+
+
+class Mixed:
+    """One run over good pictures, pictures stored oddly, and everything that can be wrong."""
+
+    def __init__(self, toy: Toy, folder: Path) -> None:
+        self.root = folder / "set"
+        self.lines: list[tuple[str, str]] = []
+        self.true: dict[str, tuple[str, np.ndarray]] = {}
+        images = folder / "source" / "images"
+        images.mkdir(parents=True)
+        make = toy_synthesizer(blanks=0.0)
+
+        def add(name: str, data: bytes | None, text: str) -> str:
+            if data is not None:
+                (images / name).write_bytes(data)
+            self.lines.append((f"images/{name}", text))
+            return f"images/{name}"
+
+        number = iter(range(1000, 2000))
+        pictures = {}
+        for i in range(12):
+            made = make(next(number))
+            pictures[i] = encoded(Image.fromarray(made.image[:, :, ::-1]), "PNG")
+            add(f"good{i}.png", pictures[i], made.text)
+        self.handled = {}
+        for i, kind in enumerate(HANDLED):
+            made = make(next(number))
+            suffix, data = as_file(kind, Image.fromarray(made.image[:, :, ::-1]))
+            self.handled[kind] = add(f"odd{i}{suffix}", data, made.text)
+            self.true[self.handled[kind]] = made.text, made.boxes_xyxy
+        self.refused = {}
+        bad = bad_files()
+        for i, kind in enumerate(REFUSED):
+            suffix = next((s for word, s in SUFFIX.items() if word in kind), ".png")
+            self.refused[kind] = add(f"bad{i}{suffix}", bad[kind], "AK7")
+        good = encoded(Image.fromarray(make(next(number)).image), "PNG")
+        self.too_long = add("long.png", good, "AKT7A")
+        self.unknown = add("unknown.png", encoded(Image.fromarray(make(next(number)).image), "PNG"), "AKZ")
+        self.lower = add("lower.png", encoded(Image.fromarray(make(next(number)).image), "PNG"), "akt")
+        self.empty = add("empty.png", encoded(Image.fromarray(make(next(number)).image), "PNG"), "")
+        self.missing = add("missing.png", None, "AKT")
+        self.gif = add("animated.gif", encoded(Image.fromarray(make(next(number)).image), "GIF"), "AKT")
+        twice = encoded(Image.fromarray(make(next(number)).image), "PNG")
+        self.twice = [add("twice1.png", twice, "AKT"), add("twice2.png", twice, "AK7")]
+        self.listed_twice = add("again.png", encoded(Image.fromarray(make(next(number)).image), "PNG"), "TTT")
+        add("again.png", None, "KKK")
+        same = make(next(number))
+        copy = encoded(Image.fromarray(same.image[:, :, ::-1]), "PNG")
+        self.copies = [add("copy1.png", copy, same.text), add("copy2.png", copy, same.text)]
+        source = folder / "source"
+        with (source / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("image", "text"), *self.lines])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("detector.conversion.teach", lambda *args, **named: (toy.aligner, toy.check))
+            self.report: ConversionReport = convert(source, self.root, **OPTIONS)
+        self.rejects: dict[str, list[str]] = {}
+        for name, reason in rejects(self.root):
+            self.rejects.setdefault(name, []).append(reason)
+        self.manifest = {row.source: row for row in read_manifest(self.root)}
+
+
+@pytest.fixture(scope="module")
+def mixed(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Mixed:
+    return Mixed(toy, tmp_path_factory.mktemp("mixed"))
+
+
+def test_inputs_are_manifest_and_rejects(mixed: Mixed) -> None:
+    refused = sum(len(reasons) for reasons in mixed.rejects.values())
+    assert mixed.report.inputs == len(mixed.lines) == len(mixed.manifest) + refused
+    assert mixed.report.converted + mixed.report.suspects == len(mixed.manifest)
+    assert mixed.report.refused == refused
+    assert not mixed.manifest.keys() & mixed.rejects.keys()
+    listed = Counter([*mixed.manifest, *(name for name, why in mixed.rejects.items() for _ in why)])
+    assert listed == Counter(name for name, _ in mixed.lines)
+
+
+@pytest.mark.parametrize("kind", HANDLED)
+def test_odd_pictures_are_handled(mixed: Mixed, kind: str) -> None:
+    name = mixed.handled[kind]
+    assert name not in mixed.rejects
+    text, true = mixed.true[name]
+    row = mixed.manifest[name]
+    assert (row.text, row.status) == (text, "ok")
+    ids, boxes = parse_labels(label_of(mixed.root, row), 96, 32, len(TOY_SYMBOLS))
+    assert "".join(TOY_SYMBOLS[i] for i in ids) == text
+    assert np.median(iou(boxes, true)) >= 0.6
+
+
+@pytest.mark.parametrize("kind", HANDLED)
+def test_plain_yolo_sees_odd_pictures_as_convert_did(mixed: Mixed, kind: str) -> None:
+    """Labels are shares of the upright picture: yolo must not see it lying down."""
+    import detector._ultralytics  # noqa: F401
+    from ultralytics.data.utils import IMG_FORMATS
+    from ultralytics.utils.patches import imread
+
+    path = mixed.root / mixed.manifest[mixed.handled[kind]].image
+    assert path.suffix[1:] in IMG_FORMATS
+    seen, ours = imread(str(path)), read_image(path)
+    assert seen is not None and seen.shape == ours.shape
+    assert abs(float(seen.mean()) - float(ours.mean())) < 40 or "RGBA" in kind or "alpha" in kind
+
+
+@pytest.mark.parametrize(("kind", "reason"), REFUSED.items(), ids=REFUSED.keys())
+def test_bad_files_are_refused_with_the_reason(mixed: Mixed, kind: str, reason: str) -> None:
+    (said,) = mixed.rejects[mixed.refused[kind]]
+    assert said and reason in said
+
+
+def test_labels_too_long_are_refused(mixed: Mixed) -> None:
+    assert mixed.rejects[mixed.too_long] == ["the label 'AKT7A' has 5 symbols, more than 4"]
+
+
+def test_unknown_symbols_are_refused(mixed: Mixed) -> None:
+    assert mixed.rejects[mixed.unknown] == ["the label 'AKZ' has 'Z', not in the alphabet 'AKT7'"]
+    assert mixed.rejects[mixed.lower] == ["the label 'akt' has 'akt', not in the alphabet 'AKT7'"]
+
+
+def test_empty_labels_are_refused(mixed: Mixed) -> None:
+    assert len(mixed.rejects[mixed.empty]) == 1
+    assert "empty" in mixed.rejects[mixed.empty][0]
+
+
+def test_listed_files_that_are_missing_are_refused(mixed: Mixed) -> None:
+    (reason,) = mixed.rejects[mixed.missing]
+    assert "no such file" in reason.lower() or "missing" in reason
+
+
+def test_formats_that_yolo_does_not_read_are_refused(mixed: Mixed) -> None:
+    assert mixed.rejects[mixed.gif] == ["yolo does not read .gif files: save it as PNG"]
+
+
+def test_the_same_picture_labelled_differently_is_refused_both_times(mixed: Mixed) -> None:
+    for name in mixed.twice:
+        assert mixed.rejects[name] == ["the same picture is labelled differently: AK7, AKT"]
+
+
+def test_one_file_listed_with_two_labels_is_refused_both_times(mixed: Mixed) -> None:
+    assert len(mixed.rejects[mixed.listed_twice]) == 2
+    assert mixed.listed_twice not in mixed.manifest
+
+
+def test_copies_with_the_same_label_are_kept(mixed: Mixed) -> None:
+    assert all(name in mixed.manifest for name in mixed.copies)
+
+
+def test_reasons_are_counted(mixed: Mixed) -> None:
+    reasons = mixed.report.reasons
+    assert reasons["the same picture is labelled differently"] == 2
+    assert reasons["the label"] >= 3
+    assert sum(reasons.values()) == mixed.report.refused
+
+
+def test_a_run_of_bad_files_only_says_so(tmp_path: Path) -> None:
+    for i, (kind, data) in enumerate(bad_files().items()):
+        (tmp_path / f"AK{'AKT7'[i % 4]}-{i}.{'gif' if 'GIF' in kind else 'png'}").write_bytes(data)
+    with pytest.raises(SourceError, match=rf"no labelled picture is left: all {len(bad_files())} were refused"):
+        convert(tmp_path, tmp_path / "out", **OPTIONS)
+    assert not (tmp_path / "out").exists()
+
+
+# Refusals of the whole run
+
+
+def test_an_existing_folder_is_not_touched(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    with pytest.raises(DatasetError, match="exists: choose another folder, or say --overwrite"):
+        convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_overwrite_replaces_the_whole_folder(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
+    assert not (tmp_path / "out" / "old.txt").exists()
+    assert len(read_manifest(tmp_path / "out")) == 60
+
+
+def noise_folder(folder: Path, count: int = 40) -> Path:
+    rng = np.random.default_rng(7)
+    names = ["".join(rng.choice(list(TOY_SYMBOLS), 4)) + f"-{i}.png" for i in range(count)]
+    return write_pictures(folder, names, (96, 32))
+
+
+def test_an_aligner_that_has_not_learnt_writes_nothing(tmp_path: Path) -> None:
+    noise_folder(tmp_path / "source")
+    with pytest.raises(NotLearnedError, match="did not learn to read these pictures") as caught:
+        convert(tmp_path / "source", tmp_path / "out", **{**OPTIONS, "budget": 0.02})
+    assert "--budget 0.04" in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["source"]
+
+
+def test_an_aligner_that_has_not_learnt_leaves_the_old_set(tmp_path: Path) -> None:
+    noise_folder(tmp_path / "source")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data.yaml").write_text("old")
+    with pytest.raises(NotLearnedError):
+        convert(tmp_path / "source", tmp_path / "out", overwrite=True, **{**OPTIONS, "budget": 0.02})
+    assert (tmp_path / "out" / "data.yaml").read_text() == "old"
+
+
+def test_a_failure_while_writing_leaves_nothing(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("detector.yolo_format.link_or_copy", full)
+    with pytest.raises(OSError, match="No space left"):
+        convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+SHARES = {"no validation": (0.0, 0.2), "all held out": (0.5, 0.5), "negative": (0.1, -0.1), "over 1": (1.5, 0.0)}
+
+
+@pytest.mark.parametrize(("val", "test"), SHARES.values(), ids=SHARES.keys())
+def test_shares_that_leave_nothing(tmp_path: Path, val: float, test: float) -> None:
+    with pytest.raises(DatasetError, match="val and test are shares of 1"):
+        convert(tmp_path, tmp_path / "out", val=val, test=test)
+
+
+def test_one_text_only(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "source", ["AK7-1.png", "AK7-2.png"], (96, 32))
+    with pytest.raises(SourceError, match="All pictures show the text 'AK7': two different ones are the least"):
+        convert(tmp_path / "source", tmp_path / "out", **OPTIONS)
+
+
+# Choices
+
+
+def test_doubted_pictures_are_kept_apart(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = sorted(float(row.confidence) for row in read_manifest(toy.root))[30]
+    monkeypatch.setattr("detector.conversion.MIN_CONFIDENCE", limit)
+    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    rows = read_manifest(tmp_path / "out")
+    doubted = [row for row in rows if row.status == "suspect"]
+    assert 0 < report.suspects == len(doubted) <= 30
+    assert report.inputs == report.converted + report.suspects + report.refused == 60
+    for row in doubted:
+        assert row.image.startswith("images/suspects/") and (tmp_path / "out" / row.image).is_file()
+        assert label_of(tmp_path / "out", row).is_file()
+        assert float(row.confidence) < limit
+    kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
+    assert (kept.suspects, kept.converted) == (0, 60)
+    assert sum(row.status == "suspect" for row in read_manifest(tmp_path / "kept")) == len(doubted)
+
+
+def test_the_alphabet_may_be_taken_from_the_labels(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    report = convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "alphabet": "auto"})
+    assert report.rules.symbols == "".join(sorted(TOY_SYMBOLS))
+
+
+def test_texts_too_long_for_their_picture_are_refused(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text whose symbols outnumber the aligner's columns has no alignment."""
+    from detector import conversion
+
+    real = conversion.align_fitted
+
+    def align_fitted(aligner, images, fits, strings):  # type: ignore[no-untyped-def]
+        return [None if i == 0 else found for i, found in enumerate(real(aligner, images, fits, strings))]
+
+    monkeypatch.setattr(conversion, "align_fitted", align_fitted)
+    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    ((name, reason),) = rejects(tmp_path / "out")
+    assert "too narrow for its text" in reason
+    assert (report.refused, report.converted) == (1, 59)
+    assert name not in {row.source for row in read_manifest(tmp_path / "out")}
+
+
+def test_names_that_clash_get_one_of_their_own(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    """Labels are found by the picture's name without its suffix, in one flat folder."""
+    source = toy_folder(tmp_path / "source", 8)
+    for path in sorted(source.iterdir()):
+        Image.open(path).save(path.with_suffix(".bmp"))
+        (source / "deep").mkdir(exist_ok=True)
+        path.rename(source / "deep" / path.name)
+    clash = sorted((source / "deep").iterdir())[0]
+    shutil.copyfile(clash, source / f"deep_{clash.name}")
+    report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "labels": "names", "length": 8})
+    rows = [r for r in read_manifest(tmp_path / "out")]
+    assert report.inputs == len(rows) + report.refused
+    assert len({label_of(tmp_path / "out", row) for row in rows}) == len(rows) == len(labels_of(tmp_path / "out"))
+
+
+def test_progress_is_told(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    convert(toy.source, tmp_path / "out", blank="_", progress=lambda *stage: told.append(stage), **OPTIONS)
+    assert [(done, total) for stage, done, total in told if stage == "boxes"] == [(i, 60) for i in range(1, 61)]
+    assert ("check", 60, 60) in told
+
+
+# Splits
+
+texts = st.text("ABC123 ", min_size=1, max_size=4)
+
+
+@given(st.sets(texts, min_size=2, max_size=30), st.integers(0, 99))
+def test_there_is_always_something_to_train_and_to_validate_on(held: set[str], seed: int) -> None:
+    split = assign_splits(held, 0.1, 0.2, seed)
+    assert split.keys() == held
+    assert {"train", "val"} <= set(split.values()) <= {"train", "val", "test"}
+    assert split == assign_splits(set(sorted(held, reverse=True)), 0.1, 0.2, seed)
+
+
+@given(st.sets(texts, max_size=30))
+def test_a_text_keeps_its_split_when_others_are_added(more: set[str]) -> None:
+    held = {f"{i:03}" for i in range(100)}
+    before, after = assign_splits(held, 0.1, 0.2), assign_splits(held | more, 0.1, 0.2)
+    assert all(after[text] == split for text, split in before.items())
+
+
+def test_shares_are_kept_and_the_seed_changes_who() -> None:
+    held = {f"{i:04}" for i in range(3000)}
+    split = assign_splits(held, 0.1, 0.2)
+    counts = Counter(split.values())
+    assert abs(counts["val"] / 3000 - 0.1) < 0.02 and abs(counts["test"] / 3000 - 0.2) < 0.03
+    assert split != assign_splits(held, 0.1, 0.2, seed=1)
+    assert "test" not in assign_splits(held, 0.1, 0.0).values()

@@ -1,0 +1,302 @@
+"""Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
+
+    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k] [--budget 1] [--sheet]
+
+Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
+against the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
+watershed on ink. Leaves OUT/SET.json, with --sheet OUT/SET.png (drawn boxes green, inferred ones red), and
+prints all of OUT as a Markdown table.
+
+"Sizes matched" is the mean IoU after all boxes of a set got, round their own centres, the one factor a side that
+makes them as large as the drawn ones on average: what is lost to another convention of tightness is gone there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from real_sets import ROOT, machine, machine_lines, read_results, write_json
+
+import detector
+from detector.errors import NotLearnedError
+from detector.fit import fit
+from detector.images import read_image
+from detector.yolo_format import parse_labels, read_set
+
+SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
+TILE_HW, CAPTION, COLUMNS, TILES = (96, 300), 22, 4, 48
+GREEN, RED, BLACK = (0, 160, 0), (0, 0, 255), (0, 0, 0)  # BGR
+
+Boxes = NDArray[np.float32]
+"""(n, 4) xyxy in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture with the boxes that a person drew, left to right."""
+
+    path: Path
+    text: str
+    boxes_xyxy: Boxes
+
+
+def read_drawn(folder: Path) -> dict[str, Drawn]:
+    """Pictures of a set by name; those whose drawn characters are not the label are left out."""
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        texts = {row["image"]: row["text"] for row in csv.DictReader(file)}
+    rows: dict[str, list[tuple[str, list[float]]]] = {}
+    with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            box = [float(row[side]) for side in ("x1", "y1", "x2", "y2")]
+            rows.setdefault(row["image"], []).append((row["char"].upper(), box))
+    drawn = {}
+    for name, found in rows.items():
+        if "".join(char for char, _ in found) != texts.get(name):
+            found.sort(key=lambda pair: pair[1][0] + pair[1][2])
+        if "".join(char for char, _ in found) == texts.get(name):
+            drawn[name] = Drawn(folder / name, texts[name], np.array([box for _, box in found], np.float32))
+    return drawn
+
+
+# --- three ways to boxes ------------------------------------------------------------------------------------------
+
+
+def inferred_boxes(root: Path) -> tuple[dict[str, Boxes], set[str]]:
+    """Boxes of a converted set by the source's name of the picture, and which of them are suspects."""
+    characters = read_set(root)
+    boxes, suspects = {}, set()
+    for row in characters.manifest():
+        height, width = read_image(root / row.image).shape[:2]
+        label = root / "labels" / Path(row.image).parent.name / f"{Path(row.image).stem}.txt"
+        _, boxes[row.source] = parse_labels(label, width, height, len(characters.rules.symbols))
+        if row.status == "suspect":
+            suspects.add(row.source)
+    return boxes, suspects
+
+
+def equal_slots(image: NDArray[np.uint8], count: int) -> Boxes:
+    """The picture's width in ``count`` equal parts, full height."""
+    height, width = image.shape[:2]
+    edges = np.linspace(0, width, count + 1)
+    return np.stack([edges[:-1], np.zeros(count), edges[1:], np.full(count, height)], 1).astype(np.float32)
+
+
+def watershed(image: NDArray[np.uint8], count: int) -> Boxes:
+    """Otsu's ink, flooded from the middles of strokes; then joined or halved until there are ``count`` parts."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    _, ink = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    if (ink > 0).mean() > 0.5:  # the ground is what there is more of
+        ink = cv2.bitwise_not(ink)
+    depth = cv2.distanceTransform(ink, cv2.DIST_L2, 3)
+    _, seeds = cv2.connectedComponents((depth > 0.5 * depth.max()).astype(np.uint8))
+    _, parts = cv2.connectedComponents(ink)
+    unseeded = np.setdiff1d(np.unique(parts[parts > 0]), np.unique(parts[seeds > 0]))
+    seeds = np.where(np.isin(parts, unseeded), parts + seeds.max(), seeds).astype(np.int32)
+    ground = int(seeds.max()) + 1
+    seeds[ink == 0] = ground
+    flooded = cv2.watershed(image, seeds.copy())
+    boxes = [_extent(flooded == k) for k in np.unique(flooded) if 0 < k < ground and (flooded == k).sum() >= 6]
+    return _to_count(boxes or [[0.0, 0.0, float(image.shape[1]), float(image.shape[0])]], count)
+
+
+def _extent(mask: NDArray[np.bool_]) -> list[float]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
+
+
+def _to_count(boxes: list[list[float]], count: int) -> Boxes:
+    """Join the neighbours whose centres are closest, or halve the widest, until there are ``count``."""
+    boxes = sorted(boxes, key=lambda b: b[0] + b[2])
+    while len(boxes) > count:
+        i = int(np.argmin(np.diff([b[0] + b[2] for b in boxes])))
+        a, b = boxes[i], boxes[i + 1]
+        boxes[i : i + 2] = [[min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]]
+        boxes.sort(key=lambda b: b[0] + b[2])
+    while len(boxes) < count:
+        i = int(np.argmax([b[2] - b[0] for b in boxes]))
+        x1, y1, x2, y2 = boxes[i]
+        boxes[i : i + 1] = [[x1, y1, (x1 + x2) / 2, y2], [(x1 + x2) / 2, y1, x2, y2]]
+    return np.array(boxes, np.float32)
+
+
+PLAIN: dict[str, Callable[[NDArray[np.uint8], int], Boxes]] = {"equal slots": equal_slots, "watershed": watershed}
+
+
+# --- comparing ----------------------------------------------------------------------------------------------------
+
+
+def iou(one: Boxes, other: Boxes) -> NDArray[np.float64]:
+    """Intersection over union of each pair of rows, (n,)."""
+    corner = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    shared = np.clip(corner, 0, None).prod(1)
+    areas = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)
+
+
+def centred(boxes: Boxes, drawn: Boxes) -> NDArray[np.bool_]:
+    """Whether the centre of each box lies in the drawn one, (n,)."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.asarray(((middle >= drawn[:, :2]) & (middle <= drawn[:, 2:])).all(1))
+
+
+def resized(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
+    """Boxes with another size round the same centres."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * factor_wh
+    return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+
+
+def compare(found: Sequence[Boxes], drawn: Sequence[Boxes]) -> dict[str, Any]:
+    """Figures of one way to boxes on one set; both lists picture by picture, as many boxes in each."""
+    if not found:
+        return {"pictures": 0}
+    ours, theirs = np.concatenate(found), np.concatenate(drawn)
+    overlaps, hits = iou(ours, theirs), centred(ours, theirs)
+    sizes, wanted = ours[:, 2:] - ours[:, :2], theirs[:, 2:] - theirs[:, :2]
+    ratio = np.exp(np.log(np.maximum(sizes, 0.5) / np.maximum(wanted, 0.5)).mean(0))  # geometric mean, (2,)
+    return {
+        "pictures": len(found),
+        "boxes": len(ours),
+        "mean_iou": float(overlaps.mean()),
+        "iou_half": float((overlaps >= 0.5).mean()),
+        "centres": float(hits.mean()),
+        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(found, drawn, strict=True)])),
+        "size_ratio_wh": ratio.tolist(),
+        "mean_iou_sizes_matched": float(iou(resized(ours, 1 / ratio), theirs).mean()),
+    }
+
+
+def measure(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
+    """Inferred boxes of a converted set: all of them, and those that are no suspects."""
+    boxes, suspects = inferred_boxes(root)
+    names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
+    trusted = [name for name in names if name not in suspects]
+    return {
+        "inferred": compare([boxes[n] for n in names], [drawn[n].boxes_xyxy for n in names]),
+        "inferred, suspects left out": compare([boxes[n] for n in trusted], [drawn[n].boxes_xyxy for n in trusted]),
+    }
+
+
+def measure_plain(drawn: dict[str, Drawn]) -> dict[str, Any]:
+    """The plain ways on all pictures."""
+    made: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
+    for one in drawn.values():
+        image = read_image(one.path)
+        for name, way in PLAIN.items():
+            made[name].append(way(image, len(one.boxes_xyxy)))
+    theirs = [one.boxes_xyxy for one in drawn.values()]
+    return {name: compare(boxes, theirs) for name, boxes in made.items()}
+
+
+# --- for the eye --------------------------------------------------------------------------------------------------
+
+
+def write_sheet(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
+    """Pictures from the worst boxes to the best, evenly picked: drawn boxes green, inferred ones red."""
+    boxes, suspects = inferred_boxes(root)
+    names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
+    scores = {name: float(iou(boxes[name], drawn[name].boxes_xyxy).mean()) for name in names}
+    names.sort(key=lambda name: scores[name])
+    picked = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
+    height, width = TILE_HW[0] + CAPTION, TILE_HW[1]
+    sheet = np.full((-(-len(picked) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
+    for i, name in enumerate(picked):
+        top, left = i // COLUMNS * height, i % COLUMNS * width
+        caption = f"{drawn[name].text}  IoU {scores[name]:.2f}{'  suspect' if name in suspects else ''}"
+        sheet[top : top + height, left : left + width] = _tile(drawn[name], boxes[name], caption)
+    done, data = cv2.imencode(".png", sheet)
+    if not done:
+        raise detector.DetectorError(f"{path} could not be encoded as PNG.")
+    path.write_bytes(data.tobytes())
+
+
+def _tile(one: Drawn, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
+    picture, back = fit(read_image(one.path), TILE_HW)
+    tile = np.full((TILE_HW[0] + CAPTION, TILE_HW[1], 3), 255, np.uint8)
+    tile[: TILE_HW[0]] = picture
+    for colour, several in ((GREEN, one.boxes_xyxy), (RED, boxes)):
+        for x1, y1, x2, y2 in back.to_fitted(several).round().astype(int).tolist():
+            cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 1)
+    cv2.putText(tile, caption, (4, TILE_HW[0] + 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, BLACK, 1, cv2.LINE_AA)
+    return tile
+
+
+# --- the run ------------------------------------------------------------------------------------------------------
+
+
+def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Convert one set and measure; where the aligner did not learn, only the plain ways have figures."""
+    folder, root = args.data.resolve() / name, args.out / name
+    drawn = read_drawn(folder)
+    result: dict[str, Any] = {"set": name, "drawn": len(drawn), "seed": args.seed, "machine": machine()}
+    began = time.perf_counter()
+    try:
+        if not (args.reuse and (root / "data.yaml").is_file()):
+            report = detector.convert(
+                folder / "labels.csv", root, overwrite=True, budget=args.budget, from_nothing=args.from_nothing,
+                seed=args.seed,
+            )  # fmt: skip
+            result |= {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
+            result |= {"aligner": vars(report.check), "minutes": (time.perf_counter() - began) / 60}
+        result["ways"] = measure(root, drawn)
+        if args.sheet:
+            write_sheet(args.out / f"{name}.png", root, drawn)
+    except NotLearnedError as error:
+        result |= {"error": str(error), "minutes": (time.perf_counter() - began) / 60, "ways": {}}
+    result["ways"] |= measure_plain(drawn)
+    return result
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a line a set and way."""
+    lines = [
+        "| set | boxes | pictures | mean IoU | IoU >= 0.5 | centre right | every centre right | width x height "
+        "of the drawn | mean IoU, sizes matched |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        if "error" in result:
+            lines.append(f"| {result['set']} | inferred | not learnt | - | - | - | - | - | - |")
+        lines += [_line(result["set"], way, held) for way, held in result["ways"].items() if held["pictures"]]
+    return "\n".join([*lines, "", *machine_lines(results)])
+
+
+def _line(name: str, way: str, held: dict[str, Any]) -> str:
+    width, height = held["size_ratio_wh"]
+    shares = " | ".join(f"{held[key]:.1%}" for key in ("iou_half", "centres", "whole_pictures"))
+    return (
+        f"| {name} | {way} | {held['pictures']} | {held['mean_iou']:.3f} | {shares} | {width:.2f} x {height:.2f} "
+        f"| {held['mean_iou_sizes_matched']:.3f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
+    parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
+    parser.add_argument("--from-nothing", action="store_true", help="start from no shipped aligner")
+    parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")
+    parser.add_argument("--sheet", action="store_true", help="also write OUT/SET.png")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    args.out = args.out.resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.sets:
+        write_json(args.out / f"{name}.json", run_set(name, args))
+    print(table(read_results(args.out)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The learning curve: exact match on the held-out fifth against the number of labelled pictures.
+
+    python tools/few_pictures.py [--sets captcha-v2] [--counts 48 100 200 400 800] [--minutes 5] [--starts shipped nothing]
+
+The held-out fifth of a set is the split "test" that convert would make of the whole set, grouped by text; every
+point is scored on it. Of the rest, put in order by hash, a point of n pictures takes the first n, so each smaller
+subset is part of each larger one; its tenth for validation comes out of these n. A point starts from the shipped
+weights or from nothing, and conversion and training together take --minutes.
+
+Leaves OUT/SET.COUNT.START.json a point, skips points that are there, and prints all of OUT as a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from real_sets import (
+    LEAST_TRAINING,
+    ROOT,
+    SETS,
+    is_done,
+    machine,
+    machine_lines,
+    read_results,
+    source_of,
+    train_stage,
+    write_json,
+    write_labels,
+)
+
+import detector
+from detector.conversion import TEST_SHARE, VAL_SHARE, assign_splits
+from detector.errors import DetectorError
+from detector.sources import LabelledImage, read_source
+
+COUNTS = (48, 100, 200, 400, 800)
+STARTS = ("shipped", "nothing")
+
+
+def divide(source: Path, seed: int) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Pictures to learn from, in the order in which subsets take them; and the held-out fifth."""
+    items = read_source(source).items
+    split = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
+    ordered = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.path.name}".encode()).digest())
+    return [i for i in ordered if split[i.text] != "test"], [i for i in items if split[i.text] == "test"]
+
+
+def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
+    """A labels.csv of these pictures."""
+    return write_labels(path, [(item.path, item.text) for item in items])
+
+
+def learn(source: Path, work: Path, from_nothing: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """Convert and train within the time; the weights, and minutes and counts."""
+    began = time.perf_counter()
+    # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
+    report = detector.convert(
+        source, work / "set", test=0.0, overwrite=True, from_nothing=from_nothing, seed=args.seed + 1
+    )
+    converted = (time.perf_counter() - began) / 60
+    left = max(args.minutes - converted, LEAST_TRAINING)
+    weights = train_stage(report.data_yaml.resolve(), work, "point", left, from_nothing, args.seed)
+    trained = (time.perf_counter() - began) / 60 - converted
+    minutes = {"convert": converted, "train": trained}
+    return weights, {
+        "splits": report.splits, "suspects": report.suspects, "aligner": vars(report.check), "minutes": minutes
+    }  # fmt: skip
+
+
+def run_point(name: str, count: int, start: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One point of the curve, or the error that ended it."""
+    work = args.out / f"{name}.{count}.{start}"
+    pool, held_out = divide(source_of(name, args.data, args.out), args.seed)
+    result: dict[str, Any] = {
+        "set": name, "pictures": count, "of": len(pool), "start": start, "seed": args.seed,
+        "budget_minutes": args.minutes, "machine": machine(),
+    }  # fmt: skip
+    try:
+        weights, facts = learn(list_pictures(work / "labels.csv", pool[:count]), work, start == "nothing", args)
+        result |= facts
+        test = list_pictures(work / "held_out" / "labels.csv", held_out)
+        result["test"] = detector.evaluate(detector.Reader(weights), test).to_dict()
+        del result["test"]["confusions"]
+    except Exception as error:  # one point that fails is a cell of the table; the others are run all the same
+        if not isinstance(error, DetectorError):
+            traceback.print_exc()
+        result["error"] = {"kind": type(error).__name__, "message": str(error)}
+    return result
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a line a set and start, a column a count."""
+    counts = sorted({r["pictures"] for r in results})
+    cells = {(r["set"], r["start"], r["pictures"]): _cell(r) for r in results}
+    lines = [f"| set | start | {' | '.join(map(str, counts))} |", "|---|---|" + "---|" * len(counts)]
+    for name, start in sorted({(r["set"], r["start"]) for r in results}, key=lambda key: (key[0], key[1] != "shipped")):
+        row = [cells.get((name, start, count), "-") for count in counts]
+        lines.append(f"| {name} | {start} | {' | '.join(row)} |")
+    return "\n".join([*lines, "", *machine_lines(results)])
+
+
+def _cell(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return "not learnt" if result["error"]["kind"] == "NotLearnedError" else result["error"]["kind"]
+    return f"{result['test']['exact_match']:.1%}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS), help="cut to what a set has")
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "few_pictures", help="folder to work in")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of conversion and training together, a point")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="run points that are done already, too")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    args.out = args.out.resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.sets:
+        pool, _ = divide(source_of(name, args.data, args.out), args.seed)
+        for count in sorted({min(count, len(pool)) for count in args.counts}):
+            for start in args.starts:
+                path = args.out / f"{name}.{count}.{start}.json"
+                if args.again or not is_done(path):
+                    print(f"{name}: {count} pictures, from {start}", flush=True)
+                    write_json(path, run_point(name, count, start, args))
+    print(table(read_results(args.out)))
+
+
+if __name__ == "__main__":
+    main()

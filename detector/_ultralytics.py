@@ -8,16 +8,20 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import albumentations
 import numpy as np
 import torch
 
+from detector.augment import Augment, Policy
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16
 from detector.errors import DetectorError, WeightsError
+from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
 from detector.yolo_format import read_set
@@ -47,7 +51,6 @@ _switch_network_off()
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     import ultralytics
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
-    from ultralytics.engine.trainer import BaseTrainer
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import load_checkpoint
@@ -150,25 +153,32 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
 
-    strength = 1.0
-
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         overrides = dict(overrides or {})
-        self.strength = float(os.environ.get("DETECTOR_AUGMENT", "1"))
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
         self.characters = read_set(self.args.data)
-        if self.characters.rules.shape_hw is None:
+        shape_hw = self.characters.rules.shape_hw
+        if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
+        self.shape_hw = _scaled(shape_hw, int(self.args.imgsz))
+        self.rules = replace(self.characters.rules, shape_hw=self.shape_hw)
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
         """Batches of the split that ``mode`` names."""
-        split = "train" if mode == "train" else self.args.split
-        shape_hw = self.characters.rules.shape_hw
-        assert shape_hw is not None  # checked in __init__
-        dataset = TextDataset(self.characters, split, shape_hw)
-        return TextLoader(
-            dataset, batch_size, training=mode == "train", strength=self.strength, seed=self.args.seed, rank=rank
-        )
+        training = mode == "train"
+        dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
+        augment = self._augment() if training else None
+        return TextLoader(dataset, batch_size, training=training, augment=augment, seed=self.args.seed, rank=rank)
+
+    def _augment(self) -> Augment:
+        """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
+        args = self.args
+        policy = Policy(
+            args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
+            photometric=0.0 if args.augmentations == [] else 1.0,
+        )  # fmt: skip
+        more = [albumentations.from_dict(t) for t in args.augmentations or ()]  # the trainer holds them as dicts
+        return Augment(policy, args.seed, more)
 
     def set_model_attributes(self) -> None:
         """Also lay the weights out channels last: three times faster convolutions on a CPU."""
@@ -194,12 +204,15 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         validator = TextValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
-        validator.rules = self.characters.rules
+        validator.rules = self.rules
         return validator
 
-    def plot_training_samples(self, batch: dict[str, Any], ni: int) -> None:
-        """A sheet of the first batches, for the eye."""
-        super().plot_training_samples(batch, ni)
+
+def _scaled(shape_hw: tuple[int, int], longer: int) -> tuple[int, int]:
+    """The set's shape with ``longer`` pixels on its longer side, multiples of the stride."""
+    factor = longer / max(shape_hw)
+    height, width = (max(STRIDE, STRIDE * round(side * factor / STRIDE)) for side in shape_hw)
+    return height, width
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
@@ -210,7 +223,7 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
 
 
-def run_trainer(overrides: dict[str, Any]) -> BaseTrainer:
+def run_trainer(overrides: dict[str, Any]) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer = TextTrainer(overrides=overrides)

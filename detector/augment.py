@@ -6,6 +6,8 @@ No flips, no mosaic, no erasing of whole characters; mild geometry that keeps ev
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -17,47 +19,82 @@ from detector.fit import GREY
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for newer versions at import
 import albumentations as A
 
-DEGREES = 4.0  # turn either way
-SHEAR = 6.0  # degrees of slant either way
-ZOOM = (0.85, 1.1)  # size of the text in the picture
-SHIFT = 0.04  # of the picture's sides
-
 _KEEP = 0.6  # share of a box's area that must stay inside, or the box is dropped
 
 
-def policy(strength: float = 1.0) -> list[Any]:
-    """Albumentations transforms, in order; pictures uint8 (H, W, 3), boxes in any format.
+@dataclass(frozen=True)
+class Policy:
+    """How far a picture may be changed; names and meanings are those of ``yolo train``'s arguments.
 
     Args:
-        strength: 0 does nothing, 1 is the default, 2 turns, shifts and shears twice as far.
+        degrees: turn either way.
+        translate: shift either way, share of the sides.
+        scale: size, 1 - scale to 1 + scale / 2: text that grows leaves the picture sooner than text that shrinks.
+        shear: slant either way, degrees.
+        perspective: of the corners, share of the sides.
+        fliplr, flipud: probabilities; 0 for text.
+        photometric: multiplies the probability of blur, noise, JPEG and changes of brightness; 0 turns them off.
     """
-    if strength <= 0:
-        return []
-    return [
-        A.Affine(
-            scale=(1 - (1 - ZOOM[0]) * strength, 1 + (ZOOM[1] - 1) * strength),
-            translate_percent=(-SHIFT * strength, SHIFT * strength),
-            rotate=(-DEGREES * strength, DEGREES * strength),
-            shear={"x": (-SHEAR * strength, SHEAR * strength), "y": (0, 0)},
-            border_mode=cv2.BORDER_CONSTANT,
-            fill=GREY,
-            p=0.8,
-        ),
-        A.Perspective(scale=(0.01, 0.04 * strength + 0.01), fill=GREY, p=0.2),
-        A.RandomBrightnessContrast(0.25, 0.25, p=0.5),
-        A.OneOf([A.GaussianBlur((3, 3)), A.MotionBlur((3, 5)), A.Downscale(scale_range=(0.5, 0.9))], p=0.25),
-        A.GaussNoise((0.01, 0.06), p=0.2),
-        A.ImageCompression(quality_range=(40, 95), p=0.15),
-        A.ToGray(p=0.05),
-    ]
+
+    degrees: float = 4.0
+    translate: float = 0.04
+    scale: float = 0.15
+    shear: float = 6.0
+    perspective: float = 0.04
+    fliplr: float = 0.0
+    flipud: float = 0.0
+    photometric: float = 1.0
+
+    def transforms(self) -> list[Any]:
+        """Albumentations transforms, in order, for pictures uint8 (H, W, 3)."""
+        return [*self._geometry(), *self._photometry()]
+
+    def _geometry(self) -> list[Any]:
+        made: list[Any] = []
+        if self.degrees or self.translate or self.scale or self.shear:
+            made.append(
+                A.Affine(
+                    scale=(1 - self.scale, 1 + self.scale / 2),
+                    translate_percent=(-self.translate, self.translate),
+                    rotate=(-self.degrees, self.degrees),
+                    shear={"x": (-self.shear, self.shear), "y": (0, 0)},
+                    border_mode=cv2.BORDER_CONSTANT,
+                    fill=GREY,
+                    p=0.8,
+                )
+            )
+        if self.perspective:
+            made.append(A.Perspective(scale=(self.perspective / 4, self.perspective), fill=GREY, p=0.2))
+        if self.fliplr:
+            made.append(A.HorizontalFlip(p=self.fliplr))
+        if self.flipud:
+            made.append(A.VerticalFlip(p=self.flipud))
+        return made
+
+    def _photometry(self) -> list[Any]:
+        if not self.photometric:
+            return []
+        blurs = [A.GaussianBlur((3, 3)), A.MotionBlur((3, 5)), A.Downscale(scale_range=(0.5, 0.9))]
+
+        def often(p: float) -> float:
+            return min(1.0, p * self.photometric)
+
+        return [
+            A.RandomBrightnessContrast(0.25, 0.25, p=often(0.5)),
+            A.OneOf(blurs, p=often(0.25)),
+            A.GaussNoise((0.01, 0.06), p=often(0.2)),
+            A.ImageCompression(quality_range=(40, 95), p=often(0.15)),
+            A.ToGray(p=often(0.05)),
+        ]
 
 
 class Augment:
     """The policy as one call on a picture and its boxes; deterministic after :meth:`seed`."""
 
-    def __init__(self, strength: float = 1.0, seed: int = 0) -> None:
-        self.strength = strength
-        transforms = policy(strength)
+    def __init__(self, policy: Policy | None = None, seed: int = 0, more: Sequence[Any] = ()) -> None:
+        """``more`` are a user's own Albumentations transforms; they replace the policy's photometric ones."""
+        policy = policy or Policy()
+        transforms = [*replace(policy, photometric=0.0).transforms(), *more] if more else policy.transforms()
         boxes = A.BboxParams(format="pascal_voc", label_fields=["ids"], min_visibility=_KEEP, clip=True)
         self._with_boxes = A.Compose(transforms, bbox_params=boxes, seed=seed)
         self._alone = A.Compose(transforms, seed=seed)

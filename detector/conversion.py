@@ -55,7 +55,7 @@ class ConversionReport:
         source: what the labels were recognised as.
         inputs: pictures or lines of the source; always ``converted + suspects + refused``.
         splits: pictures in each split.
-        suspects: pictures kept out of the splits, for their boxes are doubted.
+        suspects: pictures kept out of training, for their boxes are doubted.
         reasons: refusals, counted by reason.
         check: how the aligner read pictures that it was not taught.
         rules: what readers of this set must know.
@@ -397,7 +397,8 @@ class _Writer:
         split = self.inputs.split[item.text]
         sure = float(aligned.confidence.min())
         suspect = sure < MIN_CONFIDENCE
-        folder = SUSPECTS if suspect and not self.keep_suspects else split
+        # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
+        folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
         name = self._name(item)
         suffix = item.path.suffix.lower()
         image = f"images/{folder}/{name}{_SAME_AS.get(suffix, suffix)}"
@@ -415,7 +416,7 @@ class _Writer:
 
     def _name(self, item: LabelledImage) -> str:
         """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
-        stem = str(Path(item.name).with_suffix("")).replace("/", "_").replace("\\", "_").strip("._") or "image"
+        stem = item.path.stem.strip("._") or "image"
         if stem in self.used:
             stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
         self.used.add(stem)

@@ -15,14 +15,21 @@ from numpy.typing import NDArray
 _ENOUGH_SLOTS = 0.98  # share of texts that fixed slots must explain to be believed
 
 
+MEASURES = ("gap", "pitch", "excess", "ratio")
+
+_PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: blanks are fewer
+
+
 @dataclass(frozen=True)
 class Layout:
     """The rule of one set.
 
     Args:
         kind: "flow" or "slots".
-        measure: for flow, "gap" (from edge to edge) or "pitch" (from centre to centre) of neighbours, as a
-            multiple of the picture's median character height.
+        measure: for flow, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre to
+            centre, as multiples of the picture's median character height; "excess", the gap over the picture's
+            own plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit
+            sets whose letters are spaced differently from picture to picture.
         thresholds: for flow, increasing; a measure at or over the k-th means k blanks. Empty: no blanks.
         origin, pitch: for slots, centre of the first slot and distance of slots, as shares of the width.
     """
@@ -35,10 +42,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", tuple(float(t) for t in self.thresholds))
-        if self.kind not in ("flow", "slots") or self.measure not in ("gap", "pitch"):
-            raise ValueError(
-                f"a layout is flow or slots, its measure gap or pitch; got {self.kind!r}, {self.measure!r}"
-            )
+        if self.kind not in ("flow", "slots") or self.measure not in MEASURES:
+            measures = ", ".join(MEASURES)
+            raise ValueError(f"a layout is flow or slots by {measures}; got {self.kind!r}, {self.measure!r}")
         if self.kind == "slots" and not self.pitch > 0:
             raise ValueError(f"slots need a pitch above 0, got {self.pitch}")
 
@@ -66,13 +72,18 @@ class Layout:
 
 
 def _measure(boxes_xyxy: NDArray[np.float32], measure: str) -> NDArray[np.float64]:
-    """Distance of each box from the one before, (n - 1,), in median heights."""
+    """Distance of each box from the one before, (n - 1,)."""
     boxes = boxes_xyxy.astype(np.float64)
     height = max(float(np.median(boxes[:, 3] - boxes[:, 1])), 1e-6)
-    if measure == "gap":
-        return np.asarray((boxes[1:, 0] - boxes[:-1, 2]) / height)
-    centres = (boxes[:, 0] + boxes[:, 2]) / 2
-    return np.asarray(np.diff(centres) / height)
+    gap = (boxes[1:, 0] - boxes[:-1, 2]) / height
+    if measure == "gap" or not len(gap):
+        return np.asarray(gap)
+    if measure == "excess":
+        return np.asarray(gap - np.quantile(gap, _PLAIN_SHARE))
+    pitch = np.diff((boxes[:, 0] + boxes[:, 2]) / 2) / height
+    if measure == "pitch":
+        return np.asarray(pitch)
+    return np.asarray(pitch / max(float(np.quantile(pitch, _PLAIN_SHARE)), 1e-6))
 
 
 def find_layout(
@@ -95,7 +106,7 @@ def find_layout(
         right = sum(np.array_equal(layout.places(boxes[i], widths[i], length), places[i]) for i in usable)
         return right / len(usable)
 
-    candidates = [_fit_flow([boxes[i] for i in usable], [places[i] for i in usable], m) for m in ("gap", "pitch")]
+    candidates = [_fit_flow([boxes[i] for i in usable], [places[i] for i in usable], m) for m in MEASURES]
     slots = _fit_slots([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
     scored = [(explained(c), c) for c in candidates]
     if slots is not None and (share := explained(slots)) >= _ENOUGH_SLOTS:

@@ -120,7 +120,7 @@ class TextLoader:
     drop_last = False
 
     def __init__(
-        self, dataset: TextDataset, batch_size: int, *, training: bool, strength: float, seed: int, rank: int
+        self, dataset: TextDataset, batch_size: int, *, training: bool, augment: Augment | None, seed: int, rank: int
     ) -> None:
         self.dataset = dataset
         self.batch_size = min(batch_size, len(dataset))
@@ -134,7 +134,7 @@ class TextLoader:
             self.sampler = RandomSampler(dataset, generator=self._generator)
         else:
             self.sampler = SequentialSampler(dataset)
-        self._augment = Augment(strength, seed) if training and strength > 0 else None
+        self._augment = augment
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from detector.augment import Policy
 from detector.device import pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.yolo_format import CharacterSet, read_manifest, read_set
@@ -25,14 +27,17 @@ WEIGHTS_FOLDER = Path("weights")
 
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
-    "fliplr": 0.0, "flipud": 0.0, "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0, "erasing": 0.0,
-    "close_mosaic": 0, "rect": False,
+    "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0, "erasing": 0.0, "close_mosaic": 0, "rect": False,
+    "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0, "multi_scale": 0.0, "bgr": 0.0,
     # A small network and small pictures: AdamW with a short warm-up and one cosine.
     "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
     "batch": 32, "patience": 0, "plots": False, "deterministic": True, "exist_ok": False,
 }  # fmt: skip
 """Arguments of `yolo train` that differ from its own defaults; the ones given win."""
+
+_NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
+"""Augmentations of `yolo train` that tear text apart or are done otherwise here."""
 
 _FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
 _STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
@@ -62,20 +67,17 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
                 raise DetectorError(
                     f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt."
                 )
-        characters = None
     else:
         if data is None:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
-        characters = read_set(data)
-        overrides = _overrides(characters, arguments)
+        overrides = _overrides(read_set(data), arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides)
-    characters = characters or read_set(trainer.args.data)
     best = trainer.best if trainer.best.exists() else trainer.last
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
     facts = {"epochs": int(trainer.epoch) + 1, "seed": int(trainer.args.seed), "validation": metrics}
-    _ultralytics.publish(Path(best), target, characters.rules, facts)
+    _ultralytics.publish(Path(best), target, trainer.rules, facts)
     return target
 
 
@@ -85,8 +87,13 @@ def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str,
     known = len(set(symbols) & set(_shipped_symbols()))
     model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
     from_weights = model.endswith(".pt")
+    ignored = [name for name in _NO_EFFECT if arguments.get(name)]
+    if ignored:
+        log.warning("%s: no effect on text; see docs/commands.md for what is augmented", ", ".join(ignored))
+    policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
     overrides = {
         **DEFAULTS,
+        **policy,
         "model": model,
         "lr0": _FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR,
         "imgsz": max(shape_hw),

@@ -33,8 +33,11 @@ RULES_KEY = "detector"
 
 
 class ManifestRow(NamedTuple):
-    """One picture of a set. ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
-    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's."""
+    """One picture of a set.
+
+    ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
+    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's.
+    """
 
     source: str
     image: str

@@ -107,7 +107,7 @@ def sixteen_bit(height: int = 20, width: int = 30) -> NDArray[np.uint16]:
     return np.linspace(0, 65535, height * width).astype(np.uint16).reshape(height, width)
 
 
-TOY_SYMBOLS, TOY_LENGTH, TOY_SIZE_WH = "AKT7", 4, (96, 32)
+TOY_SYMBOLS, TOY_LENGTH, TOY_SIZE_WH = "7AKT", 4, (96, 32)  # in code-point order
 
 
 def dejavu(name: str = "DejaVuSans-Bold") -> Path:

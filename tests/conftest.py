@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import tempfile
@@ -67,6 +68,12 @@ def network_attempts() -> Iterator[list[str]]:
     _attempts.clear()
     if asked:
         pytest.fail(f"the network was asked for: {', '.join(asked)}")
+
+
+@pytest.fixture(scope="session")
+def ultralytics_offline() -> None:
+    """Ultralytics with its network calls switched off, for tests that import it themselves."""
+    importlib.import_module("detector._ultralytics")
 
 
 @dataclass(frozen=True)

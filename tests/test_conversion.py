@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,13 @@ from tests.builders import (
 )
 from tests.conftest import Toy
 
-OPTIONS = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "from_nothing": True, "budget": 0.05, "device": "cpu"}
+OPTIONS: dict[str, Any] = {
+    "alphabet": TOY_SYMBOLS,
+    "length": TOY_LENGTH,
+    "from_nothing": True,
+    "budget": 0.05,
+    "device": "cpu",
+}
 
 
 def rejects(root: Path) -> list[tuple[str, str]]:
@@ -75,7 +82,7 @@ def test_every_input_is_in_the_manifest(toy: Toy) -> None:
         assert row.text == row.source.split("-")[0].replace("_", " ")
         assert row.image.startswith(f"images/{row.split}/")
         assert 0.05 <= float(row.confidence) <= 1
-        assert (row.method, row.status) == ("align", "ok")
+        assert (row.method, row.status) == (f"cut {len(row.text.replace(' ', ''))}, detected 0", "ok")
 
 
 def test_the_boxes_are_where_the_characters_are(toy: Toy) -> None:
@@ -141,13 +148,11 @@ def test_splits_are_grouped_by_text(toy: Toy) -> None:
     assert set().union(*of.values()) == {"train", "val", "test"}
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    toy_folder(tmp_path / "source", 24)
-    for out in ("a", "b"):
-        convert(tmp_path / "source", tmp_path / out, blank="_", **{**OPTIONS, "budget": 0.03})
-    assert labels_of(tmp_path / "a") == labels_of(tmp_path / "b")
+def test_the_same_input_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
+    convert(toy.source, tmp_path / "toy", blank="_", **OPTIONS)
+    assert labels_of(tmp_path / "toy") == labels_of(toy.root)
     for name in ("data.yaml", "manifest.csv", "rejects.csv"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (tmp_path / "toy" / name).read_bytes() == (toy.root / name).read_bytes()
 
 
 def test_darknet_lists_name_files_of_the_final_set(toy: Toy) -> None:
@@ -160,8 +165,7 @@ def test_darknet_lists_name_files_of_the_final_set(toy: Toy) -> None:
 # Others read it
 
 
-def test_plain_yolo_accepts_the_set(toy: Toy, tmp_path: Path) -> None:
-    import detector._ultralytics  # noqa: F401  # switches Ultralytics' network calls off
+def test_plain_yolo_accepts_the_set(toy: Toy, ultralytics_offline: None, tmp_path: Path) -> None:
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.data.utils import check_det_dataset
 
@@ -334,9 +338,8 @@ def test_odd_pictures_are_handled(mixed: Mixed, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HANDLED)
-def test_plain_yolo_sees_odd_pictures_as_convert_did(mixed: Mixed, kind: str) -> None:
+def test_plain_yolo_sees_odd_pictures_as_convert_did(mixed: Mixed, ultralytics_offline: None, kind: str) -> None:
     """Labels are shares of the upright picture: yolo must not see it lying down."""
-    import detector._ultralytics  # noqa: F401
     from ultralytics.data.utils import IMG_FORMATS
     from ultralytics.utils.patches import imread
 
@@ -358,8 +361,8 @@ def test_labels_too_long_are_refused(mixed: Mixed) -> None:
 
 
 def test_unknown_symbols_are_refused(mixed: Mixed) -> None:
-    assert mixed.rejects[mixed.unknown] == ["the label 'AKZ' has 'Z', not in the alphabet 'AKT7'"]
-    assert mixed.rejects[mixed.lower] == ["the label 'akt' has 'akt', not in the alphabet 'AKT7'"]
+    assert mixed.rejects[mixed.unknown] == ["the label 'AKZ' has 'Z', not in the alphabet '7AKT'"]
+    assert mixed.rejects[mixed.lower] == ["the label 'akt' has 'akt', not in the alphabet '7AKT'"]
 
 
 def test_empty_labels_are_refused(mixed: Mixed) -> None:
@@ -393,7 +396,9 @@ def test_copies_with_the_same_label_are_kept(mixed: Mixed) -> None:
 def test_reasons_are_counted(mixed: Mixed) -> None:
     reasons = mixed.report.reasons
     assert reasons["the same picture is labelled differently"] == 2
-    assert reasons["the label"] >= 3
+    assert reasons["the label … has … symbols, more than …"] == 1
+    assert reasons["the label … has …, not in the alphabet …"] == 2
+    assert reasons["yolo does not read .gif files"] == 1
     assert sum(reasons.values()) == mixed.report.refused
 
 
@@ -501,6 +506,33 @@ def test_the_alphabet_may_be_taken_from_the_labels(toy: Toy, quick_teach: None, 
     assert report.rules.symbols == "".join(sorted(TOY_SYMBOLS))
 
 
+def test_the_shipped_detector_places_boxes_where_it_sees_the_symbol(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A detector that knows only A, and sees every A at the aligned place, two pixels wider."""
+    from detector import conversion
+
+    class Locate:
+        class_ids = np.array([0 if symbol == "A" else -1 for symbol in TOY_SYMBOLS])
+
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            columns = np.arange(0, images.shape[2], 2.0)  # (places,)
+            one = np.stack([columns, np.full_like(columns, 32), np.full_like(columns, 20), np.full_like(columns, 30),
+                            np.full_like(columns, 0.9)])  # fmt: skip
+            return np.repeat(one[None], len(images), 0).astype(np.float32)  # (n, 4 + 1, places)
+
+    monkeypatch.setattr(conversion, "shipped_aligner", lambda symbols: None)
+    monkeypatch.setattr(conversion, "_shipped_locator", lambda table, device: Locate())
+    convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "from_nothing": False})
+    for row in read_manifest(tmp_path / "out"):
+        shown = row.text.replace(" ", "")
+        assert row.method == f"cut {len(shown) - shown.count('A')}, detected {shown.count('A')}"
+        _, boxes = parse_labels(label_of(tmp_path / "out", row), 96, 32, len(TOY_SYMBOLS))
+        for symbol, box in zip(shown, boxes, strict=True):
+            if symbol == "A":
+                assert abs((box[3] - box[1]) - 15) < 0.1  # 30 pixels of the fitted picture
+
+
 def test_texts_too_long_for_their_picture_are_refused(
     toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -509,8 +541,8 @@ def test_texts_too_long_for_their_picture_are_refused(
 
     real = conversion.align_fitted
 
-    def align_fitted(aligner, images, fits, strings):  # type: ignore[no-untyped-def]
-        return [None if i == 0 else found for i, found in enumerate(real(aligner, images, fits, strings))]
+    def align_fitted(*args: Any) -> list[Any]:
+        return [None if i == 0 else found for i, found in enumerate(real(*args))]
 
     monkeypatch.setattr(conversion, "align_fitted", align_fitted)
     report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)

@@ -1,6 +1,6 @@
 """The learning curve: exact match on the held-out fifth against the number of labelled pictures.
 
-    python tools/few_pictures.py [--sets captcha-v2] [--counts 48 100 200 400 800] [--minutes 5] [--starts shipped nothing]
+    python tools/few_pictures.py [--sets captcha-v2] [--counts 48 100 200 400 800] [--minutes 5]
 
 The held-out fifth of a set is the split "test" that convert would make of the whole set, grouped by text; every
 point is scored on it. Of the rest, put in order by hash, a point of n pictures takes the first n, so each smaller

@@ -7,8 +7,8 @@ the reason, where it cannot be imported there. Their requirements may clash with
 environment of their own: `python -m venv PEERS && PEERS/bin/pip install rapidocr ddddocr onnxruntime`.
 
 Compared is the exact match of letters and digits only, upper case: readings and labels are upper-cased, and all
-but 0-9 and A-Z is taken out. Nothing is trained. Times are of one picture after another, from file to string, the
-first one left out. Prints a Markdown table and writes OUT.
+but 0-9 and A-Z is taken out. Nothing is trained. Times are medians a set, of one picture after another, from file
+to string: compare them on an idle machine only. Prints a Markdown table and writes OUT.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ PEERS: dict[str, Callable[[], Read]] = {"rapidocr": rapidocr, "ddddocr": ddddocr
 
 
 def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
-    """Texts, one after another, with milliseconds a picture; a picture that it fails on reads as nothing."""
+    """Texts, one after another, and the median of milliseconds; a picture that it fails on reads as nothing."""
     texts, seconds, failed = [], [], {}
     for path in files[:1]:
         _try(read, path)  # the first picture pays for what is set up then
@@ -104,7 +104,7 @@ def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
         texts.append(text)
         if problem:
             failed[path] = problem
-    return {"texts": texts, "failed": failed, "ms": 1000 * statistics.fmean(seconds) if seconds else 0.0}
+    return {"texts": texts, "failed": failed, "ms": 1000 * statistics.median(seconds) if seconds else 0.0}
 
 
 def _try(read: Read, path: str) -> tuple[str, str]:

@@ -100,7 +100,7 @@ class Synthesizer:
         """The style with what the config rules out taken back."""
         config = self.config
         if config.blanks or " " in (config.pattern or ""):
-            style = replace(style, grouped=False)  # a gap would look like a blank
+            style = replace(style, separators="", grouped=False)  # their gaps would look like blanks
         if config.pattern is not None:
             style = replace(style, separators="", grouped=False)
         if config.layout == "slots":

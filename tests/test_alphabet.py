@@ -1,0 +1,225 @@
+"""Symbols to ids and back, what is refused and in which words."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
+from detector.errors import AlphabetError
+
+B = 36  # the blank's id in the default alphabet
+
+ENCODED: dict[str, tuple[str, list[int]]] = {
+    "full": ("01239AYZ", [0, 1, 2, 3, 9, 10, 34, 35]),
+    "short": ("AB", [10, 11, B, B, B, B, B, B]),
+    "blank inside": ("A B", [10, B, 11, B, B, B, B, B]),
+    "blank first": (" AB", [B, 10, 11, B, B, B, B, B]),
+    "blanks at the end do not count": ("AB      ", [10, 11, B, B, B, B, B, B]),
+    "more blanks at the end than the length": ("AB            ", [10, 11, B, B, B, B, B, B]),
+    "nothing": ("", [B] * 8),
+    "blanks only": ("   ", [B] * 8),
+}
+
+
+@pytest.mark.parametrize(("text", "ids"), ENCODED.values(), ids=ENCODED.keys())
+def test_encode(text: str, ids: list[int]) -> None:
+    encoded = Alphabet().encode([text])
+    assert encoded.dtype == np.int64
+    assert encoded.tolist() == [ids]
+    assert Alphabet().decode(encoded) == [text.rstrip(" ")]
+
+
+def test_the_default_universe() -> None:
+    alphabet = Alphabet()
+    assert (len(alphabet), alphabet.blank_id, alphabet.blank) == (36, 36, " ")
+    assert alphabet.symbols == DEFAULT_SYMBOLS
+    assert alphabet.one_hot(["AB12"]).shape == (1, 8, 37)
+    assert DEFAULT_LENGTH == 8
+
+
+def test_one_hot_has_one_one_a_row() -> None:
+    made = Alphabet().one_hot(["ZZ TOP", "0"])
+    assert made.dtype == np.float32
+    assert set(np.unique(made)) == {0.0, 1.0}
+    assert (made.sum(-1) == 1).all()
+    assert made[0, 0, 35] == made[0, 2, B] == made[1, 0, 0] == 1
+
+
+def test_empty_batches() -> None:
+    alphabet = Alphabet("AB")
+    assert alphabet.encode([], 4).shape == (0, 4)
+    assert alphabet.one_hot([], 4).shape == (0, 4, 3)
+    assert alphabet.decode(np.zeros((0, 4), np.int64)) == []
+    assert alphabet.decode(np.zeros((2, 0), np.int64)) == ["", ""]
+    assert alphabet.from_one_hot(np.zeros((0, 4, 3))) == []
+
+
+def test_inputs_are_not_changed() -> None:
+    texts, ids, scores = ["A ", "B"], np.array([[0, 2], [1, 2]]), np.random.default_rng(0).random((2, 3, 3))
+    before = list(texts), ids.copy(), scores.copy()
+    alphabet = Alphabet("AB")
+    alphabet.encode(texts, 2)
+    alphabet.decode(ids)
+    alphabet.from_one_hot(scores)
+    assert texts == before[0] and np.array_equal(ids, before[1]) and np.array_equal(scores, before[2])
+
+
+def test_any_scores_decode_to_their_best_class() -> None:
+    scores = np.array([[[0.1, 0.7, 0.2], [5.0, 1.0, 2.0], [-3.0, -2.0, -1.0]]])
+    assert Alphabet("AB").from_one_hot(scores) == ["BA"]
+
+
+UNICODE = "京沪粤ÄÖÜßабв٠١٢𝟘😀"
+
+
+def test_unicode_symbols() -> None:
+    alphabet = Alphabet(UNICODE)
+    assert alphabet.decode(alphabet.encode(["京Ä😀", "ß ٠"], 5)) == ["京Ä😀", "ß ٠"]
+
+
+def test_decomposed_texts_are_composed() -> None:
+    alphabet = Alphabet("ÄA")
+    assert alphabet.encode(["A\u0308"], 2).tolist() == [[0, 2]]
+    assert alphabet.clean("A\u0308 ") == "Ä"
+
+
+@pytest.mark.parametrize("blank", ["_", "-", "\u3000"])
+def test_another_blank(blank: str) -> None:
+    alphabet = Alphabet("AB", blank)
+    assert alphabet.encode([f"A{blank}B{blank}"], 4).tolist() == [[0, 2, 1, 2]]
+    assert alphabet.decode([[0, 2, 1, 2]]) == [f"A{blank}B"]
+    assert alphabet.problem("A B") is not None
+
+
+ALPHABETS: dict[str, tuple[tuple[str, ...], str]] = {
+    "empty": (("",), "The alphabet is empty: give at least one symbol."),
+    "a symbol twice": (("ABCAB",), "The alphabet holds 'AB' more than once: name each symbol once."),
+    "the blank is a symbol": (("A B",), "The blank ' ' is also a symbol of the alphabet: choose another one."),
+    "blank of two": (("AB", "--"), "The blank must be one character, got '--'."),
+    "no blank": (("AB", ""), "The blank must be one character, got ''."),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), ALPHABETS.values(), ids=ALPHABETS.keys())
+def test_alphabets_that_are_none(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(AlphabetError) as caught:
+        Alphabet(*arguments)
+    assert str(caught.value) == message
+
+
+PROBLEMS: dict[str, tuple[str, int | None, str | None]] = {
+    "fits": ("ABBA", 4, None),
+    "blanks at the end do not count": ("ABBA   ", 4, None),
+    "any length": ("A" * 99, None, None),
+    "too long": ("ABBAA", 4, "the label 'ABBAA' has 5 symbols, more than 4"),
+    "blanks inside count": ("A  BA", 4, "the label 'A  BA' has 5 symbols, more than 4"),
+    "unknown": ("AxBy", 4, "the label 'AxBy' has 'xy', not in the alphabet 'AB'"),
+    "unknown goes before too long": ("xxxxxx", 4, "the label 'xxxxxx' has 'x', not in the alphabet 'AB'"),
+    "empty": ("", 4, "the label is empty"),
+    "blanks only": ("   ", 4, "the label is empty"),
+    "lower case is another symbol": ("ab", 4, "the label 'ab' has 'ab', not in the alphabet 'AB'"),
+}
+
+
+@pytest.mark.parametrize(("text", "length", "problem"), PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_problems(text: str, length: int | None, problem: str | None) -> None:
+    assert Alphabet("AB").problem(text, length) == problem
+
+
+def test_all_problems_are_told_together() -> None:
+    with pytest.raises(AlphabetError) as caught:
+        Alphabet("AB").encode(["AB", "ABA", "x"], 2)
+    assert str(caught.value) == (
+        "2 of 3 texts cannot be encoded: the label 'ABA' has 3 symbols, more than 2; "
+        "the label 'x' has 'x', not in the alphabet 'AB'."
+    )
+
+
+def test_many_problems_are_counted() -> None:
+    with pytest.raises(AlphabetError, match=r"^7 of 7 texts cannot be encoded: .*; and 2 more\.$"):
+        Alphabet("AB").encode(["x"] * 7, 2)
+
+
+IDS: dict[str, tuple[Any, str]] = {
+    "too high": ([[0, 3]], "Ids run from 0 to 2, got 0 to 3."),
+    "negative": ([[-1, 0]], "Ids run from 0 to 2, got -1 to 0."),
+    "one text": ([0, 1], "decode takes integers of shape (batch, length), got int64 (2,)."),
+    "floats": ([[0.0, 1.0]], "decode takes integers of shape (batch, length), got float64 (1, 2)."),
+}
+
+
+@pytest.mark.parametrize(("ids", "message"), IDS.values(), ids=IDS.keys())
+def test_ids_that_are_none(ids: Any, message: str) -> None:
+    with pytest.raises(AlphabetError) as caught:
+        Alphabet("AB").decode(ids)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 2), (1, 2, 4)], ids=str)
+def test_scores_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(AlphabetError, match=r"Scores must have shape \(batch, length, 3\)"):
+        Alphabet("AB").from_one_hot(np.zeros(shape))
+
+
+# Laws
+
+symbols = st.lists(
+    st.characters(exclude_characters=" ", exclude_categories=("Cs", "Mn", "Mc", "Me")), min_size=1, max_size=40
+).map(lambda signs: "".join(dict.fromkeys(s for s in signs if unicodedata.normalize("NFC", s) == s)) or "A")
+
+
+@st.composite
+def alphabets_and_texts(draw: st.DrawFn) -> tuple[Alphabet, list[str], int]:
+    alphabet = Alphabet(draw(symbols))
+    length = draw(st.integers(1, 10))
+    texts = draw(st.lists(st.text(alphabet.symbols + " ", max_size=length), max_size=6))
+    # Symbols that compose with their neighbour are another symbol then; an alphabet of plates has none.
+    return alphabet, [t for t in texts if unicodedata.normalize("NFC", t) == t], length
+
+
+@given(alphabets_and_texts())
+def test_encode_and_decode_are_inverse(drawn: tuple[Alphabet, list[str], int]) -> None:
+    alphabet, texts, length = drawn
+    encoded = alphabet.encode(texts, length)
+    assert encoded.shape == (len(texts), length)
+    assert alphabet.decode(encoded) == [t.rstrip(" ") for t in texts]
+
+
+@given(alphabets_and_texts())
+def test_one_hot_and_back(drawn: tuple[Alphabet, list[str], int]) -> None:
+    alphabet, texts, length = drawn
+    made = alphabet.one_hot(texts, length)
+    assert made.shape == (len(texts), length, len(alphabet) + 1)
+    assert alphabet.from_one_hot(made) == [t.rstrip(" ") for t in texts]
+
+
+@given(alphabets_and_texts())
+def test_a_batch_is_its_texts_one_at_a_time(drawn: tuple[Alphabet, list[str], int]) -> None:
+    alphabet, texts, length = drawn
+    one = [alphabet.encode([t], length)[0].tolist() for t in texts]
+    assert alphabet.encode(texts, length).tolist() == one
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), max_size=5))
+def test_ids_come_back_but_for_the_end(ids: list[list[int]]) -> None:
+    alphabet = Alphabet("ABCDE")
+    table = np.array(ids, np.int64).reshape(-1, 4)
+    assert np.array_equal(alphabet.encode(alphabet.decode(table), 4), table)
+
+
+@given(st.lists(st.text("ABC12 ", max_size=5), max_size=6))
+def test_the_smallest_alphabet_holds_all_texts(texts: list[str]) -> None:
+    held = set("".join(texts)) - {" "}
+    if not held:
+        with pytest.raises(AlphabetError, match="empty"):
+            alphabet_of(texts)
+        return
+    alphabet = alphabet_of(texts)
+    assert alphabet.symbols == "".join(sorted(held))
+    assert all(alphabet.problem(t) in (None, "the label is empty") for t in texts)

@@ -1,0 +1,312 @@
+"""The reader: every kind of picture, many at once, folders, weights that are none; and evaluation."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import detector
+from detector import Failure, Reader, Reading
+from detector.errors import DatasetError, ImageError, SourceError, WeightsError
+from detector.predict import name_of, pictures_of
+from detector.training import SHIPPED
+from detector.yolo_format import read_manifest
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, bad_files, dejavu, iou, toy_synthesizer
+from tests.conftest import Toy, ToyRun
+
+
+@pytest.fixture(scope="module")
+def reader(toy_run: ToyRun) -> Reader:
+    return Reader(toy_run.weights, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(toy: Toy) -> list[Path]:
+    return sorted(toy.source.iterdir())
+
+
+def same(one: Reading, other: Reading) -> bool:
+    """Equal strings, confidences and boxes, but for the rounding of another batch size."""
+    boxes = [np.array([c.box_xyxy for c in r.characters]).reshape(-1, 4) for r in (one, other)]
+    return (
+        one.text == other.text
+        and one.confidence == pytest.approx(other.confidence, abs=1e-3)
+        and boxes[0].shape == boxes[1].shape
+        and bool(np.allclose(*boxes, atol=0.05))
+    )
+
+
+# One picture
+
+
+def test_the_toy_is_read(reader: Reader, toy: Toy) -> None:
+    texts = {row.source: row.text for row in read_manifest(toy.root) if row.split == "test"}
+    read = {name: reader.read(toy.source / name) for name in texts}
+    assert sum(read[name].text == text for name, text in texts.items()) > len(texts) / 2
+    for reading in read.values():
+        assert 0 <= reading.confidence <= 1
+        assert len(reading.text) <= TOY_LENGTH
+        assert "".join(c.symbol for c in reading.characters) == reading.text.replace(" ", "")
+
+
+def test_boxes_are_in_the_picture_s_own_pixels(reader: Reader, toy: Toy) -> None:
+    make = toy_synthesizer()
+    overlaps = []
+    for row in read_manifest(toy.root):
+        reading = reader.read(toy.root / row.image)
+        true = make(int(row.source.split("-")[1].split(".")[0]))
+        if reading.text == true.text:
+            overlaps += iou(np.array([c.box_xyxy for c in reading.characters]), true.boxes_xyxy).tolist()
+    assert len(overlaps) > 50 and np.median(overlaps) > 0.5
+
+
+def test_every_kind_of_picture_reads_the_same(reader: Reader, pictures: list[Path]) -> None:
+    path = pictures[0]
+    image = Image.open(path).convert("RGB")
+    array = np.asarray(image)[:, :, ::-1]
+    wanted = reader.read(path)
+    assert wanted.text
+    for kind in (str(path), path.read_bytes(), image, array, np.ascontiguousarray(array)):
+        assert same(reader.read(kind), wanted)
+
+
+def test_the_caller_s_array_is_not_changed(reader: Reader, pictures: list[Path]) -> None:
+    array = np.asarray(Image.open(pictures[0]).convert("RGB"))[:, :, ::-1].copy()
+    before = array.copy()
+    reader.read(array)
+    assert np.array_equal(array, before)
+
+
+def test_a_larger_picture_of_the_same_reads_the_same(reader: Reader, pictures: list[Path]) -> None:
+    image = Image.open(pictures[0]).convert("RGB")
+    large = image.resize((image.width * 4, image.height * 4), Image.Resampling.BICUBIC)
+    one, other = reader.read(image), reader.read(large)
+    assert one.text == other.text
+    assert np.allclose(
+        np.array([c.box_xyxy for c in one.characters]) * 4, [c.box_xyxy for c in other.characters], atol=6
+    )
+
+
+def test_nothing_to_read_is_no_error(reader: Reader) -> None:
+    reading = reader.read(np.full((32, 96, 3), 114, np.uint8))
+    assert isinstance(reading, Reading)
+    assert len(reading.text) <= TOY_LENGTH
+
+
+@pytest.mark.parametrize("size_wh", [(4, 4), (500, 4), (4, 500), (2000, 30)], ids=str)
+def test_sizes_far_from_the_taught_ones(reader: Reader, size_wh: tuple[int, int]) -> None:
+    reading = reader.read(np.full((size_wh[1], size_wh[0], 3), 200, np.uint8))
+    for character in reading.characters:
+        x1, y1, x2, y2 = character.box_xyxy
+        assert 0 <= x1 <= x2 <= size_wh[0] and 0 <= y1 <= y2 <= size_wh[1]
+
+
+def test_a_bad_picture_is_named(reader: Reader, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(bad_files()["truncated PNG"])
+    with pytest.raises(ImageError, match=r"bad\.png: truncated"):
+        reader.read(tmp_path / "bad.png")
+    with pytest.raises(ImageError, match=r"none\.png: no such file"):
+        reader.read(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="bytes: empty file"):
+        reader.read(b"")
+
+
+def test_candidates_before_decoding(reader: Reader, pictures: list[Path]) -> None:
+    found, reading = reader.detect(pictures[0]), reader.read(pictures[0])
+    assert isinstance(found, detector.CharDetections)
+    assert len(found) >= len(reading.characters) > 0
+    assert found.class_ids.max() < len(TOY_SYMBOLS)
+    for character in reading.characters:
+        assert iou(found.boxes_xyxy, np.array([character.box_xyxy] * len(found))).max() > 0.99
+
+
+# Many
+
+
+def test_many_are_read_as_one_at_a_time(reader: Reader, pictures: list[Path]) -> None:
+    assert len(pictures) > 32, "more than one batch"
+    many = reader.read_many(pictures)
+    assert len(many) == len(pictures)
+    for path, reading in zip(pictures, many, strict=True):
+        assert isinstance(reading, Reading) and same(reading, reader.read(path))
+
+
+def test_many_in_another_order(reader: Reader, pictures: list[Path]) -> None:
+    forth, back = reader.read_many(pictures), reader.read_many(pictures[::-1])[::-1]
+    assert [r.text for r in forth if r] == [r.text for r in back if r]
+
+
+def test_failures_keep_their_place_and_name(reader: Reader, pictures: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"junk")
+    missing = tmp_path / "none.png"
+    mixed = [pictures[0], tmp_path / "bad.png", pictures[1], missing, pictures[2].read_bytes(), b""]
+    found = reader.read_many(mixed)
+    assert [bool(f) for f in found] == [True, False, True, False, True, False]
+    assert [f.name for f in found if isinstance(f, Failure)] == [str(tmp_path / "bad.png"), str(missing), "bytes"]
+    reasons = [f.reason for f in found if isinstance(f, Failure)]
+    assert reasons[1:] == ["no such file", "empty file (0 bytes)"]
+    assert "not an image" in reasons[0]
+    assert [f.text for f in found if isinstance(f, Reading)] == [reader.read(p).text for p in pictures[:3]]
+
+
+def test_many_of_nothing(reader: Reader) -> None:
+    assert reader.read_many([]) == []
+    assert list(reader.stream(iter(()))) == []
+
+
+def test_a_batch_of_failures_only(reader: Reader) -> None:
+    found = reader.read_many([b"junk"] * 40)
+    assert len(found) == 40 and not any(found)
+
+
+def test_stream_over_a_folder(reader: Reader, toy: Toy, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    names = sorted(p.name for p in toy.source.iterdir())[:3]
+    for name in names[:2]:
+        shutil.copyfile(toy.source / name, folder / name)
+    shutil.copyfile(toy.source / names[2], folder / "deep" / names[2])
+    (folder / "notes.txt").write_text("no picture")
+    found = dict(reader.stream(folder))
+    assert set(found) == {str(folder / names[0]), str(folder / names[1]), str(folder / "deep" / names[2])}
+    assert [r.text for r in found.values() if r] == [reader.read(p).text for p in found]
+    assert dict(reader.stream(folder / names[0])).keys() == {str(folder / names[0])}
+
+
+def test_stream_takes_no_more_than_it_needs(reader: Reader, pictures: list[Path]) -> None:
+    taken = 0
+
+    def endless():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        while True:
+            taken += 1
+            yield pictures[taken % 3]
+
+    stream = reader.stream(endless())
+    for _ in range(5):
+        next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert taken <= 32 * 4
+
+
+def test_sources_that_are_not_there(reader: Reader, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="give a picture or a folder of pictures"):
+        reader.stream(tmp_path / "none")
+
+
+def test_names() -> None:
+    assert name_of("a/b.png") == "a/b.png" == name_of(Path("a/b.png"))
+    assert name_of(b"") == "bytes"
+    assert name_of(np.zeros((1, 1))) == "ndarray"
+    given = [b"", b""]
+    assert pictures_of(given) is given
+
+
+# Weights
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"There are no weights at .*none\.pt: give a file that `detector train`"):
+        Reader(tmp_path / "none.pt")
+
+
+NO_WEIGHTS = {
+    "text": ("w.pt", b"hello"),
+    "empty": ("w.pt", b""),
+    "a picture": ("w.pt", bad_files()["1-pixel PNG"]),
+    "ONNX of junk": ("w.onnx", b"hello"),
+    "another suffix": ("w.txt", b"hello"),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), NO_WEIGHTS.values(), ids=NO_WEIGHTS.keys())
+def test_files_that_are_no_weights(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(WeightsError, match=rf"{name}"):
+        Reader(tmp_path / name, device="cpu")
+
+
+def test_weights_of_another_kind(tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"symbols": "AB", "state": {}}, tmp_path / "aligner.pt")
+    with pytest.raises(WeightsError, match=r"aligner\.pt"):
+        Reader(tmp_path / "aligner.pt", device="cpu")
+
+
+def plain_yolo_weights(path: Path, names: list[str]) -> Path:
+    """A network of Ultralytics' own, untrained, as `yolo train` would save it."""
+    from ultralytics import YOLO
+
+    from detector.training import NETWORK
+
+    model = YOLO(str(NETWORK), task="detect", verbose=False)
+    model.model.names = dict(enumerate(names))
+    model.save(path)
+    return path
+
+
+def test_weights_for_other_things_than_characters(ultralytics_offline: None, tmp_path: Path) -> None:
+    path = plain_yolo_weights(tmp_path / "cars.pt", ["car", "bus", *map(str, range(34))])
+    with pytest.raises(WeightsError, match=r"cars\.pt detects car, bus, .* not single characters"):
+        Reader(path, device="cpu")
+
+
+def test_weights_of_plain_yolo_for_characters(ultralytics_offline: None, tmp_path: Path) -> None:
+    symbols = "".join(reversed("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    plain = Reader(plain_yolo_weights(tmp_path / "plain.pt", list(symbols)), device="cpu")
+    assert plain.rules.symbols == symbols
+    assert isinstance(plain.read(np.zeros((64, 256, 3), np.uint8)), Reading)
+
+
+def test_what_a_reader_must_know_is_in_its_weights(reader: Reader, toy: Toy, toy_run: ToyRun) -> None:
+    assert reader.rules == toy.report.rules
+    assert reader.weights == toy_run.weights
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="no shipped detector in this checkout")
+def test_the_shipped_reader_reads_plain_text() -> None:
+    make = toy_synthesizer(
+        alphabet=detector.Alphabet(), length=6, min_length=5, size_wh=(192, 48), blanks=0.0,
+        fonts=(dejavu("DejaVuSans"), dejavu()), seed=3,
+    )  # fmt: skip
+    shipped = Reader(device="cpu")
+    made = [make(i) for i in range(20)]
+    right = [
+        reading.text == m.text for m, reading in zip(made, shipped.read_many([m.image for m in made]), strict=True)
+    ]
+    assert sum(right) >= 14
+
+
+# Against labels
+
+
+def test_evaluation_of_a_split(reader: Reader, toy: Toy) -> None:
+    told: list[tuple[int, int]] = []
+    found = detector.evaluate(reader, toy.report.data_yaml, progress=lambda *at: told.append(at))
+    count = toy.report.splits["test"]
+    assert found.count == count and told[-1] == (count, count)
+    texts = {row.image: row.text for row in read_manifest(toy.root)}
+    wrong = {name: reader.read(toy.root / name).text for name, _, _, _ in found.wrong}
+    assert all(texts[name] == label != reading == wrong[name] for name, label, reading, _ in found.wrong)
+    assert found.exact_match == pytest.approx(1 - len(wrong) / count)
+    assert found.to_dict()["count"] == count
+
+
+def test_evaluation_of_a_folder_counts_failures_as_wrong(reader: Reader, toy: Toy, tmp_path: Path) -> None:
+    for path in sorted(toy.source.iterdir())[:6]:
+        shutil.copyfile(path, tmp_path / path.name)
+    (tmp_path / "AKT.png").write_bytes(b"junk")
+    found = detector.evaluate(reader, tmp_path, blank="_")
+    assert found.count == 7
+    assert [f.name for f in found.failures] == ["AKT.png"]
+    assert found.exact_match == found.score.right / 7
+
+
+def test_evaluation_of_a_split_that_is_not_there(reader: Reader, toy: Toy) -> None:
+    with pytest.raises(DatasetError, match="no pictures in split 'dev', only in test, train, val"):
+        detector.evaluate(reader, toy.root, split="dev")

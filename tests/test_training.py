@@ -1,0 +1,340 @@
+"""Training the toy: what it writes, that others open it, that it goes on, that augmentation runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import detector
+from detector.augment import Augment, policy
+from detector.errors import DatasetError, DetectorError
+from detector.text_data import TextDataset, TextLoader
+from detector.training import DEFAULTS
+from detector.yolo_format import read_manifest, read_set
+from tests.builders import TOY_SYMBOLS
+from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
+
+SHAPE_HW = (64, 192)
+
+
+def results(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(newline="") as file:
+        return [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def short(toy: Toy, **changes: Any) -> dict[str, Any]:
+    return {"data": toy.report.data_yaml, "model": str(char_network()), "batch": 16, "device": "cpu", **changes}
+
+
+# What a run leaves
+
+
+def test_the_best_weights_land_in_weights(toy_run: ToyRun) -> None:
+    assert toy_run.weights.parts[-2:] == ("weights", "toy.pt")
+    assert toy_run.weights.is_file()
+    assert not list(toy_run.weights.parent.glob("*.part"))
+
+
+def test_results_have_strings_beside_boxes(toy_run: ToyRun) -> None:
+    rows = results(toy_run.folder)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, TOY_EPOCHS + 1))
+    assert all(0 <= float(row["metrics/exact_match"]) <= 1 and float(row["metrics/CER"]) >= 0 for row in rows)
+    assert "metrics/mAP50-95(B)" in rows[0]
+    assert float(rows[0]["metrics/exact_match"]) < 0.5 < float(rows[-1]["metrics/exact_match"])
+    assert float(rows[-1]["metrics/CER"]) < float(rows[0]["metrics/CER"])
+
+
+def test_best_is_the_best_exact_match(toy: Toy, toy_run: ToyRun) -> None:
+    texts = {Path(row.image).name: row.text for row in read_manifest(toy.root)}
+    right = [texts[Path(path).name] == read for path, read in toy_run.validated.items()]
+    best = max(float(row["metrics/exact_match"]) for row in results(toy_run.folder))
+    assert sum(right) / len(right) == pytest.approx(best, abs=1e-4)
+
+
+def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
+    held = (toy_run.folder / "args.yaml").read_text()
+    for name in ("fliplr", "flipud", "mosaic", "mixup", "cutmix", "copy_paste", "erasing"):
+        assert f"{name}: 0.0" in held
+
+
+def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
+    from detector.training import _overrides
+
+    assert all(DEFAULTS[name] == 0 for name in ("fliplr", "flipud", "mosaic", "mixup", "cutmix", "erasing"))
+    made = _overrides(read_set(toy.root), {"lr0": 0.5, "fliplr": 0.25, "epochs": 3, "name": "mine"})
+    assert (made["lr0"], made["fliplr"], made["epochs"], made["name"]) == (0.5, 0.25, 3, "mine")
+    assert made["imgsz"] == max(SHAPE_HW)
+    assert _overrides(read_set(toy.root), {})["epochs"] >= 10
+
+
+def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
+    held = torch.load(toy_run.weights, map_location="cpu", weights_only=False)
+    facts = held["detector"].pop("facts")
+    assert held["detector"] == toy.report.rules.to_dict()
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["epochs"] == TOY_EPOCHS
+    assert facts["validation"]["metrics/exact_match"] > 0.5
+    assert str(toy_run.folder.parent.parent) not in json.dumps({k: str(v) for k, v in held.items() if k != "model"})
+    assert all(p.dtype == torch.float16 for p in held["model"].parameters())
+
+
+PLAIN_YOLO = """
+import json, sys
+sys.modules["detector"] = None  # importing it raises
+from ultralytics import YOLO
+model = YOLO(sys.argv[1])
+found = model.predict(sys.argv[2:], imgsz=(64, 192), verbose=False, device="cpu", save=False, agnostic_nms=True)
+print("READ", json.dumps([
+    "".join(model.names[int(c)] for _, c in sorted(zip(r.boxes.xywh[:, 0].tolist(), r.boxes.cls.tolist())))
+    for r in found
+]))
+assert not [name for name in sys.modules if name.startswith("detector.")]
+"""
+
+
+def test_plain_yolo_reads_the_weights_without_this_package(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    rows = [row for row in read_manifest(toy.root) if row.split == "val"]
+    pictures = [str(toy.root / row.image) for row in rows]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PLAIN_YOLO, str(toy_run.weights), *pictures],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("READ "))
+    read = json.loads(line[5:])
+    right = [text == row.text.replace(" ", "") for text, row in zip(read, rows, strict=True)]
+    assert sum(right) > len(right) / 2
+
+
+def test_validation_and_reader_give_the_same_strings(toy: Toy, toy_run: ToyRun) -> None:
+    reader = detector.Reader(toy_run.weights, device="cpu")
+    assert len(toy_run.validated) == toy.report.splits["val"] > 0
+    assert any(toy_run.validated.values()), "an empty string everywhere would prove nothing"
+    read = {path: reader.read(path).text for path in toy_run.validated}
+    assert read == toy_run.validated
+
+
+# Arguments
+
+
+def test_an_argument_that_yolo_does_not_know(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DetectorError, match="epoch_count") as caught:
+        detector.train(toy.report.data_yaml, epoch_count=3)
+    assert "Traceback" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_train_on(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="Say what to train on"):
+        detector.train()
+    with pytest.raises(DatasetError, match=r"There is no .*nowhere\.yaml"):
+        detector.train(tmp_path / "nowhere.yaml")
+
+
+def test_a_set_of_others_has_no_strings(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: {0: car}\n")
+    with pytest.raises(DatasetError, match="has no key `detector`"):
+        detector.train(tmp_path / "data.yaml")
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"There is no checkpoint .*last\.pt to resume"):
+        detector.train(resume=tmp_path / "last.pt")
+
+
+def test_a_gpu_that_is_not_there(toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DetectorError, match="asks for a GPU, and torch finds none"):
+        detector.train(**short(toy, device="0", epochs=1))
+
+
+def test_the_device_is_said(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
+    from detector.device import pick_device, say_device
+
+    assert "no GPU in use" in say_device(pick_device("cpu"))
+
+
+# Stopping and going on
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector import _ultralytics
+
+    monkeypatch.chdir(tmp_path)
+    real = _ultralytics.TextTrainer.save_model
+
+    def save_then_stop(self: Any) -> Any:
+        saved = real(self)
+        if self.epoch == 1:
+            raise Interrupted
+        return saved
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_ultralytics.TextTrainer, "save_model", save_then_stop)
+        with pytest.raises(Interrupted):
+            detector.train(**short(toy, epochs=4, name="cut"))
+    run = tmp_path / "runs" / "cut"
+    before = results(run)
+    assert [row["epoch"] for row in before] == ["1", "2"]
+    assert not (tmp_path / "weights").exists()
+    weights = detector.train(resume=run / "weights" / "last.pt")
+    after = results(run)
+    assert [row["epoch"] for row in after] == ["1", "2", "3", "4"]
+    assert after[:2] == before
+    assert weights == Path("weights/cut.pt") and weights.is_file()
+    assert detector.Reader(weights, device="cpu").rules == toy.report.rules
+
+
+# What the network is shown
+
+
+@pytest.fixture(scope="module")
+def dataset(toy: Toy) -> TextDataset:
+    return TextDataset(read_set(toy.root), "train", SHAPE_HW)
+
+
+def loader(dataset: TextDataset, strength: float, training: bool = True, seed: int = 0) -> TextLoader:
+    return TextLoader(dataset, 16, training=training, strength=strength, seed=seed, rank=-1)
+
+
+def test_a_split_is_whole(toy: Toy, dataset: TextDataset) -> None:
+    assert len(dataset) == toy.report.splits["train"]
+    assert dataset.images.shape == (len(dataset), *SHAPE_HW, 3)
+    for text, ids in zip(dataset.texts, dataset.ids, strict=True):
+        assert "".join(TOY_SYMBOLS[i] for i in ids) == text.replace(" ", "")
+
+
+def test_batches_without_augmentation_are_the_pictures(dataset: TextDataset) -> None:
+    batches = list(loader(dataset, 0.0, training=False))
+    pictures = torch.cat([b["img"] for b in batches]).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(pictures[..., ::-1], dataset.images)
+    assert [t for b in batches for t in b["text"]] == dataset.texts
+    assert sum(len(b["bboxes"]) for b in batches) == sum(map(len, dataset.boxes))
+
+
+def test_augmentation_runs_and_boxes_stay_inside(dataset: TextDataset) -> None:
+    place = {path: i for i, path in enumerate(dataset.im_files)}
+    changed = dropped = 0
+    for batch in loader(dataset, 1.0):
+        pictures = batch["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
+        for row, path in enumerate(batch["im_file"]):
+            changed += not np.array_equal(pictures[row], dataset.images[place[path]])
+            held = batch["batch_idx"] == row
+            dropped += len(dataset.ids[place[path]]) - int(held.sum())
+            kept = batch["cls"][held, 0].long().tolist()
+            assert kept == [k for k in dataset.ids[place[path]].tolist() if k in kept][: len(kept)] or dropped
+        cx, cy, w, h = batch["bboxes"].T
+        assert (w > 0).all() and (h > 0).all()
+        for low, high in ((cx - w / 2, cx + w / 2), (cy - h / 2, cy + h / 2)):
+            assert low.min() >= -1e-5 and high.max() <= 1 + 1e-5
+    assert changed > 0.8 * len(dataset)
+    assert dropped <= 0.02 * sum(map(len, dataset.ids))
+
+
+def test_epochs_differ_and_repeat_by_seed(dataset: TextDataset) -> None:
+    first, again, other = loader(dataset, 1.0), loader(dataset, 1.0), loader(dataset, 1.0, seed=1)
+    one, two = next(iter(first)), next(iter(first))
+    same, different = next(iter(again)), next(iter(other))
+    assert torch.equal(one["img"], same["img"]) and one["im_file"] == same["im_file"]
+    assert not torch.equal(one["img"], two["img"])
+    assert one["im_file"] != different["im_file"]
+
+
+def test_an_epoch_can_be_entered_in_the_middle_of_a_run(dataset: TextDataset) -> None:
+    whole, resumed = loader(dataset, 1.0), loader(dataset, 1.0)
+    epochs = [next(iter(whole)) for _ in range(3)]
+    resumed.epoch = 2
+    assert torch.equal(next(iter(resumed))["img"], epochs[2]["img"])
+
+
+def test_every_picture_is_drawn_once_an_epoch(dataset: TextDataset) -> None:
+    drawn = [path for batch in loader(dataset, 0.0) for path in batch["im_file"]]
+    assert sorted(drawn) == sorted(dataset.im_files)
+    assert drawn != dataset.im_files
+    assert len(loader(dataset, 0.0)) == -(-len(dataset) // 16)
+
+
+def test_boxes_move_with_the_ink() -> None:
+    """A black square on white: after geometry, the box still frames what is dark."""
+    image = np.full((64, 192, 3), 255, np.uint8)
+    image[20:44, 60:84] = 0
+    boxes, ids = np.array([[60, 20, 84, 44]], np.float32), np.array([3])
+    augment = Augment(seed=5)
+    moved = 0
+    for seed in range(30):
+        augment.seed(seed)
+        made, framed, kinds = augment(image, boxes, ids)
+        assert kinds.tolist() == [3] and framed.shape == (1, 4)
+        _, found, stats, _ = cv2.connectedComponentsWithStats((made.max(2) < 90).astype(np.uint8))
+        x1, y1, x2, y2 = framed[0]
+        left, top, width, height, _ = stats[found[int(y1 + y2) // 2, int(x1 + x2) // 2]]  # what the centre is part of
+        seen = np.array([left, top, left + width, top + height])
+        assert np.abs(seen - framed[0]).max() < 4
+        moved += bool(np.abs(framed - boxes).max() > 1)
+    assert moved > 10
+
+
+def test_inputs_of_augmentation_are_not_changed() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 192, 3), dtype=np.uint8)
+    boxes, ids = np.array([[10, 10, 30, 40], [40, 10, 60, 40]], np.float32), np.array([0, 1])
+    before = image.copy(), boxes.copy(), ids.copy()
+    augment = Augment(seed=1)
+    for _ in range(10):
+        augment(image, boxes, ids)
+        augment.image(image)
+    assert all(np.array_equal(a, b) for a, b in zip(before, (image, boxes, ids), strict=True))
+
+
+def test_no_strength_no_change() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 192, 3), dtype=np.uint8)
+    assert policy(0.0) == []
+    assert np.array_equal(Augment(0.0).image(image), image)
+
+
+DAMAGE = {
+    "empty split": "no pictures in images/train",
+    "no label file": "is missing; every picture needs one",
+    "bad label": r"\.txt:1: expected `class cx cy w h`",
+    "class too high": r"class must be below 4",
+    "picture gone bad": "the set was changed since it was converted",
+    "not in the manifest": "is not in manifest.csv",
+}
+
+
+@pytest.mark.parametrize(("what", "reason"), DAMAGE.items(), ids=DAMAGE.keys())
+def test_damaged_sets(toy: Toy, tmp_path: Path, what: str, reason: str) -> None:
+    root = shutil.copytree(toy.root, tmp_path / "set")
+    image = sorted((root / "images" / "train").iterdir())[0]
+    label = root / "labels" / "train" / f"{image.stem}.txt"
+    if what == "empty split":
+        shutil.rmtree(root / "images" / "train")
+    elif what == "no label file":
+        label.unlink()
+    elif what == "bad label":
+        label.write_text("hello\n")
+    elif what == "class too high":
+        label.write_text("4 0.5 0.5 0.1 0.1\n")
+    elif what == "picture gone bad":
+        image.unlink()
+        image.write_bytes(b"junk")
+    else:
+        shutil.copyfile(image, image.with_name("more.png"))
+        shutil.copyfile(label, label.with_name("more.txt"))
+    with pytest.raises(DatasetError, match=reason):
+        TextDataset(read_set(root), "train", SHAPE_HW)

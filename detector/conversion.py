@@ -8,9 +8,9 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +21,15 @@ from detector import yolo_format
 from detector.align import Aligned, Aligner, Check, Locator, align_fitted, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.decode import ReadingRules
-from detector.errors import DatasetError, ImageError, NotLearnedError, SourceError
+from detector.errors import DatasetError, NotLearnedError, SourceError
 from detector.fit import Fit, fit, shape_for
 from detector.images import read_image
+from detector.intake import SAME_AS, Inputs, Progress, accept, reasons_of
 from detector.layout import find_layout
 from detector.sources import LabelledImage, Source, read_source
 from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
 
 log = logging.getLogger("detector")
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is."""
 
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
 """Shares of the texts that go to validation and to the held-out test split."""
@@ -42,8 +40,6 @@ MIN_CONFIDENCE = 0.05
 _SAMPLE = 20_000  # pictures that an aligner is taught on at most; more do not make it better
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
 _CHUNK = 64
-_YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
-_SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads
 
 
 @dataclass(frozen=True)
@@ -83,15 +79,6 @@ class ConversionReport:
     def refused(self) -> int:
         """Inputs that are in no split and not suspects."""
         return sum(self.reasons.values())
-
-
-@dataclass
-class _Inputs:
-    """The labelled pictures of one run and what became of them."""
-
-    items: list[LabelledImage]
-    split: dict[str, str]  # of each text
-    rejects: list[RejectRow] = field(default_factory=list)
 
 
 def convert(
@@ -150,7 +137,7 @@ def convert(
     )
     log.info("%s: %d inputs as %s (%s)", found.root, found.count, found.format, found.detail)
     table = _alphabet(alphabet, found)
-    inputs = _accept(found, table, length, val, test, seed, tell)
+    inputs = accept(found, table, length, val, test, seed, tell)
     shape_hw = shape_for(_sizes(inputs.items), max(len(i.text.replace(table.blank, "")) for i in inputs.items))
     aligner, check = _taught(inputs, table, shape_hw, from_nothing, budget, seed, device, tell)
     part = target.with_name(target.name + ".part")
@@ -190,81 +177,10 @@ def _kind(reason: str) -> str:
 def _alphabet(asked: str | None, found: Source) -> Alphabet:
     if asked == "auto":
         if not found.items:
-            raise SourceError(f"{found.root}: no label is left to take an alphabet from; {_reasons(found.refused)}.")
+            why = reasons_of([(r.name, r.reason) for r in found.refused])
+            raise SourceError(f"{found.root}: no label is left to take an alphabet from; {why}.")
         return alphabet_of(item.text for item in found.items)
     return Alphabet(asked or DEFAULT_SYMBOLS)
-
-
-def _reasons(refused: Sequence[object]) -> str:
-    shown = "; ".join(f"{getattr(r, 'name', '')}: {getattr(r, 'reason', r)}" for r in refused[:3])
-    return f"all {len(refused)} were refused, for example {shown}"
-
-
-def _accept(found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, tell: Progress) -> _Inputs:
-    """Labels that fit and files that can be opened, with their splits; the rest with its reason."""
-    rejects = [RejectRow(r.name, r.reason) for r in found.refused]
-    fitting = []
-    for item in found.items:
-        problem = table.problem(item.text, length)
-        if problem is None and item.path.suffix.lower() not in (*_YOLO_READS, *_SAME_AS):
-            problem = f"yolo does not read {item.path.suffix} files: save it as PNG"
-        if problem:
-            rejects.append(RejectRow(item.name, problem))
-        else:
-            fitting.append(LabelledImage(item.path, table.clean(item.text), item.name))
-    items, more = _without_contradictions(fitting, tell)
-    rejects += more
-    if not items:
-        raise SourceError(f"{found.root}: no labelled picture is left: {_reasons(rejects)}.")
-    return _Inputs(items, assign_splits({i.text for i in items}, val, test, seed), rejects)
-
-
-def _without_contradictions(items: list[LabelledImage], tell: Progress) -> tuple[list[LabelledImage], list[RejectRow]]:
-    """Drop pictures that cannot be decoded, and equal files that are labelled differently."""
-
-    def look(item: LabelledImage) -> tuple[bytes, str | None]:
-        try:
-            data = item.path.read_bytes()
-            read_image(data)
-            return hashlib.sha256(data).digest(), None
-        except (ImageError, OSError) as error:
-            return b"", str(error)
-
-    good, rejects = [], []
-    labels: dict[bytes, set[str]] = {}
-    with ThreadPoolExecutor() as pool:
-        for done, (item, (digest, problem)) in enumerate(zip(items, pool.map(look, items), strict=True), 1):
-            if problem:
-                rejects.append(RejectRow(item.name, problem))
-            else:
-                good.append((item, digest))
-                labels.setdefault(digest, set()).add(item.text)
-            tell("check", done, len(items))
-    kept = []
-    for item, digest in good:
-        if len(labels[digest]) > 1:
-            texts = ", ".join(sorted(labels[digest]))
-            rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
-        else:
-            kept.append(item)
-    return kept, rejects
-
-
-def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:
-    """Split of each text: by hash, so that a text keeps its split when others come or go.
-
-    Raises:
-        SourceError: if there are fewer than two texts.
-    """
-    if len(texts) < 2:
-        raise SourceError(f"All pictures show the text {next(iter(texts))!r}: two different ones are the least.")
-    place = {t: int.from_bytes(hashlib.sha256(f"{seed}:{t}".encode()).digest()[:8]) / 2**64 for t in texts}
-    split = {t: "test" if p < test else "val" if p < test + val else "train" for t, p in place.items()}
-    by_place = sorted(texts, key=lambda t: place[t])
-    for wanted, candidates in (("train", by_place[::-1]), ("val", by_place)):
-        if wanted not in split.values():  # so few texts that none fell there
-            split[next(t for t in candidates if list(split.values()).count(split[t]) > 1 or len(texts) == 2)] = wanted
-    return split
 
 
 def _sizes(items: Sequence[LabelledImage], most: int = 2000) -> list[tuple[int, int]]:
@@ -291,7 +207,7 @@ def _ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
 
 
 def _taught(
-    inputs: _Inputs,
+    inputs: Inputs,
     table: Alphabet,
     shape_hw: tuple[int, int],
     from_nothing: bool,
@@ -365,7 +281,7 @@ def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
 
 
 def _aligned(
-    inputs: _Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int], locate: Locator | None
+    inputs: Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int], locate: Locator | None
 ) -> Iterator[tuple[LabelledImage, tuple[int, int], Aligned | None]]:
     """(item, width and height, characters in its own pixels) of every picture."""
     for start in range(0, len(inputs.items), _CHUNK):
@@ -379,7 +295,7 @@ def _aligned(
 class _Writer:
     """Writes a set picture by picture, then what describes it."""
 
-    def __init__(self, root: Path, final_root: Path, table: Alphabet, inputs: _Inputs, keep_suspects: bool) -> None:
+    def __init__(self, root: Path, final_root: Path, table: Alphabet, inputs: Inputs, keep_suspects: bool) -> None:
         self.root, self.final_root, self.table = root, final_root.resolve(), table
         self.inputs, self.keep_suspects = inputs, keep_suspects
         self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
@@ -401,7 +317,7 @@ class _Writer:
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
         name = self._name(item)
         suffix = item.path.suffix.lower()
-        image = f"images/{folder}/{name}{_SAME_AS.get(suffix, suffix)}"
+        image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"
         yolo_format.link_or_copy(item.path, self.root / image)
         label = self.root / "labels" / folder / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)

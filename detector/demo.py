@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.conversion import Progress, convert
+from detector.conversion import convert
 from detector.errors import DetectorError
 from detector.evaluation import Evaluation, evaluate
+from detector.intake import Progress
 from detector.predict import Reader
 from detector.sheet import write_sheet
 from detector.synth import SynthConfig, write_set

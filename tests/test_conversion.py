@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.conversion import ConversionReport, assign_splits, convert
+from detector.conversion import ConversionReport, convert
 from detector.errors import DatasetError, NotLearnedError, SourceError
 from detector.images import read_image
+from detector.intake import assign_splits
 from detector.yolo_format import ManifestRow, parse_labels, read_manifest, read_set
 from tests.builders import (
     TOY_LENGTH,

@@ -64,10 +64,10 @@ def main() -> None:
     alphabet = Alphabet()
     batches = SynthBatches(args.store, alphabet, args.batch, args.seed)
     model = DetectionModel(args.model, nc=len(alphabet), verbose=False)
-    if args.start is not None:
+    model.names = dict(enumerate(alphabet.symbols))
+    if args.start is not None:  # after the names: Ultralytics carries classes over by name
         model.load(torch.load(args.start, map_location="cpu", weights_only=False))
     model.args = get_cfg()
-    model.names = dict(enumerate(alphabet.symbols))
     model = model.to(memory_format=torch.channels_last)
     model.criterion = model.init_criterion()
     ema = ModelEMA(model, decay=0.999, tau=500)

@@ -4,7 +4,7 @@ SET/
   data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
   images/{train,val,test}/     hard links to the pictures where possible, copies otherwise
   labels/{train,val,test}/     a text file a picture: class cx cy w h, shares of the picture, left to right
-  images/suspects/, labels/…   pictures whose boxes are doubted, in no split
+  images/suspects/, labels/…   training pictures whose boxes are doubted, in no split
   obj.data obj.names train.txt val.txt test.txt     for darknet
   manifest.csv                 a line a picture: where it came from, text, split, confidence, status
   rejects.csv                  a line a refused input, with the reason

@@ -49,21 +49,31 @@ def _guarded(real: Any, word: str) -> Any:
     return call
 
 
+_WATCHED = (
+    (socket.socket, "connect"),
+    (socket.socket, "connect_ex"),
+    (socket, "getaddrinfo"),
+    (socket, "gethostbyname"),
+)
+_GUARDS = [(owner, name, _guarded(getattr(owner, name), name)) for owner, name in _WATCHED]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_network() -> Iterator[None]:
     """Every call to another machine raises; autouse and of the session, so that it is there before the toys."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect, "connect to"))
-        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex, "connect to"))
-        for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
-            patch.setattr(socket, name, _guarded(getattr(socket, name), name))
+        for owner, name, guard in _GUARDS:
+            patch.setattr(owner, name, guard)
         yield
 
 
 @pytest.fixture(autouse=True)
-def network_attempts() -> Iterator[list[str]]:
+def network_attempts(_no_network: None) -> Iterator[list[str]]:
     """Fails the test whose code asked for the network, even where the library swallowed the error."""
-    yield _attempts
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name, guard in _GUARDS:  # again: the plugin pytest-socket, where installed, restores connect
+            patch.setattr(owner, name, guard)
+        yield _attempts
     asked = list(_attempts)
     _attempts.clear()
     if asked:

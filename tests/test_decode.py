@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode, decode_batch
 from detector.detections import CharDetections, Reading
 from detector.errors import AlphabetError, DatasetError
-from detector.layout import Layout
+from detector.layout import MEASURES, Layout
 
 SYMBOLS = "ABCDEF"
 Candidate = tuple[str, float, float] | tuple[str, float, float, float]  # symbol, score, left, width
@@ -157,7 +157,7 @@ def any_rules(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> Re
     kind = draw(st.sampled_from(("plain", *kinds)))
     if kind == "flow":
         steps = draw(st.lists(st.integers(0, 24), max_size=3).map(sorted))
-        layout = Layout("flow", draw(st.sampled_from(("gap", "pitch"))), tuple(s / 8 + 1 / 16 for s in steps))
+        layout = Layout("flow", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
     elif kind == "slots":
         layout = Layout("slots", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
     return rules(length=length, min_count=low, max_count=high, layout=layout)

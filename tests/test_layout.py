@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.layout import Layout, find_layout
+from detector.layout import MEASURES, Layout, find_layout
 
 Boxes = NDArray[np.float32]
 WIDE = {"M": 18, "W": 18, "I": 4, "1": 6, "J": 8}  # others are 12 wide
@@ -133,7 +133,7 @@ layouts = st.one_of(
     st.builds(
         Layout,
         st.just("flow"),
-        st.sampled_from(("gap", "pitch")),
+        st.sampled_from(MEASURES),
         st.lists(st.floats(-2, 5), max_size=4).map(lambda held: tuple(sorted(held))),
     ),
     st.builds(lambda origin, pitch: Layout("slots", origin=origin, pitch=pitch), st.floats(-1, 1), st.floats(0.01, 1)),
@@ -194,6 +194,23 @@ def test_monospaced_text_anywhere_is_found_by_its_pitch() -> None:
     layout, share = find_layout(boxes, TEXTS, [200.0] * len(TEXTS), 8)
     assert (layout.kind, layout.measure, share) == ("flow", "pitch", 1.0)
     assert shown(layout, monospaced("I1 MW", left=33), "I1MW") == "I1 MW"
+
+
+def test_text_spaced_differently_from_picture_to_picture() -> None:
+    """The plain gap of the widest spacing is wider than a gap with a blank of the narrowest."""
+    texts = ["AB CD", "ABCDE", "A BCDE", "ABC DE", "ABCD E", "AB CDE"] * 4
+    gaps = [2 + 3 * (i % 5) for i in range(len(texts))]
+    boxes = [typeset(t, gap=g, blank=8) for t, g in zip(texts, gaps, strict=True)]
+    layout, share = find_layout(boxes, texts, [400.0] * len(texts), 8)
+    assert (layout.measure, share) == ("excess", 1.0)
+    assert shown(layout, typeset("BC DEA", gap=7, blank=8), "BCDEA") == "BC DEA"
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_one_box_and_two(measure: str) -> None:
+    layout = Layout("flow", measure, (0.5,))
+    assert layout.places(typeset("A"), 100, 8).tolist() == [0]
+    assert layout.places(typeset("AB"), 100, 8)[0] == 0
 
 
 def test_slots_are_found() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import detector
-from detector.augment import Augment, policy
+from detector.augment import Augment, Policy
 from detector.errors import DatasetError, DetectorError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
@@ -70,7 +70,8 @@ def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
 def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
     from detector.training import _overrides
 
-    assert all(DEFAULTS[name] == 0 for name in ("fliplr", "flipud", "mosaic", "mixup", "cutmix", "erasing"))
+    assert all(DEFAULTS[name] == 0 for name in ("mosaic", "mixup", "cutmix", "erasing"))
+    assert all(_overrides(read_set(toy.root), {})[name] == 0 for name in ("fliplr", "flipud", "mosaic"))
     made = _overrides(read_set(toy.root), {"lr0": 0.5, "fliplr": 0.25, "epochs": 3, "name": "mine"})
     assert (made["lr0"], made["fliplr"], made["epochs"], made["name"]) == (0.5, 0.25, 3, "mine")
     assert made["imgsz"] == max(SHAPE_HW)
@@ -209,8 +210,9 @@ def dataset(toy: Toy) -> TextDataset:
     return TextDataset(read_set(toy.root), "train", SHAPE_HW)
 
 
-def loader(dataset: TextDataset, strength: float, training: bool = True, seed: int = 0) -> TextLoader:
-    return TextLoader(dataset, 16, training=training, strength=strength, seed=seed, rank=-1)
+def loader(dataset: TextDataset, augmented: bool, training: bool = True, seed: int = 0) -> TextLoader:
+    augment = Augment(seed=seed) if augmented else None
+    return TextLoader(dataset, 16, training=training, augment=augment, seed=seed, rank=-1)
 
 
 def test_a_split_is_whole(toy: Toy, dataset: TextDataset) -> None:
@@ -221,7 +223,7 @@ def test_a_split_is_whole(toy: Toy, dataset: TextDataset) -> None:
 
 
 def test_batches_without_augmentation_are_the_pictures(dataset: TextDataset) -> None:
-    batches = list(loader(dataset, 0.0, training=False))
+    batches = list(loader(dataset, False, training=False))
     pictures = torch.cat([b["img"] for b in batches]).permute(0, 2, 3, 1).numpy()
     assert np.array_equal(pictures[..., ::-1], dataset.images)
     assert [t for b in batches for t in b["text"]] == dataset.texts
@@ -231,7 +233,7 @@ def test_batches_without_augmentation_are_the_pictures(dataset: TextDataset) -> 
 def test_augmentation_runs_and_boxes_stay_inside(dataset: TextDataset) -> None:
     place = {path: i for i, path in enumerate(dataset.im_files)}
     changed = dropped = 0
-    for batch in loader(dataset, 1.0):
+    for batch in loader(dataset, True):
         pictures = batch["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
         for row, path in enumerate(batch["im_file"]):
             changed += not np.array_equal(pictures[row], dataset.images[place[path]])
@@ -248,7 +250,7 @@ def test_augmentation_runs_and_boxes_stay_inside(dataset: TextDataset) -> None:
 
 
 def test_epochs_differ_and_repeat_by_seed(dataset: TextDataset) -> None:
-    first, again, other = loader(dataset, 1.0), loader(dataset, 1.0), loader(dataset, 1.0, seed=1)
+    first, again, other = loader(dataset, True), loader(dataset, True), loader(dataset, True, seed=1)
     one, two = next(iter(first)), next(iter(first))
     same, different = next(iter(again)), next(iter(other))
     assert torch.equal(one["img"], same["img"]) and one["im_file"] == same["im_file"]
@@ -257,17 +259,17 @@ def test_epochs_differ_and_repeat_by_seed(dataset: TextDataset) -> None:
 
 
 def test_an_epoch_can_be_entered_in_the_middle_of_a_run(dataset: TextDataset) -> None:
-    whole, resumed = loader(dataset, 1.0), loader(dataset, 1.0)
+    whole, resumed = loader(dataset, True), loader(dataset, True)
     epochs = [next(iter(whole)) for _ in range(3)]
     resumed.epoch = 2
     assert torch.equal(next(iter(resumed))["img"], epochs[2]["img"])
 
 
 def test_every_picture_is_drawn_once_an_epoch(dataset: TextDataset) -> None:
-    drawn = [path for batch in loader(dataset, 0.0) for path in batch["im_file"]]
+    drawn = [path for batch in loader(dataset, False) for path in batch["im_file"]]
     assert sorted(drawn) == sorted(dataset.im_files)
     assert drawn != dataset.im_files
-    assert len(loader(dataset, 0.0)) == -(-len(dataset) // 16)
+    assert len(loader(dataset, False)) == -(-len(dataset) // 16)
 
 
 def test_boxes_move_with_the_ink() -> None:
@@ -301,10 +303,88 @@ def test_inputs_of_augmentation_are_not_changed() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(before, (image, boxes, ids), strict=True))
 
 
-def test_no_strength_no_change() -> None:
+NOTHING = Policy(degrees=0, translate=0, scale=0, shear=0, perspective=0, photometric=0)
+
+
+def test_a_policy_of_nothing_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 192, 3), dtype=np.uint8)
-    assert policy(0.0) == []
-    assert np.array_equal(Augment(0.0).image(image), image)
+    boxes, ids = np.array([[10, 10, 30, 40]], np.float32), np.array([2])
+    assert NOTHING.transforms() == []
+    augment = Augment(NOTHING)
+    made, framed, kinds = augment(image, boxes, ids)
+    assert np.array_equal(augment.image(image), image) and np.array_equal(made, image)
+    assert np.allclose(framed, boxes, atol=1e-4) and kinds.tolist() == [2]
+
+
+def test_the_default_policy_does_not_mirror() -> None:
+    names = {type(t).__name__ for t in Policy().transforms()}
+    assert {"Affine", "Perspective", "RandomBrightnessContrast", "GaussNoise", "ImageCompression"} <= names
+    assert not {"HorizontalFlip", "VerticalFlip"} & names
+    assert {"HorizontalFlip"} <= {type(t).__name__ for t in Policy(fliplr=0.5).transforms()}
+
+
+def trainer(toy: Toy, folder: Path, **changes: Any) -> Any:
+    """The trainer as `detector.train` would make it, before it trains."""
+    from detector import _ultralytics
+    from detector.training import _overrides
+
+    arguments = {k: v for k, v in short(toy, epochs=1, project=str(folder), **changes).items() if k != "data"}
+    return _ultralytics.TextTrainer(overrides=_overrides(read_set(toy.root), arguments))
+
+
+def test_arguments_of_yolo_steer_the_policy(toy: Toy, tmp_path: Path) -> None:
+    """Turned off one by one, nothing is left; `augmentations=[]` takes blur, noise and brightness away."""
+    still = {"degrees": 0.0, "translate": 0.0, "scale": 0.0, "shear": 0.0, "perspective": 0.0}
+    made = trainer(toy, tmp_path, augmentations=[], **still)
+    images = made.get_dataloader("", 16, rank=-1, mode="train").dataset.images
+    for batch in made.get_dataloader("", 16, rank=-1, mode="train"):
+        pictures = batch["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
+        assert all((images == picture).all((1, 2, 3)).any() for picture in pictures)
+    made = trainer(toy, tmp_path)
+    batch = next(iter(made.get_dataloader("", 16, rank=-1, mode="train")))
+    pictures = batch["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
+    assert sum((images == picture).all((1, 2, 3)).any() for picture in pictures) < 8
+
+
+def test_augmentations_of_the_user_run(toy: Toy, tmp_path: Path) -> None:
+    import albumentations
+
+    made = trainer(toy, tmp_path, augmentations=[albumentations.InvertImg(p=1.0)], degrees=0.0, translate=0.0,
+                   scale=0.0, shear=0.0, perspective=0.0)  # fmt: skip
+    loading = made.get_dataloader("", 16, rank=-1, mode="train")
+    batch = next(iter(loading))
+    pictures = 255 - batch["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
+    assert all((loading.dataset.images == picture).all((1, 2, 3)).any() for picture in pictures)
+
+
+def test_validation_is_not_augmented(toy: Toy, tmp_path: Path) -> None:
+    loading = trainer(toy, tmp_path).get_dataloader("", 16, rank=-1, mode="val")
+    pictures = torch.cat([b["img"] for b in loading]).permute(0, 2, 3, 1).numpy()[..., ::-1]
+    assert np.array_equal(pictures, loading.dataset.images)
+
+
+SIZES = {192: (64, 192), 96: (32, 96), 384: (128, 384), 32: (32, 32)}
+
+
+@pytest.mark.parametrize(("imgsz", "shape_hw"), SIZES.items(), ids=map(str, SIZES))
+def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw: tuple[int, int]) -> None:
+    made = trainer(toy, tmp_path, imgsz=imgsz)
+    assert made.rules.shape_hw == shape_hw
+    batch = next(iter(made.get_dataloader("", 4, rank=-1, mode="val")))
+    assert tuple(batch["img"].shape[2:]) == shape_hw
+
+
+def test_arguments_without_effect_on_text_are_named(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from detector.training import _overrides
+
+    monkeypatch.chdir(tmp_path)
+    _overrides(read_set(toy.root), {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5})
+    assert "mosaic, hsv_v: no effect on text" in caplog.text
+    caplog.clear()
+    _overrides(read_set(toy.root), {"mosaic": 0.0, "degrees": 9})
+    assert "no effect" not in caplog.text
 
 
 DAMAGE = {

@@ -1,0 +1,75 @@
+"""The command line: arguments, outputs, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector.cli.train import parse_arguments
+from detector.errors import DetectorError
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "detector", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["data=x.yaml", "epochs=50"], {"data": "x.yaml", "epochs": 50}),
+        (["lr0=1e-3"], {"lr0": 0.001}),
+        (["resume"], {"resume": True}),
+        (["--epochs=3"], {"epochs": 3}),
+        (["device=cpu", "amp=False"], {"device": "cpu", "amp": False}),
+        (["name=one"], {"name": "one"}),
+        (["freeze=[0,1]"], {"freeze": [0, 1]}),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_train_arguments(arguments: list[str], expected: dict[str, Any]) -> None:
+    assert parse_arguments(arguments) == expected
+
+
+def test_train_arguments_that_are_no_pairs() -> None:
+    with pytest.raises(DetectorError, match="'datasets/x' is not NAME=VALUE"):
+        parse_arguments(["datasets/x"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["convert", "nowhere", "out"], 4, "no file or folder"),
+        (["train", "data=nowhere.yaml"], 6, "nowhere.yaml"),
+        (["train", "data=x.yaml", "epoch=3"], 1, "'epoch' is not a valid YOLO argument"),
+        (["predict", "nowhere.pt", "x.png"], 7, "nowhere.pt"),
+        (["synth", "out", "--size", "big"], 1, "WIDTHxHEIGHT"),
+        (["convert"], 2, "Missing argument"),
+    ],
+    ids=["source", "data", "yolo argument", "weights", "size", "usage"],
+)
+def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_synth_then_predict(tmp_path: Path) -> None:
+    made = run("synth", "made", "-n", "3", "--looks", "plain", "--workers", "1", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.strip() == str(Path("made/labels.csv"))
+    (tmp_path / "made" / "images" / "9999999.png").write_bytes(b"")
+    read = run("predict", "shipped", "made/images", "--format", "json", cwd=tmp_path)
+    assert read.returncode == 3  # one picture was refused, the others were read
+    lines = [json.loads(line) for line in read.stdout.splitlines()]
+    assert [Path(line["image"]).name for line in lines] == ["0000000.png", "0000001.png", "0000002.png", "9999999.png"]
+    assert "empty file" in lines[-1]["error"]
+    assert all({"text", "confidence", "characters"} <= line.keys() for line in lines[:-1])

@@ -1,0 +1,82 @@
+"""Documentation fails when it lies: commands, options, exit codes and links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+import detector
+from detector import errors
+from detector.cli import app
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+PAGES = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")) if ".venv" not in p.parts]
+
+
+def shown_commands(text: str) -> list[list[str]]:
+    """`detector ...` lines of code blocks, as arguments."""
+    lines = re.findall(r"^(?:\$ |    )(detector .*)$", text, re.MULTILINE)
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_documented(name: str) -> None:
+    assert f"## detector {name}" in REFERENCE
+    section = REFERENCE.split(f"## detector {name}")[1].split("\n## ")[0]
+    for parameter in COMMANDS[name].params:
+        for option in parameter.opts:
+            if option.startswith("--") and option != "--help":
+                assert f"`{option}" in section, f"{option} of detector {name}"
+
+
+@pytest.mark.parametrize("arguments", shown_commands(README) + shown_commands(REFERENCE), ids=" ".join)
+def test_shown_commands_are_taken(arguments: list[str]) -> None:
+    name, *rest = arguments
+    if name.startswith(("-", "[")):
+        return
+    assert name in COMMANDS
+    known = {option for parameter in COMMANDS[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for argument in rest:
+        if argument.startswith("-") and name != "train":
+            assert argument.split("=")[0] in known, f"{argument} of detector {name}"
+
+
+def test_help_says_what_each_command_and_option_does() -> None:
+    for name, command in COMMANDS.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{parameter.name} of detector {name}"
+
+
+def test_python_of_the_readme_compiles_and_names_what_is_public() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        compile(block, "README.md", "exec")
+        for name in re.findall(r"\bdetector\.([A-Za-z_]+)", block):
+            assert name in detector.__all__
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.DetectorError)]
+    assert len(classes) > 5
+    for error in classes:
+        assert re.search(rf"{error.__name__}\s+(exit code )?{error.exit_code}\b", errors.__doc__ or ""), error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), f"{target} in {page.name}"
+
+
+def test_readme_is_finished() -> None:
+    assert "@@" not in README

@@ -1,0 +1,252 @@
+"""What a set looks like on disk: lines, descriptions, tables; and what is said of damaged ones."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.decode import ReadingRules
+from detector.errors import DatasetError
+from detector.layout import Layout
+from detector.yolo_format import (
+    RULES_KEY,
+    ManifestRow,
+    RejectRow,
+    format_labels,
+    link_or_copy,
+    parse_labels,
+    read_manifest,
+    read_set,
+    split_images,
+    write_descriptions,
+    write_tables,
+)
+from tests.builders import write_pictures
+
+RULES = ReadingRules("0AÄ京", " ", 4, 1, 4, Layout("flow", "gap", (0.5, 1.25)), (64, 192))
+
+# Label lines
+
+
+def test_a_label_line() -> None:
+    boxes = np.array([[10, 20, 30, 60], [0, 0, 200, 100]], np.float32)
+    assert format_labels([3, 0], boxes, 200, 100) == (
+        "3 0.100000 0.400000 0.100000 0.400000\n0 0.500000 0.500000 1.000000 1.000000\n"
+    )
+    assert format_labels([], np.zeros((0, 4)), 200, 100) == ""
+
+
+def test_as_many_ids_as_boxes() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        format_labels([1, 2], np.zeros((1, 4)), 10, 10)
+
+
+@given(st.integers(4, 4000), st.integers(4, 4000), st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=9))
+def test_lines_and_back(
+    tmp_path_factory: pytest.TempPathFactory, width: int, height: int, rows: list[tuple[float, ...]]
+) -> None:
+    corners = np.sort(np.array(rows).reshape(-1, 2, 2), axis=1) * [width, height]  # (n, 2 corners, 2)
+    boxes = corners.reshape(-1, 4)
+    ids = np.arange(len(boxes))
+    path = tmp_path_factory.getbasetemp() / "round-trip.txt"
+    path.write_text(format_labels(ids.tolist(), boxes, width, height))
+    found_ids, found = parse_labels(path, width, height, 9)
+    assert np.array_equal(found_ids, ids)
+    assert np.abs(found - boxes).max(initial=0) <= 2e-6 * max(width, height)
+
+
+def test_empty_and_spaced_label_files(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    ids, boxes = parse_labels(tmp_path / "a.txt", 10, 10, 3)
+    assert (ids.shape, boxes.shape, ids.dtype, boxes.dtype) == ((0,), (0, 4), np.int64, np.float32)
+    (tmp_path / "b.txt").write_text("\n1 .5 .5 1 1\r\n\n  2  0.5\t0.5 1 1  ")
+    assert parse_labels(tmp_path / "b.txt", 10, 10, 3)[0].tolist() == [1, 2]
+
+
+LINES: dict[str, tuple[bytes, str]] = {
+    "words": (b"1 .5 .5 1 1\nhello", r"x\.txt:2: expected `class cx cy w h`, got 'hello'"),
+    "four numbers": (b"1 .5 .5 1", r"x\.txt:1: expected `class cx cy w h`"),
+    "six numbers": (b"1 .5 .5 1 1 1", r"x\.txt:1: expected `class cx cy w h`"),
+    "class too high": (b"\n3 .5 .5 1 1", r"x\.txt:2: class must be below 3"),
+    "class below 0": (b"-1 .5 .5 1 1", r"x\.txt:1: class must be below 3"),
+    "class between": (b"1.5 .5 .5 1 1", r"x\.txt:1: class must be below 3"),
+    "pixels": (b"1 50 50 10 10", r"x\.txt:1: .*shares of 1, got '1 50 50 10 10'"),
+    "no number": (b"1 nan .5 1 1", r"x\.txt:1: .*shares of 1"),
+    "class no number": (b"nan .5 .5 1 1", r"x\.txt:1: class must be below 3"),
+    "endless": (b"inf .5 .5 1 1", r"x\.txt:1: class must be below 3"),
+    "not ASCII": (b"1 .5 .5 1 1\n\xff\xfe\x00", r"x\.txt"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), LINES.values(), ids=LINES.keys())
+def test_bad_label_lines_are_named(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "x.txt").write_bytes(data)
+    with pytest.raises(DatasetError, match=message):
+        parse_labels(tmp_path / "x.txt", 100, 100, 3)
+
+
+def test_a_missing_label_file_is_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"x\.txt is missing; every picture needs one"):
+        parse_labels(tmp_path / "x.txt", 100, 100, 3)
+
+
+# Descriptions
+
+
+def described(root: Path, rules: ReadingRules = RULES, **images: list[str]) -> Path:
+    write_descriptions(
+        root, root / "final", rules, images or {"train": ["images/train/a.png"], "val": ["images/val/b.png"]}
+    )
+    return root
+
+
+def test_data_yaml(tmp_path: Path) -> None:
+    held = yaml.safe_load((described(tmp_path) / "data.yaml").read_text(encoding="utf-8"))
+    assert held == {
+        "train": "images/train", "val": "images/val", "names": {0: "0", 1: "A", 2: "Ä", 3: "京"},
+        RULES_KEY: RULES.to_dict(),
+    }  # fmt: skip
+    assert "京" in (tmp_path / "data.yaml").read_text(encoding="utf-8"), "readable, not escaped"
+
+
+def test_splits_without_pictures_are_not_named(tmp_path: Path) -> None:
+    described(
+        tmp_path, train=["images/train/a.png"], val=["images/val/b.png"], test=[], suspects=["images/suspects/c.png"]
+    )
+    assert not (tmp_path / "test.txt").exists() and not (tmp_path / "suspects.txt").exists()
+    assert "test" not in yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
+
+
+def test_darknet_files(tmp_path: Path) -> None:
+    described(tmp_path)
+    final = tmp_path / "final"
+    assert (tmp_path / "obj.names").read_text(encoding="utf-8") == "0\nA\nÄ\n京\n"
+    assert (tmp_path / "obj.data").read_text().splitlines() == [
+        "classes = 4", f"train = {final / 'train.txt'}", f"valid = {final / 'val.txt'}",
+        f"names = {final / 'obj.names'}", "backup = backup/",
+    ]  # fmt: skip
+    assert (tmp_path / "train.txt").read_text() == f"{final / 'images/train/a.png'}\n"
+    assert (tmp_path / "val.txt").read_text() == f"{final / 'images/val/b.png'}\n"
+
+
+NAMES = {
+    "digits": "0123456789", "words of YAML": "YNyn~=", "signs": "-:#&*!|>'\"%@`{}[],?", "exponent": "1e5",
+    "Unicode": "京😀Ä",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("symbols", NAMES.values(), ids=NAMES.keys())
+def test_symbols_survive_yaml(tmp_path: Path, ultralytics_offline: None, symbols: str) -> None:
+    """Ours and Ultralytics' reader: a bare 1 must not become a number, nor N a no."""
+    from ultralytics.utils import YAML
+
+    rules = ReadingRules(symbols)
+    described(tmp_path, rules)
+    assert read_set(tmp_path).rules == rules
+    assert YAML.load(tmp_path / "data.yaml")["names"] == dict(enumerate(symbols))
+
+
+# Reading a set
+
+
+def test_a_set_is_read_by_folder_or_file(tmp_path: Path) -> None:
+    described(tmp_path)
+    for path in (tmp_path, str(tmp_path), tmp_path / "data.yaml"):
+        held = read_set(path)
+        assert (held.root, held.yaml_path, held.rules) == (tmp_path.resolve(), tmp_path.resolve() / "data.yaml", RULES)
+
+
+SETS: dict[str, tuple[str | bytes | None, str]] = {
+    "missing": (None, "There is no .*data.yaml: give the data.yaml that `detector convert` wrote"),
+    "no YAML": ("{unclosed: [", "is no YAML file"),
+    "binary": (b"\x89PNG\r\n\x1a\n\xff", "is no YAML file"),
+    "empty": ("", "has no key `detector`: it was not made by `detector convert`"),
+    "a list": ("- 1\n- 2\n", "has no key `detector`"),
+    "of others": ("names: {0: car}\ntrain: images\n", "Train it with plain `yolo train`"),
+    "the key is no table": ("detector: 8\n", "has no key `detector`"),
+    "an unknown rule": ("detector: {symbols: AB, colour: red}\n", "Reading rules cannot be understood.*colour"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), SETS.values(), ids=SETS.keys())
+def test_sets_that_are_none(tmp_path: Path, content: str | bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "data.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DatasetError, match=message):
+        read_set(tmp_path / "data.yaml")
+
+
+def test_pictures_of_a_split_in_order(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "images" / "train", ["b.png", "a.jpg", "c.png"])
+    assert [(i.name, p.relative_to(tmp_path).as_posix()) for i, p in split_images(tmp_path, "train")] == [
+        ("a.jpg", "labels/train/a.txt"), ("b.png", "labels/train/b.txt"), ("c.png", "labels/train/c.txt"),
+    ]  # fmt: skip
+    assert list(split_images(tmp_path, "val")) == []
+
+
+# Tables
+
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=8)
+
+
+@given(st.lists(st.builds(ManifestRow, *[words] * len(ManifestRow._fields)), max_size=5))
+def test_manifests_and_back(tmp_path_factory: pytest.TempPathFactory, rows: list[ManifestRow]) -> None:
+    root = tmp_path_factory.getbasetemp()
+    write_tables(root, rows, [])
+    assert read_manifest(root) == rows
+
+
+def test_rejects(tmp_path: Path) -> None:
+    write_tables(tmp_path, [], [RejectRow("a,b.png", 'the label "A" is\nlong'), RejectRow("c.png", "truncated")])
+    with (tmp_path / "rejects.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [
+            ["source", "reason"], ["a,b.png", 'the label "A" is\nlong'], ["c.png", "truncated"],
+        ]  # fmt: skip
+    assert b"\r" not in (tmp_path / "rejects.csv").read_bytes()
+
+
+def test_texts_by_picture(tmp_path: Path) -> None:
+    described(tmp_path)
+    write_tables(tmp_path, [ManifestRow("a.png", "images/train/a.png", "A A", "train", "cut 2", "0.9", "ok")], [])
+    assert read_set(tmp_path).texts() == {"images/train/a.png": "A A"}
+
+
+MANIFESTS: dict[str, tuple[str | None, str]] = {
+    "missing": (None, "has no manifest.csv: is it a set made by `detector convert`"),
+    "empty": ("", "has other columns than source, image, text"),
+    "other columns": ("image,text\na.png,A\n", "has other columns than source, image, text"),
+    "a row too short": (",".join(ManifestRow._fields) + "\na.png,b.png\n", "manifest.csv"),
+    "a row too long": (",".join(ManifestRow._fields) + "\n" + ",".join("abcdefgh") + "\n", "manifest.csv"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_manifests_that_are_none(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "manifest.csv").write_text(content)
+    with pytest.raises(DatasetError, match=message):
+        read_manifest(tmp_path)
+
+
+# Pictures
+
+
+def test_links_and_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "a.png"
+    source.write_bytes(b"bytes")
+    assert link_or_copy(source, tmp_path / "deep" / "b.png")
+    assert (tmp_path / "deep" / "b.png").stat().st_ino == source.stat().st_ino
+
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    assert not link_or_copy(source, tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes() == b"bytes"
+    assert (tmp_path / "c.png").stat().st_ino != source.stat().st_ino

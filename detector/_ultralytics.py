@@ -15,6 +15,7 @@ from typing import Any
 import albumentations
 import numpy as np
 import torch
+import torchvision
 
 from detector.augment import Augment, Policy
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
@@ -63,21 +64,30 @@ for _handler in LOGGER.handlers:
 RULES_KEY = "detector"
 """Where the reading rules lie in a checkpoint, as plain values."""
 
+_SAME_PLACE = 0.6  # IoU
+
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: a detection head's output as candidates, before any suppression.
+    """The adapter: a detection head's output as candidates, one for each place where it saw something.
+
+    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``_SAME_PLACE`` the
+    surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
 
     Args:
         output: (batch, 4 + classes, anchors): cx, cy, w, h in pixels of the input, then class scores.
     """
-    scores, ids = output[:, 4:].max(1)  # (batch, anchors)
-    best, anchors = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), 1)  # (batch, k)
-    ids = ids.gather(1, anchors)
-    boxes = output[:, :4].gather(2, anchors[:, None].expand(-1, 4, -1))  # (batch, 4, k)
-    centre, half = boxes[:, :2], boxes[:, 2:] / 2
-    xyxy = torch.cat([centre - half, centre + half], 1).transpose(1, 2)  # (batch, k, 4)
-    columns = zip(xyxy.float().cpu().numpy(), best.float().cpu().numpy(), ids.cpu().numpy(), strict=True)
-    return [CharDetections(b[keep], s[keep], i[keep]) for b, s, i in columns for keep in [s >= MIN_SCORE]]
+    boxes, classes = output[:, :4].float(), output[:, 4:].float()
+    scores, ids = classes.max(1)  # (batch, anchors)
+    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, anchors)
+    picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
+    centre, half = boxes[picture, :2, anchor], boxes[picture, 2:, anchor] / 2
+    xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
+    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, _SAME_PLACE)
+    picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
+    columns = (picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor])
+    picture_of, *rest = (column.cpu().numpy() for column in columns)
+    found = CharDetections(*rest)
+    return [found[np.flatnonzero(picture_of == i)[:MAX_CANDIDATES]] for i in range(len(output))]
 
 
 def prediction(output: Any) -> torch.Tensor:

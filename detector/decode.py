@@ -20,7 +20,7 @@ from detector.errors import DatasetError
 from detector.layout import Layout
 
 MIN_SCORE = 0.02
-"""Candidates below this score are not looked at."""
+"""Candidates whose presence is below this are not looked at."""
 
 MAX_CANDIDATES = 48
 """Best candidates of a picture that enter the search."""
@@ -113,14 +113,23 @@ def decode_batch(batch: Sequence[CharDetections], rules: ReadingRules, widths: S
 
 def _strongest(detections: CharDetections) -> CharDetections:
     """The best candidates, from left to right; ties broken by content, so that their order does not matter."""
-    seen = detections[detections.scores >= MIN_SCORE]
-    boxes, ids = seen.boxes_xyxy, seen.class_ids
-    keys = (ids, boxes[:, 3], boxes[:, 1], boxes[:, 2], boxes[:, 0])
+    seen = detections[_presence(detections) >= MIN_SCORE]
+    keys = _content(seen)
     if len(seen) > MAX_CANDIDATES:
-        seen = seen[np.lexsort((*keys, -seen.scores))[:MAX_CANDIDATES]]
-        boxes, ids = seen.boxes_xyxy, seen.class_ids
-        keys = (ids, boxes[:, 3], boxes[:, 1], boxes[:, 2], boxes[:, 0])
-    return seen[np.lexsort((-seen.scores, *keys, boxes[:, 0] + boxes[:, 2]))]
+        seen = seen[np.lexsort((*keys, -_presence(seen)))[:MAX_CANDIDATES]]
+        keys = _content(seen)
+    return seen[np.lexsort((*keys, seen.boxes_xyxy[:, 0] + seen.boxes_xyxy[:, 2]))]
+
+
+def _content(seen: CharDetections) -> tuple[NDArray[np.generic], ...]:
+    """Everything a candidate holds, as keys for a sort."""
+    x1, y1, x2, y2 = seen.boxes_xyxy.T
+    return (-seen.scores, -_presence(seen), seen.class_ids, y2, y1, x2, x1)
+
+
+def _presence(seen: CharDetections) -> NDArray[np.float32]:
+    assert seen.presence is not None  # set at birth
+    return seen.presence
 
 
 def _best_chains(batch: list[CharDetections], rules: ReadingRules) -> list[NDArray[np.intp]]:
@@ -136,7 +145,7 @@ def _best_chains(batch: list[CharDetections], rules: ReadingRules) -> list[NDArr
     odds = np.full((size, most), _NEVER)
     for row, d in enumerate(batch):
         x1[row, : len(d)], x2[row, : len(d)] = d.boxes_xyxy[:, 0], d.boxes_xyxy[:, 2]
-        p = np.clip(d.scores.astype(np.float64), 1e-4, 1 - 1e-4)
+        p = np.clip(_presence(d).astype(np.float64), 1e-4, 1 - 1e-4)
         odds[row, : len(d)] = np.log(p / (1 - p))
     width = np.maximum(x2 - x1, 1e-6)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (size, i, j)

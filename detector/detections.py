@@ -15,8 +15,10 @@ class CharDetections:
 
     Args:
         boxes_xyxy: float32 (n, 4): left, top, right, bottom, in pixels.
-        scores: float32 (n,), in [0, 1].
+        scores: float32 (n,), that of the class, in [0, 1].
         class_ids: int64 (n,).
+        presence: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
+            Where a zero may be an O, each has half the score, and yet there is surely one of them.
 
     Raises:
         ValueError: if the columns differ in length or shape.
@@ -25,15 +27,19 @@ class CharDetections:
     boxes_xyxy: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
+    presence: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, np.float32).reshape(-1, 4))
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float32).reshape(-1))
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int64).reshape(-1))
-        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids)}
+        presence = self.scores if self.presence is None else np.asarray(self.presence, np.float32).reshape(-1)
+        object.__setattr__(self, "presence", presence)
+        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(presence)}
         if len(lengths) != 1:
             raise ValueError(
-                f"columns differ: {len(self.boxes_xyxy)} boxes, {len(self.scores)} scores, {len(self.class_ids)} ids"
+                f"columns differ: {len(self.boxes_xyxy)} boxes, {len(self.scores)} scores, {len(self.class_ids)} ids, "
+                f"{len(presence)} presences"
             )
 
     def __len__(self) -> int:
@@ -42,7 +48,8 @@ class CharDetections:
     def __getitem__(self, index: Any) -> CharDetections:
         """The same type for any numpy index: a mask, a slice, an array of places."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
-        return CharDetections(self.boxes_xyxy[index], self.scores[index], self.class_ids[index])
+        assert self.presence is not None  # set at birth
+        return CharDetections(self.boxes_xyxy[index], self.scores[index], self.class_ids[index], self.presence[index])
 
 
 @dataclass(frozen=True)

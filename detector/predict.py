@@ -138,7 +138,7 @@ class Reader:
         shape = self.rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], self.rules.length)
         fitted, back = fit(image, shape)
         found = self._network(fitted[None])[0]
-        return CharDetections(back.to_picture(found.boxes_xyxy), found.scores, found.class_ids)
+        return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
 
 
 def pictures_of(source: str | os.PathLike[str] | Iterable[Picture]) -> Iterable[Picture]:

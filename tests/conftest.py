@@ -19,8 +19,13 @@ os.environ["MPLCONFIGDIR"] = str(Path(HOME.name, "matplotlib"))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder  # noqa: E402
+
+# A busy machine is slow, and that is no failure.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("tests")
 
 TOY_EPOCHS = 24  # the toy reads its validation pictures from about 20 on
 

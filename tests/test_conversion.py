@@ -483,20 +483,22 @@ def test_one_text_only(tmp_path: Path) -> None:
 # Choices
 
 
-def test_doubted_pictures_are_kept_apart(
+def test_doubted_pictures_are_kept_out_of_training(
     toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = sorted(float(row.confidence) for row in read_manifest(toy.root))[30]
+    limit = sorted(float(row.confidence) for row in read_manifest(toy.root))[30] + 1e-6
     monkeypatch.setattr("detector.conversion.MIN_CONFIDENCE", limit)
     report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
     rows = read_manifest(tmp_path / "out")
     doubted = [row for row in rows if row.status == "suspect"]
-    assert 0 < report.suspects == len(doubted) <= 30
+    assert all((row in doubted) == (float(row.confidence) < limit) for row in rows)
+    held_back = [row for row in doubted if row.split == "train"]
+    assert 0 < report.suspects == len(held_back) < len(doubted)
     assert report.inputs == report.converted + report.suspects + report.refused == 60
     for row in doubted:
-        assert row.image.startswith("images/suspects/") and (tmp_path / "out" / row.image).is_file()
+        folder = "suspects" if row.split == "train" else row.split  # only training is kept clear of them
+        assert row.image.startswith(f"images/{folder}/") and (tmp_path / "out" / row.image).is_file()
         assert label_of(tmp_path / "out", row).is_file()
-        assert float(row.confidence) < limit
     kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
     assert (kept.suspects, kept.converted) == (0, 60)
     assert sum(row.status == "suspect" for row in read_manifest(tmp_path / "kept")) == len(doubted)

@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import albumentations
 import numpy as np
+import PIL.Image
 import torch
 import torchvision
 
-from detector.augment import Augment, Policy
+from detector.augment import Augment, Policy, from_dict
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16
@@ -49,6 +49,7 @@ def _switch_network_off() -> None:
 
 _switch_network_off()
 
+_image_open = PIL.Image.open
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     import ultralytics
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
@@ -56,6 +57,8 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import load_checkpoint
     from ultralytics.utils import LOGGER, RANK
+
+PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
 
 for _handler in LOGGER.handlers:
     if isinstance(_handler, logging.StreamHandler):
@@ -183,11 +186,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     def _augment(self) -> Augment:
         """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
         args = self.args
+        given = getattr(args, "augmentations", None)  # no default of `yolo train`'s: there only where it was given
         policy = Policy(
             args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
-            photometric=0.0 if args.augmentations == [] else 1.0,
+            photometric=0.0 if given == [] else 1.0,
         )  # fmt: skip
-        more = [albumentations.from_dict(t) for t in args.augmentations or ()]  # the trainer holds them as dicts
+        more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
         return Augment(policy, args.seed, more)
 
     def set_model_attributes(self) -> None:
@@ -285,15 +289,18 @@ class Network:
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self.device = device
-        if path.suffix == ".pt":
-            model, _ = load_checkpoint(str(path), device=device, fuse=True)
-            self.names: dict[int, str] = model.names
-            model.end2end = False
-            self._run: Any = model.eval().to(memory_format=torch.channels_last)
-        else:
-            backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
-            self.names = backend.names
-            self._run = backend
+        try:
+            if path.suffix == ".pt":
+                model, _ = load_checkpoint(str(path), device=device, fuse=True)
+                self.names: dict[int, str] = model.names
+                model.end2end = False
+                self._run: Any = model.eval().to(memory_format=torch.channels_last)
+            else:
+                backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
+                self.names = backend.names
+                self._run = backend
+        except Exception as error:  # each backend has errors of its own
+            raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""

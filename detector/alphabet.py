@@ -36,6 +36,10 @@ class Alphabet:
     blank: str = " "
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
+        control = [s for s in (*self.symbols, *self.blank) if unicodedata.category(s) == "Cc"]
+        if control:
+            raise AlphabetError(f"The alphabet holds control characters ({control}): leave them out.")
         if not self.symbols:
             raise AlphabetError("The alphabet is empty: give at least one symbol.")
         doubles = sorted({s for s in self.symbols if self.symbols.count(s) > 1})

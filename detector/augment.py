@@ -19,6 +19,8 @@ from detector.fit import GREY
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for newer versions at import
 import albumentations as A
 
+from_dict = A.from_dict
+
 _KEEP = 0.6  # share of a box's area that must stay inside, or the box is dropped
 
 
@@ -95,6 +97,8 @@ class Augment:
         """``more`` are a user's own Albumentations transforms; they replace the policy's photometric ones."""
         policy = policy or Policy()
         transforms = [*replace(policy, photometric=0.0).transforms(), *more] if more else policy.transforms()
+        if not any(isinstance(t, A.DualTransform) for t in transforms):
+            transforms = [A.NoOp(), *transforms]  # Compose warns of boxes that nothing would move
         boxes = A.BboxParams(format="pascal_voc", label_fields=["ids"], min_visibility=_KEEP, clip=True)
         self._with_boxes = A.Compose(transforms, bbox_params=boxes, seed=seed)
         self._alone = A.Compose(transforms, seed=seed)

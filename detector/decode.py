@@ -84,7 +84,7 @@ class ReadingRules:
             values = dict(held)
             layout = Layout(**values.pop("layout", {}))
             return ReadingRules(**values, layout=layout)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, LookupError) as error:
             raise DatasetError(f"Reading rules cannot be understood ({error}); was this file edited?") from error
 
 
@@ -118,12 +118,12 @@ def _strongest(detections: CharDetections) -> CharDetections:
     if len(seen) > MAX_CANDIDATES:
         seen = seen[np.lexsort((*keys, -_presence(seen)))[:MAX_CANDIDATES]]
         keys = _content(seen)
-    return seen[np.lexsort((*keys, seen.boxes_xyxy[:, 0] + seen.boxes_xyxy[:, 2]))]
+    return seen[np.lexsort((*keys, keys[-1] + keys[-2]))]
 
 
-def _content(seen: CharDetections) -> tuple[NDArray[np.generic], ...]:
+def _content(seen: CharDetections) -> tuple[NDArray[Any], ...]:
     """Everything a candidate holds, as keys for a sort."""
-    x1, y1, x2, y2 = seen.boxes_xyxy.T
+    x1, y1, x2, y2 = seen.boxes_xyxy.astype(np.float64).T  # sums of float32's largest overflow
     return (-seen.scores, -_presence(seen), seen.class_ids, y2, y1, x2, x1)
 
 
@@ -141,7 +141,7 @@ def _best_chains(batch: list[CharDetections], rules: ReadingRules) -> list[NDArr
     if most == 0:
         return [np.zeros(0, np.intp) for _ in batch]
     size = len(batch)
-    x1, x2 = np.zeros((size, most), np.float32), np.zeros((size, most), np.float32)
+    x1, x2 = np.zeros((size, most)), np.zeros((size, most))
     odds = np.full((size, most), _NEVER)
     for row, d in enumerate(batch):
         x1[row, : len(d)], x2[row, : len(d)] = d.boxes_xyxy[:, 0], d.boxes_xyxy[:, 2]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
+
 from detector.conversion import convert
 from detector.errors import DetectorError
 from detector.evaluation import Evaluation, evaluate
@@ -29,6 +31,13 @@ class DemoResult:
     evaluation: Evaluation
     weights: Path
     sheet: Path
+
+
+def _config(seed: int) -> SynthConfig:
+    """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+    fonts = tuple(folder / f"DejaVuSans{kind}.ttf" for kind in ("", "-Bold", "Mono", "Mono-Bold"))
+    return SynthConfig(looks=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
 
 
 def demo(
@@ -63,9 +72,8 @@ def demo(
         say(f"[{time.perf_counter() - began:4.0f} s] {text}")
 
     stage(f"making {pictures} labelled pictures, and {UNSEEN} that training never sees")
-    looks = ("plate", "label", "captcha")
-    write_set(SynthConfig(looks=looks, blanks=0.25, seed=seed), root / "seen", pictures)
-    write_set(SynthConfig(looks=looks, blanks=0.25, seed=seed + 1), root / "unseen", UNSEEN)
+    write_set(_config(seed), root / "seen", pictures)
+    write_set(_config(seed + 1), root / "unseen", UNSEEN)
     stage("converting: boxes from strings")
     report = convert(root / "seen", root / "set", test=0.0, overwrite=True, seed=seed, progress=progress)
     stage(f"training on {report.splits['train']} pictures for {epochs} epochs")

@@ -60,8 +60,8 @@ class Layout:
         if count == 0:
             return np.zeros(0, np.int64)
         if self.kind == "slots":
-            centres = (boxes_xyxy[:, 0] + boxes_xyxy[:, 2]) / 2 / width
-            wanted = np.rint((centres - self.origin) / self.pitch).astype(np.int64)
+            centres = boxes_xyxy[:, [0, 2]].astype(np.float64).sum(1) / 2 / width
+            wanted = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(np.int64)
         else:
             blanks = np.searchsorted(self.thresholds, _measure(boxes_xyxy, self.measure), side="right")
             wanted = np.r_[0, np.cumsum(blanks + 1)].astype(np.int64)

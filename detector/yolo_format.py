@@ -94,6 +94,8 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
         lines = path.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
         raise DatasetError(f"The label file {path} is missing; every picture needs one: convert again.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is no text file ({error}): convert again.") from None
     ids, boxes = [], []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -146,6 +148,9 @@ def read_manifest(root: Path) -> list[ManifestRow]:
         raise DatasetError(f"{root} has no manifest.csv: is it a set made by `detector convert`?") from None
     if not rows or tuple(rows[0]) != ManifestRow._fields:
         raise DatasetError(f"{path} has other columns than {', '.join(ManifestRow._fields)}: convert again.")
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(ManifestRow._fields):
+            raise DatasetError(f"{path}:{number}: {len(row)} columns, not {len(ManifestRow._fields)}: convert again.")
     return [ManifestRow(*row) for row in rows[1:]]
 
 

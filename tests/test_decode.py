@@ -98,6 +98,17 @@ def test_a_reading_has_its_characters() -> None:
     assert all(type(v) is float for c in reading.characters for v in (c.confidence, *c.box_xyxy))
 
 
+def test_presence_finds_characters_and_scores_name_them() -> None:
+    """A zero that may be an O: each has half the score, and yet there is surely one of them."""
+    found = candidates(("A", 0.9, 0), ("B", 0.45, 20), ("C", 0.44, 20.5), ("D", 0.4, 40), ("E", 0.25, 60))
+    present = np.array([0.95, 0.9, 0.89, 0.41, 0.28], np.float32)
+    found = CharDetections(found.boxes_xyxy, found.scores, found.class_ids, present)
+    assert decode(found, rules(), 100).text == "ABD"
+    assert decode(found, rules(length=2, min_count=2, max_count=2), 100).text == "AB"
+    reading = decode(found, rules(length=2, min_count=2, max_count=2), 100)
+    assert reading.confidence == pytest.approx(0.9 * 0.45)
+
+
 def test_nothing_read_is_not_believed() -> None:
     assert decode(candidates(), rules(), 100) == Reading("", 0.0, ())
 
@@ -137,16 +148,17 @@ def any_candidates(draw: st.DrawFn, most: int = 12) -> CharDetections:
         st.lists(
             st.tuples(
                 st.integers(-10, 130), st.integers(0, 40), st.integers(0, 30), st.integers(0, 40),
-                st.integers(0, 64), st.integers(0, len(SYMBOLS) - 1),
+                st.integers(0, 64), st.integers(0, len(SYMBOLS) - 1), st.integers(0, 64),
             ),
             max_size=most,
         )
     )  # fmt: skip
-    boxes = [(x, y, x + w, y + h) for x, w, y, h, _, _ in rows]
+    boxes = [(x, y, x + w, y + h) for x, w, y, h, *_ in rows]
     return CharDetections(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array([r[4] / 64 for r in rows], np.float32),
         np.array([r[5] for r in rows], np.int64),
+        np.array([max(r[4], r[6]) / 64 for r in rows], np.float32) if draw(st.booleans()) else None,
     )
 
 
@@ -199,7 +211,7 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
     assert [s for s in reading.text if s != " "] == symbols
     assert not reading.text.endswith(" ")
     assert 0 <= reading.confidence <= 1
-    assert bool(symbols) == bool((found.scores >= MIN_SCORE).any())
+    assert bool(symbols) == bool((np.asarray(found.presence) >= MIN_SCORE).any())
     assert reading.confidence == pytest.approx(
         float(np.prod([c.confidence for c in reading.characters])) * bool(symbols)
     )
@@ -213,7 +225,8 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
 
 @given(any_candidates(), any_rules(("flow",)), st.integers(-300, 300))
 def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingRules, shift: int) -> None:
-    moved = CharDetections(found.boxes_xyxy + np.array([shift, 0, shift, 0], np.float32), found.scores, found.class_ids)
+    boxes = found.boxes_xyxy + np.array([shift, 0, shift, 0], np.float32)
+    moved = CharDetections(boxes, found.scores, found.class_ids, found.presence)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
@@ -221,7 +234,7 @@ def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingRu
 @given(any_candidates(), any_rules(), st.integers(-3, 4))
 def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingRules, power: int) -> None:
     scale = 2.0**power
-    moved = CharDetections(found.boxes_xyxy * np.float32(scale), found.scores, found.class_ids)
+    moved = CharDetections(found.boxes_xyxy * np.float32(scale), found.scores, found.class_ids, found.presence)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH * scale)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
@@ -230,7 +243,7 @@ def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingRul
 def test_a_stretched_picture_reads_the_same(found: CharDetections, power: int) -> None:
     """Along x alone, where the layout knows no blanks: those are measured in heights."""
     stretch = np.array([2.0**power, 1, 2.0**power, 1], np.float32)
-    moved = CharDetections(found.boxes_xyxy * stretch, found.scores, found.class_ids)
+    moved = CharDetections(found.boxes_xyxy * stretch, found.scores, found.class_ids, found.presence)
     assert decode(found, rules(), WIDTH).text == decode(moved, rules(), WIDTH * 2.0**power).text
 
 

@@ -1,0 +1,90 @@
+"""The adapter: what a detection head gives, as candidates; and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector._ultralytics import candidates, check_arguments, prediction, single_symbols
+from detector.decode import MAX_CANDIDATES, MIN_SCORE
+from detector.errors import DetectorError, WeightsError
+
+
+def head(*anchors: tuple[float, float, float, float, list[float]]) -> torch.Tensor:
+    """(1, 4 + classes, anchors) of cx, cy, w, h and class scores."""
+    return torch.tensor([[cx, cy, w, h, *scores] for cx, cy, w, h, scores in anchors]).T[None]
+
+
+def test_columns() -> None:
+    (found,) = candidates(head((20, 10, 8, 12, [0.1, 0.7, 0.0]), (50, 10, 4, 6, [0.9, 0.0, 0.0])))
+    assert found.class_ids.tolist() == [0, 1], "the surest first"
+    assert found.boxes_xyxy.tolist() == [[48, 7, 52, 13], [16, 4, 24, 16]]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+    assert np.asarray(found.presence).tolist() == pytest.approx([0.9, 1 - 0.9 * 0.3])
+
+
+def test_one_place_seen_by_neighbouring_cells_is_one_candidate() -> None:
+    seen = [(20 + d, 10.0, 10.0, 20.0, [0.5 + d / 10, 0.4]) for d in (0.0, 0.5, 1.0)]
+    (found,) = candidates(head(*seen, (40, 10, 10, 20, [0.03, 0.0])))
+    assert len(found) == 2
+    assert found.boxes_xyxy[0].tolist() == [16, 0, 26, 20]
+
+
+def test_neighbours_that_overlap_a_little_are_two() -> None:
+    (found,) = candidates(head((20, 10, 10, 20, [0.9, 0.0]), (27, 10, 10, 20, [0.0, 0.8])))
+    assert found.class_ids.tolist() == [0, 1]
+
+
+def test_nothing_seen() -> None:
+    (found,) = candidates(head((20, 10, 8, 12, [0.001, 0.001])))
+    assert len(found) == 0
+
+
+def test_no_more_than_the_search_takes() -> None:
+    (found,) = candidates(head(*[(float(20 * i), 10.0, 10.0, 20.0, [0.5 - i / 1000]) for i in range(100)]))
+    assert len(found) == MAX_CANDIDATES
+    assert found.scores.min() >= 0.5 - MAX_CANDIDATES / 1000
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 12), st.integers(0, 10**6))
+def test_a_batch_is_its_pictures_one_at_a_time(batch: int, classes: int, anchors: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    output = torch.from_numpy(rng.random((batch, 4 + classes, anchors)).astype(np.float32))
+    output[:, :4] *= 50
+    before = output.clone()
+    together = candidates(output)
+    assert torch.equal(output, before) and len(together) == batch
+    for i, found in enumerate(together):
+        (alone,) = candidates(output[i : i + 1])
+        assert np.array_equal(found.boxes_xyxy, alone.boxes_xyxy) and np.array_equal(found.class_ids, alone.class_ids)
+        assert np.allclose(found.scores, alone.scores)
+        assert (np.asarray(found.presence) >= MIN_SCORE).all()
+        assert (np.asarray(found.presence) >= found.scores - 1e-6).all()
+
+
+def test_raw_output_however_it_is_wrapped() -> None:
+    raw = torch.zeros(2, 8, 30)
+    for wrapped in (raw, [raw], (raw, {"boxes": 1}), [[raw]], raw.numpy()):
+        assert prediction(wrapped).shape == (2, 8, 30)
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 6), (8, 30), (1, 4, 30)], ids=str)
+def test_output_that_has_been_suppressed_already(shape: tuple[int, ...]) -> None:
+    with pytest.raises(WeightsError, match=r"not \(batch, 4 \+ classes, places\): export them with `nms=False"):
+        prediction(torch.zeros(shape))
+
+
+def test_names_as_an_alphabet() -> None:
+    assert single_symbols({1: "B", 0: "A", 2: "京"}) == "AB京"
+    assert single_symbols({0: "A", 1: "car"}) is None
+
+
+def test_arguments() -> None:
+    check_arguments({"epochs": 3, "imgsz": 96, "lr0": 0.1})
+    with pytest.raises(DetectorError) as caught:
+        check_arguments({"epoch": 3})
+    assert "epochs" in str(caught.value), "it says what was meant"
+    assert "Arguments received" not in str(caught.value)

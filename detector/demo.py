@@ -36,7 +36,7 @@ class DemoResult:
 def _config(seed: int) -> SynthConfig:
     """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
-    fonts = tuple(folder / f"DejaVuSans{kind}.ttf" for kind in ("", "-Bold", "Mono", "Mono-Bold"))
+    fonts = (folder / "DejaVuSansMono.ttf", folder / "DejaVuSansMono-Bold.ttf")  # tell 0 from O, as codes should
     return SynthConfig(looks=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
 
 
@@ -44,7 +44,7 @@ def demo(
     out: str | Path,
     *,
     pictures: int = 1500,
-    epochs: int = 8,
+    epochs: int = 6,
     seed: int = 0,
     say: Callable[[str], None] = print,
     progress: Progress | None = None,

@@ -112,8 +112,8 @@ def convert(
         blank: what stands for a blank in the labels, if not a space.
         labels, upper, text_column, image_column: passed to ``read_source``.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
-        keep_suspects: leave doubted pictures in their splits.
-        overwrite: replace ``out`` if it exists.
+        keep_suspects: train on pictures whose boxes are doubted, too.
+        overwrite: replace ``out`` if it is an earlier conversion.
         from_nothing: do not start from the shipped aligner.
         budget: multiplies the time that the aligner is taught.
         seed: of the splits and of teaching.
@@ -123,12 +123,11 @@ def convert(
     Raises:
         SourceError: if no labelled pictures can be made out, or all are refused.
         NotLearnedError: if the aligner did not learn; nothing is written then.
-        DatasetError: if ``out`` exists.
+        DatasetError: if ``out`` exists, or would be replaced and is no converted set.
     """
     began = time.perf_counter()
     target = Path(out)
-    if target.exists() and not overwrite:
-        raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
+    _check_target(target, Path(source), overwrite)
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise DatasetError(f"val and test are shares of 1 that leave some for training, got {val} and {test}.")
     tell = progress or (lambda stage, done, total: None)
@@ -167,6 +166,20 @@ def convert(
         layout_share=share,
         seconds=time.perf_counter() - began,
     )
+
+
+def _check_target(target: Path, source: Path, overwrite: bool) -> None:
+    """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
+    if not target.exists():
+        return
+    if not overwrite:
+        raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
+    if target.resolve() in (source.resolve(), *source.resolve().parents):
+        raise DatasetError(f"{target} holds the pictures of {source}: choose another folder to write to.")
+    if not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.csv").is_file()):
+        raise DatasetError(
+            f"{target} is no converted set (no manifest.csv), and is not replaced: choose another folder."
+        )
 
 
 def _kind(reason: str) -> str:

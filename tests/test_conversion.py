@@ -604,3 +604,18 @@ def test_shares_are_kept_and_the_seed_changes_who() -> None:
     assert abs(counts["val"] / 3000 - 0.1) < 0.02 and abs(counts["test"] / 3000 - 0.2) < 0.03
     assert split != assign_splits(held, 0.1, 0.2, seed=1)
     assert "test" not in assign_splits(held, 0.1, 0.0).values()
+
+
+def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "AB12.png").write_bytes(b"")
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.tex").write_text("years of work")
+    with pytest.raises(DatasetError, match="holds the pictures"):
+        convert(pictures, tmp_path, overwrite=True)
+    with pytest.raises(DatasetError, match="no converted set"):
+        convert(pictures, other, overwrite=True)
+    assert (other / "chapter.tex").read_text() == "years of work"
+    assert (pictures / "AB12.png").exists()

@@ -424,6 +424,7 @@ def test_an_existing_folder_is_not_touched(toy: Toy, quick_teach: None, tmp_path
 
 def test_overwrite_replaces_the_whole_folder(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.csv").write_text("old")  # an earlier conversion: nothing else is replaced
     (tmp_path / "out" / "old.txt").write_text("old")
     convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
     assert not (tmp_path / "out" / "old.txt").exists()
@@ -447,6 +448,7 @@ def test_an_aligner_that_has_not_learnt_writes_nothing(tmp_path: Path) -> None:
 def test_an_aligner_that_has_not_learnt_leaves_the_old_set(tmp_path: Path) -> None:
     noise_folder(tmp_path / "source")
     (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.csv").write_text("old")
     (tmp_path / "out" / "data.yaml").write_text("old")
     with pytest.raises(NotLearnedError):
         convert(tmp_path / "source", tmp_path / "out", overwrite=True, **{**OPTIONS, "budget": 0.02})

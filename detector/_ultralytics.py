@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ import torchvision
 from detector.augment import Augment, Policy, from_dict
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import CharDetections
-from detector.device import fast_bfloat16
+from detector.device import fast_bfloat16, to_device
 from detector.errors import DetectorError, WeightsError
 from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
-from detector.yolo_format import read_set
+from detector.yolo_format import RULES_KEY, read_set
 
 
 def _switch_network_off() -> None:
@@ -63,9 +64,6 @@ PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file th
 for _handler in LOGGER.handlers:
     if isinstance(_handler, logging.StreamHandler):
         _handler.setStream(sys.stderr)
-
-RULES_KEY = "detector"
-"""Where the reading rules lie in a checkpoint, as plain values."""
 
 _SAME_PLACE = 0.6  # IoU
 
@@ -213,8 +211,6 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def get_validator(self) -> TextValidator:
         """A validator that knows the rules."""
-        from copy import copy
-
         validator = TextValidator(
             self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
         )
@@ -309,9 +305,7 @@ class Network:
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
         """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
-        tensor = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).to(self.device)
-        pictures = tensor.permute(0, 3, 1, 2).float().div_(255)  # NHWC in memory: channels last already
-        return prediction(self._run(pictures))
+        return prediction(self._run(to_device(images[..., ::-1], self.device)))  # RGB
 
 
 def single_symbols(names: dict[int, str]) -> str | None:

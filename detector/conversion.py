@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from detector import yolo_format
 from detector.align import Aligned, Aligner, Check, Locator, align_fitted, shipped_aligner, teach
@@ -137,7 +136,7 @@ def convert(
     log.info("%s: %d inputs as %s (%s)", found.root, found.count, found.format, found.detail)
     table = _alphabet(alphabet, found)
     inputs = accept(found, table, length, val, test, seed, tell)
-    shape_hw = shape_for(_sizes(inputs.items), max(len(i.text.replace(table.blank, "")) for i in inputs.items))
+    shape_hw = shape_for(inputs.sizes_wh, max(_counts(inputs, table)))
     aligner, check = _taught(inputs, table, shape_hw, from_nothing, budget, seed, device, tell)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -196,25 +195,23 @@ def _alphabet(asked: str | None, found: Source) -> Alphabet:
     return Alphabet(asked or DEFAULT_SYMBOLS)
 
 
-def _sizes(items: Sequence[LabelledImage], most: int = 2000) -> list[tuple[int, int]]:
-    """Width and height of an even sample of the pictures, as they stand upright."""
-    sizes = []
-    for item in items[:: max(1, len(items) // most)]:
-        with Image.open(item.path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # EXIF orientations that swap the sides
-        sizes.append((height, width) if turned else (width, height))
-    return sizes
-
-
 def _fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], Fit]]:
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(items), _CHUNK):
             yield from pool.map(lambda i: fit(read_image(i.path), shape_hw), items[start : start + _CHUNK])
 
 
+def _shown(item: LabelledImage, table: Alphabet) -> str:
+    """The symbols that can be seen: the text without its blanks."""
+    return item.text.replace(table.blank, "")
+
+
+def _counts(inputs: Inputs, table: Alphabet) -> list[int]:
+    return [len(_shown(item, table)) for item in inputs.items]
+
+
 def _ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
-    shown = item.text.replace(table.blank, "")
+    shown = _shown(item, table)
     ids: NDArray[np.int64] = table.encode([shown], len(shown))[0]
     return ids
 
@@ -358,7 +355,7 @@ class _Writer:
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
                 "against their pictures, or say --keep-suspects."
             )
-        counts = [len(i.text.replace(self.table.blank, "")) for i in self.inputs.items]
+        counts = _counts(self.inputs, self.table)
         boxes, texts, widths = zip(*self.layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         rules = ReadingRules(self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw)

@@ -25,6 +25,7 @@ class Inputs:
     """The labelled pictures of one run and what became of them."""
 
     items: list[LabelledImage]
+    sizes_wh: list[tuple[int, int]]  # of each item, upright
     split: dict[str, str]  # of each text
     rejects: list[RejectRow] = field(default_factory=list)
 
@@ -41,42 +42,49 @@ def accept(found: Source, table: Alphabet, length: int, val: float, test: float,
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(LabelledImage(item.path, table.clean(item.text), item.name))
-    items, more = _without_contradictions(fitting, tell)
+    items, sizes_wh, more = _without_contradictions(fitting, tell)
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
-    return Inputs(items, assign_splits({i.text for i in items}, val, test, seed), rejects)
+    return Inputs(items, sizes_wh, assign_splits({i.text for i in items}, val, test, seed), rejects)
 
 
-def _without_contradictions(items: list[LabelledImage], tell: Progress) -> tuple[list[LabelledImage], list[RejectRow]]:
-    """Drop pictures that cannot be decoded, and equal files that are labelled differently."""
+def _without_contradictions(
+    items: list[LabelledImage], tell: Progress
+) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
+    """Drop pictures that cannot be decoded, and equal files that are labelled differently.
 
-    def look(item: LabelledImage) -> tuple[bytes, str | None]:
+    Returns:
+        What is left, the width and height of each, and the others with their reasons.
+    """
+
+    def look(item: LabelledImage) -> tuple[bytes, tuple[int, int] | str]:
         try:
             data = item.path.read_bytes()
-            read_image(data)
-            return hashlib.sha256(data).digest(), None
+            height, width = read_image(data).shape[:2]
+            return hashlib.sha256(data).digest(), (width, height)
         except (ImageError, OSError) as error:
             return b"", str(error)
 
     good, rejects = [], []
     labels: dict[bytes, set[str]] = {}
     with ThreadPoolExecutor() as pool:
-        for done, (item, (digest, problem)) in enumerate(zip(items, pool.map(look, items), strict=True), 1):
-            if problem:
-                rejects.append(RejectRow(item.name, problem))
+        for done, (item, (digest, seen)) in enumerate(zip(items, pool.map(look, items), strict=True), 1):
+            if isinstance(seen, str):
+                rejects.append(RejectRow(item.name, seen))
             else:
-                good.append((item, digest))
+                good.append((item, seen, digest))
                 labels.setdefault(digest, set()).add(item.text)
             tell("check", done, len(items))
-    kept = []
-    for item, digest in good:
+    kept, sizes_wh = [], []
+    for item, size_wh, digest in good:
         if len(labels[digest]) > 1:
             texts = ", ".join(sorted(labels[digest]))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
             kept.append(item)
-    return kept, rejects
+            sizes_wh.append(size_wh)
+    return kept, sizes_wh, rejects
 
 
 def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:

@@ -120,8 +120,7 @@ class Reader:
         """Fit, detect, decode; pictures of one network shape go together."""
         by_shape: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
-            shape = self.rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], self.rules.length)
-            by_shape.setdefault(shape, []).append(i)
+            by_shape.setdefault(self._shape_for(image), []).append(i)
         readings: list[Reading] = [Reading("", 0.0, ())] * len(images)
         for shape_hw, places in by_shape.items():
             fitted = [fit(images[i], shape_hw) for i in places]
@@ -132,11 +131,14 @@ class Reader:
                 readings[i] = _to_picture(reading, back)
         return readings
 
+    def _shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        """The shape that the weights were trained with; without one, what suits this picture."""
+        return self.rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], self.rules.length)
+
     def detect(self, picture: Picture) -> CharDetections:
         """The candidates in one picture, before they are decoded; boxes in its own pixels."""
         image = read_image(picture)
-        shape = self.rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], self.rules.length)
-        fitted, back = fit(image, shape)
+        fitted, back = fit(image, self._shape_for(image))
         found = self._network(fitted[None])[0]
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
 

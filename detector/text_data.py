@@ -49,7 +49,6 @@ class TextDataset(Dataset[dict[str, Any]]):
         self.texts: list[str] = []
         self.labels: list[dict[str, NDArray[Any]]] = []
         self.im_files = [str(image) for image, _ in files]
-        self.sizes_hw: list[tuple[int, int]] = []
         scale = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
         with ThreadPoolExecutor() as pool:
             for i, (image, back) in enumerate(pool.map(lambda f: fit(_read(f[0]), shape_hw), files)):
@@ -64,7 +63,6 @@ class TextDataset(Dataset[dict[str, Any]]):
                 self.ids.append(ids)
                 self.texts.append(texts[key])
                 self.labels.append({"cls": ids[:, None].astype(np.float32), "bboxes": _centred(fitted) / scale})
-                self.sizes_hw.append((back.height, back.width))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
 from detector.device import pick_device, say_device
 from detector.errors import DatasetError, DetectorError
@@ -25,19 +26,18 @@ NETWORK = HERE / "models" / "char.yaml"
 WEIGHTS_FOLDER = Path("weights")
 """Where the best weights land."""
 
+_NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
+"""Augmentations of `yolo train` that tear text apart or are done otherwise here."""
+
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
-    "mosaic": 0.0, "mixup": 0.0, "cutmix": 0.0, "copy_paste": 0.0, "erasing": 0.0, "close_mosaic": 0, "rect": False,
-    "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0, "multi_scale": 0.0, "bgr": 0.0,
+    **dict.fromkeys(_NO_EFFECT, 0.0), "close_mosaic": 0, "rect": False,
     # A small network and small pictures: AdamW with a short warm-up and one cosine.
     "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
     "batch": 32, "patience": 0, "plots": False, "deterministic": True, "exist_ok": False,
 }  # fmt: skip
 """Arguments of `yolo train` that differ from its own defaults; the ones given win."""
-
-_NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
-"""Augmentations of `yolo train` that tear text apart or are done otherwise here."""
 
 _FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
 _STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
@@ -84,7 +84,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
 def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or (64, 256)
-    known = len(set(symbols) & set(_shipped_symbols()))
+    known = SHIPPED.is_file() and not set(symbols).isdisjoint(DEFAULT_SYMBOLS)
     model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
     from_weights = model.endswith(".pt")
     ignored = [name for name in _NO_EFFECT if arguments.get(name)]
@@ -94,18 +94,17 @@ def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str,
     overrides = {
         **DEFAULTS,
         **policy,
-        "model": model,
         "lr0": _FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR,
         "imgsz": max(shape_hw),
         "name": characters.root.name,
         "project": str(Path("runs").resolve()),
         "amp": "bf16" if pick_device(arguments.get("device")).type == "cuda" else True,
         **arguments,
+        "model": model,
         "data": str(characters.yaml_path),
         "task": "detect",
         "mode": "train",
     }
-    overrides["model"] = model
     overrides.setdefault("nbs", overrides["batch"] if overrides["batch"] > 0 else 64)
     if "epochs" not in arguments and "time" not in arguments:
         pictures = sum(row.image.startswith("images/train/") for row in read_manifest(characters.root))
@@ -114,9 +113,3 @@ def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str,
         overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides
-
-
-def _shipped_symbols() -> str:
-    from detector.alphabet import DEFAULT_SYMBOLS
-
-    return DEFAULT_SYMBOLS if SHIPPED.is_file() else ""

@@ -30,6 +30,7 @@ from detector.errors import DatasetError
 SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
 RULES_KEY = "detector"
+"""Where the reading rules lie, as plain values: in data.yaml, and in a checkpoint."""
 
 
 class ManifestRow(NamedTuple):

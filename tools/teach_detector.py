@@ -9,6 +9,7 @@ rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import time
 from pathlib import Path
@@ -40,7 +41,7 @@ def to_batch(images: np.ndarray, boxes: np.ndarray, ids: np.ndarray) -> dict[str
     }
 
 
-def save(model: torch.nn.Module, path: Path, args: argparse.Namespace, step: int) -> None:
+def save(model: torch.nn.Module, path: Path, step: int) -> None:
     half = model.half().eval()
     half.criterion = None
     part = path.with_suffix(".part")
@@ -104,15 +105,9 @@ def main() -> None:
             speed = step * args.batch / (time.perf_counter() - began)
             print(f"step {step} done {done:.3f} loss {means.round(4).tolist()} {speed:.0f} pictures/s", flush=True)
         if step % 1000 == 0:
-            save(_copy(ema.ema), args.out, args, step)
-    save(_copy(ema.ema), args.out, args, step)
+            save(copy.deepcopy(ema.ema), args.out, step)
+    save(copy.deepcopy(ema.ema), args.out, step)
     print(f"{step * args.batch} pictures in {(time.perf_counter() - began) / 60:.1f} min; {HELD_BACK} held back")
-
-
-def _copy(model: torch.nn.Module) -> torch.nn.Module:
-    import copy
-
-    return copy.deepcopy(model)
 
 
 if __name__ == "__main__":

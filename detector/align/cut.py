@@ -44,7 +44,7 @@ def ink_map(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     window = min(max(height, 15), width) // 2 * 2 - 1
     if window < 3:
         return np.zeros((height, width), np.float32)
-    ground = cv2.medianBlur(cv2.copyMakeBorder(image, 0, 0, 0, 0, cv2.BORDER_REPLICATE), min(window, 255))
+    ground = cv2.medianBlur(image, min(window, 255))
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     # Dense text fills the window and becomes its own ground: the picture's border is the second opinion.
     away = cv2.absdiff(image, np.broadcast_to(np.median(border, 0).astype(np.uint8), image.shape)).max(2)

@@ -92,7 +92,7 @@ class Aligner:
         """An aligner from a file that :meth:`state` was saved to; nothing but tensors is unpickled."""
         held = _read(path)
         net = AlignerNet(len(held["symbols"]), held["width"])
-        net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in held["state"].items()})
+        net.load_state_dict(held["state"])
         return Aligner(net, held["symbols"], shape_hw or tuple(held["shape_hw"]), device or pick_device())
 
     def check(self, images: NDArray[np.uint8], strings: list[NDArray[np.int64]]) -> Check:
@@ -108,9 +108,11 @@ class Aligner:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """What :meth:`Aligner.state` gave, weights in full precision again."""
     try:
         held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        held["symbols"], held["width"], held["state"]  # KeyError if it is something else
+        held["symbols"], held["width"]  # KeyError if it is something else
+        held["state"] = {k: v.float() if v.is_floating_point() else v for k, v in held["state"].items()}
     except FileNotFoundError:
         raise WeightsError(f"There is no aligner at {path}.") from None
     except Exception as error:
@@ -153,8 +155,7 @@ def teach(
     if start is not None:
         held = _read(start)
         net = AlignerNet(len(symbols), held["width"])
-        state = {k: v.float() if v.is_floating_point() else v for k, v in held["state"].items()}
-        known = carry_over(net, symbols, state, held["symbols"])
+        known = carry_over(net, symbols, held["state"], held["symbols"])
         log.info("aligner starts from %s, which knows %d of %d symbols", start.name, known, len(symbols))
     shape_hw = (images.shape[1], images.shape[2])
     aligner = Aligner(net, symbols, shape_hw, on)

@@ -331,12 +331,14 @@ class _Writer:
         yolo_format.link_or_copy(item.path, self.root / image)
         label = self.root / "labels" / folder / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
-        ids = _ids(item, self.table).tolist()
+        own = _ids(item, self.table)
+        ids = own.tolist()
         label.write_text(yolo_format.format_labels(ids, aligned.boxes_xyxy, *size_wh), encoding="ascii")
         self.images[folder].append(image)
         status = "suspect" if suspect else "ok"
         method = f"cut {int((~aligned.relocated).sum())}, detected {int(aligned.relocated.sum())}"
-        self.manifest.append(ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status))
+        read = "" if np.array_equal(aligned.read, own) else "".join(self.table.symbols[i] for i in aligned.read)
+        self.manifest.append(ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read))
         if folder == "train" and len(self.layout_from) < _SAMPLE:
             self.layout_from.append((aligned.boxes_xyxy, item.text, size_wh[0]))
 

@@ -37,7 +37,8 @@ class ManifestRow(NamedTuple):
     """One picture of a set.
 
     ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
-    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's.
+    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's; ``read`` is what was read without
+    looking at the label, where that is not the text; ``status`` is "ok" or "suspect".
     """
 
     source: str
@@ -47,6 +48,7 @@ class ManifestRow(NamedTuple):
     method: str
     confidence: str
     status: str
+    read: str = ""
 
 
 class RejectRow(NamedTuple):

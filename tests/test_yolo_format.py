@@ -222,7 +222,7 @@ MANIFESTS: dict[str, tuple[str | None, str]] = {
     "empty": ("", "has other columns than source, image, text"),
     "other columns": ("image,text\na.png,A\n", "has other columns than source, image, text"),
     "a row too short": (",".join(ManifestRow._fields) + "\na.png,b.png\n", "manifest.csv"),
-    "a row too long": (",".join(ManifestRow._fields) + "\n" + ",".join("abcdefgh") + "\n", "manifest.csv"),
+    "a row too long": (",".join(ManifestRow._fields) + "\n" + ",".join("abcdefghi") + "\n", "manifest.csv"),
 }
 
 

@@ -14,6 +14,7 @@ import os
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from synth_batches import HELD_BACK, SynthBatches
@@ -59,9 +60,13 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=Path, default=None, help="go on from this checkpoint's weights")
+    parser.add_argument("--threads", type=int, default=None, help="of torch's; all cores' without it")
     parser.add_argument("--minutes", type=float, default=None, help="end by then: the schedule follows the clock")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(args.threads)
     alphabet = Alphabet()
     batches = SynthBatches(args.store, alphabet, args.batch, args.seed)
     model = DetectionModel(args.model, nc=len(alphabet), verbose=False)

@@ -14,7 +14,7 @@ from detector.align.cut import cut
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
-from detector.align.viterbi import force_align
+from detector.align.viterbi import force_align, greedy
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.fit import Fit
 
@@ -43,11 +43,13 @@ class Aligned:
         boxes_xyxy: float32 (n, 4), in its own pixels, left to right.
         confidence: float64 (n,), in [0, 1].
         relocated: bool (n,), whether the box is a detector's and not cut from the ink.
+        read: class ids of what the aligner reads by itself, blind to the label.
     """
 
     boxes_xyxy: NDArray[np.float32]
     confidence: NDArray[np.float64]
     relocated: NDArray[np.bool_]
+    read: NDArray[np.int64]
 
 
 def shipped_aligner(symbols: str) -> Path | None:
@@ -76,9 +78,11 @@ def align_fitted(
         One a picture; None where the string does not fit into the columns.
     """
     found: list[Aligned | None] = []
-    paths = force_align(aligner.log_probs(images), list(strings))
+    log_probs = aligner.log_probs(images)
+    paths = force_align(log_probs, list(strings))
+    blind = [ids for ids, _ in greedy(log_probs)]
     seen = locate(images) if locate is not None else [None] * len(images)
-    for image, back, path, string, output in zip(images, fits, paths, strings, seen, strict=True):
+    for image, back, path, string, output, read in zip(images, fits, paths, strings, seen, blind, strict=True):
         if path is None:
             found.append(None)
             continue
@@ -92,5 +96,5 @@ def align_fitted(
         if locate is not None and output is not None:
             boxes, taken = relocate(boxes, locate.class_ids[string], output)
             certainty = np.where(taken, 1.0, certainty)
-        found.append(Aligned(back.to_picture(boxes), path.confidence * certainty, taken))
+        found.append(Aligned(back.to_picture(boxes), path.confidence * certainty, taken, read))
     return found

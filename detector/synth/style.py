@@ -104,7 +104,7 @@ def _captcha(rng: Random) -> Style:
     return Style(
         faces="any",
         mixed_faces=_chance(rng, 0.25),
-        lower=rng.choices(("never", "word", "some"), (6, 2, 2))[0],
+        lower=rng.choices(("never", "word", "some"), (5, 3, 2))[0],
         weight=0 if thin else rng.choice((-2, 0, 0)) if touching else rng.choice((-2, 0, 0, 2, 4)),
         outline=rng.randint(4, 7) if thin else 0,
         gap=rng.uniform(-0.1, 0.04) if touching else rng.uniform(0.05, 1.1) if floating else rng.uniform(0.02, 0.35),
@@ -124,6 +124,7 @@ def _captcha(rng: Random) -> Style:
         background=rng.choice(("flat", "flat", "flat", "gradient", "noise", "blobs", "guilloche")),
         ground=rng.choice(("white", "white", "pastel", "light", "any")),
         contrast=rng.choice((40, 60, 90)),
+        grey=not each and _chance(rng, 0.3),
         effect=rng.choice(("none", "none", "none", "none", "shadow", "halo")),
         lines_over=rng.choice((0, 1, 1, 2, 3)),
         lines_under=rng.choice((0, 0, 3, 6)),

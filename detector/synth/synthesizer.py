@@ -32,7 +32,7 @@ from detector.synth.layout import (
 from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, inked
 from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.style import Style, style_of
-from detector.synth.texts import Line, by_pattern, free_text, letters_of, split_lines, with_blanks
+from detector.synth.texts import Line, by_pattern, digits_of, free_text, letters_of, split_lines, with_blanks
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,8 @@ class Synthesizer:
             symbols = "".join(s for s in symbols if s in SEVEN) or symbols
         if look == "scene" and rng.random() < 0.5:
             symbols = letters_of(alphabet) or symbols
+        if look == "handwriting" and rng.random() < 0.5:  # amounts, dates and readings: mostly figures
+            symbols = digits_of(alphabet) or symbols
         text = free_text(rng, symbols, rng.randint(config.shortest, config.length))
         if rng.random() < config.blanks:
             text = with_blanks(rng, text, alphabet.blank, config.layout == "slots")

@@ -12,11 +12,13 @@ import argparse
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from synth_batches import SynthBatches
 
 from detector.align.network import COLUMN, AlignerNet
+from detector.align.teaching import Aligner
 from detector.alphabet import Alphabet
 
 MIDDLE = 0.25  # share of a box's width around its centre that is taught as the character
@@ -41,11 +43,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, default=None, help="go on from this aligner's weights")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=None, help="of torch's; all cores' without it")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(args.threads)
     alphabet = Alphabet()
     batches = SynthBatches(args.store, alphabet, args.batch, args.seed)
-    net = AlignerNet(len(alphabet)).to(memory_format=torch.channels_last)
+    net = AlignerNet(len(alphabet))
+    if args.start is not None:
+        net = Aligner.load(args.start, (64, 256), torch.device("cpu")).net
+    net = net.to(device=args.device, memory_format=torch.channels_last).train()
     steps = args.pictures // args.batch
     optimizer = torch.optim.AdamW(net.parameters(), args.lr, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=steps, pct_start=0.1)
@@ -53,10 +64,11 @@ def main() -> None:
     for step in range(steps):
         images, boxes, ids = batches.draw()
         pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
+        pictures = pictures.to(args.device)
         target = torch.from_numpy(column_targets(boxes, ids, images.shape[2] // COLUMN, len(alphabet)))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(args.device, torch.bfloat16):
             scores = net(pictures.contiguous(memory_format=torch.channels_last))  # (batch, columns, n + 1)
-        loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.flatten())
+        loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.to(args.device).flatten())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -66,7 +78,7 @@ def main() -> None:
         if (step + 1) % 200 == 0 or step + 1 == steps:
             rate = (step + 1) * args.batch / (time.perf_counter() - began)
             print(f"step {step + 1}/{steps} loss {mean:.4f} {rate:.0f} pictures/s", flush=True)
-            half = {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}
+            half = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in net.state_dict().items()}
             torch.save({"symbols": alphabet.symbols, "width": net.width, "state": half}, args.out)
 
 

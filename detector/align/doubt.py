@@ -1,0 +1,81 @@
+"""How likely a label is wrong, judged by an aligner that was not taught it.
+
+An aligner that was taught a wrong label has half learnt it by heart, and no longer protests. So two more are
+taught, each on one half of the training pictures, and judge the other half (cross-fitting; Northcutt et al.,
+"Confident Learning", JAIR 2021, do the same for classes).
+
+A label is either right, and then the aligner gives it a probability; or it is wrong, and then it is any string:
+one symbol off what stands in the picture, or that of another picture. Which of both explains the label better,
+and how many labels of the set are wrong at all, is found by expectation maximisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detector.align.viterbi import greedy
+from detector.metrics import edit_distance
+
+_FIRST_SHARE = 0.03  # of wrong labels, before the set has been looked at
+_SHARE_RANGE = (0.002, 0.3)
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for and against the labels of some pictures.
+
+    Args:
+        right: float64 (n,), log probability of the label, summed over all of its paths.
+        distance: int64 (n,), edits from what was read to the label.
+        read: class ids of what was read, blind to the label.
+    """
+
+    right: NDArray[np.float64]
+    distance: NDArray[np.int64]
+    read: list[NDArray[np.int64]]
+
+
+def evidence(log_probs: NDArray[np.float32], strings: list[NDArray[np.int64]]) -> Evidence:
+    """Evidence on labels, from the columns (n, columns, classes + 1) of an aligner that was not taught them."""
+    read = [ids for ids, _ in greedy(log_probs)]
+    distance = [edit_distance(r.tolist(), s.tolist()) for r, s in zip(read, strings, strict=True)]
+    count, columns, outputs = log_probs.shape
+    loss = torch.nn.functional.ctc_loss(
+        torch.from_numpy(np.ascontiguousarray(log_probs, np.float32)).transpose(0, 1),
+        torch.from_numpy(np.concatenate([*strings, np.zeros(0, np.int64)]).astype(np.int64)),
+        torch.full((count,), columns),
+        torch.tensor([len(s) for s in strings], dtype=torch.long),
+        blank=outputs - 1,
+        reduction="none",
+    )
+    return Evidence(-loss.double().numpy(), np.array(distance, np.int64), read)
+
+
+def wrong_labels(
+    right: NDArray[np.float64], distance: NDArray[np.int64], lengths: NDArray[np.int64], symbols: int, texts: int
+) -> NDArray[np.float64]:
+    """Probability that each label of a set is wrong, float64 (n,).
+
+    Args:
+        right: (n,), log probability of each label where it is right.
+        distance: (n,), edits from what was read to the label.
+        lengths: (n,), symbols of each label.
+        symbols: different symbols that the labels have.
+        texts: different labels.
+    """
+    # Half of the wrong ones a symbol off, half another picture's.
+    slip = -np.log(2.0 * np.maximum(lengths, 1) * max(symbols - 1, 1))
+    swap = -np.log(2.0 * max(texts, 1))
+    wrong = np.where(distance <= 1, slip, swap)
+    share, probability = _FIRST_SHARE, np.zeros(len(right))
+    for _ in range(_ROUNDS):
+        odds = np.log(1 - share) + np.maximum(right, -1e6) - np.log(share) - wrong
+        probability = 1 / (1 + np.exp(np.clip(odds, -700, 700)))
+        if len(right):
+            share = float(np.clip(probability.mean(), *_SHARE_RANGE))
+    return probability

@@ -1,0 +1,69 @@
+"""Which labels are wrong: evidence from columns, and the share of a set found by expectation maximisation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.align.doubt import evidence, wrong_labels
+
+CLASSES = 4
+
+
+def columns(ids: list[int], sure: float = 0.9) -> np.ndarray:
+    """Log probabilities (1, 3 columns a symbol, classes + 1) of an aligner that reads ``ids``, blank between them."""
+    shown = [kind for i in ids for kind in (CLASSES, i, CLASSES)]
+    probs = np.full((len(shown), CLASSES + 1), (1 - sure) / CLASSES)
+    probs[np.arange(len(shown)), shown] = sure
+    return np.log(probs)[None].astype(np.float32)
+
+
+def test_evidence_for_and_against() -> None:
+    log_probs = np.concatenate([columns([0, 1, 2])] * 3)
+    strings = [np.array(s) for s in ([0, 1, 2], [0, 1, 3], [3, 3])]
+    found = evidence(log_probs, strings)
+    assert found.distance.tolist() == [0, 1, 3]
+    assert [r.tolist() for r in found.read] == [[0, 1, 2]] * 3
+    assert found.right[0] > -1.5 > found.right[1] > found.right[2]
+
+
+def test_probability_of_a_label_sums_to_one() -> None:
+    """Summed over all strings, so nothing but the label is counted: two columns, strings of up to two symbols."""
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.ones(CLASSES + 1), (1, 2))
+    strings = [
+        np.array(s, np.int64) for s in ([], *([a] for a in range(4)), *([a, b] for a in range(4) for b in range(4)))
+    ]
+    total = sum(np.exp(evidence(np.log(probs).astype(np.float32), [s]).right[0]) for s in strings)
+    assert total == pytest.approx(1.0, abs=1e-4)
+
+
+def of_a_set(spoilt: int, clean: int) -> tuple[np.ndarray, ...]:
+    """Evidence of a set that is read well: spoilt labels are improbable, clean ones are not."""
+    rng = np.random.default_rng(1)
+    right = np.concatenate([rng.uniform(-40, -14, spoilt), rng.uniform(-1.0, -0.01, clean)])
+    distance = np.concatenate([np.ones(spoilt, np.int64), np.zeros(clean, np.int64)])
+    return right, distance, np.full(spoilt + clean, 6)
+
+
+@pytest.mark.parametrize("spoilt", [0, 3, 60])
+def test_the_wrong_ones_and_no_others(spoilt: int) -> None:
+    right, distance, lengths = of_a_set(spoilt, 300)
+    wrong = wrong_labels(right, distance, lengths, symbols=36, texts=300)
+    assert (wrong > 0.5).tolist() == [True] * spoilt + [False] * 300
+
+
+def test_a_weak_reader_does_not_accuse() -> None:
+    """Half of the pictures read wrongly, with the label nearly as probable: no label is called wrong for it."""
+    right, distance = np.full(200, -2.5), np.array([1, 0] * 100)
+    assert (wrong_labels(right, distance, np.full(200, 5), symbols=10, texts=200) < 0.5).all()
+
+
+def test_a_label_that_cannot_be_read_at_all() -> None:
+    wrong = wrong_labels(np.array([-np.inf, -0.1]), np.array([5, 0]), np.array([5, 5]), symbols=10, texts=2)
+    assert wrong[0] > 0.99 and wrong[1] < 0.01
+
+
+def test_no_pictures() -> None:
+    nothing = np.zeros(0)
+    assert not len(wrong_labels(nothing, nothing.astype(int), nothing.astype(int), symbols=10, texts=0))

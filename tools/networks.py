@@ -1,0 +1,100 @@
+"""Which network suits characters 10-60 px high: size, latency and accuracy of candidates, in one run.
+
+    python tools/networks.py STORE [--models detector/models/char.yaml yolo11n.yaml yolo26n.yaml] [--minutes 12]
+
+Each network is taught from nothing on the same artificial pictures (synth_store.py) for the same minutes with the
+same optimizer, and reads 1,000 pictures that were held back. Latency is that of the network alone in PyTorch at the
+store's shape on the threads of this run, as the median of 50 calls, for one picture and a picture of 32.
+Leaves OUT/NAME.json, and prints all of OUT as a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from real_sets import ROOT, machine, machine_lines, read_results, write_json
+from ship_weights import held_back, parameters_of, read_detected
+from synth_batches import SynthBatches
+from teach_detector import teach
+
+from detector import _ultralytics
+from detector.alphabet import Alphabet
+from detector.decode import ReadingRules
+from detector.metrics import score_texts
+
+MODELS = ("detector/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
+
+
+def latency_ms(network: _ultralytics.Network, image: np.ndarray, batch: int) -> float:
+    """Median milliseconds a picture in batches of this size."""
+    images = np.repeat(image[None], batch, 0)
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        network.output(images)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times)) * 1000 / batch
+
+
+def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Teach, read, time."""
+    torch.manual_seed(args.seed)
+    out = args.out / f"{Path(model).stem}.pt"
+    batches = SynthBatches(args.store, Alphabet(), args.batch, args.seed)
+    steps = teach(model, batches, out, minutes=args.minutes)
+    del batches
+    rules = ReadingRules()
+    published = out.with_suffix(".small.pt")
+    _ultralytics.publish(out, published, rules, {})
+    network = _ultralytics.Network(published, torch.device("cpu"))
+    images, texts = held_back(args.store)
+    score = score_texts(texts, read_detected(network, rules, images))
+    return {
+        "set": Path(model).stem, "model": model, "minutes": args.minutes, "pictures": steps * args.batch,
+        "parameters": parameters_of(published), "megabytes": published.stat().st_size / 1e6,
+        "exact_match": score.exact_match, "interval": score.interval, "CER": score.cer,
+        "ms_1": latency_ms(network, images[0], 1), "ms_32": latency_ms(network, images[0], 32),
+        "threads": torch.get_num_threads(), "machine": machine(),
+    }  # fmt: skip
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a line a network."""
+    lines = [
+        "| network | parameters | MB | ms, one | ms, of 32 | pictures taught | exact match (n=1,000) | CER |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in sorted(results, key=lambda r: r["parameters"]):
+        numbers = f"{r['parameters']:,} | {r['megabytes']:.2f} | {r['ms_1']:.1f} | {r['ms_32']:.2f}"
+        lines.append(f"| {r['set']} | {numbers} | {r['pictures']:,} | {r['exact_match']:.1%} | {r['CER']:.1%} |")
+    return "\n".join([*lines, "", *machine_lines(results)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--minutes", type=float, default=12.0, help="of teaching, each")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "networks", help="folder to work in")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for model in args.models:
+        write_json(args.out / f"{Path(model).stem}.json", run_model(model, args))
+    print(table(read_results(args.out)))
+
+
+if __name__ == "__main__":
+    main()

@@ -48,7 +48,7 @@ _TILE_WH = (240.0, 130.0)  # units of the page's drawing into which every pictur
 _STRIP = 18.0  # units above the picture, where the symbols of characters at its upper edge stand
 _PILL_WH = (13.0, 16.0)  # units of the ground behind a symbol
 _KINDS, _EXAMPLES = 20, 25  # reasons of refusal that are listed, and inputs under each
-_CLASSES = 120
+_CLASSES = 120  # rarest first where an alphabet has more
 
 
 class Mark(NamedTuple):

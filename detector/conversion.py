@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import shutil
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from detector.fit import Fit, fit, shape_for
 from detector.images import read_image
 from detector.intake import SAME_AS, Inputs, Progress, accept, reasons_of
 from detector.layout import find_layout
+from detector.report import write_report
 from detector.sources import LabelledImage, Source, read_source
 from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
 
@@ -159,7 +159,7 @@ def convert(
         inputs=found.count,
         splits={s: len(written.images[s]) for s in SPLITS},
         suspects=len(written.images[SUSPECTS]),
-        reasons=Counter(_kind(row.reason) for row in inputs.rejects),
+        reasons=Counter(row.kind for row in inputs.rejects),
         check=check,
         rules=rules,
         layout_share=share,
@@ -179,11 +179,6 @@ def _check_target(target: Path, source: Path, overwrite: bool) -> None:
         raise DatasetError(
             f"{target} is no converted set (no manifest.csv), and is not replaced: choose another folder."
         )
-
-
-def _kind(reason: str) -> str:
-    """A reason without what is particular to one input, for counting."""
-    return re.sub(r"'[^']*'|[0-9]+", "…", reason.split(": ")[0])
 
 
 def _alphabet(asked: str | None, found: Source) -> Alphabet:
@@ -363,4 +358,5 @@ class _Writer:
         rules = ReadingRules(self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw)
         yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
         yolo_format.write_tables(self.root, self.manifest, self.inputs.rejects)
+        write_report(self.root, title=self.final_root.name)
         return rules, share

@@ -8,12 +8,14 @@ SET/
   obj.data obj.names train.txt val.txt test.txt     for darknet
   manifest.csv                 a line a picture: where it came from, text, split, confidence, status
   rejects.csv                  a line a refused input, with the reason
+  report.html                  all of this for the eye; see report.py
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +58,11 @@ class RejectRow(NamedTuple):
 
     source: str
     reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without what is particular to one input, for counting."""
+        return re.sub(r"'[^']*'|[0-9]+", "…", self.reason.split(": ")[0])
 
 
 @dataclass(frozen=True)
@@ -143,18 +150,30 @@ def read_manifest(root: Path) -> list[ManifestRow]:
     Raises:
         DatasetError: if there is none, or its columns are not a manifest's.
     """
-    path = root / "manifest.csv"
+    return [ManifestRow(*row) for row in _read_table(root / "manifest.csv", ManifestRow._fields)]
+
+
+def read_rejects(root: Path) -> list[RejectRow]:
+    """The refused inputs of a converted set.
+
+    Raises:
+        DatasetError: if the list is missing, or has other columns.
+    """
+    return [RejectRow(*row) for row in _read_table(root / "rejects.csv", RejectRow._fields)]
+
+
+def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
     except FileNotFoundError:
-        raise DatasetError(f"{root} has no manifest.csv: is it a set made by `detector convert`?") from None
-    if not rows or tuple(rows[0]) != ManifestRow._fields:
-        raise DatasetError(f"{path} has other columns than {', '.join(ManifestRow._fields)}: convert again.")
+        raise DatasetError(f"{path.parent} has no {path.name}: is it a set made by `detector convert`?") from None
+    if not rows or tuple(rows[0]) != fields:
+        raise DatasetError(f"{path} has other columns than {', '.join(fields)}: convert again.")
     for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(ManifestRow._fields):
-            raise DatasetError(f"{path}:{number}: {len(row)} columns, not {len(ManifestRow._fields)}: convert again.")
-    return [ManifestRow(*row) for row in rows[1:]]
+        if len(row) != len(fields):
+            raise DatasetError(f"{path}:{number}: {len(row)} columns, not {len(fields)}: convert again.")
+    return rows[1:]
 
 
 def write_descriptions(root: Path, final_root: Path, rules: ReadingRules, images: dict[str, list[str]]) -> None:
@@ -207,4 +226,10 @@ def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
     """Pictures of a split and their label files, in order of name."""
     folder = root / "images" / split
     for image in sorted(folder.iterdir()) if folder.is_dir() else ():
-        yield image, root / "labels" / split / f"{image.stem}.txt"
+        yield image, label_file(root, image)
+
+
+def label_file(root: Path, image: str | Path) -> Path:
+    """Where the boxes of a picture of the set lie."""
+    path = Path(image)
+    return root / "labels" / path.parent.name / f"{path.stem}.txt"

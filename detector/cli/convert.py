@@ -40,6 +40,7 @@ def command(
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
     from detector.conversion import convert
+    from detector.report import REPORT
 
     with progress_bar() as tell:
         report = convert(
@@ -57,6 +58,7 @@ def command(
     say(f"network input {height}x{width}, layout {report.rules.layout.kind}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:
         say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
+    say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     typer.echo(report.data_yaml)
     if report.refused:
         say(f"refused inputs and their reasons: {out / 'rejects.csv'}")

@@ -7,26 +7,31 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import albumentations
+import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from detector import yolo_format
 from detector.align import Aligned, Aligner, Check, Locator, align_fitted, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
+from detector.boxes import Fitted, KeptBoxes, find_boxes
 from detector.decode import ReadingRules
-from detector.errors import DatasetError, NotLearnedError, SourceError
-from detector.fit import Fit, fit, shape_for
+from detector.device import pick_device
+from detector.errors import DatasetError, DetectorError, NotLearnedError, SourceError
+from detector.fit import fit, shape_for
 from detector.images import read_image
-from detector.intake import SAME_AS, Inputs, Progress, accept, reasons_of
-from detector.layout import find_layout
-from detector.report import write_report
+from detector.intake import Inputs, Progress, accept, chunked, reasons_of
+from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, read_source
-from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
+from detector.threads import ahead
+from detector.tree import WORK, SetWriter, check_target, part_of, put_in_place, recover, shown, shown_ids
+from detector.work import Work, package_hash, whole
+from detector.yolo_format import SPLITS, SUSPECTS
 
 log = logging.getLogger("detector")
 
@@ -36,9 +41,10 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MIN_CONFIDENCE = 0.05
 """Pictures whose least sure character is below this are suspects: kept, listed, not trained on."""
 
-_SAMPLE = 20_000  # pictures that an aligner is taught on at most; more do not make it better
+_SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that an aligner is taught on at most, and their memory
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
-_CHUNK = 64
+_CHUNK = 64  # pictures that a thread decodes at once
+_ALIGNER, _TEACHING = "aligner.pt", "teaching.pt"  # pieces of kept work
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ def convert(
     test: float = TEST_SHARE,
     keep_suspects: bool = False,
     overwrite: bool = False,
+    review: str | Path | None = None,
     from_nothing: bool = False,
     budget: float = 1.0,
     seed: int = 0,
@@ -102,6 +109,10 @@ def convert(
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Convert labelled pictures to a YOLO dataset.
+
+    A run that was stopped, however that came, leaves what it found so far in ``OUT.part``: the same call goes on
+    there, and ends in the same set. A finished set keeps it in ``OUT/work``: with ``overwrite`` the aligner and the
+    boxes of pictures whose text is the same are taken from there, if source, arguments and package are the same.
 
     Args:
         source: folder or label file; see :func:`detector.sources.read_source` for the formats.
@@ -112,7 +123,8 @@ def convert(
         labels, upper, text_column, image_column: passed to ``read_source``.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on pictures whose boxes are doubted, too.
-        overwrite: replace ``out`` if it is an earlier conversion.
+        overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
+        review: a file with more decisions, see :mod:`detector.review`.
         from_nothing: do not start from the shipped aligner.
         budget: multiplies the time that the aligner is taught.
         seed: of the splits and of teaching.
@@ -122,63 +134,61 @@ def convert(
     Raises:
         SourceError: if no labelled pictures can be made out, or all are refused.
         NotLearnedError: if the aligner did not learn; nothing is written then.
-        DatasetError: if ``out`` exists, or would be replaced and is no converted set.
+        DatasetError: if ``out`` exists, or would be replaced and is no converted set; if lines of a review make no
+            sense.
     """
     began = time.perf_counter()
     target = Path(out)
-    _check_target(target, Path(source), overwrite)
+    recover(target)
+    check_target(target, Path(source), overwrite)
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise DatasetError(f"val and test are shares of 1 that leave some for training, got {val} and {test}.")
     tell = progress or (lambda stage, done, total: None)
-    found = read_source(
+    earlier = _bytes_of(target / NAME)
+    decided = read_review(*([target / NAME] if earlier is not None else []), *([Path(review)] if review else []))
+    listed = read_source(
         source, labels=labels, blank=blank, upper=upper, text_column=text_column, image_column=image_column
     )
-    log.info("%s: %d inputs as %s (%s)", found.root, found.count, found.format, found.detail)
+    log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
+    found = decided.apply(listed, blank, upper)
     table = _alphabet(alphabet, found)
-    inputs = accept(found, table, length, val, test, seed, tell)
-    shape_hw = shape_for(inputs.sizes_wh, max(_counts(inputs, table)))
-    aligner, check = _taught(inputs, table, shape_hw, from_nothing, budget, seed, device, tell)
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    decided.check(table, length, blank, upper)
+    on = pick_device(device)
+    request = _request(
+        listed, symbols=table.symbols, length=length, val=val, test=test, from_nothing=from_nothing, budget=budget,
+        seed=seed, device=on.type,
+    )  # fmt: skip
+    part = part_of(target)
+    work = Work.open(part / WORK, request, target / WORK)
     try:
-        written = _Writer(part, target, table, inputs, keep_suspects)
-        locate = None if from_nothing else _shipped_locator(table, device)
-        for done, aligned in enumerate(_aligned(inputs, aligner, table, shape_hw, locate), 1):
-            written.add(*aligned)
-            tell("boxes", done, len(inputs.items))
-        rules, share = written.finish(length, shape_hw)
-        if target.exists():
-            shutil.rmtree(target)
-        part.rename(target)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
+        inputs = accept(found, table, length, val, test, seed, work, tell)
+        aligner, check = _taught(inputs, table, from_nothing, budget, seed, device, work, tell)
+    except DetectorError:
+        shutil.rmtree(part)  # something must change before this can go on
         raise
+    kept = KeptBoxes(work)
+    if not all(item in kept for item in inputs.items):
+        find_boxes(inputs.items, aligner.shape_hw, kept, _Align(aligner, table, from_nothing, device), tell)
+    vouched = decided.vouched(inputs.items, table)
+    written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
+    texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
+    rules, share = written.write(kept.__getitem__, length, aligner.shape_hw, decided, texts, tell)
+    if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
+        (part / NAME).write_bytes(edited)
+        log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)
+    put_in_place(target)
     return ConversionReport(
         data_yaml=target / "data.yaml",
         source=f"{found.format} ({found.detail})",
         inputs=found.count,
         splits={s: len(written.images[s]) for s in SPLITS},
         suspects=len(written.images[SUSPECTS]),
-        reasons=Counter(row.kind for row in inputs.rejects),
+        reasons=Counter(row.kind for row in written.rejects),
         check=check,
         rules=rules,
         layout_share=share,
         seconds=time.perf_counter() - began,
     )
-
-
-def _check_target(target: Path, source: Path, overwrite: bool) -> None:
-    """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
-    if not target.exists():
-        return
-    if not overwrite:
-        raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
-    if target.resolve() in (source.resolve(), *source.resolve().parents):
-        raise DatasetError(f"{target} holds the pictures of {source}: choose another folder to write to.")
-    if not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.csv").is_file()):
-        raise DatasetError(
-            f"{target} is no converted set (no manifest.csv), and is not replaced: choose another folder."
-        )
 
 
 def _alphabet(asked: str | None, found: Source) -> Alphabet:
@@ -190,28 +200,50 @@ def _alphabet(asked: str | None, found: Source) -> Alphabet:
     return Alphabet(asked or DEFAULT_SYMBOLS)
 
 
-def _fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], Fit]]:
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(items), _CHUNK):
-            yield from pool.map(lambda i: fit(read_image(i.path), shape_hw), items[start : start + _CHUNK])
+def _bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
-def _shown(item: LabelledImage, table: Alphabet) -> str:
-    """The symbols that can be seen: the text without its blanks."""
-    return item.text.replace(table.blank, "")
-
-
-def _counts(inputs: Inputs, table: Alphabet) -> list[int]:
-    return [len(_shown(item, table)) for item in inputs.items]
-
-
-def _ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
-    shown = _shown(item, table)
-    ids: NDArray[np.int64] = table.encode([shown], len(shown))[0]
-    return ids
+def _request(listed: Source, **arguments: object) -> dict[str, object]:
+    """What aligner and boxes depend on: the pictures and their labels, the arguments, the software."""
+    digest = hashlib.sha256()
+    for item in listed.items:
+        seen = item.path.stat()
+        digest.update(f"{item.name}\0{item.text}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode())
+    modules = (albumentations, cv2, np, torch)
+    return {
+        **arguments,
+        "pictures": digest.hexdigest(),
+        "package": package_hash(),
+        "libraries": {module.__name__: module.__version__ for module in modules},
+    }
 
 
 def _taught(
+    inputs: Inputs,
+    table: Alphabet,
+    from_nothing: bool,
+    budget: float,
+    seed: int,
+    device: str | None,
+    work: Work,
+    tell: Progress,
+) -> tuple[Aligner, Check]:
+    """An aligner that has learnt these pictures, in the shape that suits them; the kept one if there is one."""
+    path = work.path(_ALIGNER)
+    if not path.is_file():
+        shape_hw = shape_for(inputs.sizes_wh, max(len(shown(item.text, table)) for item in inputs.items))
+        aligner, check = _teach(inputs, table, shape_hw, from_nothing, budget, seed, device, work, tell)
+        held = {**aligner.state(torch.float32), "shape_hw": shape_hw, "check": astuple(check)}
+        with whole(path) as part:
+            torch.save(held, part)
+        work.path(_TEACHING).unlink(missing_ok=True)
+    # Also the one that was just taught comes from the file: a run that goes on has no other.
+    check = Check(*torch.load(path, weights_only=True)["check"])
+    return Aligner.load(path, device=pick_device(device)), check
+
+
+def _teach(
     inputs: Inputs,
     table: Alphabet,
     shape_hw: tuple[int, int],
@@ -219,35 +251,37 @@ def _taught(
     budget: float,
     seed: int,
     device: str | None,
+    work: Work,
     tell: Progress,
 ) -> tuple[Aligner, Check]:
-    """An aligner that has learnt these pictures."""
     by_split: dict[str, list[LabelledImage]] = {s: [] for s in SPLITS}
     for item in inputs.items:
         by_split[inputs.split[item.text]].append(item)
     rng = np.random.default_rng(seed)
 
-    def sample(items: list[LabelledImage], most: int) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
+    def sample(items: Sequence[LabelledImage], most: int) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
         if len(items) > most:
             items = [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
         images = np.empty((len(items), *shape_hw, 3), np.uint8)
-        for i, (image, _) in enumerate(_fitted(items, shape_hw)):
-            images[i] = image
-        return images, [_ids(item, table) for item in items]
+        done = 0
+        for some in ahead(lambda some: [fit(read_image(i.path), shape_hw)[0] for i in some], chunked(items, _CHUNK)):
+            images[done : done + len(some)] = some
+            done += len(some)
+        return images, [shown_ids(item, table) for item in items]
 
-    images, strings = sample(by_split["train"], _SAMPLE)
+    images, strings = sample(by_split["train"], min(_SAMPLE, _SAMPLE_BYTES // (3 * shape_hw[0] * shape_hw[1])))
     checked = sample(by_split["val"], _CHECKED)
-    start = None if from_nothing else shipped_aligner(table.symbols)
     aligner, check = teach(
         images,
         strings,
         table.symbols,
         check=checked,
-        start=start,
+        start=None if from_nothing else shipped_aligner(table.symbols),
         budget=budget,
         seed=seed,
         device=device,
         progress=lambda step, steps, said: tell(f"align ({said})", step, steps),
+        checkpoint=work.path(_TEACHING),
     )
     if not check.learnt:
         raise NotLearnedError(
@@ -285,78 +319,14 @@ def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
     return locate if (locate.class_ids >= 0).any() else None
 
 
-def _aligned(
-    inputs: Inputs, aligner: Aligner, table: Alphabet, shape_hw: tuple[int, int], locate: Locator | None
-) -> Iterator[tuple[LabelledImage, tuple[int, int], Aligned | None]]:
-    """(item, width and height, characters in its own pixels) of every picture."""
-    for start in range(0, len(inputs.items), _CHUNK):
-        items = inputs.items[start : start + _CHUNK]
-        images, fits = zip(*_fitted(items, shape_hw), strict=True)
-        found = align_fitted(aligner, np.stack(images), fits, [_ids(i, table) for i in items], locate)
-        for item, back, aligned in zip(items, fits, found, strict=True):
-            yield item, (back.width, back.height), aligned
+class _Align:
+    """Boxes of fitted pictures by the aligner and, where it knows symbols, the shipped detector."""
 
+    def __init__(self, aligner: Aligner, table: Alphabet, from_nothing: bool, device: str | None) -> None:
+        self._aligner, self._table = aligner, table
+        self._locate = None if from_nothing else _shipped_locator(table, device)
 
-class _Writer:
-    """Writes a set picture by picture, then what describes it."""
-
-    def __init__(self, root: Path, final_root: Path, table: Alphabet, inputs: Inputs, keep_suspects: bool) -> None:
-        self.root, self.final_root, self.table = root, final_root.resolve(), table
-        self.inputs, self.keep_suspects = inputs, keep_suspects
-        self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
-        self.manifest: list[ManifestRow] = []
-        self.used: set[str] = set()
-        self.layout_from: list[tuple[NDArray[np.float32], str, int]] = []
-        root.mkdir(parents=True)
-
-    def add(self, item: LabelledImage, size_wh: tuple[int, int], aligned: Aligned | None) -> None:
-        """One picture with its boxes, which are None if the text does not fit into it."""
-        if aligned is None:
-            reason = f"the picture is too narrow for its text {item.text!r}"
-            self.inputs.rejects.append(RejectRow(item.name, reason))
-            return
-        split = self.inputs.split[item.text]
-        sure = float(aligned.confidence.min())
-        suspect = sure < MIN_CONFIDENCE
-        # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
-        folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
-        name = self._name(item)
-        suffix = item.path.suffix.lower()
-        image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"
-        yolo_format.link_or_copy(item.path, self.root / image)
-        label = self.root / "labels" / folder / f"{name}.txt"
-        label.parent.mkdir(parents=True, exist_ok=True)
-        own = _ids(item, self.table)
-        ids = own.tolist()
-        label.write_text(yolo_format.format_labels(ids, aligned.boxes_xyxy, *size_wh), encoding="ascii")
-        self.images[folder].append(image)
-        status = "suspect" if suspect else "ok"
-        method = f"cut {int((~aligned.relocated).sum())}, detected {int(aligned.relocated.sum())}"
-        read = "" if np.array_equal(aligned.read, own) else "".join(self.table.symbols[i] for i in aligned.read)
-        self.manifest.append(ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read))
-        if folder == "train" and len(self.layout_from) < _SAMPLE:
-            self.layout_from.append((aligned.boxes_xyxy, item.text, size_wh[0]))
-
-    def _name(self, item: LabelledImage) -> str:
-        """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
-        stem = item.path.stem.strip("._") or "image"
-        if stem in self.used:
-            stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
-        self.used.add(stem)
-        return stem
-
-    def finish(self, length: int, shape_hw: tuple[int, int]) -> tuple[ReadingRules, float]:
-        """Rules, descriptions and tables."""
-        if not self.images["train"]:
-            raise NotLearnedError(
-                f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
-                "against their pictures, or say --keep-suspects."
-            )
-        counts = _counts(self.inputs, self.table)
-        boxes, texts, widths = zip(*self.layout_from, strict=True)
-        layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
-        rules = ReadingRules(self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw)
-        yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
-        yolo_format.write_tables(self.root, self.manifest, self.inputs.rejects)
-        write_report(self.root, title=self.final_root.name)
-        return rules, share
+    def __call__(self, items: Sequence[LabelledImage], fitted: Fitted) -> list[Aligned | None]:
+        images, fits = zip(*fitted, strict=True)
+        strings = [shown_ids(item, self._table) for item in items]
+        return align_fitted(self._aligner, np.stack(images), fits, strings, self._locate)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
 from detector.images import read_image
 from detector.sources import LabelledImage, Source
+from detector.threads import ahead
+from detector.work import Work, whole
 from detector.yolo_format import RejectRow
 
 Progress = Callable[[str, int, int], None]
@@ -18,6 +21,18 @@ Progress = Callable[[str, int, int], None]
 
 _YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
 SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads
+
+_LOOKED = "looked"  # pieces of kept work
+_CHUNK, _CHUNKS_A_PIECE = 64, 64
+
+
+class Look(NamedTuple):
+    """What one look at a file told: a hash of its bytes, its size upright; or why it cannot be decoded."""
+
+    digest: str
+    width: int
+    height: int
+    problem: str = ""
 
 
 @dataclass
@@ -30,8 +45,13 @@ class Inputs:
     rejects: list[RejectRow] = field(default_factory=list)
 
 
-def accept(found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, tell: Progress) -> Inputs:
-    """Labels that fit and files that can be opened, with their splits; the rest with its reason."""
+def accept(
+    found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, work: Work, tell: Progress
+) -> Inputs:
+    """Labels that fit and files that can be opened, with their splits; the rest with its reason.
+
+    Every file is decoded once; what that told is kept in ``work``.
+    """
     rejects = [RejectRow(r.name, r.reason) for r in found.refused]
     fitting = []
     for item in found.items:
@@ -42,48 +62,79 @@ def accept(found: Source, table: Alphabet, length: int, val: float, test: float,
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(LabelledImage(item.path, table.clean(item.text), item.name))
-    items, sizes_wh, more = _without_contradictions(fitting, tell)
+    items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, work, tell))
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
     return Inputs(items, sizes_wh, assign_splits({i.text for i in items}, val, test, seed), rejects)
 
 
+def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[str, Look]:
+    """A look at each picture, by name; only at those that were not looked at before."""
+    looks: dict[str, Look] = {}
+    for piece in work.pieces(_LOOKED):
+        looks.update((name, Look(*look)) for name, look in json.loads(piece.read_text(encoding="utf-8")).items())
+    new = [item for item in items if item.name not in looks]
+    before = done = len(items) - len(new)
+    if before:
+        tell("check", before, len(items))
+    fresh: dict[str, Look] = {}
+
+    def keep() -> None:
+        with whole(work.next_piece(_LOOKED, ".json")) as part:
+            # A problem may be gone next time, say one of access, without a trace in size or time.
+            part.write_text(json.dumps({n: look for n, look in fresh.items() if not look.problem}), encoding="utf-8")
+        looks.update(fresh)
+        fresh.clear()
+
+    for chunk in ahead(lambda chunk: [(item.name, _look(item)) for item in chunk], chunked(new, _CHUNK)):
+        for name, look in chunk:
+            fresh[name] = look
+            done += 1
+            tell("check", done, len(items))
+        if len(fresh) >= _CHUNK * _CHUNKS_A_PIECE:
+            keep()
+    if fresh:
+        keep()
+    return looks
+
+
+def _look(item: LabelledImage) -> Look:
+    try:
+        data = item.path.read_bytes()
+        height, width = read_image(data).shape[:2]
+        return Look(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
+    except (ImageError, OSError) as error:
+        return Look("", 0, 0, str(error))
+
+
+def chunked(items: Sequence[LabelledImage], size: int) -> Iterator[Sequence[LabelledImage]]:
+    """Runs of ``size``, the last one shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 def _without_contradictions(
-    items: list[LabelledImage], tell: Progress
+    items: list[LabelledImage], looks: dict[str, Look]
 ) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
     """Drop pictures that cannot be decoded, and equal files that are labelled differently.
 
     Returns:
         What is left, the width and height of each, and the others with their reasons.
     """
-
-    def look(item: LabelledImage) -> tuple[bytes, tuple[int, int] | str]:
-        try:
-            data = item.path.read_bytes()
-            height, width = read_image(data).shape[:2]
-            return hashlib.sha256(data).digest(), (width, height)
-        except (ImageError, OSError) as error:
-            return b"", str(error)
-
-    good, rejects = [], []
-    labels: dict[bytes, set[str]] = {}
-    with ThreadPoolExecutor() as pool:
-        for done, (item, (digest, seen)) in enumerate(zip(items, pool.map(look, items), strict=True), 1):
-            if isinstance(seen, str):
-                rejects.append(RejectRow(item.name, seen))
-            else:
-                good.append((item, seen, digest))
-                labels.setdefault(digest, set()).add(item.text)
-            tell("check", done, len(items))
+    rejects = [RejectRow(item.name, looks[item.name].problem) for item in items if looks[item.name].problem]
+    good = [item for item in items if not looks[item.name].problem]
+    labels: dict[str, set[str]] = {}
+    for item in good:
+        labels.setdefault(looks[item.name].digest, set()).add(item.text)
     kept, sizes_wh = [], []
-    for item, size_wh, digest in good:
-        if len(labels[digest]) > 1:
-            texts = ", ".join(sorted(labels[digest]))
+    for item in good:
+        look = looks[item.name]
+        if len(labels[look.digest]) > 1:
+            texts = ", ".join(sorted(labels[look.digest]))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
             kept.append(item)
-            sizes_wh.append(size_wh)
+            sizes_wh.append((look.width, look.height))
     return kept, sizes_wh, rejects
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from detector.augment import Augment
 from detector.device import autocast, pick_device, to_device
 from detector.errors import WeightsError
 from detector.metrics import edit_distance
+from detector.work import whole
 
 log = logging.getLogger("detector")
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "aligner.pt"
 """The aligner that comes with the package: the default alphabet, taught on artificial pictures."""
+
+CHECKPOINT_SECONDS = 15.0
+"""How often :func:`teach` writes down where it is."""
 
 _BATCH = 32
 _ENOUGH = 0.98  # share of the check pictures read exactly at which more training buys nothing
@@ -82,10 +87,10 @@ class Aligner:
         out: NDArray[np.float32] = self.net(to_device(images, self.device)).cpu().numpy()
         return out
 
-    def state(self) -> dict[str, Any]:
-        """What :meth:`load` takes, with half-precision weights."""
-        half = {k: v.half() if v.is_floating_point() else v for k, v in self.net.state_dict().items()}
-        return {"symbols": self.symbols, "width": self.net.width, "shape_hw": self.shape_hw, "state": half}
+    def state(self, dtype: torch.dtype = torch.float16) -> dict[str, Any]:
+        """What :meth:`load` takes, weights as ``dtype``; with float32 the loaded one computes the same to the bit."""
+        held = {k: v.to(dtype) if v.is_floating_point() else v for k, v in self.net.state_dict().items()}
+        return {"symbols": self.symbols, "width": self.net.width, "shape_hw": self.shape_hw, "state": held}
 
     @staticmethod
     def load(path: Path, shape_hw: tuple[int, int] | None = None, device: torch.device | None = None) -> Aligner:
@@ -131,8 +136,12 @@ def teach(
     seed: int = 0,
     device: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[Aligner, Check]:
     """Teach an aligner with CTC on fitted pictures and their strings.
+
+    Each batch is a function of the seed and the step alone, so teaching that goes on from a checkpoint ends in the
+    same weights as teaching that was never stopped.
 
     Args:
         images: uint8 (n, H, W, 3), fitted.
@@ -144,12 +153,13 @@ def teach(
         seed: same seed and thread count, same aligner.
         device: as Ultralytics spells it.
         progress: called with (step, steps, what to show).
+        checkpoint: file to go on from if it is of the same pictures and arguments, and to write to every
+            ``CHECKPOINT_SECONDS``.
 
     Returns:
         The aligner, and how it reads the check pictures.
     """
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     on = pick_device(device)
     net = AlignerNet(len(symbols))
     if start is not None:
@@ -164,15 +174,24 @@ def teach(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, plan.peak_rate, total_steps=plan.steps, pct_start=0.1, cycle_momentum=False
     )
-    augment = Augment(seed=seed)
+    augment = Augment()
     every = max(1, len(images) // plan.batch, plan.steps // 20)
-    result = Check(0.0, 1.0, 0)
-    began, mean = time.perf_counter(), 0.0
+    first, mean, result = 0, 0.0, Check(0.0, 1.0, 0)
+    moving: dict[str, Any] = {"net": net, "optimizer": optimizer, "schedule": schedule}
+    taught = hashlib.sha256(repr((symbols, images.shape, start is None, plan, seed)).encode())
+    for string in strings:
+        taught.update(string.tobytes() + b".")
+    if checkpoint is not None and (before := _resumed(checkpoint, taught.hexdigest())):
+        for name, part in moving.items():
+            part.load_state_dict(before[name])
+        first, mean, result = before["step"], before["mean"], Check(*before["result"])
+        log.info("the aligner is taught on from step %d of %d", first, plan.steps)
+    began = written = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:  # one thread: the next batch is made while the network learns from this one
-        coming = pool.submit(_batch, images, strings, augment, rng, plan.batch)
-        for step in range(plan.steps):
+        coming = pool.submit(_batch, images, strings, augment, (seed, first), plan.batch)
+        for step in range(first, plan.steps):
             pictures, targets, lengths = coming.result()
-            coming = pool.submit(_batch, images, strings, augment, rng, plan.batch)
+            coming = pool.submit(_batch, images, strings, augment, (seed, step + 1), plan.batch)
             net.train()
             with autocast(on):
                 log_probs = net(to_device(pictures, on))  # (B, columns, classes + 1), float32
@@ -198,17 +217,36 @@ def teach(
                     progress(step + 1, plan.steps, shown)
                 if result.pictures and result.exact_match >= _ENOUGH and step >= plan.steps // 4:
                     break
+            if checkpoint is not None and time.perf_counter() - written >= CHECKPOINT_SECONDS:
+                facts = {"taught": taught.hexdigest(), "step": step + 1, "mean": mean, "result": astuple(result)}
+                with whole(checkpoint) as path:
+                    torch.save({**facts, **{name: part.state_dict() for name, part in moving.items()}}, path)
+                written = time.perf_counter()
     net.eval()
     return aligner, result
+
+
+def _resumed(checkpoint: Path, taught: str) -> dict[str, Any] | None:
+    """What was written down of the same teaching, or None."""
+    try:
+        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        log.warning("%s cannot be read (%s): teaching begins anew", checkpoint, error)
+        return None
+    return held if held.get("taught") == taught else None
 
 
 def _batch(
     images: NDArray[np.uint8],
     strings: list[NDArray[np.int64]],
     augment: Augment,
-    rng: np.random.Generator,
+    seed: tuple[int, int],
     size: int,
 ) -> tuple[NDArray[np.uint8], torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    augment.seed(int(rng.integers(2**63)))
     picked = rng.integers(len(images), size=size)
     pictures = np.stack([augment.image(images[i]) for i in picked])
     targets = torch.from_numpy(np.concatenate([strings[i] for i in picked]).astype(np.int64))

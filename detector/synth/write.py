@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 from detector.errors import DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer
+from detector.threads import cores
 
 _CHUNK = 64
 _worker: tuple[Synthesizer, Path] | None = None  # set once in each process of the pool
@@ -65,8 +65,7 @@ def write_set(
     synthesizer = Synthesizer(config)  # before any folder is made: it may refuse
     (out / "images").mkdir(parents=True, exist_ok=True)
     chunks = [range(i, min(i + _CHUNK, start + count)) for i in range(start, start + count, _CHUNK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(len(chunks), workers or cores)
+    processes = min(len(chunks), workers or cores())
     rows: list[Row] = []
     for done in _run(synthesizer, out, chunks, processes):
         rows += done

@@ -1,0 +1,156 @@
+"""Boxes of all pictures of a source, batch by batch in threads, kept as they are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detector.align import Aligned
+from detector.errors import DatasetError
+from detector.fit import Fit, fit
+from detector.images import read_image
+from detector.intake import Progress, chunked
+from detector.sources import LabelledImage
+from detector.threads import ahead
+from detector.work import Work, whole
+
+_BOXES = "boxes"  # pieces of kept work
+_BATCH, _BATCHES_A_PIECE = 64, 16
+
+Fitted = list[tuple[NDArray[np.uint8], Fit]]
+Align = Callable[[Sequence[LabelledImage], Fitted], list[Aligned | None]]
+"""Called in several threads with some items and their fitted pictures."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One picture's width and height, upright, and its characters; None if its text does not fit into it."""
+
+    size_wh: tuple[int, int]
+    aligned: Aligned | None
+
+
+class KeptBoxes:
+    """What was found so far, by name and text: a picture whose text was changed is not found."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._place: dict[tuple[str, str], tuple[Path, int]] = {}
+        self._open = lru_cache(maxsize=4)(_load)
+        for piece in work.pieces(_BOXES):
+            self._index(piece)
+
+    def __contains__(self, item: LabelledImage) -> bool:
+        return (item.name, item.text) in self._place
+
+    def __getitem__(self, item: LabelledImage) -> Found:
+        piece, row = self._place[item.name, item.text]
+        return _row(self._open(piece), row)
+
+    def add(self, found: Sequence[tuple[LabelledImage, Found]]) -> None:
+        """Keep some more, in a piece of their own."""
+        piece = self._work.next_piece(_BOXES, ".npz")
+        with whole(piece) as part, part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **_columns(found))
+        self._index(piece)
+
+    def _index(self, piece: Path) -> None:
+        for row, (name, text) in enumerate(json.loads(_load(piece)["items"].tobytes())):
+            self._place[name, text] = piece, row
+
+
+def find_boxes(
+    items: Sequence[LabelledImage], shape_hw: tuple[int, int], kept: KeptBoxes, align: Align, tell: Progress
+) -> None:
+    """Put into ``kept`` what it has not of ``items``.
+
+    Batches are made of the missing ones in their order, and kept in whole pieces: a run that goes on makes the same
+    batches as one that was never stopped.
+    """
+    missing = [item for item in items if item not in kept]
+    done = len(items) - len(missing)
+    if done:
+        tell("boxes", done, len(items))
+
+    def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Found]]:
+        pictures = [fit(read_image(item.path), shape_hw) for item in some]
+        aligned = align(some, pictures)
+        sizes = [(back.width, back.height) for _, back in pictures]
+        return [(item, Found(size, one)) for item, size, one in zip(some, sizes, aligned, strict=True)]
+
+    fresh: list[tuple[LabelledImage, Found]] = []
+    with _one_thread_an_operation() as workers:
+        for made in ahead(batch, chunked(missing, _BATCH), workers):
+            fresh += made
+            for _ in made:
+                done += 1
+                tell("boxes", done, len(items))
+            if len(fresh) >= _BATCH * _BATCHES_A_PIECE:
+                kept.add(fresh)
+                fresh = []
+        if fresh:
+            kept.add(fresh)
+
+
+@contextmanager
+def _one_thread_an_operation() -> Iterator[int]:
+    """How many threads torch has, each for a batch of its own: cutting is not torch's and would wait for one core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _columns(found: Sequence[tuple[LabelledImage, Found]]) -> dict[str, NDArray[Any]]:
+    """Rows of all arrays one below the other, and how many each picture has."""
+    named = json.dumps([(item.name, item.text) for item, _ in found]).encode()
+    aligned = [one.aligned for _, one in found if one.aligned is not None]
+    columns: dict[str, NDArray[Any]] = {
+        "items": np.frombuffer(named, np.uint8),
+        "size_wh": np.array([one.size_wh for _, one in found], np.int64),  # (pictures, 2)
+        "fits": np.array([one.aligned is not None for _, one in found]),
+    }
+    for name in (field.name for field in fields(Aligned)):
+        values = [np.asarray(getattr(one, name)) for one in aligned]
+        if values and values[0].ndim:
+            columns[f"{name}.rows"] = np.array([len(v) for v in values], np.int64)
+            columns[name] = np.concatenate(values)
+        else:
+            columns[name] = np.array(values)
+    return columns
+
+
+def _load(piece: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(piece, allow_pickle=False) as held:
+            return dict(held)
+    except Exception as error:  # a damaged archive makes numpy and zipfile raise nearly anything
+        raise DatasetError(f"{piece} is damaged ({error}): delete {piece.parent} and convert again.") from error
+
+
+def _row(held: dict[str, NDArray[Any]], row: int) -> Found:
+    """The inverse of :func:`_columns` for one picture."""
+    width, height = held["size_wh"][row].tolist()
+    if not held["fits"][row]:
+        return Found((width, height), None)
+    at = int(held["fits"][:row].sum())  # of those that have boxes
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(Aligned)):
+        rows = held.get(f"{name}.rows")
+        if rows is None:
+            values[name] = held[name][at].item()
+        else:
+            start = int(rows[:at].sum())
+            values[name] = held[name][start : start + int(rows[at])]
+    return Found((width, height), Aligned(**values))

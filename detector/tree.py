@@ -1,0 +1,201 @@
+"""The converted set's tree: written from what was found, picture by picture, and put in place whole."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector import yolo_format
+from detector.alphabet import Alphabet
+from detector.boxes import Found
+from detector.decode import ReadingRules
+from detector.errors import DatasetError, NotLearnedError
+from detector.intake import SAME_AS, Inputs, Progress
+from detector.layout import find_layout
+from detector.report import write_report
+from detector.review import NAME, Review, write_review
+from detector.sources import LabelledImage
+from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
+
+WORK = "work"
+"""Folder in a set, and in one that is being made, for what the next run takes up."""
+
+_LAYOUT_FROM = 20_000  # pictures that tell how blanks are spaced
+
+
+def part_of(target: Path) -> Path:
+    """Where a set is made until it is whole."""
+    return target.with_name(target.name + ".part")
+
+
+def _replaced(target: Path) -> Path:
+    return target.with_name(target.name + ".replaced")
+
+
+def recover(target: Path) -> None:
+    """Undo or finish a replacement that was killed half-way."""
+    if target.exists():
+        shutil.rmtree(_replaced(target), ignore_errors=True)
+    elif _replaced(target).exists():
+        _replaced(target).rename(target)
+
+
+def check_target(target: Path, source: Path, overwrite: bool) -> None:
+    """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
+    if not target.exists():
+        return
+    if not overwrite:
+        raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
+    if target.resolve() in (source.resolve(), *source.resolve().parents):
+        raise DatasetError(f"{target} holds the pictures of {source}: choose another folder to write to.")
+    if not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.csv").is_file()):
+        raise DatasetError(
+            f"{target} is no converted set (no manifest.csv), and is not replaced: choose another folder."
+        )
+
+
+def put_in_place(target: Path) -> None:
+    """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
+    if target.exists():
+        target.rename(_replaced(target))
+    part_of(target).rename(target)
+    shutil.rmtree(_replaced(target), ignore_errors=True)
+
+
+class SetWriter:
+    """Writes a set beside its kept work; what an earlier attempt wrote of it is replaced.
+
+    Args:
+        root: where to write; only the folder ``work`` in it stays as it is.
+        final_root: where the set will lie.
+        limit: pictures whose least sure character is below this are suspects.
+        vouched: names of those that are none all the same, for a person said so.
+        keep_suspects: train on them, too.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        final_root: Path,
+        table: Alphabet,
+        inputs: Inputs,
+        *,
+        limit: float,
+        vouched: frozenset[str] = frozenset(),
+        keep_suspects: bool = False,
+    ) -> None:
+        self.root, self.final_root, self.table, self.inputs = root, final_root.resolve(), table, inputs
+        self.limit, self.vouched, self.keep_suspects = limit, vouched, keep_suspects
+        self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
+        self.rejects = list(inputs.rejects)
+        self._counts: list[int] = []
+        self._used: set[str] = set()
+        self._layout_from: list[tuple[NDArray[np.float32], str, int]] = []
+        for path in root.iterdir():
+            if path.name != WORK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def write(
+        self,
+        found: Callable[[LabelledImage], Found],
+        length: int,
+        shape_hw: tuple[int, int],
+        review: Review,
+        labels: Mapping[str, str],
+        tell: Progress,
+    ) -> tuple[ReadingRules, float]:
+        """Everything.
+
+        Args:
+            found: what there is to write of a picture.
+            length: symbols that a text may have.
+            shape_hw: of the networks' input.
+            review: earlier decisions.
+            labels: of the pictures decided on, the text in the source, by name.
+            tell: told of every picture.
+
+        Returns:
+            Rules, and the share of the texts that the layout's rule for blanks explains.
+
+        Raises:
+            NotLearnedError: if no picture is left to train on.
+        """
+        reviewed: list[ManifestRow] = []
+
+        def rows() -> Iterator[ManifestRow]:
+            for done, item in enumerate(self.inputs.items, 1):
+                row = self._add(item, found(item))
+                if row is not None:
+                    if row.status == "suspect" or row.source in review.rows:
+                        reviewed.append(row)
+                    yield row
+                tell("write", done, len(self.inputs.items))
+
+        # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
+        yolo_format.write_tables(self.root, rows(), self.rejects)
+        if not self.images["train"]:
+            raise NotLearnedError(
+                f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
+                "against their pictures, or say --keep-suspects: what was found so far is kept for it."
+            )
+        write_review(self.root / NAME, reviewed, (row.source for row in self.rejects), labels, review)
+        boxes, texts, widths = zip(*self._layout_from, strict=True)
+        layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
+        low, high = min(self._counts), max(self._counts)
+        rules = ReadingRules(self.table.symbols, self.table.blank, length, low, high, layout, shape_hw)
+        yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
+        write_report(self.root, title=self.final_root.name)
+        return rules, share
+
+    def _add(self, item: LabelledImage, found: Found) -> ManifestRow | None:
+        """One picture with its boxes; None if it is refused after all."""
+        own = shown_ids(item, self.table)
+        self._counts.append(len(own))
+        aligned = found.aligned
+        if aligned is None:
+            self.rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
+            return None
+        split = self.inputs.split[item.text]
+        sure = float(aligned.confidence.min())
+        suspect = sure < self.limit and item.name not in self.vouched
+        # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
+        folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
+        name = self._name(item)
+        suffix = item.path.suffix.lower()
+        image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"
+        yolo_format.link_or_copy(item.path, self.root / image)
+        label = self.root / "labels" / folder / f"{name}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text(yolo_format.format_labels(own.tolist(), aligned.boxes_xyxy, *found.size_wh), encoding="ascii")
+        self.images[folder].append(image)
+        if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
+            self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))
+        status = "suspect" if suspect else "ok"
+        method = f"cut {int((~aligned.relocated).sum())}, detected {int(aligned.relocated.sum())}"
+        read = "" if np.array_equal(aligned.read, own) else "".join(self.table.symbols[i] for i in aligned.read)
+        return ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read)
+
+    def _name(self, item: LabelledImage) -> str:
+        """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
+        stem = item.path.stem.strip("._") or "image"
+        if stem in self._used:
+            stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
+        self._used.add(stem)
+        return stem
+
+
+def shown(text: str, table: Alphabet) -> str:
+    """The symbols that can be seen: the text without its blanks."""
+    return text.replace(table.blank, "")
+
+
+def shown_ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
+    """Class ids of the symbols that can be seen, (n,)."""
+    symbols = shown(item.text, table)
+    ids: NDArray[np.int64] = table.encode([symbols], len(symbols))[0]
+    return ids

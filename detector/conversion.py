@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import cache
 from pathlib import Path
 
 import albumentations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.align import Aligned, Aligner, Check, Locator, align_fitted, shipped_aligner, teach
+from detector.align import Aligned, Aligner, Check, Judges, Locator, align_fitted, half_of, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.boxes import Fitted, KeptBoxes, find_boxes
 from detector.decode import ReadingRules
@@ -44,7 +45,8 @@ MIN_CONFIDENCE = 0.05
 _SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that an aligner is taught on at most, and their memory
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
 _CHUNK = 64  # pictures that a thread decodes at once
-_ALIGNER, _TEACHING = "aligner.pt", "teaching.pt"  # pieces of kept work
+_LEAST_HALF = 12  # pictures that a judge is taught on at least
+_TEACHING = "teaching.pt"  # piece of kept work
 
 
 @dataclass(frozen=True)
@@ -162,17 +164,18 @@ def convert(
     work = Work.open(part / WORK, request, target / WORK)
     try:
         inputs = accept(found, table, length, val, test, seed, work, tell)
-        aligner, check = _taught(inputs, table, from_nothing, budget, seed, device, work, tell)
+        judges, check = _taught(inputs, table, from_nothing, budget, seed, device, work, tell)
     except DetectorError:
         shutil.rmtree(part)  # something must change before this can go on
         raise
     kept = KeptBoxes(work)
     if not all(item in kept for item in inputs.items):
-        find_boxes(inputs.items, aligner.shape_hw, kept, _Align(aligner, table, from_nothing, device), tell)
+        align = _Align(judges, inputs, table, from_nothing, device)
+        find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell)
     vouched = decided.vouched(inputs.items, table)
     written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
     texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-    rules, share = written.write(kept.__getitem__, length, aligner.shape_hw, decided, texts, tell)
+    rules, share = written.write(kept.__getitem__, length, judges.general.shape_hw, decided, texts, tell)
     if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
         (part / NAME).write_bytes(edited)
         log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)
@@ -228,69 +231,73 @@ def _taught(
     device: str | None,
     work: Work,
     tell: Progress,
-) -> tuple[Aligner, Check]:
-    """An aligner that has learnt these pictures, in the shape that suits them; the kept one if there is one."""
-    path = work.path(_ALIGNER)
-    if not path.is_file():
-        shape_hw = shape_for(inputs.sizes_wh, max(len(shown(item.text, table)) for item in inputs.items))
-        aligner, check = _teach(inputs, table, shape_hw, from_nothing, budget, seed, device, work, tell)
-        held = {**aligner.state(torch.float32), "shape_hw": shape_hw, "check": astuple(check)}
-        with whole(path) as part:
-            torch.save(held, part)
-        work.path(_TEACHING).unlink(missing_ok=True)
-    # Also the one that was just taught comes from the file: a run that goes on has no other.
-    check = Check(*torch.load(path, weights_only=True)["check"])
-    return Aligner.load(path, device=pick_device(device)), check
-
-
-def _teach(
-    inputs: Inputs,
-    table: Alphabet,
-    shape_hw: tuple[int, int],
-    from_nothing: bool,
-    budget: float,
-    seed: int,
-    device: str | None,
-    work: Work,
-    tell: Progress,
-) -> tuple[Aligner, Check]:
-    by_split: dict[str, list[LabelledImage]] = {s: [] for s in SPLITS}
-    for item in inputs.items:
-        by_split[inputs.split[item.text]].append(item)
+) -> tuple[Judges, Check]:
+    """Aligners that have learnt these pictures, in the shape that suits them; the kept ones as far as there are any."""
+    shape_hw = shape_for(inputs.sizes_wh, max(len(shown(item.text, table)) for item in inputs.items))
     rng = np.random.default_rng(seed)
+    most = min(_SAMPLE, _SAMPLE_BYTES // (3 * shape_hw[0] * shape_hw[1]))
+    train = _sample([i for i in inputs.items if inputs.split[i.text] == "train"], most, rng)
+    val = _sample([i for i in inputs.items if inputs.split[i.text] == "val"], _CHECKED, rng)
+    start = None if from_nothing else shipped_aligner(table.symbols)
+    half = np.array([half_of(item.text) for item in train])  # (train,)
 
-    def sample(items: Sequence[LabelledImage], most: int) -> tuple[NDArray[np.uint8], list[NDArray[np.int64]]]:
-        if len(items) > most:
-            items = [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
-        images = np.empty((len(items), *shape_hw, 3), np.uint8)
-        done = 0
-        for some in ahead(lambda some: [fit(read_image(i.path), shape_hw)[0] for i in some], chunked(items, _CHUNK)):
-            images[done : done + len(some)] = some
-            done += len(some)
-        return images, [shown_ids(item, table) for item in items]
+    @cache
+    def pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return _fitted(train, shape_hw), _fitted(val, shape_hw)
 
-    images, strings = sample(by_split["train"], min(_SAMPLE, _SAMPLE_BYTES // (3 * shape_hw[0] * shape_hw[1])))
-    checked = sample(by_split["val"], _CHECKED)
-    aligner, check = teach(
-        images,
-        strings,
-        table.symbols,
-        check=checked,
-        start=None if from_nothing else shipped_aligner(table.symbols),
-        budget=budget,
-        seed=seed,
-        device=device,
-        progress=lambda step, steps, said: tell(f"align ({said})", step, steps),
-        checkpoint=work.path(_TEACHING),
-    )
+    def aligner(name: str, what: str, picked: NDArray[np.intp]) -> tuple[Aligner, Check]:
+        path = work.path(f"{name}.pt")
+        if not path.is_file():
+            images, checked = pictures()
+            made, check = teach(
+                images[picked] if len(picked) < len(images) else images,
+                [shown_ids(train[i], table) for i in picked],
+                table.symbols,
+                check=(checked, [shown_ids(item, table) for item in val]),
+                start=start,
+                budget=budget,
+                seed=seed,
+                device=device,
+                progress=lambda step, steps, said: tell(f"{what} ({said})", step, steps),
+                checkpoint=work.path(_TEACHING),
+            )
+            with whole(path) as part:
+                torch.save({**made.state(torch.float32), "shape_hw": shape_hw, "check": astuple(check)}, part)
+            work.path(_TEACHING).unlink(missing_ok=True)
+        # Also the one that was just taught comes from the file: a run that goes on has no other.
+        check = Check(*torch.load(path, weights_only=True)["check"])
+        return Aligner.load(path, device=pick_device(device)), check
+
+    general, check = aligner("aligner", "align", np.arange(len(train)))
     if not check.learnt:
         raise NotLearnedError(
             f"The aligner did not learn to read these pictures: of {check.pictures} that it was not taught it read "
             f"{check.exact_match:.1%} exactly, with a character error rate of {check.cer:.0%}. Boxes cut by it would "
             "not be worth training on, so none were written. Check some labels against their pictures, add pictures "
-            f"({len(images)} were taught), or give it more time with --budget {2 * budget:g}."
+            f"({len(train)} were taught), or give it more time with --budget {2 * budget:g}."
         )
-    return aligner, check
+    # From nothing, half of a small set is often too little to learn from at all, and takes three times as long.
+    if start is None or min((half == 0).sum(), (half == 1).sum()) < _LEAST_HALF:
+        return Judges(general, None), check
+    one, other = (aligner(f"half-{k}", f"judge {k + 1} of 2", np.flatnonzero(half == k))[0] for k in (0, 1))
+    return Judges(general, (one, other)), check
+
+
+def _sample(items: list[LabelledImage], most: int, rng: np.random.Generator) -> list[LabelledImage]:
+    """At most so many, in their order."""
+    if len(items) <= most:
+        return items
+    return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+
+
+def _fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Their pictures, uint8 (n, H, W, 3)."""
+    images = np.empty((len(items), *shape_hw, 3), np.uint8)
+    done = 0
+    for some in ahead(lambda some: [fit(read_image(i.path), shape_hw)[0] for i in some], chunked(items, _CHUNK)):
+        images[done : done + len(some)] = some
+        done += len(some)
+    return images
 
 
 class _ShippedLocator:
@@ -320,13 +327,14 @@ def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
 
 
 class _Align:
-    """Boxes of fitted pictures by the aligner and, where it knows symbols, the shipped detector."""
+    """Boxes of fitted pictures by the aligners and, where it knows symbols, the shipped detector."""
 
-    def __init__(self, aligner: Aligner, table: Alphabet, from_nothing: bool, device: str | None) -> None:
-        self._aligner, self._table = aligner, table
+    def __init__(self, judges: Judges, inputs: Inputs, table: Alphabet, from_nothing: bool, device: str | None) -> None:
+        self._judges, self._inputs, self._table = judges, inputs, table
         self._locate = None if from_nothing else _shipped_locator(table, device)
 
     def __call__(self, items: Sequence[LabelledImage], fitted: Fitted) -> list[Aligned | None]:
         images, fits = zip(*fitted, strict=True)
         strings = [shown_ids(item, self._table) for item in items]
-        return align_fitted(self._aligner, np.stack(images), fits, strings, self._locate)
+        taught = [half_of(item.text) if self._inputs.split[item.text] == "train" else None for item in items]
+        return align_fitted(self._judges, np.stack(images), fits, strings, taught, self._locate)

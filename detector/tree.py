@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import yolo_format
+from detector.align import wrong_labels
 from detector.alphabet import Alphabet
 from detector.boxes import Found
 from detector.decode import ReadingRules
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
+from detector.metrics import edit_distance
 from detector.report import write_report
 from detector.review import NAME, Review, write_review
 from detector.sources import LabelledImage
@@ -73,7 +75,7 @@ class SetWriter:
     Args:
         root: where to write; only the folder ``work`` in it stays as it is.
         final_root: where the set will lie.
-        limit: pictures whose least sure character is below this are suspects.
+        limit: pictures whose confidence is below this are suspects.
         vouched: names of those that are none all the same, for a person said so.
         keep_suspects: train on them, too.
     """
@@ -126,6 +128,7 @@ class SetWriter:
             NotLearnedError: if no picture is left to train on.
         """
         reviewed: list[ManifestRow] = []
+        self._wrong = self._wrong_labels(found)
 
         def rows() -> Iterator[ManifestRow]:
             for done, item in enumerate(self.inputs.items, 1):
@@ -152,6 +155,23 @@ class SetWriter:
         write_report(self.root, title=self.final_root.name)
         return rules, share
 
+    def _wrong_labels(self, found: Callable[[LabelledImage], Found]) -> dict[str, float]:
+        """Probability that the label is wrong, by the picture's name."""
+        names, right, distance, lengths = [], [], [], []
+        for item in self.inputs.items:
+            aligned = found(item).aligned
+            if aligned is not None:
+                own = shown_ids(item, self.table)
+                names.append(item.name)
+                right.append(aligned.right)
+                distance.append(edit_distance(aligned.read.tolist(), own.tolist()))
+                lengths.append(len(own))
+        texts = {shown(item.text, self.table) for item in self.inputs.items}
+        wrong = wrong_labels(
+            np.array(right), np.array(distance), np.array(lengths), len(set("".join(texts))), len(texts)
+        )
+        return dict(zip(names, wrong.tolist(), strict=True))
+
     def _add(self, item: LabelledImage, found: Found) -> ManifestRow | None:
         """One picture with its boxes; None if it is refused after all."""
         own = shown_ids(item, self.table)
@@ -161,8 +181,9 @@ class SetWriter:
             self.rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
             return None
         split = self.inputs.split[item.text]
-        sure = float(aligned.confidence.min())
-        suspect = sure < self.limit and item.name not in self.vouched
+        wrong, least = self._wrong[item.name], float(aligned.confidence.min())
+        sure = least * (1 - wrong)
+        suspect = (least < self.limit or wrong > 0.5) and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
         name = self._name(item)

@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.align.cut import cut
+from detector.align.doubt import Evidence, Judges, evidence, half_of, wrong_labels
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
-from detector.align.viterbi import force_align, greedy
+from detector.align.viterbi import force_align
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.fit import Fit
 
-__all__ = ["Aligned", "Aligner", "Check", "Locator", "align_fitted", "shipped_aligner", "teach"]
+__all__ = [
+    "Aligned", "Aligner", "Check", "Evidence", "Judges", "Locator", "align_fitted", "half_of", "shipped_aligner",
+    "teach", "wrong_labels",
+]  # fmt: skip
 
 
 class Locator(Protocol):
@@ -43,13 +47,15 @@ class Aligned:
         boxes_xyxy: float32 (n, 4), in its own pixels, left to right.
         confidence: float64 (n,), in [0, 1].
         relocated: bool (n,), whether the box is a detector's and not cut from the ink.
-        read: class ids of what the aligner reads by itself, blind to the label.
+        read: class ids of what was read blind to the label, by an aligner that was not taught it.
+        right: log probability that it gives to the label.
     """
 
     boxes_xyxy: NDArray[np.float32]
     confidence: NDArray[np.float64]
     relocated: NDArray[np.bool_]
     read: NDArray[np.int64]
+    right: float
 
 
 def shipped_aligner(symbols: str) -> Path | None:
@@ -59,30 +65,35 @@ def shipped_aligner(symbols: str) -> Path | None:
 
 
 def align_fitted(
-    aligner: Aligner,
+    judges: Judges,
     images: NDArray[np.uint8],
     fits: Sequence[Fit],
     strings: Sequence[NDArray[np.int64]],
+    taught: Sequence[int | None],
     locate: Locator | None = None,
 ) -> list[Aligned | None]:
     """Boxes of known strings.
 
     Args:
-        aligner: taught on such pictures.
+        judges: taught on such pictures; the general one aligns.
         images: uint8 (n, H, W, 3), fitted.
         fits: how each one was fitted.
         strings: class ids of each one's symbols, blanks of the text left out.
+        taught: half of the training pictures that each one is in, None for others; see :class:`Judges`.
         locate: a detector's raw output for fitted pictures, and the aligner's class ids in its own.
 
     Returns:
         One a picture; None where the string does not fit into the columns.
     """
     found: list[Aligned | None] = []
-    log_probs = aligner.log_probs(images)
+    log_probs = judges.general.log_probs(images)
     paths = force_align(log_probs, list(strings))
-    blind = [ids for ids, _ in greedy(log_probs)]
+    blind = evidence(judges.log_probs(images, taught, log_probs), list(strings))
     seen = locate(images) if locate is not None else [None] * len(images)
-    for image, back, path, string, output, read in zip(images, fits, paths, strings, seen, blind, strict=True):
+    judged = zip(blind.read, blind.right.tolist(), strict=True)
+    for image, back, path, string, output, (read, right) in zip(
+        images, fits, paths, strings, seen, judged, strict=True
+    ):
         if path is None:
             found.append(None)
             continue
@@ -96,5 +107,5 @@ def align_fitted(
         if locate is not None and output is not None:
             boxes, taken = relocate(boxes, locate.class_ids[string], output)
             certainty = np.where(taken, 1.0, certainty)
-        found.append(Aligned(back.to_picture(boxes), path.confidence * certainty, taken, read))
+        found.append(Aligned(back.to_picture(boxes), path.confidence * certainty, taken, read, right))
     return found

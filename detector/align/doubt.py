@@ -11,18 +11,57 @@ and how many labels of the set are wrong at all, is found by expectation maximis
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from detector.align.teaching import Aligner
 from detector.align.viterbi import greedy
 from detector.metrics import edit_distance
 
 _FIRST_SHARE = 0.03  # of wrong labels, before the set has been looked at
 _SHARE_RANGE = (0.002, 0.3)
 _ROUNDS = 50
+_LEAST_AGREEMENT = 0.6  # share of labels that are read as they are, below which the reader is the likelier culprit
+
+
+def half_of(text: str) -> int:
+    """In which half of the training pictures those of a text fall: 0 or 1."""
+    return hashlib.sha256(b"half:" + text.encode()).digest()[0] & 1
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Aligners to judge labels by: each picture is looked at by one that was not taught it.
+
+    Args:
+        general: taught on all training pictures; judges the others.
+        halves: each taught on one half of them, and judges the other half; None where there was too little to teach.
+    """
+
+    general: Aligner
+    halves: tuple[Aligner, Aligner] | None
+
+    def log_probs(
+        self, images: NDArray[np.uint8], taught: Sequence[int | None], general: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Columns (n, columns, classes + 1) of fitted pictures, each by its judge.
+
+        Args:
+            images: uint8 (n, H, W, 3).
+            taught: of each picture, the half in which it was taught; None if it was not.
+            general: what ``general`` gives for them.
+        """
+        columns = general.copy()
+        for half in (0, 1):
+            (mine,) = np.nonzero([which == half for which in taught])
+            if self.halves is not None and len(mine):
+                columns[mine] = self.halves[1 - half].log_probs(images[mine])
+        return columns
 
 
 @dataclass(frozen=True)
@@ -67,7 +106,12 @@ def wrong_labels(
         lengths: (n,), symbols of each label.
         symbols: different symbols that the labels have.
         texts: different labels.
+
+    Returns:
+        All zero where the aligner reads too few labels as they are: then it is no judge.
     """
+    if not len(right) or (distance == 0).mean() < _LEAST_AGREEMENT:
+        return np.zeros(len(right))
     # Half of the wrong ones a symbol off, half another picture's.
     slip = -np.log(2.0 * np.maximum(lengths, 1) * max(symbols - 1, 1))
     swap = -np.log(2.0 * max(texts, 1))
@@ -76,6 +120,5 @@ def wrong_labels(
     for _ in range(_ROUNDS):
         odds = np.log(1 - share) + np.maximum(right, -1e6) - np.log(share) - wrong
         probability = 1 / (1 + np.exp(np.clip(odds, -700, 700)))
-        if len(right):
-            share = float(np.clip(probability.mean(), *_SHARE_RANGE))
+        share = float(np.clip(probability.mean(), *_SHARE_RANGE))
     return probability

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.align import align_fitted
+from detector.align import Judges, align_fitted
 from detector.align.cut import cut, ink_map
 from detector.align.network import COLUMN, AlignerNet, carry_over
 from detector.align.relocate import relocate
@@ -356,11 +356,11 @@ def test_boxes_come_in_the_picture_s_own_pixels() -> None:
                 labels[column] = int(symbol)
             return one_hot_columns(labels, 37)[None]
 
-    (found,) = align_fitted(Sure(), fitted[None], [back], [ids])  # type: ignore[arg-type]
+    (found,) = align_fitted(Judges(Sure(), None), fitted[None], [back], [ids], [None])  # type: ignore[arg-type]
     assert found is not None
     assert np.mean(iou(found.boxes_xyxy, true) >= 0.7) > 0.8
     assert not found.relocated.any() and found.confidence.max() <= 1
-    assert align_fitted(Sure(), fitted[None], [back], [np.zeros(0, np.int64)]) == [None]  # type: ignore[arg-type]
+    assert align_fitted(Judges(Sure(), None), fitted[None], [back], [np.zeros(0, np.int64)], [None]) == [None]  # type: ignore[arg-type]
 
 
 # Plans

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.align.doubt import evidence, wrong_labels
+from detector.align.doubt import Judges, evidence, wrong_labels
 
 CLASSES = 4
 
@@ -60,8 +60,25 @@ def test_a_weak_reader_does_not_accuse() -> None:
 
 
 def test_a_label_that_cannot_be_read_at_all() -> None:
-    wrong = wrong_labels(np.array([-np.inf, -0.1]), np.array([5, 0]), np.array([5, 5]), symbols=10, texts=2)
-    assert wrong[0] > 0.99 and wrong[1] < 0.01
+    right, distance = np.array([-np.inf, *[-0.1] * 9]), np.array([5, *[0] * 9])
+    wrong = wrong_labels(right, distance, np.full(10, 5), symbols=10, texts=10)
+    assert wrong[0] > 0.99 and (wrong[1:] < 0.1).all()
+
+
+def test_pictures_are_judged_by_who_was_not_taught_them() -> None:
+    class Says:
+        def __init__(self, value: float) -> None:
+            self.value = value
+
+        def log_probs(self, images: np.ndarray) -> np.ndarray:
+            return np.full((len(images), 2, 3), self.value, np.float32)
+
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    general, halves = Says(2), (Says(0), Says(1))
+    said = Judges(general, halves).log_probs(images, [0, 1, None, 0], general.log_probs(images))  # type: ignore[arg-type]
+    assert said[:, 0, 0].tolist() == [1, 0, 2, 1]
+    alone = Judges(general, None).log_probs(images, [0, 1, None, 0], general.log_probs(images))  # type: ignore[arg-type]
+    assert (alone == 2).all()
 
 
 def test_no_pictures() -> None:

@@ -217,8 +217,12 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
     """What aligner and boxes depend on: the pictures and their labels, the arguments, the software."""
     digest = hashlib.sha256()
     for item in listed.items:
-        seen = item.path.stat()
-        digest.update(f"{item.name}\0{item.text}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode())
+        try:
+            seen = item.path.stat()
+            state = f"{seen.st_size} {seen.st_mtime_ns}"
+        except OSError as error:  # say a link that leads nowhere: refused when it is looked at
+            state = type(error).__name__
+        digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
     libraries = {"cv2": cv2.__version__, **{name: version(name) for name in ("albumentations", "numpy", "torch")}}
     return {
         **arguments,

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from detector.align import Aligned
-from detector.errors import DatasetError
 from detector.fit import Fit, fit
 from detector.images import read_image
 from detector.intake import Progress, chunked
@@ -64,7 +63,12 @@ class KeptBoxes:
         self._index(piece)
 
     def _index(self, piece: Path) -> None:
-        for row, (name, text) in enumerate(json.loads(_load(piece)["items"].tobytes())):
+        try:
+            items = json.loads(_load(piece)["items"].tobytes())
+        except Exception as error:  # a damaged archive makes numpy and zipfile raise nearly anything
+            self._work.drop(piece, error)
+            return
+        for row, (name, text) in enumerate(items):
             self._place[name, text] = piece, row
 
 
@@ -132,11 +136,8 @@ def _columns(found: Sequence[tuple[LabelledImage, Found]]) -> dict[str, NDArray[
 
 
 def _load(piece: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(piece, allow_pickle=False) as held:
-            return dict(held)
-    except Exception as error:  # a damaged archive makes numpy and zipfile raise nearly anything
-        raise DatasetError(f"{piece} is damaged ({error}): delete {piece.parent} and convert again.") from error
+    with piece.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        return dict(held)
 
 
 def _row(held: dict[str, NDArray[Any]], row: int) -> Found:

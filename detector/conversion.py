@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import albumentations
 import cv2
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class ConversionReport:
         rules: what readers of this set must know.
         layout_share: share of the texts that the layout's rule for blanks explains.
         seconds: of wall clock.
+        to_review: suspects in ``review.csv`` that a person has not decided on.
     """
 
     data_yaml: Path
@@ -76,6 +77,7 @@ class ConversionReport:
     rules: ReadingRules
     layout_share: float
     seconds: float
+    to_review: int = 0
 
     @property
     def converted(self) -> int:
@@ -191,6 +193,7 @@ def convert(
         rules=rules,
         layout_share=share,
         seconds=time.perf_counter() - began,
+        to_review=written.to_review,
     )
 
 
@@ -211,14 +214,18 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
     """What aligner and boxes depend on: the pictures and their labels, the arguments, the software."""
     digest = hashlib.sha256()
     for item in listed.items:
-        seen = item.path.stat()
-        digest.update(f"{item.name}\0{item.text}\0{seen.st_size}\0{seen.st_mtime_ns}\n".encode())
-    modules = (albumentations, cv2, np, torch)
+        try:
+            seen = item.path.stat()
+            state = f"{seen.st_size} {seen.st_mtime_ns}"
+        except OSError as error:  # say a link that leads nowhere: refused when it is looked at
+            state = type(error).__name__
+        digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
+    libraries = {"cv2": cv2.__version__, **{name: version(name) for name in ("albumentations", "numpy", "torch")}}
     return {
         **arguments,
         "pictures": digest.hexdigest(),
         "package": package_hash(),
-        "libraries": {module.__name__: module.__version__ for module in modules},
+        "libraries": libraries,
     }
 
 

@@ -20,6 +20,10 @@ SOME_REFUSED = 3
 """Exit code of a run that finished but refused some of its inputs."""
 
 
+STOPPED = 130
+"""Exit code of a run that Ctrl-C ended, as shells have it."""
+
+
 class DetectorError(Exception):
     """Base of all errors that this package raises on purpose."""
 

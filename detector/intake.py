@@ -73,7 +73,12 @@ def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[s
     """A look at each picture, by name; only at those that were not looked at before."""
     looks: dict[str, Look] = {}
     for piece in work.pieces(_LOOKED):
-        looks.update((name, Look(*look)) for name, look in json.loads(piece.read_text(encoding="utf-8")).items())
+        try:
+            held = json.loads(piece.read_text(encoding="utf-8"))
+        except ValueError as error:
+            work.drop(piece, error)
+        else:
+            looks.update((name, Look(*look)) for name, look in held.items())
     new = [item for item in items if item.name not in looks]
     before = done = len(items) - len(new)
     if before:

@@ -73,9 +73,9 @@ class Review:
         unknown = sorted(self.rows.keys() - {item.name for item in found.items})
         if unknown:
             shown = "; ".join(f"{self.places[name]}: {name!r}" for name in unknown[:3])
-            log.warning("%d decisions are about no labelled picture of the source, for example %s", len(unknown), shown)
+            log.warning("decisions about no labelled picture of the source: %d, for example %s", len(unknown), shown)
         if self.rows:
-            log.info("review: %d decisions taken up", len(self.rows) - len(unknown))
+            log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
         return replace(found, items=items, refused=refused)
 
     def check(self, table: Alphabet, length: int, blank: str | None, upper: bool) -> None:
@@ -104,7 +104,7 @@ class Review:
             else:
                 names.append(item.name)
         if other:
-            log.warning("%d decisions are left aside, for their labels have changed: %s", len(other), _some(other))
+            log.warning("decisions left aside, for the labels have changed: %s", _some(other))
         return frozenset(names)
 
 

@@ -95,6 +95,7 @@ class SetWriter:
         self.limit, self.vouched, self.keep_suspects = limit, vouched, keep_suspects
         self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
         self.rejects = list(inputs.rejects)
+        self.to_review = 0
         self._counts: list[int] = []
         self._used: set[str] = set()
         self._layout_from: list[tuple[NDArray[np.float32], str, int]] = []
@@ -146,7 +147,8 @@ class SetWriter:
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
                 "against their pictures, or say --keep-suspects: what was found so far is kept for it."
             )
-        write_review(self.root / NAME, reviewed, (row.source for row in self.rejects), labels, review)
+        rejected = (row.source for row in self.rejects)
+        self.to_review = write_review(self.root / NAME, reviewed, rejected, labels, review)
         boxes, texts, widths = zip(*self._layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         low, high = min(self._counts), max(self._counts)

@@ -87,7 +87,14 @@ class Work:
 
     def next_piece(self, kind: str, suffix: str) -> Path:
         """Where the next piece of a numbered kind shall lie."""
-        return self.folder / f"{kind}-{len(self.pieces(kind)):06d}{suffix}"
+        last = self.pieces(kind)[-1:]
+        number = int(last[0].stem.rpartition("-")[2]) + 1 if last else 0
+        return self.folder / f"{kind}-{number:06d}{suffix}"
+
+    def drop(self, piece: Path, error: Exception) -> None:
+        """Throw one piece away that cannot be read."""
+        log.warning("%s is damaged (%s): what it held is sought again", piece, error)
+        piece.unlink()
 
     def discard(self) -> None:
         """Throw the work away."""

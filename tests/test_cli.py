@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from detector.cli import app, terminal
 from detector.cli.train import parse_arguments
 from detector.errors import DetectorError
 
@@ -60,6 +63,27 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_ctrl_c_says_that_convert_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("detector.conversion.convert", stopped)
+    done = CliRunner().invoke(app, ["convert", "plates", "out"])
+    assert done.exit_code == 130
+    assert "out is as it was" in done.stderr and "the same command goes on" in done.stderr
+
+
+def test_progress_without_a_terminal_is_lines_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "detector"), terminal.progress_bar() as tell:
+        for done in (600, 601, 602, 603):
+            tell("boxes", done, 1000)
+    assert caplog.messages[0] == "boxes: 600 of 1000"  # what was there before says nothing of the speed
+    assert re.fullmatch(r"boxes: 603 of 1000, \d+ min left", caplog.messages[-1])
 
 
 def test_synth_then_predict(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from real_sets import ROOT, machine, machine_lines, read_results, write_json
+from real_sets import ROOT, forget, machine, machine_lines, read_results, write_json
 
 import detector
 from detector.errors import NotLearnedError
@@ -241,6 +241,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         if not (args.reuse and (root / "data.yaml").is_file()):
+            forget(root)
             report = detector.convert(
                 folder / "labels.csv", root, overwrite=True, budget=args.budget, from_nothing=args.from_nothing,
                 seed=args.seed,

@@ -25,6 +25,7 @@ from real_sets import (
     LEAST_TRAINING,
     ROOT,
     SETS,
+    forget,
     is_done,
     machine,
     machine_lines,
@@ -60,6 +61,7 @@ def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
 def learn(source: Path, work: Path, from_nothing: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert and train within the time; the weights, and minutes and counts."""
     began = time.perf_counter()
+    forget(work / "set")
     # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
     report = detector.convert(
         source, work / "set", test=0.0, overwrite=True, from_nothing=from_nothing, seed=args.seed + 1

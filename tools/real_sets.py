@@ -85,8 +85,15 @@ def _commit() -> str:
         return "unknown"
 
 
+def forget(root: Path) -> None:
+    """Drop what earlier conversions to ``root`` keep: the minutes are to be those of all the work."""
+    for kept in (root / "work", root.with_name(root.name + ".part")):
+        shutil.rmtree(kept, ignore_errors=True)
+
+
 def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert; the set's data.yaml and what there is to say about it."""
+    forget(work / name)
     report = detector.convert(
         source, work / name, overwrite=True, from_nothing=args.from_nothing, budget=args.budget, seed=args.seed
     )

@@ -10,7 +10,7 @@ import typer
 from detector import __version__
 from detector.cli import convert, demo, evaluate, predict, synth, train
 from detector.cli.terminal import say
-from detector.errors import DetectorError
+from detector.errors import STOPPED, DetectorError
 
 app = typer.Typer(
     name="detector",
@@ -57,4 +57,4 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         say("detector: stopped by Ctrl-C; nothing half-written is left.")
-        sys.exit(130)
+        sys.exit(STOPPED)

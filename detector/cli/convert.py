@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.terminal import progress_bar, say
-from detector.errors import SOME_REFUSED
+from detector.errors import SOME_REFUSED, STOPPED
 
 
 def command(
@@ -31,6 +31,9 @@ def command(
         bool, typer.Option("--keep-suspects", help="Train on pictures whose boxes are doubted, too.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    review: Annotated[
+        Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
+    ] = None,
     from_nothing: Annotated[
         bool, typer.Option("--from-nothing", help="Do not start from the shipped aligner.")
     ] = False,
@@ -42,12 +45,17 @@ def command(
     from detector.conversion import convert
     from detector.report import REPORT
 
-    with progress_bar() as tell:
-        report = convert(
-            source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
-            text_column=text_column, image_column=image_column, val=val, test=test, keep_suspects=keep_suspects,
-            overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
-        )  # fmt: skip
+    try:
+        with progress_bar() as tell:
+            report = convert(
+                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
+                text_column=text_column, image_column=image_column, val=val, test=test, keep_suspects=keep_suspects,
+                overwrite=overwrite, review=review, from_nothing=from_nothing, budget=budget, seed=seed,
+                device=device, progress=tell,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say(f"detector: stopped by Ctrl-C; {out} is as it was, and the same command goes on where this one was.")
+        raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     check = report.check
     say(f"{report.inputs} inputs: {splits}; {report.suspects} suspects; {report.refused} refused")
@@ -59,6 +67,8 @@ def command(
     if report.layout_share < 0.98:
         say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
+    if report.to_review:
+        say(f"{report.to_review} pictures to decide on: {out / 'review.csv'}, then the same command with --overwrite")
     typer.echo(report.data_yaml)
     if report.refused:
         say(f"refused inputs and their reasons: {out / 'rejects.csv'}")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+log = logging.getLogger("detector")
+
+LINE_SECONDS = 60.0
+"""How often progress is a line of the log, where there is no terminal for a bar."""
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -26,18 +33,23 @@ class Tell(Protocol):
 
 @contextmanager
 def progress_bar() -> Iterator[Tell]:
-    """A bar with time left for each stage in turn; nothing where stderr is no terminal."""
+    """A bar with time left for each stage in turn; where stderr is no terminal, a line a minute."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
-        task, current = None, ""
+    seen = sys.stderr.isatty()
+    with Progress(*columns, console=console, disable=not seen) as bar:
+        task, current, said = None, "", time.monotonic()
 
         def tell(stage: str, done: int, total: int) -> None:
-            nonlocal task, current
+            nonlocal task, current, said
             name = stage.split(" (")[0]
             if task is None or name != current:
-                task, current = bar.add_task(stage, total=total), name
+                # What an earlier run did counts as done, not as speed.
+                task, current = bar.add_task(stage, total=total, completed=done), name
             bar.update(task, completed=done, total=total, description=stage)
+            if not seen and time.monotonic() - said >= LINE_SECONDS:
+                said, left = time.monotonic(), bar.tasks[task].time_remaining
+                log.info("%s: %d of %d%s", stage, done, total, "" if left is None else f", {left / 60:.0f} min left")
 
         yield tell

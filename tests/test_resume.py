@@ -1,0 +1,298 @@
+"""A conversion that was stopped goes on where it was, and ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector import conversion
+from detector.align import teach
+from detector.conversion import convert
+from detector.errors import DatasetError
+from detector.work import Work, whole
+from detector.yolo_format import read_manifest
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder, toy_synthesizer
+from tests.conftest import Toy
+
+OPTIONS: dict[str, Any] = {
+    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "from_nothing": True, "budget": 0.05, "device": "cpu",
+}  # fmt: skip
+KILLS = 12
+FORKS = multiprocessing.get_context("forkserver")
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """All of a set but what is kept for the next run."""
+    files = (p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] != "work")
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+
+
+def small_pieces(set_attribute: Any) -> None:
+    """Everything is kept often, so that there is something to go on from."""
+    set_attribute("detector.align.teaching.CHECKPOINT_SECONDS", 0.1)
+    set_attribute("detector.boxes._BATCH", 4)
+    set_attribute("detector.boxes._BATCHES_A_PIECE", 2)
+    set_attribute("detector.intake._CHUNK", 4)
+    set_attribute("detector.intake._CHUNKS_A_PIECE", 2)
+
+
+def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
+    """What a process that may be killed does."""
+    small_pieces(lambda name, value: pytest.MonkeyPatch().setattr(name, value))
+    convert(source, out, **OPTIONS, **more)
+
+
+def start(source: Path, out: Path, **more: Any) -> Any:
+    """``convert`` in a process of its own."""
+    process = FORKS.Process(target=convert_apart, args=(source, out, more))
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """Processes are forked from one that has imported everything."""
+    FORKS.set_forkserver_preload(["tests.test_resume"])
+    process = FORKS.Process(target=int)
+    process.start()
+    process.join()
+
+
+def undisturbed(source: Path, out: Path, **more: Any) -> tuple[dict[str, bytes], float]:
+    """What a run that nobody stops writes, and how long it takes."""
+    began = time.perf_counter()
+    process = start(source, out, **more)
+    process.join()
+    assert process.exitcode == 0
+    return contents(out), time.perf_counter() - began
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    source, out = toy_folder(tmp_path / "source", 60), tmp_path / "out"
+    expected, seconds = undisturbed(source, out)
+    shutil.rmtree(out)
+    moment, killed, ended = random.Random(5), 0, 0
+    while killed < KILLS or not ended:
+        process = start(source, out)
+        if killed < KILLS:
+            process.join(moment.uniform(0, 0.4 * seconds))
+        else:
+            process.join()
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            killed += 1
+        if out.exists():  # done, or killed right after
+            assert contents(out) == expected
+            shutil.rmtree(out)
+            ended += 1
+        else:
+            assert process.exitcode == -9
+
+
+def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:
+    before = shutil.copytree(toy.root, tmp_path / "before")
+    out = tmp_path / "out"
+    dropped, corrected = (row.source for row in read_manifest(before)[:2])
+    (before / "review.csv").write_text(f"source,decision,corrected\n{dropped},drop,\n{corrected},correct,KKKK\n")
+    shutil.copytree(before, out)
+    expected, seconds = undisturbed(toy.source, out, overwrite=True)
+    assert b"KKKK" in expected["manifest.csv"] and b"dropped in review" in expected["rejects.csv"]
+    shutil.rmtree(out)
+    shutil.copytree(before, out)
+    moment = random.Random(7)
+    for _ in range(6):
+        process = start(toy.source, out, overwrite=True)
+        process.join(moment.uniform(0, seconds))
+        process.kill()
+        process.join()
+    assert undisturbed(toy.source, out, overwrite=True)[0] == expected
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["before", "out"]
+
+
+def test_teaching_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.align.teaching.CHECKPOINT_SECONDS", 0.0)
+    make = toy_synthesizer()
+    made = [make(i) for i in range(20)]
+    images = np.stack([one.image for one in made])
+    strings = [np.array([TOY_SYMBOLS.index(c) for c in one.text.replace(" ", "")]) for one in made]
+    given: dict[str, Any] = {"check": (images[:4], strings[:4]), "budget": 0.02, "device": "cpu"}  # 30 steps
+    expected, _ = teach(images, strings, TOY_SYMBOLS, **given)
+
+    def stop(step: int, *_: object) -> None:
+        if step >= 10:
+            raise KeyboardInterrupt
+
+    given["checkpoint"] = tmp_path / "teaching.pt"
+    with pytest.raises(KeyboardInterrupt):
+        teach(images, strings, TOY_SYMBOLS, **given, progress=stop)
+    steps: list[int] = []
+    resumed, _ = teach(images, strings, TOY_SYMBOLS, **given, progress=lambda step, *_: steps.append(step))
+    assert steps[0] == 10 and steps[-1] == 30
+    assert {k: v.tolist() for k, v in resumed.net.state_dict().items()} == {
+        k: v.tolist() for k, v in expected.net.state_dict().items()
+    }
+    steps.clear()
+    teach(images, strings[::-1], TOY_SYMBOLS, **given, progress=lambda step, *_: steps.append(step))
+    assert steps[0] == 1  # other strings: that checkpoint is not theirs
+
+
+# What is taken up, and what is not
+
+
+class Counted:
+    """How often the aligner was taught, and how many pictures were aligned."""
+
+    def __init__(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taught = self.aligned = self.decoded = 0
+        self.stop_after = -1
+        align, read = conversion.align_fitted, conversion.read_image
+
+        def teach(*_: Any, **__: Any) -> Any:
+            self.taught += 1
+            return toy.aligner, toy.check
+
+        def align_fitted(aligner: Any, images: Any, *rest: Any) -> Any:
+            if self.aligned == self.stop_after:
+                raise KeyboardInterrupt
+            self.aligned += len(images)
+            return align(aligner, images, *rest)
+
+        def read_image(picture: Any) -> Any:
+            self.decoded += 1
+            return read(picture)
+
+        monkeypatch.setattr(conversion, "teach", teach)
+        monkeypatch.setattr(conversion, "align_fitted", align_fitted)
+        monkeypatch.setattr("detector.intake.read_image", read_image)
+        small_pieces(monkeypatch.setattr)
+
+    def take(self) -> tuple[int, int, int]:
+        """Pictures looked at, lessons, pictures aligned since the last call."""
+        counts = self.decoded, self.taught, self.aligned
+        self.decoded = self.taught = self.aligned = 0
+        return counts
+
+
+@pytest.fixture
+def counted(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(toy, monkeypatch)
+
+
+def test_what_was_found_is_not_sought_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
+    counted.stop_after = 20
+    with pytest.raises(KeyboardInterrupt):
+        convert(toy.source, tmp_path / "out", **OPTIONS)
+    assert counted.take() == (60, 1, 20)
+    assert not (tmp_path / "out").exists()
+    counted.stop_after = -1
+    told: list[tuple[str, int, int]] = []
+    convert(toy.source, tmp_path / "out", progress=lambda *stage: told.append(stage), **OPTIONS)
+    assert counted.take() == (0, 0, 44)  # 16 of the 20 were kept, in whole pieces of 8
+    assert next(stage for stage in told if stage[0] == "boxes") == ("boxes", 16, 60)  # so that the time left is right
+    convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
+    assert counted.take() == (0, 0, 0)  # a finished set keeps it, too
+
+
+def test_kept_work_is_small(toy: Toy) -> None:
+    assert {p.name.split("-")[0] for p in (toy.root / "work").iterdir()} == {
+        "request.json", "aligner.pt", "boxes", "looked",
+    }  # fmt: skip
+    boxes = sum(p.stat().st_size for p in (toy.root / "work").glob("boxes-*"))
+    assert boxes < 500 * 60
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "seed": {"seed": 1}, "budget": {"budget": 0.06}, "alphabet": {"alphabet": "".join(sorted(TOY_SYMBOLS + "B"))},
+    "shares": {"test": 0.3}, "length": {"length": 5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_work_of_other_arguments_is_thrown_away(
+    toy: Toy, counted: Counted, tmp_path: Path, change: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(toy.root, tmp_path / "out")
+    with caplog.at_level(logging.INFO, "detector"):
+        convert(toy.source, tmp_path / "out", overwrite=True, **{**OPTIONS, **change})
+    assert counted.take() == (60, 1, 60)
+    assert "is of another request" in caplog.text
+
+
+def test_work_of_other_pictures_is_thrown_away(counted: Counted, tmp_path: Path) -> None:
+    source, out = toy_folder(tmp_path / "source", 40), tmp_path / "out"
+    convert(source, out, **OPTIONS)
+    counted.take()
+    one = sorted(source.iterdir())[0]
+    os.utime(one, ns=(one.stat().st_atime_ns, one.stat().st_mtime_ns + 1))
+    convert(source, out, overwrite=True, **OPTIONS)
+    assert counted.take() == (40, 1, 40)
+    one.unlink()
+    convert(source, out, overwrite=True, **OPTIONS)
+    assert counted.take() == (39, 1, 39)
+
+
+def test_suspects_may_be_kept_without_finding_boxes_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
+    shutil.copytree(toy.root, tmp_path / "out")
+    convert(toy.source, tmp_path / "out", overwrite=True, keep_suspects=True, **OPTIONS)
+    assert counted.take() == (0, 0, 0)
+
+
+def test_a_replacement_that_was_killed_half_way(toy: Toy, counted: Counted, tmp_path: Path) -> None:
+    """Between two renames there is no OUT: the earlier set comes back, with the decisions in it."""
+    shutil.copytree(toy.root, tmp_path / "out.replaced")
+    (tmp_path / "out.part").mkdir()
+    with pytest.raises(DatasetError, match="out exists"):
+        convert(toy.source, tmp_path / "out", **OPTIONS)
+    assert contents(tmp_path / "out") == contents(toy.root)
+    shutil.copytree(toy.root, tmp_path / "out.replaced")  # and one that was killed while it cleared up
+    (tmp_path / "out.replaced" / "manifest.csv").unlink()
+    convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_damaged_work_is_sought_again(
+    toy: Toy, counted: Counted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    convert(toy.source, out, **OPTIONS)
+    counted.take()
+    before = contents(out)
+    for name in ("boxes-000003.npz", "looked-000001.json"):
+        piece = out / "work" / name
+        piece.write_bytes(piece.read_bytes()[:100])
+    convert(toy.source, out, overwrite=True, **OPTIONS)
+    assert counted.take() == (8, 0, 8)
+    assert "boxes-000003.npz is damaged" in caplog.text and "looked-000001.json is damaged" in caplog.text
+    assert contents(out).keys() == before.keys()
+
+
+def test_files_appear_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with pytest.raises(ZeroDivisionError), whole(path) as part:
+        part.write_text("half")
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+    with whole(path) as part:
+        part.write_text("all")
+        assert not path.exists()
+    assert path.read_text() == "all" and not part.exists()
+
+
+def test_work_that_was_being_thrown_away_does_not_count(tmp_path: Path) -> None:
+    work = Work.open(tmp_path / "work", {"seed": 0})
+    work.next_piece("boxes", ".npz").write_bytes(b"1")
+    assert len(Work.open(tmp_path / "work", {"seed": 0}).pieces("boxes")) == 1
+    assert json.loads((tmp_path / "work" / "request.json").read_text()) == {"seed": 0}
+    (tmp_path / "work" / "request.json").unlink()
+    assert Work.open(tmp_path / "work", {"seed": 0}).pieces("boxes") == []

@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
 from detector.augment import Augment
-from detector.errors import DatasetError, ImageError
-from detector.fit import fit
-from detector.images import read_image
-from detector.yolo_format import CharacterSet, parse_labels, split_images
+from detector.errors import DatasetError
+from detector.packed import open_packed
+from detector.yolo_format import CharacterSet
 
 
 class TextDataset(Dataset[dict[str, Any]]):
-    """One split, held in memory as uint8: 105,000 pictures of 256x64 are 5.2 GB.
+    """One split, packed: see :mod:`detector.packed`.
 
     Args:
         characters: the set.
@@ -27,7 +28,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         shape_hw: height and width of the network's input.
 
     Attributes:
-        images: uint8 (n, H, W, 3), BGR.
+        images: uint8 (n, H, W, 3), BGR, mapped from the disk.
         boxes: of each picture, float32 (m, 4) xyxy in pixels of the fitted picture.
         ids: of each picture, int64 (m,).
         texts: of each picture, blanks included.
@@ -39,30 +40,20 @@ class TextDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> None:
-        files = list(split_images(characters.root, split))
-        if not files:
-            raise DatasetError(f"{characters.root}: no pictures in images/{split}: convert again.")
+        packed = open_packed(characters, split, shape_hw)
         texts = characters.texts()
-        self.images = np.empty((len(files), *shape_hw, 3), np.uint8)
-        self.boxes: list[NDArray[np.float32]] = []
-        self.ids: list[NDArray[np.int64]] = []
-        self.texts: list[str] = []
-        self.labels: list[dict[str, NDArray[Any]]] = []
-        self.im_files = [str(image) for image, _ in files]
-        scale = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
-        with ThreadPoolExecutor() as pool:
-            for i, (image, back) in enumerate(pool.map(lambda f: fit(_read(f[0]), shape_hw), files)):
-                self.images[i] = image
-                path, label = files[i]
-                ids, boxes = parse_labels(label, back.width, back.height, len(characters.rules.symbols))
-                fitted = back.to_fitted(boxes)
-                key = path.relative_to(characters.root).as_posix()
-                if key not in texts:
-                    raise DatasetError(f"{path} is not in manifest.csv: convert again, or remove it.")
-                self.boxes.append(fitted)
-                self.ids.append(ids)
-                self.texts.append(texts[key])
-                self.labels.append({"cls": ids[:, None].astype(np.float32), "bboxes": _centred(fitted) / scale})
+        folder = characters.root / "images" / split
+        unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
+        if unknown:
+            raise DatasetError(f"{folder / unknown[0]} is not in manifest.csv: convert again, or remove it.")
+        self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
+        self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
+        self.im_files = [str(folder / name) for name in packed.names]
+        sides = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
+        self.labels = [
+            {"cls": ids[:, None].astype(np.float32), "bboxes": _centred(boxes) / sides}
+            for ids, boxes in zip(self.ids, self.boxes, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,22 +61,41 @@ class TextDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.collate([index], None)
 
+    def rgb(self, indices: Sequence[int], pinned: bool = False) -> Tensor:
+        """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
+        _, height, width, _ = self.images.shape
+        taken = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        pixels = taken.numpy()
+        np.take(self.images, indices, axis=0, out=pixels, mode="clip")  # the default mode copies twice
+        _swap_colours(pixels)
+        return taken.permute(0, 3, 1, 2)
+
     def collate(self, indices: Sequence[int], augment: Augment | None) -> dict[str, Any]:
         """A batch in Ultralytics' form: ``img`` uint8 (n, 3, H, W) RGB, boxes as centre and size, shares of 1."""
+        if augment is None:
+            return self.batch(
+                indices, self.rgb(indices), [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
+            )
+        made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
+        pixels = np.stack([image for image, _, _ in made])
+        _swap_colours(pixels)
+        image = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return self.batch(indices, image, [boxes for _, boxes, _ in made], [ids for _, _, ids in made])
+
+    def batch(
+        self,
+        indices: Sequence[int],
+        images: Tensor,
+        boxes_xyxy: Sequence[NDArray[np.float32]],
+        ids: Sequence[NDArray[np.int64]],
+    ) -> dict[str, Any]:
+        """Pictures with a list of boxes and classes each, as :meth:`collate` gives them."""
         height, width = self.images.shape[1:3]
-        images, boxes, ids = [], [], []
-        for i in indices:
-            made = (self.images[i], self.boxes[i], self.ids[i])
-            image, box, kind = augment(*made) if augment is not None else made
-            images.append(image)
-            boxes.append(box)
-            ids.append(kind)
-        stacked = torch.from_numpy(np.stack(images)[..., ::-1].copy()).permute(0, 3, 1, 2)  # NHWC in memory
-        shares = np.concatenate(boxes).reshape(-1, 4)
+        shares = _centred(np.concatenate(boxes_xyxy)) / np.array([width, height] * 2, np.float32)
         return {
-            "img": stacked,
+            "img": images,
             "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
-            "bboxes": torch.from_numpy(_centred(shares) / np.array([width, height] * 2, np.float32)),
+            "bboxes": torch.from_numpy(shares),
             "batch_idx": torch.from_numpy(np.repeat(np.arange(len(ids)), [len(k) for k in ids])).float(),
             "im_file": [self.im_files[i] for i in indices],
             "text": [self.texts[i] for i in indices],
@@ -95,11 +105,10 @@ class TextDataset(Dataset[dict[str, Any]]):
         }
 
 
-def _read(path: Any) -> NDArray[np.uint8]:
-    try:
-        return read_image(path)
-    except ImageError as error:
-        raise DatasetError(f"{path}: {error}; the set was changed since it was converted: convert again.") from error
+def _swap_colours(pixels: NDArray[np.uint8]) -> None:
+    """BGR to RGB in place, (n, H, W, 3)."""
+    rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
+    cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
 
 
 def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ import torch
 import torchvision
 
 from detector.augment import Augment, Policy, from_dict
+from detector.batch_augment import BatchAugment, apply
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, to_device
@@ -164,6 +165,9 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
 
+    augment_on: str | None = None
+    """What changes the pictures: "device" a batch at a time, "picture" one at a time; None: "device" on a GPU."""
+
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         overrides = dict(overrides or {})
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
@@ -178,10 +182,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         """Batches of the split that ``mode`` names."""
         training = mode == "train"
         dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
-        augment = self._augment() if training else None
-        return TextLoader(dataset, batch_size, training=training, augment=augment, seed=self.args.seed, rank=rank)
+        return TextLoader(
+            dataset, batch_size, training=training, augment=self._augment() if training else None, seed=self.args.seed,
+            rank=rank, device=self.device, drop_last=training and bool(self.args.compile),
+        )  # fmt: skip
 
-    def _augment(self) -> Augment:
+    def _augment(self) -> Augment | BatchAugment:
         """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
         args = self.args
         given = getattr(args, "augmentations", None)  # no default of `yolo train`'s: there only where it was given
@@ -189,6 +195,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
             photometric=0.0 if given == [] else 1.0,
         )  # fmt: skip
+        where = self.augment_on or ("device" if self.device.type == "cuda" and not given else "picture")
+        if where == "device" and given:
+            raise DetectorError("augmentations=[…] are done one picture at a time: leave them out, or augment=device.")
+        if where == "device":
+            return BatchAugment(policy, args.seed)
         more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
         return Augment(policy, args.seed, more)
 
@@ -204,8 +215,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self.train_loader.epoch = self.start_epoch
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """To the device, as float in [0, 1]."""
+        """To the device, as float in [0, 1], and changed there where a plan says how."""
+        plan = batch.pop("plan", None)
         batch = super().preprocess_batch(batch)
+        if plan is not None:
+            batch["img"] = apply(plan, batch["img"])
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         return batch
 
@@ -233,10 +247,12 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
 
 
-def run_trainer(overrides: dict[str, Any]) -> TextTrainer:
+def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
+    # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
+    kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
-        trainer = TextTrainer(overrides=overrides)
+        trainer: TextTrainer = kind(overrides=overrides)
         trainer.train()
     return trainer
 

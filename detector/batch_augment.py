@@ -147,7 +147,13 @@ class BatchAugment:
         rows_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], 2)  # (count, 4, 8)
         rows_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], 2)
         solved = np.linalg.solve(np.concatenate([rows_u, rows_v], 1), np.concatenate([u, v], 1)[..., None])
-        return np.concatenate([solved[..., 0], np.ones((count, 1))], 1).reshape(-1, 3, 3)
+        matrices = np.concatenate([solved[..., 0], np.ones((count, 1))], 1).reshape(-1, 3, 3)
+        # Albumentations then enlarges what it has stretched already, by how much longer the sides have become.
+        points = np.stack([x, y], 2)  # (count, 4, 2)
+        lengths = np.linalg.norm(np.roll(points, -1, 1) - points, axis=2)  # top, right, bottom, left
+        grown = sides / np.floor(np.maximum(lengths[:, :2], lengths[:, 2:]))  # (count, 2): x, y
+        matrices[:, :2] *= grown[..., None]
+        return matrices
 
 
 def move_boxes(
@@ -218,7 +224,7 @@ def _warp(images: Tensor, back: Tensor) -> Tensor:
     points = torch.stack(
         [x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)]
     )  # (3, H * W)
-    found = back @ points  # (k, 3, H * W)
+    found = back @ points  # (k, 3, 3) @ (3, H * W)
     sides = torch.tensor([[width], [height]], device=images.device)
     grid = (found[:, :2] / found[:, 2:] / sides * 2 - 1).transpose(1, 2).reshape(-1, height, width, 2)
     fill = GREY / 255

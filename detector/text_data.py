@@ -9,14 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
 from detector.augment import Augment
+from detector.batch_augment import BatchAugment, move_boxes
 from detector.errors import DatasetError
 from detector.packed import open_packed
 from detector.yolo_format import CharacterSet
+
+_MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
 
 class TextDataset(Dataset[dict[str, Any]]):
@@ -59,7 +63,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.collate([index], None)
+        return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
 
     def rgb(self, indices: Sequence[int], pinned: bool = False) -> Tensor:
         """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
@@ -70,12 +74,8 @@ class TextDataset(Dataset[dict[str, Any]]):
         _swap_colours(pixels)
         return taken.permute(0, 3, 1, 2)
 
-    def collate(self, indices: Sequence[int], augment: Augment | None) -> dict[str, Any]:
-        """A batch in Ultralytics' form: ``img`` uint8 (n, 3, H, W) RGB, boxes as centre and size, shares of 1."""
-        if augment is None:
-            return self.batch(
-                indices, self.rgb(indices), [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
-            )
+    def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, each picture changed on its own."""
         made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
         pixels = np.stack([image for image, _, _ in made])
         _swap_colours(pixels)
@@ -89,7 +89,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         boxes_xyxy: Sequence[NDArray[np.float32]],
         ids: Sequence[NDArray[np.int64]],
     ) -> dict[str, Any]:
-        """Pictures with a list of boxes and classes each, as :meth:`collate` gives them."""
+        """A batch in Ultralytics' form: boxes as centre and size, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
         height, width = self.images.shape[1:3]
         shares = _centred(np.concatenate(boxes_xyxy)) / np.array([width, height] * 2, np.float32)
         return {
@@ -117,34 +117,75 @@ def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class TextLoader:
-    """Batches of a split; the next one is made in a thread while the network learns from this one.
+    """Batches of a split, sliced from its store; the next one is made in a thread while the network learns from this.
 
     It has the attributes that Ultralytics' trainer asks of a loader. The order of an epoch, and what
-    augmentation does in it, follow from the seed and the epoch's number.
+    augmentation does in it, follow from the seed and the epoch's number. Of several processes each draws its own
+    share: in training equally many, so that none waits for a batch that never comes; in validation each picture once.
+
+    Args:
+        dataset: the split.
+        batch_size: pictures of a batch; the last one may be smaller.
+        training: whether an epoch is shuffled.
+        augment: None; an :class:`Augment`, which changes the pictures here; or a :class:`BatchAugment`, which moves the
+            boxes here and leaves a ``plan`` in the batch, for :func:`detector.batch_augment.apply` on the device.
+        seed: of order and augmentation.
+        rank: of this process, -1 where it is the only one.
+        device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
+            pinned batches otherwise.
+        resident: overrules that.
+        drop_last: leave out a last batch that is smaller: a compiled network wants one shape.
     """
 
     num_workers = 0
-    drop_last = False
 
     def __init__(
-        self, dataset: TextDataset, batch_size: int, *, training: bool, augment: Augment | None, seed: int, rank: int
+        self,
+        dataset: TextDataset,
+        batch_size: int,
+        *,
+        training: bool,
+        augment: Augment | BatchAugment | None,
+        seed: int,
+        rank: int,
+        device: torch.device | None = None,
+        resident: bool | None = None,
+        drop_last: bool = False,
     ) -> None:
         self.dataset = dataset
         self.batch_size = min(batch_size, len(dataset))
         self.seed = seed + max(rank, 0)
         self.epoch = 0
+        self.drop_last = drop_last
         self._generator = torch.Generator()
         self.sampler: Any
-        if rank != -1:
-            self.sampler = DistributedSampler(dataset, shuffle=training, seed=seed)
+        if rank != -1 and training:
+            self.sampler = DistributedSampler(dataset, seed=seed)
+        elif rank != -1:
+            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
         elif training:
             self.sampler = RandomSampler(dataset, generator=self._generator)
         else:
             self.sampler = SequentialSampler(dataset)
         self._augment = augment
+        device = device or torch.device("cpu")
+        self._pinned = device.type == "cuda"
+        if resident is None:
+            resident = not isinstance(augment, Augment) and fits(dataset.images.nbytes, device)
+        self._resident = self._moved(device) if resident else None
+
+    def _moved(self, device: torch.device) -> Tensor:
+        """The whole split on the device, uint8 (N, 3, H, W) RGB, NHWC in memory."""
+        count, height, width, _ = self.dataset.images.shape
+        held = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        for start in range(0, count, _MOVED_AT_ONCE):
+            some = range(start, min(start + _MOVED_AT_ONCE, count))
+            held[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
+        return held
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self.batch_size)
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return max(1, whole + (rest > 0 and not self.drop_last))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._generator.manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -152,16 +193,36 @@ class TextLoader:
             self._augment.seed(self.seed * 1_000_003 + self.epoch)
         self.epoch += 1
         order = list(self.sampler)
-        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)][: len(self)]
         if not chunks:
             return
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.dataset.collate, chunks[0], self._augment)
+            coming = pool.submit(self._batch, chunks[0])
             for chunk in chunks[1:]:
                 batch = coming.result()
-                coming = pool.submit(self.dataset.collate, chunk, self._augment)
+                coming = pool.submit(self._batch, chunk)
                 yield batch
             yield coming.result()
 
+    def _batch(self, chunk: list[int]) -> dict[str, Any]:
+        if isinstance(self._augment, Augment):
+            return self.dataset.augmented(chunk, self._augment)
+        if self._resident is not None:
+            images = self._resident[torch.tensor(chunk, device=self._resident.device)]
+        else:
+            images = self.dataset.rgb(chunk, self._pinned)
+        boxes, ids = [self.dataset.boxes[i] for i in chunk], [self.dataset.ids[i] for i in chunk]
+        if self._augment is None:
+            return self.dataset.batch(chunk, images, boxes, ids)
+        shape_hw = (images.shape[2], images.shape[3])
+        plan = self._augment.plan(len(chunk), shape_hw)
+        return {**self.dataset.batch(chunk, images, *move_boxes(plan, shape_hw, boxes, ids)), "plan": plan}
+
     def reset(self) -> None:
         """Nothing is kept between epochs."""
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether ``size`` bytes may lie in the device's memory beside a network that trains: a GPU of which they take at
+    most a third of what is free."""
+    return device.type == "cuda" and 3 * size <= torch.cuda.mem_get_info(device)[0]

@@ -26,6 +26,9 @@ NETWORK = HERE / "models" / "char.yaml"
 WEIGHTS_FOLDER = Path("weights")
 """Where the best weights land."""
 
+AUGMENT_ON = ("device", "picture")
+"""Executors of the augmentation policy: a batch at a time on the training device, a picture at a time on the CPU."""
+
 _NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
 """Augmentations of `yolo train` that tear text apart or are done otherwise here."""
 
@@ -51,6 +54,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
             nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps;
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
+            One more: ``augment="device"`` changes a batch at a time where the network trains, the default on a GPU;
+            ``augment="picture"`` one picture at a time on the CPU.
 
     Raises:
         DatasetError: if the set is missing or damaged.
@@ -58,6 +63,9 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     """
     from detector import _ultralytics  # torch takes seconds to load: only when it is needed
 
+    augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
+    if augment_on not in (None, *AUGMENT_ON):
+        raise DetectorError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
     _ultralytics.check_arguments(arguments)
     if arguments.get("resume"):
         overrides = {**arguments, **({"data": str(data)} if data else {})}
@@ -72,7 +80,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
         overrides = _overrides(read_set(data), arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
-    trainer = _ultralytics.run_trainer(overrides)
+    trainer = _ultralytics.run_trainer(overrides, augment_on)
     best = trainer.best if trainer.best.exists() else trainer.last
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}

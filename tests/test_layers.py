@@ -18,8 +18,8 @@ ROOT = Path(detector.__file__).parent
 ORDER = (
     "errors", "alphabet", "metrics", "detections", "layout", "decode",
     "images", "label_files", "sources", "fit", "yolo_format", "packed", "augment", "batch_augment", "device",
-    "text_data", "synth", "align", "_ultralytics", "training", "predict", "evaluation", "intake", "conversion", "sheet", "demo", "cli",
-    "__main__",
+    "text_data", "synth", "align", "_ultralytics", "training", "predict", "evaluation", "intake", "conversion", "sheet",
+    "profiling", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -305,6 +306,32 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     return trainer
 
 
+def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
+    """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        trainer = TextTrainer(overrides=overrides)
+        trainer.augment_on = augment_on
+        trainer._setup_train()
+    finally:
+        LOGGER.setLevel(level)
+    trainer.epoch = 0
+    trainer.model.train()
+    return trainer
+
+
+def validate_once(trainer: TextTrainer) -> None:
+    """One validation of a trainer that has taken a step, silent."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer.validator(trainer)
+    finally:
+        LOGGER.setLevel(level)
+
+
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
     """Write weights to hand around: the network in half precision, the rules, nothing of this machine."""
     model, _ = load_checkpoint(str(checkpoint))
@@ -379,6 +406,6 @@ def single_symbols(names: dict[int, str]) -> str | None:
 
 
 __all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "publish", "read_rules", "run_trainer",
-    "single_symbols",
+    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "prepared_trainer", "publish",
+    "read_rules", "run_trainer", "single_symbols", "validate_once",
 )  # fmt: skip

@@ -80,7 +80,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     else:
         if data is None:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
-        overrides = _overrides(read_set(data), arguments)
+        overrides = training_arguments(read_set(data), arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
@@ -88,12 +88,14 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         return target
     best = trainer.best if trainer.best.exists() else trainer.last
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
-    facts = {"epochs": int(trainer.epoch) + 1, "seed": int(trainer.args.seed), "validation": metrics}
+    last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
+    facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
     _ultralytics.publish(Path(best), target, trainer.rules, facts)
     return target
 
 
-def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
     symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or (64, 256)
     device = pick_device(arguments.get("device"))

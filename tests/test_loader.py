@@ -124,11 +124,11 @@ def test_epochs_of_plans_differ_and_repeat_by_seed(dataset: TextDataset) -> None
 
 def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     from detector import _ultralytics
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     characters = read_set(toy.root)
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
-    made = _ultralytics.TextTrainer(overrides=_overrides(characters, chosen))
+    made = _ultralytics.TextTrainer(overrides=training_arguments(characters, chosen))
     assert isinstance(made._augment(), Augment), "a picture at a time on the CPU"
     made.augment_on = "device"
     loading = made.get_dataloader("", 16, rank=-1, mode="train")
@@ -159,11 +159,13 @@ def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: 
     import albumentations
 
     from detector import _ultralytics
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
     invert = [albumentations.InvertImg(p=1.0)]
-    made = _ultralytics.TextTrainer(overrides={**_overrides(read_set(toy.root), chosen), "augmentations": invert})
+    made = _ultralytics.TextTrainer(
+        overrides={**training_arguments(read_set(toy.root), chosen), "augmentations": invert}
+    )
     made.augment_on = "device"
     with pytest.raises(DetectorError, match="one picture at a time"):
         made.get_dataloader("", 16, rank=-1, mode="train")
@@ -185,13 +187,13 @@ def test_a_gpu_gets_larger_batches_of_larger_sets(kind: str, pictures: int, batc
 
 
 def test_a_larger_batch_raises_the_learning_rate(toy: Toy) -> None:
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     assert [lr_factor(b) for b in (8, 32, 128, -1)] == [1, 1, 2, 1]
     characters = read_set(toy.root)
-    plain, large = _overrides(characters, {}), _overrides(characters, {"batch": 128})
+    plain, large = training_arguments(characters, {}), training_arguments(characters, {"batch": 128})
     assert large["lr0"] == 2 * plain["lr0"] and large["nbs"] == 128
-    assert _overrides(characters, {"batch": 128, "lr0": 0.5})["lr0"] == 0.5
+    assert training_arguments(characters, {"batch": 128, "lr0": 0.5})["lr0"] == 0.5
 
 
 # Several processes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import shutil
@@ -11,17 +12,21 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import PIL.Image
 import torch
+import torch.distributed as dist
 import torchvision
 
 from detector.augment import Augment, Policy, from_dict
+from detector.batch_augment import BatchAugment, apply
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import CharDetections
-from detector.device import fast_bfloat16, to_device
+from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, WeightsError
 from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
@@ -53,7 +58,8 @@ _switch_network_off()
 _image_open = PIL.Image.open
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     import ultralytics
-    from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment
+    from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
+    from ultralytics.engine import validator as validator_module
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import load_checkpoint
@@ -136,11 +142,11 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
         """Merge the counts of all processes."""
         super().gather_stats()
         if RANK == 0:
-            gathered: list[Any] = [None] * torch.distributed.get_world_size()
-            torch.distributed.gather_object(self.texts, gathered, dst=0)
+            gathered: list[Any] = [None] * dist.get_world_size()
+            dist.gather_object(self.texts, gathered, dst=0)
             self.texts = sum(gathered[1:], gathered[0])
         elif RANK > 0:
-            torch.distributed.gather_object(self.texts, None, dst=0)
+            dist.gather_object(self.texts, None, dst=0)
 
     def get_stats(self) -> dict[str, Any]:
         """Metrics by name; best.pt follows ``fitness``."""
@@ -164,9 +170,17 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
 
+    augment_on: str | None = None
+    """What changes the pictures: "device" a batch at a time, "picture" one at a time; None: "device" on a GPU."""
+
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         overrides = dict(overrides or {})
+        self.cpu_ranks = RANK >= 0 and pick_device(overrides.get("device")).type == "cpu"
+        if self.cpu_ranks:  # Ultralytics knows several processes on GPUs only
+            _join_cpu_ranks(overrides)
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
+        if self.cpu_ranks:
+            self.world_size = dist.get_world_size()
         self.characters = read_set(self.args.data)
         shape_hw = self.characters.rules.shape_hw
         if shape_hw is None:
@@ -178,10 +192,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         """Batches of the split that ``mode`` names."""
         training = mode == "train"
         dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
-        augment = self._augment() if training else None
-        return TextLoader(dataset, batch_size, training=training, augment=augment, seed=self.args.seed, rank=rank)
+        return TextLoader(
+            dataset, batch_size, training=training, augment=self._augment() if training else None, seed=self.args.seed,
+            rank=rank, device=self.device, drop_last=training and bool(self.args.compile),
+        )  # fmt: skip
 
-    def _augment(self) -> Augment:
+    def _augment(self) -> Augment | BatchAugment:
         """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
         args = self.args
         given = getattr(args, "augmentations", None)  # no default of `yolo train`'s: there only where it was given
@@ -189,6 +205,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
             photometric=0.0 if given == [] else 1.0,
         )  # fmt: skip
+        where = self.augment_on or ("device" if self.device.type == "cuda" and not given else "picture")
+        if where == "device" and given:
+            raise DetectorError("augmentations=[…] are done one picture at a time: leave them out, or augment=device.")
+        if where == "device":
+            return BatchAugment(policy, args.seed)
         more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
         return Augment(policy, args.seed, more)
 
@@ -197,25 +218,65 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().set_model_attributes()
         self.model: Any = self.model.to(memory_format=torch.channels_last)
 
+    def _setup_ddp(self) -> None:
+        if not self.cpu_ranks:
+            super()._setup_ddp()
+
     def _setup_train(self) -> None:
-        super()._setup_train()
+        # On the CPU the wrapper wants no device_ids, and Ultralytics always gives some.
+        with (
+            mock.patch("torch.nn.parallel.DistributedDataParallel", _OnCpu)
+            if self.cpu_ranks
+            else contextlib.nullcontext()
+        ):
+            super()._setup_train()
         if self.device.type == "cpu" and fast_bfloat16() and self.args.amp not in (False, "fp32"):
             self.amp = True  # torch's CPU autocast is bfloat16; the scaler, made before, stays off
         self.train_loader.epoch = self.start_epoch
 
+    def final_eval(self) -> None:
+        """Validate the best weights; processes on the CPU do it there."""
+        there = mock.patch.multiple(validator_module, **_VALIDATE_ON_CPU)
+        with there if self.cpu_ranks else contextlib.nullcontext():
+            super().final_eval()
+
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """To the device, as float in [0, 1]."""
+        """To the device, as float in [0, 1], and changed there where a plan says how."""
+        plan = batch.pop("plan", None)
         batch = super().preprocess_batch(batch)
+        if plan is not None:
+            batch["img"] = apply(plan, batch["img"])
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         return batch
 
     def get_validator(self) -> TextValidator:
         """A validator that knows the rules."""
-        validator = TextValidator(
-            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
-        )
-        validator.rules = self.rules
-        return validator
+        made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
+        made.rules = self.rules
+        return made
+
+
+class _OnCpu(torch.nn.parallel.DistributedDataParallel):
+    """The wrapper for processes on the CPU."""
+
+    def __init__(self, module: torch.nn.Module, device_ids: Any = None, **named: Any) -> None:
+        super().__init__(module, **named)
+
+
+_VALIDATE_ON_CPU: dict[str, Any] = {
+    # With several processes the validator takes the current GPU for granted.
+    "get_torch_device_backend": lambda _: SimpleNamespace(current_device=lambda: 0),
+    "AutoBackend": lambda *args, device, **named: AutoBackend(*args, device=torch.device("cpu"), **named),
+}
+
+
+def _join_cpu_ranks(overrides: dict[str, Any]) -> None:
+    """Meet the other processes that ``torchrun`` started (gloo), and agree on the run's folder."""
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    folder = [str(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides))) if RANK == 0 else None]
+    dist.broadcast_object_list(folder, src=0)
+    overrides["save_dir"] = folder[0]
 
 
 def _scaled(shape_hw: tuple[int, int], longer: int) -> tuple[int, int]:
@@ -233,12 +294,42 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
 
 
-def run_trainer(overrides: dict[str, Any]) -> TextTrainer:
+def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
+    # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
+    kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
-        trainer = TextTrainer(overrides=overrides)
+        trainer: TextTrainer = kind(overrides=overrides)
         trainer.train()
+    if trainer.cpu_ranks:
+        dist.destroy_process_group()
     return trainer
+
+
+def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
+    """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        trainer = TextTrainer(overrides=overrides)
+        trainer.augment_on = augment_on
+        trainer._setup_train()
+    finally:
+        LOGGER.setLevel(level)
+    trainer.epoch = 0
+    trainer.model.train()
+    return trainer
+
+
+def validate_once(trainer: TextTrainer) -> None:
+    """One validation of a trainer that has taken a step, silent."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer.validator(trainer)
+    finally:
+        LOGGER.setLevel(level)
 
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
@@ -315,6 +406,6 @@ def single_symbols(names: dict[int, str]) -> str | None:
 
 
 __all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "publish", "read_rules", "run_trainer",
-    "single_symbols",
+    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "prepared_trainer", "publish",
+    "read_rules", "run_trainer", "single_symbols", "validate_once",
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """The one augmentation policy: what may happen to a picture of text without its text changing.
 
-No flips, no mosaic, no erasing of whole characters; mild geometry that keeps every character inside.
+No flips, no mosaic, no erasing of whole characters; mild geometry that keeps every character inside. Two executors
+follow it: :class:`Augment` changes a picture at a time with Albumentations on the CPU, and is the reference;
+:mod:`detector.batch_augment` changes a batch at a time with torch where the network trains.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -22,7 +24,8 @@ import albumentations as A
 
 from_dict = A.from_dict
 
-_KEEP = 0.6  # share of a box's area that must stay inside, or the box is dropped
+KEEP = 0.6
+"""Share of a box's area that must stay inside the picture, or the box is dropped."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,60 @@ class Policy:
     flipud: float = 0.0
     photometric: float = 1.0
 
+    AFFINE_P: ClassVar = 0.8  # probability of turn, shift, size and slant together
+    PERSPECTIVE_P: ClassVar = 0.2
+    BRIGHTNESS_P: ClassVar = 0.5
+    BRIGHTNESS: ClassVar = 0.25  # gain 1 -+, and offset -+ as a share of white
+    BLUR_P: ClassVar = 0.25  # one of the three that follow
+    GAUSS_SIZE: ClassVar = 3  # pixels
+    GAUSS_SIGMA: ClassVar = (0.5, 3.0)
+    MOTION_SIZE: ClassVar = (3, 5)
+    DOWNSCALE: ClassVar = (0.5, 0.9)  # to this share of the sides, and back
+    NOISE_P: ClassVar = 0.2
+    NOISE: ClassVar = (0.01, 0.06)  # standard deviation as a share of white
+    JPEG_P: ClassVar = 0.15
+    JPEG: ClassVar = (40, 95)  # quality
+    GREY_P: ClassVar = 0.05
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """Least and greatest size."""
+        return 1 - self.scale, 1 + self.scale / 2
+
+    @property
+    def perspectives(self) -> tuple[float, float]:
+        """Least and greatest spread of the corners."""
+        return self.perspective / 4, self.perspective
+
+    @property
+    def affine(self) -> bool:
+        """Whether anything of the affine part can happen."""
+        return bool(self.degrees or self.translate or self.scale or self.shear)
+
+    def often(self, p: float) -> float:
+        """Probability of a photometric change."""
+        return min(1.0, p * self.photometric)
+
     def transforms(self) -> list[Any]:
         """Albumentations transforms, in order, for pictures uint8 (H, W, 3)."""
         return [*self._geometry(), *self._photometry()]
 
     def _geometry(self) -> list[Any]:
         made: list[Any] = []
-        if self.degrees or self.translate or self.scale or self.shear:
+        if self.affine:
             made.append(
                 A.Affine(
-                    scale=(1 - self.scale, 1 + self.scale / 2),
+                    scale=self.scales,
                     translate_percent=(-self.translate, self.translate),
                     rotate=(-self.degrees, self.degrees),
                     shear={"x": (-self.shear, self.shear), "y": (0, 0)},
                     border_mode=cv2.BORDER_CONSTANT,
                     fill=GREY,
-                    p=0.8,
+                    p=self.AFFINE_P,
                 )
             )
         if self.perspective:
-            made.append(A.Perspective(scale=(self.perspective / 4, self.perspective), fill=GREY, p=0.2))
+            made.append(A.Perspective(scale=self.perspectives, fill=GREY, p=self.PERSPECTIVE_P))
         if self.fliplr:
             made.append(A.HorizontalFlip(p=self.fliplr))
         if self.flipud:
@@ -77,17 +114,17 @@ class Policy:
     def _photometry(self) -> list[Any]:
         if not self.photometric:
             return []
-        blurs = [A.GaussianBlur((3, 3)), A.MotionBlur((3, 5)), A.Downscale(scale_range=(0.5, 0.9))]
-
-        def often(p: float) -> float:
-            return min(1.0, p * self.photometric)
-
+        blurs = [
+            A.GaussianBlur((self.GAUSS_SIZE, self.GAUSS_SIZE), self.GAUSS_SIGMA),
+            A.MotionBlur(self.MOTION_SIZE),
+            A.Downscale(scale_range=self.DOWNSCALE),
+        ]
         return [
-            A.RandomBrightnessContrast(0.25, 0.25, p=often(0.5)),
-            A.OneOf(blurs, p=often(0.25)),
-            A.GaussNoise((0.01, 0.06), p=often(0.2)),
-            A.ImageCompression(quality_range=(40, 95), p=often(0.15)),
-            A.ToGray(p=often(0.05)),
+            A.RandomBrightnessContrast(self.BRIGHTNESS, self.BRIGHTNESS, p=self.often(self.BRIGHTNESS_P)),
+            A.OneOf(blurs, p=self.often(self.BLUR_P)),
+            A.GaussNoise(self.NOISE, p=self.often(self.NOISE_P)),
+            A.ImageCompression(quality_range=self.JPEG, p=self.often(self.JPEG_P)),
+            A.ToGray(p=self.often(self.GREY_P)),
         ]
 
 
@@ -100,7 +137,7 @@ class Augment:
         transforms = [*replace(policy, photometric=0.0).transforms(), *more] if more else policy.transforms()
         if not any(isinstance(t, A.DualTransform) for t in transforms):
             transforms = [A.NoOp(), *transforms]  # Compose warns of boxes that nothing would move
-        boxes = A.BboxParams(format="pascal_voc", label_fields=["ids"], min_visibility=_KEEP, clip=True)
+        boxes = A.BboxParams(format="pascal_voc", label_fields=["ids"], min_visibility=KEEP, clip=True)
         self._with_boxes = A.Compose(transforms, bbox_params=boxes, seed=seed)
         self._alone = A.Compose(transforms, seed=seed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,11 @@ def pick_device(device: str | None = None) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise DetectorError(f"device={device!r} asks for a GPU, and torch finds none: leave it out, or say device=cpu.")
     return chosen
+
+
+def first_process() -> bool:
+    """Whether this is the only process, or the first of those that ``torchrun`` started: it writes and prints."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say_device(device: torch.device) -> str:

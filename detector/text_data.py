@@ -6,20 +6,25 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
 from detector.augment import Augment
-from detector.errors import DatasetError, ImageError
-from detector.fit import fit
-from detector.images import read_image
-from detector.yolo_format import CharacterSet, parse_labels, split_images
+from detector.batch_augment import BatchAugment, move_boxes
+from detector.errors import DatasetError
+from detector.packed import open_packed
+from detector.yolo_format import CharacterSet
+
+_MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
 
 class TextDataset(Dataset[dict[str, Any]]):
-    """One split, held in memory as uint8: 105,000 pictures of 256x64 are 5.2 GB.
+    """One split, packed: see :mod:`detector.packed`.
 
     Args:
         characters: the set.
@@ -27,7 +32,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         shape_hw: height and width of the network's input.
 
     Attributes:
-        images: uint8 (n, H, W, 3), BGR.
+        images: uint8 (n, H, W, 3), BGR, mapped from the disk.
         boxes: of each picture, float32 (m, 4) xyxy in pixels of the fitted picture.
         ids: of each picture, int64 (m,).
         texts: of each picture, blanks included.
@@ -39,53 +44,58 @@ class TextDataset(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> None:
-        files = list(split_images(characters.root, split))
-        if not files:
-            raise DatasetError(f"{characters.root}: no pictures in images/{split}: convert again.")
+        packed = open_packed(characters, split, shape_hw)
         texts = characters.texts()
-        self.images = np.empty((len(files), *shape_hw, 3), np.uint8)
-        self.boxes: list[NDArray[np.float32]] = []
-        self.ids: list[NDArray[np.int64]] = []
-        self.texts: list[str] = []
-        self.labels: list[dict[str, NDArray[Any]]] = []
-        self.im_files = [str(image) for image, _ in files]
-        scale = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
-        with ThreadPoolExecutor() as pool:
-            for i, (image, back) in enumerate(pool.map(lambda f: fit(_read(f[0]), shape_hw), files)):
-                self.images[i] = image
-                path, label = files[i]
-                ids, boxes = parse_labels(label, back.width, back.height, len(characters.rules.symbols))
-                fitted = back.to_fitted(boxes)
-                key = path.relative_to(characters.root).as_posix()
-                if key not in texts:
-                    raise DatasetError(f"{path} is not in manifest.csv: convert again, or remove it.")
-                self.boxes.append(fitted)
-                self.ids.append(ids)
-                self.texts.append(texts[key])
-                self.labels.append({"cls": ids[:, None].astype(np.float32), "bboxes": _centred(fitted) / scale})
+        folder = characters.root / "images" / split
+        unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
+        if unknown:
+            raise DatasetError(f"{folder / unknown[0]} is not in manifest.csv: convert again, or remove it.")
+        self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
+        self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
+        self.im_files = [str(folder / name) for name in packed.names]
+        sides = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
+        self.labels = [
+            {"cls": ids[:, None].astype(np.float32), "bboxes": _centred(boxes) / sides}
+            for ids, boxes in zip(self.ids, self.boxes, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.collate([index], None)
+        return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
 
-    def collate(self, indices: Sequence[int], augment: Augment | None) -> dict[str, Any]:
-        """A batch in Ultralytics' form: ``img`` uint8 (n, 3, H, W) RGB, boxes as centre and size, shares of 1."""
+    def rgb(self, indices: Sequence[int], pinned: bool = False) -> Tensor:
+        """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
+        _, height, width, _ = self.images.shape
+        taken = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        pixels = taken.numpy()
+        np.take(self.images, indices, axis=0, out=pixels, mode="clip")  # the default mode copies twice
+        _swap_colours(pixels)
+        return taken.permute(0, 3, 1, 2)
+
+    def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, each picture changed on its own."""
+        made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
+        pixels = np.stack([image for image, _, _ in made])
+        _swap_colours(pixels)
+        image = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return self.batch(indices, image, [boxes for _, boxes, _ in made], [ids for _, _, ids in made])
+
+    def batch(
+        self,
+        indices: Sequence[int],
+        images: Tensor,
+        boxes_xyxy: Sequence[NDArray[np.float32]],
+        ids: Sequence[NDArray[np.int64]],
+    ) -> dict[str, Any]:
+        """A batch in Ultralytics' form: boxes as centre and size, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
         height, width = self.images.shape[1:3]
-        images, boxes, ids = [], [], []
-        for i in indices:
-            made = (self.images[i], self.boxes[i], self.ids[i])
-            image, box, kind = augment(*made) if augment is not None else made
-            images.append(image)
-            boxes.append(box)
-            ids.append(kind)
-        stacked = torch.from_numpy(np.stack(images)[..., ::-1].copy()).permute(0, 3, 1, 2)  # NHWC in memory
-        shares = np.concatenate(boxes).reshape(-1, 4)
+        shares = _centred(np.concatenate(boxes_xyxy)) / np.array([width, height] * 2, np.float32)
         return {
-            "img": stacked,
+            "img": images,
             "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
-            "bboxes": torch.from_numpy(_centred(shares) / np.array([width, height] * 2, np.float32)),
+            "bboxes": torch.from_numpy(shares),
             "batch_idx": torch.from_numpy(np.repeat(np.arange(len(ids)), [len(k) for k in ids])).float(),
             "im_file": [self.im_files[i] for i in indices],
             "text": [self.texts[i] for i in indices],
@@ -95,11 +105,10 @@ class TextDataset(Dataset[dict[str, Any]]):
         }
 
 
-def _read(path: Any) -> NDArray[np.uint8]:
-    try:
-        return read_image(path)
-    except ImageError as error:
-        raise DatasetError(f"{path}: {error}; the set was changed since it was converted: convert again.") from error
+def _swap_colours(pixels: NDArray[np.uint8]) -> None:
+    """BGR to RGB in place, (n, H, W, 3)."""
+    rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
+    cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
 
 
 def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,34 +117,75 @@ def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class TextLoader:
-    """Batches of a split; the next one is made in a thread while the network learns from this one.
+    """Batches of a split, sliced from its store; the next one is made in a thread while the network learns from this.
 
     It has the attributes that Ultralytics' trainer asks of a loader. The order of an epoch, and what
-    augmentation does in it, follow from the seed and the epoch's number.
+    augmentation does in it, follow from the seed and the epoch's number. Of several processes each draws its own
+    share: in training equally many, so that none waits for a batch that never comes; in validation each picture once.
+
+    Args:
+        dataset: the split.
+        batch_size: pictures of a batch; the last one may be smaller.
+        training: whether an epoch is shuffled.
+        augment: None; an :class:`Augment`, which changes the pictures here; or a :class:`BatchAugment`, which moves the
+            boxes here and leaves a ``plan`` in the batch, for :func:`detector.batch_augment.apply` on the device.
+        seed: of order and augmentation.
+        rank: of this process, -1 where it is the only one.
+        device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
+            pinned batches otherwise.
+        resident: overrules that.
+        drop_last: leave out a last batch that is smaller: a compiled network wants one shape.
     """
 
     num_workers = 0
-    drop_last = False
 
     def __init__(
-        self, dataset: TextDataset, batch_size: int, *, training: bool, augment: Augment | None, seed: int, rank: int
+        self,
+        dataset: TextDataset,
+        batch_size: int,
+        *,
+        training: bool,
+        augment: Augment | BatchAugment | None,
+        seed: int,
+        rank: int,
+        device: torch.device | None = None,
+        resident: bool | None = None,
+        drop_last: bool = False,
     ) -> None:
         self.dataset = dataset
         self.batch_size = min(batch_size, len(dataset))
         self.seed = seed + max(rank, 0)
         self.epoch = 0
+        self.drop_last = drop_last
         self._generator = torch.Generator()
         self.sampler: Any
-        if rank != -1:
-            self.sampler = DistributedSampler(dataset, shuffle=training, seed=seed)
+        if rank != -1 and training:
+            self.sampler = DistributedSampler(dataset, seed=seed)
+        elif rank != -1:
+            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
         elif training:
             self.sampler = RandomSampler(dataset, generator=self._generator)
         else:
             self.sampler = SequentialSampler(dataset)
         self._augment = augment
+        device = device or torch.device("cpu")
+        self._pinned = device.type == "cuda"
+        if resident is None:
+            resident = not isinstance(augment, Augment) and fits(dataset.images.nbytes, device)
+        self._resident = self._moved(device) if resident else None
+
+    def _moved(self, device: torch.device) -> Tensor:
+        """The whole split on the device, uint8 (N, 3, H, W) RGB, NHWC in memory."""
+        count, height, width, _ = self.dataset.images.shape
+        held = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        for start in range(0, count, _MOVED_AT_ONCE):
+            some = range(start, min(start + _MOVED_AT_ONCE, count))
+            held[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
+        return held
 
     def __len__(self) -> int:
-        return -(-len(self.sampler) // self.batch_size)
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return max(1, whole + (rest > 0 and not self.drop_last))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._generator.manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -143,16 +193,36 @@ class TextLoader:
             self._augment.seed(self.seed * 1_000_003 + self.epoch)
         self.epoch += 1
         order = list(self.sampler)
-        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)][: len(self)]
         if not chunks:
             return
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.dataset.collate, chunks[0], self._augment)
+            coming = pool.submit(self._batch, chunks[0])
             for chunk in chunks[1:]:
                 batch = coming.result()
-                coming = pool.submit(self.dataset.collate, chunk, self._augment)
+                coming = pool.submit(self._batch, chunk)
                 yield batch
             yield coming.result()
 
+    def _batch(self, chunk: list[int]) -> dict[str, Any]:
+        if isinstance(self._augment, Augment):
+            return self.dataset.augmented(chunk, self._augment)
+        if self._resident is not None:
+            images = self._resident[torch.tensor(chunk, device=self._resident.device)]
+        else:
+            images = self.dataset.rgb(chunk, self._pinned)
+        boxes, ids = [self.dataset.boxes[i] for i in chunk], [self.dataset.ids[i] for i in chunk]
+        if self._augment is None:
+            return self.dataset.batch(chunk, images, boxes, ids)
+        shape_hw = (images.shape[2], images.shape[3])
+        plan = self._augment.plan(len(chunk), shape_hw)
+        return {**self.dataset.batch(chunk, images, *move_boxes(plan, shape_hw, boxes, ids)), "plan": plan}
+
     def reset(self) -> None:
         """Nothing is kept between epochs."""
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether ``size`` bytes may lie in the device's memory beside a network that trains: a GPU of which they take at
+    most a third of what is free."""
+    return device.type == "cuda" and 3 * size <= torch.cuda.mem_get_info(device)[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
-from detector.device import pick_device, say_device
+from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.yolo_format import CharacterSet, read_manifest, read_set
 
@@ -26,6 +26,9 @@ NETWORK = HERE / "models" / "char.yaml"
 WEIGHTS_FOLDER = Path("weights")
 """Where the best weights land."""
 
+AUGMENT_ON = ("device", "picture")
+"""Executors of the augmentation policy: a batch at a time on the training device, a picture at a time on the CPU."""
+
 _NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
 """Augmentations of `yolo train` that tear text apart or are done otherwise here."""
 
@@ -35,12 +38,14 @@ DEFAULTS: dict[str, Any] = {
     # A small network and small pictures: AdamW with a short warm-up and one cosine.
     "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
-    "batch": 32, "patience": 0, "plots": False, "deterministic": True, "exist_ok": False,
+    "patience": 0, "plots": False, "exist_ok": False,
 }  # fmt: skip
 """Arguments of `yolo train` that differ from its own defaults; the ones given win."""
 
 _FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
 _STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
+_BATCH, _MOST_ON_GPU = 32, 512  # pictures; the larger one keeps a GPU busy
+_STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
 
 
 def train(data: str | Path | None = None, **arguments: Any) -> Path:
@@ -51,6 +56,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
             nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps;
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
+            One more: ``augment="device"`` changes a batch at a time where the network trains, the default on a GPU;
+            ``augment="picture"`` one picture at a time on the CPU.
 
     Raises:
         DatasetError: if the set is missing or damaged.
@@ -58,6 +65,9 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     """
     from detector import _ultralytics  # torch takes seconds to load: only when it is needed
 
+    augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
+    if augment_on not in (None, *AUGMENT_ON):
+        raise DetectorError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
     _ultralytics.check_arguments(arguments)
     if arguments.get("resume"):
         overrides = {**arguments, **({"data": str(data)} if data else {})}
@@ -70,20 +80,27 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     else:
         if data is None:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
-        overrides = _overrides(read_set(data), arguments)
+        overrides = training_arguments(read_set(data), arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
-    trainer = _ultralytics.run_trainer(overrides)
-    best = trainer.best if trainer.best.exists() else trainer.last
+    trainer = _ultralytics.run_trainer(overrides, augment_on)
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
+    if not first_process():
+        return target
+    best = trainer.best if trainer.best.exists() else trainer.last
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
-    facts = {"epochs": int(trainer.epoch) + 1, "seed": int(trainer.args.seed), "validation": metrics}
+    last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
+    facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
     _ultralytics.publish(Path(best), target, trainer.rules, facts)
     return target
 
 
-def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
     symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or (64, 256)
+    device = pick_device(arguments.get("device"))
+    pictures = sum(row.image.startswith("images/train/") for row in read_manifest(characters.root))
+    batch = arguments.get("batch", batch_for(device.type, pictures))
     known = SHIPPED.is_file() and not set(symbols).isdisjoint(DEFAULT_SYMBOLS)
     model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
     from_weights = model.endswith(".pt")
@@ -94,11 +111,13 @@ def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str,
     overrides = {
         **DEFAULTS,
         **policy,
-        "lr0": _FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR,
+        "batch": batch,
+        "lr0": (_FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR) * lr_factor(batch),
         "imgsz": max(shape_hw),
         "name": characters.root.name,
         "project": str(Path("runs").resolve()),
-        "amp": "bf16" if pick_device(arguments.get("device")).type == "cuda" else True,
+        "amp": "bf16" if device.type == "cuda" else True,
+        "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
         **arguments,
         "model": model,
         "data": str(characters.yaml_path),
@@ -107,9 +126,24 @@ def _overrides(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str,
     }
     overrides.setdefault("nbs", overrides["batch"] if overrides["batch"] > 0 else 64)
     if "epochs" not in arguments and "time" not in arguments:
-        pictures = sum(row.image.startswith("images/train/") for row in read_manifest(characters.root))
         steps = _STEPS // 2 if from_weights else _STEPS
         epochs = math.ceil(steps * max(overrides["batch"], 1) / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides
+
+
+def batch_for(device_type: str, pictures: int) -> int:
+    """Pictures of a batch where none is asked for: 32, and on a GPU as many as leave enough steps an epoch."""
+    batch = _BATCH
+    while device_type == "cuda" and batch < _MOST_ON_GPU and pictures >= 2 * batch * _STEPS_AN_EPOCH:
+        batch *= 2
+    return batch
+
+
+def lr_factor(batch: float) -> float:
+    """By how much a larger batch raises the learning rate of AdamW: the root of its growth.
+
+    Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022.
+    """
+    return math.sqrt(max(batch, _BATCH) / _BATCH)

@@ -17,9 +17,9 @@ ROOT = Path(detector.__file__).parent
 
 ORDER = (
     "errors", "alphabet", "metrics", "detections", "layout", "decode", "threads", "work",
-    "images", "label_files", "sources", "fit", "yolo_format", "augment", "device", "text_data", "synth", "align",
-    "_ultralytics", "training", "predict", "evaluation", "report", "intake", "boxes", "review", "tree", "conversion",
-    "sheet", "demo", "cli", "__main__",
+    "images", "label_files", "sources", "fit", "yolo_format", "packed", "augment", "batch_augment", "device",
+    "text_data", "synth", "align", "_ultralytics", "training", "predict", "evaluation", "report", "intake", "boxes",
+    "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 

@@ -68,14 +68,14 @@ def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
 
 
 def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     assert all(DEFAULTS[name] == 0 for name in ("mosaic", "mixup", "cutmix", "erasing"))
-    assert all(_overrides(read_set(toy.root), {})[name] == 0 for name in ("fliplr", "flipud", "mosaic"))
-    made = _overrides(read_set(toy.root), {"lr0": 0.5, "fliplr": 0.25, "epochs": 3, "name": "mine"})
+    assert all(training_arguments(read_set(toy.root), {})[name] == 0 for name in ("fliplr", "flipud", "mosaic"))
+    made = training_arguments(read_set(toy.root), {"lr0": 0.5, "fliplr": 0.25, "epochs": 3, "name": "mine"})
     assert (made["lr0"], made["fliplr"], made["epochs"], made["name"]) == (0.5, 0.25, 3, "mine")
     assert made["imgsz"] == max(SHAPE_HW)
-    assert _overrides(read_set(toy.root), {})["epochs"] >= 10
+    assert training_arguments(read_set(toy.root), {})["epochs"] >= 10
 
 
 def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
@@ -326,10 +326,10 @@ def test_the_default_policy_does_not_mirror() -> None:
 def trainer(toy: Toy, folder: Path, **changes: Any) -> Any:
     """The trainer as `detector.train` would make it, before it trains."""
     from detector import _ultralytics
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     arguments = {k: v for k, v in short(toy, epochs=1, project=str(folder), **changes).items() if k != "data"}
-    return _ultralytics.TextTrainer(overrides=_overrides(read_set(toy.root), arguments))
+    return _ultralytics.TextTrainer(overrides=training_arguments(read_set(toy.root), arguments))
 
 
 def test_arguments_of_yolo_steer_the_policy(toy: Toy, tmp_path: Path) -> None:
@@ -377,13 +377,13 @@ def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw
 def test_arguments_without_effect_on_text_are_named(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from detector.training import _overrides
+    from detector.training import training_arguments
 
     monkeypatch.chdir(tmp_path)
-    _overrides(read_set(toy.root), {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5})
+    training_arguments(read_set(toy.root), {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5})
     assert "mosaic, hsv_v: no effect on text" in caplog.text
     caplog.clear()
-    _overrides(read_set(toy.root), {"mosaic": 0.0, "degrees": 9})
+    training_arguments(read_set(toy.root), {"mosaic": 0.0, "degrees": 9})
     assert "no effect" not in caplog.text
 
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli import convert, demo, evaluate, predict, synth, train
+from detector.cli import convert, demo, evaluate, predict, profile, synth, train
 from detector.cli.terminal import say
 from detector.errors import STOPPED, DetectorError
 
@@ -42,6 +42,7 @@ app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
 app.command("synth")(synth.command)
+app.command("profile")(profile.command)
 app.command("demo")(demo.command)
 
 

@@ -22,12 +22,14 @@ def command(
     Starts from the shipped detector unless model= says otherwise; the best weights land in weights/NAME.pt.
     """
     parsed = parse_arguments(arguments or [])
+    from detector.device import first_process
     from detector.training import train
 
     data = parsed.pop("data", None)
     weights = train(data, **parsed)
-    say(f"best weights: {weights}")
-    typer.echo(weights)
+    if first_process():
+        say(f"best weights: {weights}")
+        typer.echo(weights)
 
 
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:

@@ -1,0 +1,249 @@
+"""Batches sliced from a store: the same pictures wherever they lie, plans for the device, shares of several processes;
+and two processes that train together."""
+
+from __future__ import annotations
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import detector
+from detector import text_data
+from detector.augment import Augment, Policy
+from detector.batch_augment import BatchAugment, apply
+from detector.errors import DetectorError
+from detector.text_data import TextDataset, TextLoader, fits
+from detector.training import batch_for, lr_factor
+from detector.yolo_format import read_set
+from tests.conftest import Toy, char_network
+
+SHAPE_HW = (64, 192)
+ROOT = Path(detector.__file__).parent.parent
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+
+
+@pytest.fixture(scope="module")
+def dataset(toy: Toy) -> TextDataset:
+    return TextDataset(read_set(toy.root), "train", SHAPE_HW)
+
+
+def loader(dataset: TextDataset, augment: Any = None, **changes: Any) -> TextLoader:
+    choices: dict[str, Any] = {"training": True, "augment": augment, "seed": 0, "rank": -1, **changes}
+    return TextLoader(dataset, 16, **choices)
+
+
+def as_numbers(batch: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.cpu().numpy().tolist() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+
+# Where pictures lie
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
+@pytest.mark.parametrize("resident", [True, False])
+def test_batches_are_the_same_from_the_map_and_from_the_devices_memory(
+    dataset: TextDataset, device: str, resident: bool
+) -> None:
+    plain = list(loader(dataset))
+    other = list(loader(dataset, device=torch.device(device), resident=resident))
+    assert [as_numbers(b) for b in plain] == [as_numbers(b) for b in other]
+    assert all(b["img"].device.type == (device if resident else "cpu") for b in other)
+    assert all(b["img"].is_pinned() == (device == "cuda" and not resident) for b in other)
+
+
+def test_a_split_goes_to_the_device_in_pieces(dataset: TextDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_data, "_MOVED_AT_ONCE", 7)
+    (plain, *_), (held, *_) = loader(dataset), loader(dataset, resident=True)
+    assert torch.equal(plain["img"], held["img"])
+
+
+SIZES = {"fits": (100, True), "just fits": (200, True), "too large": (201, False)}
+
+
+@pytest.mark.parametrize(("size", "there"), SIZES.values(), ids=SIZES.keys())
+def test_a_third_of_a_gpus_memory_may_be_taken(size: int, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (600, 1000))
+    assert fits(size, torch.device("cuda")) is there
+    assert not fits(size, torch.device("cpu"))
+
+
+def test_batches_are_laid_out_as_the_network_wants_them(dataset: TextDataset) -> None:
+    for batch in (next(iter(loader(dataset))), next(iter(loader(dataset, resident=True)))):
+        assert batch["img"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_compiled_network_gets_one_shape(dataset: TextDataset) -> None:
+    assert len(dataset) % 16
+    shapes = [b["img"].shape for b in loader(dataset, drop_last=True)]
+    assert set(shapes) == {(16, 3, *SHAPE_HW)} and len(shapes) == len(dataset) // 16
+    small = TextLoader(dataset, 10**6, training=True, augment=None, seed=0, rank=-1, drop_last=True)
+    assert len(list(small)) == len(small) == 1, "one batch is left"
+
+
+# Plans
+
+
+def test_a_plan_comes_with_its_boxes(dataset: TextDataset) -> None:
+    """The pictures are untouched, the boxes are where the plan puts them."""
+    plain, planned = next(iter(loader(dataset))), next(iter(loader(dataset, BatchAugment())))
+    assert torch.equal(plain["img"], planned["img"]) and plain["im_file"] == planned["im_file"]
+    assert not torch.equal(plain["bboxes"], planned["bboxes"]) or len(plain["bboxes"]) != len(planned["bboxes"])
+    nothing = Policy(degrees=0, translate=0, scale=0, shear=0, perspective=0, photometric=0)
+    still = next(iter(loader(dataset, BatchAugment(nothing))))
+    assert torch.allclose(plain["bboxes"], still["bboxes"], atol=1e-6) and torch.equal(plain["cls"], still["cls"])
+    ink = apply(planned["plan"], planned["img"].float() / 255).min(1).values < 0.35  # (16, H, W)
+    inside = total = 0
+    for row, picture in enumerate(ink):
+        cx, cy, w, h = (planned["bboxes"][planned["batch_idx"] == row].numpy() * [192, 64, 192, 64]).T
+        y, x = np.nonzero(picture.numpy())
+        total += len(x)
+        inside += (
+            ((np.abs(x[:, None] + 0.5 - cx) < w / 2 + 1) & (np.abs(y[:, None] + 0.5 - cy) < h / 2 + 1)).any(1).sum()
+        )
+    assert total > 1000 and inside > 0.9 * total
+
+
+def test_epochs_of_plans_differ_and_repeat_by_seed(dataset: TextDataset) -> None:
+    first, again = loader(dataset, BatchAugment()), loader(dataset, BatchAugment())
+    again.epoch = 1
+    one, two, same = next(iter(first)), next(iter(first)), next(iter(again))
+    assert as_numbers({k: v for k, v in two.items() if k != "plan"}) == as_numbers(
+        {k: v for k, v in same.items() if k != "plan"}
+    )
+    assert np.array_equal(two["plan"].matrices, same["plan"].matrices)
+    assert not np.array_equal(one["plan"].matrices, two["plan"].matrices)
+
+
+def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
+    from detector import _ultralytics
+    from detector.training import training_arguments
+
+    characters = read_set(toy.root)
+    chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
+    made = _ultralytics.TextTrainer(overrides=training_arguments(characters, chosen))
+    assert isinstance(made._augment(), Augment), "a picture at a time on the CPU"
+    made.augment_on = "device"
+    loading = made.get_dataloader("", 16, rank=-1, mode="train")
+    batch = next(iter(loading))
+    given, plan = batch["img"].clone(), batch["plan"]
+    ready = made.preprocess_batch(batch)
+    assert "plan" not in ready
+    assert torch.equal(ready["img"], apply(plan, given.float() / 255))
+    assert not torch.equal(ready["img"], given.float() / 255)
+    assert ready["img"].is_contiguous(memory_format=torch.channels_last)
+    assert "plan" not in next(iter(made.get_dataloader("", 16, rank=-1, mode="val")))
+
+
+def test_training_with_augmentation_on_the_device(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = detector.train(
+        toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", augment="device"
+    )
+    assert weights.is_file()
+
+
+def test_what_augments_is_one_of_two(toy: Toy) -> None:
+    with pytest.raises(DetectorError, match="augment='gpu': give one of device, picture"):
+        detector.train(toy.report.data_yaml, augment="gpu")
+
+
+def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: Path) -> None:
+    import albumentations
+
+    from detector import _ultralytics
+    from detector.training import training_arguments
+
+    chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
+    invert = [albumentations.InvertImg(p=1.0)]
+    made = _ultralytics.TextTrainer(
+        overrides={**training_arguments(read_set(toy.root), chosen), "augmentations": invert}
+    )
+    made.augment_on = "device"
+    with pytest.raises(DetectorError, match="one picture at a time"):
+        made.get_dataloader("", 16, rank=-1, mode="train")
+
+
+# Larger batches
+
+BATCHES = {
+    "cpu": ("cpu", 10**6, 32),
+    "few": ("cuda", 832, 32),
+    "some": ("cuda", 13_000, 128),
+    "many": ("cuda", 105_000, 512),
+}
+
+
+@pytest.mark.parametrize(("kind", "pictures", "batch"), BATCHES.values(), ids=BATCHES.keys())
+def test_a_gpu_gets_larger_batches_of_larger_sets(kind: str, pictures: int, batch: int) -> None:
+    assert batch_for(kind, pictures) == batch
+
+
+def test_a_larger_batch_raises_the_learning_rate(toy: Toy) -> None:
+    from detector.training import training_arguments
+
+    assert [lr_factor(b) for b in (8, 32, 128, -1)] == [1, 1, 2, 1]
+    characters = read_set(toy.root)
+    plain, large = training_arguments(characters, {}), training_arguments(characters, {"batch": 128})
+    assert large["lr0"] == 2 * plain["lr0"] and large["nbs"] == 128
+    assert training_arguments(characters, {"batch": 128, "lr0": 0.5})["lr0"] == 0.5
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_processes_share_an_epoch(dataset: TextDataset, monkeypatch: pytest.MonkeyPatch, training: bool) -> None:
+    """In training equally many batches each; in validation each picture once. Together it is the whole split."""
+    drawn: list[list[str]] = []
+    batches = []
+    for rank in range(3):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda group=None, rank=rank: rank)
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 3)
+        monkeypatch.setattr(torch.distributed, "is_available", lambda: True)
+        made = list(loader(dataset, training=training, rank=rank))
+        batches.append(len(made))
+        drawn.append([path for batch in made for path in batch["im_file"]])
+    together = [path for share in drawn for path in share]
+    assert set(together) == set(dataset.im_files)
+    if training:
+        assert len(set(batches)) == 1 and len(set(map(len, drawn))) == 1
+        assert len(together) - len(dataset) < 3, "at most one is drawn twice to make them equal"
+    else:
+        assert sorted(together) == sorted(dataset.im_files)
+
+
+def test_two_processes_train_together(toy: Toy, tmp_path: Path) -> None:
+    """Started as torchrun does: one run folder, one weights file, every picture of val compared once."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "detector", "train", f"data={toy.report.data_yaml}", f"model={char_network()}",
+        "epochs=1", "batch=16", "device=cpu", "name=two",
+    ]  # fmt: skip
+    shared = {"PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    (out, log), (other, other_log) = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], (log + other_log)[-3000:]
+    assert (out.strip(), other.strip()) == ("weights/two.pt", "")
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["two"]
+    assert [p.name for p in (tmp_path / "weights").iterdir()] == ["two.pt"]
+    with (tmp_path / "runs/two/results.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert 0 < float(row["train/cls_loss"]) < 100 and 0 <= float(row["metrics/exact_match"]) <= 1
+    facts = torch.load(tmp_path / "weights/two.pt", weights_only=False)["detector"]["facts"]
+    assert facts["epochs"] == 1

@@ -1,0 +1,183 @@
+"""What the input of training costs: ways to load on one core, its share of a step on a CPU, and two processes.
+
+    python tools/loaders.py [--set SET] [--pictures 1024] [--only loaders,share,ddp]
+
+loaders   one core, 256x64, no augmentation: the packed store, Ultralytics' own loader with cache=ram, pictures decoded
+          anew each time, and the naive generator; pictures/s and ratios.
+share     of a training step on all cores of this machine: loader plus augmentation, a picture at a time and a batch.
+ddp       the same training by one process and by two (gloo), exact match on the same validation pictures.
+
+Without --set, artificial pictures are made in --work. Each part is measured in turns, --rounds times, and the median
+counts, so that all ways see the same machine. Prints Markdown and writes WORK/loaders.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from artificial_set import artificial_set
+from real_sets import machine
+
+from detector.profiling import FileLoader, NaiveLoader, loader_rate, profile
+from detector.text_data import TextDataset, TextLoader
+from detector.yolo_format import read_set
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Ultralytics:
+    """Its own dataset and loader: pictures in memory, no mosaic, nothing drawn at random but the order."""
+
+    def __init__(self, data: Path, batch: int, longer: int) -> None:
+        import detector._ultralytics  # noqa: F401, its switches
+
+        from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg  # isort: skip
+        from ultralytics.data.build import build_dataloader, build_yolo_dataset
+        from ultralytics.data.utils import check_det_dataset
+
+        names = "mosaic mixup cutmix copy_paste degrees translate scale shear perspective hsv_h hsv_s hsv_v fliplr"
+        chosen = {
+            **dict.fromkeys(names.split(), 0.0),
+            "task": "detect",
+            "imgsz": longer,
+            "rect": True,
+            "cache": "ram",
+            "augmentations": [],
+        }
+        cfg = get_cfg(DEFAULT_CFG_DICT, chosen)
+        described = check_det_dataset(str(data))
+        dataset = build_yolo_dataset(cfg, described["train"], batch, described, mode="train", stride=32)
+        self._loader = build_dataloader(dataset, batch, workers=0, shuffle=True, device="cpu")
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._loader)
+
+
+def loaders(data: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Pictures/s of each way on one core: medians of rounds in turn."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(every)})
+    torch.set_num_threads(1)
+    try:
+        characters = read_set(data)
+        shape_hw = characters.rules.shape_hw or (64, 256)
+        dataset = TextDataset(characters, "train", shape_hw)
+        ways = {
+            "packed": TextLoader(dataset, args.batch, training=True, augment=None, seed=0, rank=-1),
+            "ultralytics, cache=ram": Ultralytics(data, args.batch, max(shape_hw)),
+            "files": FileLoader(dataset, args.batch),
+            "naive": NaiveLoader(dataset, args.batch),
+        }
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(args.rounds):
+            for name, way in ways.items():
+                found[name].append(loader_rate(way, args.seconds))
+    finally:
+        os.sched_setaffinity(0, every)
+        torch.set_num_threads(len(every))
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Of a step on the CPU: what loading and augmenting costs beside the same step on a ready batch."""
+    held: dict[str, dict[str, float]] = {}
+    for augment in ("off", "picture", "device"):
+        rounds = [
+            profile(data, pictures=args.pictures, augment=augment, device="cpu", batch=args.batch, seconds=args.seconds)
+            for _ in range(args.rounds)
+        ]
+        held[augment] = {
+            name: statistics.median(getattr(r, name) for r in rounds) for name in ("step_ms", "limit_ms", "input_share")
+        }
+        held[augment]["augment_ms"] = statistics.median(r.stages["augment"] for r in rounds)
+    return held
+
+
+def ddp(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Exact match and seconds of one process, and of two that share each batch."""
+    return {f"{ranks} process{'es' * (ranks > 1)}": _trained(data, args, ranks) for ranks in (1, 2)}
+
+
+def _trained(data: Path, args: argparse.Namespace, ranks: int) -> dict[str, float]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    work = args.work / f"ddp{ranks}"
+    work.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "detector", "train", f"data={data.resolve()}", f"epochs={args.epochs}"]
+    command += [f"batch={args.batch}", "device=cpu", "name=run", "exist_ok=True", *args.train]
+    began = time.perf_counter()
+    processes = []
+    for rank in range(ranks):
+        joined = {
+            "RANK": rank,
+            "LOCAL_RANK": rank,
+            "WORLD_SIZE": ranks,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+        }
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            **({k: str(v) for k, v in joined.items()} if ranks > 1 else {}),
+        }
+        with (work / f"log{rank}.txt").open("w") as log:
+            processes.append(subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log))
+    if any([process.wait() for process in processes]):
+        raise SystemExit(f"training failed: see {work}/log0.txt")
+    with (work / "runs/run/results.csv").open(newline="") as file:
+        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
+    best = max(float(row["metrics/exact_match"]) for row in rows)
+    return {"best exact match": best, "seconds": time.perf_counter() - began}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", type=Path, default=None, help="data.yaml of a converted set")
+    parser.add_argument("--work", type=Path, default=Path("runs/loaders"))
+    parser.add_argument("--pictures", type=int, default=1024, help="artificial ones, where no set is given")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="a measurement")
+    parser.add_argument("--epochs", type=int, default=3, help="of ddp")
+    parser.add_argument("--only", default="loaders,share,ddp")
+    parser.add_argument("--train", nargs="*", default=[], help="further NAME=VALUE for ddp")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    data = args.set or artificial_set(args.work / f"set{args.pictures}", args.pictures)
+    result: dict[str, Any] = {"machine": machine(), "data": str(data)}
+    if "loaders" in args.only:
+        rates = result["loaders"] = loaders(data, args)
+        print("\n| one core, no augmentation | pictures/s | packed is |\n|---|---|---|")
+        for name, rate in rates.items():
+            print(f"| {name} | {rate:.0f} | {rates['packed'] / rate:.1f} times as fast |")
+    if "share" in args.only:
+        shares = result["share"] = share(data, args)
+        print(
+            "\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |\n|---|---|---|---|---|"
+        )
+        for name, held in shares.items():
+            numbers = f"{held['step_ms']:.1f} | {held['limit_ms']:.1f} | {held['input_share']:.1%}"
+            print(f"| {name} | {numbers} | {held['augment_ms']:.3f} |")
+    if "ddp" in args.only:
+        trained = result["ddp"] = ddp(data, args)
+        print(f"\n| {args.epochs} epochs | best exact match | seconds |\n|---|---|---|")
+        for name, held in trained.items():
+            print(f"| {name} | {held['best exact match']:.3f} | {held['seconds']:.0f} |")
+    (args.work / "loaders.json").write_text(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

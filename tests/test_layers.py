@@ -16,7 +16,7 @@ import detector
 ROOT = Path(detector.__file__).parent
 
 ORDER = (
-    "errors", "alphabet", "metrics", "detections", "layout", "decode",
+    "errors", "alphabet", "patterns", "metrics", "detections", "lines", "layout", "decode",
     "images", "label_files", "sources", "fit", "yolo_format", "augment", "device", "text_data", "synth", "align",
     "_ultralytics", "training", "predict", "evaluation", "intake", "conversion", "sheet", "demo", "cli", "__main__",
 )  # fmt: skip

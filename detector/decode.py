@@ -302,9 +302,11 @@ class _Searched:
         total: of each layer, (states, batch, n): the greatest score of a string whose last character is this candidate.
         via: likewise: by which edge, as its place in the layer.
         before: of each layer, by state: (batch, n), the candidate before, for an edge out of that state to each one.
-        gain: of each class set, (batch, n): what a candidate adds that is read as one of these classes.
-        choice: likewise: as which of its likeliest classes, by place.
+        gains: of each class set, (batch, n, k): what a candidate adds that is read as each of its likeliest classes.
+        choice: likewise, (batch, n): which of them is best.
         ends: as ``total``, where a string may end, less what each of its characters must be worth.
+        last: (batch,), the layer at which the best string of each picture ends.
+        score: (batch,), what that string has in ``ends``.
     """
 
     seen: _Seen
@@ -312,9 +314,11 @@ class _Searched:
     total: list[NDArray[np.float64]]
     via: list[NDArray[np.intp]]
     before: list[dict[int, NDArray[np.intp]]]
-    gain: dict[frozenset[int], NDArray[np.float64]]
+    gains: dict[frozenset[int], NDArray[np.float64]]
     choice: dict[frozenset[int], NDArray[np.intp]]
     ends: list[NDArray[np.float64]]
+    last: NDArray[np.intp]
+    score: NDArray[np.float64]
 
     @property
     def by_pattern(self) -> bool:
@@ -323,9 +327,7 @@ class _Searched:
 
     def best(self, row: int) -> _Chain | None:
         """The likeliest string of picture ``row``; None if there is none."""
-        tops = [float(ends[:, row].max()) for ends in self.ends]
-        layer = int(np.argmax(tops))
-        score = tops[layer]
+        layer, score = int(self.last[row]), float(self.score[row])
         if score < _NEVER / 2:
             return None
         ends = self.ends[layer][:, row]  # (states, n)
@@ -381,20 +383,19 @@ class _Searched:
                 yield part.after + float(rest[j]), part._replace(layer=t, state=edge.source)
                 continue
             pending = self.automaton.pending[t][edge.source]
-            first = self.automaton.counts[t][edge.source] == 0
-            to_here = _start(seen, pending)[row, j] if first else rest + _link(seen, pending)[row, :, j]
-            gains = _gains(seen, edge.class_ids)[row, j]
+            gains = self.gains[edge.class_ids][row, j]
             for choice in np.flatnonzero(gains > _NEVER / 2).tolist():
                 longer = _Part(
                     t, edge.source, None, part.after + float(gains[choice]), (j, *part.candidates),
                     (choice, *part.classes), (pending, *part.blanks),
                 )  # fmt: skip
-                if first:
-                    yield longer.after + float(to_here), longer
+                if self.automaton.counts[t][edge.source] == 0:
+                    yield longer.after + float(_start(seen, pending, (row, j))), longer
                     continue
-                for i in np.flatnonzero(to_here > _NEVER / 2).tolist():
-                    link = float(to_here[i] - rest[i])
-                    yield longer.after + float(to_here[i]), longer._replace(j=i, after=longer.after + link)
+                link = _link(seen, pending, (row, slice(None), j))  # (n,)
+                for i in np.flatnonzero(rest + link > _NEVER / 2).tolist():
+                    whole = longer._replace(j=i, after=longer.after + float(link[i]))
+                    yield whole.after + float(rest[i]), whole
 
 
 class _Part(NamedTuple):
@@ -423,8 +424,9 @@ def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
     """
     size, n = seen.odds.shape
     sets = {edge.class_ids for layer in automaton.layers for edge in layer if edge.class_ids is not None}
-    chosen = {class_ids: _gain(seen, class_ids) for class_ids in sets}
-    gain, choice = ({k: v[which] for k, v in chosen.items()} for which in (0, 1))
+    gains = {class_ids: _gains(seen, class_ids) for class_ids in sets}
+    choice = {class_ids: values.argmax(2) for class_ids, values in gains.items()}
+    gain = {class_ids: values.max(2) for class_ids, values in gains.items()}
     total = [np.zeros((1, size, n))]
     via = [np.zeros((1, size, n), np.intp)]
     before: list[dict[int, NDArray[np.intp]]] = []
@@ -444,18 +446,13 @@ def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
             better = value > total[t + 1][edge.target]
             np.copyto(total[t + 1][edge.target], value, where=better)
             via[t + 1][edge.target][better] = number
-    return _Searched(seen, automaton, total, via, before, gain, choice, _ends(automaton, total, at_least))
-
-
-def _gain(seen: _Seen, class_ids: frozenset[int]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """What each candidate adds when it is read as one of these classes, and as which of its likeliest ones."""
-    gains = _gains(seen, class_ids)
-    choice = gains.argmax(2)
-    return np.take_along_axis(gains, choice[..., None], 2)[..., 0], choice
+    ends = _ends(automaton, total, at_least)
+    tops = np.stack([layer.max((0, 2)) for layer in ends])  # (layers, batch)
+    return _Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
 
 
 def _gains(seen: _Seen, class_ids: frozenset[int]) -> NDArray[np.float64]:
-    """For each of the candidates' likeliest classes, (batch, n, k).
+    """What each candidate adds as each of its likeliest classes, (batch, n, k); ``_NEVER`` where it is none of these.
 
     Log odds that it is a character, less how much likelier its best class is than this one.
     """
@@ -465,14 +462,18 @@ def _gains(seen: _Seen, class_ids: frozenset[int]) -> NDArray[np.float64]:
     return np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), _NEVER)
 
 
-def _link(seen: _Seen, pending: int) -> NDArray[np.float64]:
-    """What it costs to go from one candidate to another with so many blanks between, (batch, i, j)."""
-    return seen.barrier if seen.blanks is None else seen.barrier - _BLANK_COST * abs(seen.blanks[1] - pending)
+def _link(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to go from one candidate to another with so many blanks between; (batch, i, j), or a part of it."""
+    if seen.blanks is None:
+        return seen.barrier[at]
+    return np.asarray(seen.barrier[at] - _BLANK_COST * abs(seen.blanks[1][at] - pending))
 
 
-def _start(seen: _Seen, pending: int) -> NDArray[np.float64]:
-    """What it costs to begin with each candidate after so many blanks, (batch, n)."""
-    return np.zeros(seen.odds.shape) if seen.blanks is None else -_BLANK_COST * abs(seen.blanks[0] - pending)
+def _start(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to begin with each candidate after so many blanks; (batch, n), or a part of it."""
+    if seen.blanks is None:
+        return np.zeros_like(seen.odds[at])
+    return np.asarray(-_BLANK_COST * abs(seen.blanks[0][at] - pending))
 
 
 def _reach(

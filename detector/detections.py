@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+TOP_CLASSES = 8
+"""Likeliest classes of a candidate that a detector's output is reduced to."""
+
+
 @dataclass(frozen=True, eq=False)
 class CharDetections:
     """Candidate characters of one picture.

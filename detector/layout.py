@@ -75,6 +75,8 @@ class Layout:
         count = len(boxes_xyxy)
         if count == 0:
             return np.zeros(0, np.int64)
+        if self.kind == "flow" and not self.thresholds and not self.between_lines:
+            return np.arange(count)
         line = np.zeros(count, np.int64) if line is None else line
         if self.kind == "slots":
             wanted = self._slot(boxes_xyxy, width, length, line)
@@ -118,12 +120,12 @@ class Layout:
     def _scale(self, boxes_xyxy: NDArray[np.floating], line: NDArray[np.int64]) -> tuple[float, float]:
         """Median height of a text's characters, and its plain distance where the measure asks for one."""
         boxes = boxes_xyxy.astype(np.float64)
-        height = max(float(np.median(boxes[:, 3] - boxes[:, 1])), 1e-6)
+        height = max(_quantile((boxes[:, 3] - boxes[:, 1]).tolist(), 0.5), 1e-6)
         if self.measure in ("gap", "pitch"):
             return height, 0.0
         same = line[1:] == line[:-1]
         apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
-        return height, float(np.quantile(apart, _PLAIN_SHARE)) if len(apart) else 0.0
+        return height, _quantile(apart.tolist(), _PLAIN_SHARE)
 
     def _blanks_between(
         self, boxes_xyxy: NDArray[np.floating], scale: tuple[float, float], line: NDArray[np.int64]
@@ -136,6 +138,17 @@ class Layout:
         self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
     ) -> NDArray[np.int64]:
         return np.searchsorted(self.thresholds, _measured(first, second, self.measure, scale), side="right")
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """As ``np.quantile``, which takes longer over a few values than all the rest of a reading; 0 of none."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
 def _apart(first: NDArray[np.floating], second: NDArray[np.floating], measure: str) -> NDArray[np.float64]:

@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 MOST_LINES = 4
 """More lines than this are not looked for."""
 
-_LEADERS = 16  # of a picture, that find its lines
+_LEADERS = 12  # of a picture, that find its lines
 _SURE = 0.3  # presence of a leader
 _SAME = 0.5  # of the smaller box's area, above which two candidates are one place
-_STEEPEST, _STEP = 34, 2  # degrees: directions that are tried, either way
+_STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
 _NEAR = 0.5  # of a character's height: how far from a line through another one a leader still votes for it
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
@@ -107,17 +107,22 @@ def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
 def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
     """The turn, in radians, clockwise as pictures are seen, along which most pairs of leaders lie on one line."""
     i, j = _PAIRS
-    step = centre[:, i] - centre[:, j]  # (batch, pairs, 2)
     both = valid[:, i] & valid[:, j]
-    reach = np.maximum(_NEAR * height, 1e-9)[:, None, None]
-    cos, sin = np.cos(_TURNS)[:, None], np.sin(_TURNS)[:, None]
-    off = (step[:, None, :, 1] * cos - step[:, None, :, 0] * sin) / reach  # (batch, turns, pairs)
-    np.multiply(off, off, out=off)
-    np.minimum(off, 1, out=off)
-    votes = ((1 - off) * both[:, None]).sum(2)  # (batch, turns)
-    best = votes.argmax(1)
-    convinced = votes[np.arange(len(votes)), best] > _CONVINCING * votes[:, 0]
-    return np.where(convinced, _TURNS[best], 0.0)
+    step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
+    level = _votes(step[..., 1], both)
+    turned = np.flatnonzero(level * _CONVINCING < both.sum(1))  # of the others, no direction gets more
+    along, across = step[turned, None, :, 0], step[turned, None, :, 1]
+    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], both[turned, None])
+    best = votes.argmax(1)  # (turned,)
+    convinced = votes[np.arange(len(turned)), best] > _CONVINCING * level[turned]
+    turn = np.zeros(len(centre))
+    turn[turned[convinced]] = _TURNS[best[convinced]]
+    return turn
+
+
+def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
+    """Sum over pairs, the last axis, of 1 where they lie on one line and 0 where they are far off."""
+    return np.where(both, np.maximum(1 - off * off, 0), 0).sum(-1)
 
 
 def _lines(

@@ -25,6 +25,7 @@ from detector.fit import Fit, fit, shape_for
 from detector.images import read_image
 from detector.intake import SAME_AS, Inputs, Progress, accept, reasons_of
 from detector.layout import find_layout
+from detector.patterns import compile_pattern
 from detector.sources import LabelledImage, Source, read_source
 from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
 
@@ -89,6 +90,7 @@ def convert(
     blank: str | None = None,
     labels: str | Path = "auto",
     upper: bool = False,
+    pattern: str | None = None,
     text_column: str | None = None,
     image_column: str | None = None,
     val: float = VAL_SHARE,
@@ -110,6 +112,8 @@ def convert(
         alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
         labels, upper, text_column, image_column: passed to ``read_source``.
+        pattern: what texts look like, as :mod:`detector.patterns` describes; labels that do not fit are refused, and
+            readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on pictures whose boxes are doubted, too.
         overwrite: replace ``out`` if it is an earlier conversion.
@@ -121,6 +125,7 @@ def convert(
 
     Raises:
         SourceError: if no labelled pictures can be made out, or all are refused.
+        AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if the aligner did not learn; nothing is written then.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set.
     """
@@ -135,7 +140,9 @@ def convert(
     )
     log.info("%s: %d inputs as %s (%s)", found.root, found.count, found.format, found.detail)
     table = _alphabet(alphabet, found)
-    inputs = accept(found, table, length, val, test, seed, tell)
+    if pattern:
+        compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
+    inputs = accept(found, table, length, pattern, val, test, seed, tell)
     shape_hw = shape_for(inputs.sizes_wh, max(_counts(inputs, table)))
     aligner, check = _taught(inputs, table, shape_hw, from_nothing, budget, seed, device, tell)
     part = target.with_name(target.name + ".part")
@@ -146,7 +153,7 @@ def convert(
         for done, aligned in enumerate(_aligned(inputs, aligner, table, shape_hw, locate), 1):
             written.add(*aligned)
             tell("boxes", done, len(inputs.items))
-        rules, share = written.finish(length, shape_hw)
+        rules, share = written.finish(length, shape_hw, pattern)
         if target.exists():
             shutil.rmtree(target)
         part.rename(target)
@@ -350,7 +357,7 @@ class _Writer:
         self.used.add(stem)
         return stem
 
-    def finish(self, length: int, shape_hw: tuple[int, int]) -> tuple[ReadingRules, float]:
+    def finish(self, length: int, shape_hw: tuple[int, int], pattern: str | None) -> tuple[ReadingRules, float]:
         """Rules, descriptions and tables."""
         if not self.images["train"]:
             raise NotLearnedError(
@@ -360,7 +367,8 @@ class _Writer:
         counts = _counts(self.inputs, self.table)
         boxes, texts, widths = zip(*self.layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
-        rules = ReadingRules(self.table.symbols, self.table.blank, length, min(counts), max(counts), layout, shape_hw)
+        symbols, blank = self.table.symbols, self.table.blank
+        rules = ReadingRules(symbols, blank, length, min(counts), max(counts), layout, shape_hw, pattern)
         yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
         yolo_format.write_tables(self.root, self.manifest, self.inputs.rejects)
         return rules, share

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
 from detector.images import read_image
+from detector.patterns import matches
 from detector.sources import LabelledImage, Source
 from detector.yolo_format import RejectRow
 
@@ -30,12 +31,16 @@ class Inputs:
     rejects: list[RejectRow] = field(default_factory=list)
 
 
-def accept(found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, tell: Progress) -> Inputs:
-    """Labels that fit and files that can be opened, with their splits; the rest with its reason."""
+def accept(
+    found: Source, table: Alphabet, length: int, pattern: str | None, val: float, test: float, seed: int, tell: Progress
+) -> Inputs:
+    """Labels that fit, the pattern too, and files that can be opened, with their splits; the rest with its reason."""
     rejects = [RejectRow(r.name, r.reason) for r in found.refused]
     fitting = []
     for item in found.items:
         problem = table.problem(item.text, length)
+        if problem is None and pattern and not matches(item.text, pattern, table):
+            problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
         if problem is None and item.path.suffix.lower() not in (*_YOLO_READS, *SAME_AS):
             problem = f"yolo does not read {item.path.suffix} files: save it as PNG"
         if problem:

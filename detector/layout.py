@@ -21,6 +21,8 @@ _ENOUGH_SLOTS = 0.98  # share of texts that fixed slots must explain to be belie
 MEASURES = ("gap", "pitch", "excess", "ratio")
 
 _ENOUGH_ORDER = 0.98  # share of texts whose order so many lines must give, before more are tried
+_ENOUGH_BLANKS = 5  # runs of so many blanks, that show how wide they are
+_NEARLY_ALL = 0.95
 _PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: blanks are fewer
 
 
@@ -36,6 +38,8 @@ class Layout:
             sets whose letters are spaced differently from picture to picture.
         thresholds: for flow, increasing; a measure at or over the k-th means k blanks. Empty: no blanks.
         origin, pitch: for slots, centre of the first slot and distance of slots, as shares of the width.
+        plain_most: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
+            all blanks inside. None where there is no such bound.
         lines: that a text may have.
         between_lines: for flow, blanks that a string has where one line ends and the next begins.
     """
@@ -45,6 +49,7 @@ class Layout:
     thresholds: tuple[float, ...] = ()
     origin: float = 0.0
     pitch: float = 0.0
+    plain_most: float | None = None
     lines: int = 1
     between_lines: int = 0
 
@@ -125,7 +130,8 @@ class Layout:
             return height, 0.0
         same = line[1:] == line[:-1]
         apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
-        return height, _quantile(apart.tolist(), _PLAIN_SHARE)
+        plain = _quantile(apart.tolist(), _PLAIN_SHARE)
+        return height, plain if self.plain_most is None else min(plain, self.plain_most)
 
     def _blanks_between(
         self, boxes_xyxy: NDArray[np.floating], scale: tuple[float, float], line: NDArray[np.int64]
@@ -235,7 +241,7 @@ def _straightened(
 
 def _fit_flow(seen: list[_Seen], measure: str) -> Layout:
     """The threshold between neighbours and neighbours with a blank between that errs least."""
-    plain_layout = Layout("flow", measure, lines=seen[0].lines)
+    plain_layout = Layout("flow", measure, lines=seen[0].lines, plain_most=_plain_most(seen, measure))
     distances, counts, between = [], [], []
     for s in seen:
         same = s.line[1:] == s.line[:-1]
@@ -248,18 +254,40 @@ def _fit_flow(seen: list[_Seen], measure: str) -> Layout:
     found = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
     if not (blanks > 0).any():
         return found
+    plain, single = distance[blanks == 0], distance[blanks == 1]
+    thresholds = [_border(distance, blanks > 0)]
+    step = float(np.median(single) - np.median(plain)) if len(plain) and len(single) else thresholds[0]
+    for k in range(1, max(3, int(blanks.max()))):
+        if (blanks > k).sum() >= _ENOUGH_BLANKS:
+            thresholds.append(_border(distance[blanks >= k], blanks[blanks >= k] > k))
+        else:  # too few to tell: as much further as one blank is from none
+            thresholds.append(thresholds[-1] + max(step, 0.001))
+    return replace(found, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
+
+
+def _plain_most(seen: list[_Seen], measure: str) -> float | None:
+    """What nearly all neighbours without a blank between them stay under, in heights."""
+    if measure in ("gap", "pitch"):
+        return None
+    layout, plain = Layout("flow", measure), []
+    for s in seen:
+        near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
+        plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
+    distances = np.concatenate(plain)
+    return float(np.quantile(distances, _NEARLY_ALL)) if len(distances) else None
+
+
+def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
+    """The threshold that errs least when it tells those that are over it from the others."""
     order = np.argsort(distance)
-    distance, blanks = distance[order], blanks[order]
-    # Errors of a threshold before place i: blanks below it and plain neighbours from it on.
-    errors = np.r_[0, np.cumsum(blanks > 0)] + np.r_[np.cumsum((blanks == 0)[::-1])[::-1], 0]
+    distance, over = distance[order], over[order]
+    # Errors of a threshold before place i: those over it that lie below, and the others from it on.
+    errors = np.r_[0, np.cumsum(over)] + np.r_[np.cumsum((~over)[::-1])[::-1], 0]
     best = np.flatnonzero(errors == errors.min())
     at = int(best[len(best) // 2])
     low = distance[at - 1] if at else distance[0] - 1
     high = distance[at] if at < len(distance) else distance[-1] + 1
-    first = float(low + high) / 2
-    plain, single = distance[blanks == 0], distance[blanks == 1]
-    step = max(float(np.median(single) - np.median(plain)), 0.001) if len(plain) and len(single) else max(first, 0.1)
-    return replace(found, thresholds=tuple(first + k * step for k in range(int(max(3, blanks.max())))))
+    return float(low + high) / 2
 
 
 def _fit_slots(seen: list[_Seen], length: int) -> Layout | None:

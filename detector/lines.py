@@ -74,7 +74,7 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
     straight = boxes - np.concatenate([origin] * 2, 2) + np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    return Straight(_narrowed(straight, line, lead, valid), line, start)
+    return Straight(_narrowed(straight, line, lead, valid, turn), line, start)
 
 
 def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -149,10 +149,12 @@ def _lines(
 
 
 def _narrowed(
-    boxes: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_]
+    boxes: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_], turn: Floats
 ) -> Floats:
-    """Boxes without what neighbours on a line typically share along it."""
+    """Boxes without what they have too much along their line: by the turn, and by what neighbours typically share."""
     rows = np.arange(len(boxes))[:, None]
+    size = np.stack([_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1)])
+    boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(*size, np.abs(turn))))
     left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _LEADERS)
     on = np.where(valid, line[rows, lead], MOST_LINES)
     order = np.lexsort((left + right, on), axis=1)
@@ -162,13 +164,24 @@ def _narrowed(
     width = _middle(right - left, on < MOST_LINES)
     # Twice what is over the tolerated, up to all of it: no jump where the one goes over into the other.
     off = np.clip(2 * (shared - _TOLERATED * width), 0, np.maximum(shared, 0))
-    off[pairs.sum(1) < 2] = 0  # of two leaders, one may be a mistake
+    return _taken_off(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two leaders, one may be a mistake
+
+
+def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
+    """How much wider than a character is the upright box around it when it is turned, by the box's size.
+
+    A character of w by h has a box of ``w cos + h sin`` by ``w sin + h cos``.
+    """
+    cos, sin = np.cos(turn), np.sin(turn)
+    own = (width * cos - height * sin) / (cos * cos - sin * sin)
+    return np.clip(width - own, 0, None)
+
+
+def _taken_off(boxes: Floats, off: Floats) -> Floats:
+    """Every box of a picture narrower by ``off``, (batch,), half on either side."""
     own = boxes[..., 2] - boxes[..., 0]
-    off_each = np.minimum(off[:, None], (1 - _LEAST_WIDTH) * np.maximum(own, 0)) / 2
-    narrow = boxes.copy()
-    narrow[..., 0] += off_each
-    narrow[..., 2] -= off_each
-    return narrow
+    half = np.minimum(off[:, None], (1 - _LEAST_WIDTH) * np.maximum(own, 0)) / 2
+    return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)
 
 
 def straighten_one(boxes_xyxy: NDArray[np.floating], width: float, most_lines: int = 1) -> Straight:

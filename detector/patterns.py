@@ -41,6 +41,8 @@ def is_labelled(sign: str, alphabet: Alphabet) -> bool:
 
 def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
     """Why a format cannot be drawn or read, in words for a user; empty where it can."""
+    if pattern.startswith(REGEX):
+        return [f"{pattern!r} is a regular expression, and a format is wanted here"]
     problems = []
     for form in pattern.split("|"):
         labelled = [s for s in form if is_labelled(s, alphabet)]

@@ -98,10 +98,10 @@ def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -
     n = len(ids)
     found = rng.random(n) >= misses
     sure = rng.beta(12, 1, n)
-    again = rng.integers(0, n, 2)  # weak duplicates, a quarter of a character beside it at most
+    again = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
     size = np.tile(shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2], 2)  # (n, 4)
     true = shown.boxes_xyxy + rng.normal(0, jitter, (n, 4)) * size
-    double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.25, 0.25, (2, 2)), 2) * size[again]
+    double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[again]
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
     nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
     boxes = np.concatenate([true[found], double, nothing])

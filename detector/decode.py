@@ -81,7 +81,8 @@ class ReadingRules:
         if self.shape_hw is not None:
             object.__setattr__(self, "shape_hw", (int(self.shape_hw[0]), int(self.shape_hw[1])))
         object.__setattr__(self, "pattern", self.pattern or None)
-        self.allowed  # noqa: B018: a pattern that cannot be met is refused here, not with the first picture
+        if self.pattern is not None:  # one that cannot be met is refused here, not with the first picture
+            compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     @property
     def alphabet(self) -> Alphabet:
@@ -375,6 +376,7 @@ class _Searched:
     def _longer(self, row: int, part: _Part) -> Iterator[tuple[float, _Part]]:
         """The ways on towards the beginning, each with the score of the best string that goes it."""
         t, j, seen = part.layer - 1, part.j, self.seen
+        assert j is not None  # a whole string is not made longer
         for edge in self.automaton.layers[t]:
             if edge.target != part.state:
                 continue
@@ -459,13 +461,13 @@ def _gains(seen: _Seen, class_ids: frozenset[int]) -> NDArray[np.float64]:
     allowed = np.isin(seen.top_ids, list(class_ids)) & (seen.top_scores > 0)
     allowed[..., 0] |= np.isin(seen.top_ids[..., 0], list(class_ids))
     logs = np.log(np.maximum(seen.top_scores, _LEAST_SCORE))
-    return np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), _NEVER)
+    return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), _NEVER))
 
 
 def _link(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
     """What it costs to go from one candidate to another with so many blanks between; (batch, i, j), or a part of it."""
     if seen.blanks is None:
-        return seen.barrier[at]
+        return np.asarray(seen.barrier[at])
     return np.asarray(seen.barrier[at] - _BLANK_COST * abs(seen.blanks[1][at] - pending))
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-
 TOP_CLASSES = 8
 """Likeliest classes of a candidate that a detector's output is reduced to."""
 

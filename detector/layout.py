@@ -94,7 +94,12 @@ class Layout:
         return np.minimum(rising, latest).astype(np.int64)
 
     def blanks(
-        self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64], read: NDArray[np.intp]
+        self,
+        boxes_xyxy: NDArray[np.floating],
+        width: float,
+        length: int,
+        line: NDArray[np.int64],
+        read: NDArray[np.intp],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many blanks each pair of candidates would have between it, if they were neighbours in the string.
 
@@ -143,7 +148,8 @@ class Layout:
     def _blanks_of(
         self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
     ) -> NDArray[np.int64]:
-        return np.searchsorted(self.thresholds, _measured(first, second, self.measure, scale), side="right")
+        measured = _measured(first, second, self.measure, scale)
+        return np.asarray(np.searchsorted(self.thresholds, measured, side="right"))
 
 
 def _quantile(values: list[float], share: float) -> float:
@@ -219,9 +225,7 @@ class _Seen:
     lines: int
 
 
-def _straightened(
-    boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]
-) -> list[_Seen]:
+def _straightened(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Seen]:
     """All pictures with as many lines as most often give the order in which their boxes are known to be read."""
     tried = []
     for lines in range(1, MOST_LINES + 1):

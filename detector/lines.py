@@ -51,15 +51,14 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     """Lines of every picture.
 
     Args:
-        boxes_xyxy: (batch, n, 4).
+        boxes_xyxy: (batch, n, 4), n at least 1.
         presence: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
         most_lines: that a picture may have.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
-    batch, n = presence.shape
     lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
-    rows = np.arange(batch)[:, None]
+    rows = np.arange(len(boxes))[:, None]
     height = _middle((boxes[..., 3] - boxes[..., 1])[rows, lead], valid)  # (batch,)
     origin = boxes[:, :1, :2]  # differences alone matter: a shifted picture gives the same, to the last bit
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - origin  # (batch, n, 2)
@@ -79,7 +78,7 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
 
 def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Places of the surest candidates that are not the same place as a surer one, and which of them there are."""
-    batch, n = presence.shape
+    n = presence.shape[1]
     x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
     shared_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
@@ -122,7 +121,7 @@ def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floa
 
 def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
     """Sum over pairs, the last axis, of 1 where they lie on one line and 0 where they are far off."""
-    return np.where(both, np.maximum(1 - off * off, 0), 0).sum(-1)
+    return np.asarray(np.where(both, np.maximum(1 - off * off, 0), 0).sum(-1))
 
 
 def _lines(
@@ -154,7 +153,7 @@ def _narrowed(
     """Boxes without what they have too much along their line: by the turn, and by what neighbours typically share."""
     rows = np.arange(len(boxes))[:, None]
     size = np.stack([_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1)])
-    boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(*size, np.abs(turn))))
+    boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(size[0], size[1], np.abs(turn))))
     left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _LEADERS)
     on = np.where(valid, line[rows, lead], MOST_LINES)
     order = np.lexsort((left + right, on), axis=1)
@@ -174,7 +173,7 @@ def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
     """
     cos, sin = np.cos(turn), np.sin(turn)
     own = (width * cos - height * sin) / (cos * cos - sin * sin)
-    return np.clip(width - own, 0, None)
+    return np.asarray(np.clip(width - own, 0, None))
 
 
 def _taken_off(boxes: Floats, off: Floats) -> Floats:

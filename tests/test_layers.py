@@ -22,7 +22,7 @@ ORDER = (
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 
-PURE = ("errors", "alphabet", "metrics", "detections", "layout", "decode")
+PURE = ("errors", "alphabet", "patterns", "metrics", "detections", "lines", "layout", "decode")
 
 FILES = {
     ".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in ROOT.rglob("*.py")

@@ -24,7 +24,7 @@ def command(
     ] = "auto",
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
     pattern: Annotated[
-        str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; other labels are refused.")
+        str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
@@ -47,8 +47,8 @@ def command(
     with progress_bar() as tell:
         report = convert(
             source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
-            pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test, keep_suspects=keep_suspects,
-            overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
+            pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
+            keep_suspects=keep_suspects, overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
         )  # fmt: skip
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     check = report.check

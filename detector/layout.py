@@ -86,7 +86,8 @@ class Layout:
         if self.kind == "slots":
             wanted = self._slot(boxes_xyxy, width, length, line)
         else:
-            blanks = self._blanks_between(boxes_xyxy, self._scale(boxes_xyxy, line), line)
+            blanks = self._blanks_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
+            blanks = np.where(line[1:] == line[:-1], blanks, self.between_lines)
             wanted = np.r_[0, np.cumsum(blanks + 1)].astype(np.int64)
         order = np.arange(count)
         rising = np.maximum.accumulate(np.maximum(wanted, 0) - order) + order
@@ -115,17 +116,17 @@ class Layout:
             slot = self._slot(boxes_xyxy, width, length, line)
             return np.maximum(slot, 0), np.maximum(slot[None] - slot[:, None] - 1, 0)
         scale = self._scale(boxes_xyxy[read], line[read])
-        i, j = (index.ravel() for index in np.indices((n, n)))
-        between = self._blanks_of(boxes_xyxy[i], boxes_xyxy[j], scale)
-        between = np.where(line[i] == line[j], between, self.between_lines)
-        return np.zeros(n, np.int64), between.reshape(n, n)
+        between = self._blanks_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
+        return np.zeros(n, np.int64), np.where(line[:, None] == line, between, self.between_lines)
 
     def _slot(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         centres = boxes_xyxy[:, [0, 2]].astype(np.float64).sum(1) / 2 / width
-        slot = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(np.int64)
-        return slot if self.lines == 1 else slot + line * -(-length // self.lines)
+        slot: NDArray[np.int64] = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(
+            np.int64
+        )
+        return slot + line * -(-length // self.lines) if self.lines > 1 else slot
 
     def _scale(self, boxes_xyxy: NDArray[np.floating], line: NDArray[np.int64]) -> tuple[float, float]:
         """Median height of a text's characters, and its plain distance where the measure asks for one."""
@@ -137,13 +138,6 @@ class Layout:
         apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
         plain = _quantile(apart.tolist(), _PLAIN_SHARE)
         return height, plain if self.plain_most is None else min(plain, self.plain_most)
-
-    def _blanks_between(
-        self, boxes_xyxy: NDArray[np.floating], scale: tuple[float, float], line: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Between each box and the next, (n - 1,)."""
-        blanks = self._blanks_of(boxes_xyxy[:-1], boxes_xyxy[1:], scale)
-        return np.where(line[1:] == line[:-1], blanks, self.between_lines)
 
     def _blanks_of(
         self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
@@ -167,8 +161,8 @@ def _apart(first: NDArray[np.floating], second: NDArray[np.floating], measure: s
     """How far each second box is from its first, in pixels: from edge to edge or from centre to centre."""
     one, other = first.astype(np.float64), second.astype(np.float64)
     if measure in ("gap", "excess"):
-        return np.asarray(other[:, 0] - one[:, 2])
-    return np.asarray((other[:, 0] + other[:, 2] - one[:, 0] - one[:, 2]) / 2)
+        return np.asarray(other[..., 0] - one[..., 2])
+    return np.asarray((other[..., 0] + other[..., 2] - one[..., 0] - one[..., 2]) / 2)
 
 
 def _measured(

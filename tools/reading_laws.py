@@ -92,6 +92,12 @@ def changed(shown: Shown, change: str, rng: np.random.Generator) -> Shown:
     return Shown(np.asarray(image, np.uint8), shown.text, boxes.astype(np.float32))
 
 
+def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: float) -> NDArray[np.float32]:
+    """Boxes whose four sides are each off by a share of their size."""
+    size = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)  # (n, 4)
+    return (boxes_xyxy + rng.normal(0, jitter, boxes_xyxy.shape) * size).astype(np.float32)
+
+
 def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
     """Candidates as a detector might give them."""
     ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.blank])
@@ -100,7 +106,7 @@ def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -
     sure = rng.beta(12, 1, n)
     again = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
     size = np.tile(shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2], 2)  # (n, 4)
-    true = shown.boxes_xyxy + rng.normal(0, jitter, (n, 4)) * size
+    true = jittered(shown.boxes_xyxy, rng, jitter)
     double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[again]
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
     nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
@@ -116,9 +122,9 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     shown = list(pictures(layout, change, count, seed))
     rng = np.random.default_rng(seed)
     half = count // 2
-    boxes = [s.boxes_xyxy + rng.normal(0, jitter, s.boxes_xyxy.shape) * 20 for s in shown[:half]]
+    boxes = [jittered(s.boxes_xyxy, rng, jitter) for s in shown[:half]]
     widths = [float(CANVAS_WH[0])] * half
-    found, share = find_layout([b.astype(np.float32) for b in boxes], [s.text for s in shown[:half]], widths, LENGTH)
+    found, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
     counts = [len(s.boxes_xyxy) for s in shown]
     rules = ReadingRules(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found)
     given = [seen(s, rng, jitter, misses) for s in shown[half:]]

@@ -48,7 +48,8 @@ def command(
         report = convert(
             source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
             pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
-            keep_suspects=keep_suspects, overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
+            keep_suspects=keep_suspects, overwrite=overwrite, from_nothing=from_nothing, budget=budget, seed=seed,
+            device=device, progress=tell,
         )  # fmt: skip
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     check = report.check

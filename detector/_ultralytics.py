@@ -25,7 +25,7 @@ import torchvision
 from detector.augment import Augment, Policy, from_dict
 from detector.batch_augment import BatchAugment, apply
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
-from detector.detections import CharDetections
+from detector.detections import TOP_CLASSES, CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, WeightsError
 from detector.fit import STRIDE
@@ -91,7 +91,10 @@ def candidates(output: torch.Tensor) -> list[CharDetections]:
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
     keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, _SAME_PLACE)
     picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
-    columns = (picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor])
+    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
+    columns = (
+        picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor], top_ids, top_scores,
+    )  # fmt: skip
     picture_of, *rest = (column.cpu().numpy() for column in columns)
     found = CharDetections(*rest)
     return [found[np.flatnonzero(picture_of == i)[:MAX_CANDIDATES]] for i in range(len(output))]

@@ -27,6 +27,7 @@ from detector.errors import DatasetError, DetectorError, NotLearnedError, Source
 from detector.fit import fit, shape_for
 from detector.images import read_image
 from detector.intake import Inputs, Progress, accept, chunked, reasons_of
+from detector.patterns import compile_pattern
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, read_source
 from detector.threads import ahead
@@ -99,6 +100,7 @@ def convert(
     blank: str | None = None,
     labels: str | Path = "auto",
     upper: bool = False,
+    pattern: str | None = None,
     text_column: str | None = None,
     image_column: str | None = None,
     val: float = VAL_SHARE,
@@ -125,6 +127,8 @@ def convert(
         alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
         labels, upper, text_column, image_column: passed to ``read_source``.
+        pattern: what texts look like, as :mod:`detector.patterns` describes; labels that do not fit are refused, and
+            readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on pictures whose boxes are doubted, too.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
@@ -137,6 +141,7 @@ def convert(
 
     Raises:
         SourceError: if no labelled pictures can be made out, or all are refused.
+        AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if the aligner did not learn; nothing is written then.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set; if lines of a review make no
             sense.
@@ -157,15 +162,17 @@ def convert(
     found = decided.apply(listed, blank, upper)
     table = _alphabet(alphabet, found)
     decided.check(table, length, blank, upper)
+    if pattern:
+        compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)
     request = _request(
-        listed, symbols=table.symbols, length=length, val=val, test=test, from_nothing=from_nothing, budget=budget,
-        seed=seed, device=on.type,
+        listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, from_nothing=from_nothing,
+        budget=budget, seed=seed, device=on.type,
     )  # fmt: skip
     part = part_of(target)
     work = Work.open(part / WORK, request, target / WORK)
     try:
-        inputs = accept(found, table, length, val, test, seed, work, tell)
+        inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
         judges, check = _taught(inputs, table, from_nothing, budget, seed, device, work, tell)
     except DetectorError:
         shutil.rmtree(part)  # something must change before this can go on
@@ -177,7 +184,7 @@ def convert(
     vouched = decided.vouched(inputs.items, table)
     written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
     texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-    rules, share = written.write(kept.__getitem__, length, judges.general.shape_hw, decided, texts, tell)
+    rules, share = written.write(kept.__getitem__, length, judges.general.shape_hw, pattern, decided, texts, tell)
     if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
         (part / NAME).write_bytes(edited)
         log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)

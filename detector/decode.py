@@ -1,23 +1,32 @@
 """From candidate characters to the string: a small search, not a sort. Pure numpy, for a batch at once.
 
 Neighbouring cells of a detector see the same character, often as different classes. Candidates that cover
-the same stretch of the reading axis exclude each other; among all chains of candidates that do not, the one
-with the greatest sum of log odds is taken, of the length that the rules ask for.
+the same stretch of the reading line exclude each other; among all chains of candidates that do not, the one
+with the greatest sum of log odds is taken, of the length that the rules ask for. A pattern, where there is one,
+says which symbols may follow which: the chain then also walks through its automaton, and each candidate is read as
+the likeliest of its classes that the pattern allows there.
+
+    candidates ── _gather: the best, as arrays ── straighten, reading_order ── _search: best chain ── layout: blanks
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
-from detector.detections import Character, CharDetections, Reading
+from detector.detections import Alternative, Character, CharDetections, Reading
 from detector.errors import DatasetError
 from detector.layout import Layout
+from detector.lines import reading_order, straighten
+from detector.patterns import Automaton, any_string, compile_pattern
 
 MIN_SCORE = 0.02
 """Candidates whose presence is below this are not looked at."""
@@ -26,8 +35,13 @@ MAX_CANDIDATES = 48
 """Best candidates of a picture that enter the search."""
 
 _FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
-_OVERLAP = 0.55  # of the narrower one, along the reading axis, above which two candidates are one place
+_OVERLAP = 0.55  # of the narrower one, along the reading line, above which two candidates are one place
+_BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out
+_LEAST_SCORE = 1e-6  # of a class, so that its logarithm exists
 _NEVER = -1e9
+_UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
+_TRIES = 400  # steps of the search for one more string
+_NOTHING_SEEN = "no character was seen"
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,11 @@ class ReadingRules:
         min_count, max_count: symbols other than blanks that strings have; equal where all have as many.
         layout: where blanks are.
         shape_hw: height and width of the network's input; None where it fits any.
+        pattern: what strings look like, as :mod:`detector.patterns` describes; None where they may be anything.
+
+    Raises:
+        AlphabetError: if the alphabet is none, or the pattern is not understood or allows no string of this length.
+        DatasetError: if the counts make no sense.
     """
 
     symbols: str = DEFAULT_SYMBOLS
@@ -50,6 +69,7 @@ class ReadingRules:
     max_count: int = DEFAULT_LENGTH
     layout: Layout = field(default_factory=Layout)
     shape_hw: tuple[int, int] | None = None
+    pattern: str | None = None
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
@@ -60,11 +80,21 @@ class ReadingRules:
             )
         if self.shape_hw is not None:
             object.__setattr__(self, "shape_hw", (int(self.shape_hw[0]), int(self.shape_hw[1])))
+        object.__setattr__(self, "pattern", self.pattern or None)
+        if self.pattern is not None:  # one that cannot be met is refused here, not with the first picture
+            compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     @property
     def alphabet(self) -> Alphabet:
         """The symbols and the blank as a table."""
         return Alphabet(self.symbols, self.blank)
+
+    @property
+    def allowed(self) -> Automaton | None:
+        """The strings that the pattern allows; None without one."""
+        if self.pattern is None:
+            return None
+        return compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML, JSON and weights."""
@@ -88,106 +118,449 @@ class ReadingRules:
             raise DatasetError(f"Reading rules cannot be understood ({error}); was this file edited?") from error
 
 
-def decode(detections: CharDetections, rules: ReadingRules, width: float) -> Reading:
+def decode(
+    detections: CharDetections, rules: ReadingRules, width: float, *, min_confidence: float = 0.0, alternatives: int = 0
+) -> Reading:
     """The string of one picture; see :func:`decode_batch`."""
-    return decode_batch([detections], rules, [width])[0]
+    return decode_batch([detections], rules, [width], min_confidence=min_confidence, alternatives=alternatives)[0]
 
 
-def decode_batch(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequence[float]) -> list[Reading]:
+def decode_batch(
+    batch: Sequence[CharDetections],
+    rules: ReadingRules,
+    widths: Sequence[float],
+    *,
+    min_confidence: float = 0.0,
+    alternatives: int = 0,
+) -> list[Reading]:
     """The strings of many pictures, the same as one at a time and whatever the order of their candidates.
 
     Args:
         batch: candidates of each picture, before any suppression.
-        rules: the alphabet, the length and the layout.
+        rules: the alphabet, the length, the layout and the pattern.
         widths: of each picture, in the boxes' pixels.
+        min_confidence: a reading whose least sure character is below this is refused.
+        alternatives: how many of the next likely strings are wanted with each.
 
     Returns:
-        One reading a picture, with at most ``rules.length`` symbols; empty where no candidate was found.
+        One reading a picture, with at most ``rules.length`` symbols; empty where no candidate was found. With a
+        pattern, the text fits it or the reading is refused.
     """
+    if len(batch) != len(widths):
+        raise ValueError(f"{len(batch)} pictures and {len(widths)} widths: one is shorter")
     if not batch:
         return []
-    picked = [_strongest(d) for d in batch]
-    chosen = _best_chains(picked, rules)
-    return [_to_reading(d[c], rules, w) for d, c, w in zip(picked, chosen, widths, strict=True)]
+    seen = _gather(batch, rules, widths)
+    free = _search(seen, any_string(len(rules.symbols), min(rules.max_count, seen.odds.shape[1])), rules.min_count)
+    chains = [free.best(row) for row in range(len(batch))]
+    if rules.allowed is None:
+        readings = [_to_reading(seen, row, chain, rules) for row, chain in enumerate(chains)]
+        searched = free
+    else:
+        if rules.allowed.has_blanks:
+            seen = replace(seen, blanks=_expected_blanks(seen, chains, rules))
+        searched = _search(seen, rules.allowed)
+        readings = [_by_pattern(seen, row, searched.best(row), chain, rules) for row, chain in enumerate(chains)]
+    if alternatives > 0:
+        readings = [_alternatives(searched, row, r, rules, alternatives) for row, r in enumerate(readings)]
+    return [_believed(reading, min_confidence) for reading in readings] if min_confidence > 0 else readings
 
 
-def _strongest(detections: CharDetections) -> CharDetections:
-    """The best candidates, from left to right; ties broken by content, so that their order does not matter."""
-    seen = detections[_presence(detections) >= MIN_SCORE]
-    keys = _content(seen)
-    if len(seen) > MAX_CANDIDATES:
-        seen = seen[np.lexsort((*keys, -_presence(seen)))[:MAX_CANDIDATES]]
-        keys = _content(seen)
-    return seen[np.lexsort((*keys, keys[-1] + keys[-2]))]
+# Candidates as arrays
 
 
-def _content(seen: CharDetections) -> tuple[NDArray[Any], ...]:
-    """Everything a candidate holds, as keys for a sort."""
-    x1, y1, x2, y2 = seen.boxes_xyxy.astype(np.float64).T  # sums of float32's largest overflow
-    return (-seen.scores, -_presence(seen), seen.class_ids, y2, y1, x2, x1)
+@dataclass(frozen=True)
+class _Seen:
+    """The best candidates of a batch in reading order, filled up to ``n`` a picture.
 
-
-def _presence(seen: CharDetections) -> NDArray[np.float32]:
-    assert seen.presence is not None  # set at birth
-    return seen.presence
-
-
-def _best_chains(batch: list[CharDetections], rules: ReadingRules) -> list[NDArray[np.intp]]:
-    """Places of the chosen candidates of each picture, left to right.
-
-    ``total[k, b, j]`` is the greatest sum of log odds of a chain of k + 1 candidates that ends at j.
+    Args:
+        boxes: (batch, n, 4), as they are in the picture.
+        straight: (batch, n, 4), as they would be in straight text.
+        line: (batch, n).
+        odds: (batch, n), log odds that there is a character; ``_NEVER`` where a picture has fewer.
+        top_ids, top_scores: (batch, n, k), surest first.
+        barrier: (batch, n, n), 0 where the second may follow the first, else ``_NEVER``.
+        widths: (batch,), of the pictures.
+        blanks: expected before each candidate and between each two, (batch, n) and (batch, n, n), for a pattern.
     """
-    most = max(len(d) for d in batch)
-    if most == 0:
-        return [np.zeros(0, np.intp) for _ in batch]
-    size = len(batch)
-    x1, x2 = np.zeros((size, most)), np.zeros((size, most))
-    odds = np.full((size, most), _NEVER)
-    for row, d in enumerate(batch):
-        x1[row, : len(d)], x2[row, : len(d)] = d.boxes_xyxy[:, 0], d.boxes_xyxy[:, 2]
-        p = np.clip(_presence(d).astype(np.float64), 1e-4, 1 - 1e-4)
-        odds[row, : len(d)] = np.log(p / (1 - p))
+
+    boxes: NDArray[np.float64]
+    straight: NDArray[np.float64]
+    line: NDArray[np.int64]
+    odds: NDArray[np.float64]
+    top_ids: NDArray[np.int64]
+    top_scores: NDArray[np.float64]
+    barrier: NDArray[np.float64]
+    widths: NDArray[np.float64]
+    blanks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+
+def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequence[float]) -> _Seen:
+    """The best candidates of every picture, along its lines; ties are broken by content, so order does not matter."""
+    picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
+    presence = np.concatenate([_set(d.presence) for d in batch])
+    seen = np.flatnonzero(presence >= MIN_SCORE)
+    boxes = np.concatenate([d.boxes_xyxy for d in batch])[seen].astype(np.float64)
+    scores, ids = (np.concatenate([getattr(d, name) for d in batch])[seen] for name in ("scores", "class_ids"))
+    picture, presence = picture[seen], presence[seen]
+    content = (-scores, ids, *boxes.T[::-1], -presence, picture)  # the last one is looked at first
+    order = np.lexsort(content)
+    picture = picture[order]
+    rank = np.arange(len(order)) - np.searchsorted(picture, picture)
+    kept = rank < MAX_CANDIDATES
+    order, at = order[kept], (picture[kept], rank[kept])
+    counts = np.bincount(at[0], minlength=len(batch))
+    shape = (len(batch), max(1, int(counts.max())))
+
+    def filled(values: NDArray[Any], filling: float) -> NDArray[Any]:
+        full = np.full((*shape, *values.shape[1:]), filling, values.dtype)
+        full[at] = values[order]
+        return full
+
+    present = filled(presence.astype(np.float64), 0.0)
+    straight = straighten(filled(boxes, 0.0), present, np.asarray(widths, np.float64), rules.layout.lines)
+    place = np.arange(shape[0])[:, None], reading_order(straight)
+    p = np.clip(present, 1e-4, 1 - 1e-4)
+    odds = np.where(present > 0, np.log(p / (1 - p)), _NEVER)[place]
+    top_ids, top_scores = _likeliest(batch, seen)
+    along, line = straight.boxes_xyxy[place], straight.line[place]
+    return _Seen(
+        boxes=filled(boxes, 0.0)[place],
+        straight=along + np.stack([straight.start, 0 * straight.start] * 2, 1)[:, None],
+        line=line,
+        odds=odds,
+        top_ids=filled(top_ids, 0)[place],
+        top_scores=filled(top_scores, 0.0)[place],
+        barrier=_barrier(along, line),
+        widths=np.asarray(widths, np.float64),
+    )
+
+
+def _set(column: NDArray[Any] | None) -> NDArray[Any]:
+    assert column is not None  # detections set what they are not given
+    return column
+
+
+def _likeliest(
+    batch: Sequence[CharDetections], seen: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Likeliest classes and their scores, (candidates, k), 0 where a picture of the batch has fewer."""
+    k = max(_set(d.top_ids).shape[1] for d in batch)
+    ids, scores = (
+        np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[seen]
+        for columns in ([_set(d.top_ids) for d in batch], [_set(d.top_scores) for d in batch])
+    )
+    return ids, scores.astype(np.float64)
+
+
+def _barrier(along: NDArray[np.float64], line: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Which candidate may follow which: a later one, elsewhere on the line or on a later line."""
+    x1, x2 = along[..., 0], along[..., 2]
     width = np.maximum(x2 - x1, 1e-6)
-    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (size, i, j)
+    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, i, j)
     apart = shared <= _OVERLAP * np.minimum(width[:, :, None], width[:, None])
-    apart &= np.tri(most, k=-1, dtype=bool).T  # i before j
-    barrier = np.where(apart, 0.0, _NEVER)
-    steps = min(rules.max_count, most)
-    total = np.full((steps, size, most), 2 * _NEVER)
-    back = np.zeros((steps, size, most), np.intp)
-    total[0] = odds
-    for k in range(1, steps):
-        chain = total[k - 1][:, :, None] + barrier  # (size, i, j)
-        back[k] = chain.argmax(1)
-        total[k] = np.take_along_axis(chain, back[k][:, None], 1)[:, 0] + odds
-    ends = total.max(2)  # (steps, size)
-    threshold = float(np.log(_FREE_SCORE / (1 - _FREE_SCORE)))
-    gains = ends - threshold * np.arange(1, steps + 1)[:, None]
-    possible = ends > _NEVER / 2
-    chosen = []
-    for row in range(size):
-        counts = int(possible[:, row].sum())  # chains of every length up to this one exist
-        if counts == 0:
-            chosen.append(np.zeros(0, np.intp))
-            continue
-        low = min(rules.min_count, counts) - 1
-        k = low + int(gains[low:counts, row].argmax())
-        path = [int(total[k, row].argmax())]
-        for step in range(k, 0, -1):
-            path.append(int(back[step, row, path[-1]]))
-        chosen.append(np.array(path[::-1], np.intp))
-    return chosen
+    if line.any():
+        apart |= line[:, :, None] != line[:, None]
+    apart &= np.tri(along.shape[1], k=-1, dtype=bool).T  # i before j
+    return np.where(apart, 0.0, _NEVER)
 
 
-def _to_reading(chosen: CharDetections, rules: ReadingRules, width: float) -> Reading:
-    if not len(chosen):
+def _expected_blanks(
+    seen: _Seen, chains: list[_Chain | None], rules: ReadingRules
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """By the layout, see :meth:`Layout.blanks`; the chains read without a pattern show how far letters stand apart."""
+    size, n = seen.odds.shape
+    first, between = np.zeros((size, n), np.int64), np.zeros((size, n, n), np.int64)
+    for row, chain in enumerate(chains):
+        if chain is not None:
+            first[row], between[row] = rules.layout.blanks(
+                seen.straight[row], seen.widths[row], rules.length, seen.line[row], np.array(chain.candidates)
+            )
+    return first, between
+
+
+# The search
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Chosen candidates in reading order, which of its likeliest classes each is read as, and blanks before each.
+
+    ``blanks`` is None where no pattern says how many: the layout does then.
+    """
+
+    candidates: tuple[int, ...]
+    classes: tuple[int, ...]
+    blanks: tuple[int, ...] | None
+    score: float
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """Everything that the search knows; layers and states are the automaton's.
+
+    Args:
+        total: of each layer, (states, batch, n): the greatest score of a string whose last character is this candidate.
+        via: likewise: by which edge, as its place in the layer.
+        before: of each layer, by state: (batch, n), the candidate before, for an edge out of that state to each one.
+        gains: of each class set, (batch, n, k): what a candidate adds that is read as each of its likeliest classes.
+        choice: likewise, (batch, n): which of them is best.
+        ends: as ``total``, where a string may end, less what each of its characters must be worth.
+        last: (batch,), the layer at which the best string of each picture ends.
+        score: (batch,), what that string has in ``ends``.
+    """
+
+    seen: _Seen
+    automaton: Automaton
+    total: list[NDArray[np.float64]]
+    via: list[NDArray[np.intp]]
+    before: list[dict[int, NDArray[np.intp]]]
+    gains: dict[frozenset[int], NDArray[np.float64]]
+    choice: dict[frozenset[int], NDArray[np.intp]]
+    ends: list[NDArray[np.float64]]
+    last: NDArray[np.intp]
+    score: NDArray[np.float64]
+
+    @property
+    def by_pattern(self) -> bool:
+        """Whether the automaton is a pattern's, and says where blanks are."""
+        return self.automaton.is_pattern
+
+    def best(self, row: int) -> _Chain | None:
+        """The likeliest string of picture ``row``; None if there is none."""
+        layer, score = int(self.last[row]), float(self.score[row])
+        if score < _NEVER / 2:
+            return None
+        ends = self.ends[layer][:, row]  # (states, n)
+        state, j = divmod(int(ends.argmax()), ends.shape[1])
+        candidates, classes, blanks = [], [], []
+        while self.automaton.counts[layer][state]:
+            edge = self.automaton.layers[layer - 1][int(self.via[layer][state, row, j])]
+            layer, state = layer - 1, edge.source
+            if edge.class_ids is not None:
+                candidates.append(j)
+                classes.append(int(self.choice[edge.class_ids][row, j]))
+                blanks.append(self.automaton.pending[layer][state])
+                if state in self.before[layer]:
+                    j = int(self.before[layer][state][row, j])
+        return self._chain(candidates[::-1], classes[::-1], blanks[::-1], score)
+
+    def _chain(self, candidates: list[int], classes: list[int], blanks: list[int], score: float) -> _Chain:
+        return _Chain(tuple(candidates), tuple(classes), tuple(blanks) if self.by_pattern else None, score)
+
+    def chains(self, row: int, steps: int) -> Iterator[_Chain]:
+        """Strings of picture ``row``, the likeliest first, some of them more than once.
+
+        The A* algorithm, from the end of the string to its beginning: ``total`` says exactly how good the rest can
+        get. It gives up after so many steps, or where strings are too unlikely.
+        """
+        order = count()
+        heap: list[tuple[float, int, _Part]] = []
+        for layer, ends in enumerate(self.ends):
+            for state, j in np.argwhere(ends[:, row] > _NEVER / 2).tolist():
+                after = float(ends[state, row, j] - self.total[layer][state, row, j])
+                heap.append((-float(ends[state, row, j]), next(order), _Part(layer, state, j, after)))
+        heapify(heap)
+        least = -heap[0][0] - _UNLIKELY if heap else 0.0
+        for _ in range(steps):
+            if not heap:
+                return
+            bound, _, part = heappop(heap)
+            if part.j is None:
+                yield self._chain(list(part.candidates), list(part.classes), list(part.blanks), -bound)
+                continue
+            for likely, longer in self._longer(row, part):
+                if likely > least:
+                    heappush(heap, (-likely, next(order), longer))
+
+    def _longer(self, row: int, part: _Part) -> Iterator[tuple[float, _Part]]:
+        """The ways on towards the beginning, each with the score of the best string that goes it."""
+        t, j, seen = part.layer - 1, part.j, self.seen
+        assert j is not None  # a whole string is not made longer
+        for edge in self.automaton.layers[t]:
+            if edge.target != part.state:
+                continue
+            rest = self.total[t][edge.source, row]  # (n,)
+            if edge.class_ids is None:
+                yield part.after + float(rest[j]), part._replace(layer=t, state=edge.source)
+                continue
+            pending = self.automaton.pending[t][edge.source]
+            gains = self.gains[edge.class_ids][row, j]
+            for choice in np.flatnonzero(gains > _NEVER / 2).tolist():
+                longer = _Part(
+                    t, edge.source, None, part.after + float(gains[choice]), (j, *part.candidates),
+                    (choice, *part.classes), (pending, *part.blanks),
+                )  # fmt: skip
+                if self.automaton.counts[t][edge.source] == 0:
+                    yield longer.after + float(_start(seen, pending, (row, j))), longer
+                    continue
+                link = _link(seen, pending, (row, slice(None), j))  # (n,)
+                for i in np.flatnonzero(rest + link > _NEVER / 2).tolist():
+                    whole = longer._replace(j=i, after=longer.after + float(link[i]))
+                    yield whole.after + float(rest[i]), whole
+
+
+class _Part(NamedTuple):
+    """The end of a string whose beginning is still open.
+
+    ``candidates``, ``classes`` and ``blanks`` are as in a chain; candidate ``j`` stands before them, None where they
+    are the whole string; ``after`` is what they add to the score.
+    """
+
+    layer: int
+    state: int
+    j: int | None
+    after: float
+    candidates: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
+    blanks: tuple[int, ...] = ()
+
+
+def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
+    """Viterbi over candidates and the automaton's states, for a batch at once.
+
+    Args:
+        seen: the candidates.
+        automaton: the strings that are allowed.
+        at_least: characters that a string has where the picture shows so many.
+    """
+    size, n = seen.odds.shape
+    sets = {edge.class_ids for layer in automaton.layers for edge in layer if edge.class_ids is not None}
+    gains = {class_ids: _gains(seen, class_ids) for class_ids in sets}
+    choice = {class_ids: values.argmax(2) for class_ids, values in gains.items()}
+    gain = {class_ids: values.max(2) for class_ids, values in gains.items()}
+    total = [np.zeros((1, size, n))]
+    via = [np.zeros((1, size, n), np.intp)]
+    before: list[dict[int, NDArray[np.intp]]] = []
+    for t, edges in enumerate(automaton.layers):
+        states = len(automaton.counts[t + 1])
+        total.append(np.full((states, size, n), 2 * _NEVER))
+        via.append(np.zeros((states, size, n), np.intp))
+        before.append({})
+        reach: dict[int, NDArray[np.float64]] = {}
+        for number, edge in enumerate(edges):
+            if edge.class_ids is None:
+                value = total[t][edge.source]
+            else:
+                if edge.source not in reach:
+                    reach[edge.source] = _reach(seen, automaton, t, edge.source, total, before)
+                value = reach[edge.source] + gain[edge.class_ids]
+            better = value > total[t + 1][edge.target]
+            np.copyto(total[t + 1][edge.target], value, where=better)
+            via[t + 1][edge.target][better] = number
+    ends = _ends(automaton, total, at_least)
+    tops = np.stack([layer.max((0, 2)) for layer in ends])  # (layers, batch)
+    return _Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
+
+
+def _gains(seen: _Seen, class_ids: frozenset[int]) -> NDArray[np.float64]:
+    """What each candidate adds as each of its likeliest classes, (batch, n, k); ``_NEVER`` where it is none of these.
+
+    Log odds that it is a character, less how much likelier its best class is than this one.
+    """
+    allowed = np.isin(seen.top_ids, list(class_ids)) & (seen.top_scores > 0)
+    allowed[..., 0] |= np.isin(seen.top_ids[..., 0], list(class_ids))
+    logs = np.log(np.maximum(seen.top_scores, _LEAST_SCORE))
+    return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), _NEVER))
+
+
+def _link(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to go from one candidate to another with so many blanks between; (batch, i, j), or a part of it."""
+    if seen.blanks is None:
+        return np.asarray(seen.barrier[at])
+    return np.asarray(seen.barrier[at] - _BLANK_COST * abs(seen.blanks[1][at] - pending))
+
+
+def _start(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to begin with each candidate after so many blanks; (batch, n), or a part of it."""
+    if seen.blanks is None:
+        return np.zeros_like(seen.odds[at])
+    return np.asarray(-_BLANK_COST * abs(seen.blanks[0][at] - pending))
+
+
+def _reach(
+    seen: _Seen, automaton: Automaton, t: int, state: int, total: list[NDArray[np.float64]],
+    before: list[dict[int, NDArray[np.intp]]],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Greatest score with which each candidate can come next after this state, (batch, n)."""
+    pending = automaton.pending[t][state]
+    if automaton.counts[t][state] == 0:
+        return _start(seen, pending)
+    chain = total[t][state][:, :, None] + _link(seen, pending)  # (batch, i, j)
+    best = chain.argmax(1)
+    before[t][state] = best
+    return np.take_along_axis(chain, best[:, None], 1)[:, 0]
+
+
+def _ends(automaton: Automaton, total: list[NDArray[np.float64]], at_least: int) -> list[NDArray[np.float64]]:
+    """Totals where a string may end. Where strings may differ in length, each character must be worth its place."""
+    worth = float(np.log(_FREE_SCORE / (1 - _FREE_SCORE)))
+    most = np.zeros(total[0].shape[1], np.int64)  # characters of the longest string that each picture shows
+    ends = []
+    for counts, accepting, layer in zip(automaton.counts, automaton.accepting, total, strict=True):
+        may_end = np.where(accepting, 0.0, 2 * _NEVER) - worth * np.array(counts)  # (states,)
+        ends.append(layer + may_end[:, None, None])
+        if at_least:
+            most[(ends[-1] > _NEVER / 2).any((0, 2))] = max(counts)
+    if at_least:
+        for counts, layer in zip(automaton.counts, ends, strict=True):
+            layer[:, max(counts) < np.minimum(most, at_least)] = 2 * _NEVER
+    return ends
+
+
+# Readings
+
+
+def _to_reading(seen: _Seen, row: int, chain: _Chain | None, rules: ReadingRules) -> Reading:
+    """The string of a chain: with the pattern's blanks, or else with the layout's."""
+    if chain is None:
         return Reading("", 0.0, ())
-    text = [rules.blank] * max(rules.length, len(chosen))
+    chosen = list(chain.candidates)
+    if chain.blanks is None:
+        straight, line = seen.straight[row, chosen], seen.line[row, chosen]
+        places = rules.layout.places(straight, float(seen.widths[row]), rules.length, line).tolist()
+    else:
+        places = (np.cumsum(np.array(chain.blanks) + 1) - 1).tolist()
+    ids = seen.top_ids[row, chosen, chain.classes].tolist()
+    scores = seen.top_scores[row, chosen, chain.classes].tolist()
+    text = [rules.blank] * (places[-1] + 1)
     characters = []
-    for i, place in enumerate(rules.layout.places(chosen.boxes_xyxy, width, rules.length)):
-        symbol = rules.symbols[int(chosen.class_ids[i])]
-        text[int(place)] = symbol
-        x1, y1, x2, y2 = (float(v) for v in chosen.boxes_xyxy[i])
-        characters.append(Character(symbol, float(chosen.scores[i]), (x1, y1, x2, y2)))
-    confidence = float(np.prod([c.confidence for c in characters]))
-    return Reading("".join(text).rstrip(rules.blank), confidence, tuple(characters))
+    for place, class_id, score, box in zip(places, ids, scores, seen.boxes[row, chosen].tolist(), strict=True):
+        text[place] = rules.symbols[class_id]
+        characters.append(Character(text[place], score, tuple(box)))
+    return Reading("".join(text), math.prod(scores), tuple(characters))
+
+
+def _by_pattern(seen: _Seen, row: int, chain: _Chain | None, free: _Chain | None, rules: ReadingRules) -> Reading:
+    """The string that fits the pattern, and what it overruled; refused where none does."""
+    without = _to_reading(seen, row, free, rules)
+    if chain is None:
+        reason = f"nothing that was seen fits the pattern {rules.pattern!r}" if without.text else _NOTHING_SEEN
+        return replace(without, text="", refused=reason, candidate=without.text)
+    reading = _to_reading(seen, row, chain, rules)
+    return reading if reading.text == without.text else replace(reading, overruled=without.text)
+
+
+def _believed(reading: Reading, min_confidence: float) -> Reading:
+    """The reading, refused where its least sure character is below ``min_confidence``."""
+    if reading.refused is not None:
+        return reading
+    if not reading.characters:
+        return replace(reading, refused=_NOTHING_SEEN)
+    number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
+    if least.confidence >= min_confidence:
+        return reading
+    reason = f"character {number}, {least.symbol!r}, has confidence {least.confidence:.2f}, below {min_confidence:g}"
+    return replace(reading, text="", refused=reason, candidate=reading.text)
+
+
+def _alternatives(searched: _Searched, row: int, reading: Reading, rules: ReadingRules, most: int) -> Reading:
+    """The reading with up to ``most`` other strings; each is as much less sure as its score is behind."""
+    best, found = None, {reading.text: 0.0}
+    for chain in searched.chains(row, (most + 1) * _TRIES):
+        best = chain.score if best is None else best
+        text = _to_reading(searched.seen, row, chain, rules).text
+        found.setdefault(text, reading.confidence * math.exp(min(0.0, chain.score - best)))
+        if len(found) > most:
+            break
+    return replace(reading, alternatives=tuple(Alternative(*pair) for pair in list(found.items())[1:]))

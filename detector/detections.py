@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+TOP_CLASSES = 8
+"""Likeliest classes of a candidate that a detector's output is reduced to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +22,8 @@ class CharDetections:
         class_ids: int64 (n,).
         presence: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
             Where a zero may be an O, each has half the score, and yet there is surely one of them.
+        top_ids: int64 (n, k), the likeliest classes of each, surest first; None takes ``class_ids`` alone.
+        top_scores: float32 (n, k), their scores.
 
     Raises:
         ValueError: if the columns differ in length or shape.
@@ -28,6 +33,8 @@ class CharDetections:
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     presence: NDArray[np.float32] | None = None
+    top_ids: NDArray[np.int64] | None = None
+    top_scores: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, np.float32).reshape(-1, 4))
@@ -35,11 +42,16 @@ class CharDetections:
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int64).reshape(-1))
         presence = self.scores if self.presence is None else np.asarray(self.presence, np.float32).reshape(-1)
         object.__setattr__(self, "presence", presence)
-        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(presence)}
-        if len(lengths) != 1:
+        alone = self.top_ids is None or self.top_scores is None
+        top_ids = self.class_ids[:, None] if alone else np.asarray(self.top_ids, np.int64)
+        top_scores = self.scores[:, None] if alone else np.asarray(self.top_scores, np.float32)
+        object.__setattr__(self, "top_ids", top_ids)
+        object.__setattr__(self, "top_scores", top_scores)
+        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(presence), len(top_ids)}
+        if len(lengths) != 1 or top_ids.ndim != 2 or top_ids.shape != top_scores.shape:
             raise ValueError(
                 f"columns differ: {len(self.boxes_xyxy)} boxes, {len(self.scores)} scores, {len(self.class_ids)} ids, "
-                f"{len(presence)} presences"
+                f"{len(presence)} presences, {top_ids.shape} likeliest classes with {top_scores.shape} scores"
             )
 
     def __len__(self) -> int:
@@ -48,8 +60,9 @@ class CharDetections:
     def __getitem__(self, index: Any) -> CharDetections:
         """The same type for any numpy index: a mask, a slice, an array of places."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
-        assert self.presence is not None  # set at birth
-        return CharDetections(self.boxes_xyxy[index], self.scores[index], self.class_ids[index], self.presence[index])
+        assert self.presence is not None and self.top_ids is not None and self.top_scores is not None  # set at birth
+        columns = (self.boxes_xyxy, self.scores, self.class_ids, self.presence, self.top_ids, self.top_scores)
+        return CharDetections(*(column[index] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -61,23 +74,46 @@ class Character:
     box_xyxy: tuple[float, float, float, float]
 
 
+class Alternative(NamedTuple):
+    """A string that was not read but might have been, and its confidence."""
+
+    text: str
+    confidence: float
+
+
 @dataclass(frozen=True)
 class Reading:
-    """The string read from one picture.
+    """The string read from one picture. It is false where it was refused.
 
     Args:
-        text: symbols in reading order, blanks included, none at the end.
+        text: symbols in reading order, blanks included, none at the end; empty where the reading is refused.
         confidence: product of the characters' confidences, in [0, 1]; 0 where nothing was read.
         characters: the symbols that were seen, in reading order; blanks have no box and are not among them.
+        overruled: what would have been read without the pattern, where that is another string.
+        alternatives: the next likely strings, the likeliest first, where they were asked for.
+        refused: why this is no reading to be relied on; None where it is one.
+        candidate: what was refused: ``confidence``, ``characters`` and ``alternatives`` are about it.
     """
 
     text: str
     confidence: float
     characters: tuple[Character, ...]
+    overruled: str | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    refused: str | None = None
+    candidate: str = ""
+
+    def __bool__(self) -> bool:
+        return self.refused is None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was not refused."""
+        return self.refused is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
+        """Plain values, for JSON; what does not apply is left out."""
+        plain: dict[str, Any] = {
             "text": self.text,
             "confidence": round(self.confidence, 4),
             "characters": [
@@ -89,3 +125,10 @@ class Reading:
                 for c in self.characters
             ],
         }
+        if self.overruled is not None:
+            plain["overruled"] = self.overruled
+        if self.alternatives:
+            plain["alternatives"] = [{"text": a.text, "confidence": round(a.confidence, 4)} for a in self.alternatives]
+        if self.refused is not None:
+            plain |= {"refused": self.refused, "candidate": self.candidate}
+        return plain

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
 from detector.images import read_image
+from detector.patterns import matches
 from detector.sources import LabelledImage, Source
 from detector.threads import ahead
 from detector.work import Work, whole
@@ -46,9 +47,17 @@ class Inputs:
 
 
 def accept(
-    found: Source, table: Alphabet, length: int, val: float, test: float, seed: int, work: Work, tell: Progress
+    found: Source,
+    table: Alphabet,
+    length: int,
+    pattern: str | None,
+    val: float,
+    test: float,
+    seed: int,
+    work: Work,
+    tell: Progress,
 ) -> Inputs:
-    """Labels that fit and files that can be opened, with their splits; the rest with its reason.
+    """Labels that fit, the pattern too, and files that can be opened, with their splits; the rest with its reason.
 
     Every file is decoded once; what that told is kept in ``work``.
     """
@@ -56,6 +65,8 @@ def accept(
     fitting = []
     for item in found.items:
         problem = table.problem(item.text, length)
+        if problem is None and pattern and not matches(item.text, pattern, table):
+            problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
         if problem is None and item.path.suffix.lower() not in (*_YOLO_READS, *SAME_AS):
             problem = f"yolo does not read {item.path.suffix} files: save it as PNG"
         if problem:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections, Reading
-from detector.errors import ImageError, SourceError, WeightsError
+from detector.errors import DetectorError, ImageError, SourceError, WeightsError
 from detector.fit import Fit, fit, shape_for
 from detector.images import Picture, image_files, read_image
 
@@ -50,16 +50,35 @@ class Reader:
         weights: a ``.pt`` file of :func:`detector.train`, or what ``yolo export`` made of it; None takes the
             shipped weights, which know 0-9 and A-Z and any length up to 8.
         device: as Ultralytics spells it; None takes a GPU if there is one.
+        pattern: what strings look like, as :mod:`detector.patterns` describes; None takes the weights' own, "" none.
+        min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
+            and ``refused`` and ``candidate`` say why, and what it would have been.
+        alternatives: how many of the next likely strings each reading brings.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
+        AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
+        DetectorError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
 
-    def __init__(self, weights: str | Path | None = None, *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        device: str | None = None,
+        pattern: str | None = None,
+        min_confidence: float = 0.0,
+        alternatives: int = 0,
+    ) -> None:
         from detector import _ultralytics
         from detector.device import pick_device
         from detector.training import SHIPPED
 
+        if not 0 <= min_confidence <= 1 or alternatives < 0:
+            raise DetectorError(
+                f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
+            )
+        self.min_confidence, self.alternatives = min_confidence, alternatives
         path = Path(weights) if weights is not None else SHIPPED
         if not path.exists():
             raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
@@ -72,7 +91,7 @@ class Reader:
                 names = ", ".join(list(self._network.names.values())[:5])
                 raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
             rules = ReadingRules(symbols)
-        self.rules = rules
+        self.rules = rules if pattern is None else replace(rules, pattern=pattern)
 
     def read(self, picture: Picture) -> Reading:
         """The string in one picture.
@@ -126,7 +145,10 @@ class Reader:
             fitted = [fit(images[i], shape_hw) for i in places]
             found = self._network(np.stack([image for image, _ in fitted]))
             # Decoded in the fitted picture, as validation does: the same candidates give the same string.
-            decoded = decode_batch(found, self.rules, [float(shape_hw[1])] * len(found))
+            decoded = decode_batch(
+                found, self.rules, [float(shape_hw[1])] * len(found),
+                min_confidence=self.min_confidence, alternatives=self.alternatives,
+            )  # fmt: skip
             for i, reading, (_, back) in zip(places, decoded, fitted, strict=True):
                 readings[i] = _to_picture(reading, back)
         return readings

@@ -108,6 +108,7 @@ class SetWriter:
         found: Callable[[LabelledImage], Found],
         length: int,
         shape_hw: tuple[int, int],
+        pattern: str | None,
         review: Review,
         labels: Mapping[str, str],
         tell: Progress,
@@ -118,6 +119,7 @@ class SetWriter:
             found: what there is to write of a picture.
             length: symbols that a text may have.
             shape_hw: of the networks' input.
+            pattern: that all texts fit, for the rules.
             review: earlier decisions.
             labels: of the pictures decided on, the text in the source, by name.
             tell: told of every picture.
@@ -152,7 +154,8 @@ class SetWriter:
         boxes, texts, widths = zip(*self._layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         low, high = min(self._counts), max(self._counts)
-        rules = ReadingRules(self.table.symbols, self.table.blank, length, low, high, layout, shape_hw)
+        symbols, blank = self.table.symbols, self.table.blank
+        rules = ReadingRules(symbols, blank, length, low, high, layout, shape_hw, pattern)
         yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
         write_report(self.root, title=self.final_root.name)
         return rules, share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -97,3 +98,20 @@ def test_synth_then_predict(tmp_path: Path) -> None:
     assert [Path(line["image"]).name for line in lines] == ["0000000.png", "0000001.png", "0000002.png", "9999999.png"]
     assert "empty file" in lines[-1]["error"]
     assert all({"text", "confidence", "characters"} <= line.keys() for line in lines[:-1])
+
+
+def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
+    assert run("synth", "made", "-n", "2", "--looks", "plain", "--workers", "1", cwd=tmp_path).returncode == 0
+    asked = ("predict", "shipped", "made/images", "--min-confidence", "1")
+    text, table = run(*asked, cwd=tmp_path), run(*asked, "--format", "csv", cwd=tmp_path)
+    assert text.returncode == table.returncode == 3
+    assert "2 readings were refused" in text.stderr
+    for line in text.stdout.splitlines():
+        _, read, reason = line.split("\t")
+        assert read == "" and re.fullmatch(
+            r"refused '[A-Z0-9]+': character \d, '.', has confidence .*, below 1", reason
+        )
+    rows = list(csv.DictReader(table.stdout.splitlines()))
+    assert (
+        all(row["text"] == "" and row["candidate"] and "below 1" in row["refused"] for row in rows) and len(rows) == 2
+    )

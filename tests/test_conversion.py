@@ -134,6 +134,16 @@ def test_pictures_are_copied_where_links_cannot_go(
         assert image.stat().st_ino != source.stat().st_ino
 
 
+def test_labels_that_do_not_fit_the_pattern(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    report = convert(toy.source, tmp_path / "out", blank="_", pattern=r"regex:[^7]+", **OPTIONS)
+    labels = {p.name: p.name.split("-")[0].replace("_", " ") for p in toy.source.iterdir()}
+    refused = dict(rejects(tmp_path / "out"))
+    assert refused.keys() == {name for name, label in labels.items() if "7" in label}
+    assert all(r == f"the label {labels[n]!r} does not fit the pattern 'regex:[^7]+'" for n, r in refused.items())
+    assert report.rules.pattern == "regex:[^7]+" == read_set(tmp_path / "out").rules.pattern
+    assert len(report.reasons) == 1
+
+
 def test_the_source_is_left_alone(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in toy.source.iterdir()}
     convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)

@@ -230,6 +230,32 @@ def test_slots_of_pictures_of_several_widths() -> None:
     assert (layout.kind, share) == ("slots", 1.0)
 
 
+def two_lines(upper: str, lower: str, typesetter: Any) -> Boxes:
+    down = np.array([0, 40, 0, 40], np.float32)
+    return np.concatenate([typesetter(upper), typesetter(lower) + down])
+
+
+def test_two_lines_of_slots_are_found() -> None:
+    pairs = [("AB1 ", "MI"), ("A  B", " 1A"), ("1B A", "W"), ("AAAA", "BB B")]
+    boxes = [two_lines(*p, slots) for p in pairs]
+    layout, share = find_layout(boxes, ["".join(p) for p in pairs], [160.0] * 4, 8)
+    assert (layout.kind, layout.lines, share) == ("slots", 2, 1.0)
+
+
+@pytest.mark.parametrize("between", ["", " "], ids=["nothing", "a blank"])
+def test_two_lines_of_proportional_text_are_found(between: str) -> None:
+    pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:]]
+    boxes = [two_lines(a, b, typeset) for a, b in pairs]
+    layout, share = find_layout(boxes, [a + between + b for a, b in pairs], [200.0] * len(pairs), 16)
+    assert (layout.kind, layout.lines, layout.between_lines, share) == ("flow", 2, len(between), 1.0)
+
+
+def test_runs_of_blanks_are_told_by_their_own_width() -> None:
+    texts = ["A B", "A  B", "AB", "M   W", "MW", "1  1 1", "A   B"] * 5
+    layout, share = find_layout([typeset(t) for t in texts], texts, [200.0] * len(texts), 8)
+    assert share == 1.0 and list(layout.thresholds) == sorted(layout.thresholds)
+
+
 def test_a_few_wrong_boxes_do_not_matter() -> None:
     texts = TEXTS * 5
     boxes = [typeset(t) for t in texts]

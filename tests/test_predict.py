@@ -11,7 +11,7 @@ from PIL import Image
 
 import detector
 from detector import Failure, Reader, Reading
-from detector.errors import DatasetError, ImageError, SourceError, WeightsError
+from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
 from detector.predict import name_of, pictures_of
 from detector.training import SHIPPED
 from detector.yolo_format import read_manifest
@@ -133,6 +133,27 @@ def test_many_are_read_as_one_at_a_time(reader: Reader, pictures: list[Path]) ->
     assert len(many) == len(pictures)
     for path, reading in zip(pictures, many, strict=True):
         assert isinstance(reading, Reading) and same(reading, reader.read(path))
+
+
+def test_a_pattern_doubts_and_other_strings(reader: Reader, toy_run: ToyRun, pictures: list[Path]) -> None:
+    letters = Reader(toy_run.weights, device="cpu", pattern="regex:[AKT]+", alternatives=2)
+    plain, fitting = reader.read_many(pictures), letters.read_many(pictures)
+    changed = [(one, other) for one, other in zip(plain, fitting, strict=True) if "7" in getattr(one, "text", "")]
+    assert changed
+    for one, other in changed:
+        assert isinstance(one, Reading) and isinstance(other, Reading)
+        assert one.text == (other.overruled if other.accepted else other.candidate)
+        assert not set(other.text) - set("AKT")
+        assert all(not set(a.text) - set("AKT") and a.confidence <= other.confidence for a in other.alternatives)
+    doubting = Reader(toy_run.weights, device="cpu", min_confidence=1.0).read(pictures[0])
+    assert not doubting and doubting.candidate == reader.read(pictures[0]).text
+
+
+def test_a_reader_that_cannot_be_asked_so(toy_run: ToyRun) -> None:
+    with pytest.raises(AlphabetError, match="names no symbol of the alphabet"):
+        Reader(toy_run.weights, device="cpu", pattern="-")
+    with pytest.raises(DetectorError, match=r"min_confidence runs from 0 to 1 .* got 1\.5 and 0"):
+        Reader(toy_run.weights, device="cpu", min_confidence=1.5)
 
 
 def test_many_in_another_order(reader: Reader, pictures: list[Path]) -> None:

@@ -166,7 +166,8 @@ def main() -> None:
     if "share" in args.only:
         shares = result["share"] = share(data, args)
         print(
-            "\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |\n|---|---|---|---|---|"
+            "\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |"
+            "\n|---|---|---|---|---|"
         )
         for name, held in shares.items():
             numbers = f"{held['step_ms']:.1f} | {held['limit_ms']:.1f} | {held['input_share']:.1%}"

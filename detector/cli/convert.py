@@ -23,6 +23,9 @@ def command(
         str, typer.Option(help="auto, names, hash-names, csv, tsv, jsonl, paddleocr, dddd, or a label file.")
     ] = "auto",
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    pattern: Annotated[
+        str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
+    ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
     val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
@@ -49,7 +52,8 @@ def command(
         with progress_bar() as tell:
             report = convert(
                 source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
-                text_column=text_column, image_column=image_column, val=val, test=test, keep_suspects=keep_suspects,
+                pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
+                keep_suspects=keep_suspects,
                 overwrite=overwrite, review=review, from_nothing=from_nothing, budget=budget, seed=seed,
                 device=device, progress=tell,
             )  # fmt: skip

@@ -29,16 +29,27 @@ def command(
     output: Annotated[Format, typer.Option("--format", "-f", help="text: NAME<tab>STRING; json: a line a picture.")] = (
         Format.TEXT
     ),
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="What strings look like: AAA9A99|AA 999, or regex:…; '' takes back that of the weights."),
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(help="Refuse readings whose least sure character is below this, 0 to 1.")
+    ] = 0.0,
+    alternatives: Annotated[int, typer.Option(help="Next likely strings that json tells with each reading.")] = 0,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
     from detector.predict import Failure, Reader
 
-    reader = Reader(None if weights == "shipped" else weights, device=device)
+    reader = Reader(
+        None if weights == "shipped" else weights, device=device, pattern=pattern, min_confidence=min_confidence,
+        alternatives=alternatives,
+    )  # fmt: skip
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if output is Format.CSV:
-        writer.writerow(("image", "text", "confidence"))
-    failed = 0
+        writer.writerow(("image", "text", "confidence", "candidate", "refused"))
+    failed = refused = 0
     for one in source:
         for name, reading in reader.stream(one):
             if isinstance(reading, Failure):
@@ -46,12 +57,20 @@ def command(
                 say(f"{name}: {reading.reason}")
                 if output is Format.JSON:
                     typer.echo(json.dumps({"image": name, "error": reading.reason}, ensure_ascii=False))
-            elif output is Format.JSON:
+                continue
+            refused += not reading.accepted
+            if output is Format.JSON:
                 typer.echo(json.dumps({"image": name, **reading.to_dict()}, ensure_ascii=False))
             elif output is Format.CSV:
-                writer.writerow((name, reading.text, f"{reading.confidence:.4f}"))
-            else:
+                confidence = f"{reading.confidence:.4f}"
+                writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or ""))
+            elif reading.accepted:
                 typer.echo(f"{name}\t{reading.text}")
+            else:
+                typer.echo(f"{name}\t\trefused {reading.candidate!r}: {reading.refused}")
     if failed:
         say(f"{failed} pictures could not be read")
+    if refused:
+        say(f"{refused} readings were refused")
+    if failed or refused:
         raise typer.Exit(SOME_REFUSED)

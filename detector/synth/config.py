@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detector.alphabet import DEFAULT_LENGTH, Alphabet
 from detector.errors import AlphabetError, DetectorError
-from detector.synth.texts import pattern_problems
+from detector.patterns import format_problems
 
 LOOKS = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
 """The looks that a set mixes by default."""
@@ -75,7 +75,7 @@ class SynthConfig:
         elif not 1 <= self.shortest <= self.length:
             problems.append(f"min_length must lie between 1 and length {self.length}, got {self.min_length}")
         if self.pattern is not None:
-            problems += pattern_problems(self.pattern, self.alphabet, self.length)
+            problems += format_problems(self.pattern, self.alphabet, self.length)
             if self.blanks:
                 problems.append("blanks and pattern exclude each other: write the blank into the pattern")
         return problems

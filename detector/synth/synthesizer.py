@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import SourceError
+from detector.patterns import digits_of, letters_of
 from detector.synth.colours import Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
 from detector.synth.fonts import FontInfo, capitals_of, found_fonts, given_fonts
@@ -32,7 +33,7 @@ from detector.synth.layout import (
 from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, inked
 from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.style import Style, style_of
-from detector.synth.texts import Line, by_pattern, digits_of, free_text, letters_of, split_lines, with_blanks
+from detector.synth.texts import Line, by_pattern, free_text, split_lines, with_blanks
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from detector.alphabet import Alphabet
+from detector.patterns import digits_of, is_labelled, letters_of
 
 
 @dataclass(frozen=True)
@@ -19,44 +20,12 @@ class Line:
     labelled: tuple[bool, ...]
 
 
-def letters_of(alphabet: Alphabet) -> str:
-    """Symbols that "A" stands for in a pattern."""
-    return "".join(s for s in alphabet.symbols if s.isalpha())
-
-
-def digits_of(alphabet: Alphabet) -> str:
-    """Symbols that "9" stands for in a pattern."""
-    return "".join(s for s in alphabet.symbols if s.isdigit())
-
-
-def pattern_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
-    """Why ``pattern`` cannot be drawn, in words for a user; empty where it can."""
-    problems = []
-    for form in pattern.split("|"):
-        labelled = [s for s in form if _is_labelled(s, alphabet)]
-        if not [s for s in labelled if s != alphabet.blank]:
-            problems.append(f"the pattern {form!r} names no symbol of the alphabet")
-        elif form[0] == alphabet.blank or form[-1] == alphabet.blank:
-            problems.append(f"the pattern {form!r} begins or ends with a blank")
-        if len(labelled) > length:
-            problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
-        if "A" in form and not letters_of(alphabet):
-            problems.append(f"the pattern {form!r} wants letters and the alphabet has none")
-        if "9" in form and not digits_of(alphabet):
-            problems.append(f"the pattern {form!r} wants digits and the alphabet has none")
-    return problems
-
-
-def _is_labelled(sign: str, alphabet: Alphabet) -> bool:
-    return sign in "A9X" or sign in alphabet.symbols or sign == alphabet.blank
-
-
 def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
-    """A text of one of the pattern's alternatives."""
+    """A text of one of a format's alternatives; see :mod:`detector.patterns`."""
     form = rng.choice(pattern.split("|"))
     pools = {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
     signs = "".join(rng.choice(pools[s]) if s in pools else s for s in form)
-    return Line(signs, tuple(_is_labelled(s, alphabet) for s in form))
+    return Line(signs, tuple(is_labelled(s, alphabet) for s in form))
 
 
 def free_text(rng: Random, symbols: str, length: int) -> str:

@@ -1,0 +1,198 @@
+"""Reading lines: which way a text runs, how many lines it has, and its boxes as if it were straight. Pure numpy.
+
+Boxes are upright rectangles, so those of a turned, slanted or bowed text overlap their neighbours. A batch is
+straightened in four steps: the surest candidates that are not the same place (*leaders*) vote for a direction; all
+boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; and what neighbouring
+leaders typically share of the way along the line is taken off every box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MOST_LINES = 4
+"""More lines than this are not looked for."""
+
+_LEADERS = 12  # of a picture, that find its lines
+_SURE = 0.3  # presence of a leader
+_SAME = 0.5  # of the smaller box's area, above which two candidates are one place
+_STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
+_TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
+_NEAR = 0.5  # of a character's height: how far from a line through another one a leader still votes for it
+_CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
+_BREAK = 0.5  # of a character's height: free room across the text above which another line begins
+_TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
+_LEAST_WIDTH = 0.4  # of a box's width that is left of it
+_PAIRS = np.triu_indices(_LEADERS, 1)
+
+
+@dataclass(frozen=True)
+class Straight:
+    """A batch of pictures of ``n`` candidates each as straight lines.
+
+    Args:
+        boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
+        line: (batch, n), 0 is the upper one.
+        start: (batch,): added to x, where it would be in the picture if the text were not turned.
+    """
+
+    boxes_xyxy: Floats
+    line: NDArray[np.int64]
+    start: Floats
+
+
+def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines: int) -> Straight:
+    """Lines of every picture.
+
+    Args:
+        boxes_xyxy: (batch, n, 4), n at least 1.
+        presence: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
+        widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
+        most_lines: that a picture may have.
+    """
+    boxes = np.asarray(boxes_xyxy, np.float64)
+    lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
+    rows = np.arange(len(boxes))[:, None]
+    height = _middle((boxes[..., 3] - boxes[..., 1])[rows, lead], valid)  # (batch,)
+    origin = boxes[:, :1, :2]  # differences alone matter: a shifted picture gives the same, to the last bit
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - origin  # (batch, n, 2)
+    turn = _direction(centre[rows, lead], valid, height)
+    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
+    along = centre[..., 0] * cos + centre[..., 1] * sin
+    across = centre[..., 1] * cos - centre[..., 0] * sin
+    line, middle = _lines(across, across[rows, lead], valid, height, most_lines)
+    # Where the text's middle crosses the middle of the picture, it stays.
+    half = widths / 2 - origin[:, 0, 0]
+    start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
+    moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
+    straight = boxes - np.concatenate([origin] * 2, 2) + np.where(turn[:, None, None] == 0, 0.0, moved)
+    start = np.where(turn == 0, origin[:, 0, 0], start)
+    return Straight(_narrowed(straight, line, lead, valid, turn), line, start)
+
+
+def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Places of the surest candidates that are not the same place as a surer one, and which of them there are."""
+    n = presence.shape[1]
+    x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
+    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
+    shared_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
+    np.maximum(shared, 0, out=shared)
+    shared *= np.maximum(shared_y, 0, out=shared_y)
+    area = np.maximum((x2 - x1) * (y2 - y1), 1e-9)
+    same = shared > _SAME * np.minimum(area[:, :, None], area[:, None])
+    same &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
+    stands = ~same.any(2) & (presence >= _SURE)  # (batch, n)
+    first = np.argsort(~stands, axis=1, kind="stable")[:, :_LEADERS]
+    if n < _LEADERS:
+        first = np.pad(first, ((0, 0), (0, _LEADERS - n)))
+    valid = np.arange(_LEADERS) < stands.sum(1)[:, None]
+    return first, valid
+
+
+def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+    """Lower median of the valid values of each row, 0 where there are none."""
+    ordered = np.sort(np.where(valid, values, np.inf), axis=1)
+    count = valid.sum(1)
+    found = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    return np.where(count > 0, found, 0.0)
+
+
+def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
+    """The turn, in radians, clockwise as pictures are seen, along which most pairs of leaders lie on one line."""
+    i, j = _PAIRS
+    both = valid[:, i] & valid[:, j]
+    step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
+    level = _votes(step[..., 1], both)
+    turned = np.flatnonzero(level * _CONVINCING < both.sum(1))  # of the others, no direction gets more
+    along, across = step[turned, None, :, 0], step[turned, None, :, 1]
+    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], both[turned, None])
+    best = votes.argmax(1)  # (turned,)
+    convinced = votes[np.arange(len(turned)), best] > _CONVINCING * level[turned]
+    turn = np.zeros(len(centre))
+    turn[turned[convinced]] = _TURNS[best[convinced]]
+    return turn
+
+
+def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
+    """Sum over pairs, the last axis, of 1 where they lie on one line and 0 where they are far off."""
+    return np.asarray(np.where(both, np.maximum(1 - off * off, 0), 0).sum(-1))
+
+
+def _lines(
+    across: Floats, leading: Floats, valid: NDArray[np.bool_], height: Floats, most: int
+) -> tuple[NDArray[np.int64], Floats]:
+    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,)."""
+    ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
+    count = valid.sum(1)
+    last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
+    middle = np.where(count > 0, (ordered[:, 0] + last) / 2, 0.0)
+    middle = np.where(np.isfinite(middle), middle, 0.0)
+    line = np.zeros(across.shape, np.int64)
+    if most == 1:
+        return line, middle
+    filled = np.where(np.isfinite(ordered), ordered, last[:, None])
+    gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
+    widest = np.argsort(-gaps, axis=1, kind="stable")[:, : most - 1]
+    for k in range(widest.shape[1]):
+        at = widest[:, k : k + 1]
+        gap = np.take_along_axis(gaps, at, 1)
+        border = np.take_along_axis(filled, at, 1) + gap / 2
+        line += (gap > _BREAK * height[:, None]) & (across > border)
+    return line, middle
+
+
+def _narrowed(
+    boxes: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_], turn: Floats
+) -> Floats:
+    """Boxes without what they have too much along their line: by the turn, and by what neighbours typically share."""
+    rows = np.arange(len(boxes))[:, None]
+    size = np.stack([_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1)])
+    boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(size[0], size[1], np.abs(turn))))
+    left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _LEADERS)
+    on = np.where(valid, line[rows, lead], MOST_LINES)
+    order = np.lexsort((left + right, on), axis=1)
+    left, right, on = left[rows, order], right[rows, order], on[rows, order]
+    pairs = (on[:, 1:] == on[:, :-1]) & (on[:, 1:] < MOST_LINES)
+    shared = _middle(right[:, :-1] - left[:, 1:], pairs)
+    width = _middle(right - left, on < MOST_LINES)
+    # Twice what is over the tolerated, up to all of it: no jump where the one goes over into the other.
+    off = np.clip(2 * (shared - _TOLERATED * width), 0, np.maximum(shared, 0))
+    return _taken_off(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two leaders, one may be a mistake
+
+
+def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
+    """How much wider than a character is the upright box around it when it is turned, by the box's size.
+
+    A character of w by h has a box of ``w cos + h sin`` by ``w sin + h cos``.
+    """
+    cos, sin = np.cos(turn), np.sin(turn)
+    own = (width * cos - height * sin) / (cos * cos - sin * sin)
+    return np.asarray(np.clip(width - own, 0, None))
+
+
+def _taken_off(boxes: Floats, off: Floats) -> Floats:
+    """Every box of a picture narrower by ``off``, (batch,), half on either side."""
+    own = boxes[..., 2] - boxes[..., 0]
+    half = np.minimum(off[:, None], (1 - _LEAST_WIDTH) * np.maximum(own, 0)) / 2
+    return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)
+
+
+def straighten_one(boxes_xyxy: NDArray[np.floating], width: float, most_lines: int = 1) -> Straight:
+    """Lines of one picture whose boxes, (n, 4), are all characters; the batch of one."""
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(1, -1, 4)
+    return straighten(boxes, np.ones(boxes.shape[:2]), np.array([float(width)]), most_lines)
+
+
+def reading_order(straight: Straight) -> NDArray[np.intp]:
+    """Places of the candidates from left to right, line under line, (batch, n)."""
+    centre = straight.boxes_xyxy[..., 0] + straight.boxes_xyxy[..., 2]
+    return np.lexsort((centre, straight.line), axis=1)
+
+
+__all__: Sequence[str] = ("MOST_LINES", "Straight", "reading_order", "straighten", "straighten_one")

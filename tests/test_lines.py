@@ -1,0 +1,97 @@
+"""Which way a text runs and how many lines it has."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from detector.lines import reading_order, straighten_one
+
+Boxes = NDArray[np.float64]
+
+
+def line_of(count: int, pitch: float = 14, top: float = 10, left: float = 5) -> Boxes:
+    """Characters of 10 by 20 pixels side by side."""
+    x = left + pitch * np.arange(count)
+    return np.stack([x, np.full(count, top), x + 10, np.full(count, top + 20)], 1)
+
+
+def turned(boxes: Boxes, degrees: float, about: tuple[float, float] = (64, 32)) -> Boxes:
+    """Upright boxes around the turned ones."""
+    turn = math.radians(degrees)
+    matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    moved = (corners - about) @ matrix.T + about
+    return np.concatenate([moved.min(1), moved.max(1)], 1)
+
+
+def slanted(boxes: Boxes, degrees: float) -> Boxes:
+    """Boxes of italics."""
+    more = 20 * math.tan(math.radians(degrees))
+    return boxes + np.array([0, 0, more, 0])
+
+
+def bowed(boxes: Boxes, height: float) -> Boxes:
+    """Boxes of text along an arc."""
+    middle, half = boxes[:, [0, 2]].mean(), max(1.0, float(np.ptp(boxes[:, [0, 2]]) / 2))
+    down = height * (((boxes[:, 0] + boxes[:, 2]) / 2 - middle) / half) ** 2
+    return boxes + np.stack([0 * down, down, 0 * down, down], 1)
+
+
+def test_straight_text_stays_as_it_is() -> None:
+    boxes = line_of(6)
+    straight = straighten_one(boxes, 100)
+    own = straight.boxes_xyxy[0]
+    own[:, [0, 2]] += straight.start[0]
+    assert np.array_equal(own[:, [0, 2]], boxes[:, [0, 2]])
+    assert not straight.line.any()
+
+
+@pytest.mark.parametrize("degrees", [-30, -18, -7, 0, 7, 18, 30])
+def test_turned_text_is_straightened(degrees: float) -> None:
+    """In order, none covering its neighbour, and where the picture has it before it is turned about its middle."""
+    boxes = line_of(8, top=22, left=10)
+    straight = straighten_one(turned(boxes, degrees), 128)
+    assert reading_order(straight)[0].tolist() == list(range(8))
+    own = straight.boxes_xyxy[0]
+    assert (own[1:, 0] >= own[:-1, 2] - 1).all()
+    centres = (own[:, 0] + own[:, 2]) / 2 + straight.start[0]
+    assert np.allclose(centres, (boxes[:, 0] + boxes[:, 2]) / 2, atol=3)
+
+
+@pytest.mark.parametrize("change", [lambda b: slanted(b, 25), lambda b: bowed(b, 25), lambda b: bowed(b, -25)])
+def test_slants_and_arcs_keep_their_order(change: object) -> None:
+    straight = straighten_one(change(line_of(8)), 128)  # type: ignore[operator]
+    own = straight.boxes_xyxy[0]
+    assert reading_order(straight)[0].tolist() == list(range(8))
+    shared = np.minimum(own[1:, 2], own[:-1, 2]) - np.maximum(own[1:, 0], own[:-1, 0])
+    assert (shared < 0.5 * (own[1:, 2] - own[1:, 0])).all()
+
+
+@given(
+    st.integers(2, 6), st.integers(2, 6), st.floats(-30, 30), st.floats(0, 20), st.randoms(use_true_random=False),
+    st.integers(2, 4),
+)  # fmt: skip
+def test_two_lines_turned(upper: int, lower: int, degrees: float, indent: float, random: object, most: int) -> None:
+    boxes = np.concatenate([line_of(upper, top=5), line_of(lower, top=37, left=5 + indent)])
+    order = list(range(len(boxes)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    straight = straighten_one(turned(boxes, degrees)[order], 128, most)
+    assert [order[i] for i in reading_order(straight)[0]] == list(range(len(boxes)))
+    assert sorted(straight.line[0].tolist()) == [0] * upper + [1] * lower
+
+
+def test_one_line_of_a_set_that_has_two() -> None:
+    rng = np.random.default_rng(0)
+    boxes = line_of(7) + np.tile(rng.uniform(-4, 4, (7, 2)), 2)
+    assert not straighten_one(boxes, 128, 2).line.any()
+
+
+def test_one_character_is_a_line() -> None:
+    one = straighten_one(np.array([[1, 2, 3, 4]]), 100, 2)
+    assert one.line.tolist() == [[0]] and one.boxes_xyxy.tolist() == [[[0, 0, 2, 2]]]

@@ -1,0 +1,127 @@
+"""Formats and regular expressions: what they allow, what is wrong with them, and the automaton that they become."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.alphabet import Alphabet
+from detector.errors import AlphabetError
+from detector.patterns import compile_pattern, format_problems, matches
+
+TABLE = Alphabet("AB12")
+
+FITS: dict[str, tuple[str, list[str], list[str]]] = {
+    "a format": ("AA9", ["AB1", "BB2"], ["A11", "AA", "AA11", "", "A A1"]),
+    "any symbol": ("X", ["A", "2"], ["", " ", "AA"]),
+    "alternatives": ("A9|99A", ["A1", "12B"], ["1A", "A1A"]),
+    "a symbol as it is": ("19", ["11", "12"], ["21"]),
+    "a blank inside": ("A 9", ["A 1"], ["A1", "A  1"]),
+    "signs that are only drawn": ("A-9.9", ["A12"], ["A-1.2"]),
+    "blanks at the end of the text": ("A9", ["A1", "A1  "], [" A1"]),
+    "literals": ("regex:AB", ["AB"], ["A", "ABA", "BA"]),
+    "classes": ("regex:[AB][^AB]", ["A1", "B2"], ["11", "AA", "A "]),
+    "ranges": ("regex:[A-Z][0-9]", ["A1", "B2"], ["1A"]),
+    "escapes": (r"regex:\d\w\s\d", ["1A 2"], ["AA 2", "1A2"]),
+    "any sign": ("regex:.A", ["AA", "1A", " A"], ["A1"]),
+    "repetitions": ("regex:A{2}1{1,2}2*", ["AA1", "AA11", "AA1222"], ["A1", "AA", "AA111"]),
+    "at least": ("regex:A{2,}1+", ["AA1", "AAA11"], ["A1", "AA"]),
+    "may be there": ("regex:A?1", ["A1", "1"], ["AA1", "A"]),
+    "groups": ("regex:(A1)+(?:2|B)", ["A12", "A1A1B"], ["A1", "2"]),
+    "none of it": ("regex:(A{0})1", ["1"], ["A1"]),
+}
+
+
+@pytest.mark.parametrize(("pattern", "good", "bad"), FITS.values(), ids=FITS.keys())
+def test_what_fits(pattern: str, good: list[str], bad: list[str]) -> None:
+    assert [matches(text, pattern, TABLE) for text in good] == [True] * len(good)
+    assert [matches(text, pattern, TABLE) for text in bad] == [False] * len(bad)
+
+
+WRONG: dict[str, tuple[str, str]] = {
+    "no symbol": ("-.-", "names no symbol of the alphabet"),
+    "too long a format": ("AAAAAA", "6 symbols, more than length 5"),
+    "a blank at its end": ("A |9", "begins or ends with a blank"),
+    "an unknown sign": ("regex:A-1", "'-' is neither in the alphabet nor the blank"),
+    "an open group": ("regex:(A", r"a '\(' without its '\)'"),
+    "a closed group": ("regex:A)", r"a '\)' without its '\('"),
+    "an open class": ("regex:[AB", "it ends too early"),
+    "an empty class": ("regex:[C-Z]", "nothing of the alphabet"),
+    "a range backwards": ("regex:[B-A]", "runs backwards"),
+    "anchors": ("regex:^A$", "leave '\\^' out"),
+    "lookahead": ("regex:(?=A)", "only '\\(\\?:' is known"),
+    "a backreference": (r"regex:(A)\1", r"only \\d, \\w and \\s are"),
+    "nothing to repeat": ("regex:*A", "nothing before '\\*' to repeat"),
+    "two repetitions": ("regex:A+?", "after a repetition"),
+    "bounds in words": ("regex:A{two}", "{m}, {m,} or {m,n}"),
+    "bounds backwards": ("regex:A{3,2}", "m not above n"),
+    "too many": ("regex:A{1000}", "from 0 to 99"),
+    "too long": ("regex:A{6}", "allows no string of 1 to 5 symbols"),
+    "blanks only": ("regex: +", "allows no string of 1 to 5 symbols"),
+    "nothing": ("regex:", "allows no string of 1 to 5 symbols"),
+}
+
+
+@pytest.mark.parametrize(("pattern", "message"), WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong(pattern: str, message: str) -> None:
+    with pytest.raises(AlphabetError, match=message):
+        compile_pattern(pattern, TABLE, 5, 1, 5)
+
+
+def test_a_pattern_that_the_counts_do_not_allow() -> None:
+    with pytest.raises(AlphabetError, match="allows no string of 4 to 5 symbols"):
+        compile_pattern("AA9", TABLE, 5, 4, 5)
+
+
+def test_a_regular_expression_is_not_drawn() -> None:
+    assert format_problems("regex:A", TABLE, 5) == ["'regex:A' is a regular expression, and a format is wanted here"]
+
+
+def strings_of(pattern: str, length: int, least: int, most: int) -> set[str]:
+    """All strings that the automaton of a pattern allows."""
+    automaton = compile_pattern(pattern, TABLE, length, least, most)
+    found: set[str] = set()
+    here = {(0, "")}
+    for t, edges in enumerate(automaton.layers, 1):
+        after = set()
+        for edge in edges:
+            symbols = [" "] if edge.class_ids is None else [TABLE.symbols[i] for i in edge.class_ids]
+            after |= {(edge.target, text + s) for state, text in here if state == edge.source for s in symbols}
+        here = after
+        assert {state for state, _ in here} == set(range(len(automaton.counts[t]))), "no state is out of reach"
+        for state, text in here:
+            assert automaton.counts[t][state] == len(text.replace(" ", ""))
+            assert automaton.pending[t][state] == len(text) - len(text.rstrip())
+            if automaton.accepting[t][state]:
+                found.add(text)
+    return found
+
+
+atoms = st.sampled_from(["A", "B", "1", "[AB]", "[^A]", ".", r"\d", " "])
+expressions = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]}|{pair[1]})"),
+        st.tuples(inner, st.sampled_from(["?", "*", "+", "{2}", "{1,2}", "{2,}"])).map(lambda p: f"({p[0]}){p[1]}"),
+    ),
+    max_leaves=5,
+)
+
+
+@given(expressions)
+def test_the_automaton_allows_what_the_expression_does(expression: str) -> None:
+    """Against Python's own, over all strings of up to three symbols."""
+    known = re.compile(expression.replace("[^A]", "[B12 ]").replace(".", "[AB12 ]").replace(r"\d", "[12]"))
+    texts = {"".join(t) for n in range(1, 4) for t in itertools.product("AB12 ", repeat=n)}
+    wanted = {t for t in texts if known.fullmatch(t) and not t.endswith(" ")}
+    assert {t for t in texts if not t.endswith(" ") and matches(t, "regex:" + expression, TABLE)} == wanted
+    if wanted:
+        assert strings_of("regex:" + expression, 3, 1, 3) == wanted
+    else:
+        with pytest.raises(AlphabetError, match="allows no string"):
+            strings_of("regex:" + expression, 3, 1, 3)

@@ -1,0 +1,232 @@
+"""Blanks, turns, slants and lines: how many strings are read right of artificial pictures that have them.
+
+    python tools/reading_laws.py                      the decoder alone
+    python tools/reading_laws.py --write SETS         the same pictures as sets to train on, with their true boxes
+    detector train data=SETS/NAME name=NAME           … for each of them, and then
+    python tools/reading_laws.py --read SETS          for real: each set's test split, read by weights/NAME.pt
+
+Two sets, with blanks inside and at the end of half of the strings: monospaced (`slots`) and proportional (`flow`);
+each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
+what is turned stays inside.
+
+The decoder alone is given the true boxes as a detector might see them: each box's place and size are off by some
+share of its size (--jitter), each picture has some weak duplicates of its characters as other symbols and some weak
+candidates where nothing is, and nothing is missed unless --misses says so. No network is run: this bounds what a
+reader can reach, and says nothing about how well characters are found. The layout is found from the first half of the
+pictures, as `convert` does, and the second half is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.alphabet import Alphabet
+from detector.decode import ReadingRules, decode_batch
+from detector.detections import CharDetections
+from detector.layout import find_layout
+from detector.metrics import score_texts
+from detector.synth import SynthConfig, Synthesizer
+from detector.synth.config import PLAIN
+
+TABLE = Alphabet()
+LENGTH = 8
+TEXT_WH, CANVAS_WH = (256, 64), (256, 192)
+BATCH = 32
+LAYOUTS = ("slots", "flow")
+CHANGES = ("straight", "turned", "slanted", "two lines")
+MOST_TURN, MOST_SLANT = 30.0, 24.0  # degrees
+
+
+class Shown(NamedTuple):
+    """One picture, (192, 256, 3), its text and its true boxes xyxy (n, 4)."""
+
+    image: NDArray[np.uint8]
+    text: str
+    boxes_xyxy: NDArray[np.float32]
+
+
+def name_of(layout: str, change: str) -> str:
+    """How files call a set."""
+    return f"{layout}-{change.replace(' ', '-')}"
+
+
+def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]:
+    """The pictures of one set."""
+    two = change == "two lines"
+    config = SynthConfig(
+        TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
+        looks=(PLAIN,), layout=layout, blanks=0.5, lines=2 if two else 1, seed=seed,
+    )  # fmt: skip
+    make = Synthesizer(config)
+    for index in range(count):
+        made = make(index)
+        rng = np.random.default_rng((seed, index))
+        yield changed(Shown(made.image, made.text, made.boxes_xyxy), change, rng)
+
+
+def changed(shown: Shown, change: str, rng: np.random.Generator) -> Shown:
+    """The picture in the middle of the canvas, turned or slanted about it; boxes hold the corners of the old ones."""
+    turn = math.radians(rng.uniform(-MOST_TURN, MOST_TURN)) if change == "turned" else 0.0
+    slant = math.tan(math.radians(rng.uniform(-MOST_SLANT, MOST_SLANT))) if change == "slanted" else 0.0
+    matrix = np.array([[math.cos(turn), -math.sin(turn) - slant], [math.sin(turn), math.cos(turn)]])
+    height, width = shown.image.shape[:2]
+    shift = np.array(CANVAS_WH) / 2 - matrix @ np.array([width / 2, height / 2])
+    into = np.column_stack([matrix, shift])
+    ground = np.median(shown.image.reshape(-1, 3), axis=0).tolist()
+    image = cv2.warpAffine(shown.image, into, CANVAS_WH, flags=cv2.INTER_AREA, borderValue=ground)
+    x1, y1, x2, y2 = shown.boxes_xyxy.T.astype(np.float64)
+    corners = np.stack([np.stack(c, 1) for c in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))], 1)  # (n, 4, 2)
+    moved = corners @ matrix.T + shift
+    limit = np.array(CANVAS_WH)
+    boxes = np.concatenate([np.clip(moved.min(1), 0, limit), np.clip(moved.max(1), 0, limit)], 1)
+    return Shown(np.asarray(image, np.uint8), shown.text, boxes.astype(np.float32))
+
+
+def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: float) -> NDArray[np.float32]:
+    """Boxes whose four sides are each off by a share of their size."""
+    size = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)  # (n, 4)
+    return (boxes_xyxy + rng.normal(0, jitter, boxes_xyxy.shape) * size).astype(np.float32)
+
+
+def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
+    """Candidates as a detector might give them."""
+    ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.blank])
+    n = len(ids)
+    found = rng.random(n) >= misses
+    sure = rng.beta(12, 1, n)
+    again = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
+    size = np.tile(shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2], 2)  # (n, 4)
+    true = jittered(shown.boxes_xyxy, rng, jitter)
+    double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[again]
+    corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
+    nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
+    boxes = np.concatenate([true[found], double, nothing])
+    presence = np.concatenate([sure[found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
+    classes = np.concatenate([ids[found], rng.integers(0, len(TABLE), 5)])
+    order = rng.permutation(len(boxes))
+    return CharDetections(boxes[order], presence[order], classes[order])
+
+
+def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, misses: float) -> dict[str, object]:
+    """Exact match of the second half, with the layout of the first."""
+    shown = list(pictures(layout, change, count, seed))
+    rng = np.random.default_rng(seed)
+    half = count // 2
+    boxes = [jittered(s.boxes_xyxy, rng, jitter) for s in shown[:half]]
+    widths = [float(CANVAS_WH[0])] * half
+    found, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
+    counts = [len(s.boxes_xyxy) for s in shown]
+    rules = ReadingRules(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found)
+    given = [seen(s, rng, jitter, misses) for s in shown[half:]]
+    read = []
+    began = time.process_time()
+    for start in range(0, len(given), BATCH):
+        batch = given[start : start + BATCH]
+        read += [r.text for r in decode_batch(batch, rules, [float(CANVAS_WH[0])] * len(batch))]
+    milliseconds = 1000 * (time.process_time() - began) / max(1, len(given))
+    texts = [s.text for s in shown[half:]]
+    result = score_texts(texts, read)
+    letters = [a.replace(" ", "") == b.replace(" ", "") for a, b in zip(texts, read, strict=True)]
+    return {
+        "exact_match": result.exact_match, "interval_95": result.interval, "count": result.count,
+        "without_blanks": float(np.mean(letters)), "layout": f"{found.kind} {found.measure}, {found.lines} lines",
+        "layout_share": share, "ms_a_picture": milliseconds,
+        "wrong": [(a, b) for a, b in zip(texts, read, strict=True) if a != b][:10],
+    }  # fmt: skip
+
+
+def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
+    """The pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
+    from detector import yolo_format
+    from detector.intake import assign_splits
+
+    target = root / name_of(layout, change)
+    part = target.with_name(target.name + ".part")
+    shown = list(pictures(layout, change, count, seed))
+    split_of = assign_splits({s.text for s in shown}, 0.1, 0.2, seed)
+    images: dict[str, list[str]] = {split: [] for split in yolo_format.SPLITS}
+    rows = []
+    for number, one in enumerate(shown):
+        split = split_of[one.text]
+        image, label = f"images/{split}/{number:05d}.png", part / f"labels/{split}/{number:05d}.txt"
+        for path in (part / image, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(part / image), one.image)
+        ids = [TABLE.symbols.index(s) for s in one.text if s != TABLE.blank]
+        label.write_text(yolo_format.format_labels(ids, one.boxes_xyxy, *CANVAS_WH), encoding="ascii")
+        images[split].append(image)
+        rows.append(yolo_format.ManifestRow(str(number), image, one.text, split, "true", "1.0000", "ok"))
+    train = [s for s in shown if split_of[s.text] == "train"]
+    found, _ = find_layout(
+        [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
+    )
+    counts = [len(s.boxes_xyxy) for s in shown]
+    rules = ReadingRules(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found, CANVAS_WH[::-1])
+    yolo_format.write_descriptions(part, target.resolve(), rules, images)
+    yolo_format.write_tables(part, rows, [])
+    part.rename(target)
+
+
+def by_reader(layout: str, change: str, root: Path) -> dict[str, object] | None:
+    """Exact match of a set's test split, read by its weights; None where there are none."""
+    from detector import Reader, evaluate
+
+    name = name_of(layout, change)
+    weights = Path("weights", f"{name}.pt")
+    if not weights.is_file():
+        print(f"no {weights}: detector train data={root / name} name={name}")
+        return None
+    result = evaluate(Reader(weights), root / name)
+    return {"exact_match": result.exact_match, "interval_95": result.score.interval, "count": result.count}
+
+
+def main() -> None:
+    """Make the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000, help="pictures of each set [2000]")
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--jitter", type=float, default=0.04, help="of a character's size [0.04]")
+    parser.add_argument("--misses", type=float, default=0.0, help="share of characters that are not seen [0]")
+    parser.add_argument("--write", type=Path, help="write the sets into this folder, and read nothing")
+    parser.add_argument("--read", type=Path, help="read the sets in this folder with weights/NAME.pt")
+    parser.add_argument("--out", type=Path, default=Path("runs/reading_laws.json"))
+    args = parser.parse_args()
+    table: dict[str, dict[str, object]] = {}
+    for layout in LAYOUTS:
+        for change in CHANGES:
+            if args.write is not None:
+                write(layout, change, args.count, args.seed, args.write)
+                print(args.write / name_of(layout, change) / "data.yaml")
+                continue
+            found = (
+                by_reader(layout, change, args.read) if args.read is not None
+                else by_decoder(layout, change, args.count, args.seed, args.jitter, args.misses)
+            )  # fmt: skip
+            if found is not None:
+                table[f"{layout}, {change}"] = found
+                print(f"{layout}, {change}: {found['exact_match']:.1%}")
+    if not table:
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    described = {"arguments": {k: str(v) for k, v in vars(args).items()}, "sets": table}
+    part = args.out.with_name(args.out.name + ".part")
+    part.write_text(json.dumps(described, indent=2, ensure_ascii=False), encoding="utf-8")
+    part.replace(args.out)
+    print("\n| set | exact match, blanks counted | 95 % | pictures |\n|---|---|---|---|")
+    for name, found in table.items():
+        low, high = found["interval_95"]  # type: ignore[misc]
+        print(f"| {name} | {found['exact_match']:.1%} | {low:.1%} to {high:.1%} | {found['count']} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from detector.metrics import edit_distance
 from detector.report import write_report
 from detector.review import NAME, Review, write_review
 from detector.sources import LabelledImage
-from detector.yolo_format import SPLITS, SUSPECTS, ManifestRow, RejectRow
+from detector.yolo_format import SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
 
 WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
@@ -142,8 +143,11 @@ class SetWriter:
                     yield row
                 tell("write", done, len(self.inputs.items))
 
-        # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
-        yolo_format.write_tables(self.root, rows(), self.rejects)
+        with (self.root / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
+            self._boxes = csv.writer(file, lineterminator="\n")
+            self._boxes.writerow(BoxRow._fields)
+            # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
+            yolo_format.write_tables(self.root, rows(), self.rejects)
         if not self.images["train"]:
             raise NotLearnedError(
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
@@ -198,6 +202,12 @@ class SetWriter:
         label = self.root / "labels" / folder / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text(yolo_format.format_labels(own.tolist(), aligned.boxes_xyxy, *found.size_wh), encoding="ascii")
+        sides = [[f"{v:.1f}" for v in box] for box in aligned.boxes_xyxy.tolist()]
+        stages = ["detected" if relocated else "cut" for relocated in aligned.relocated]
+        for i, symbol in enumerate(shown(item.text, self.table)):
+            x1, y1, x2, y2 = sides[i]
+            certain = f"{aligned.confidence[i] * (1 - wrong):.4f}"
+            self._boxes.writerow(BoxRow(image, symbol, x1, y1, x2, y2, certain, stages[i]))
         self.images[folder].append(image)
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
             self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))

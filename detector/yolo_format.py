@@ -7,6 +7,7 @@ SET/
   images/suspects/, labels/…   training pictures whose boxes are doubted, in no split
   obj.data obj.names train.txt val.txt test.txt     for darknet
   manifest.csv                 a line a picture: where it came from, text, split, confidence, status
+  boxes.csv                    a line a character: its box in pixels, how sure, which stage made it
   rejects.csv                  a line a refused input, with the reason
   report.html                  all of this for the eye; see report.py
 """
@@ -51,6 +52,22 @@ class ManifestRow(NamedTuple):
     confidence: str
     status: str
     read: str = ""
+
+
+class BoxRow(NamedTuple):
+    """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
+
+    ``stage`` is "cut" (from the ink, between aligned positions) or "detected" (by the shipped detector).
+    """
+
+    image: str
+    char: str
+    x1: str
+    y1: str
+    x2: str
+    y2: str
+    confidence: str
+    stage: str
 
 
 class RejectRow(NamedTuple):

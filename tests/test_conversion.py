@@ -63,7 +63,7 @@ def test_the_tree(toy: Toy) -> None:
     names = {p.name for p in toy.root.iterdir()}
     assert names == {
         "data.yaml", "images", "labels", "obj.data", "obj.names", "train.txt", "val.txt", "test.txt", "manifest.csv",
-        "rejects.csv", "report.html", "review.csv", "work",
+        "boxes.csv", "rejects.csv", "report.html", "review.csv", "work",
     }  # fmt: skip
     assert toy.report.data_yaml == toy.root / "data.yaml"
     for split, count in toy.report.splits.items():
@@ -162,7 +162,7 @@ def test_splits_are_grouped_by_text(toy: Toy) -> None:
 def test_the_same_input_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
     convert(toy.source, tmp_path / "toy", blank="_", **OPTIONS)
     assert labels_of(tmp_path / "toy") == labels_of(toy.root)
-    for name in ("data.yaml", "manifest.csv", "rejects.csv", "report.html"):
+    for name in ("data.yaml", "manifest.csv", "boxes.csv", "rejects.csv", "report.html"):
         assert (tmp_path / "toy" / name).read_bytes() == (toy.root / name).read_bytes()
 
 

@@ -432,6 +432,7 @@ def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
     total = [np.zeros((1, size, n))]
     via = [np.zeros((1, size, n), np.intp)]
     before: list[dict[int, NDArray[np.intp]]] = []
+    links = {pending: _link(seen, pending) for pending in {p for layer in automaton.pending for p in layer}}
     for t, edges in enumerate(automaton.layers):
         states = len(automaton.counts[t + 1])
         total.append(np.full((states, size, n), 2 * _NEVER))
@@ -443,7 +444,7 @@ def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
                 value = total[t][edge.source]
             else:
                 if edge.source not in reach:
-                    reach[edge.source] = _reach(seen, automaton, t, edge.source, total, before)
+                    reach[edge.source] = _reach(seen, automaton, t, edge.source, total, before, links)
                 value = reach[edge.source] + gain[edge.class_ids]
             better = value > total[t + 1][edge.target]
             np.copyto(total[t + 1][edge.target], value, where=better)
@@ -480,13 +481,13 @@ def _start(seen: _Seen, pending: int, at: Any = ...) -> NDArray[np.float64]:
 
 def _reach(
     seen: _Seen, automaton: Automaton, t: int, state: int, total: list[NDArray[np.float64]],
-    before: list[dict[int, NDArray[np.intp]]],
+    before: list[dict[int, NDArray[np.intp]]], links: dict[int, NDArray[np.float64]],
 ) -> NDArray[np.float64]:  # fmt: skip
     """Greatest score with which each candidate can come next after this state, (batch, n)."""
     pending = automaton.pending[t][state]
     if automaton.counts[t][state] == 0:
         return _start(seen, pending)
-    chain = total[t][state][:, :, None] + _link(seen, pending)  # (batch, i, j)
+    chain = total[t][state][:, :, None] + links[pending]  # (batch, i, j)
     best = chain.argmax(1)
     before[t][state] = best
     return np.take_along_axis(chain, best[:, None], 1)[:, 0]

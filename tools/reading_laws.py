@@ -4,6 +4,7 @@
     python tools/reading_laws.py --write SETS         the same pictures as sets to train on, with their true boxes
     detector train data=SETS/NAME name=NAME           … for each of them, and then
     python tools/reading_laws.py --read SETS          for real: each set's test split, read by weights/NAME.pt
+    python tools/reading_laws.py --time               how long decoding takes, of what the shipped weights see
 
 Two sets, with blanks inside and at the end of half of the strings: monospaced (`slots`) and proportional (`flow`);
 each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
@@ -23,6 +24,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,6 +192,36 @@ def by_reader(layout: str, change: str, root: Path) -> dict[str, object] | None:
     return {"exact_match": result.exact_match, "interval_95": result.score.interval, "count": result.count}
 
 
+def times(seed: int) -> None:
+    """Milliseconds of the processor a picture, best of five rounds over ten batches; a Markdown table."""
+    from detector import Reader
+    from detector.layout import Layout
+
+    reader = Reader(device="cpu")
+    make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
+    batches = [[reader.detect(make(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
+    gaps = Layout("flow", "gap", (0.5, 1.0))
+    kinds: dict[str, tuple[ReadingRules, int]] = {
+        "free length": (reader.rules, 0),
+        "blanks by gaps": (replace(reader.rules, layout=gaps), 0),
+        "two lines": (replace(reader.rules, layout=Layout(lines=2)), 0),
+        "pattern `AAA9A99\\|AAA9999`": (replace(reader.rules, pattern="AAA9A99|AAA9999"), 0),
+        "pattern `AAA 9999\\|AA 99 AA`": (replace(reader.rules, layout=gaps, pattern="AAA 9999|AA 99 AA"), 0),
+        "`regex:[A-Z]{1,3}[0-9]{2,5}`": (replace(reader.rules, pattern="regex:[A-Z]{1,3}[0-9]{2,5}"), 0),
+        "free length, 3 alternatives": (reader.rules, 3),
+    }
+    print(f"{np.mean([len(d) for b in batches for d in b]):.1f} candidates a picture")
+    print("\n| decoding | ms a picture |\n|---|---|")
+    for name, (rules, alternatives) in kinds.items():
+        rounds = []
+        for _ in range(5):
+            began = time.process_time()
+            for batch in batches:
+                decode_batch(batch, rules, [float(TEXT_WH[0])] * BATCH, alternatives=alternatives)
+            rounds.append(1000 * (time.process_time() - began) / (len(batches) * BATCH))
+        print(f"| {name} | {min(rounds):.2f} |")
+
+
 def main() -> None:
     """Make the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,8 +231,12 @@ def main() -> None:
     parser.add_argument("--misses", type=float, default=0.0, help="share of characters that are not seen [0]")
     parser.add_argument("--write", type=Path, help="write the sets into this folder, and read nothing")
     parser.add_argument("--read", type=Path, help="read the sets in this folder with weights/NAME.pt")
+    parser.add_argument("--time", action="store_true", help="only time the decoder")
     parser.add_argument("--out", type=Path, default=Path("runs/reading_laws.json"))
     args = parser.parse_args()
+    if args.time:
+        times(args.seed)
+        return
     table: dict[str, dict[str, object]] = {}
     for layout in LAYOUTS:
         for change in CHANGES:

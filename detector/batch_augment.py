@@ -188,10 +188,10 @@ def _area(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @torch.no_grad()
 def apply(plan: Plan, images: Tensor) -> Tensor:
-    """The pictures changed, float32 (n, 3, H, W) RGB in [0, 1], on their device; ``images`` stay as they are."""
+    """The pictures changed, on their device; ``images``, float (n, 3, H, W) RGB in [0, 1], stay as they are."""
     device = images.device
     with torch.autocast(device.type, enabled=False):
-        images = images.float().contiguous().clone()
+        images = images.float().clone()  # laid out in memory as they were
 
         def change(rows: NDArray[np.int64], how: object, *values: NDArray[np.float32]) -> None:
             if len(rows):
@@ -217,18 +217,15 @@ def apply(plan: Plan, images: Tensor) -> Tensor:
 
 
 def _warp(images: Tensor, back: Tensor) -> Tensor:
-    """Bilinear; ``back``, (k, 3, 3), says where each point comes from; grey comes from outside."""
+    """Bilinear; ``back``, (k, 3, 3), says where each point comes from, in pixels; from outside comes grey."""
     height, width = images.shape[2:]
     x = torch.arange(width, device=images.device) + 0.5
-    y = torch.arange(height, device=images.device) + 0.5
-    points = torch.stack(
-        [x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)]
-    )  # (3, H * W)
-    found = back @ points  # (k, 3, 3) @ (3, H * W)
-    sides = torch.tensor([[width], [height]], device=images.device)
-    grid = (found[:, :2] / found[:, 2:] / sides * 2 - 1).transpose(1, 2).reshape(-1, height, width, 2)
+    y = torch.arange(height, device=images.device)[:, None] + 0.5
+    rows = back[..., None, None]  # (k, 3, 3, 1, 1)
+    u, v, w = (rows[:, i, 0] * x + (rows[:, i, 1] * y + rows[:, i, 2]) for i in range(3))  # (k, H, W) each
+    grid = torch.stack([u.div_(w).mul_(2 / width).sub_(1), v.div_(w).mul_(2 / height).sub_(1)], -1)
     fill = GREY / 255
-    return F.grid_sample(images - fill, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + fill
+    return F.grid_sample(images.sub_(fill), grid, mode="bilinear", padding_mode="zeros", align_corners=False).add_(fill)
 
 
 def _brightness(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:

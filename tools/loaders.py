@@ -8,7 +8,8 @@ share     of a training step on all cores of this machine: loader plus augmentat
 ddp       the same training by one process and by two (gloo), exact match on the same validation pictures.
 
 Without --set, artificial pictures are made in --work. Each part is measured in turns, --rounds times, and the median
-counts, so that all ways see the same machine. Prints Markdown and writes WORK/loaders.json.
+counts, so that all ways see the same machine. Where other
+processes use the core, the rates of CPU time are the ones to compare. Prints Markdown and writes WORK/loaders.json.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class Ultralytics:
         return iter(self._loader)
 
 
-def loaders(data: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Pictures/s of each way on one core: medians of rounds in turn."""
+def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Pictures/s of each way on one core, of wall clock and of CPU time: medians of rounds in turn."""
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(every)})
     torch.set_num_threads(1)
@@ -80,14 +81,21 @@ def loaders(data: Path, args: argparse.Namespace) -> dict[str, float]:
             "files": FileLoader(dataset, args.batch),
             "naive": NaiveLoader(dataset, args.batch),
         }
-        found: dict[str, list[float]] = {name: [] for name in ways}
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(args.rounds):
             for name, way in ways.items():
-                found[name].append(loader_rate(way, args.seconds))
+                wall, cpu = time.perf_counter(), time.process_time()
+                rate = loader_rate(way, args.seconds)
+                busy = (time.process_time() - cpu) / (time.perf_counter() - wall)  # below 1 where others use the core
+                found[name].append((rate, rate / busy))
     finally:
         os.sched_setaffinity(0, every)
         torch.set_num_threads(len(every))
-    return {name: statistics.median(rates) for name, rates in found.items()}
+    kinds = ("wall clock", "CPU time")
+    return {
+        name: dict(zip(kinds, map(statistics.median, zip(*rates, strict=True)), strict=True))
+        for name, rates in found.items()
+    }
 
 
 def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -160,15 +168,15 @@ def main() -> None:
     result: dict[str, Any] = {"machine": machine(), "data": str(data)}
     if "loaders" in args.only:
         rates = result["loaders"] = loaders(data, args)
-        print("\n| one core, no augmentation | pictures/s | packed is |\n|---|---|---|")
-        for name, rate in rates.items():
-            print(f"| {name} | {rate:.0f} | {rates['packed'] / rate:.1f} times as fast |")
+        print("\n| one core, no augmentation | pictures/s | packed is | pictures/s of CPU time | packed is |")
+        print("|---|---|---|---|---|")
+        for name, held in rates.items():
+            numbers = (f"{rate:.0f} | {rates['packed'][kind] / rate:.1f} times as fast" for kind, rate in held.items())
+            print(f"| {name} | {' | '.join(numbers)} |")
     if "share" in args.only:
         shares = result["share"] = share(data, args)
-        print(
-            "\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |"
-            "\n|---|---|---|---|---|"
-        )
+        print("\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |")
+        print("|---|---|---|---|---|")
         for name, held in shares.items():
             numbers = f"{held['step_ms']:.1f} | {held['limit_ms']:.1f} | {held['input_share']:.1%}"
             print(f"| {name} | {numbers} | {held['augment_ms']:.3f} |")

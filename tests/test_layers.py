@@ -18,7 +18,8 @@ ROOT = Path(detector.__file__).parent
 ORDER = (
     "errors", "alphabet", "metrics", "detections", "layout", "decode",
     "images", "label_files", "sources", "fit", "yolo_format", "augment", "device", "text_data", "synth", "align",
-    "_ultralytics", "training", "predict", "evaluation", "intake", "conversion", "sheet", "demo", "cli", "__main__",
+    "backends", "_ultralytics", "exporting", "training", "media", "predict", "evaluation", "intake", "conversion",
+    "sheet", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 
@@ -116,7 +117,7 @@ def test_the_command_line_starts_without_torch() -> None:
 def test_all_is_what_is_promised() -> None:
     assert detector.__all__ == [
         "Alphabet", "CharDetections", "Character", "ConversionReport", "DetectorError", "Evaluation", "Failure",
-        "Reader", "Reading", "SynthConfig", "Synthesizer", "convert", "evaluate", "train", "write_set",
+        "Reader", "Reading", "SynthConfig", "Synthesizer", "convert", "evaluate", "export", "train", "write_set",
     ]  # fmt: skip
     promised = {name for node in ast.walk(ast.parse(inspect.getsource(detector))) if isinstance(node, ast.If)
                 for statement in node.body if isinstance(statement, ast.ImportFrom)

@@ -143,7 +143,7 @@ def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
     import matplotlib
 
     from detector.alphabet import Alphabet
-    from detector.synth import SynthConfig, Synthesizer
+    from detector.synth import PLAIN, SynthConfig, Synthesizer
 
     height, width = rules.shape_hw or (64, 256)
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
@@ -151,7 +151,8 @@ def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
     try:
         make = Synthesizer(SynthConfig(
             Alphabet(rules.symbols, rules.blank), length, min_length=max(1, min(rules.min_count, length)),
-            size_wh=(width, height), looks=("plate", "label", "captcha"), fonts=(fonts / "DejaVuSans.ttf",),
+            size_wh=(width, height), looks=(PLAIN, "plate", "label", "captcha"),
+            fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip
         return [make(i).image for i in range(_DRAWN)]
     except DetectorError:

@@ -69,7 +69,7 @@ def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], forma
     assert network.rules == Reader(written, device="cpu").rules
     images = np.random.default_rng(0).integers(0, 256, (3, *network.rules.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
     ours = ExportedNetwork(written).output(images)
-    assert np.allclose(network.output(images).numpy(), ours, atol=1e-3)
+    assert np.allclose(network.output(images).numpy(), ours, atol=0.5), "Ultralytics lets OpenVINO compute in bfloat16"
 
 
 def test_every_rule_travels(weights: Path) -> None:
@@ -82,7 +82,11 @@ def test_every_rule_travels(weights: Path) -> None:
 
 def test_what_reads_other_strings_is_not_written(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[..., list[detector.CharDetections]] = ExportedNetwork.__call__
-    monkeypatch.setattr(ExportedNetwork, "__call__", lambda self, images: [f[:1] for f in real(self, images)])
+
+    def one_less(self: ExportedNetwork, images: object) -> list[detector.CharDetections]:
+        return [found[1:] for found in real(self, images)]  # without the surest
+
+    monkeypatch.setattr(ExportedNetwork, "__call__", one_less)
     with pytest.raises(WeightsError, match=r"toy\.pt reads otherwise once exported: of \d+ pictures \d+ differ"):
         detector.export(weights)
     assert [path.name for path in weights.parent.iterdir()] == ["toy.pt"]

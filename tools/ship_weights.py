@@ -3,7 +3,8 @@
     python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt [--weights-dir detector/weights]
         [--aligner-args "--pictures 300000 --seed 0"] [--detector-args "--pictures 600000 --seed 0"]
 
-Writes aligner.pt, detector.pt, detector.onnx and README.md. The arguments with which they were taught are only written down.
+Writes aligner.pt, detector.pt, detector.onnx and README.md. The arguments with which they were taught are only
+written down.
 The scores are exact match on 1,000 pictures of the store that were held back from teaching.
 """
 
@@ -110,8 +111,8 @@ taught on artificial pictures only, none of them photographed or taken from a da
 |---|---|---|---|---|---|
 {rows}
 
-`detector.onnx`, {onnx_mb:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the same strings. It is
-not used beside another `detector.pt` than its own.
+`detector.onnx`, {onnx_mb:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the same strings. It
+is not used beside another `detector.pt` than its own.
 
 Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of the store, which
 teaching never draws. The aligner reads them by itself, without being told the string; that it only has to place a known

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from detector.conversion import ConversionReport, convert
     from detector.detections import Character, CharDetections, Reading
     from detector.evaluation import Evaluation, evaluate
+    from detector.exporting import export
     from detector.predict import Failure, Reader
     from detector.synth import SynthConfig, Synthesizer, write_set
     from detector.training import train
@@ -41,6 +42,7 @@ _OWNERS = {
     "Synthesizer": "detector.synth",
     "convert": "detector.conversion",
     "evaluate": "detector.evaluation",
+    "export": "detector.exporting",
     "train": "detector.training",
     "write_set": "detector.synth",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "Synthesizer",
     "convert",
     "evaluate",
+    "export",
     "train",
     "write_set",
 ]

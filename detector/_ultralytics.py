@@ -8,7 +8,8 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +23,13 @@ import torch
 import torch.distributed as dist
 import torchvision
 
+from detector import backends
 from detector.augment import Augment, Policy, from_dict
 from detector.batch_augment import BatchAugment, apply
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
-from detector.errors import DetectorError, WeightsError
+from detector.errors import DetectorError, ImageError, SourceError, WeightsError
 from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
@@ -59,7 +61,9 @@ _image_open = PIL.Image.open
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     import ultralytics
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
+    from ultralytics.data.loaders import LoadImagesAndVideos, LoadStreams
     from ultralytics.engine import validator as validator_module
+    from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import load_checkpoint
@@ -71,25 +75,27 @@ for _handler in LOGGER.handlers:
     if isinstance(_handler, logging.StreamHandler):
         _handler.setStream(sys.stderr)
 
-_SAME_PLACE = 0.6  # IoU
-
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: a detection head's output as candidates, one for each place where it saw something.
-
-    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``_SAME_PLACE`` the
-    surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
+    """The adapter: :func:`detector.backends.candidates` of a tensor, on the device that it is on.
 
     Args:
-        output: (batch, 4 + classes, anchors): cx, cy, w, h in pixels of the input, then class scores.
+        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
     """
+    if output.device.type == "cpu":
+        return backends.candidates(output.float().numpy())
+    return candidates_on_device(output)
+
+
+def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
+    """The same, so that only the candidates leave the device."""
     boxes, classes = output[:, :4].float(), output[:, 4:].float()
-    scores, ids = classes.max(1)  # (batch, anchors)
-    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, anchors)
+    scores, ids = classes.max(1)  # (batch, places)
+    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
     picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
     centre, half = boxes[picture, :2, anchor], boxes[picture, 2:, anchor] / 2
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
-    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, _SAME_PLACE)
+    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, backends.SAME_PLACE)
     picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
     top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
     columns = (
@@ -109,11 +115,7 @@ def prediction(output: Any) -> torch.Tensor:
     while isinstance(output, (list, tuple)):
         output = output[0]
     tensor = torch.as_tensor(output)
-    if tensor.ndim != 3 or tensor.shape[1] < 5 or tensor.shape[2] == 6:
-        raise WeightsError(
-            f"These weights give {tuple(tensor.shape)}, not (batch, 4 + classes, places): "
-            "export them with `nms=False end2end=False`."
-        )
+    backends.check_output(tensor.shape)
     return tensor
 
 
@@ -360,35 +362,36 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
     part.replace(target)
 
 
-def read_rules(path: Path) -> ReadingRules | None:
-    """The rules inside a checkpoint, or None where plain `yolo train` made it."""
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=False)
-    except FileNotFoundError:
-        raise WeightsError(f"There are no weights at {path}.") from None
-    except Exception as error:
-        raise WeightsError(f"{path} is not a weights file ({type(error).__name__}: {error}).") from error
-    rules = held.get(RULES_KEY) if isinstance(held, dict) else None
-    if rules is None:
-        return None
-    return ReadingRules.from_dict({k: v for k, v in rules.items() if k != "facts"})
+def _rules(held: dict[str, Any] | None) -> ReadingRules | None:
+    """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
+    return None if held is None else ReadingRules.from_dict({k: v for k, v in held.items() if k != "facts"})
 
 
 class Network:
-    """Weights of any format that Ultralytics knows, as a function from fitted pictures to candidates."""
+    """Weights of any format that Ultralytics knows, as a function from fitted pictures to candidates.
+
+    Raises:
+        WeightsError: if they cannot be opened.
+    """
+
+    shape_hw: tuple[int, int] | None = None
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self.device = device
         try:
             if path.suffix == ".pt":
-                model, _ = load_checkpoint(str(path), device=device, fuse=True)
+                model, held = load_checkpoint(str(path), device=device, fuse=True)
                 self.names: dict[int, str] = model.names
                 model.end2end = False
                 self._run: Any = model.eval().to(memory_format=torch.channels_last)
+                self.rules = _rules(held.get(RULES_KEY))
             else:
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
                 self.names = backend.names
                 self._run = backend
+                self.rules = backends.rules_in(backend.backend.metadata)
+                if not backend.dynamic and getattr(backend, "imgsz", None):
+                    self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
 
@@ -402,13 +405,86 @@ class Network:
         return prediction(self._run(to_device(images[..., ::-1], self.device)))  # RGB
 
 
-def single_symbols(names: dict[int, str]) -> str | None:
-    """Class names as an alphabet, if each is one character."""
-    ordered = [names[i] for i in sorted(names)]
-    return "".join(ordered) if all(len(n) == 1 for n in ordered) else None
+def write_exported(
+    weights: Path, folder: Path, kind: str, shape_hw: tuple[int, int], metadata: dict[str, str], device: str
+) -> Path:
+    """Export through Ultralytics: raw output, any number of pictures at once, ``metadata`` beside its own.
+
+    Args:
+        weights: a ``.pt`` file.
+        folder: to write in.
+        kind: "onnx", "openvino" or "engine".
+        shape_hw: of the pictures that it is traced with.
+        metadata: entries of the file's metadata, or of the ``metadata.yaml`` beside it.
+        device: as Ultralytics spells it.
+
+    Returns:
+        The file or folder.
+    """
+    model, _ = load_checkpoint(str(weights))
+    model.pt_path = str(folder / weights.name)  # what it writes goes beside
+    most = {"batch": 32} if kind == "engine" else {}  # TensorRT plans for a largest batch
+    overrides = {"format": kind, "imgsz": list(shape_hw), "dynamic": True, "device": device, "simplify": False, **most}
+    if kind == "openvino":
+        backends.import_openvino()
+        del overrides["simplify"]
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of its own ways to trace
+            exporter = Exporter(overrides=overrides)
+            exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
+            return Path(exporter(model=model))
+    finally:
+        LOGGER.setLevel(level)
+
+
+def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """(name, picture) of each frame of cameras and network streams as they come; late ones are passed over.
+
+    Args:
+        source: a camera's index, an address, or a ``.streams`` file that lists some.
+
+    Raises:
+        SourceError: if one cannot be opened.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            loader = LoadStreams(source)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source} cannot be opened as a camera or stream ({error}).") from error
+    try:
+        for number, (names, images, _) in enumerate(loader, 1):
+            for name, image in zip(names, images, strict=True):
+                yield f"{name}#{number}", image
+    finally:
+        loader.close()
+
+
+def video_frames(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """(``path#number``, picture) of each frame of a video file, from 1.
+
+    Raises:
+        ImageError: if it is no video, or has no frame.
+    """
+    try:
+        loader = LoadImagesAndVideos([str(path)])
+    except OSError as error:
+        raise ImageError("not a video that can be opened") from error
+    number = 0
+    try:
+        for _, images, _ in loader:
+            for image in images:
+                number += 1
+                yield f"{path}#{number}", image
+    finally:
+        loader.close()
+    if not number:
+        raise ImageError("a video without a frame")
 
 
 __all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "candidates", "check_arguments", "prepared_trainer", "publish",
-    "read_rules", "run_trainer", "single_symbols", "validate_once",
+    "Network", "TextTrainer", "TextValidator", "candidates", "candidates_on_device", "check_arguments", "live_frames",
+    "prediction", "prepared_trainer", "publish", "run_trainer", "validate_once", "video_frames", "write_exported",
 )  # fmt: skip

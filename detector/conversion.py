@@ -319,8 +319,8 @@ class _ShippedLocator:
 
     def __init__(self, table: Alphabet, device: str | None) -> None:
         from detector._ultralytics import Network
+        from detector.backends import SHIPPED
         from detector.device import pick_device
-        from detector.training import SHIPPED
 
         self._network = Network(SHIPPED, pick_device(device))
         ids = {name: i for i, name in self._network.names.items()}
@@ -332,7 +332,7 @@ class _ShippedLocator:
 
 
 def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
-    from detector.training import SHIPPED
+    from detector.backends import SHIPPED
 
     if not SHIPPED.is_file():
         return None

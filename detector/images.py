@@ -80,8 +80,9 @@ def read_image(picture: Picture) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def image_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """The pictures in ``folder`` and below, told by suffix; each folder's files first, then its subfolders.
+def image_files(folder: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
+    """The files in ``folder`` and below that have one of ``suffixes``, by default the pictures; each folder's files
+    first, then its subfolders.
 
     Names are in natural order (``a2`` before ``a10``). Hidden files and folders and links to folders are
     passed over. Memory grows with the largest single folder, not with the tree.
@@ -91,20 +92,20 @@ def image_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     if not os.path.isdir(folder):
         raise SourceError(f"No such folder: {folder}.")
-    return (Path(path) for path in _walk(os.fspath(folder)))
+    return (Path(path) for path in _walk(os.fspath(folder), suffixes))
 
 
-def is_image_name(name: str) -> bool:
+def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
     """Whether a file of this name counts as a picture: a known suffix, not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _walk(folder: str, suffixes: frozenset[str]) -> Iterator[str]:
     files, folders = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_image_name(entry.name) and not entry.is_dir():
+                if is_image_name(entry.name, suffixes) and not entry.is_dir():
                     files.append(entry.name)
                 elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
@@ -114,7 +115,7 @@ def _walk(folder: str) -> Iterator[str]:
         yield os.path.join(folder, name)
     del files
     for name in sorted(folders, key=_natural):
-        yield from _walk(os.path.join(folder, name))
+        yield from _walk(os.path.join(folder, name), suffixes)
 
 
 def _natural(name: str) -> tuple[str, str]:

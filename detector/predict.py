@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import logging
-import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.backends import (
+    BACKENDS,
+    SHIPPED,
+    ExportedNetwork,
+    Network,
+    installed,
+    is_onnx,
+    is_openvino,
+    may_have_gpu,
+    present,
+    rules_of,
+)
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections, Reading
-from detector.errors import DetectorError, ImageError, SourceError, WeightsError
+from detector.errors import DependencyError, DetectorError, ImageError, WeightsError
 from detector.fit import Fit, fit, shape_for
-from detector.images import Picture, image_files, read_image
-
-if TYPE_CHECKING:
-    from detector._ultralytics import Network
+from detector.images import Picture, read_image
+from detector.media import Named, Source, is_live, live_pictures, name_of, named_pictures
 
 log = logging.getLogger("detector")
 
 _BATCH = 32
-_AHEAD = 2  # batches that are decoded while one is read
+_AHEAD = 2  # batches that are on their way while one is handed out
+_TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A picture as the network takes it, and the way back."""
+
+    fitted: NDArray[np.uint8]
+    back: Fit
 
 
 @dataclass(frozen=True)
@@ -46,10 +64,14 @@ class Reader:
     Weights are code as well as numbers where they are a ``.pt`` file: opening one runs what is pickled in it.
     Open only ``.pt`` files whose maker you trust; ONNX is the format to hand around.
 
+    On a CPU a ``.pt`` file is run as ONNX, which starts and reads faster and gives the same strings: the file that
+    ``detector export`` wrote beside it, or else one that is made once and kept in the user's cache.
+
     Args:
-        weights: a ``.pt`` file of :func:`detector.train`, or what ``yolo export`` made of it; None takes the
-            shipped weights, which know 0-9 and A-Z and any length up to 8.
+        weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
+            one; None takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
         device: as Ultralytics spells it; None takes a GPU if there is one.
+        backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None takes the weights' own, "" none.
         min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
             and ``refused`` and ``candidate`` say why, and what it would have been.
@@ -57,6 +79,7 @@ class Reader:
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
+        DependencyError: if the backend asked for is not installed.
         AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
         DetectorError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
@@ -66,14 +89,11 @@ class Reader:
         weights: str | Path | None = None,
         *,
         device: str | None = None,
+        backend: str | None = None,
         pattern: str | None = None,
         min_confidence: float = 0.0,
         alternatives: int = 0,
     ) -> None:
-        from detector import _ultralytics
-        from detector.device import pick_device
-        from detector.training import SHIPPED
-
         if not 0 <= min_confidence <= 1 or alternatives < 0:
             raise DetectorError(
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
@@ -83,15 +103,14 @@ class Reader:
         if not path.exists():
             raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
         self.weights = path
-        rules = _ultralytics.read_rules(path) if path.suffix == ".pt" else None
-        self._network: Network = _ultralytics.Network(path, pick_device(device))
-        if rules is None:
-            symbols = _ultralytics.single_symbols(self._network.names)
-            if symbols is None:
-                names = ", ".join(list(self._network.names.values())[:5])
-                raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
-            rules = ReadingRules(symbols)
-        self.rules = rules if pattern is None else replace(rules, pattern=pattern)
+        self._network = _open_network(path, device, backend)
+        rules = rules_of(self._network, path)
+        self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: "onnx", "openvino" or "torch"."""
+        return self._network.backend if isinstance(self._network, ExportedNetwork) else "torch"
 
     def read(self, picture: Picture) -> Reading:
         """The string in one picture.
@@ -106,52 +125,96 @@ class Reader:
             image = read_image(picture)
         except ImageError as error:
             raise ImageError(f"{name_of(picture)}: {error}") from None
-        return self._read_images([image])[0]
+        (found,) = self._detect([_Prepared(*fit(image, self._shape_for(image)))])
+        assert not isinstance(found, str)  # it was decoded
+        return self._decode([found])[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name."""
-        return [reading for _, reading in self._stream(pictures)]
+        return [reading for _, reading in self._stream((name_of(p), p) for p in pictures)]
 
-    def stream(self, source: str | os.PathLike[str] | Iterable[Picture]) -> Iterator[tuple[str, Reading | Failure]]:
+    def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.
 
+        Files are decoded and fitted, pictures detected and readings decoded at the same time, in threads. Of a camera
+        or a network stream each frame is read as it comes.
+
         Args:
-            source: a folder, searched through; one picture; or any iterable of pictures.
+            source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; a pattern such as
+                ``new/*.png``; a ``.txt`` file with a source a line; a camera's index, the address of a stream or a
+                ``.streams`` file of such; or any iterable of pictures. Frames are named ``video.mp4#12``.
 
         Raises:
-            SourceError: if there is no such folder or file.
+            SourceError: if there is no such folder or file, or a camera or stream cannot be opened.
         """
-        return self._stream(pictures_of(source))
+        if is_live(source):
+            return ((name, self.read(image)) for name, image in live_pictures(source))
+        return self._stream(named_pictures(source))
 
-    def _stream(self, pictures: Iterable[Picture]) -> Iterator[tuple[str, Reading | Failure]]:
-        """Decode on threads a few batches ahead, read batch by batch."""
-        coming = iter(pictures)
-        with ThreadPoolExecutor() as pool:
-            waiting = [[(p, pool.submit(_open, p)) for p in islice(coming, _BATCH)] for _ in range(_AHEAD)]
-            while waiting[0]:
-                opened = [(name_of(p), task.result()) for p, task in waiting.pop(0)]
-                waiting.append([(p, pool.submit(_open, p)) for p in islice(coming, _BATCH)])
-                readings = iter(self._read_images([o for _, o in opened if not isinstance(o, str)]))
-                for name, image in opened:
-                    yield name, Failure(name, image) if isinstance(image, str) else next(readings)
+    def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
+        """Prepare on many threads, detect on one, decode on the caller's: each some batches behind the one before."""
+        coming = iter(named)
+        waiting: deque[tuple[list[str], Future[list[tuple[CharDetections, Fit, int] | str]]]] = deque()
+        pool, detecting = ThreadPoolExecutor(), ThreadPoolExecutor(1)
 
-    def _read_images(self, images: Sequence[NDArray[np.uint8]]) -> list[Reading]:
-        """Fit, detect, decode; pictures of one network shape go together."""
-        by_shape: dict[tuple[int, int], list[int]] = {}
-        for i, image in enumerate(images):
-            by_shape.setdefault(self._shape_for(image), []).append(i)
-        readings: list[Reading] = [Reading("", 0.0, ())] * len(images)
-        for shape_hw, places in by_shape.items():
-            fitted = [fit(images[i], shape_hw) for i in places]
-            found = self._network(np.stack([image for image, _ in fitted]))
-            # Decoded in the fitted picture, as validation does: the same candidates give the same string.
-            decoded = decode_batch(
-                found, self.rules, [float(shape_hw[1])] * len(found),
-                min_confidence=self.min_confidence, alternatives=self.alternatives,
-            )  # fmt: skip
-            for i, reading, (_, back) in zip(places, decoded, fitted, strict=True):
-                readings[i] = _to_picture(reading, back)
-        return readings
+        def take() -> None:
+            batch = list(islice(coming, _BATCH))
+            if batch:
+                pictures = [picture for _, picture in batch]
+                starts = range(0, len(batch), _TOGETHER)
+                parts = [pool.submit(self._prepare, pictures[i : i + _TOGETHER]) for i in starts]
+                task = detecting.submit(lambda: self._detect([one for part in parts for one in part.result()]))
+                waiting.append(([name for name, _ in batch], task))
+
+        try:
+            for _ in range(1 + _AHEAD):
+                take()
+            while waiting:
+                names, task = waiting.popleft()
+                found = task.result()
+                take()
+                readings = iter(self._decode([one for one in found if not isinstance(one, str)]))
+                for name, one in zip(names, found, strict=True):
+                    yield name, Failure(name, one) if isinstance(one, str) else next(readings)
+        finally:  # the caller may stop early
+            detecting.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+
+    def _prepare(self, pictures: Sequence[Picture | ImageError]) -> list[_Prepared | str]:
+        """Decoded and fitted; the reason where that cannot be."""
+        prepared: list[_Prepared | str] = []
+        for picture in pictures:
+            try:
+                if isinstance(picture, ImageError):
+                    raise picture
+                image = read_image(picture)
+                prepared.append(_Prepared(*fit(image, self._shape_for(image))))
+            except ImageError as error:
+                prepared.append(str(error))
+        return prepared
+
+    def _detect(self, prepared: Sequence[_Prepared | str]) -> list[tuple[CharDetections, Fit, int] | str]:
+        """Candidates, the way back and the width that they are in; pictures of one network shape go together."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, one in enumerate(prepared):
+            if isinstance(one, _Prepared):
+                by_shape.setdefault(one.fitted.shape, []).append(i)
+        results: list[tuple[CharDetections, Fit, int] | str] = [one if isinstance(one, str) else "" for one in prepared]
+        for (_, width, _), places in by_shape.items():
+            group = [one for i in places if isinstance(one := prepared[i], _Prepared)]
+            found = self._network(np.stack([one.fitted for one in group]))
+            for i, one, seen in zip(places, group, found, strict=True):
+                results[i] = (seen, one.back, width)
+        return results
+
+    def _decode(self, found: Sequence[tuple[CharDetections, Fit, int]]) -> list[Reading]:
+        """Strings, with boxes in the pictures' own pixels."""
+        # Decoded in the fitted picture, as validation does: the same candidates give the same string.
+        readings = decode_batch(
+            [seen for seen, _, _ in found], self.rules, [float(width) for _, _, width in found],
+            min_confidence=self.min_confidence, alternatives=self.alternatives,
+        )  # fmt: skip
+        return [_to_picture(reading, back) for reading, (_, back, _) in zip(readings, found, strict=True)]
 
     def _shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """The shape that the weights were trained with; without one, what suits this picture."""
@@ -165,28 +228,43 @@ class Reader:
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
 
 
-def pictures_of(source: str | os.PathLike[str] | Iterable[Picture]) -> Iterable[Picture]:
-    """The pictures that a source names: a folder's files, one file, or the iterable itself."""
-    if not isinstance(source, (str, os.PathLike)):
-        return source
-    path = Path(source)
-    if path.is_dir():
-        return image_files(path)
-    if not path.is_file():
-        raise SourceError(f"There is no {path}: give a picture or a folder of pictures.")
-    return [path]
+def _open_network(path: Path, device: str | None, backend: str | None) -> Network:
+    """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
+    if backend not in (None, "torch", *BACKENDS):
+        raise DetectorError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
+    if backend in BACKENDS and not present(backend):
+        raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
+    if device != "cpu" and (device or may_have_gpu()):
+        from detector.device import pick_device
+
+        chosen = pick_device(device)
+        if chosen.type != "cpu":
+            if backend in BACKENDS:
+                raise DetectorError(f"backend={backend!r} runs on a CPU: say device=cpu, or leave it out.")
+            from detector import _ultralytics
+
+            return _ultralytics.Network(path, chosen)
+    if is_onnx(path) or is_openvino(path):
+        return ExportedNetwork(path, backend)
+    if path.suffix != ".pt" or not path.is_file() or backend == "torch" or not installed():
+        return _in_torch(path)
+    from detector import exporting
+
+    if (ready := exporting.twin(path, backend)) is not None:
+        return ready
+    network = _in_torch(path)
+    rules_of(network, path)  # what is no reader's weights is not converted
+    converted = exporting.convert_once(path, network, backend)
+    if converted is None and backend is not None:
+        raise WeightsError(f"{path} cannot be converted for backend={backend!r}: see the log, or leave it out.")
+    return converted or network
 
 
-def name_of(picture: Picture) -> str:
-    """How messages call a picture."""
-    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
+def _in_torch(path: Path) -> Network:
+    from detector import _ultralytics
+    from detector.device import pick_device
 
-
-def _open(picture: Picture) -> NDArray[np.uint8] | str:
-    try:
-        return read_image(picture)
-    except ImageError as error:
-        return str(error)
+    return _ultralytics.Network(path, pick_device("cpu"))
 
 
 def _to_picture(reading: Reading, back: Fit) -> Reading:

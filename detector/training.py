@@ -10,6 +10,7 @@ from typing import Any
 
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
+from detector.backends import SHIPPED
 from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.yolo_format import CharacterSet, read_manifest, read_set
@@ -17,9 +18,6 @@ from detector.yolo_format import CharacterSet, read_manifest, read_set
 log = logging.getLogger("detector")
 
 HERE = Path(__file__).parent
-SHIPPED = HERE / "weights" / "detector.pt"
-"""The detector that comes with the package: the default alphabet, taught on artificial pictures."""
-
 NETWORK = HERE / "models" / "char.yaml"
 """The network that training starts from where no weights are given or fit."""
 

@@ -18,8 +18,9 @@ ROOT = Path(detector.__file__).parent
 ORDER = (
     "errors", "alphabet", "patterns", "metrics", "detections", "lines", "layout", "decode", "threads", "work",
     "images", "label_files", "sources", "fit", "yolo_format", "packed", "augment", "batch_augment", "device",
-    "text_data", "synth", "align", "_ultralytics", "training", "predict", "evaluation", "report", "intake", "boxes",
-    "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
+    "text_data", "synth", "align", "backends", "_ultralytics", "exporting", "training", "media", "predict",
+    "evaluation", "report", "intake", "boxes", "review", "tree", "conversion", "sheet", "profiling", "demo", "cli",
+    "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 
@@ -117,7 +118,7 @@ def test_the_command_line_starts_without_torch() -> None:
 def test_all_is_what_is_promised() -> None:
     assert detector.__all__ == [
         "Alphabet", "CharDetections", "Character", "ConversionReport", "DetectorError", "Evaluation", "Failure",
-        "Reader", "Reading", "SynthConfig", "Synthesizer", "convert", "evaluate", "train", "write_set",
+        "Reader", "Reading", "SynthConfig", "Synthesizer", "convert", "evaluate", "export", "train", "write_set",
     ]  # fmt: skip
     promised = {name for node in ast.walk(ast.parse(inspect.getsource(detector))) if isinstance(node, ast.If)
                 for statement in node.body if isinstance(statement, ast.ImportFrom)

@@ -11,9 +11,9 @@ from PIL import Image
 
 import detector
 from detector import Failure, Reader, Reading
+from detector.backends import SHIPPED
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
-from detector.predict import name_of, pictures_of
-from detector.training import SHIPPED
+from detector.media import name_of, named_pictures
 from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, bad_files, dejavu, iou, toy_synthesizer
 from tests.conftest import Toy, ToyRun
@@ -223,8 +223,7 @@ def test_names() -> None:
     assert name_of("a/b.png") == "a/b.png" == name_of(Path("a/b.png"))
     assert name_of(b"") == "bytes"
     assert name_of(np.zeros((1, 1))) == "ndarray"
-    given = [b"", b""]
-    assert pictures_of(given) is given
+    assert list(named_pictures([b"", "a.png"])) == [("bytes", b""), ("a.png", "a.png")]
 
 
 # Weights

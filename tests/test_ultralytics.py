@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector._ultralytics import candidates, check_arguments, prediction, single_symbols
+from detector._ultralytics import candidates, candidates_on_device, check_arguments, prediction
+from detector.backends import single_symbols
 from detector.decode import MAX_CANDIDATES, MIN_SCORE
 from detector.errors import DetectorError, WeightsError
 
@@ -65,6 +66,19 @@ def test_a_batch_is_its_pictures_one_at_a_time(batch: int, classes: int, anchors
         assert (np.asarray(found.presence) >= found.scores - 1e-6).all()
 
 
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 60), st.integers(0, 10**6))
+def test_candidates_are_the_same_on_every_device(batch: int, classes: int, places: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    output = torch.from_numpy(rng.random((batch, 4 + classes, places)).astype(np.float32))
+    output[:, :2] *= 60
+    output[:, 2:4] = 4 + 16 * output[:, 2:4]
+    output[:, 4:] **= 4
+    for here, there in zip(candidates(output), candidates_on_device(output), strict=True):
+        assert np.array_equal(here.class_ids, there.class_ids)
+        assert np.allclose(here.boxes_xyxy, there.boxes_xyxy, atol=1e-4) and np.allclose(here.scores, there.scores)
+        assert np.allclose(np.asarray(here.presence), np.asarray(there.presence), atol=1e-6)
+
+
 def test_raw_output_however_it_is_wrapped() -> None:
     raw = torch.zeros(2, 8, 30)
     for wrapped in (raw, [raw], (raw, {"boxes": 1}), [[raw]], raw.numpy()):
@@ -73,7 +87,7 @@ def test_raw_output_however_it_is_wrapped() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 300, 6), (8, 30), (1, 4, 30)], ids=str)
 def test_output_that_has_been_suppressed_already(shape: tuple[int, ...]) -> None:
-    with pytest.raises(WeightsError, match=r"not \(batch, 4 \+ classes, places\): export them with `nms=False"):
+    with pytest.raises(WeightsError, match=r"not \(batch, 4 \+ classes, places\): export them with `detector export`"):
         prediction(torch.zeros(shape))
 
 

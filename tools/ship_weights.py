@@ -3,7 +3,8 @@
     python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt [--weights-dir detector/weights]
         [--aligner-args "--pictures 300000 --seed 0"] [--detector-args "--pictures 600000 --seed 0"]
 
-Writes aligner.pt, detector.pt and README.md. The arguments with which they were taught are only written down.
+Writes aligner.pt, detector.pt, detector.onnx and README.md. The arguments with which they were taught are only
+written down.
 The scores are exact match on 1,000 pictures of the store that were held back from teaching.
 """
 
@@ -25,12 +26,13 @@ from detector import _ultralytics
 from detector.align.teaching import Aligner
 from detector.align.viterbi import greedy
 from detector.decode import ReadingRules, decode_batch
+from detector.exporting import export
 from detector.metrics import TextScore, score_texts
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
 BATCH = 50
-MOST_MB = 12.0  # of both files together
+MOST_MB = 12.0  # of all files together
 
 Images = NDArray[np.uint8]
 
@@ -89,7 +91,7 @@ def parameters_of(path: Path) -> int:
     return sum(p.numel() for p in held["model"].parameters())
 
 
-def describe(shipped: Sequence[Shipped], store: dict[str, str]) -> str:
+def describe(shipped: Sequence[Shipped], onnx_mb: float, store: dict[str, str]) -> str:
     """README.md of the weights' folder."""
     options = " ".join(
         f"--{key.replace('_', '-')} {value}" for key, value in store.items() if key not in ("out", "workers")
@@ -99,7 +101,7 @@ def describe(shipped: Sequence[Shipped], store: dict[str, str]) -> str:
         for s in shipped
     )
     commands = "\n".join(s.command for s in shipped)
-    total = sum(s.megabytes for s in shipped)
+    total = sum(s.megabytes for s in shipped) + onnx_mb
     return f"""# Shipped weights
 
 They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them. They were
@@ -108,6 +110,9 @@ taught on artificial pictures only, none of them photographed or taken from a da
 | file | what it is | parameters | MB | taught on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
 {rows}
+
+`detector.onnx`, {onnx_mb:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the same strings. It
+is not used beside another `detector.pt` than its own.
 
 Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of the store, which
 teaching never draws. The aligner reads them by itself, without being told the string; that it only has to place a known
@@ -149,6 +154,7 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
     pictures = "unknown" if step is None else f"{step * args.batch:,}"
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
     _ultralytics.publish(args.detector, large, rules, facts)
+    export(large)
     network = _ultralytics.Network(large, torch.device("cpu"))
     return [
         Shipped(
@@ -183,11 +189,12 @@ def main() -> None:
     taught, _ = _pictures_option().parse_known_args(args.aligner_args.split())
     args.aligner_pictures = taught.pictures
     shipped = ship(args)
-    total = sum(s.megabytes for s in shipped)
+    onnx_mb = (args.weights_dir / "detector.onnx").stat().st_size / 1e6
+    total = sum(s.megabytes for s in shipped) + onnx_mb
     if total > MOST_MB:
         parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
     store = json.loads((args.store / "config.json").read_text(encoding="utf-8"))
-    (args.weights_dir / "README.md").write_text(describe(shipped, store), encoding="utf-8")
+    (args.weights_dir / "README.md").write_text(describe(shipped, onnx_mb, store), encoding="utf-8")
     for one in shipped:
         print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli import convert, demo, evaluate, predict, profile, synth, train
+from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
 from detector.cli.terminal import say
 from detector.errors import STOPPED, DetectorError
 
@@ -41,6 +41,7 @@ app.command("convert")(convert.command)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
 app.command("predict")(predict.command)
 app.command("evaluate")(evaluate.command)
+app.command("export")(export.command)
 app.command("synth")(synth.command)
 app.command("profile")(profile.command)
 app.command("demo")(demo.command)

@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,7 +24,10 @@ class Format(StrEnum):
 
 def command(
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
-    source: Annotated[list[Path], typer.Argument(help="Pictures or folders of pictures.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders, patterns, .txt lists, videos, a camera's index, addresses of streams."),
+    ],
     output: Annotated[Format, typer.Option("--format", "-f", help="text: NAME<tab>STRING; json: a line a picture.")] = (
         Format.TEXT
     ),

@@ -1,0 +1,47 @@
+"""``detector export``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli.terminal import say
+
+
+class Format(StrEnum):
+    """What is written, as ``yolo export`` names it."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+    ENGINE = "engine"
+
+
+def command(
+    weights: Annotated[str, typer.Argument(help="A .pt file; 'shipped' takes that of the package.")],
+    format: Annotated[Format, typer.Option("--format", "-f", help="engine: TensorRT, on the GPU it will run on.")] = (
+        Format.ONNX
+    ),
+    out: Annotated[Path | None, typer.Option(help="What to write. [beside the weights]")] = None,
+    sample: Annotated[
+        list[str] | None, typer.Option(help="Pictures or folders whose strings are compared, too; may be repeated.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="For engine: the GPU, as yolo spells it.")] = None,
+) -> None:
+    """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
+    from detector.errors import ImageError
+    from detector.exporting import export
+    from detector.media import named_pictures
+
+    pictures = []
+    for name, picture in (named for one in sample or () for named in named_pictures(one)):
+        if isinstance(picture, ImageError):
+            raise ImageError(f"{name}: {picture}")
+        pictures.append(picture)
+    written = export(
+        None if weights == "shipped" else weights, out, format=format.value, sample=pictures, device=device
+    )
+    say(f"written, and checked to read as {weights} does")
+    typer.echo(written)

@@ -1,0 +1,229 @@
+"""Weights for other runtimes: the same network as ONNX, OpenVINO or TensorRT, rules inside, checked to read alike."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.backends import SHIPPED, ExportedNetwork, Network, digest, metadata_for, rules_of
+from detector.decode import ReadingRules, decode_batch
+from detector.errors import DependencyError, DetectorError, WeightsError
+from detector.fit import fit, shape_for
+from detector.images import Picture, read_image
+
+log = logging.getLogger("detector")
+
+SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "engine": ".engine"}
+"""Formats, and how the name of what is written ends; as ``yolo export`` names them."""
+
+_NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
+_EXTRA = {"onnx": "export", "openvino": "export", "engine": "tensorrt"}
+
+_DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
+_CACHED = 16  # converted weights that are kept
+
+
+def export(
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    format: str = "onnx",  # as `yolo export` calls it
+    sample: Iterable[Picture] = (),
+    device: str | None = None,
+) -> Path:
+    """Write weights for another runtime; what is written reads the same strings, or nothing is written.
+
+    Args:
+        weights: a ``.pt`` file; None takes the shipped weights.
+        out: what to write, replaced if it exists; None names it after the weights, beside them.
+        format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
+        sample: pictures to compare the strings of, beside artificial ones and noise.
+        device: as Ultralytics spells it; for "engine" the GPU.
+
+    Returns:
+        The file, or OpenVINO's folder. The alphabet and all else that reading needs is in its metadata.
+
+    Raises:
+        DependencyError: if the package that writes or runs the format is missing.
+        WeightsError: if the weights cannot be opened, or what was written reads other strings.
+        ImageError: if one of the sample cannot be decoded.
+    """
+    path = Path(weights) if weights is not None else SHIPPED
+    if format not in SUFFIXES:
+        raise DetectorError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
+    if path.suffix != ".pt":
+        raise WeightsError(f"{path} is exported already, or no weights: give a .pt file that `detector train` wrote.")
+    if not path.is_file():
+        raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
+    missing = [module for module in _NEEDED[format] if find_spec(module) is None]
+    if missing:
+        raise DependencyError(
+            f"format={format} needs {' and '.join(missing)}: run `pip install 'detector[{_EXTRA[format]}]'`."
+        )
+    target = Path(out) if out is not None else path.with_name(path.stem + SUFFIXES[format])
+    if not target.name.endswith(SUFFIXES[format]):
+        raise DetectorError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
+    from detector._ultralytics import Network as TorchNetwork
+    from detector.device import pick_device
+
+    reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
+    write_checked(path, reference, target, format, [read_image(picture) for picture in sample], device)
+    return target
+
+
+def write_checked(
+    weights: Path,
+    reference: Network,
+    target: Path,
+    format: str = "onnx",
+    sample: Sequence[NDArray[np.uint8]] = (),
+    device: str | None = None,
+) -> None:
+    """Export and compare strings with ``reference``, the same weights in torch; only then ``target`` is there.
+
+    Raises:
+        WeightsError: if the strings differ, or the export fails.
+    """
+    from detector import _ultralytics
+    from detector.device import pick_device
+
+    rules = rules_of(reference, weights)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
+        try:
+            made = _ultralytics.write_exported(
+                weights, Path(folder), format, rules.shape_hw or (64, 256), metadata_for(rules, digest(weights)),
+                ("0" if device is None else device) if format == "engine" else "cpu",
+            )  # fmt: skip
+        except Exception as error:  # exporters raise whatever the libraries below them do
+            raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error
+        gpu = format == "engine"
+        network: Network = _ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
+        _compare(weights, reference, network, rules, [*sample, *_artificial(rules), *_noise(rules)])
+        _move(made, target)
+
+
+def _compare(
+    weights: Path, one: Network, other: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]
+) -> None:
+    if other.rules != rules:
+        raise WeightsError(f"{weights} lost its rules in the export, which was taken back.")
+    wanted, read = (strings(network, rules, images) for network in (one, other))
+    wrong = [(a, b) for a, b in zip(wanted, read, strict=True) if a != b]
+    if wrong:
+        first, second = wrong[0]
+        raise WeightsError(
+            f"{weights} reads otherwise once exported: of {len(images)} pictures {len(wrong)} differ, the first reads "
+            f"{first!r} in torch and {second!r} exported. Nothing was written."
+        )
+
+
+def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]) -> list[str]:
+    """What a network reads; neighbours of one shape at once, as a reader would."""
+    fitted = [
+        fit(image, rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], rules.length))[0] for image in images
+    ]
+    texts = []
+    for (_, width, _), group in groupby(fitted, key=np.shape):
+        found = network(np.stack(list(group)))
+        texts += [reading.text for reading in decode_batch(found, rules, [float(width)] * len(found))]
+    return texts
+
+
+def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+    """Drawn pictures of the alphabet's symbols; none where no font has them."""
+    import matplotlib
+
+    from detector.alphabet import Alphabet
+    from detector.synth import PLAIN, SynthConfig, Synthesizer
+
+    height, width = rules.shape_hw or (64, 256)
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+    length = min(rules.length, width // 12)
+    try:
+        make = Synthesizer(SynthConfig(
+            Alphabet(rules.symbols, rules.blank), length, min_length=max(1, min(rules.min_count, length)),
+            size_wh=(width, height), looks=(PLAIN, "plate", "label", "captcha"),
+            fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
+        ))  # fmt: skip
+        return [make(i).image for i in range(_DRAWN)]
+    except DetectorError:
+        return []
+
+
+def _noise(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(0)
+    height, width = rules.shape_hw or (64, 256)
+    coarse = rng.integers(0, 256, (_NOISE, height // 8, width // 8, 3), dtype=np.uint8)
+    return list(coarse.repeat(8, 1).repeat(8, 2))  # blots, in which a reader sees something
+
+
+def _move(made: Path, target: Path) -> None:
+    """``made`` in the place of whatever is at ``target``."""
+    if made.is_dir() and target.exists():
+        target.rename(made.with_name("replaced"))  # goes with the temporary folder
+    os.replace(made, target)
+
+
+# --- converted once ---------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where converted weights are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "detector" / "onnx"
+
+
+def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
+    """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
+    wanted = digest(weights)
+    for path in (weights.with_suffix(SUFFIXES["onnx"]), _cached(wanted)):
+        if path.is_file():
+            try:
+                network = ExportedNetwork(path, backend)
+            except DetectorError as error:
+                log.info("%s is not used: %s", path, error)
+                continue
+            if network.source == wanted:
+                return network
+    return None
+
+
+def convert_once(weights: Path, reference: Network, backend: str | None = None) -> ExportedNetwork | None:
+    """Export a ``.pt`` to the cache for a faster start and faster reading; None, with a word in the log, if it cannot.
+
+    Args:
+        weights: the file.
+        reference: the same, in torch.
+        backend: as for :class:`ExportedNetwork`.
+    """
+    if find_spec("onnx") is None:
+        log.info("with the package onnx installed, %s would be read faster on a CPU", weights)
+        return None
+    path = _cached(digest(weights))
+    try:
+        log.info("converting %s to ONNX once, for faster reading on a CPU", weights)
+        write_checked(weights, reference, path)
+        _forget(path.parent)
+        return ExportedNetwork(path, backend)
+    except (DetectorError, OSError) as error:  # a read-only home, a full disk: torch reads as well
+        log.info("reading with torch: %s", error)
+        return None
+
+
+def _cached(source: str) -> Path:
+    return cache_folder() / f"{source[:32]}.onnx"
+
+
+def _forget(folder: Path) -> None:
+    """Remove all but the newest files of the cache."""
+    files = sorted(folder.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[_CACHED:]:
+        file.unlink(missing_ok=True)

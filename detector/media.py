@@ -1,0 +1,118 @@
+"""What a reader is pointed at, as ``yolo predict`` takes it: from one picture to the address of a camera."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from detector.errors import ImageError, SourceError
+from detector.images import IMAGE_SUFFIXES, Picture, image_files
+
+VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
+"""Suffixes, in lower case, of the files that count as videos."""
+
+Source = str | int | os.PathLike[str] | Iterable[Picture]
+"""What :func:`named_pictures` takes."""
+
+Named = tuple[str, Picture | ImageError]
+"""A picture and how messages call it; where it could not be had, the reason in its place."""
+
+_ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "tcp://", "udp://")
+
+
+def is_live(source: Source) -> bool:
+    """Whether a source has no end of its own: a camera's index, the address of a stream, a ``.streams`` file."""
+    if isinstance(source, int):
+        return True
+    if not isinstance(source, str) or os.path.exists(source):
+        return isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".streams"
+    return source.isdecimal() or source.lower().startswith(_ADDRESSES)
+
+
+def live_pictures(source: Source) -> Iterator[tuple[str, Picture]]:
+    """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over.
+
+    Raises:
+        SourceError: if it cannot be opened.
+    """
+    from detector import _ultralytics
+
+    return _ultralytics.live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))
+
+
+def named_pictures(source: Source) -> Iterator[Named]:
+    """The pictures that a source names, in order.
+
+    Args:
+        source: a picture; a video, whose frames are named ``video.mp4#12``, from 1; a folder, searched through for
+            both; a pattern (``new/*.png``, ``**`` for folders below); a ``.txt`` file with a source a line, relative
+            to where it lies; or any iterable of these and of pictures in memory.
+
+    Raises:
+        SourceError: at once, if there is no such file or folder, or a pattern fits nothing.
+    """
+    if not isinstance(source, (str, int, os.PathLike)):
+        return (named for one in source for named in _of(one))
+    path = Path(str(source))
+    if not path.exists():
+        if not glob.has_magic(str(path)):
+            raise SourceError(f"There is no {path}: give a picture or a folder of pictures, a video, or a .txt list.")
+        if not (found := _fitting(str(path))):
+            raise SourceError(f"No file fits {path}.")
+        return (named for one in found for named in _of(one))
+    return _of(path)
+
+
+def name_of(picture: Picture) -> str:
+    """How messages call a picture."""
+    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
+
+
+def _of(source: Picture) -> Iterator[Named]:
+    """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too."""
+    if not isinstance(source, (str, os.PathLike)):
+        yield name_of(source), source
+        return
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        yield from _frames(path)
+    elif suffix == ".txt" and path.is_file():
+        yield from _listed(path)
+    elif path.is_dir():
+        for file in image_files(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES):
+            yield from _of(file)
+    elif glob.has_magic(str(path)) and not path.exists() and (found := _fitting(str(path))):
+        for name in found:
+            yield from _of(name)
+    else:
+        yield name_of(source), source
+
+
+def _frames(path: Path) -> Iterator[Named]:
+    from detector import _ultralytics
+
+    if not path.is_file():
+        yield str(path), ImageError("no such file")
+        return
+    try:
+        yield from _ultralytics.video_frames(path)
+    except ImageError as error:
+        yield str(path), error
+
+
+def _listed(path: Path) -> Iterator[Named]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"The list {path} cannot be read ({error}).") from error
+    for line in lines:
+        if line.strip():
+            yield from _of(path.parent / line.strip())
+
+
+def _fitting(pattern: str) -> list[str]:
+    """Files of a pattern, sorted; folders are searched only where the pattern says so."""
+    return sorted(file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file))

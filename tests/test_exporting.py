@@ -1,0 +1,210 @@
+"""Exported weights: the rules inside, the same strings, nothing left behind; and what a reader runs on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import detector
+from detector import Reader, backends, exporting
+from detector.backends import SHIPPED, ExportedNetwork, digest
+from detector.errors import DependencyError, DetectorError, WeightsError
+from tests.conftest import Toy, ToyRun
+
+FORMATS = [
+    "onnx",
+    pytest.param("openvino", marks=pytest.mark.skipif(find_spec("openvino") is None, reason="no OpenVINO here")),
+]
+
+
+@pytest.fixture
+def weights(toy_run: ToyRun, tmp_path: Path) -> Path:
+    """The toy's weights, alone in a folder."""
+    return Path(shutil.copyfile(toy_run.weights, tmp_path / "toy.pt"))
+
+
+@pytest.fixture
+def pictures(toy: Toy) -> list[Path]:
+    return sorted(toy.source.iterdir())[:40]
+
+
+def texts(reader: Reader, pictures: list[Path]) -> list[str]:
+    return [reading.text for reading in reader.read_many(pictures) if reading]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_exported_weights_read_as_the_pt(weights: Path, pictures: list[Path], format: str) -> None:
+    wanted = Reader(weights, device="cpu", backend="torch")
+    assert wanted.backend == "torch"
+    written = detector.export(weights, format=format, sample=pictures[:3])
+    assert written.name == "toy" + exporting.SUFFIXES[format]
+    assert {path.name for path in weights.parent.iterdir()} == {"toy.pt", written.name}
+    read = Reader(written, device="cpu")
+    assert read.backend == format
+    assert read.rules == wanted.rules
+    assert texts(read, pictures) == texts(wanted, pictures)
+    one, other = (reader.read(pictures[0]) for reader in (read, wanted))
+    assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
+    detector.export(weights, format=format)  # replaces it
+    assert {path.name for path in weights.parent.iterdir()} == {"toy.pt", written.name}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], format: str) -> None:
+    import torch
+
+    from detector._ultralytics import Network
+
+    written = detector.export(weights, format=format)
+    network = Network(written, torch.device("cpu"))  # through Ultralytics' own backend
+    assert network.rules == Reader(written, device="cpu").rules
+    images = np.random.default_rng(0).integers(0, 256, (3, *network.rules.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
+    ours = ExportedNetwork(written).output(images)
+    assert np.allclose(network.output(images).numpy(), ours, atol=0.5), "Ultralytics lets OpenVINO compute in bfloat16"
+
+
+def test_every_rule_travels(weights: Path) -> None:
+    held = Reader(detector.export(weights), device="cpu").rules
+    assert held == Reader(weights, device="cpu", backend="torch").rules
+    metadata = backends.metadata_for(held, "x")
+    assert backends.rules_in(metadata) == held
+    assert json.loads(metadata["detector"]) == json.loads(json.dumps(held.to_dict())), "new keys, too"
+
+
+def test_what_reads_other_strings_is_not_written(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., list[detector.CharDetections]] = ExportedNetwork.__call__
+
+    def one_less(self: ExportedNetwork, images: object) -> list[detector.CharDetections]:
+        return [found[1:] for found in real(self, images)]  # without the surest
+
+    monkeypatch.setattr(ExportedNetwork, "__call__", one_less)
+    with pytest.raises(WeightsError, match=r"toy\.pt reads otherwise once exported: of \d+ pictures \d+ differ"):
+        detector.export(weights)
+    assert [path.name for path in weights.parent.iterdir()] == ["toy.pt"]
+
+
+def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector import _ultralytics
+
+    target = weights.with_suffix(".onnx")
+    target.write_text("earlier")
+
+    def broken(weights: Path, folder: Path, *_: object) -> Path:
+        (folder / "half.onnx").write_text("half")
+        raise RuntimeError("no more room")
+
+    monkeypatch.setattr(_ultralytics, "write_exported", broken)
+    with pytest.raises(WeightsError, match=r"could not be exported \(RuntimeError: no more room\)"):
+        detector.export(weights)
+    assert target.read_text() == "earlier"
+    assert len(list(weights.parent.iterdir())) == 2
+
+
+def test_missing_packages_are_named_with_their_extra(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    with pytest.raises(DependencyError, match=r"needs openvino: run `pip install 'detector\[export\]'`"):
+        detector.export(weights, format="openvino")
+    with pytest.raises(DependencyError, match=r"needs onnx and tensorrt: run `pip install 'detector\[tensorrt\]'`"):
+        detector.export(weights, format="engine")
+
+
+def test_wrong_arguments(weights: Path) -> None:
+    with pytest.raises(DetectorError, match="format='ncnn' is not one of onnx, openvino, engine"):
+        detector.export(weights, format="ncnn")
+    with pytest.raises(DetectorError, match=r"must end in \.onnx"):
+        detector.export(weights, weights.with_name("toy.bin"))
+    with pytest.raises(WeightsError, match=r"There are no weights at .*none\.pt"):
+        detector.export(weights.with_name("none.pt"))
+    with pytest.raises(WeightsError, match="exported already"):
+        detector.export(weights.with_suffix(".onnx"))
+    with pytest.raises(DetectorError, match="backend='tpu' is not one of onnx, openvino and torch"):
+        Reader(weights, device="cpu", backend="tpu")
+
+
+# What a reader runs
+
+
+def test_a_pt_is_converted_once(weights: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
+    first = Reader(weights, device="cpu")
+    assert first.backend == "onnx"
+    (cached,) = exporting.cache_folder().iterdir()
+    monkeypatch.setattr(exporting, "write_checked", lambda *_: pytest.fail("converted twice"))
+    again = Reader(weights, device="cpu")
+    assert again.backend == "onnx" and again.rules == first.rules
+    assert texts(again, pictures) == texts(Reader(weights, device="cpu", backend="torch"), pictures)
+    assert Reader(cached, device="cpu").rules == first.rules
+
+
+def test_a_conversion_that_fails_is_no_failure(
+    weights: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = weights.parent / "blocked"
+    blocked.write_text("a file where the cache should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    reader = Reader(weights, device="cpu")
+    assert reader.backend == "torch" and reader.read(pictures[0])
+    with pytest.raises(WeightsError, match="cannot be converted for backend='onnx'"):
+        Reader(weights, device="cpu", backend="onnx")
+
+
+def test_an_export_of_other_weights_is_not_taken(
+    weights: Path, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
+    assert Reader(weights, device="cpu").backend == "onnx"  # so that the cache has the right one
+    beside = weights.with_suffix(".onnx")
+    shutil.copyfile(SHIPPED.with_suffix(".onnx"), beside)
+    assert Reader(weights, device="cpu").rules == Reader(toy_run.weights, device="cpu").rules
+    beside.write_bytes(b"junk")
+    assert Reader(weights, device="cpu").backend == "onnx"
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[Path], batch: int) -> None:
+    """As plain `yolo export` writes it."""
+    import onnx
+
+    written = detector.export(weights)
+    model = onnx.load(str(written))
+    rules = Reader(written, device="cpu").rules
+    assert rules.shape_hw is not None
+    for dimension, size in zip(
+        model.graph.input[0].type.tensor_type.shape.dim, (batch, 3, *rules.shape_hw), strict=True
+    ):
+        dimension.dim_value = size
+    kept = [entry for entry in model.metadata_props if not entry.key.startswith("detector")]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    plain = weights.with_name("plain.onnx")
+    onnx.save(model, str(plain))
+    reader = Reader(plain, device="cpu")
+    assert reader.rules.symbols == rules.symbols and reader.rules.shape_hw == rules.shape_hw
+    assert ExportedNetwork(plain).rules is None
+    images = np.random.default_rng(0).integers(0, 256, (4, *rules.shape_hw, 3), dtype=np.uint8)
+    assert np.allclose(ExportedNetwork(plain).output(images), ExportedNetwork(written).output(images), atol=1e-4)
+
+
+def test_the_shipped_export_is_that_of_the_shipped_weights() -> None:
+    network = ExportedNetwork(SHIPPED.with_suffix(".onnx"))
+    assert network.source == digest(SHIPPED), "run `detector export shipped`"
+
+
+def test_reading_with_the_shipped_weights_loads_no_torch() -> None:
+    code = (
+        "import sys, numpy, detector; reader = detector.Reader(); reader.read(numpy.zeros((64, 256, 3), 'uint8'));"
+        "reader.read_many([b'junk', numpy.zeros((64, 256, 3), 'uint8')]);"
+        "print(reader.backend, *sys.modules.keys() & {'torch', 'ultralytics', 'albumentations', 'matplotlib'})"
+    )
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(detector.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["onnx"], done.stderr

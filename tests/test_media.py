@@ -1,0 +1,111 @@
+"""What a reader is pointed at: videos, patterns, lists, folders of both, streams; and what is not there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from detector import Failure, Reader
+from detector.errors import ImageError, SourceError
+from detector.images import read_image
+from detector.media import is_live, named_pictures
+from tests.builders import write_pictures
+from tests.conftest import Toy, ToyRun
+
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def reader(toy_run: ToyRun) -> Reader:
+    return Reader(toy_run.weights, device="cpu")
+
+
+def names(source: object) -> list[str]:
+    return [name for name, _ in named_pictures(source)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def video(toy: Toy, tmp_path: Path) -> Path:
+    """Motion JPEG, which every build of OpenCV writes: the toy's first pictures, twice as large."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (192, 64))
+    for file in sorted(toy.source.iterdir())[:FRAMES]:
+        writer.write(cv2.resize(read_image(file), (192, 64)))
+    writer.release()
+    return path
+
+
+def test_frames_of_a_video_are_read_and_named(reader: Reader, toy: Toy, video: Path) -> None:
+    found = list(reader.stream(video))
+    assert [name for name, _ in found] == [f"{video}#{i}" for i in range(1, FRAMES + 1)]
+    still = [reader.read(path).text for path in sorted(toy.source.iterdir())[:FRAMES]]
+    moving = [reading.text for _, reading in found if reading]
+    assert sum(a == b for a, b in zip(still, moving, strict=True)) >= FRAMES - 1, "JPEG may cost one"
+
+
+def test_a_folder_of_pictures_and_videos(video: Path) -> None:
+    write_pictures(video.parent, ["a.png", "z.png", "deep/b.png"])
+    folder = video.parent
+    frames = [f"{video}#{i}" for i in range(1, FRAMES + 1)]
+    assert names(folder) == [str(folder / "a.png"), *frames, str(folder / "z.png"), str(folder / "deep/b.png")]
+
+
+def test_patterns(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.jpg", "deep/c.png"])
+    assert names(str(tmp_path / "*.png")) == [str(tmp_path / "a.png")]
+    assert names(str(tmp_path / "**/*.png")) == [str(tmp_path / "a.png"), str(tmp_path / "deep/c.png")]
+    assert names([str(tmp_path / "*.jpg"), tmp_path / "a.png"]) == [str(tmp_path / "b.jpg"), str(tmp_path / "a.png")]
+    with pytest.raises(SourceError, match=r"No file fits .*\*\.bmp"):
+        named_pictures(str(tmp_path / "*.bmp"))
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a[1].png", "a1.png"])
+    assert names(str(tmp_path / "a[1].png")) == [str(tmp_path / "a[1].png")]
+
+
+def test_lists(reader: Reader, video: Path) -> None:
+    folder = write_pictures(video.parent, ["a.png", "more/b.png"])
+    (folder / "list.txt").write_text("a.png\n\nmore\nclip.avi\nnone.png\n")
+    wanted = ["a.png", "more/b.png", *(f"clip.avi#{i}" for i in range(1, FRAMES + 1)), "none.png"]
+    assert names(folder / "list.txt") == [str(folder / name) for name in wanted]
+    found = dict(reader.stream(str(folder / "list.txt")))
+    assert [Path(name).name for name, reading in found.items() if isinstance(reading, Failure)] == ["none.png"]
+
+
+def test_videos_that_are_none_are_named(reader: Reader, tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    (tmp_path / "b.mp4").write_bytes(b"junk")
+    found = dict(reader.stream(tmp_path))
+    assert found[str(tmp_path / "a.png")]
+    failure = found[str(tmp_path / "b.mp4")]
+    assert isinstance(failure, Failure) and "video" in failure.reason
+    ((_, missing),) = named_pictures([str(tmp_path / "none.mp4")])
+    assert isinstance(missing, ImageError)
+
+
+def test_a_list_of_streams(reader: Reader, video: Path) -> None:
+    """Frames are dropped where reading is slower, so that how many come is not fixed."""
+    streams = video.parent / "cameras.streams"
+    streams.write_text(f"{video}\n")
+    found = list(reader.stream(streams))
+    assert 1 <= len(found) <= FRAMES
+    assert all(name.endswith(f"#{number}") and reading for number, (name, reading) in enumerate(found, 1))
+
+
+def test_what_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_live(0) and is_live("0") and is_live("rtsp://camera/1") and is_live("gates.streams") is False
+    monkeypatch.chdir(write_pictures(tmp_path, ["a.png"]))
+    shutil.copyfile("a.png", "0")
+    assert not is_live("0"), "a file of this name comes first"
+    assert not is_live("a.png") and not is_live([np.zeros((8, 8, 3), np.uint8)])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_camera_that_is_not_there(reader: Reader) -> None:
+    with pytest.raises(SourceError, match="99 cannot be opened as a camera or stream"):
+        next(iter(reader.stream(99)))

@@ -1,6 +1,6 @@
 """Networks that run without torch: exported files in ONNX Runtime or OpenVINO, and what is read from their output.
 
-Torch takes seconds to load and is the slowest of the three on a CPU. So nothing here imports it.
+Torch takes seconds to load, and of the three it is the slowest on a CPU in 32-bit floats. So nothing here imports it.
 """
 
 from __future__ import annotations

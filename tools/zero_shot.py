@@ -127,10 +127,15 @@ def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, 
 
 def read_by_peer(peer: str, python: str, chosen: dict[str, list[str]]) -> dict[str, Any]:
     """What a peer reads, by set; it runs in a process of its own."""
+    return ask_peer(__file__, peer, python, chosen)
+
+
+def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, Any]:
+    """What `python script --peer PEER QUESTION.json ANSWER.json` answers, or why it does not."""
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "files.json", Path(folder) / "texts.json"
-        asked.write_text(json.dumps(chosen), encoding="utf-8")
-        command = (python, __file__, "--peer", peer, str(asked), str(answered))
+        asked, answered = Path(folder) / "question.json", Path(folder) / "answer.json"
+        asked.write_text(json.dumps(question), encoding="utf-8")
+        command = (python, script, "--peer", peer, str(asked), str(answered))
         try:
             ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         except OSError as error:

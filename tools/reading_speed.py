@@ -1,0 +1,271 @@
+"""Milliseconds from file to string on a few CPU cores: this reader on each backend, and others, in one run.
+
+    python tools/reading_speed.py [--data SET] [--pictures 320] [--cores 2] [--peers-python PEERS/bin/python]
+
+Every reader reads the same files, one after another (the median counts), and in batches of 32 (the median batch, by
+picture): with its own way to take many where it has one, otherwise one after another. Each runs in a process of its
+own, on the same cores. `yolo predict` gives boxes, no string. The peers are run by --peers-python as in zero_shot.py,
+and left out, with the reason, where they cannot be imported there or want to fetch a model: fast-plate-ocr needs one in
+its cache. SET is a folder with labels.csv; without --data artificial pictures are made.
+
+With a GPU it also counts pictures a second from memory, and the share that the steps after the network cost; without
+one it says so. Run it on an idle machine. Prints Markdown tables and writes OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import zero_shot
+
+# At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = 32
+MOST_SECONDS = 30  # that a reader is measured, one picture at a time or in batches; five inputs are always read
+FIRST = "detector (onnx)"  # that the others are compared with
+PLATE_MODEL = "cct-xs-v2-global-model"
+
+One = Callable[[str], object]
+Many = Callable[[list[str]], object]
+
+
+# --- readers: one file, many files --------------------------------------------------------------------------------
+
+
+def ours(backend: str, weights: str | None) -> tuple[One, Many]:
+    """This project's reader."""
+    import detector
+
+    reader = detector.Reader(weights, device="cpu", backend=backend)
+    return reader.read, reader.read_many
+
+
+def yolo_predict(weights: str | None) -> tuple[One, Many]:
+    """Ultralytics' own prediction with the same weights, at their shape."""
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    from ultralytics import YOLO
+
+    import detector._ultralytics  # noqa: F401  # switches its network calls off
+    from detector.backends import SHIPPED
+
+    model = YOLO(weights or SHIPPED, task="detect")
+    options: dict[str, Any] = {"imgsz": [64, 256], "device": "cpu", "verbose": False}
+    return lambda path: model.predict(path, **options), lambda paths: model.predict(paths, batch=BATCH, **options)
+
+
+def rapidocr_whole() -> tuple[One, None]:
+    """Detection, classification and recognition."""
+    import logging
+
+    from rapidocr import RapidOCR
+
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    return RapidOCR(), None
+
+
+def fast_plate_ocr() -> tuple[One, Many]:
+    """Its smallest network for plates of all countries; only if it is in its cache."""
+    from fast_plate_ocr import LicensePlateRecognizer
+    from fast_plate_ocr.inference import hub
+
+    if not any((Path(hub.MODEL_CACHE_DIR) / PLATE_MODEL).glob("*.onnx")):
+        raise RuntimeError(f"its model {PLATE_MODEL} is not in its cache, {hub.MODEL_CACHE_DIR}")
+    engine = LicensePlateRecognizer(PLATE_MODEL, device="cpu")
+    return engine.run, engine.run
+
+
+PEERS: dict[str, Callable[[], tuple[One, Many | None]]] = {
+    "RapidOCR, recognition": lambda: (zero_shot.rapidocr(), None),
+    "RapidOCR, whole": rapidocr_whole,
+    "ddddocr": lambda: (zero_shot.ddddocr(), None),
+    "fast-plate-ocr": fast_plate_ocr,
+}
+OURS: dict[str, Callable[[str | None], tuple[One, Many]]] = {
+    FIRST: lambda weights: ours("onnx", weights),
+    "detector (openvino)": lambda weights: ours("openvino", weights),
+    "detector (torch)": lambda weights: ours("torch", weights),
+    "yolo predict": yolo_predict,
+}
+
+
+def measured(one: One, many: Many | None, files: Sequence[str]) -> dict[str, Any]:
+    """Milliseconds a picture, one at a time and in batches."""
+
+    def loop(paths: list[str]) -> None:
+        for path in paths:
+            one(path)
+
+    batches = [list(files[i : i + BATCH]) for i in range(0, len(files) - BATCH + 1, BATCH)]
+    return {
+        "one_ms": _median_ms(one, files), "batch_ms": _median_ms(many or loop, batches) / BATCH,
+        "batches": many is not None, "count": len(files),
+    }  # fmt: skip
+
+
+def _median_ms(read: Callable[[Any], object], inputs: Sequence[Any]) -> float:
+    read(inputs[0])  # the first pays for what is set up then
+    seconds = []
+    for one in inputs:
+        began = time.perf_counter()
+        read(one)
+        seconds.append(time.perf_counter() - began)
+        if sum(seconds) > MOST_SECONDS and len(seconds) >= 5:
+            break
+    return 1000 * statistics.median(seconds)
+
+
+def be_peer(name: str, asked: Path, answered: Path) -> None:
+    """The other end of :func:`zero_shot.ask_peer`."""
+    question = json.loads(asked.read_text(encoding="utf-8"))
+    keep_to(question["cores"])
+    one, many = PEERS[name]() if name in PEERS else OURS[name](question["weights"])
+    answered.write_text(json.dumps(measured(one, many, question["files"])), encoding="utf-8")
+
+
+def keep_to(cores: int) -> None:
+    """This process on its first cores only, before any library counts them."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+        cores = len(os.sched_getaffinity(0))
+    os.environ["OMP_NUM_THREADS"] = str(cores)
+
+
+# --- on a GPU -----------------------------------------------------------------------------------------------------
+
+
+def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict[str, Any]:
+    """Pictures a second from memory: the network alone, with its candidates, and with the strings."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"skipped": "torch finds no CUDA device"}
+    import numpy as np
+
+    import detector
+    from detector.decode import decode_batch
+
+    reader = detector.Reader(weights, device="0", backend="torch")
+    shape_hw = reader.rules.shape_hw or (64, 256)
+    made = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
+    images = np.concatenate([made] * (batch // len(made)))
+    network: Any = reader._network
+
+    def alone() -> None:
+        network.output(images)
+        torch.cuda.synchronize()
+
+    def whole() -> None:
+        decode_batch(network(images), reader.rules, [float(shape_hw[1])] * len(images))
+
+    rates = {}
+    for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", whole)):
+        step()
+        began, done = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            step()
+            done += len(images)
+        rates[name] = done / (time.perf_counter() - began)
+    return {**rates, "lost": 1 - rates["strings"] / rates["network"], "batch": len(images)}
+
+
+# --- pictures and tables ------------------------------------------------------------------------------------------
+
+
+def artificial(count: int, size_wh: tuple[int, int] = (256, 64)) -> list[Any]:
+    """Pictures of eight characters, uint8 (H, W, 3) BGR."""
+    import matplotlib
+
+    from detector.synth import SynthConfig, Synthesizer
+
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+    make = Synthesizer(SynthConfig(size_wh=size_wh, looks=("plate", "label"), fonts=(fonts / "DejaVuSans.ttf",)))
+    return [make(i).image for i in range(count)]
+
+
+def files_of(data: Path | None, pictures: int, folder: Path) -> list[str]:
+    """Paths of the pictures to read; a set with fewer is gone through again."""
+    if data is not None:
+        rows = [path for path, _ in zero_shot.sample(data.name, data.parent, pictures, 0)]
+        return (rows * -(-pictures // len(rows)))[:pictures]
+    import cv2
+
+    paths = [str(folder / f"{i:04}.png") for i in range(pictures)]
+    for path, image in zip(paths, artificial(pictures), strict=True):
+        cv2.imwrite(path, image)
+    return paths
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: a line a reader, with how many times as long as the first it takes."""
+    read = {name: held for name, held in result["readers"].items() if "skipped" not in held}
+    first = read.get(FIRST) or next(iter(read.values()), None)
+    lines = ["| reader | ms, one picture | ms a picture, batches of 32 |", "|---|---|---|"]
+    for name, held in read.items():
+        assert first is not None
+        ratios = [held[key] / first[key] for key in ("one_ms", "batch_ms")]
+        alone = "" if held["batches"] else ", one by one"
+        lines.append(
+            f"| {name} | {held['one_ms']:.2f} ({ratios[0]:.1f}x) | {held['batch_ms']:.2f} ({ratios[1]:.1f}x{alone}) |"
+        )
+    skipped = [f"{name} left out: {held['skipped']}" for name, held in result["readers"].items() if "skipped" in held]
+    gpu = result["gpu"]
+    if "skipped" in gpu:
+        said = f"GPU left out: {gpu['skipped']}"
+    else:
+        said = (
+            f"GPU, batches of {gpu['batch']} from memory: {gpu['strings']:.0f} pictures/s to strings, "
+            f"{gpu['network']:.0f} the network alone; {gpu['lost']:.0%} lost to candidates and decoding"
+        )
+    return "\n".join([*lines, "", *skipped, said])
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peer"]:
+        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=None, help="a set's folder with labels.csv [artificial pictures]")
+    parser.add_argument("--pictures", type=int, default=10 * BATCH, help=f"at least {BATCH}")
+    parser.add_argument("--cores", type=int, default=2, help="CPU cores that each reader may use")
+    parser.add_argument("--weights", type=Path, default=None, help="others than the shipped ones")
+    parser.add_argument("--peers-python", default=sys.executable, help="that runs the peers")
+    parser.add_argument("--no-peers", action="store_true", help="this project's reader and `yolo predict` only")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "reading_speed.json")
+    args = parser.parse_args()
+    if args.pictures < BATCH:
+        parser.error(f"--pictures must be {BATCH} or more")
+    weights = str(args.weights.resolve()) if args.weights else None
+    readers = {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = files_of(args.data.resolve() if args.data else None, args.pictures, Path(folder))
+        question = {"files": files, "cores": args.cores, "weights": weights}
+        for name in (*OURS, *(() if args.no_peers else PEERS)):
+            print(f"reading with {name}", file=sys.stderr, flush=True)
+            python = args.peers_python if name in PEERS else sys.executable
+            readers[name] = zero_shot.ask_peer(__file__, name, python, question)
+    from real_sets import machine, write_json
+
+    result = {
+        "pictures": args.data.name if args.data else "artificial, 256x64", "count": len(files), "cores": args.cores,
+        "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,
+        "gpu": on_gpu(weights),
+    }  # fmt: skip
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.out, result)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

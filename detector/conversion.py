@@ -40,8 +40,8 @@ log = logging.getLogger("detector")
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
 """Shares of the texts that go to validation and to the held-out test split."""
 
-MIN_CONFIDENCE = 0.05
-"""Pictures whose least sure character is below this are suspects: kept, listed, not trained on."""
+MIN_CONFIDENCE = 0.5
+"""Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
 _SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that an aligner is taught on at most, and their memory
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt

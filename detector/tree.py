@@ -192,7 +192,7 @@ class SetWriter:
         split = self.inputs.split[item.text]
         wrong, least = self._wrong[item.name], float(aligned.confidence.min())
         sure = least * (1 - wrong)
-        suspect = (least < self.limit or wrong > 0.5) and item.name not in self.vouched
+        suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
         name = self._name(item)

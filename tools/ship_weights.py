@@ -185,6 +185,7 @@ def main() -> None:
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )
     parser.add_argument("--batch", type=int, default=64, help="pictures a step, of teaching the detector")
+    parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
     taught, _ = _pictures_option().parse_known_args(args.aligner_args.split())
     args.aligner_pictures = taught.pictures
@@ -194,7 +195,8 @@ def main() -> None:
     if total > MOST_MB:
         parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
     store = json.loads((args.store / "config.json").read_text(encoding="utf-8"))
-    (args.weights_dir / "README.md").write_text(describe(shipped, onnx_mb, store), encoding="utf-8")
+    said = describe(shipped, onnx_mb, store) + (f"\n{args.note}\n" if args.note else "")
+    (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
     for one in shipped:
         print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
 

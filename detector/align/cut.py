@@ -17,15 +17,19 @@ MARGIN = 1.0  # pixels round the ink
 
 _CENTRE_PULL = 0.6  # cost of cutting at a neighbour's centre instead of midway, in units of the typical ink column
 _FAINT = 0.06  # share of a character's densest row or column below which a side's ink counts as a speck
-_NO_INK = 0.5  # factor on the confidence of a box whose ink could not be told apart
 
 
 @dataclass(frozen=True)
 class CutBoxes:
-    """Boxes of one string: ``boxes_xyxy`` float32 (n, 4), left to right, and ``certainty`` float64 (n,) in [0, 1]."""
+    """Boxes of one string.
+
+    Args:
+        boxes_xyxy: float32 (n, 4), left to right.
+        told_apart: bool (n,), whether the character's ink could be told from the ground.
+    """
 
     boxes_xyxy: NDArray[np.float32]
-    certainty: NDArray[np.float64]
+    told_apart: NDArray[np.bool_]
 
 
 def ink_map(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -72,12 +76,12 @@ def cut(image: NDArray[np.uint8], centres: NDArray[np.float64], spans: NDArray[n
     column_ink = cv2.GaussianBlur(ink[top:bottom].sum(0)[None], (5, 1), 0)[0]  # (W,)
     edges = [left, *_cuts(column_ink, centres, spans), right]
     threshold = _threshold(ink[top:bottom, int(left) : int(np.ceil(right))])
-    boxes, certainty = np.empty((len(centres), 4), np.float32), np.empty(len(centres))
+    boxes, told_apart = np.empty((len(centres), 4), np.float32), np.empty(len(centres), bool)
     for i, (x1, x2) in enumerate(itertools.pairwise(edges)):
-        boxes[i], certainty[i] = _tighten(ink, threshold, (x1, top, x2, bottom), float(centres[i]), pitch)
+        boxes[i], told_apart[i] = _tighten(ink, threshold, (x1, top, x2, bottom), float(centres[i]), pitch)
     boxes += np.array([-MARGIN, -MARGIN, MARGIN, MARGIN], np.float32)
     limit = np.array([width, height, width, height], np.float32)
-    return CutBoxes(np.clip(boxes, 0, limit), certainty)
+    return CutBoxes(np.clip(boxes, 0, limit), told_apart)
 
 
 def _cuts(column_ink: NDArray[np.float32], centres: NDArray[np.float64], spans: NDArray[np.float64]) -> list[float]:
@@ -124,8 +128,8 @@ def _threshold(ink: NDArray[np.float32]) -> float:
 
 def _tighten(
     ink: NDArray[np.float32], threshold: float, cell: tuple[float, int, float, int], centre: float, pitch: float
-) -> tuple[NDArray[np.float32], float]:
-    """The ink's extent within a cell (x1, y1, x2, y2), and how sure it is."""
+) -> tuple[NDArray[np.float32], bool]:
+    """The ink's extent within a cell (x1, y1, x2, y2), and whether it was told from the ground."""
     x1, top, x2, bottom = cell
     c1 = int(np.clip(np.floor(x1), 0, ink.shape[1] - 1))
     c2 = int(np.clip(np.ceil(x2), c1 + 1, ink.shape[1]))
@@ -133,12 +137,12 @@ def _tighten(
     mask = _main_ink(part >= threshold, centre - c1)
     if mask.sum() < 4:
         half = min(pitch / 2, max(centre - x1, x2 - centre, 2.0))
-        return np.array([max(x1, centre - half), top, min(x2, centre + half), bottom], np.float32), _NO_INK
+        return np.array([max(x1, centre - half), top, min(x2, centre + half), bottom], np.float32), False
     columns, rows = _side(mask.sum(0)), _side(mask.sum(1))
     box = np.array([c1 + columns[0], top + rows[0], c1 + columns[1], top + rows[1]], np.float32)
     # Ink that fills the whole cell, or hardly any of it, was not told apart from the ground.
     filled = float(mask.mean())
-    return box, 1.0 if 0.02 < filled < 0.85 else _NO_INK
+    return box, 0.02 < filled < 0.85
 
 
 def _main_ink(mask: NDArray[np.bool_], centre: float) -> NDArray[np.bool_]:

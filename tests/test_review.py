@@ -113,7 +113,10 @@ def test_a_corrected_picture_has_another_text_and_boxes_of_its_own(reviewed: Rev
     assert reviewed.aligned == [1]
     assert (now[name].text, now[name].status) == (text, "ok")
     assert now[name].split == like.get(text, now[name].split)
-    assert {n: r for n, r in now.items() if n != name} == {n: r for n, r in before.items() if n != name}
+    others = [(now[n], before[n]) for n in before if n != name]
+    # How likely a label is wrong depends a little on how many of the set's are.
+    assert [r._replace(confidence="") for r, _ in others] == [r._replace(confidence="") for _, r in others]
+    assert all(abs(float(r.confidence) - float(old.confidence)) < 0.02 for r, old in others)
     reviewed.again()  # and its own boxes are kept as well
     assert reviewed.aligned == [] and reviewed.rows() == now
 

@@ -37,8 +37,9 @@ from real_sets import (
 )
 
 import detector
-from detector.conversion import TEST_SHARE, VAL_SHARE, assign_splits
+from detector.conversion import TEST_SHARE, VAL_SHARE
 from detector.errors import DetectorError
+from detector.intake import assign_splits
 from detector.sources import LabelledImage, read_source
 
 COUNTS = (48, 100, 200, 400, 800)

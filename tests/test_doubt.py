@@ -1,4 +1,4 @@
-"""Which labels are wrong: evidence from columns, and the share of a set found by expectation maximisation."""
+"""Which labels are wrong, by what an aligner that was not taught them sees."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
+from detector.calibration import Calibration
 from detector.detections import Alternative, Character, CharDetections, Reading
 from detector.errors import DatasetError
 from detector.layout import Layout
@@ -56,6 +57,7 @@ class ReadingRules:
         layout: where blanks are.
         shape_hw: height and width of the network's input; None where it fits any.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None where they may be anything.
+        calibration: what the network's scores are worth; None where that was not learnt.
 
     Raises:
         AlphabetError: if the alphabet is none, or the pattern is not understood or allows no string of this length.
@@ -70,6 +72,7 @@ class ReadingRules:
     layout: Layout = field(default_factory=Layout)
     shape_hw: tuple[int, int] | None = None
     pattern: str | None = None
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
@@ -97,8 +100,10 @@ class ReadingRules:
         return compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for YAML, JSON and weights."""
+        """Plain values, for YAML, JSON and weights; without a calibration where there is none."""
         plain = asdict(self)
+        if self.calibration is None:
+            del plain["calibration"]
         plain["layout"]["thresholds"] = list(self.layout.thresholds)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
         return plain
@@ -113,8 +118,10 @@ class ReadingRules:
         try:
             values = dict(held)
             layout = Layout(**values.pop("layout", {}))
-            return ReadingRules(**values, layout=layout)
-        except (TypeError, ValueError, LookupError) as error:
+            learnt = values.pop("calibration", None)
+            calibration = None if learnt is None else Calibration.from_dict(learnt)
+            return ReadingRules(**values, layout=layout, calibration=calibration)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise DatasetError(f"Reading rules cannot be understood ({error}); was this file edited?") from error
 
 
@@ -524,12 +531,17 @@ def _to_reading(seen: _Seen, row: int, chain: _Chain | None, rules: ReadingRules
         places = (np.cumsum(np.array(chain.blanks) + 1) - 1).tolist()
     ids = seen.top_ids[row, chosen, chain.classes].tolist()
     scores = seen.top_scores[row, chosen, chain.classes].tolist()
+    if rules.calibration is not None:
+        scores = [rules.calibration.character(score) for score in scores]
     text = [rules.blank] * (places[-1] + 1)
     characters = []
     for place, class_id, score, box in zip(places, ids, scores, seen.boxes[row, chosen].tolist(), strict=True):
         text[place] = rules.symbols[class_id]
         characters.append(Character(text[place], score, tuple(box)))
-    return Reading("".join(text), math.prod(scores), tuple(characters))
+    confidence = math.prod(scores)
+    if rules.calibration is not None:
+        confidence = rules.calibration.string(confidence)
+    return Reading("".join(text), confidence, tuple(characters))
 
 
 def _by_pattern(seen: _Seen, row: int, chain: _Chain | None, free: _Chain | None, rules: ReadingRules) -> Reading:
@@ -551,7 +563,7 @@ def _believed(reading: Reading, min_confidence: float) -> Reading:
     number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if least.confidence >= min_confidence:
         return reading
-    reason = f"character {number}, {least.symbol!r}, has confidence {least.confidence:.2f}, below {min_confidence:g}"
+    reason = f"character {number}, {least.symbol!r}, has confidence {least.confidence:.4g}, below {min_confidence:.10g}"
     return replace(reading, text="", refused=reason, candidate=reading.text)
 
 

@@ -67,7 +67,10 @@ class CharDetections:
 
 @dataclass(frozen=True)
 class Character:
-    """One symbol of a reading: its confidence in [0, 1] and its box (left, top, right, bottom) in pixels."""
+    """One symbol of a reading: its confidence in [0, 1] and its box (left, top, right, bottom) in pixels.
+
+    The confidence is the probability that it is right where the weights are calibrated, else the class's score.
+    """
 
     symbol: str
     confidence: float
@@ -87,7 +90,8 @@ class Reading:
 
     Args:
         text: symbols in reading order, blanks included, none at the end; empty where the reading is refused.
-        confidence: product of the characters' confidences, in [0, 1]; 0 where nothing was read.
+        confidence: in [0, 1]: the probability that the string is right where the weights are calibrated, else the
+            product of the characters' scores; 0 where nothing was read.
         characters: the symbols that were seen, in reading order; blanks have no box and are not among them.
         overruled: what would have been read without the pattern, where that is another string.
         alternatives: the next likely strings, the likeliest first, where they were asked for.
@@ -105,6 +109,11 @@ class Reading:
 
     def __bool__(self) -> bool:
         return self.refused is None
+
+    @property
+    def least(self) -> float:
+        """The confidence of the least sure character, which ``min_confidence`` is compared with; 0 without any."""
+        return min((c.confidence for c in self.characters), default=0.0)
 
     @property
     def accepted(self) -> bool:

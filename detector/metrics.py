@@ -1,10 +1,11 @@
-"""How right strings are: exact match, character error rate, confusion. Pure numpy."""
+"""How right strings are: exact match, character error rate, confusion, calibration, comparison. Pure numpy."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
         for j, b in enumerate(other, 1):
             diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
     return row[-1]
+
+
+def differing(one: Sequence[Any], other: Sequence[Any]) -> tuple[set[int], set[int]]:
+    """Places of each sequence that the other does not have: place by place where they are as long, else aligned."""
+    if len(one) == len(other):  # symbols that were taken for others, the usual case
+        places = {i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b}
+        return places, set(places)
+    in_one, in_other = set[int](), set[int]()
+    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind != "equal":
+            in_one.update(range(a, b))
+            in_other.update(range(c, d))
+    return in_one, in_other
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
@@ -90,3 +104,131 @@ def score_texts(labels: Sequence[str], readings: Sequence[str], blank: str = " "
         symbols=sum(len(a) for a, _ in pairs),
         confusions=confusions,
     )
+
+
+# Confidence
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Readings of neighbouring confidence: how many, their mean confidence, and the share of them that is right."""
+
+    count: int
+    confidence: float
+    right: float
+
+
+@dataclass(frozen=True)
+class CalibrationCurve:
+    """Confidence against the share that is right.
+
+    Args:
+        bins: of equal mass, from the least sure to the surest.
+    """
+
+    bins: tuple[Bin, ...]
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: by how much confidence and share differ, on average; 0 for nothing counted.
+
+        Guo et al., "On calibration of modern neural networks", ICML 2017; with bins of equal mass (Nixon et al.,
+        "Measuring calibration in deep learning", CVPR workshops 2019), as nearly all readings are very sure.
+        """
+        count = sum(one.count for one in self.bins)
+        return sum(one.count * abs(one.confidence - one.right) for one in self.bins) / max(count, 1)
+
+
+_BINS, _IN_A_BIN = 10, 20
+
+
+def calibration_curve(confidences: Sequence[float], right: Sequence[bool]) -> CalibrationCurve:
+    """Ten bins of equal mass, or fewer where one would hold less than 20. Equal confidences share a bin."""
+    held = np.asarray(confidences, np.float64)
+    order = np.argsort(held, kind="stable")
+    held, true = held[order], np.asarray(right, np.float64)[order]
+    bins = min(_BINS, max(1, len(held) // _IN_A_BIN))
+    cuts = np.searchsorted(held, held[len(held) * np.arange(1, bins) // bins])  # to where a run of equals begins
+    parts = zip(np.split(held, np.unique(cuts)), np.split(true, np.unique(cuts)), strict=True)
+    return CalibrationCurve(tuple(Bin(len(c), float(c.mean()), float(r.mean())) for c, r in parts if len(c)))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many readings may be taken as they are, if only those from a confidence on are.
+
+    Args:
+        wanted: precision that they must have.
+        threshold: the confidence, as ``min_confidence`` takes it; 1 where no threshold is enough.
+        taken: readings from it on.
+        right: those of them that are right.
+        count: all pictures.
+    """
+
+    wanted: float
+    threshold: float
+    taken: int
+    right: int
+    count: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of all pictures that is taken."""
+        return self.taken / self.count if self.count else 0.0
+
+    @property
+    def precision(self) -> float:
+        """Share of what is taken that is right; 0 for nothing."""
+        return self.right / self.taken if self.taken else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the precision."""
+        return wilson_interval(self.right, self.taken)
+
+
+def coverage_at(confidences: Sequence[float], right: Sequence[bool], wanted: float, count: int) -> Coverage:
+    """The lowest threshold from which on at least a share of ``wanted`` is right.
+
+    Args:
+        confidences: of readings: of each its least sure character's.
+        right: of each.
+        wanted: precision, in (0, 1].
+        count: all pictures, those without a reading included.
+    """
+    held = np.asarray(confidences, np.float64)
+    order = np.argsort(-held, kind="stable")
+    held, true = held[order], np.asarray(right, np.int64)[order]
+    last = np.append(held[1:] != held[:-1], True)[: len(held)]  # equal confidences are taken together or not at all
+    enough = np.flatnonzero(last & (true.cumsum() >= wanted * np.arange(1, len(held) + 1) - 1e-9))
+    if not len(enough):
+        return Coverage(wanted, 1.0, 0, 0, count)
+    taken = int(enough[-1]) + 1
+    threshold = 0.0 if taken == len(held) else _between(float(held[taken]), float(held[taken - 1]))
+    return Coverage(wanted, threshold, taken, int(true[:taken].sum()), count)
+
+
+def _between(low: float, high: float) -> float:
+    """The shortest decimal above ``low`` and not above ``high``: to be written down, and apart from both."""
+    for digits in range(2, 12):
+        short = float(np.floor(high * 10**digits) / 10**digits)
+        if low < short <= high:
+            return short
+    return high
+
+
+# Two readers
+
+
+def mcnemar(only_one: int, only_other: int) -> float:
+    """The exact p-value, two-sided, of McNemar's test ("Note on the sampling error …", Psychometrika 1947).
+
+    Args:
+        only_one, only_other: pictures that only one of two readers reads right. Were they equally good, each of these
+            would be either's with the probability 1/2; the others say nothing.
+    """
+    count, term, tail = only_one + only_other, 1, 0
+    for k in range(min(only_one, only_other) + 1):
+        tail += term
+        term = term * (count - k) // (k + 1)
+    return min(1.0, 2 * tail / (1 << count))

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from detector.decode import ReadingRules
 from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
+from detector.metrics import differing
 from detector.yolo_format import (
     SPLITS,
     SUSPECTS,
@@ -42,10 +42,10 @@ REPORT = "report.html"
 SHOWN = 400
 """Pictures that each sheet shows at most: the suspects, and the least sure of the others."""
 
-_SHEET_BYTES = 5_000_000  # of thumbnails on a sheet; two sheets as base64, and the page around them, are below 15 MB
+SHEET_BYTES = 5_000_000  # of thumbnails on a sheet; two sheets as base64, and the page around them, are below 15 MB
 _THUMBNAIL_WH = (480, 240)  # pixels; larger pictures are made smaller, none is enlarged
-_TILE_WH = (240.0, 130.0)  # units of the page's drawing into which every picture is scaled
-_STRIP = 18.0  # units above the picture, where the symbols of characters at its upper edge stand
+TILE_WH = (240.0, 130.0)  # units of the page's drawing into which every picture is scaled
+STRIP = 18.0  # units above the picture, where the symbols of characters at its upper edge stand
 _PILL_WH = (13.0, 16.0)  # units of the ground behind a symbol
 _KINDS, _EXAMPLES = 20, 25  # reasons of refusal that are listed, and inputs under each
 _CLASSES = 120  # rarest first where an alphabet has more
@@ -143,7 +143,7 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     characters = Counter(_characters(manifest, rules))
     learnt = set(_characters((row for row in manifest if _place(row) == "train"), rules))
     rarest = heapq.nsmallest(_CLASSES, range(len(rules.symbols)), key=lambda i: characters[rules.symbols[i]])
-    page = _environment(rules).get_template(REPORT).stream(
+    page = environment(rules.blank).get_template(REPORT).stream(
         title=title or root.resolve().name,
         rules=rules,
         inputs=len(manifest) + len(rejects),
@@ -154,8 +154,8 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
         unlearnt=[symbol for symbol in rules.symbols if symbol not in learnt],
         sheets=[_sheet("suspect", root, suspects, rules, shown), _sheet("ok", root, others, rules, shown)],
         refusals=_refusals(rejects),
-        tile=_TILE_WH[0],
-        strip=_STRIP,
+        tile=TILE_WH[0],
+        strip=STRIP,
     )  # fmt: skip
     path = root / REPORT
     part = path.with_name(f"{REPORT}.part")
@@ -164,15 +164,16 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     return path
 
 
-def _environment(rules: ReadingRules) -> Environment:
-    environment = Environment(
+def environment(blank: str) -> Environment:
+    """Templates of the package, with the filters that pages of strings need; blanks are shown as ␣."""
+    made = Environment(
         loader=PackageLoader("detector"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["count"] = lambda number: f"{number:,}"
-    environment.filters["visible"] = lambda text: text.replace(rules.blank, "␣").replace(" ", "␣")
-    environment.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
-    return environment
+    made.filters["count"] = lambda number: f"{number:,}"
+    made.filters["visible"] = lambda text: text.replace(blank, "␣").replace(" ", "␣")
+    made.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
+    return made
 
 
 def _place(row: ManifestRow) -> str:
@@ -207,7 +208,7 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingR
                 f"{root / 'manifest.csv'}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
             ) from None
 
-    cards, left = [], _SHEET_BYTES
+    cards, left = [], SHEET_BYTES
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for card in pool.map(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank)):
             left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
@@ -230,16 +231,8 @@ def _compared(text: str, read: str, blank: str) -> tuple[list[tuple[str, bool]],
     places = [i for i, symbol in enumerate(text) if symbol != blank]
     in_text, in_read = set[int](), set[int]()
     if read:
-        shown = "".join(text[i] for i in places)
-        if len(shown) == len(read):  # symbols that were taken for others, the usual case
-            runs = [("replace", i, i + 1, i, i + 1) for i in range(len(read)) if shown[i] != read[i]]
-        else:
-            runs = [
-                run for run in SequenceMatcher(None, shown, read, autojunk=False).get_opcodes() if run[0] != "equal"
-            ]
-        for _, a, b, c, d in runs:
-            in_text.update(places[a:b])
-            in_read.update(range(c, d))
+        shown, in_read = differing([text[i] for i in places], read)
+        in_text = {places[i] for i in shown}
     return [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
 
 
@@ -247,17 +240,23 @@ def _drawing(root: Path, row: ManifestRow, rules: ReadingRules) -> Drawing:
     image = read_image(root / row.image)
     height, width = image.shape[:2]
     class_ids, boxes_xyxy = parse_labels(label_file(root, row.image), width, height, len(rules.symbols))
-    unit = min(_TILE_WH[0] / width, _TILE_WH[1] / height)
+    return draw(image, [rules.symbols[c] for c in class_ids], boxes_xyxy)
+
+
+def draw(image: NDArray[np.uint8], symbols: Sequence[str], boxes_xyxy: NDArray[np.floating]) -> Drawing:
+    """A picture, uint8 (H, W, 3) BGR, with its symbols above their boxes, (n, 4) in its pixels."""
+    height, width = image.shape[:2]
+    unit = min(TILE_WH[0] / width, TILE_WH[1] / height)
     boxes, pills = ["", ""], ["", ""]
     marks = []
-    for i, (symbol, box) in enumerate(zip((rules.symbols[c] for c in class_ids), boxes_xyxy * unit, strict=True)):
+    for i, (symbol, box) in enumerate(zip(symbols, boxes_xyxy * unit, strict=True)):
         x1, y1, x2, y2 = (float(v) for v in box)
         boxes[i % 2] += _rectangle(x1, y1, x2 - x1, y2 - y1)
         middle = (x1 + x2) / 2
         pills[i % 2] += _rectangle(middle - _PILL_WH[0] / 2, y1 - _PILL_WH[1] - 1, *_PILL_WH)
         marks.append(Mark(symbol, round(middle, 1), round(y1 - 4, 1)))
     return Drawing(
-        _data_uri(image), width * unit, height * unit, (width * unit - _TILE_WH[0]) / 2,
+        _data_uri(image), width * unit, height * unit, (width * unit - TILE_WH[0]) / 2,
         (boxes[0], boxes[1]), (pills[0], pills[1]), marks,
     )  # fmt: skip
 

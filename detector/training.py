@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
 from detector.backends import SHIPPED
+from detector.calibration import fit_calibration
+from detector.decode import ReadingRules, decode_batch
+from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.yolo_format import CharacterSet, read_manifest, read_set
@@ -88,8 +93,40 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
-    _ultralytics.publish(Path(best), target, trainer.rules, facts)
+    rules = calibrated(Path(best), trainer.characters, trainer.rules, trainer.args.split, arguments.get("device"))
+    _ultralytics.publish(Path(best), target, rules, facts)
     return target
+
+
+def calibrated(
+    weights: Path, characters: CharacterSet, rules: ReadingRules, split: str = "val", device: str | None = None
+) -> ReadingRules:
+    """The rules with what the scores of a network are worth, by what it reads in a split that it did not learn from.
+
+    Args:
+        weights: of the network.
+        characters: the set.
+        rules: of the network, with its shape; the calibration that they may have is replaced.
+        split: of the set.
+        device: as Ultralytics spells it.
+
+    Raises:
+        DatasetError: if the split is empty or damaged, or the rules name no shape.
+    """
+    from detector import _ultralytics
+    from detector.text_data import TextDataset
+
+    shape_hw = rules.shape_hw
+    if shape_hw is None:
+        raise DatasetError(f"{weights} does not say the network's shape: train again.")
+    rules = replace(rules, calibration=None)
+    network = _ultralytics.Network(weights, pick_device(device))
+    dataset = TextDataset(characters, split, shape_hw)
+    readings: list[Reading] = []
+    for start in range(0, len(dataset), _BATCH):
+        found = network(np.asarray(dataset.images[start : start + _BATCH]))
+        readings += decode_batch(found, rules, [float(shape_hw[1])] * len(found))
+    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
 def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     held = torch.load(toy_run.weights, map_location="cpu", weights_only=False)
     facts = held["detector"].pop("facts")
+    learnt = held["detector"].pop("calibration")
     assert held["detector"] == toy.report.rules.to_dict()
+    assert all(isinstance(learnt[kind][name], float) for kind in ("character", "string") for name in learnt[kind])
     assert json.loads(json.dumps(facts)) == facts
     assert facts["epochs"] == TOY_EPOCHS
     assert facts["validation"]["metrics/exact_match"] > 0.5

@@ -189,7 +189,7 @@ def by_reader(layout: str, change: str, root: Path) -> dict[str, object] | None:
         print(f"no {weights}: detector train data={root / name} name={name}")
         return None
     result = evaluate(Reader(weights), root / name)
-    return {"exact_match": result.exact_match, "interval_95": result.score.interval, "count": result.count}
+    return {"exact_match": result.exact_match, "interval_95": result.interval, "count": result.count}
 
 
 def times(seed: int) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from detector.cli.terminal import progress_bar, say
-from detector.errors import SOME_REFUSED
+from detector.errors import SOME_REFUSED, DetectorError
+
+if TYPE_CHECKING:
+    from detector.evaluation import Evaluation
+
+_LISTED = 20
 
 
 def command(
@@ -19,31 +24,78 @@ def command(
     labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
     blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
+    against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
+    pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
+    min_confidence: Annotated[float, typer.Option(help="As for predict; what is refused is counted apart.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
-) -> None:
-    """Read labelled pictures and compare: exact match with its 95 % interval, CER, what was read wrongly."""
+) -> None:  # fmt: skip
+    """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
     from detector.evaluation import evaluate
     from detector.predict import Reader
 
-    reader = Reader(None if weights == "shipped" else weights, device=device)
-    with progress_bar() as tell:
-        result = evaluate(
-            reader, source, split=split, labels=labels, blank=blank, upper=upper,
-            progress=lambda done, total: tell("read", done, total),
-        )  # fmt: skip
+    if not 0 < precision <= 1:
+        raise DetectorError(f"--precision is above 0 and at most 1, got {precision:g}: 0.995 is five errors in 1,000.")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise DetectorError(f"--html {html}: there is no folder {html.parent}; make it first.")
+
+    def score(name: str, stage: str) -> Evaluation:
+        reader = Reader(
+            None if name == "shipped" else name, device=device, pattern=pattern, min_confidence=min_confidence
+        )
+        with progress_bar() as tell:
+            return evaluate(
+                reader, source, split=split, labels=labels, blank=blank, upper=upper,
+                progress=lambda done, total: tell(stage, done, total),
+            )  # fmt: skip
+
+    result = score(weights, "read")
+    other = None if against is None else score(against, "read by the others")
+    if html is not None:
+        from detector.evaluation_report import write_evaluation
+
+        write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(result.to_dict(precision, other), ensure_ascii=False, indent=2))
     else:
-        for name, label, reading, confidence in result.wrong[:20]:
-            say(f"{name}: {label!r} read as {reading!r} ({confidence:.2f})")
-        if len(result.wrong) > 20:
-            say(f"and {len(result.wrong) - 20} more; --json lists all")
-        low, high = result.score.interval
-        rate = result.count / max(result.seconds, 1e-9)
-        say(f"95 % interval {low:.3f} to {high:.3f}; CER {result.score.cer:.4f}; {rate:.0f} pictures/s")
+        _say(result, precision)
+        if other is not None and against is not None:
+            _say_against(result, against, other)
         typer.echo(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if result.failures:
-        for failure in result.failures[:20]:
+        for failure in result.failures[:_LISTED]:
             say(f"{failure.name}: {failure.reason}")
         raise typer.Exit(SOME_REFUSED)
+
+
+def _say(result: Evaluation, precision: float) -> None:
+    for name, label, reading, confidence in result.wrong[:_LISTED]:
+        say(f"{name}: {label!r} read as {reading!r} ({confidence:.2f})")
+    if len(result.wrong) > _LISTED:
+        say(f"and {len(result.wrong) - _LISTED} more; --json lists all")
+    low, high = result.interval
+    rate = result.count / max(result.seconds, 1e-9)
+    say(f"95 % interval {low:.3f} to {high:.3f}; CER {result.score.cer:.4f}; {rate:.0f} pictures/s")
+    say(
+        f"{result.score.right} right, {len(result.wrong)} wrong, {len(result.refused)} refused, "
+        f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f}"
+    )
+    found = result.coverage(precision)
+    if found.taken:
+        say(
+            f"with min_confidence={found.threshold} {found.taken} ({found.coverage:.1%}) may be taken as they are, "
+            f"{found.right} of them right (wanted {precision:.4g})"
+        )
+    else:
+        say(f"no min_confidence leaves readings of which {precision:.4g} are right")
+
+
+def _say_against(result: Evaluation, against: str, other: Evaluation) -> None:
+    found = result.against(other)
+    say(
+        f"{against}: exact match {found.other_exact_match:.3f}; only these weights read {found.only_this} right, only "
+        f"{against} {found.only_other}; McNemar's exact p = {found.p_value:.3g}: "
+        f"{'a real difference' if found.real else 'may be chance'}"
+    )

@@ -1,0 +1,227 @@
+"""Evaluation: what is counted, what is shown, and two readers beside each other."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import detector
+from detector import Failure, Reader, Reading
+from detector.cli import app
+from detector.detections import Character
+from detector.errors import DetectorError
+from detector.evaluation import Evaluation, Row
+from detector.evaluation_report import write_evaluation
+from detector.metrics import wilson_interval
+from tests.builders import noise_picture
+from tests.conftest import Toy, ToyRun
+
+
+def row(number: int, label: str, text: str, confidence: float = 0.9, **changes: Any) -> Row:
+    characters = tuple(Character(s, confidence, (4 * i, 2, 4 * i + 3, 14)) for i, s in enumerate(text) if s != " ")
+    if "refused" in changes:
+        changes["candidate"], text = text, ""
+    return Row(Path(f"{number}.png"), f"{number}.png", label, Reading(text, confidence, characters, **changes))
+
+
+ROWS = (
+    row(0, "AB12", "AB12", 0.99),
+    row(1, "AB12", "AB13", 0.8),
+    row(2, "A B", "A B", 0.9),
+    row(3, "A B", "AB", 0.95),
+    row(4, "XY", "XY", 0.3, refused="character 1, 'X', has confidence 0.3, below 0.5"),
+    Row(Path("5.png"), "5.png", "ZZ", Failure("5.png", "empty file")),
+)
+
+
+@pytest.fixture
+def mixed() -> Evaluation:
+    return Evaluation(ROWS, " ", 0.5)
+
+
+def test_every_picture_is_right_wrong_refused_or_failed(mixed: Evaluation) -> None:
+    assert mixed.count == 6 and mixed.score.right == 2
+    assert mixed.wrong == (("3.png", "A B", "AB", 0.95), ("1.png", "AB12", "AB13", 0.8)), "the surest first"
+    assert [r.candidate for _, r in mixed.refused] == ["XY"]
+    assert [f.name for f in mixed.failures] == ["5.png"]
+    assert mixed.score.right + len(mixed.wrong) + len(mixed.refused) + len(mixed.failures) == mixed.count
+    assert mixed.exact_match == 2 / 6 and mixed.interval == wilson_interval(2, 6)
+
+
+def test_by_length_and_by_position(mixed: Evaluation) -> None:
+    assert {k: (s.count, s.right) for k, s in mixed.by_length.items()} == {3: (2, 1), 4: (2, 1)}
+    assert {k: (s.count, s.right) for k, s in mixed.by_position.items()} == {
+        1: (4, 4), 2: (4, 3), 3: (4, 4), 4: (2, 1)
+    }  # fmt: skip
+    assert mixed.by_position[2].share == 0.75
+
+
+def test_what_json_has(mixed: Evaluation) -> None:
+    plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
+    assert set(plain) == {
+        "exact_match", "interval_95", "cer", "count", "right", "wrong", "refused", "failures", "by_length",
+        "by_position", "confusions", "calibration", "coverage", "seconds", "against",
+    }  # fmt: skip
+    assert plain["refused"][0]["candidate"] == "XY" and "below 0.5" in plain["refused"][0]["reason"]
+    assert plain["confusions"] == [{"label": "2", "reading": "3", "times": 1}]
+    assert plain["calibration"]["strings"]["bins"][0]["count"] == 4
+    assert plain["calibration"]["characters"]["bins"][0]["count"] == 12
+    assert plain["coverage"] == {
+        "precision_wanted": 0.9, "min_confidence": 0.99, "coverage": 0.1667, "taken": 1, "right": 1, "precision": 1.0,
+        "interval_95": [0.2065, 1.0],
+    }  # fmt: skip
+    assert "against" not in mixed.to_dict()
+
+
+def test_two_readers_on_the_same_pictures() -> None:
+    texts = [f"T{i}" for i in range(12)]
+    one = Evaluation(tuple(row(i, t, t) for i, t in enumerate(texts)), " ", 1.0)
+    other = Evaluation(tuple(row(i, t, t if i >= 6 else "X") for i, t in enumerate(texts)), " ", 1.0)
+    found = one.against(other)
+    assert (found.both, found.only_this, found.only_other, found.neither) == (6, 6, 0, 0)
+    assert found.p_value == pytest.approx(2 / 2**6) and found.real
+    back = other.against(one)
+    assert (back.only_this, back.only_other, back.p_value) == (0, 6, found.p_value)
+    assert not one.against(one).real and one.against(one).p_value == 1
+
+
+def test_refused_and_failed_pictures_are_not_right_in_a_comparison(mixed: Evaluation) -> None:
+    perfect = Evaluation(tuple(row(i, r.label, r.label) for i, r in enumerate(ROWS)), " ", 1.0)
+    found = perfect.against(mixed)
+    assert (found.both, found.only_this, found.only_other, found.neither) == (2, 4, 0, 0)
+
+
+def test_readers_of_other_pictures_cannot_be_compared(mixed: Evaluation) -> None:
+    with pytest.raises(DetectorError, match="on the same pictures"):
+        mixed.against(Evaluation(ROWS[1:], " ", 1.0))
+
+
+@pytest.mark.parametrize("precision", [0.0, -1.0, 1.01, 99.5])
+def test_a_precision_is_a_share(mixed: Evaluation, precision: float) -> None:
+    with pytest.raises(DetectorError, match="above 0 and at most 1"):
+        mixed.coverage(precision)
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """Tags that are open at the end, addresses, and text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.words = ""
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def pictured(folder: Path, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    for one in rows:
+        noise_picture(40, 16).save(folder / one.path.name)
+    return tuple(Row(folder / one.path.name, one.name, one.label, one.reading) for one in rows)
+
+
+def test_the_page_needs_nothing_else(mixed: Evaluation, tmp_path: Path) -> None:
+    held = Evaluation(pictured(tmp_path, ROWS), " ", 0.5)
+    write_evaluation(held, tmp_path / "page.html", title="toy", against=mixed)
+    page = Page(tmp_path / "page.html")
+    assert len(page.addresses) == 3 and all(a.startswith("data:image/webp;base64,") for a in page.addresses)
+    assert not re.search(r"https?://|@import|url\(|<script", page.source)
+    for shown in ("toy", "33.33 %", "empty file", "A␣B", "below 0.5", "2 → 3", "McNemar"):
+        assert shown in page.words, shown
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_page_shows_a_bounded_number_of_pictures(tmp_path: Path) -> None:
+    rows = pictured(tmp_path, tuple(row(i, "AB", "AC", 0.5 + i / 100) for i in range(9)))
+    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title="toy", shown=4)
+    page = Page(tmp_path / "page.html")
+    assert len(page.addresses) == 4 and "Shown: 4 of 9" in page.words
+    assert "8.png" in page.words and "0.png" not in page.words
+
+
+def test_names_and_labels_do_no_harm_on_the_page(tmp_path: Path) -> None:
+    nasty = '<img src=x onerror="alert(1)">&'
+    (tmp_path / "gone").mkdir()
+    rows = (
+        Row(tmp_path / "gone" / "0.png", nasty, nasty, Reading("</style><b>", 0.9, ())),
+        Row(tmp_path / "1.png", nasty, "A", Failure(nasty, nasty)),
+        row(2, "<u>", "<s>", refused=nasty),
+    )
+    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title=nasty)
+    page = Page(tmp_path / "page.html")
+    assert not {"img", "u", "s"} & set(page.tags)
+    assert page.source.count("</style>") == 1
+    assert nasty in page.words and "no such file" in page.words.lower()
+
+
+def test_a_page_of_nothing_wrong_and_of_nothing(tmp_path: Path) -> None:
+    for rows in ((row(0, "AB", "AB"),), ()):
+        write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title="toy")
+        assert "detector evaluate" in Page(tmp_path / "page.html").words
+
+
+# A reader that was trained
+
+
+def test_the_threshold_is_what_min_confidence_takes(toy: Toy, toy_run: ToyRun) -> None:
+    def found(**options: Any) -> Evaluation:
+        return detector.evaluate(Reader(toy_run.weights, device="cpu", **options), toy.root, split="train")
+
+    free = found().coverage(0.97)
+    assert free.taken
+    refusing = found(min_confidence=free.threshold)
+    assert len(refusing.accepted) == free.taken
+    assert refusing.score.right == free.right
+    assert len(refusing.refused) == free.count - free.taken
+
+
+def test_weights_are_calibrated_by_training(toy: Toy, toy_run: ToyRun) -> None:
+    reader = Reader(toy_run.weights, device="cpu")
+    assert reader.rules.calibration is not None
+    assert reader.rules.calibration.character.slope > 0
+    raw = Reader(toy_run.folder / "weights" / "best.pt", device="cpu")
+    assert raw.rules.calibration is None, "the run's own checkpoint is plain yolo"
+
+
+def test_the_command(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    asked = ["evaluate", str(toy_run.weights), str(toy.root), "--device", "cpu"]
+    page = tmp_path / "page.html"
+    done = CliRunner().invoke(
+        app, [*asked, "--json", "--html", str(page), "--against", str(toy_run.weights), "--precision", "0.9"]
+    )
+    assert done.exit_code == 0, done.output
+    plain = json.loads(done.stdout)
+    assert plain["coverage"]["precision_wanted"] == 0.9
+    assert plain["against"]["p_value"] == 1 and not plain["against"]["real"]
+    assert plain["against"]["exact_match"] == plain["exact_match"]
+    assert str(toy_run.weights) in Page(page).words
+    said = CliRunner().invoke(app, [*asked, "--min-confidence", "1", "--against", str(toy_run.weights)])
+    assert said.stdout == f"exact match: 0.000 (n={plain['count']})\n"
+    assert f"0 right, 0 wrong, {plain['count']} refused" in said.stderr and "may be chance" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(["--precision", "99.5"], "--precision is above 0"), (["--html", "nowhere/page.html"], "no folder nowhere")],
+    ids=["precision", "folder"],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_read(options: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, ["evaluate", "shipped", "nowhere", *options])
+    assert isinstance(done.exception, DetectorError)
+    assert says in str(done.exception)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -186,6 +187,31 @@ def measure(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
     }
 
 
+def calibration(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
+    """What a box's confidence means: of the boxes in each of its ranges, the share whose centre is right; and ECE."""
+    sources = {row.image: row.source for row in read_set(root).manifest()}
+    rows: dict[str, list[dict[str, str]]] = {}
+    with (root / "boxes.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(row["image"], []).append(row)
+    said, right = [], []
+    for image, boxes in rows.items():
+        one = drawn.get(sources[image])
+        if one is not None and len(one.boxes_xyxy) == len(boxes):
+            found = np.array([[float(b[side]) for side in ("x1", "y1", "x2", "y2")] for b in boxes], np.float32)
+            said += [float(b["confidence"]) for b in boxes]
+            right += centred(found, one.boxes_xyxy).tolist()
+    confidence, hit = np.array(said), np.array(right, bool)
+    bins, error = [], 0.0
+    for low, high in itertools.pairwise((0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0001)):
+        inside = (confidence >= low) & (confidence < high)
+        if inside.any():
+            mean, share = float(confidence[inside].mean()), float(hit[inside].mean())
+            bins.append({"from": low, "boxes": int(inside.sum()), "confidence": mean, "right": share})
+            error += abs(mean - share) * float(inside.mean())
+    return {"bins": bins, "ece": error}
+
+
 def measure_plain(drawn: dict[str, Drawn]) -> dict[str, Any]:
     """The plain ways on all pictures."""
     made: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
@@ -249,6 +275,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
             result |= {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
             result |= {"aligner": vars(report.check), "minutes": (time.perf_counter() - began) / 60}
         result["ways"] = measure(root, drawn)
+        result["calibration"] = calibration(root, drawn)
         if args.sheet:
             write_sheet(args.out / f"{name}.png", root, drawn)
     except NotLearnedError as error:
@@ -268,6 +295,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         if "error" in result:
             lines.append(f"| {result['set']} | inferred | not learnt | - | - | - | - | - | - |")
         lines += [_line(result["set"], way, held) for way, held in result["ways"].items() if held["pictures"]]
+    lines += ["", "| set | boxes with confidence | how many | said, mean | centre right |", "|---|---|---|---|---|"]
+    for result in (r for r in results if "calibration" in r):
+        for held in result["calibration"]["bins"]:
+            shares = f"{held['boxes']} | {held['confidence']:.3f} | {held['right']:.3f}"
+            lines.append(f"| {result['set']} | {held['from']:g} and more | {shares} |")
+        lines.append(f"| {result['set']} | expected calibration error | | | {result['calibration']['ece']:.3f} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 
 

@@ -263,7 +263,7 @@ def _interval(interval: tuple[float, float]) -> list[float]:
 
 def _curve(curve: CalibrationCurve) -> dict[str, Any]:
     bins = [{"count": b.count, "confidence": round(b.confidence, 4), "right": round(b.right, 4)} for b in curve.bins]
-    return {"ece": round(curve.ece, 4), "bins": bins}
+    return {"ece": round(curve.ece, 4), "ece_by_chance": round(curve.by_chance, 4), "bins": bins}
 
 
 def _coverage(found: Coverage) -> dict[str, Any]:

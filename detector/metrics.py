@@ -138,6 +138,16 @@ class CalibrationCurve:
         count = sum(one.count for one in self.bins)
         return sum(one.count * abs(one.confidence - one.right) for one in self.bins) / max(count, 1)
 
+    @property
+    def by_chance(self) -> float:
+        """The error that confidences without a fault would show, on average, with as many readings.
+
+        A bin's share that is right is off by its binomial deviation, whose normal approximation has this mean.
+        """
+        count = sum(one.count for one in self.bins)
+        deviations = (np.sqrt(one.count * one.confidence * (1 - one.confidence)) for one in self.bins)
+        return float(np.sqrt(2 / np.pi) * sum(deviations)) / max(count, 1)
+
 
 _BINS, _IN_A_BIN = 10, 20
 

@@ -6,6 +6,7 @@ from collections import Counter
 from functools import cache
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +176,18 @@ def test_the_calibration_error_of_known_bins() -> None:
         (20, pytest.approx(0.6), 0.5), (20, pytest.approx(0.9), 1.0)
     ]  # fmt: skip
     assert curve.ece == pytest.approx((0.1 + 0.1) / 2)
+
+
+def test_what_chance_alone_shows() -> None:
+    rng = np.random.default_rng(0)
+    seen, expected = [], []
+    for _ in range(200):
+        confidences = rng.uniform(0.5, 1, 400)
+        curve = calibration_curve(confidences.tolist(), (rng.random(400) < confidences).tolist())
+        seen.append(curve.ece)
+        expected.append(curve.by_chance)
+    assert np.mean(seen) == pytest.approx(np.mean(expected), rel=0.1)
+    assert calibration_curve([], []).by_chance == 0.0
 
 
 def test_bins_have_equal_mass_and_at_least_20() -> None:

@@ -80,7 +80,8 @@ def _say(result: Evaluation, precision: float) -> None:
     say(f"95 % interval {low:.3f} to {high:.3f}; CER {result.score.cer:.4f}; {rate:.0f} pictures/s")
     say(
         f"{result.score.right} right, {len(result.wrong)} wrong, {len(result.refused)} refused, "
-        f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f}"
+        f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f} "
+        f"({result.calibration.by_chance:.3f} by chance)"
     )
     found = result.coverage(precision)
     if found.taken:

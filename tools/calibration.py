@@ -1,0 +1,89 @@
+"""What confidences are worth on held-out pictures: ECE before and after calibration, coverage at a wanted precision.
+
+    python tools/calibration.py WEIGHTS SET [WEIGHTS SET …] [--learn] [--precision 0.995]
+
+Each pair is weights ("shipped" for the package's own) and a converted set. Scores as the network gives them are put
+beside the calibration that the weights carry; with --learn, or where they carry none, beside one that is learnt on the
+set's split "val". Both read the split "test". Prints a Markdown table, and leaves JSON in OUT. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from real_sets import ROOT, machine, machine_lines, write_json
+
+from detector import Reader, evaluate
+from detector.backends import SHIPPED
+from detector.training import calibrated
+from detector.yolo_format import read_set
+
+
+def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """One line: the same readings with their scores, and calibrated."""
+    reader, characters = Reader(None if weights == "shipped" else weights, device=args.device), read_set(data)
+    rules = replace(reader.rules, shape_hw=reader.rules.shape_hw or characters.rules.shape_hw)
+    learn = args.learn or rules.calibration is None
+    if learn:
+        path = SHIPPED if weights == "shipped" else Path(weights)
+        rules = calibrated(path, characters, rules, "val", args.device)
+    found: dict[str, Any] = {
+        "weights": Path(weights).name, "set": characters.root.name, "learnt_here": learn, "machine": machine(),
+        "learnt_from": sum(row.split == "val" for row in characters.manifest()),
+        "calibration": rules.to_dict()["calibration"],
+    }  # fmt: skip
+    for name, chosen in (("scores", replace(rules, calibration=None)), ("calibrated", rules)):
+        reader.rules = chosen
+        result = evaluate(reader, data, split=args.split).to_dict(args.precision)
+        found[name] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
+    return found
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown, a line a pair."""
+    lines = [
+        "| weights | set | learnt from | pictures | exact match | ECE of strings: scores, calibrated (by chance) "
+        "| ECE of characters: scores, calibrated (by chance) | coverage: right of taken | `min_confidence` |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for one in results:
+        before, after = one["scores"], one["calibrated"]
+        strings, characters = (
+            f"{before['calibration'][kind]['ece']:.3f}, {after['calibration'][kind]['ece']:.3f} "
+            f"({after['calibration'][kind]['ece_by_chance']:.3f})"
+            for kind in ("strings", "characters")
+        )
+        taken = after["coverage"]
+        learnt = f"{one['learnt_from']} here" if one["learnt_here"] else "training"
+        lines.append(
+            f"| {one['weights']} | {one['set']} | {learnt} "
+            f"| {after['count']} | {after['exact_match']:.1%} | {strings} | {characters} "
+            f"| {taken['coverage']:.1%} at {taken['precision_wanted']:.1%}: {taken['right']} of {taken['taken']} "
+            f"| {taken['min_confidence']} |"
+        )
+    return "\n".join([*lines, "", *machine_lines(results)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", nargs="+", metavar="WEIGHTS SET", help="weights and the set that they read")
+    parser.add_argument("--split", default="test", help="that is read")
+    parser.add_argument("--learn", action="store_true", help="learn anew, from the split val")
+    parser.add_argument("--precision", type=float, default=0.995)
+    parser.add_argument("--device", help="as yolo spells it")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "calibration.json")
+    args = parser.parse_args()
+    if len(args.pairs) % 2:
+        parser.error("give weights and a set, one after the other")
+    pairs = zip(args.pairs[::2], map(Path, args.pairs[1::2]), strict=True)
+    results = [measure(weights, data, args) for weights, data in pairs]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.out, {"results": results})
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,8 @@ NETWORK = HERE / "models" / "char.yaml"
 WEIGHTS_FOLDER = Path("weights")
 """Where the best weights land."""
 
+_ENOUGH_TO_CHOOSE = 30  # validation pictures; of fewer the best epoch is chance, and the last one is taken
+
 AUGMENT_ON = ("device", "picture")
 """Executors of the augmentation policy: a batch at a time on the training device, a picture at a time on the CPU."""
 
@@ -89,7 +91,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
     if not first_process():
         return target
-    best = trainer.best if trainer.best.exists() else trainer.last
+    judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())
+    best = trainer.best if trainer.best.exists() and judged_by >= _ENOUGH_TO_CHOOSE else trainer.last
     metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}

@@ -206,8 +206,7 @@ class SetWriter:
         stages = ["detected" if relocated else "cut" for relocated in aligned.relocated]
         for i, symbol in enumerate(shown(item.text, self.table)):
             x1, y1, x2, y2 = sides[i]
-            certain = f"{aligned.confidence[i] * (1 - wrong):.4f}"
-            self._boxes.writerow(BoxRow(image, symbol, x1, y1, x2, y2, certain, stages[i]))
+            self._boxes.writerow(BoxRow(image, symbol, x1, y1, x2, y2, f"{aligned.confidence[i]:.4f}", stages[i]))
         self.images[folder].append(image)
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
             self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))

@@ -40,7 +40,8 @@ class ManifestRow(NamedTuple):
     """One picture of a set.
 
     ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
-    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's; ``read`` is what was read without
+    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's, times the
+    probability that the label is right; ``read`` is what was read without
     looking at the label, where that is not the text; ``status`` is "ok" or "suspect".
     """
 
@@ -57,7 +58,8 @@ class ManifestRow(NamedTuple):
 class BoxRow(NamedTuple):
     """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
 
-    ``stage`` is "cut" (from the ink, between aligned positions) or "detected" (by the shipped detector).
+    ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is "cut"
+    (from the ink, between aligned positions) or "detected" (by the shipped detector).
     """
 
     image: str

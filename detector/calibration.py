@@ -18,7 +18,7 @@ from detector.detections import Reading
 from detector.metrics import differing
 
 _EDGE = 1e-7  # scores of exactly 0 or 1 have no log odds
-_SLOPE_SPREAD, _OFFSET_SPREAD = 0.5, 2.0  # of the normal prior around the identity
+_SLOPE_SPREAD, _OFFSET_SPREAD = 1.0, 2.0  # of the normal prior around the identity
 _LEAST_SLOPE = 0.05  # scores that say nothing leave a map that is almost flat, not one that turns their order round
 _STEPS = 50
 

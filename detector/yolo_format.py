@@ -40,9 +40,9 @@ class ManifestRow(NamedTuple):
     """One picture of a set.
 
     ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
-    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's, times the
-    probability that the label is right; ``read`` is what was read without
-    looking at the label, where that is not the text; ``status`` is "ok" or "suspect".
+    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's, times the probability that the label is
+    right; ``read`` is what was read without looking at the label, where that is not the text; ``status`` is "ok" or
+    "suspect".
     """
 
     source: str

@@ -250,6 +250,8 @@ class _Store:
                 stamp = _stamp(label)
                 assert row.fit is not None
                 row.ids, boxes = parse_labels(label, row.fit.width, row.fit.height, self.classes)
+                if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min() <= 0:
+                    raise DatasetError(f"{label} has a box without area: correct its line, or take it out.")
                 row.boxes_xyxy, row.label_stamp = row.fit.to_fitted(boxes), stamp
         return new
 

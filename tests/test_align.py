@@ -361,6 +361,24 @@ def test_boxes_come_in_the_picture_s_own_pixels() -> None:
     assert align_fitted(Judges(Sure(), None), fitted[None], [back], [np.zeros(0, np.int64)], [None]) == [None]  # type: ignore[arg-type]
 
 
+def test_what_is_aligned_to_the_padding_gets_a_box_with_area() -> None:
+    """A picture narrower than the network's input: the aligner may put its last symbol beside it."""
+    image = np.full((64, 100, 3), 255, np.uint8)
+    fitted, back = fit(image, (64, 256))
+
+    class Beside:
+        def log_probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+            labels = [36] * 64
+            labels[30], labels[50], labels[62] = 1, 2, 3  # the picture ends at column 44
+            return one_hot_columns(labels, 37)[None]
+
+    (found,) = align_fitted(Judges(Beside(), None), fitted[None], [back], [np.array([1, 2, 3])], [None])  # type: ignore[arg-type]
+    assert found is not None
+    x1, y1, x2, y2 = found.boxes_xyxy.T
+    assert (x2 - x1 >= 1).all() and (y2 - y1 >= 1).all()
+    assert x1.min() >= 0 and x2.max() <= 100
+
+
 # Plans
 
 

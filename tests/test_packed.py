@@ -137,6 +137,13 @@ def test_only_what_changed_is_decoded(root: Path, decoded: list[bytes], change: 
     assert len([name for name in stored(root) if name.endswith(".npy")]) == 1, "the old pixels are gone"
 
 
+def test_a_box_without_area_is_named(root: Path) -> None:
+    _, label = pictures(root)[0]
+    label.write_text("0 0.5 0.5 0.0 0.5\n")
+    with pytest.raises(DatasetError, match=f"{label.name} has a box without area"):
+        opened(root)
+
+
 def test_a_wrong_label_costs_no_second_decoding(root: Path, decoded: list[bytes]) -> None:
     _, label = pictures(root)[0]
     whole = label.read_text()

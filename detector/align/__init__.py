@@ -113,8 +113,18 @@ def align_fitted(
         if locate is not None and output is not None:
             boxes, taken = relocate(boxes, locate.class_ids[string], output)
         confidence = _calibrated(path.confidence, made.told_apart, taken)
-        found.append(Aligned(back.to_picture(boxes), confidence, taken, read, right))
+        placed = _with_area(back.to_picture(boxes), back.width, back.height)
+        found.append(Aligned(placed, confidence, taken, read, right))
     return found
+
+
+def _with_area(boxes_xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Boxes (n, 4) at least a pixel wide and high: one that was aligned to the padding is clipped to a line."""
+    limit = np.array([width, height], np.float32)
+    middle = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    half = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 1) / 2
+    middle = np.clip(middle, half, limit - half)
+    return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
 
 
 def _calibrated(

@@ -37,6 +37,7 @@ MAX_CANDIDATES = 48
 
 _FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
 _OVERLAP = 0.55  # of the narrower one, along the reading line, above which two candidates are one place
+_WITHIN = 0.8  # likewise, before boxes are narrowed: one that lies inside another is the same place in slanted text too
 _BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out
 _LEAST_SCORE = 1e-6  # of a class, so that its logarithm exists
 _NEVER = -1e9
@@ -238,7 +239,7 @@ def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequen
         odds=odds,
         top_ids=filled(top_ids, 0)[place],
         top_scores=filled(top_scores, 0.0)[place],
-        barrier=_barrier(along, line),
+        barrier=_barrier(along, straight.whole_xyxy[place], line),
         widths=np.asarray(widths, np.float64),
     )
 
@@ -260,16 +261,23 @@ def _likeliest(
     return ids, scores.astype(np.float64)
 
 
-def _barrier(along: NDArray[np.float64], line: NDArray[np.int64]) -> NDArray[np.float64]:
+def _barrier(
+    along: NDArray[np.float64], whole: NDArray[np.float64], line: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Which candidate may follow which: a later one, elsewhere on the line or on a later line."""
-    x1, x2 = along[..., 0], along[..., 2]
-    width = np.maximum(x2 - x1, 1e-6)
-    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, i, j)
-    apart = shared <= _OVERLAP * np.minimum(width[:, :, None], width[:, None])
+    apart = _share_at_most(along, _OVERLAP) & _share_at_most(whole, _WITHIN)
     if line.any():
         apart |= line[:, :, None] != line[:, None]
     apart &= np.tri(along.shape[1], k=-1, dtype=bool).T  # i before j
     return np.where(apart, 0.0, _NEVER)
+
+
+def _share_at_most(boxes: NDArray[np.float64], most: float) -> NDArray[np.bool_]:
+    """Which pairs, (batch, i, j), share at most this part of the narrower one's extent along the line."""
+    x1, x2 = boxes[..., 0], boxes[..., 2]
+    width = np.maximum(x2 - x1, 1e-6)
+    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
+    return np.asarray(shared <= most * np.minimum(width[:, :, None], width[:, None]))
 
 
 def _expected_blanks(

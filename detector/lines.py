@@ -38,11 +38,13 @@ class Straight:
 
     Args:
         boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
+        whole_xyxy: likewise, before anything was taken off the boxes' widths.
         line: (batch, n), 0 is the upper one.
         start: (batch,): added to x, where it would be in the picture if the text were not turned.
     """
 
     boxes_xyxy: Floats
+    whole_xyxy: Floats
     line: NDArray[np.int64]
     start: Floats
 
@@ -73,7 +75,7 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
     straight = boxes - np.concatenate([origin] * 2, 2) + np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    return Straight(_narrowed(straight, line, lead, valid, turn), line, start)
+    return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, start)
 
 
 def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

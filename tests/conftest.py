@@ -23,8 +23,11 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder  # noqa: E402
 
-# A busy machine is slow, and that is no failure.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# A busy machine is slow, and that is no failure. The same examples each time, so that a change that passes here passes
+# elsewhere; `pytest --hypothesis-profile=explore` looks for new ones.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("tests", patient, derandomize=True)
+settings.register_profile("explore", patient, max_examples=2000)
 settings.load_profile("tests")
 
 TOY_EPOCHS = 24  # the toy reads its validation pictures from about 20 on

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode, decode_batch
@@ -175,6 +175,12 @@ def level_candidates(draw: st.DrawFn) -> CharDetections:
     return replace(found, boxes_xyxy=boxes)
 
 
+def level(rows: list[tuple[int, int, int]]) -> CharDetections:
+    """Candidates of one class, all as high up and as tall: where each begins, its width, and its score in 64ths."""
+    boxes = np.array([(x, 10, x + w, 30) for x, w, _ in rows], np.float32)
+    return CharDetections(boxes, np.array([s / 64 for *_, s in rows], np.float32), np.zeros(len(rows), np.int64))
+
+
 @st.composite
 def any_rules(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> ReadingRules:
     low, high, length = sorted(draw(st.tuples(*[st.integers(1, 8)] * 3)))
@@ -231,6 +237,7 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
 
 
 @given(level_candidates(), any_rules())
+@example(level([(0, 2, 20), (1, 0, 20), (-1, 1, 20), (-1, 2, 21)]), rules(length=2, min_count=1, max_count=2))
 def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections, held: ReadingRules) -> None:
     boxes = [c.box_xyxy for c in decode(found, held, WIDTH).characters]
     centres = [b[0] + b[2] for b in boxes]

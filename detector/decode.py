@@ -261,9 +261,7 @@ def _likeliest(
     return ids, scores.astype(np.float64)
 
 
-def _barrier(
-    along: NDArray[np.float64], whole: NDArray[np.float64], line: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _barrier(along: NDArray[np.float64], whole: NDArray[np.float64], line: NDArray[np.int64]) -> NDArray[np.float64]:
     """Which candidate may follow which: a later one, elsewhere on the line or on a later line."""
     apart = _share_at_most(along, _OVERLAP) & _share_at_most(whole, _WITHIN)
     if line.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -36,15 +36,22 @@ log = logging.getLogger("detector")
 
 _BATCH = 32
 _AHEAD = 2  # batches that are on their way while one is handed out
+_AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
+_FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A picture as the network takes it, and the way back."""
+    """A picture as the network takes it, the way back, and the picture itself where it may be looked at again."""
 
     fitted: NDArray[np.uint8]
     back: Fit
+    image: NDArray[np.uint8] | None = None
+
+
+_Found = tuple[CharDetections, float]
+"""Candidates in a fitted picture, and that picture's width."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,9 @@ class Reader:
         min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
             and ``refused`` and ``candidate`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
+        second_look: whether a text that does not fill its picture is read again, from the part of the picture that it
+            is in, and the surer reading taken. It takes up to twice the time. None does so with weights that fit no
+            one kind of picture, as the shipped ones; those trained on one set know how large its characters are.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
@@ -93,6 +103,7 @@ class Reader:
         pattern: str | None = None,
         min_confidence: float = 0.0,
         alternatives: int = 0,
+        second_look: bool | None = None,
     ) -> None:
         if not 0 <= min_confidence <= 1 or alternatives < 0:
             raise DetectorError(
@@ -106,6 +117,7 @@ class Reader:
         self._network = _open_network(path, device, backend)
         rules = rules_of(self._network, path)
         self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
+        self.second_look = self.rules.shape_hw is None if second_look is None else second_look
 
     @property
     def backend(self) -> str:
@@ -125,9 +137,8 @@ class Reader:
             image = read_image(picture)
         except ImageError as error:
             raise ImageError(f"{name_of(picture)}: {error}") from None
-        (found,) = self._detect([_Prepared(*fit(image, self._shape_for(image)))])
-        assert not isinstance(found, str)  # it was decoded
-        return self._decode([found])[0]
+        prepared = [self._fitted(image)]
+        return self._decode(prepared, self._detect(prepared), self._detect)[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name."""
@@ -154,7 +165,7 @@ class Reader:
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
         """Prepare on many threads, detect on one, decode on the caller's: each some batches behind the one before."""
         coming = iter(named)
-        waiting: deque[tuple[list[str], Future[list[tuple[CharDetections, Fit, int] | str]]]] = deque()
+        waiting: deque[tuple[list[str], Future[tuple[list[_Prepared | str], list[_Found]]]]] = deque()
         pool, detecting = ThreadPoolExecutor(), ThreadPoolExecutor(1)
 
         def take() -> None:
@@ -163,18 +174,22 @@ class Reader:
                 pictures = [picture for _, picture in batch]
                 starts = range(0, len(batch), _TOGETHER)
                 parts = [pool.submit(self._prepare, pictures[i : i + _TOGETHER]) for i in starts]
-                task = detecting.submit(lambda: self._detect([one for part in parts for one in part.result()]))
+                task = detecting.submit(lambda: self._detected([one for part in parts for one in part.result()]))
                 waiting.append(([name for name, _ in batch], task))
+
+        def again(prepared: Sequence[_Prepared]) -> list[_Found]:
+            return detecting.submit(self._detect, prepared).result()
 
         try:
             for _ in range(1 + _AHEAD):
                 take()
             while waiting:
                 names, task = waiting.popleft()
-                found = task.result()
+                prepared, found = task.result()
                 take()
-                readings = iter(self._decode([one for one in found if not isinstance(one, str)]))
-                for name, one in zip(names, found, strict=True):
+                readable = [one for one in prepared if isinstance(one, _Prepared)]
+                readings = iter(self._decode(readable, found, again))
+                for name, one in zip(names, prepared, strict=True):
                     yield name, Failure(name, one) if isinstance(one, str) else next(readings)
         finally:  # the caller may stop early
             detecting.shutdown(cancel_futures=True)
@@ -187,34 +202,55 @@ class Reader:
             try:
                 if isinstance(picture, ImageError):
                     raise picture
-                image = read_image(picture)
-                prepared.append(_Prepared(*fit(image, self._shape_for(image))))
+                prepared.append(self._fitted(read_image(picture)))
             except ImageError as error:
                 prepared.append(str(error))
         return prepared
 
-    def _detect(self, prepared: Sequence[_Prepared | str]) -> list[tuple[CharDetections, Fit, int] | str]:
-        """Candidates, the way back and the width that they are in; pictures of one network shape go together."""
+    def _fitted(self, image: NDArray[np.uint8]) -> _Prepared:
+        fitted, back = fit(image, self._shape_for(image))
+        return _Prepared(fitted, back, image if self.second_look else None)
+
+    def _detected(self, prepared: list[_Prepared | str]) -> tuple[list[_Prepared | str], list[_Found]]:
+        """The same, and what was found in those that are pictures."""
+        return prepared, self._detect([one for one in prepared if isinstance(one, _Prepared)])
+
+    def _detect(self, prepared: Sequence[_Prepared]) -> list[_Found]:
+        """Candidates and the width that they are in; pictures of one network shape go together."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, one in enumerate(prepared):
-            if isinstance(one, _Prepared):
-                by_shape.setdefault(one.fitted.shape, []).append(i)
-        results: list[tuple[CharDetections, Fit, int] | str] = [one if isinstance(one, str) else "" for one in prepared]
+            by_shape.setdefault(one.fitted.shape, []).append(i)
+        results: dict[int, _Found] = {}
         for (_, width, _), places in by_shape.items():
-            group = [one for i in places if isinstance(one := prepared[i], _Prepared)]
-            found = self._network(np.stack([one.fitted for one in group]))
-            for i, one, seen in zip(places, group, found, strict=True):
-                results[i] = (seen, one.back, width)
-        return results
+            found = self._network(np.stack([prepared[i].fitted for i in places]))
+            for i, seen in zip(places, found, strict=True):
+                results[i] = (seen, float(width))
+        return [results[i] for i in range(len(prepared))]
 
-    def _decode(self, found: Sequence[tuple[CharDetections, Fit, int]]) -> list[Reading]:
-        """Strings, with boxes in the pictures' own pixels."""
+    def _decode(
+        self,
+        prepared: Sequence[_Prepared],
+        found: Sequence[_Found],
+        detect: Callable[[Sequence[_Prepared]], list[_Found]],
+    ) -> list[Reading]:
+        """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
+        readings = self._strings(prepared, found)
+        parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one.image, readings[i])) is not None}
+        if not parts:
+            return readings
+        closer = [self._fitted(image) for image, _ in parts.values()]
+        for (i, (_, corner)), second in zip(parts.items(), self._strings(closer, detect(closer)), strict=True):
+            if _worth(second) > _worth(readings[i]):
+                readings[i] = _moved(second, corner)
+        return readings
+
+    def _strings(self, prepared: Sequence[_Prepared], found: Sequence[_Found]) -> list[Reading]:
         # Decoded in the fitted picture, as validation does: the same candidates give the same string.
         readings = decode_batch(
-            [seen for seen, _, _ in found], self.rules, [float(width) for _, _, width in found],
+            [seen for seen, _ in found], self.rules, [width for _, width in found],
             min_confidence=self.min_confidence, alternatives=self.alternatives,
         )  # fmt: skip
-        return [_to_picture(reading, back) for reading, (_, back, _) in zip(readings, found, strict=True)]
+        return [_to_picture(reading, one.back) for reading, one in zip(readings, prepared, strict=True)]
 
     def _shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """The shape that the weights were trained with; without one, what suits this picture."""
@@ -265,6 +301,35 @@ def _in_torch(path: Path) -> Network:
     from detector.device import pick_device
 
     return _ultralytics.Network(path, pick_device("cpu"))
+
+
+def _text_of(image: NDArray[np.uint8] | None, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+    """The part of a picture that a text is in, and its upper left corner xy; None where there is no closer to get."""
+    if image is None or not reading.characters:
+        return None
+    height, width = image.shape[:2]
+    boxes = np.array([c.box_xyxy for c in reading.characters])  # (n, 4)
+    margin = _AROUND * float(np.median(boxes[:, 3] - boxes[:, 1]))
+    x1, y1 = np.maximum(0, np.floor(boxes[:, :2].min(0) - margin)).astype(int).tolist()
+    x2, y2 = np.minimum([width, height], np.ceil(boxes[:, 2:].max(0) + margin)).astype(int).tolist()
+    if x2 <= x1 or y2 <= y1 or (x2 - x1 > _FILLED * width and y2 - y1 > _FILLED * height):
+        return None
+    return np.ascontiguousarray(image[y1:y2, x1:x2]), (x1, y1)
+
+
+def _worth(reading: Reading) -> tuple[bool, float]:
+    """What readings of one picture are compared by: one that stands is better than one that is refused."""
+    return reading.refused is None, reading.confidence
+
+
+def _moved(reading: Reading, corner: tuple[int, int]) -> Reading:
+    """A reading of a part of a picture in the whole picture's pixels."""
+    x, y = corner
+    moved = ((c, c.box_xyxy) for c in reading.characters)
+    return replace(
+        reading,
+        characters=tuple(replace(c, box_xyxy=(b[0] + x, b[1] + y, b[2] + x, b[3] + y)) for c, b in moved),
+    )
 
 
 def _to_picture(reading: Reading, back: Fit) -> Reading:

@@ -74,10 +74,11 @@ def test_slants_and_arcs_keep_their_order(change: object) -> None:
 
 
 @given(
-    st.integers(2, 6), st.integers(2, 6), st.floats(-30, 30), st.floats(0, 20), st.randoms(use_true_random=False),
+    st.integers(3, 6), st.integers(3, 6), st.floats(-30, 30), st.floats(0, 20), st.randoms(use_true_random=False),
     st.integers(2, 4),
 )  # fmt: skip
 def test_two_lines_turned(upper: int, lower: int, degrees: float, indent: float, random: object, most: int) -> None:
+    # Of two short words under each other, four characters, nobody can tell which way they run.
     boxes = np.concatenate([line_of(upper, top=5), line_of(lower, top=37, left=5 + indent)])
     order = list(range(len(boxes)))
     random.shuffle(order)  # type: ignore[attr-defined]

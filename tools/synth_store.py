@@ -1,6 +1,6 @@
 """Artificial pictures for the shipped weights, in one file that can be mapped into memory.
 
-    python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3]
+    python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, and OUT/labels.npz: `texts` (count,), `boxes_xyxy`
 float32 (count, 8, 4) in pixels, rows after the last character zero. Deterministic in the arguments.
@@ -12,12 +12,13 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from detector.synth import SynthConfig, Synthesizer
+from detector.synth import SynthConfig, Synthesizer, read_texts
 
 SIZE_WH = (256, 64)
 CHUNK = 500
@@ -37,6 +38,13 @@ def _fill(job: tuple[SynthConfig, str, int, int]) -> tuple[int, list[str], np.nd
     return start, texts, boxes
 
 
+def words_of(path: Path, config: SynthConfig) -> tuple[str, ...]:
+    """Words of the file that the config's alphabet and lengths allow, in capitals, each once."""
+    known = set(config.alphabet.symbols)
+    words = {word.upper() for word in read_texts(path)}
+    return tuple(sorted(w for w in words if config.shortest <= len(w) <= config.length and {*w} <= known))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -44,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--length", type=int, default=8)
     parser.add_argument("--min-length", type=int, default=3)
+    parser.add_argument("--words", type=Path, default=None, help="a word a line: a fifth of the texts are such words")
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -53,7 +62,13 @@ def main() -> None:
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
     path = args.out / "images.npy"
     np.lib.format.open_memmap(path, "w+", np.uint8, (args.count, SIZE_WH[1], SIZE_WH[0], 3)).flush()
-    jobs = [(config, str(path), i, min(i + CHUNK, args.count)) for i in range(0, args.count, CHUNK)]
+    configs = [config] * 5
+    if args.words:  # signs, labels and captchas say things; a network learns what letters go together
+        looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
+        configs[-1] = replace(config, looks=looks, texts=words_of(args.words, config))
+    jobs = [
+        (configs[i // CHUNK % 5], str(path), i, min(i + CHUNK, args.count)) for i in range(0, args.count, CHUNK)
+    ]  # fmt: skip
     texts = np.empty(args.count, dtype=f"<U{args.length}")
     boxes = np.zeros((args.count, args.length, 4), np.float32)
     began = time.perf_counter()

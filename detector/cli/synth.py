@@ -28,6 +28,7 @@ def command(
     pattern: Annotated[
         str | None, typer.Option(help="Format: A letter, 9 digit, X any, others as they are, | between alternatives.")
     ] = None,
+    texts: Annotated[Path | None, typer.Option(help="File of texts to draw from, one a line. [made up]")] = None,
     glyphs: Annotated[Path | None, typer.Option(help="Folder of single characters, a class a folder.")] = None,
     font: Annotated[list[Path] | None, typer.Option(help="Font files. [those of the system]")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes. [all cores]")] = None,
@@ -35,7 +36,7 @@ def command(
 ) -> None:
     """Artificial labelled pictures, with the true boxes beside them."""
     from detector.alphabet import Alphabet
-    from detector.synth import LOOKS, SynthConfig, write_set
+    from detector.synth import LOOKS, SynthConfig, read_texts, write_set
 
     width, _, height = size.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
@@ -44,7 +45,8 @@ def command(
         alphabet=Alphabet(alphabet) if alphabet else Alphabet(),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
         looks=tuple(looks.split(",")) if looks else LOOKS, layout=layout, blanks=blanks, lines=lines,
-        pattern=pattern, glyphs=glyphs, fonts=tuple(font) if font else None, seed=seed,
+        pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
+        fonts=tuple(font) if font else None, seed=seed,
     )  # fmt: skip
     done = 0
     with progress_bar() as tell:

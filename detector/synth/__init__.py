@@ -3,6 +3,7 @@
 from detector.synth.config import LAYOUTS, LOOKS, PLAIN, SynthConfig
 from detector.synth.fonts import find_fonts
 from detector.synth.synthesizer import Synthesizer, SynthImage
+from detector.synth.texts import read_texts
 from detector.synth.write import SynthReport, write_set
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "SynthReport",
     "Synthesizer",
     "find_fonts",
+    "read_texts",
     "write_set",
 ]

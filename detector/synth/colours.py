@@ -42,7 +42,7 @@ def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
     """A colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, where there is room."""
     contrast = style.contrast
     if style.ink == "each":
-        contrast = max(contrast, 45.0)
+        contrast = max(contrast, 28.0)
     below, above = low - contrast, 255 - (high + contrast)
     if max(below, above) <= 0:
         brightness = 0.0 if low > 255 - high else 255.0

@@ -34,6 +34,7 @@ class SynthConfig:
         lines: 1 or 2 lines of text.
         pattern: "A" a letter, "9" a digit, "X" any symbol, the blank and symbols as they are, "|" between
             alternatives. Any other sign (``-``, ``.``) is drawn and never part of the label.
+        texts: the texts to draw from, as often as they are given; None makes them up. ``length`` still bounds them.
         glyphs: folder of single characters; with ``fonts`` None they replace fonts, else they are mixed in.
         fonts: font files; None means those that ``find_fonts`` finds.
         seed: another seed, other pictures.
@@ -52,6 +53,7 @@ class SynthConfig:
     blanks: float = 0.0
     lines: int = 1
     pattern: str | None = None
+    texts: tuple[str, ...] | None = None
     glyphs: Path | None = None
     fonts: tuple[Path, ...] | None = None
     seed: int = 0
@@ -78,6 +80,22 @@ class SynthConfig:
             problems += format_problems(self.pattern, self.alphabet, self.length)
             if self.blanks:
                 problems.append("blanks and pattern exclude each other: write the blank into the pattern")
+        if self.texts is not None:
+            problems += self._texts_problems(self.texts)
+        return problems
+
+    def _texts_problems(self, texts: tuple[str, ...]) -> list[str]:
+        problems = [] if texts else ["texts is empty: name at least one, or leave it out"]
+        if self.pattern is not None or self.blanks:
+            problems.append("texts exclude pattern and blanks: they are drawn as they are")
+        known = {*self.alphabet.symbols, self.alphabet.blank}
+        odd = [t for t in texts if not 1 <= len(t) <= self.length or not t.strip(self.alphabet.blank) or {*t} - known]
+        if odd:
+            shown = ", ".join(repr(t) for t in odd[:5]) + (", ..." if len(odd) > 5 else "")
+            problems.append(f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}: {shown}")
+        ends = [t for t in texts if t.endswith(self.alphabet.blank)]
+        if ends:
+            problems.append(f"texts must not end with a blank, which nobody could see: {ends[0]!r}")
         return problems
 
     def _picture_problems(self) -> list[str]:

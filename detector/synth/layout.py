@@ -51,18 +51,23 @@ class Typesetter:
         placed: list[Placed] = []
         pen = 0.0
         group_at = self._group_place(signs)
+        if self._wants_emblem():
+            pen = self._emblem(pen, placed) + self._rng.uniform(0.0, 0.3)
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
             if sign == blank:
                 # As wide as a sign that nobody inked: the gaps on both sides of it stay.
                 pen += self._rng.uniform(0.5, 0.75) * self._style.stretch + self._spread()
                 continue
             if i == group_at:
-                pen = self._emblem(pen, placed)
+                pen += self._rng.uniform(0.1, 0.5) * self._style.stretch
+                pen = self._emblem(pen, placed) if self._wants_emblem() else pen + 0.2 * self._style.stretch
             glyph, ghost = self._glyph(sign)
             if glyph is None:
                 continue
             size = 1 + self._rng.uniform(-1, 1) * self._style.jitter_size
             pen = self._place(placed, glyph, ghost, pen, size, label)
+        if self._wants_emblem():
+            self._emblem(pen + self._rng.uniform(0.0, 0.3), placed)
         return placed
 
     def slots(self, signs: str, labels: Sequence[int], blank: str, pitch: float) -> list[Placed]:
@@ -120,15 +125,19 @@ class Typesetter:
     def _group_place(self, signs: str) -> int:
         return self._rng.randint(2, len(signs) - 2) if self._style.grouped and len(signs) >= 4 else -1
 
+    def _wants_emblem(self) -> bool:
+        return self._style.emblems > 0 and self._rng.random() < self._style.emblems
+
     def _emblem(self, pen: float, placed: list[Placed]) -> float:
-        """A wide gap that is no blank, and now and then a small picture in it."""
-        wide = self._rng.uniform(0.25, 0.7) * self._style.stretch
-        if self._rng.random() < 0.4:
-            mask, size = emblem(self._rng), self._rng.uniform(0.3, 0.75)
-            wide = max(wide, size * self._style.stretch * 1.2)
-            at = local_matrix(mask, pen + wide / 2 - 0.05, -0.5, size * self._style.stretch, size, 0.0)
-            placed.append(Placed(mask, at, -1, EMBLEM))
-        return pen + wide
+        """A small picture where a sign could stand, and which is none; returns where the next sign starts."""
+        rng, stretch = self._rng, self._style.stretch
+        mask, size = emblem(rng), rng.uniform(0.25, 1.1)
+        wide = size * rng.uniform(0.6, 1.2)
+        at = local_matrix(
+            mask, pen + wide * stretch / 2, -0.5 + rng.uniform(-0.15, 0.15), wide * stretch, size, rng.uniform(-20, 20)
+        )
+        placed.append(Placed(mask, at, -1, EMBLEM))
+        return pen + wide * stretch
 
 
 def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
@@ -176,20 +185,29 @@ def _wobbled(mask: Mask, strength: float, rng: Random) -> Mask:
 
 
 def emblem(rng: Random) -> Mask:
-    """A small filled shape: a disc, star, drop, shield or a blob of no meaning."""
+    """A small shape that is no sign: a disc, star, shield, blob, or an outline as ragged as a coast."""
     mask = np.zeros((CAP, CAP), np.uint8)
-    kind, c, r = rng.choice(("disc", "ring", "star", "blob", "shield")), CAP // 2, CAP // 2 - 3
+    kind, c, r = rng.choice(("disc", "ring", "star", "blob", "shield", "coast", "coast")), CAP // 2, CAP // 2 - 3
     if kind in ("disc", "ring"):
         cv2.circle(mask, (c, c), r, 255, -1 if kind == "disc" else 7, cv2.LINE_AA)
+        if rng.random() < 0.5:  # something inside
+            cv2.circle(mask, (c, c), round(r * rng.uniform(0.3, 0.6)), 0 if kind == "disc" else 255, -1, cv2.LINE_AA)
         return mask
-    points = 10 if kind == "star" else rng.randint(6, 12)
+    points = {"star": 10, "blob": rng.randint(6, 12)}.get(kind, 36)
     radii = [r * (1.0 if i % 2 == 0 else 0.42) if kind == "star" else r * rng.uniform(0.45, 1.0) for i in range(points)]
+    if kind == "coast":  # a slow outline with a fast one on it
+        slow = [rng.uniform(0.3, 0.95) for _ in range(7)]
+        radii = [r * float(np.interp(i * 6 / 36, range(7), slow)) * rng.uniform(0.85, 1.05) for i in range(points)]
     if kind == "shield":
         corners = [(4.0, 4.0), (CAP - 4, 4), (CAP - 4, CAP * 0.55), (c, CAP - 4), (4, CAP * 0.55)]
     else:
         turns = [2 * math.pi * i / points - math.pi / 2 for i in range(points)]
         corners = [(c + q * math.cos(t), c + q * math.sin(t)) for q, t in zip(radii, turns, strict=True)]
-    cv2.fillPoly(mask, [np.round(np.array(corners)).astype(np.int32)], 255, cv2.LINE_AA)
+    outline = [np.round(np.array(corners)).astype(np.int32)]
+    if rng.random() < 0.25:
+        cv2.polylines(mask, outline, True, 255, rng.choice((3, 5)), cv2.LINE_AA)
+    else:
+        cv2.fillPoly(mask, outline, 255, cv2.LINE_AA)
     return mask
 
 

@@ -145,7 +145,7 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
     """The picture with the canvas's ink on it and the style's effect under or in it."""
     alpha, step = canvas.alpha, max(0.7, cap_px * 0.035)
     if style.texture:
-        worn = noise.random((16, 48), np.float32)
+        worn = noise.random((32, 128) if style.fine_texture else (16, 48), np.float32)
         mottle = cv2.resize(worn, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_CUBIC)
         alpha = (alpha * np.clip((mottle - style.texture) * 3 + 0.75, 0.35, 1)).astype(np.uint8)
     if style.effect == "shadow":
@@ -173,8 +173,10 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
     return blended(image, canvas.colour, alpha)
 
 
-def draw_lines(rng: Random, image: Image, colours: Sequence[Colour], count: int, thickness: float) -> None:
-    """Straight lines and arcs across the picture, each in one of ``colours``."""
+def draw_lines(
+    rng: Random, image: Image, colours: Sequence[Colour], count: int, thickness: float, *, bent: bool = False
+) -> None:
+    """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``."""
     height, width = image.shape[:2]
     for _ in range(count):
         thick = max(1, round(thickness * rng.uniform(0.7, 1.3) * height / 64))
@@ -183,6 +185,11 @@ def draw_lines(rng: Random, image: Image, colours: Sequence[Colour], count: int,
         t = np.linspace(0, 1, 16)[:, None]
         bow = rng.gauss(0, 0.25) * height if rng.random() < 0.5 else 0.0
         path = start * (1 - t) + end * t + np.array([0, bow]) * np.sin(t * math.pi * rng.choice((1, 1, 2)))
+        if bent:
+            corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
+            path = path[[0, *corners, 15]] + np.array(
+                [[0, rng.uniform(-0.25, 0.25) * height] for _ in range(len(corners) + 2)]
+            )
         cv2.polylines(image, [path.round().astype(np.int32)], False, rng.choice(colours), thick, cv2.LINE_AA)
 
 
@@ -195,10 +202,11 @@ def draw_specks(
     for x, y in noise.random((round(style.dots * share), 2)):
         cv2.circle(image, (int(x * width), int(y * height)), rng.choice((0, 0, 1, 1, 2)), rng.choice(colours), -1)
     reach = 0.14 * height
+    thick = rng.choice((1, 1, 1, 2)) if style.ticks else 1
     for x, y, dx, dy in noise.random((round(style.ticks * share), 4)):
         start = (int(x * width), int(y * height))
         end = (int(x * width + (dx - 0.5) * 2 * reach), int(y * height + (dy - 0.5) * 2 * reach))
-        cv2.line(image, start, end, rng.choice(colours), 1, cv2.LINE_8)
+        cv2.line(image, start, end, rng.choice(colours), thick, cv2.LINE_8)
 
 
 def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style) -> None:

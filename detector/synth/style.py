@@ -23,7 +23,8 @@ class Style:
     tracking: float = 0.0  # added to the font's own advance
     stretch: float = 1.0  # width over the font's own
     separators: str = ""  # drawn between signs now and then, never labelled
-    grouped: bool = False  # a wide unlabelled gap somewhere, with or without an emblem in it
+    grouped: bool = False  # a wide unlabelled gap somewhere
+    emblems: float = 0.0  # how likely there is a small picture in that gap, before the text and after it
     jitter_y: float = 0.0
     jitter_size: float = 0.0
     rotation: float = 0.0  # of each sign, degrees, at most
@@ -45,6 +46,7 @@ class Style:
     grey: bool = False
     effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow"
     texture: float = 0.0  # share of ink lost in patches
+    fine_texture: bool = False  # patches narrower than a stroke
     # around and over the text
     frame: bool = False
     captions: tuple[str, ...] = ()  # "above", "below", "corner"
@@ -52,6 +54,7 @@ class Style:
     lines_over: int = 0
     lines_under: int = 0
     line_px: float = 1.0
+    bold_lines: bool = False  # nearly as thick as strokes, and bent
     line_ink: str = "own"  # "own", "text"
     ticks: int = 0
     dots: int = 0
@@ -80,6 +83,7 @@ def _plate(rng: Random) -> Style:
         stretch=rng.uniform(0.7, 1.3) if wide else rng.choice((rng.uniform(0.5, 1.0), rng.uniform(1.0, 1.9))),
         separators=rng.choice(("", "-", ".", "-.", "·", "•", "-", "-.")),
         grouped=_chance(rng, 0.5),
+        emblems=rng.choice((0.0, 0.3, 0.6)),
         cap_px=1e9 if wide or _chance(rng, 0.5) else rng.uniform(22, 46),
         margin=rng.uniform(0.0, 0.1) if wide else rng.uniform(0.0, 0.08),
         angle=rng.gauss(0, 2.5),
@@ -123,16 +127,18 @@ def _captcha(rng: Random) -> Style:
         ink="each" if each else "one",
         background=rng.choice(("flat", "flat", "flat", "gradient", "noise", "blobs", "guilloche")),
         ground=rng.choice(("white", "white", "pastel", "light", "any")),
-        contrast=rng.choice((40, 60, 90)),
+        contrast=rng.choice((26, 40, 60, 90)),
         grey=not each and _chance(rng, 0.3),
         effect=rng.choice(("none", "none", "none", "none", "shadow", "halo")),
         lines_over=rng.choice((0, 1, 1, 2, 3)),
         lines_under=rng.choice((0, 0, 3, 6)),
         line_px=rng.uniform(0.8, 2.6),
+        bold_lines=_chance(rng, 0.3),
         line_ink=rng.choice(("own", "text")),
-        ticks=rng.choice((0, 0, 0, 25, 60)),
+        ticks=rng.choice((0, 0, 0, 25, 60, 90)),
         dots=rng.choice((0, 0, 40, 150)),
-        texture=rng.choice((0, 0, 0, 0.15)),
+        texture=rng.choice((0, 0, 0.15, 0.3)),
+        fine_texture=_chance(rng, 0.5),
     )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import SourceError
-from detector.patterns import digits_of, letters_of
 from detector.synth.colours import Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
 from detector.synth.fonts import FontInfo, capitals_of, found_fonts, given_fonts
@@ -101,11 +100,13 @@ class Synthesizer:
         """The style with what the config rules out taken back."""
         config = self.config
         if config.blanks or " " in (config.pattern or ""):
-            style = replace(style, separators="", grouped=False)  # their gaps would look like blanks
+            style = replace(style, separators="", grouped=False, emblems=0.0)  # their gaps would look like blanks
         if config.pattern is not None:
-            style = replace(style, separators="", grouped=False)
+            style = replace(style, separators="", grouped=False, emblems=0.0)
         if config.layout == "slots":
-            style = replace(style, separators="", grouped=False, captions=(), frame=False, arc=0.0, ghosts=0)
+            style = replace(
+                style, separators="", grouped=False, emblems=0.0, captions=(), frame=False, arc=0.0, ghosts=0
+            )
             style = replace(style, wave_px=min(style.wave_px, 1.5))
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
@@ -126,11 +127,10 @@ class Synthesizer:
         symbols = alphabet.symbols
         if style.faces == "segments" and rng.random() < 0.6:
             symbols = "".join(s for s in symbols if s in SEVEN) or symbols
-        if look == "scene" and rng.random() < 0.5:
-            symbols = letters_of(alphabet) or symbols
-        if look == "handwriting" and rng.random() < 0.5:  # amounts, dates and readings: mostly figures
-            symbols = digits_of(alphabet) or symbols
-        text = free_text(rng, symbols, rng.randint(config.shortest, config.length))
+        if config.texts is not None:
+            text = rng.choice(config.texts)
+            return Line(text, (True,) * len(text))
+        text = free_text(rng, symbols, rng.randint(config.shortest, config.length), look)
         if rng.random() < config.blanks:
             text = with_blanks(rng, text, alphabet.blank, config.layout == "slots")
         return Line(text, (True,) * len(text))
@@ -237,7 +237,9 @@ class Synthesizer:
         image = inked(rng, style, image, canvas, setting.cap_px, noise)
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
-        draw_lines(rng, image, over, style.lines_over, min(style.line_px, setting.cap_px * 0.06))
+        line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)
+        count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # of bold ones, two hide the text
+        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
         return damaged(rng, style, image, setting.cap_px, noise), canvas.boxes_xyxy()
 

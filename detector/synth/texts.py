@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from detector.alphabet import Alphabet
+from detector.errors import SourceError
 from detector.patterns import digits_of, is_labelled, letters_of
 
 
@@ -20,6 +22,21 @@ class Line:
     labelled: tuple[bool, ...]
 
 
+def read_texts(path: Path) -> tuple[str, ...]:
+    """Texts of a UTF-8 file, one a line; empty lines are skipped.
+
+    Raises:
+        SourceError: if the file cannot be read.
+    """
+    try:
+        held = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"Texts cannot be read from {path} ({error}): give a UTF-8 file with one text a line."
+        ) from error
+    return tuple(line for line in held.splitlines() if line.strip())
+
+
 def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
     """A text of one of a format's alternatives; see :mod:`detector.patterns`."""
     form = rng.choice(pattern.split("|"))
@@ -28,19 +45,37 @@ def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
     return Line(signs, tuple(is_labelled(s, alphabet) for s in form))
 
 
-def free_text(rng: Random, symbols: str, length: int) -> str:
-    """``length`` symbols, drawn freely, or all of a kind, or in runs of a kind as codes have them."""
+_MIX = {
+    "plate": (15, 8, 12, 65),
+    "captcha": (75, 10, 10, 5),
+    "segments": (20, 5, 65, 10),
+    "handwriting": (15, 20, 60, 5),
+    "scene": (20, 60, 10, 10),
+}
+"""By look, how often texts are drawn freely, of letters alone, of digits alone, and in runs of either."""
+
+_ANY_MIX = (35, 15, 25, 25)
+
+
+def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
+    """``length`` symbols: drawn freely, all of a kind, or in runs of a kind, as texts of this look have them.
+
+    What people print is seldom drawn freely: between digits, a round sign is a zero. A network that is to
+    tell one from the other has to see such neighbours.
+    """
     letters = [s for s in symbols if s.isalpha()]
     digits = [s for s in symbols if s.isdigit()]
-    mode = rng.random()
-    if not letters or not digits or mode < 0.6:
-        return "".join(rng.choices(symbols, k=length))
-    if mode < 0.8:
-        return "".join(rng.choices(letters if mode < 0.72 else digits, k=length))
-    kinds = [letters, digits]
-    rng.shuffle(kinds)
-    first = rng.randint(1, max(1, length - 1))
-    return "".join(rng.choices(kinds[0], k=first) + rng.choices(kinds[1], k=max(0, length - first)))
+    mix = _MIX.get(look, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
+    kind = rng.choices(("free", "letters", "digits", "runs"), mix)[0]
+    if kind == "runs":
+        kinds = [letters, digits]
+        rng.shuffle(kinds)
+        text: list[str] = []
+        while len(text) < length:
+            text += rng.choices(kinds[0], k=min(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5)), length - len(text)))
+            kinds.reverse()
+        return "".join(text)
+    return "".join(rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length))
 
 
 def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:

@@ -29,6 +29,7 @@ from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections, Reading
 from detector.errors import DependencyError, DetectorError, ImageError, WeightsError
 from detector.fit import Fit, fit, shape_for
+from detector.fusion import fuse
 from detector.images import Picture, read_image
 from detector.media import Named, Source, is_live, live_pictures, name_of, named_pictures
 
@@ -84,8 +85,9 @@ class Reader:
             and ``refused`` and ``candidate`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
         second_look: whether a text that does not fill its picture is read again, from the part of the picture that it
-            is in, and the surer reading taken. It takes up to twice the time. None does so with weights that fit no
-            one kind of picture, as the shipped ones; those trained on one set know how large its characters are.
+            is in, and the string decoded from what both looks saw. It takes up to twice the time. None does so with
+            weights that fit no one kind of picture, as the shipped ones; those trained on one set know how large its
+            characters are.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
@@ -239,9 +241,14 @@ class Reader:
         if not parts:
             return readings
         closer = [self._fitted(image) for image, _ in parts.values()]
-        for (i, (_, corner)), second in zip(parts.items(), self._strings(closer, detect(closer)), strict=True):
-            if _worth(second) > _worth(readings[i]):
-                readings[i] = _moved(second, corner)
+        both: list[_Found] = []
+        for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, detect(closer), strict=True):
+            first, width = found[i]
+            boxes = near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)
+            moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
+            both.append((fuse(first, moved, len(self.rules.symbols)), width))
+        for i, reading in zip(parts, self._strings([prepared[i] for i in parts], both), strict=True):
+            readings[i] = reading
         return readings
 
     def _strings(self, prepared: Sequence[_Prepared], found: Sequence[_Found]) -> list[Reading]:
@@ -315,21 +322,6 @@ def _text_of(image: NDArray[np.uint8] | None, reading: Reading) -> tuple[NDArray
     if x2 <= x1 or y2 <= y1 or (x2 - x1 > _FILLED * width and y2 - y1 > _FILLED * height):
         return None
     return np.ascontiguousarray(image[y1:y2, x1:x2]), (x1, y1)
-
-
-def _worth(reading: Reading) -> tuple[bool, float]:
-    """What readings of one picture are compared by: one that stands is better than one that is refused."""
-    return reading.refused is None, reading.confidence
-
-
-def _moved(reading: Reading, corner: tuple[int, int]) -> Reading:
-    """A reading of a part of a picture in the whole picture's pixels."""
-    x, y = corner
-    moved = ((c, c.box_xyxy) for c in reading.characters)
-    return replace(
-        reading,
-        characters=tuple(replace(c, box_xyxy=(b[0] + x, b[1] + y, b[2] + x, b[3] + y)) for c, b in moved),
-    )
 
 
 def _to_picture(reading: Reading, back: Fit) -> Reading:

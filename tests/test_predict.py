@@ -15,6 +15,7 @@ from detector import Failure, Reader, Reading
 from detector.backends import SHIPPED
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
 from detector.media import name_of, named_pictures
+from detector.synth import SynthConfig, Synthesizer, SynthImage
 from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, bad_files, dejavu, iou, toy_synthesizer
 from tests.conftest import Toy, ToyRun
@@ -332,3 +333,37 @@ def test_evaluation_of_a_folder_counts_failures_as_wrong(reader: Reader, toy: To
 def test_evaluation_of_a_split_that_is_not_there(reader: Reader, toy: Toy) -> None:
     with pytest.raises(DatasetError, match="no pictures in split 'dev', only in test, train, val"):
         detector.evaluate(reader, toy.root, split="dev")
+
+
+# A second look
+
+
+@pytest.fixture(scope="module")
+def far_away() -> tuple[np.ndarray, SynthImage]:
+    """A text that takes a fifth of its picture's width, which is where its boxes are."""
+    config = SynthConfig(looks=("plain",), length=6, size_wh=(128, 32), fonts=(dejavu(),), seed=3)
+    made = Synthesizer(config)(0)
+    picture = np.full((150, 600, 3), 255, np.uint8)
+    picture[60:92, 400:528] = made.image
+    return picture, replace(made, image=picture, boxes_xyxy=made.boxes_xyxy + np.float32([400, 60, 400, 60]))
+
+
+def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage]) -> None:
+    picture, true = far_away
+    once, twice = Reader(second_look=False).read(picture), Reader().read(picture)
+    assert twice.text == true.text
+    assert twice.confidence != once.confidence
+    assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
+
+
+def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarray, SynthImage]) -> None:
+    reader, picture = Reader(), far_away[0]
+    pictures = [picture, picture[50:100, 380:540], np.full((40, 160, 3), 255, np.uint8), picture[:, ::2]]
+    pictures = [np.ascontiguousarray(p) for p in pictures]
+    for one, other in zip([reader.read(p) for p in pictures], reader.read_many(pictures), strict=True):
+        assert isinstance(other, Reading) and same(one, other)
+
+
+def test_weights_trained_on_a_set_look_once(reader: Reader) -> None:
+    assert not reader.second_look and Reader().second_look
+    assert Reader(second_look=False).second_look is False

@@ -39,6 +39,10 @@ def command(
         float, typer.Option(help="Refuse readings whose least sure character is below this, 0 to 1.")
     ] = 0.0,
     alternatives: Annotated[int, typer.Option(help="Next likely strings that json tells with each reading.")] = 0,
+    second_look: Annotated[
+        bool | None,
+        typer.Option(help="Read text that does not fill its picture again, closer. [with the shipped weights]"),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
@@ -46,7 +50,7 @@ def command(
 
     reader = Reader(
         None if weights == "shipped" else weights, device=device, pattern=pattern, min_confidence=min_confidence,
-        alternatives=alternatives,
+        alternatives=alternatives, second_look=second_look,
     )  # fmt: skip
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if output is Format.CSV:

@@ -5,7 +5,8 @@
 
 Writes aligner.pt, detector.pt, detector.onnx and README.md. The arguments with which they were taught are only
 written down.
-The scores are exact match on 1,000 pictures of the store that were held back from teaching.
+The scores are exact match on 1,000 pictures of the store that were held back from teaching; the detector's confidences
+are calibrated on another 1,000.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 from synth_batches import HELD_BACK
 
-from detector import _ultralytics
+from detector import Reader, Reading, _ultralytics
 from detector.align.teaching import Aligner
 from detector.align.viterbi import greedy
-from detector.decode import ReadingRules, decode_batch
+from detector.calibration import fit_calibration
+from detector.decode import ReadingRules
 from detector.exporting import export
 from detector.metrics import TextScore, score_texts
 
@@ -50,11 +52,11 @@ class Shipped:
     taught: str
 
 
-def held_back(store: Path) -> tuple[Images, list[str]]:
-    """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts."""
+def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
+    """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
     images = np.load(store / "images.npy", mmap_mode="r")
     texts = np.load(store / "labels.npz")["texts"]
-    start = len(images) - HELD_BACK
+    start += len(images) - HELD_BACK
     return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
 
 
@@ -76,13 +78,9 @@ def read_alone(aligner: Aligner, images: Images) -> list[str]:
     return texts
 
 
-def read_detected(network: _ultralytics.Network, rules: ReadingRules, images: Images) -> list[str]:
-    """What a detector reads; the pictures have the network's shape already."""
-    texts = []
-    for start in range(0, len(images), BATCH):
-        found = network(images[start : start + BATCH])
-        texts += [r.text for r in decode_batch(found, rules, [float(images.shape[2])] * len(found))]
-    return texts
+def read_by(detector_pt: Path, images: Images) -> list[Reading]:
+    """What `Reader()` reads with these weights."""
+    return [reading for reading in Reader(detector_pt, device="cpu").read_many(images) if isinstance(reading, Reading)]
 
 
 def parameters_of(path: Path) -> int:
@@ -115,8 +113,9 @@ taught on artificial pictures only, none of them photographed or taken from a da
 is not used beside another `detector.pt` than its own.
 
 Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of the store, which
-teaching never draws. The aligner reads them by itself, without being told the string; that it only has to place a known
-string is the easier task.
+teaching never draws. On the others of these the detector's confidences are calibrated: they say how sure it is of
+pictures like the artificial ones. The aligner reads by itself, without being told the string; that it only has to
+place a known string is the easier task.
 
 ## How they were made
 
@@ -144,7 +143,7 @@ def _share(score: TextScore) -> str:
 
 def ship(args: argparse.Namespace) -> list[Shipped]:
     """Write and score both files."""
-    images, texts = held_back(args.store)
+    (images, texts), (others, labels) = held_back(args.store), held_back(args.store, SCORED)
     shape_hw = (images.shape[1], images.shape[2])
     args.weights_dir.mkdir(parents=True, exist_ok=True)
     small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
@@ -154,8 +153,9 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
     pictures = "unknown" if step is None else f"{step * args.batch:,}"
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
     _ultralytics.publish(args.detector, large, rules, facts)
+    rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
+    _ultralytics.publish(args.detector, large, rules, facts)
     export(large)
-    network = _ultralytics.Network(large, torch.device("cpu"))
     return [
         Shipped(
             "aligner.pt", "finds where the characters of a known string are; `convert` starts from it",
@@ -166,7 +166,7 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
         ),
         Shipped(
             "detector.pt", "finds and names characters; `Reader()` reads with it, `train` starts from it",
-            score_texts(texts, read_detected(network, rules, images)), large.stat().st_size / 1e6,
+            score_texts(texts, [reading.text for reading in read_by(large, images)]), large.stat().st_size / 1e6,
             parameters_of(large),
             f"python tools/teach_detector.py STORE DETECTOR.pt {args.detector_args}".rstrip(),
             f"{pictures} pictures",

@@ -20,16 +20,25 @@ import cv2
 import numpy as np
 import torch
 from real_sets import ROOT, machine, machine_lines, read_results, write_json
-from ship_weights import held_back, parameters_of, read_detected
+from ship_weights import BATCH, held_back, parameters_of
 from synth_batches import SynthBatches
 from teach_detector import teach
 
 from detector import _ultralytics
 from detector.alphabet import Alphabet
-from detector.decode import ReadingRules
+from detector.decode import ReadingRules, decode_batch
 from detector.metrics import score_texts
 
 MODELS = ("detector/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
+
+
+def read_detected(network: _ultralytics.Network, rules: ReadingRules, images: np.ndarray) -> list[str]:
+    """What a detector reads in one look; the pictures have the network's shape already."""
+    texts = []
+    for start in range(0, len(images), BATCH):
+        found = network(images[start : start + BATCH])
+        texts += [r.text for r in decode_batch(found, rules, [float(images.shape[2])] * len(found))]
+    return texts
 
 
 def latency_ms(network: _ultralytics.Network, image: np.ndarray, batch: int) -> float:

@@ -23,9 +23,9 @@ import torch
 import torch.distributed as dist
 import torchvision
 
-from detector import backends
+from detector import augment_torch, backends
 from detector.augment import Augment, Policy, from_dict
-from detector.batch_augment import BatchAugment, apply
+from detector.augment_plan import BatchAugment
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
@@ -176,7 +176,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
 
     augment_on: str | None = None
-    """What changes the pictures: "device" a batch at a time, "picture" one at a time; None: "device" on a GPU."""
+    """How pictures are changed: "device" a batch at a time, "picture" one at a time; None: "picture" where the user's
+    own transforms want that."""
 
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         overrides = dict(overrides or {})
@@ -210,7 +211,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
             photometric=0.0 if given == [] else 1.0,
         )  # fmt: skip
-        where = self.augment_on or ("device" if self.device.type == "cuda" and not given else "picture")
+        where = self.augment_on or ("picture" if given else "device")
         if where == "device" and given:
             raise DetectorError("augmentations=[…] are done one picture at a time: leave them out, or augment=device.")
         if where == "device":
@@ -250,7 +251,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         plan = batch.pop("plan", None)
         batch = super().preprocess_batch(batch)
         if plan is not None:
-            batch["img"] = apply(plan, batch["img"])
+            batch["img"] = augment_torch.apply(plan, batch["img"])
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         return batch
 

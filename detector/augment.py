@@ -1,8 +1,8 @@
 """The one augmentation policy: what may happen to a picture of text without its text changing.
 
-No flips, no mosaic, no erasing of whole characters; mild geometry that keeps every character inside. Two executors
-follow it: :class:`Augment` changes a picture at a time with Albumentations on the CPU, and is the reference;
-:mod:`detector.batch_augment` changes a batch at a time with torch where the network trains.
+No flips, no mosaic, no erasing of whole characters; mild geometry that keeps every character inside.
+:class:`Augment` follows it a picture at a time with Albumentations, and is the reference. :mod:`detector.augment_plan`
+draws the same for a batch at a time, which OpenCV then does on a CPU and torch on a GPU.
 """
 
 from __future__ import annotations

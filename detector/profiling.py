@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from detector import augment_opencv, augment_torch
 from detector._ultralytics import TextTrainer, prepared_trainer, validate_once
 from detector.augment import Augment
-from detector.batch_augment import BatchAugment, apply
+from detector.augment_plan import BatchAugment
 from detector.errors import DetectorError
 from detector.fit import fit
 from detector.images import read_image
@@ -261,8 +262,10 @@ def _stages(
     policy = trainer._augment() if executor is None else executor  # shown even where it is off: what it would cost
     if isinstance(policy, Augment):
         works["augment"] = lambda: [policy(dataset.images[i], dataset.boxes[i], dataset.ids[i]) for i in chunk]
+    elif device.type == "cpu":
+        works["augment"] = lambda: augment_opencv.apply(policy.plan(size, shape_hw), dataset.images[:size])
     else:
-        works["augment"] = lambda: apply(policy.plan(size, shape_hw), on_device.float() / 255)
+        works["augment"] = lambda: augment_torch.apply(policy.plan(size, shape_hw), on_device.float() / 255)
     works["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
     if device.type == "cuda":
         works["copy"] = lambda: pixels.to(device, non_blocking=True)
@@ -270,7 +273,7 @@ def _stages(
     batch = trainer.preprocess_batch(dataset.batch(chunk, on_device, boxes, ids))
     forward: list[float] = []
     backward: list[float] = []
-    _step(trainer, batch)
+    train_step(trainer, batch)
     began = time.perf_counter()
     while len(forward) < _AT_LEAST or time.perf_counter() - began < seconds:
         start = time.perf_counter()
@@ -293,7 +296,8 @@ def _forward(trainer: TextTrainer, batch: dict[str, Any]) -> torch.Tensor:
     return total
 
 
-def _step(trainer: TextTrainer, batch: dict[str, Any]) -> None:
+def train_step(trainer: TextTrainer, batch: dict[str, Any]) -> None:
+    """Forward, backward and the optimizer, on a batch as ``trainer.preprocess_batch`` gives it."""
     _forward(trainer, batch).backward()  # type: ignore[no-untyped-call]
     trainer.optimizer_step()
 
@@ -309,7 +313,7 @@ def step_seconds(trainer: TextTrainer, loader: Loader, seconds: float) -> tuple[
 
     batches = endless()
     ready = trainer.preprocess_batch(next(batches))
-    _step(trainer, dict(ready))
+    train_step(trainer, dict(ready))
     size = len(ready["img"])
     total, limit, steps, began = 0.0, 0.0, 0, time.perf_counter()
     while steps < _AT_LEAST or time.perf_counter() - began < 2 * seconds:
@@ -319,12 +323,12 @@ def step_seconds(trainer: TextTrainer, loader: Loader, seconds: float) -> tuple[
         for _ in range(_AT_LEAST):
             batch = next(batches)
             pictures += len(batch["img"])
-            _step(trainer, trainer.preprocess_batch(batch))
+            train_step(trainer, trainer.preprocess_batch(batch))
         sync()
         total += (time.perf_counter() - start) * _AT_LEAST * size / pictures  # an epoch's last batch may be smaller
         start = time.perf_counter()
         for _ in range(_AT_LEAST):
-            _step(trainer, dict(ready))
+            train_step(trainer, dict(ready))
         sync()
         limit += time.perf_counter() - start
         steps += _AT_LEAST

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
+from detector import augment_opencv
 from detector.augment import Augment
-from detector.batch_augment import BatchAugment, move_boxes
+from detector.augment_plan import BatchAugment, Plan, move_boxes
 from detector.errors import DatasetError
 from detector.packed import open_packed
 from detector.yolo_format import CharacterSet
@@ -77,10 +78,19 @@ class TextDataset(Dataset[dict[str, Any]]):
     def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
         """A batch as :meth:`batch` gives it, each picture changed on its own."""
         made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
-        pixels = np.stack([image for image, _, _ in made])
-        _swap_colours(pixels)
-        image = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        image = _as_rgb(np.stack([image for image, _, _ in made]))
         return self.batch(indices, image, [boxes for _, boxes, _ in made], [ids for _, _, ids in made])
+
+    def changed(self, indices: Sequence[int], plan: Plan) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, done here as the plan says."""
+        image = _as_rgb(augment_opencv.apply(plan, [self.images[i] for i in indices]))
+        return self.planned(indices, image, plan)
+
+    def planned(self, indices: Sequence[int], images: Tensor, plan: Plan) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, of ``images`` as they are, and boxes where the plan puts them."""
+        boxes, ids = [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
+        shape_hw = (self.images.shape[1], self.images.shape[2])
+        return self.batch(indices, images, *move_boxes(plan, shape_hw, boxes, ids))
 
     def batch(
         self,
@@ -105,6 +115,12 @@ class TextDataset(Dataset[dict[str, Any]]):
         }
 
 
+def _as_rgb(pixels: NDArray[np.uint8]) -> Tensor:
+    """(n, 3, H, W) of (n, H, W, 3) BGR, in the same memory."""
+    _swap_colours(pixels)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
 def _swap_colours(pixels: NDArray[np.uint8]) -> None:
     """BGR to RGB in place, (n, H, W, 3)."""
     rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
@@ -127,8 +143,9 @@ class TextLoader:
         dataset: the split.
         batch_size: pictures of a batch; the last one may be smaller.
         training: whether an epoch is shuffled.
-        augment: None; an :class:`Augment`, which changes the pictures here; or a :class:`BatchAugment`, which moves the
-            boxes here and leaves a ``plan`` in the batch, for :func:`detector.batch_augment.apply` on the device.
+        augment: None; an :class:`Augment`, which changes one picture after the other; or a :class:`BatchAugment`, whose
+            plan is carried out here where the network is on the CPU. On a GPU the boxes are moved here, and the
+            ``plan`` is left in the batch, for :func:`detector.augment_torch.apply` there.
         seed: of order and augmentation.
         rank: of this process, -1 where it is the only one.
         device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
@@ -169,7 +186,7 @@ class TextLoader:
             self.sampler = SequentialSampler(dataset)
         self._augment = augment
         device = device or torch.device("cpu")
-        self._pinned = device.type == "cuda"
+        self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
         if resident is None:
             resident = not isinstance(augment, Augment) and fits(dataset.images.nbytes, device)
         self._resident = self._moved(device) if resident else None
@@ -207,16 +224,18 @@ class TextLoader:
     def _batch(self, chunk: list[int]) -> dict[str, Any]:
         if isinstance(self._augment, Augment):
             return self.dataset.augmented(chunk, self._augment)
+        _, height, width, _ = self.dataset.images.shape
+        plan = None if self._augment is None else self._augment.plan(len(chunk), (height, width))
+        if plan is not None and self._on_cpu:
+            return self.dataset.changed(chunk, plan)
         if self._resident is not None:
             images = self._resident[torch.tensor(chunk, device=self._resident.device)]
         else:
             images = self.dataset.rgb(chunk, self._pinned)
+        if plan is not None:
+            return {**self.dataset.planned(chunk, images, plan), "plan": plan}
         boxes, ids = [self.dataset.boxes[i] for i in chunk], [self.dataset.ids[i] for i in chunk]
-        if self._augment is None:
-            return self.dataset.batch(chunk, images, boxes, ids)
-        shape_hw = (images.shape[2], images.shape[3])
-        plan = self._augment.plan(len(chunk), shape_hw)
-        return {**self.dataset.batch(chunk, images, *move_boxes(plan, shape_hw, boxes, ids)), "plan": plan}
+        return self.dataset.batch(chunk, images, boxes, ids)
 
     def reset(self) -> None:
         """Nothing is kept between epochs."""

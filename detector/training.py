@@ -32,7 +32,8 @@ WEIGHTS_FOLDER = Path("weights")
 _ENOUGH_TO_CHOOSE = 30  # validation pictures; of fewer the best epoch is chance, and the last one is taken
 
 AUGMENT_ON = ("device", "picture")
-"""Executors of the augmentation policy: a batch at a time on the training device, a picture at a time on the CPU."""
+"""Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
+torch on a GPU), or a picture at a time with Albumentations, the reference."""
 
 _NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
 """Augmentations of `yolo train` that tear text apart or are done otherwise here."""
@@ -61,8 +62,9 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
             nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps;
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
-            One more: ``augment="device"`` changes a batch at a time where the network trains, the default on a GPU;
-            ``augment="picture"`` one picture at a time on the CPU.
+            One more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
+            there; ``augment="picture"`` one picture at a time with Albumentations, the default with
+            ``augmentations=[…]``.
 
     Raises:
         DatasetError: if the set is missing or damaged.

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 import detector
-from detector import text_data
+from detector import augment_opencv, text_data
 from detector.augment import Augment, Policy
-from detector.batch_augment import BatchAugment, apply
+from detector.augment_plan import BatchAugment
+from detector.augment_torch import apply
 from detector.errors import DetectorError
 from detector.text_data import TextDataset, TextLoader, fits
 from detector.training import batch_for, lr_factor
@@ -90,14 +91,16 @@ def test_a_compiled_network_gets_one_shape(dataset: TextDataset) -> None:
 
 # Plans
 
+ELSEWHERE = torch.device("mps")  # any device but the CPU: that of a Mac needs no pinned memory, nor that it is there
+
 
 def test_a_plan_comes_with_its_boxes(dataset: TextDataset) -> None:
     """The pictures are untouched, the boxes are where the plan puts them."""
-    plain, planned = next(iter(loader(dataset))), next(iter(loader(dataset, BatchAugment())))
+    plain, planned = next(iter(loader(dataset))), next(iter(loader(dataset, BatchAugment(), device=ELSEWHERE)))
     assert torch.equal(plain["img"], planned["img"]) and plain["im_file"] == planned["im_file"]
     assert not torch.equal(plain["bboxes"], planned["bboxes"]) or len(plain["bboxes"]) != len(planned["bboxes"])
     nothing = Policy(degrees=0, translate=0, scale=0, shear=0, perspective=0, photometric=0)
-    still = next(iter(loader(dataset, BatchAugment(nothing))))
+    still = next(iter(loader(dataset, BatchAugment(nothing), device=ELSEWHERE)))
     assert torch.allclose(plain["bboxes"], still["bboxes"], atol=1e-6) and torch.equal(plain["cls"], still["cls"])
     ink = apply(planned["plan"], planned["img"].float() / 255).min(1).values < 0.35  # (16, H, W)
     inside = total = 0
@@ -111,8 +114,25 @@ def test_a_plan_comes_with_its_boxes(dataset: TextDataset) -> None:
     assert total > 1000 and inside > 0.9 * total
 
 
+def test_on_the_cpu_the_plan_is_carried_out_with_the_batch(dataset: TextDataset) -> None:
+    """What another device gets as a plan: the same boxes, and the pictures that the plan makes."""
+    for here, there in zip(
+        loader(dataset, BatchAugment()), loader(dataset, BatchAugment(), device=ELSEWHERE), strict=True
+    ):
+        assert "plan" not in here
+        plan = there.pop("plan")
+        pictures = there["img"].permute(0, 2, 3, 1).numpy()[..., ::-1]
+        made = augment_opencv.apply(plan, np.ascontiguousarray(pictures))
+        assert np.array_equal(here["img"].permute(0, 2, 3, 1).numpy()[..., ::-1], made)
+        assert not np.array_equal(made, pictures)
+        assert here["img"].is_contiguous(memory_format=torch.channels_last)
+        assert as_numbers({k: v for k, v in here.items() if k != "img"}) == as_numbers(
+            {k: v for k, v in there.items() if k != "img"}
+        )
+
+
 def test_epochs_of_plans_differ_and_repeat_by_seed(dataset: TextDataset) -> None:
-    first, again = loader(dataset, BatchAugment()), loader(dataset, BatchAugment())
+    first, again = (loader(dataset, BatchAugment(), device=ELSEWHERE) for _ in range(2))
     again.epoch = 1
     one, two, same = next(iter(first)), next(iter(first)), next(iter(again))
     assert as_numbers({k: v for k, v in two.items() if k != "plan"}) == as_numbers(
@@ -129,10 +149,13 @@ def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     characters = read_set(toy.root)
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
     made = _ultralytics.TextTrainer(overrides=training_arguments(characters, chosen))
-    assert isinstance(made._augment(), Augment), "a picture at a time on the CPU"
-    made.augment_on = "device"
+    assert isinstance(made._augment(), BatchAugment), "a batch at a time"
     loading = made.get_dataloader("", 16, rank=-1, mode="train")
     batch = next(iter(loading))
+    assert "plan" not in batch, "it was carried out already"
+    given = batch["img"].clone()
+    assert torch.equal(made.preprocess_batch(batch)["img"], given.float() / 255)
+    batch = next(iter(loader(loading.dataset, BatchAugment(), device=ELSEWHERE)))
     given, plan = batch["img"].clone(), batch["plan"]
     ready = made.preprocess_batch(batch)
     assert "plan" not in ready
@@ -142,11 +165,21 @@ def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     assert "plan" not in next(iter(made.get_dataloader("", 16, rank=-1, mode="val")))
 
 
-def test_training_with_augmentation_on_the_device(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("augment", "kind"), [(None, BatchAugment), ("device", BatchAugment), ("picture", Augment)])
+def test_training_with_either_way_to_augment(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str | None, kind: type
+) -> None:
+    from detector import _ultralytics
+
     monkeypatch.chdir(tmp_path)
+    used = []
+    made = _ultralytics.TextTrainer._augment
+    monkeypatch.setattr(_ultralytics.TextTrainer, "_augment", lambda self: (used.append(made(self)), used[-1])[1])
+    chosen = {} if augment is None else {"augment": augment}
     weights = detector.train(
-        toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", augment="device"
+        toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", **chosen
     )
+    assert {type(u) for u in used} == {kind}
     assert weights.is_file()
 
 
@@ -166,6 +199,7 @@ def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: 
     made = _ultralytics.TextTrainer(
         overrides={**training_arguments(read_set(toy.root), chosen), "augmentations": invert}
     )
+    assert isinstance(made._augment(), Augment), "without being asked"
     made.augment_on = "device"
     with pytest.raises(DetectorError, match="one picture at a time"):
         made.get_dataloader("", 16, rank=-1, mode="train")

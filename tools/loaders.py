@@ -1,9 +1,10 @@
 """What the input of training costs: ways to load on one core, its share of a step on a CPU, and two processes.
 
-    python tools/loaders.py [--set SET] [--pictures 1024] [--only loaders,share,ddp]
+    python tools/loaders.py [--set SET] [--pictures 1024] [--only loaders,augment,share,ddp]
 
 loaders   one core, 256x64, no augmentation: the packed store, Ultralytics' own loader with cache=ram, pictures decoded
           anew each time, and the naive generator; pictures/s and ratios.
+augment   one core: loading and augmenting a batch by each executor of the policy, beside a step; CPU time.
 share     of a training step on all cores of this machine: loader plus augmentation, a picture at a time and a batch.
 ddp       the same training by one process and by two (gloo), exact match on the same validation pictures.
 
@@ -15,6 +16,7 @@ processes use the core, the rates of CPU time are the ones to compare. Prints Ma
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -22,8 +24,9 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,13 @@ import torch
 from artificial_set import artificial_set
 from real_sets import machine
 
-from detector.profiling import FileLoader, NaiveLoader, loader_rate, profile
+from detector import augment_torch
+from detector._ultralytics import prepared_trainer
+from detector.augment import Augment
+from detector.augment_plan import BatchAugment
+from detector.profiling import FileLoader, NaiveLoader, loader_rate, profile, train_step
 from detector.text_data import TextDataset, TextLoader
+from detector.training import training_arguments
 from detector.yolo_format import read_set
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,12 +74,21 @@ class Ultralytics:
         return iter(self._loader)
 
 
-def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Pictures/s of each way on one core, of wall clock and of CPU time: medians of rounds in turn."""
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
     every = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(every)})
     torch.set_num_threads(1)
     try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
+        torch.set_num_threads(len(every))
+
+
+def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Pictures/s of each way on one core, of wall clock and of CPU time: medians of rounds in turn."""
+    with one_core():
         characters = read_set(data)
         shape_hw = characters.rules.shape_hw or (64, 256)
         dataset = TextDataset(characters, "train", shape_hw)
@@ -88,14 +105,52 @@ def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]
                 rate = loader_rate(way, args.seconds)
                 busy = (time.process_time() - cpu) / (time.perf_counter() - wall)  # below 1 where others use the core
                 found[name].append((rate, rate / busy))
-    finally:
-        os.sched_setaffinity(0, every)
-        torch.set_num_threads(len(every))
     kinds = ("wall clock", "CPU time")
     return {
         name: dict(zip(kinds, map(statistics.median, zip(*rates, strict=True)), strict=True))
         for name, rates in found.items()
     }
+
+
+def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of CPU time a picture on one core, of each way to make a batch and of a step: medians of rounds."""
+    characters = read_set(data)
+    with one_core(), tempfile.TemporaryDirectory() as folder:
+        chosen = {"device": "cpu", "batch": args.batch, "epochs": 1, "project": folder, "name": "step"}
+        trainer = prepared_trainer(training_arguments(characters, chosen))
+        dataset = trainer.train_loader.dataset
+        ready = trainer.preprocess_batch(next(iter(trainer.train_loader)))
+        draw, one_at_a_time = BatchAugment(), Augment()
+        shape_hw = trainer.shape_hw
+
+        def off(chunk: list[int]) -> object:
+            boxes, ids = [dataset.boxes[i] for i in chunk], [dataset.ids[i] for i in chunk]
+            return dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
+
+        def with_torch(chunk: list[int]) -> object:
+            plan = draw.plan(len(chunk), shape_hw)
+            batch = dataset.planned(chunk, dataset.rgb(chunk), plan)
+            return augment_torch.apply(plan, batch["img"].float() / 255)
+
+        ways: dict[str, Callable[[list[int]], object]] = {
+            "no augmentation": off,
+            "Albumentations, augment=picture": lambda chunk: dataset.augmented(chunk, one_at_a_time),
+            "plan, torch": with_torch,
+            "plan, OpenCV, augment=device": lambda chunk: dataset.changed(chunk, draw.plan(len(chunk), shape_hw)),
+            "the plan alone": lambda chunk: draw.plan(len(chunk), shape_hw),
+            "step of the network": lambda chunk: train_step(trainer, dict(ready)),
+        }
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for way in ways.values():
+            way(list(range(args.batch)))
+        for _ in range(args.rounds):
+            for name, way in ways.items():
+                chunks = [torch.randint(len(dataset), (args.batch,)).tolist() for _ in range(args.batches)]
+                began = time.process_time()
+                for chunk in chunks:
+                    way(chunk)
+                found[name].append((time.process_time() - began) / args.batches / args.batch * 1e3)
+    return {name: statistics.median(taken) for name, taken in found.items()}
 
 
 def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -159,8 +214,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="a measurement")
+    parser.add_argument("--batches", type=int, default=20, help="a measurement of augment")
     parser.add_argument("--epochs", type=int, default=3, help="of ddp")
-    parser.add_argument("--only", default="loaders,share,ddp")
+    parser.add_argument("--only", default="loaders,augment,share,ddp")
     parser.add_argument("--train", nargs="*", default=[], help="further NAME=VALUE for ddp")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -173,6 +229,12 @@ def main() -> None:
         for name, held in rates.items():
             numbers = (f"{rate:.0f} | {rates['packed'][kind] / rate:.1f} times as fast" for kind, rate in held.items())
             print(f"| {name} | {' | '.join(numbers)} |")
+    if "augment" in args.only:
+        taken = result["augment"] = augment(data, args)
+        step = taken["step of the network"]
+        print(f"\n| one core, batches of {args.batch} | ms of CPU time a picture | of it and a step |\n|---|---|---|")
+        for name, ms in taken.items():
+            print(f"| {name} | {ms:.3f} | {'' if ms is step else f'{ms / (ms + step):.1%}'} |")
     if "share" in args.only:
         shares = result["share"] = share(data, args)
         print("\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |")

@@ -1,30 +1,23 @@
-"""The augmentation policy on a batch at once, on the device that trains: the second executor of ``augment.Policy``.
+"""What the policy does to a batch of pictures, drawn as numbers: a :class:`Plan`. Boxes follow it, executors do it.
 
-What happens to each picture is drawn on the CPU, as numbers (a :class:`Plan`), and so are the boxes moved: they are
-few, and nothing has to be read back from a GPU. The pixels are changed on the device, each change on those pictures
-only that it fell to. All geometry of a picture is one homography, so its pixels are interpolated once.
-
-Written here since neither library serves: the transforms of torchvision v2 draw one value for a whole batch, and
-those of kornia interpolate once a transform and choose pictures by masks on the device, which stops it each time.
+All geometry of a picture is one homography, so its pixels are interpolated once. Two executors take a plan:
+:mod:`detector.augment_opencv` on the CPU and :mod:`detector.augment_torch` on a GPU. Drawing needs neither of them: the
+numbers are few, and nothing has to be read back from a GPU.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from albumentations.augmentations.blur.functional import create_gaussian_kernel, create_motion_kernel
 from numpy.typing import NDArray
-from torch import Tensor
 
 from detector.augment import KEEP, Policy
-from detector.fit import GREY
 
-_BLUR = 5  # side of all blur kernels; smaller ones have a border of zeros
+BLUR = 5
+"""Side of all blur kernels; smaller ones have a border of zeros."""
+
 _JITTER = 0.32  # no corner moves further, as a share of the sides: Albumentations' own limit
 
 
@@ -53,6 +46,11 @@ class Plan:
     grey: NDArray[np.int64]
     seed: int
 
+    @property
+    def moved(self) -> NDArray[np.int64]:
+        """The pictures that geometry falls to."""
+        return np.flatnonzero((self.matrices != np.eye(3)).any((1, 2)))
+
 
 class BatchAugment:
     """Draws plans; deterministic after :meth:`seed`."""
@@ -79,13 +77,12 @@ class BatchAugment:
         change = (-policy.BRIGHTNESS, policy.BRIGHTNESS)
         blurred = some(policy.often(policy.BLUR_P))
         kind = rng.integers(0, 3, len(blurred))  # Gaussian, motion, downscale
-        kernels = [self._kernel(k) for k in kind[kind < 2]]
         down = blurred[kind == 2]
         noisy, packed = some(policy.often(policy.NOISE_P)), some(policy.often(policy.JPEG_P))
         return Plan(
             self._matrices(count, shape_hw),
             (bright, 1 + between(change, bright), between(change, bright)),
-            (blurred[kind < 2], np.array(kernels, np.float32).reshape(-1, _BLUR, _BLUR)),
+            (blurred[kind < 2], self._kernels(kind[kind < 2])),
             (down, between(policy.DOWNSCALE, down)),
             (noisy, between(policy.NOISE, noisy)),
             (packed, np.floor(between((policy.JPEG[0], policy.JPEG[1] + 1), packed))),
@@ -93,17 +90,18 @@ class BatchAugment:
             int(rng.integers(2**62)),
         )
 
-    def _kernel(self, kind: int) -> NDArray[np.float32]:
-        if kind == 0:
-            kernel = create_gaussian_kernel(self._rng.uniform(*self.policy.GAUSS_SIGMA), self.policy.GAUSS_SIZE)
-        else:
-            low, high = self.policy.MOTION_SIZE
-            size = int(self._rng.choice(np.arange(low, high + 1, 2)))
-            shift = random.Random(int(self._rng.integers(2**62)))
-            kernel = create_motion_kernel(size, self._rng.uniform(0, 360), self._rng.uniform(-1, 1), True, shift)
-            kernel = kernel / kernel.sum()
-        border = (_BLUR - len(kernel)) // 2
-        return np.pad(kernel, border).astype(np.float32)
+    def _kernels(self, kind: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of each picture that is Gaussian (0) or motion blurred (1), (k, 5, 5)."""
+        rng, count = self._rng, len(kind)
+        low, high = self.policy.MOTION_SIZE
+        drawn = gaussian_kernels(rng.uniform(*self.policy.GAUSS_SIGMA, count), self.policy.GAUSS_SIZE)
+        size = rng.choice(np.arange(low, high + 1, 2), count)
+        angle, direction = rng.uniform(0, 2 * np.pi, count), rng.uniform(-1, 1, count)
+        shift = rng.uniform(-1, 1, (count, 2))
+        for side in range(low, high + 1, 2):
+            rows = (kind == 1) & (size == side)
+            drawn[rows] = motion_kernels(side, angle[rows], direction[rows], shift[rows])
+        return drawn
 
     def _matrices(self, count: int, shape_hw: tuple[int, int]) -> NDArray[np.float64]:
         """Turn, slant and size about the middle, then shift, then perspective, then flips; (count, 3, 3)."""
@@ -156,6 +154,39 @@ class BatchAugment:
         return matrices
 
 
+def gaussian_kernels(sigma: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """Of each standard deviation, (k, 5, 5) with a sum of 1, zero outside the middle ``side`` pixels."""
+    weights = np.exp(-0.5 * ((np.arange(side) - side // 2) / sigma[:, None]) ** 2)  # (k, side)
+    weights /= weights.sum(1, keepdims=True)
+    return _bordered(weights[:, :, None] * weights[:, None, :])
+
+
+def motion_kernels(
+    side: int, angle: NDArray[np.float64], direction: NDArray[np.float64], shift: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Lines through the middle, as Albumentations' ``create_motion_kernel`` draws them one at a time; (k, 5, 5).
+
+    Args:
+        side: of the square that they stay in, pixels.
+        angle: (k,), radians.
+        direction: (k,), from -1 (only backward of the middle) to 1 (only forward).
+        shift: (k, 2), x and y in [-1, 1]: by up to half a line.
+    """
+    half = side // 2
+    along = np.linspace(half * (np.maximum(direction, 0) - 1), half * (np.minimum(direction, 0) + 1), side, axis=1)
+    x = half + np.cos(angle)[:, None] * along + shift[:, :1] * half / 2  # (k, side)
+    y = half + np.sin(angle)[:, None] * along + shift[:, 1:] * half / 2
+    kernels = np.zeros((len(angle), side, side))
+    column, row = (np.clip(np.round(v), 0, side - 1).astype(np.int64) for v in (x, y))
+    kernels[np.arange(len(angle))[:, None], row, column] = 1
+    return _bordered(kernels / kernels.sum((1, 2), keepdims=True))
+
+
+def _bordered(kernels: NDArray[np.float64]) -> NDArray[np.float32]:
+    border = (BLUR - kernels.shape[1]) // 2
+    return np.pad(kernels, ((0, 0), (border, border), (border, border))).astype(np.float32)
+
+
 def move_boxes(
     plan: Plan, shape_hw: tuple[int, int], boxes_xyxy: Sequence[NDArray[np.float32]], ids: Sequence[NDArray[np.int64]]
 ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
@@ -184,121 +215,3 @@ def move_boxes(
 def _area(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
     area: NDArray[np.float64] = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(1)
     return area
-
-
-@torch.no_grad()
-def apply(plan: Plan, images: Tensor) -> Tensor:
-    """The pictures changed, on their device; ``images``, float (n, 3, H, W) RGB in [0, 1], stay as they are."""
-    device = images.device
-    with torch.autocast(device.type, enabled=False):
-        images = images.float().clone()  # laid out in memory as they were
-
-        def change(rows: NDArray[np.int64], how: object, *values: NDArray[np.float32]) -> None:
-            if len(rows):
-                index = torch.from_numpy(rows).to(device, non_blocking=True)
-                numbers = [torch.from_numpy(v).to(device, non_blocking=True) for v in values]
-                images[index] = how(images[index], *numbers).clamp_(0, 1)  # type: ignore[operator]
-
-        moved = np.flatnonzero((plan.matrices != np.eye(3)).any((1, 2)))
-        change(moved, _warp, np.linalg.inv(plan.matrices[moved]).astype(np.float32))
-        change(plan.brightness[0], _brightness, *plan.brightness[1:])
-        change(plan.blur[0], _blur, plan.blur[1])
-        change(plan.downscale[0], _downscale, plan.downscale[1])
-        generator = torch.Generator(device).manual_seed(plan.seed)
-
-        def add_noise(some: Tensor, deviation: Tensor) -> Tensor:
-            noise = torch.randn(some.shape, generator=generator, device=device)
-            return some + noise * deviation[:, None, None, None]
-
-        change(plan.noise[0], add_noise, plan.noise[1])
-        change(plan.jpeg[0], _jpeg, plan.jpeg[1])
-        change(plan.grey, _grey)
-    return images
-
-
-def _warp(images: Tensor, back: Tensor) -> Tensor:
-    """Bilinear; ``back``, (k, 3, 3), says where each point comes from, in pixels; from outside comes grey."""
-    height, width = images.shape[2:]
-    x = torch.arange(width, device=images.device) + 0.5
-    y = torch.arange(height, device=images.device)[:, None] + 0.5
-    rows = back[..., None, None]  # (k, 3, 3, 1, 1)
-    u, v, w = (rows[:, i, 0] * x + (rows[:, i, 1] * y + rows[:, i, 2]) for i in range(3))  # (k, H, W) each
-    grid = torch.stack([u.div_(w).mul_(2 / width).sub_(1), v.div_(w).mul_(2 / height).sub_(1)], -1)
-    fill = GREY / 255
-    return F.grid_sample(images.sub_(fill), grid, mode="bilinear", padding_mode="zeros", align_corners=False).add_(fill)
-
-
-def _brightness(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
-    return images * gain[:, None, None, None] + offset[:, None, None, None]
-
-
-def _blur(images: Tensor, kernels: Tensor) -> Tensor:
-    count, _, height, width = images.shape
-    border = _BLUR // 2
-    padded = F.pad(images, (border,) * 4, mode="reflect").reshape(1, count * 3, height + 2 * border, -1)
-    weights = kernels.repeat_interleave(3, 0)[:, None]  # (k * 3, 1, 5, 5)
-    return F.conv2d(padded, weights, groups=count * 3).reshape(count, 3, height, width)
-
-
-def _downscale(images: Tensor, share: Tensor) -> Tensor:
-    """To a share of the sides and back, the nearest pixel each time."""
-
-    def places(side: int) -> Tensor:
-        small = (share * side).floor().clamp(min=1)[:, None]  # (k, 1)
-        at = (torch.arange(side, device=images.device) * small / side).floor()  # (k, side) of the small picture
-        return (at * side / small).floor().long().clamp(max=side - 1)
-
-    rows, columns = places(images.shape[2]), places(images.shape[3])
-    picture = torch.arange(len(images), device=images.device)[:, None, None]
-    return images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _grey(images: Tensor) -> Tensor:
-    red, green, blue = images.unbind(1)
-    return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None].expand_as(images).clone()
-
-
-# ITU-T T.81 (JPEG), annex K: quantisation tables K.1 and K.2.
-_LUMA = (
-    "16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62 "
-    "18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"
-)
-_CHROMA = (
-    "17 18 24 47 99 99 99 99 18 21 26 66 99 99 99 99 24 26 56 99 99 99 99 99 47 66 99 99 99 99 99 99"
-    + " 99" * 32
-)  # fmt: skip
-
-
-def _table(numbers: str) -> Tensor:
-    return torch.tensor([float(n) for n in numbers.split()]).reshape(8, 8)
-
-
-def _dct() -> Tensor:
-    """The orthonormal DCT-II of 8 samples as a matrix."""
-    k, n = torch.arange(8.0)[:, None], torch.arange(8.0)
-    matrix = torch.cos(torch.pi * (2 * n + 1) * k / 16) / 2
-    matrix[0] /= 2**0.5
-    return matrix
-
-
-def _jpeg(images: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG's quantisation loses, with halved colours as OpenCV writes them; sides are multiples of 16."""
-    red, green, blue = (images * 255).round().unbind(1)
-    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # JFIF 1.02
-    colours = torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], 1)  # (k, 2, H, W), about 0
-    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None, None, None]
-    dct = _dct().to(images.device)
-
-    def quantised(planes: Tensor, numbers: str) -> Tensor:
-        count, kinds, height, width = planes.shape
-        steps = ((_table(numbers).to(images.device) * scale + 50) / 100).floor().clamp(1, 255)
-        blocks = planes.reshape(count, kinds, height // 8, 8, width // 8, 8).transpose(3, 4)  # (…, 8, 8)
-        kept = ((dct @ blocks @ dct.T) / steps).round() * steps
-        return (dct.T @ kept @ dct).transpose(3, 4).reshape(planes.shape)
-
-    luma = quantised(luma[:, None] - 128, _LUMA)[:, 0] + 128
-    halved = quantised(F.avg_pool2d(colours, 2), _CHROMA)
-    from_blue, from_red = F.interpolate(halved, scale_factor=2, mode="bilinear", align_corners=False).unbind(1)
-    red, blue = luma + 1.402 * from_red, luma + 1.772 * from_blue
-    green = (luma - 0.299 * red - 0.114 * blue) / 0.587
-    return torch.stack([red, green, blue], 1).round() / 255

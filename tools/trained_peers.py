@@ -200,7 +200,7 @@ def _cell(result: dict[str, Any], best: float) -> str:
         )
     match, (low, high) = result["test"]["exact_match"], result["test"]["interval_95"]
     said = f"{match:.1%}"
-    return f"{f'**{said}**' if match == best else said} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{f'**{said}**' if match == best > 0 else said} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _spent(results: Sequence[dict[str, Any]], reader: str) -> str:

@@ -1,0 +1,155 @@
+"""A plain CRNN with CTC loss, as published, to compare with; no command.
+
+Shi, Bai and Yao, "An End-to-End Trainable Neural Network for Image-based Sequence Recognition and Its Application to
+Scene Text Recognition", 2015, table 1: grey pictures of 32x100, seven convolutions, two bidirectional LSTMs, greedy
+decoding. What is not of the paper helps it learn in little time: this project's augmentation, Adam, a cosine learning
+rate that follows the clock, the best of ten looks at the validation pictures.
+"""
+
+from __future__ import annotations
+
+import copy
+import string
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from detector.augment import Augment
+from detector.device import autocast, pick_device
+from detector.images import read_image
+from detector.metrics import score_texts
+
+SYMBOLS = string.digits + string.ascii_uppercase
+BLANK = len(SYMBOLS)  # CTC's, the last class
+SHAPE_HW = (32, 100)
+KEPT_HW = (64, 200)  # pictures are augmented at this size, before they are made grey and small
+BATCH = 16  # small: few minutes are to be many steps
+LOOKS = 10  # at the validation pictures, evenly over the time
+
+Pairs = Sequence[tuple[str, str]]
+"""Paths and texts."""
+
+
+def _conv(c_in: int, c_out: int, kernel: int = 3, norm: bool = False) -> list[nn.Module]:
+    made: list[nn.Module] = [nn.Conv2d(c_in, c_out, kernel, padding=1 if kernel == 3 else 0, bias=not norm)]
+    return [*made, *([nn.BatchNorm2d(c_out)] if norm else []), nn.ReLU(inplace=True)]
+
+
+class Crnn(nn.Module):
+    """Class scores (batch, 24, classes) of pictures (batch, 1, 32, 100) in [-1, 1]."""
+
+    def __init__(self, classes: int = len(SYMBOLS) + 1, hidden: int = 256) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv(1, 64), nn.MaxPool2d(2),
+            *_conv(64, 128), nn.MaxPool2d(2),
+            *_conv(128, 256), *_conv(256, 256), nn.MaxPool2d((2, 1)),
+            *_conv(256, 512, norm=True), *_conv(512, 512, norm=True), nn.MaxPool2d((2, 1)),
+            *_conv(512, 512, kernel=2),
+        )  # fmt: skip
+        self.sequence = nn.LSTM(512, hidden, num_layers=2, bidirectional=True, batch_first=True)
+        self.classify = nn.Linear(2 * hidden, classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        columns = self.body(pictures).squeeze(2).transpose(1, 2)
+        scores: Tensor = self.classify(self.sequence(columns)[0])
+        return scores
+
+
+def load(path: str) -> NDArray[np.uint8]:
+    """A picture stretched to KEPT_HW, as the paper stretches; uint8 (64, 200, 3)."""
+    image = read_image(path)
+    method = cv2.INTER_AREA if image.shape[1] > KEPT_HW[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, KEPT_HW[::-1], interpolation=method), np.uint8)
+
+
+def to_input(images: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:
+    """What the network takes of pictures as :func:`load` gives them."""
+    grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
+    small = np.stack([cv2.resize(image, SHAPE_HW[::-1], interpolation=cv2.INTER_AREA) for image in grey])
+    return torch.from_numpy(small)[:, None].to(device).float().div(127.5).sub(1)
+
+
+def decode(scores: Tensor) -> list[str]:
+    """Greedy: the best class of each column, repeats once, blanks out."""
+    texts = []
+    for row in scores.argmax(2).tolist():
+        changed = [c for i, c in enumerate(row) if i == 0 or c != row[i - 1]]
+        texts.append("".join(SYMBOLS[c] for c in changed if c != BLANK))
+    return texts
+
+
+@torch.inference_mode()
+def read(net: Crnn, images: Sequence[NDArray[np.uint8]], device: torch.device) -> list[str]:
+    """Texts of pictures as :func:`load` gives them."""
+    net.eval()
+    texts: list[str] = []
+    for start in range(0, len(images), 4 * BATCH):
+        with autocast(device):
+            scores = net(to_input(images[start : start + 4 * BATCH], device))
+        texts += decode(scores.float())
+    return texts
+
+
+def teach(train: Pairs, val: Pairs, minutes: float, seed: int = 0, lr: float = 1e-3) -> tuple[Crnn, dict[str, Any]]:
+    """Teach for so many minutes; the weights that read the validation pictures best, and facts about the run.
+
+    Texts consist of SYMBOLS.
+    """
+    began = time.perf_counter()
+    torch.manual_seed(seed)
+    rng, augment, device = np.random.default_rng(seed), Augment(seed=seed), pick_device(None)
+    net = Crnn().to(device=device, memory_format=torch.channels_last)
+    loss_of = nn.CTCLoss(blank=BLANK, zero_infinity=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr)
+    images, seen = [load(path) for path, _ in train], [load(path) for path, _ in val]
+    targets = [torch.tensor([SYMBOLS.index(c) for c in text]) for _, text in train]
+    best, kept, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
+    step = looks = drawn = 0
+
+    def look() -> None:
+        nonlocal best, kept
+        result = score_texts([text for _, text in val], read(net, seen, device))
+        if (reached := (result.right, -result.errors)) >= best:
+            best, kept = reached, copy.deepcopy(net.state_dict())
+
+    while (done := (time.perf_counter() - began) / 60 / minutes) < 1 or not step:
+        if done * LOOKS >= looks + 1:
+            looks = int(done * LOOKS)
+            look()
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(done, 1.0))))
+        if not len(order):
+            order = rng.permutation(len(images))
+        taken, order = order[:BATCH], order[BATCH:]
+        net.train()
+        with autocast(device):
+            scores = net(to_input([augment.image(images[i]) for i in taken], device))
+        log_probs = scores.float().log_softmax(2).transpose(0, 1)
+        lengths = torch.tensor([len(targets[i]) for i in taken])
+        columns = torch.full((len(taken),), len(log_probs))
+        loss = loss_of(log_probs, torch.cat([targets[i] for i in taken]).to(device), columns, lengths)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+        step, drawn = step + 1, drawn + len(taken)
+    look()
+    net.load_state_dict(kept)
+    facts = {"steps": step, "epochs": drawn / len(images), "val_exact_match": best[0] / max(len(val), 1)}
+    return net, {**facts, "minutes": {"train": (time.perf_counter() - began) / 60}}
+
+
+def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What ``trained_peers.py`` asks: a function from path to text, and facts."""
+    cv2.setNumThreads(1)  # its threads would wait for torch's
+    net, facts = teach(question["train"], question["val"], question["minutes"], question["seed"])
+    device = next(net.parameters()).device
+    return lambda path: read(net, [load(Path(path).as_posix())], device)[0], facts

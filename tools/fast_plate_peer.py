@@ -1,0 +1,217 @@
+"""fast-plate-ocr's compact transformers, trained from nothing by the library's own command; no command of its own.
+
+Its part of ``trained_peers.py``, run by the peers' Python, which has no detector. `fast-plate-ocr train` runs with its
+defaults: AdamW, batches of 64, cosine learning rate, averaged weights, its augmentation, early stopping, the checkpoint
+that reads most validation pictures. Only --epochs is chosen: the command cannot stop by the clock, and its learning
+rate follows the epochs. A trial on the same pictures, a fifth of the minutes long and thrown away, measures an epoch;
+as many epochs are asked for as fit the minutes. If the machine is slower then, training stops by the clock, at any
+batch, validates, and keeps its best checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+BATCH = 64  # the command's default
+TRIAL_SHARE = 0.2  # of the minutes; they are not counted as training
+TRIAL_EPOCHS = 1000  # more than fit: the clock ends the trial
+FILLED = 0.97  # share of the minutes that the epochs should take
+
+PLATE = {
+    "max_plate_slots": 8, "alphabet": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_", "pad_char": "_",
+    "img_height": 64, "img_width": 128, "keep_aspect_ratio": True, "interpolation": "linear", "image_color_mode": "rgb",
+}  # fmt: skip
+"""As config/default_latin_plate_config.yaml of github.com/ankandrew/fast-plate-ocr has it, but 8 slots instead of 9."""
+
+
+def _network(
+    stem: Sequence[Sequence[int]], conv: dict[str, Any], width: int, patch_dropout: float, **encoder: Any
+) -> dict[str, Any]:
+    """A model configuration: 3x3 convolutions of so many filters, halved between the groups, then the transformer."""
+    pool = {"layer": "MaxBlurPooling2D", "pool_size": 2, "filter_size": 3}
+    blocks: list[dict[str, Any]] = []
+    for group in stem:
+        blocks += [pool] if blocks else []
+        blocks += [{"layer": "Conv2D", "filters": filters, "kernel_size": 3, **conv} for filters in group]
+    mlp = {"layer": "MLP", "hidden_units": [width], "activation": "gelu", "dropout_rate": patch_dropout}
+    return {
+        "model": "cct",
+        "rescaling": {"scale": 1 / 255, "offset": 0.0},
+        "tokenizer": {"blocks": blocks, "positional_emb": True, "patch_size": 2, "patch_mlp": mlp},
+        "transformer_encoder": {
+            "projection_dim": width, "units": [width, width], "activation": "gelu", "mlp_dropout": 0.1,
+            "token_reducer_heads": 4, "normalization": "dyt", **encoder,
+        },
+    }  # fmt: skip
+
+
+NETWORKS = {
+    "fast-plate-ocr-xs": _network(
+        ((32,), (48, 64), (80, 96)), {"padding": "valid", "activation": "relu", "use_bias": True}, 64, 0.05,
+        layers=4, heads=1, stochastic_depth=0.05, attention_dropout=0.05, head_mlp_dropout=0.05,
+    ),
+    "fast-plate-ocr-s": _network(
+        ((48,), (80, 96, 128)), {"padding": "same", "activation": "gelu", "use_bias": False}, 128, 0.1,
+        layers=6, heads=2, stochastic_depth=0.12, attention_dropout=0.1, head_mlp_dropout=0.15,
+    ),
+}  # fmt: skip
+"""The sizes of models/cct_xs_v1.yaml and models/cct_s_v1.yaml of that repository (MIT licence, commit ba92187)."""
+
+
+def _list(path: Path, pairs: Sequence[Sequence[str]]) -> Path:
+    """The library's list of pictures; it takes paths relative to the list's folder only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("image_path", "plate_text"))
+        rows.writerows((os.path.relpath(picture, path.parent.resolve()), text) for picture, text in pairs)
+    return path
+
+
+def _clock(limit_s: float, least: int) -> Any:
+    """A Keras callback that keeps times, and ends training when no more than the validation fits into ``limit_s``.
+
+    ``least`` batches are trained on in any case.
+    """
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.began = time.perf_counter()
+            self.epochs: list[dict[str, Any]] = []
+            self.stopped = False
+
+        def now(self) -> float:
+            return time.perf_counter() - self.began
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.epochs.append({"began": self.now(), "batches": [], "tested": 0.0})
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.epochs[-1]["batches"].append(self.now())
+            after = self.epochs[-2]["ended"] - self.epochs[-2]["batches"][-1] if len(self.epochs) > 1 else 0.0
+            enough = sum(len(epoch["batches"]) for epoch in self.epochs) >= least
+            if enough and self.now() + after > limit_s and batch + 1 < self.params["steps"]:
+                self.model.stop_training = self.stopped = True
+
+        def on_test_end(self, logs: Any = None) -> None:
+            self.epochs[-1]["tested"] = self.now()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.epochs[-1] |= {"ended": self.now(), "val_exact_match": float((logs or {}).get("val_acc", 0.0))}
+            if self.now() > limit_s and epoch + 1 < self.params["epochs"]:
+                self.model.stop_training = self.stopped = True
+
+    return Clock()
+
+
+@contextmanager
+def _watched(clock: Any) -> Iterator[None]:
+    """Inside, whatever Keras trains is watched by ``clock``, after the command's own callbacks."""
+    import keras
+
+    fit = keras.Model.fit
+
+    def with_clock(model: Any, *args: Any, callbacks: Sequence[Any] = (), **options: Any) -> Any:
+        return fit(model, *args, callbacks=[*callbacks, clock], **options)
+
+    keras.Model.fit = with_clock
+    try:
+        yield
+    finally:
+        keras.Model.fit = fit
+
+
+def _train(
+    work: Path, train: Any, val: Any, epochs: int, limit_s: float, seed: int, least: int = 1
+) -> tuple[Any, Path]:
+    """`fast-plate-ocr train` once; the clock, and the best checkpoint."""
+    from fast_plate_ocr.cli.train import train as command
+
+    clock = _clock(limit_s, least)
+    given = {
+        "model-config-file": work / "model.yaml", "plate-config-file": work / "plate.yaml",
+        "annotations": _list(work / "train.csv", train), "val-annotations": _list(work / "val.csv", val),
+        "output-dir": work / "out", "epochs": epochs, "seed": seed,
+    }  # fmt: skip
+    with _watched(clock):
+        command.main([f"--{name}={value}" for name, value in given.items()], standalone_mode=False)
+    best = max((work / "out").glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
+    return clock, best
+
+
+def epochs_that_fit(epochs: Sequence[dict[str, Any]], trained: int, minutes: float) -> tuple[int, dict[str, float]]:
+    """How many epochs of so many pictures end within the minutes, by those of a trial; and the seconds of the parts.
+
+    An epoch's time is the median of the whole ones after the first, which builds the graph; where there is none, the
+    median step times their number, with the validation and the saving that the trial ended with.
+    """
+    whole = [e["ended"] - e["began"] for e in epochs[1:] if len(e["batches"]) == math.ceil(trained / BATCH)]
+    between = [b - a for e in epochs for a, b in zip(e["batches"], e["batches"][1:], strict=False)]
+    first, last = epochs[0], epochs[-1]
+    step = statistics.median(between or [first["batches"][0]])
+    after = last["ended"] - last["batches"][-1]
+    epoch = statistics.median(whole) if whole else step * trained / BATCH + after
+    start = max(0.0, first["batches"][0] - step)
+    fitting = int((FILLED * 60 * minutes - start) / epoch)
+    return max(1, fitting), {"start": start, "step": step, "after_epoch": after, "epoch": epoch, "whole": len(whole)}
+
+
+def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What ``trained_peers.py`` asks: a function from path to text, and facts."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for newer versions at import
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    import cv2
+
+    cv2.setNumThreads(1)
+    work, minutes, seed = Path(question["work"]), question["minutes"], question["seed"]
+    train, val = question["train"], question["val"]
+    for part in ("trial", "train"):
+        (work / part).mkdir(parents=True, exist_ok=True)
+        for name, config in (("model", NETWORKS[question["reader"]]), ("plate", PLATE)):
+            (work / part / f"{name}.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML, too
+    began = time.perf_counter()
+    clock, _ = _train(work / "trial", train, val, TRIAL_EPOCHS, TRIAL_SHARE * 60 * minutes, seed, least=2)
+    epochs, seconds = epochs_that_fit(clock.epochs, len(train), minutes)
+    tried = (time.perf_counter() - began) / 60
+    began = time.perf_counter()
+    clock, best = _train(work / "train", train, val, epochs, 60 * minutes, seed)
+    facts = {
+        "minutes": {"trial": tried, "train": (time.perf_counter() - began) / 60},
+        "epochs": {"asked": epochs, "begun": len(clock.epochs), "stopped_by_the_clock": clock.stopped},
+        "steps": sum(len(epoch["batches"]) for epoch in clock.epochs), "trial": seconds,
+        "val_exact_match": max(epoch["val_exact_match"] for epoch in clock.epochs),
+        "versions": {name: version(name) for name in ("fast-plate-ocr", "keras", "tensorflow")},
+    }  # fmt: skip
+    return _reader(best, work / "train" / "plate.yaml"), facts
+
+
+def _reader(weights: Path, plate: Path) -> Any:
+    from fast_plate_ocr.core.process import postprocess_output, preprocess_image, read_and_resize_plate_image
+    from fast_plate_ocr.train.model.config import load_plate_config_from_yaml
+    from fast_plate_ocr.train.utilities.utils import load_keras_model
+
+    config = load_plate_config_from_yaml(plate)
+    network = load_keras_model(weights, config)
+
+    def read(path: str) -> str:
+        image = read_and_resize_plate_image(
+            path, config.img_height, config.img_width, config.image_color_mode, config.keep_aspect_ratio,
+            config.interpolation, config.padding_color,
+        )  # fmt: skip
+        output = network.predict_on_batch(preprocess_image(image))
+        (made,) = postprocess_output(output["plate"], config.max_plate_slots, config.alphabet, config.pad_char)
+        return str(made.plate)
+
+    return read

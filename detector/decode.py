@@ -35,7 +35,7 @@ MIN_SCORE = 0.02
 MAX_CANDIDATES = 48
 """Best candidates of a picture that enter the search."""
 
-_FREE_SCORE = 0.4  # where the length is free, a character must be likelier than this to be added
+_FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
 _OVERLAP = 0.55  # of the narrower one, along the reading line, above which two candidates are one place
 _WITHIN = 0.8  # likewise, before boxes are narrowed: one that lies inside another is the same place in slanted text too
 _BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out

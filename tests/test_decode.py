@@ -387,7 +387,7 @@ def test_alternatives_are_the_next_likely_strings() -> None:
 
 
 def test_a_string_may_be_a_character_shorter() -> None:
-    reading = decode(candidates(("A", 0.9, 0), ("B", 0.45, 20)), rules(), 100, alternatives=5)
+    reading = decode(candidates(("A", 0.9, 0), ("B", 0.35, 20)), rules(), 100, alternatives=5)
     assert reading.text == "AB"
     assert reading.alternatives[0].text == "A"
 

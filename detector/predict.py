@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,17 +39,19 @@ log = logging.getLogger("detector")
 _BATCH = 32
 _AHEAD = 2  # batches that are on their way while one is handed out
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
+_CLOSER = 1024  # longer side of what is kept for a second look: twice a network's, or memory would follow the pictures
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A picture as the network takes it, the way back, and the picture itself where it may be looked at again."""
+    """A picture as the network takes it, the way back, and what may be looked at again, ``scale`` times its size."""
 
     fitted: NDArray[np.uint8]
     back: Fit
     image: NDArray[np.uint8] | None = None
+    scale: float = 1.0
 
 
 _Found = tuple[CharDetections, float]
@@ -211,7 +214,14 @@ class Reader:
 
     def _fitted(self, image: NDArray[np.uint8]) -> _Prepared:
         fitted, back = fit(image, self._shape_for(image))
-        return _Prepared(fitted, back, image if self.second_look else None)
+        if not self.second_look:
+            return _Prepared(fitted, back)
+        height, width = image.shape[:2]
+        scale = min(1.0, _CLOSER / max(height, width))
+        if scale < 1:
+            size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+            image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        return _Prepared(fitted, back, image, scale)
 
     def _detected(self, prepared: list[_Prepared | str]) -> tuple[list[_Prepared | str], list[_Found]]:
         """The same, and what was found in those that are pictures."""
@@ -237,14 +247,14 @@ class Reader:
     ) -> list[Reading]:
         """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
         readings = self._strings(prepared, found)
-        parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one.image, readings[i])) is not None}
+        parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
         if not parts:
             return readings
         closer = [self._fitted(image) for image, _ in parts.values()]
         both: list[_Found] = []
         for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, detect(closer), strict=True):
             first, width = found[i]
-            boxes = near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)
+            boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
             moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
             both.append((fuse(first, moved, len(self.rules.symbols)), width))
         for i, reading in zip(parts, self._strings([prepared[i] for i in parts], both), strict=True):
@@ -310,12 +320,13 @@ def _in_torch(path: Path) -> Network:
     return _ultralytics.Network(path, pick_device("cpu"))
 
 
-def _text_of(image: NDArray[np.uint8] | None, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
+def _text_of(prepared: _Prepared, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
     """The part of a picture that a text is in, and its upper left corner xy; None where there is no closer to get."""
+    image = prepared.image
     if image is None or not reading.characters:
         return None
     height, width = image.shape[:2]
-    boxes = np.array([c.box_xyxy for c in reading.characters])  # (n, 4)
+    boxes = np.array([c.box_xyxy for c in reading.characters]) * prepared.scale  # (n, 4)
     margin = _AROUND * float(np.median(boxes[:, 3] - boxes[:, 1]))
     x1, y1 = np.maximum(0, np.floor(boxes[:, :2].min(0) - margin)).astype(int).tolist()
     x2, y2 = np.minimum([width, height], np.ceil(boxes[:, 2:].max(0) + margin)).astype(int).tolist()

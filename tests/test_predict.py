@@ -356,6 +356,18 @@ def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage
     assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
 
 
+def test_a_photograph_is_looked_at_again_in_little_memory(far_away: tuple[np.ndarray, SynthImage]) -> None:
+    """Twelve times as large: what is kept of it for a second look does not grow with it, and the boxes are its own."""
+    picture, true = far_away
+    large = np.asarray(Image.fromarray(picture).resize((7200, 1800), Image.Resampling.BICUBIC))
+    reader = Reader()
+    kept = reader._fitted(large).image
+    assert kept is not None and kept.nbytes < 4 << 20
+    reading = reader.read(large)
+    assert reading.text == true.text
+    assert (iou(np.array([c.box_xyxy for c in reading.characters]), true.boxes_xyxy * 12) > 0.5).all()
+
+
 def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarray, SynthImage]) -> None:
     reader, picture = Reader(), far_away[0]
     pictures = [picture, picture[50:100, 380:540], np.full((40, 160, 3), 255, np.uint8), picture[:, ::2]]

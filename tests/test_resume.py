@@ -19,6 +19,7 @@ from detector import conversion
 from detector.align import teach
 from detector.conversion import convert
 from detector.errors import DatasetError
+from detector.images import read_image as read_picture
 from detector.work import Work, whole
 from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder, toy_synthesizer
@@ -156,7 +157,7 @@ class Counted:
     def __init__(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         self.taught = self.aligned = self.decoded = 0
         self.stop_after = -1
-        align, read = conversion.align_fitted, conversion.read_image
+        align = conversion.align_fitted
 
         def teach(*_: Any, **__: Any) -> Any:
             self.taught += 1
@@ -170,7 +171,7 @@ class Counted:
 
         def read_image(picture: Any) -> Any:
             self.decoded += 1
-            return read(picture)
+            return read_picture(picture)
 
         monkeypatch.setattr(conversion, "teach", teach)
         monkeypatch.setattr(conversion, "align_fitted", align_fitted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,7 @@ def learn(
             coming = pool.submit(draw, step + 1)
             for group in optimizer.param_groups:
                 warm = min(1.0, (step + 1) / warm_up)
-                group["lr"] = lr * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+                group["lr"] = lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
             batch = to_batch(images, boxes, ids, device)
             net.train()
             with autocast(device):

@@ -97,6 +97,8 @@ class Refiner:
         """
         boxes, shares = first, [0.0]
         for number in range(1, rounds + 1):
+            if shares[-1] == 1:
+                break
             made = self._round(number, boxes)
             if made is None:
                 break
@@ -163,18 +165,27 @@ class Refiner:
     def _taught(self, number: int, before: KeptBoxes) -> dict[str, torch.Tensor] | None:
         """Weights of a round's detector: the kept ones, or freshly taught; None if there is nothing to teach."""
         path = self.work.path(f"{_REFINED}{number}.pt")
-        if not path.is_file():
-            confident = self._confident(before)
-            if not confident:
-                return None
-            taught = self._teach(number, confident, before)
-            # In half precision, as weights are published.
-            state = {k: v.half() if v.is_floating_point() else v for k, v in taught.state_dict().items()}
-            with whole(path) as part:
-                torch.save(state, part)
-            self.work.path(_TEACHING).unlink(missing_ok=True)
-        # Also the one that was just taught comes from the file: a run that goes on has no other.
-        held: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        if (kept := self._kept(path)) is not None:
+            return kept
+        confident = self._confident(before)
+        if not confident:
+            return None
+        taught = self._teach(number, confident, before)
+        # In half precision, as weights are published.
+        state = {k: v.half() if v.is_floating_point() else v for k, v in taught.state_dict().items()}
+        with whole(path) as part:
+            torch.save(state, part)
+        self.work.path(_TEACHING).unlink(missing_ok=True)
+        return self._kept(path)  # also the one that was just taught: a run that goes on has no other
+
+    def _kept(self, path: Path) -> dict[str, torch.Tensor] | None:
+        try:
+            held: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # torch has no one error for damaged files
+            self.work.drop(path, error)
+            return None
         return held
 
     def _confident(self, boxes: KeptBoxes) -> list[LabelledImage]:

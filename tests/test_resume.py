@@ -50,7 +50,7 @@ def small_pieces(set_attribute: Any) -> None:
 def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
     """What a process that may be killed does."""
     small_pieces(lambda name, value: pytest.MonkeyPatch().setattr(name, value))
-    convert(source, out, **OPTIONS, **more)
+    convert(source, out, **{**OPTIONS, **more})
 
 
 def start(source: Path, out: Path, **more: Any) -> Any:
@@ -99,6 +99,23 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
             ended += 1
         else:
             assert process.exitcode == -9
+
+
+def test_killed_while_it_refines_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    source, out = toy_folder(tmp_path / "source", 40), tmp_path / "out"
+    more: dict[str, Any] = {"from_nothing": False, "refine": 1}
+    expected, seconds = undisturbed(source, out, **more)
+    assert b"refined-1" in expected["boxes.csv"]
+    shutil.rmtree(out)
+    moment, taught = random.Random(3), []
+    while not out.exists():
+        process = start(source, out, **more)
+        process.join(moment.uniform(0.1, 0.5) * seconds)
+        process.kill()
+        process.join()
+        taught.append((tmp_path / "out.part" / "work" / "refining.pt").exists())
+    assert any(taught), "it was never killed in the middle of teaching"
+    assert contents(out) == expected
 
 
 def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The only importer of Ultralytics: its switches, the trainer, the validator, the adapter of its output."""
+"""The only importer of Ultralytics: its switches, the trainer, the validator, its networks."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ import numpy as np
 import PIL.Image
 import torch
 import torch.distributed as dist
-import torchvision
 
 from detector import backends
 from detector.augment import Augment, Policy, from_dict
 from detector.batch_augment import BatchAugment, apply
-from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
-from detector.detections import TOP_CLASSES, CharDetections
+from detector.decode import ReadingRules, decode_batch
+from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, ImageError, SourceError, WeightsError
 from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
+from detector.torch_output import candidates, prediction
 from detector.yolo_format import RULES_KEY, read_set
 
 
@@ -86,49 +86,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         LOGGER.setLevel(level)
-
-
-def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: :func:`detector.backends.candidates` of a tensor, on the device that it is on.
-
-    Args:
-        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
-    """
-    if output.device.type == "cpu":
-        return backends.candidates(output.float().numpy())
-    return candidates_on_device(output)
-
-
-def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
-    """The same, so that only the candidates leave the device."""
-    boxes, classes = output[:, :4].float(), output[:, 4:].float()
-    scores, ids = classes.max(1)  # (batch, places)
-    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
-    picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
-    centre, half = boxes[picture, :2, anchor], boxes[picture, 2:, anchor] / 2
-    xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
-    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, backends.SAME_PLACE)
-    picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
-    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
-    columns = (
-        picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor], top_ids, top_scores,
-    )  # fmt: skip
-    picture_of, *rest = (column.cpu().numpy() for column in columns)
-    found = CharDetections(*rest)
-    return [found[np.flatnonzero(picture_of == i)[:MAX_CANDIDATES]] for i in range(len(output))]
-
-
-def prediction(output: Any) -> torch.Tensor:
-    """The tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
-
-    Raises:
-        WeightsError: if it is the output of a head that has suppressed already.
-    """
-    while isinstance(output, (list, tuple)):
-        output = output[0]
-    tensor = torch.as_tensor(output)
-    backends.check_output(tensor.shape)
-    return tensor
 
 
 class TextValidator(DetectionValidator):  # type: ignore[misc]
@@ -520,7 +477,6 @@ def video_frames(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
 
 
 __all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "averaged", "candidates", "candidates_on_device", "check_arguments",
-    "live_frames", "new_network", "prediction", "prepared_trainer", "publish", "run_trainer", "validate_once",
-    "video_frames", "write_exported",
+    "Network", "TextTrainer", "TextValidator", "averaged", "check_arguments", "live_frames", "new_network",
+    "prepared_trainer", "publish", "run_trainer", "validate_once", "video_frames", "write_exported",
 )  # fmt: skip

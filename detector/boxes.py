@@ -197,7 +197,7 @@ def label_doubts(
         if aligned is not None:
             own = shown_ids(item, table)
             names.append(item.name)
-            right.append(aligned.right)
+            right.append(aligned.right + aligned.vouched)
             distance.append(edit_distance(aligned.read.tolist(), own.tolist()))
             lengths.append(len(own))
     texts = {shown(item.text, table) for item in items}

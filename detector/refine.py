@@ -4,7 +4,8 @@ all pictures stand.
 The shipped detector knows symbols as artificial pictures show them; this one knows them as they look in the set. As
 the shipped one, it is asked only about the symbol that the label names. What it reads by itself tells whether another
 round is worth it: a picture is explained where that is its label. In the pictures that it was taught it reads better
-than it would elsewhere, so the share of explained pictures says when to stop, and no more.
+than it would elsewhere, so the share of explained pictures says when to stop, and no more. Suspects are not taught:
+one that it explains all the same is likelier labelled right.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.align import Aligned, relocated
+from detector.align import Aligned, judged, relocated
 from detector.alphabet import DEFAULT_SYMBOLS, Alphabet
 from detector.augment import Augment
 from detector.backends import SHIPPED, candidates
@@ -116,14 +117,14 @@ class Refiner:
         items = self.inputs.items
         if all(item in kept for item in items):
             return kept
-        state = self._taught(number, before)
-        if state is None:
+        held = self._taught(number, before)
+        if held is None:
             log.warning("refinement %d: no picture is sure enough to be taught", number)
             return None
         from detector._ultralytics import Network
 
-        net = self._new()
-        net.load_state_dict(state)
+        net, taught = self._new(), frozenset(held["taught"])
+        net.load_state_dict(held["state"])
         locator = DetectorLocator(Network.of(net, pick_device(self.device)), self.table)
         counts = [len(shown(item.text, self.table)) for item in items]
         rules = ReadingRules(self.table.symbols, self.table.blank, self.length, min(counts), max(counts))
@@ -138,7 +139,8 @@ class Refiner:
                 if aligned is not None:
                     explained = shown(reading.text, self.table) == shown(item.text, self.table)
                     ids = locator.class_ids[shown_ids(item, self.table)]
-                    aligned = relocated(aligned, back, ids, output, number, explained)
+                    aligned = relocated(aligned, back, ids, output, number)
+                    aligned = judged(aligned, explained, item.name in taught)
                 found.append(aligned)
             return found
 
@@ -162,25 +164,29 @@ class Refiner:
         known = SHIPPED.is_file() and not set(self.table.symbols).isdisjoint(DEFAULT_SYMBOLS)
         return SHIPPED if known and not self.from_nothing else None
 
-    def _taught(self, number: int, before: KeptBoxes) -> dict[str, torch.Tensor] | None:
-        """Weights of a round's detector: the kept ones, or freshly taught; None if there is nothing to teach."""
+    def _taught(self, number: int, before: KeptBoxes) -> dict[str, Any] | None:
+        """A round's detector: the kept one, or one that is freshly taught; None if there is nothing to teach.
+
+        Returns:
+            Its weights as ``state``, and the names of the pictures that it was taught as ``taught``.
+        """
         path = self.work.path(f"{_REFINED}{number}.pt")
         if (kept := self._kept(path)) is not None:
             return kept
-        confident = self._confident(before)
-        if not confident:
+        items = sample(self._confident(before), self.shape_hw, np.random.default_rng(self.seed))
+        if not items:
             return None
-        taught = self._teach(number, confident, before)
+        taught = self._teach(number, items, before)
         # In half precision, as weights are published.
         state = {k: v.half() if v.is_floating_point() else v for k, v in taught.state_dict().items()}
         with whole(path) as part:
-            torch.save(state, part)
+            torch.save({"state": state, "taught": [item.name for item in items]}, part)
         self.work.path(_TEACHING).unlink(missing_ok=True)
         return self._kept(path)  # also the one that was just taught: a run that goes on has no other
 
-    def _kept(self, path: Path) -> dict[str, torch.Tensor] | None:
+    def _kept(self, path: Path) -> dict[str, Any] | None:
         try:
-            held: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+            held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except Exception as error:  # torch has no one error for damaged files
@@ -197,7 +203,6 @@ class Refiner:
     def _teach(self, number: int, items: list[LabelledImage], boxes: KeptBoxes) -> torch.nn.Module:
         from detector.loop import Checkpoint, learn
 
-        items = sample(items, self.shape_hw, np.random.default_rng(self.seed))
         images, fits = fitted(items, self.shape_hw)
         aligned = [found for item in items if (found := boxes[item].aligned) is not None]
         placed = [back.to_fitted(one.boxes_xyxy) for back, one in zip(fits, aligned, strict=True)]

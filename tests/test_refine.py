@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import torch
 
 from detector import loop, refine
 from detector._ultralytics import new_network
-from detector.align import Aligned, relocated, stage_name
+from detector.align import Aligned, judged, relocated, stage_name
+from detector.alphabet import Alphabet
+from detector.boxes import Found, label_doubts
 from detector.conversion import ConversionReport, convert
 from detector.fit import Fit
 from detector.loop import Checkpoint, learn
 from detector.refine import Plan, Refiner
+from detector.sources import LabelledImage
 from detector.yolo_format import parse_labels, read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
 from tests.conftest import char_network
@@ -180,18 +184,37 @@ def sees(*places: tuple[float, float, float, float, float, float]) -> np.ndarray
 
 def test_a_box_that_the_detector_sees_is_its_own() -> None:
     output = sees((32, 34, 20, 40, 0.9, 0.0), (200, 34, 20, 40, 0.9, 0.9))
-    found = relocated(two_boxes(), BACK, np.array([0, 1]), output, 2, True)
+    found = relocated(two_boxes(), BACK, np.array([0, 1]), output, 2)
     assert found.boxes_xyxy.tolist() == [[11, 5, 21, 25], [30, 5, 40, 25]]
     assert [stage_name(stage) for stage in found.stage] == ["refined-2", "detected"]
     assert found.confidence[0] > 0.95 and found.confidence[1] == 0.5
-    assert found.explained
 
 
 def test_another_symbol_at_the_place_moves_nothing() -> None:
-    found = relocated(two_boxes(), BACK, np.array([0, 1]), sees((32, 34, 20, 40, 0.1, 0.9)), 1, False)
+    found = relocated(two_boxes(), BACK, np.array([0, 1]), sees((32, 34, 20, 40, 0.1, 0.9)), 1)
     assert np.array_equal(found.boxes_xyxy, two_boxes().boxes_xyxy)
     assert [stage_name(stage) for stage in found.stage] == ["cut", "detected"]
-    assert not found.explained
+
+
+def test_who_was_taught_a_label_is_no_witness_of_it() -> None:
+    """Ten pictures whose labels the aligner doubts a little; a detector explains half of them."""
+    table = Alphabet(TOY_SYMBOLS)
+    items = [LabelledImage(Path(f"{i}.png"), "7A", f"{i}.png") for i in range(10)]
+
+    def doubts(taught: bool) -> list[float]:
+        of = {
+            item.name: replace(judged(two_boxes(), explained=i % 2 == 0, taught=taught), right=-6.0)
+            for i, item in enumerate(items)
+        }
+        return list(label_doubts(items, lambda item: Found((50, 28), of[item.name]), table).values())
+
+    assert min(doubts(taught=True)) == max(doubts(taught=True)) > 0.5
+    assert all((wrong < 0.5) == (i % 2 == 0) for i, wrong in enumerate(doubts(taught=False)))
+
+
+def test_a_witness_is_not_forgotten_in_the_next_round() -> None:
+    once = judged(two_boxes(), explained=True, taught=False)
+    assert once.vouched > 0 and judged(once, explained=False, taught=True).vouched == once.vouched
 
 
 # The loop

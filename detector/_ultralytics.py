@@ -1,4 +1,4 @@
-"""The only importer of Ultralytics: its switches, the trainer, the validator, the adapter of its output."""
+"""The only importer of Ultralytics: its switches, the trainer, the validator, its networks."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ import numpy as np
 import PIL.Image
 import torch
 import torch.distributed as dist
-import torchvision
 
 from detector import augment_torch, backends
 from detector.augment import Augment, Policy, from_dict
 from detector.augment_plan import BatchAugment
-from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode_batch
-from detector.detections import TOP_CLASSES, CharDetections
+from detector.decode import ReadingRules, decode_batch
+from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, ImageError, SourceError, WeightsError
 from detector.fit import STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
+from detector.torch_output import candidates, prediction
 from detector.yolo_format import RULES_KEY, read_set
 
 
@@ -66,8 +66,9 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn.autobackend import AutoBackend
-    from ultralytics.nn.tasks import load_checkpoint
+    from ultralytics.nn.tasks import DetectionModel, load_checkpoint
     from ultralytics.utils import LOGGER, RANK
+    from ultralytics.utils.torch_utils import ModelEMA
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
 
@@ -76,47 +77,15 @@ for _handler in LOGGER.handlers:
         _handler.setStream(sys.stderr)
 
 
-def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: :func:`detector.backends.candidates` of a tensor, on the device that it is on.
-
-    Args:
-        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
-    """
-    if output.device.type == "cpu":
-        return backends.candidates(output.float().numpy())
-    return candidates_on_device(output)
-
-
-def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
-    """The same, so that only the candidates leave the device."""
-    boxes, classes = output[:, :4].float(), output[:, 4:].float()
-    scores, ids = classes.max(1)  # (batch, places)
-    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
-    picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
-    centre, half = boxes[picture, :2, anchor], boxes[picture, 2:, anchor] / 2
-    xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
-    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, backends.SAME_PLACE)
-    picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
-    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
-    columns = (
-        picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor], top_ids, top_scores,
-    )  # fmt: skip
-    picture_of, *rest = (column.cpu().numpy() for column in columns)
-    found = CharDetections(*rest)
-    return [found[np.flatnonzero(picture_of == i)[:MAX_CANDIDATES]] for i in range(len(output))]
-
-
-def prediction(output: Any) -> torch.Tensor:
-    """The tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
-
-    Raises:
-        WeightsError: if it is the output of a head that has suppressed already.
-    """
-    while isinstance(output, (list, tuple)):
-        output = output[0]
-    tensor = torch.as_tensor(output)
-    backends.check_output(tensor.shape)
-    return tensor
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Ultralytics says only what goes wrong."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
 
 
 class TextValidator(DetectionValidator):  # type: ignore[misc]
@@ -314,14 +283,10 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
     """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
-    level = LOGGER.level
-    LOGGER.setLevel(logging.ERROR)
-    try:
+    with _quiet():
         trainer = TextTrainer(overrides=overrides)
         trainer.augment_on = augment_on
         trainer._setup_train()
-    finally:
-        LOGGER.setLevel(level)
     trainer.epoch = 0
     trainer.model.train()
     return trainer
@@ -329,13 +294,8 @@ def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -
 
 def validate_once(trainer: TextTrainer) -> None:
     """One validation of a trainer that has taken a step, silent."""
-    level = LOGGER.level
-    LOGGER.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            trainer.validator(trainer)
-    finally:
-        LOGGER.setLevel(level)
+    with _quiet(), contextlib.redirect_stdout(io.StringIO()):
+        trainer.validator(trainer)
 
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
@@ -363,6 +323,29 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
     part.replace(target)
 
 
+def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:
+    """A network that is to be taught these symbols, for :func:`detector.loop.learn`.
+
+    Args:
+        symbols: in class-id order.
+        structure: a ``.yaml``; None takes that of ``start``.
+        start: weights (``.pt``), whose classes are carried over by their symbols; None starts from nothing.
+    """
+    held: Any = None if start is None else load_checkpoint(str(start))[0]
+    with _quiet():  # it says that the number of classes is another one
+        net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
+    net.names = dict(enumerate(symbols))
+    if held is not None:  # after the names: Ultralytics carries classes over by name
+        net.load(held, verbose=False)
+    net.args = get_cfg()
+    return net
+
+
+def averaged(net: torch.nn.Module) -> Any:
+    """A moving average of a network's weights: its ``ema``, after each ``update``."""
+    return ModelEMA(net, decay=0.999, tau=500)
+
+
 def _rules(held: dict[str, Any] | None) -> ReadingRules | None:
     """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
     return None if held is None else ReadingRules.from_dict({k: v for k, v in held.items() if k != "facts"})
@@ -375,16 +358,16 @@ class Network:
         WeightsError: if they cannot be opened.
     """
 
+    names: dict[int, str]
     shape_hw: tuple[int, int] | None = None
+    _run: Any
 
     def __init__(self, path: Path, device: torch.device) -> None:
         self.device = device
         try:
             if path.suffix == ".pt":
                 model, held = load_checkpoint(str(path), device=device, fuse=True)
-                self.names: dict[int, str] = model.names
-                model.end2end = False
-                self._run: Any = model.eval().to(memory_format=torch.channels_last)
+                self._hold(model)
                 self.rules = _rules(held.get(RULES_KEY))
             else:
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
@@ -395,6 +378,20 @@ class Network:
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
+
+    def _hold(self, model: Any) -> None:
+        self.names = model.names
+        model.end2end = False
+        self._run = model.eval().to(memory_format=torch.channels_last)
+
+    @classmethod
+    def of(cls, net: Any, device: torch.device) -> Network:
+        """One of :func:`new_network` that was taught; it is not to be taught any further."""
+        made = cls.__new__(cls)
+        made.device, made.rules = device, None
+        net.criterion = None
+        made._hold(net.to(device).fuse(verbose=False))
+        return made
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
@@ -429,16 +426,11 @@ def write_exported(
     if kind == "openvino":
         backends.import_openvino()
         del overrides["simplify"]
-    level = LOGGER.level
-    LOGGER.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of its own ways to trace
-            exporter = Exporter(overrides=overrides)
-            exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
-            return Path(exporter(model=model))
-    finally:
-        LOGGER.setLevel(level)
+    with _quiet(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of its own ways to trace
+        exporter = Exporter(overrides=overrides)
+        exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
+        return Path(exporter(model=model))
 
 
 def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
@@ -486,6 +478,6 @@ def video_frames(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
 
 
 __all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "candidates", "candidates_on_device", "check_arguments", "live_frames",
-    "prediction", "prepared_trainer", "publish", "run_trainer", "validate_once", "video_frames", "write_exported",
+    "Network", "TextTrainer", "TextValidator", "averaged", "check_arguments", "live_frames", "new_network",
+    "prepared_trainer", "publish", "run_trainer", "validate_once", "video_frames", "write_exported",
 )  # fmt: skip

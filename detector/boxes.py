@@ -1,4 +1,4 @@
-"""Boxes of all pictures of a source, batch by batch in threads, kept as they are found."""
+"""Boxes of all pictures of a source, batch by batch in threads, kept as they are found; and what is known of each."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.align import Aligned
+from detector.align import Aligned, wrong_labels
+from detector.alphabet import Alphabet
 from detector.fit import Fit, fit
 from detector.images import read_image
 from detector.intake import Progress, chunked
+from detector.metrics import edit_distance
 from detector.sources import LabelledImage
 from detector.threads import ahead
 from detector.work import Work, whole
 
 _BOXES = "boxes"  # pieces of kept work
 _BATCH, _BATCHES_A_PIECE = 64, 16
+_CHUNK = 64  # pictures that a thread decodes at once
+_SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that a network is taught on at most, and their memory
 
 Fitted = list[tuple[NDArray[np.uint8], Fit]]
 Align = Callable[[Sequence[LabelledImage], Fitted], list[Aligned | None]]
@@ -39,13 +43,19 @@ class Found:
 
 
 class KeptBoxes:
-    """What was found so far, by name and text: a picture whose text was changed is not found."""
+    """What was found so far, by name and text: a picture whose text was changed is not found.
 
-    def __init__(self, work: Work) -> None:
+    Args:
+        work: where it is kept.
+        kind: of the pieces that it is kept in.
+    """
+
+    def __init__(self, work: Work, kind: str = _BOXES) -> None:
         self._work = work
+        self._kind = kind
         self._place: dict[tuple[str, str], tuple[Path, int]] = {}
         self._open = lru_cache(maxsize=4)(_load)
-        for piece in work.pieces(_BOXES):
+        for piece in work.pieces(kind):
             self._index(piece)
 
     def __contains__(self, item: LabelledImage) -> bool:
@@ -57,7 +67,7 @@ class KeptBoxes:
 
     def add(self, found: Sequence[tuple[LabelledImage, Found]]) -> None:
         """Keep some more, in a piece of their own."""
-        piece = self._work.next_piece(_BOXES, ".npz")
+        piece = self._work.next_piece(self._kind, ".npz")
         with whole(piece) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **_columns(found))
         self._index(piece)
@@ -73,7 +83,12 @@ class KeptBoxes:
 
 
 def find_boxes(
-    items: Sequence[LabelledImage], shape_hw: tuple[int, int], kept: KeptBoxes, align: Align, tell: Progress
+    items: Sequence[LabelledImage],
+    shape_hw: tuple[int, int],
+    kept: KeptBoxes,
+    align: Align,
+    tell: Progress,
+    stage: str = "boxes",
 ) -> None:
     """Put into ``kept`` what it has not of ``items``.
 
@@ -83,7 +98,7 @@ def find_boxes(
     missing = [item for item in items if item not in kept]
     done = len(items) - len(missing)
     if done:
-        tell("boxes", done, len(items))
+        tell(stage, done, len(items))
 
     def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Found]]:
         pictures = [fit(read_image(item.path), shape_hw) for item in some]
@@ -97,7 +112,7 @@ def find_boxes(
             fresh += made
             for _ in made:
                 done += 1
-                tell("boxes", done, len(items))
+                tell(stage, done, len(items))
             if len(fresh) >= _BATCH * _BATCHES_A_PIECE:
                 kept.add(fresh)
                 fresh = []
@@ -155,3 +170,62 @@ def _row(held: dict[str, NDArray[Any]], row: int) -> Found:
             start = int(rows[:at].sum())
             values[name] = held[name][start : start + int(rows[at])]
     return Found((width, height), Aligned(**values))
+
+
+# --- what is known of pictures and labels ---------------------------------------------------------------------------
+
+
+def shown(text: str, table: Alphabet) -> str:
+    """The symbols that can be seen: the text without its blanks."""
+    return text.replace(table.blank, "")
+
+
+def shown_ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
+    """Class ids of the symbols that can be seen, (n,)."""
+    symbols = shown(item.text, table)
+    ids: NDArray[np.int64] = table.encode([symbols], len(symbols))[0]
+    return ids
+
+
+def label_doubts(
+    items: Sequence[LabelledImage], found: Callable[[LabelledImage], Found], table: Alphabet
+) -> dict[str, float]:
+    """Probability that the label is wrong, by the picture's name; pictures whose text does not fit are left out."""
+    names, right, distance, lengths = [], [], [], []
+    for item in items:
+        aligned = found(item).aligned
+        if aligned is not None:
+            own = shown_ids(item, table)
+            names.append(item.name)
+            right.append(aligned.right + aligned.vouched)
+            distance.append(edit_distance(aligned.read.tolist(), own.tolist()))
+            lengths.append(len(own))
+    texts = {shown(item.text, table) for item in items}
+    wrong = wrong_labels(np.array(right), np.array(distance), np.array(lengths), len(set("".join(texts))), len(texts))
+    return dict(zip(names, wrong.tolist(), strict=True))
+
+
+def sureness(found: Found, wrong: float) -> float:
+    """A picture's confidence: its least sure box's, times the probability that its label is not ``wrong``."""
+    return 0.0 if found.aligned is None else float(found.aligned.confidence.min()) * (1 - wrong)
+
+
+def sample(
+    items: list[LabelledImage], shape_hw: tuple[int, int], rng: np.random.Generator, most: int = _SAMPLE
+) -> list[LabelledImage]:
+    """At most so many, and no more than there is memory for, in their order."""
+    most = min(most, _SAMPLE_BYTES // (3 * shape_hw[0] * shape_hw[1]))
+    if len(items) <= most:
+        return items
+    return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+
+
+def fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], list[Fit]]:
+    """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""
+    images = np.empty((len(items), *shape_hw, 3), np.uint8)
+    fits: list[Fit] = []
+    for some in ahead(lambda some: [fit(read_image(i.path), shape_hw) for i in some], chunked(items, _CHUNK)):
+        for image, back in some:
+            images[len(fits)] = image
+            fits.append(back)
+    return images, fits

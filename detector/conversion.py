@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 
 from detector.align import Aligned, Aligner, Check, Judges, Locator, align_fitted, half_of, shipped_aligner, teach
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
-from detector.boxes import Fitted, KeptBoxes, find_boxes
+from detector.backends import SHIPPED
+from detector.boxes import Fitted, KeptBoxes, find_boxes, fitted, sample, shown, shown_ids
 from detector.decode import ReadingRules
 from detector.device import pick_device
 from detector.errors import DatasetError, DetectorError, NotLearnedError, SourceError
-from detector.fit import fit, shape_for
-from detector.images import read_image
-from detector.intake import Inputs, Progress, accept, chunked, reasons_of
+from detector.fit import shape_for
+from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import compile_pattern
+from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, read_source
-from detector.threads import ahead
-from detector.tree import WORK, SetWriter, check_target, part_of, put_in_place, recover, shown, shown_ids
+from detector.tree import WORK, SetWriter, check_target, part_of, put_in_place, recover
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -43,9 +43,7 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
-_SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that an aligner is taught on at most, and their memory
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
-_CHUNK = 64  # pictures that a thread decodes at once
 _LEAST_HALF = 12  # pictures that a judge is taught on at least
 _TEACHING = "teaching.pt"  # piece of kept work
 
@@ -66,6 +64,8 @@ class ConversionReport:
         layout_share: share of the texts that the layout's rule for blanks explains.
         seconds: of wall clock.
         to_review: suspects in ``review.csv`` that a person has not decided on.
+        explained: of each round of refinement that was taken, the share of the training and validation pictures that
+            its detector reads as they are labelled.
     """
 
     data_yaml: Path
@@ -79,6 +79,7 @@ class ConversionReport:
     layout_share: float
     seconds: float
     to_review: int = 0
+    explained: tuple[float, ...] = ()
 
     @property
     def converted(self) -> int:
@@ -108,6 +109,7 @@ def convert(
     keep_suspects: bool = False,
     overwrite: bool = False,
     review: str | Path | None = None,
+    refine: int = 0,
     from_nothing: bool = False,
     budget: float = 1.0,
     seed: int = 0,
@@ -133,8 +135,10 @@ def convert(
         keep_suspects: train on pictures whose boxes are doubted, too.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
         review: a file with more decisions, see :mod:`detector.review`.
-        from_nothing: do not start from the shipped aligner.
-        budget: multiplies the time that the aligner is taught.
+        refine: rounds of refinement at most: a detector is taught the boxes of the confident pictures, and places
+            the known symbols of all pictures anew; see :mod:`detector.refine`.
+        from_nothing: use no shipped weights.
+        budget: multiplies the time that aligner and detectors are taught.
         seed: of the splits and of teaching.
         device: as Ultralytics spells it.
         progress: called as the work goes on.
@@ -150,6 +154,8 @@ def convert(
     target = Path(out)
     recover(target)
     check_target(target, Path(source), overwrite)
+    if refine < 0:
+        raise DatasetError(f"refine is a number of rounds, 0 or more, got {refine}.")
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise DatasetError(f"val and test are shares of 1 that leave some for training, got {val} and {test}.")
     tell = progress or (lambda stage, done, total: None)
@@ -181,6 +187,11 @@ def convert(
     if not all(item in kept for item in inputs.items):
         align = _Align(judges, inputs, table, from_nothing, device)
         find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell)
+    refiner = Refiner(
+        inputs, table, judges.general.shape_hw, length, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
+        budget=budget, seed=seed, device=device, work=work, tell=tell,
+    )  # fmt: skip
+    kept, explained = refiner(refine, kept)
     vouched = decided.vouched(inputs.items, table)
     written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
     texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
@@ -201,6 +212,7 @@ def convert(
         layout_share=share,
         seconds=time.perf_counter() - began,
         to_review=written.to_review,
+        explained=explained,
     )
 
 
@@ -249,15 +261,14 @@ def _taught(
     """Aligners that have learnt these pictures, in the shape that suits them; the kept ones as far as there are any."""
     shape_hw = shape_for(inputs.sizes_wh, max(len(shown(item.text, table)) for item in inputs.items))
     rng = np.random.default_rng(seed)
-    most = min(_SAMPLE, _SAMPLE_BYTES // (3 * shape_hw[0] * shape_hw[1]))
-    train = _sample([i for i in inputs.items if inputs.split[i.text] == "train"], most, rng)
-    val = _sample([i for i in inputs.items if inputs.split[i.text] == "val"], _CHECKED, rng)
+    train = sample([i for i in inputs.items if inputs.split[i.text] == "train"], shape_hw, rng)
+    val = sample([i for i in inputs.items if inputs.split[i.text] == "val"], shape_hw, rng, _CHECKED)
     start = None if from_nothing else shipped_aligner(table.symbols)
     half = np.array([half_of(item.text) for item in train])  # (train,)
 
     @cache
     def pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return _fitted(train, shape_hw), _fitted(val, shape_hw)
+        return fitted(train, shape_hw)[0], fitted(val, shape_hw)[0]
 
     def aligner(name: str, what: str, picked: NDArray[np.intp]) -> tuple[Aligner, Check]:
         path = work.path(f"{name}.pt")
@@ -297,46 +308,12 @@ def _taught(
     return Judges(general, (one, other)), check
 
 
-def _sample(items: list[LabelledImage], most: int, rng: np.random.Generator) -> list[LabelledImage]:
-    """At most so many, in their order."""
-    if len(items) <= most:
-        return items
-    return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
-
-
-def _fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Their pictures, uint8 (n, H, W, 3)."""
-    images = np.empty((len(items), *shape_hw, 3), np.uint8)
-    done = 0
-    for some in ahead(lambda some: [fit(read_image(i.path), shape_hw)[0] for i in some], chunked(items, _CHUNK)):
-        images[done : done + len(some)] = some
-        done += len(some)
-    return images
-
-
-class _ShippedLocator:
-    """The shipped detector, asked about the symbols of another alphabet."""
-
-    def __init__(self, table: Alphabet, device: str | None) -> None:
-        from detector._ultralytics import Network
-        from detector.backends import SHIPPED
-        from detector.device import pick_device
-
-        self._network = Network(SHIPPED, pick_device(device))
-        ids = {name: i for i, name in self._network.names.items()}
-        self.class_ids = np.array([ids.get(symbol, -1) for symbol in table.symbols], np.int64)
-
-    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = self._network.output(images).float().cpu().numpy()
-        return output
-
-
 def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:
-    from detector.backends import SHIPPED
+    from detector._ultralytics import Network
 
     if not SHIPPED.is_file():
         return None
-    locate = _ShippedLocator(table, device)
+    locate = DetectorLocator(Network(SHIPPED, pick_device(device)), table)
     return locate if (locate.class_ids >= 0).any() else None
 
 
@@ -347,8 +324,8 @@ class _Align:
         self._judges, self._inputs, self._table = judges, inputs, table
         self._locate = None if from_nothing else _shipped_locator(table, device)
 
-    def __call__(self, items: Sequence[LabelledImage], fitted: Fitted) -> list[Aligned | None]:
-        images, fits = zip(*fitted, strict=True)
+    def __call__(self, items: Sequence[LabelledImage], pictures: Fitted) -> list[Aligned | None]:
+        images, fits = zip(*pictures, strict=True)
         strings = [shown_ids(item, self._table) for item in items]
         taught = [half_of(item.text) if self._inputs.split[item.text] == "train" else None for item in items]
         return align_fitted(self._judges, np.stack(images), fits, strings, taught, self._locate)

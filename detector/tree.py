@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector import yolo_format
-from detector.align import wrong_labels
+from detector.align import stage_name
 from detector.alphabet import Alphabet
-from detector.boxes import Found
+from detector.boxes import Found, label_doubts, shown, shown_ids, sureness
 from detector.decode import ReadingRules
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
-from detector.metrics import edit_distance
 from detector.report import write_report
 from detector.review import NAME, Review, write_review
 from detector.sources import LabelledImage
@@ -132,7 +132,7 @@ class SetWriter:
             NotLearnedError: if no picture is left to train on.
         """
         reviewed: list[ManifestRow] = []
-        self._wrong = self._wrong_labels(found)
+        self._wrong = label_doubts(self.inputs.items, found, self.table)
 
         def rows() -> Iterator[ManifestRow]:
             for done, item in enumerate(self.inputs.items, 1):
@@ -164,23 +164,6 @@ class SetWriter:
         write_report(self.root, title=self.final_root.name)
         return rules, share
 
-    def _wrong_labels(self, found: Callable[[LabelledImage], Found]) -> dict[str, float]:
-        """Probability that the label is wrong, by the picture's name."""
-        names, right, distance, lengths = [], [], [], []
-        for item in self.inputs.items:
-            aligned = found(item).aligned
-            if aligned is not None:
-                own = shown_ids(item, self.table)
-                names.append(item.name)
-                right.append(aligned.right)
-                distance.append(edit_distance(aligned.read.tolist(), own.tolist()))
-                lengths.append(len(own))
-        texts = {shown(item.text, self.table) for item in self.inputs.items}
-        wrong = wrong_labels(
-            np.array(right), np.array(distance), np.array(lengths), len(set("".join(texts))), len(texts)
-        )
-        return dict(zip(names, wrong.tolist(), strict=True))
-
     def _add(self, item: LabelledImage, found: Found) -> ManifestRow | None:
         """One picture with its boxes; None if it is refused after all."""
         own = shown_ids(item, self.table)
@@ -190,8 +173,7 @@ class SetWriter:
             self.rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
             return None
         split = self.inputs.split[item.text]
-        wrong, least = self._wrong[item.name], float(aligned.confidence.min())
-        sure = least * (1 - wrong)
+        sure = sureness(found, self._wrong[item.name])
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
@@ -203,7 +185,7 @@ class SetWriter:
         label.parent.mkdir(parents=True, exist_ok=True)
         label.write_text(yolo_format.format_labels(own.tolist(), aligned.boxes_xyxy, *found.size_wh), encoding="ascii")
         sides = [[f"{v:.1f}" for v in box] for box in aligned.boxes_xyxy.tolist()]
-        stages = ["detected" if relocated else "cut" for relocated in aligned.relocated]
+        stages = [stage_name(stage) for stage in aligned.stage.tolist()]
         for i, symbol in enumerate(shown(item.text, self.table)):
             x1, y1, x2, y2 = sides[i]
             self._boxes.writerow(BoxRow(image, symbol, x1, y1, x2, y2, f"{aligned.confidence[i]:.4f}", stages[i]))
@@ -211,7 +193,8 @@ class SetWriter:
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
             self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))
         status = "suspect" if suspect else "ok"
-        method = f"cut {int((~aligned.relocated).sum())}, detected {int(aligned.relocated.sum())}"
+        made = {"cut": 0, "detected": 0, **Counter(stages)}
+        method = ", ".join(f"{stage} {made[stage]}" for stage in sorted(made))  # alphabetical is also their order
         read = "" if np.array_equal(aligned.read, own) else "".join(self.table.symbols[i] for i in aligned.read)
         return ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read)
 
@@ -222,15 +205,3 @@ class SetWriter:
             stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
         self._used.add(stem)
         return stem
-
-
-def shown(text: str, table: Alphabet) -> str:
-    """The symbols that can be seen: the text without its blanks."""
-    return text.replace(table.blank, "")
-
-
-def shown_ids(item: LabelledImage, table: Alphabet) -> NDArray[np.int64]:
-    """Class ids of the symbols that can be seen, (n,)."""
-    symbols = shown(item.text, table)
-    ids: NDArray[np.int64] = table.encode([symbols], len(symbols))[0]
-    return ids

@@ -39,10 +39,9 @@ RULES_KEY = "detector"
 class ManifestRow(NamedTuple):
     """One picture of a set.
 
-    ``image`` is relative to the set; ``method`` counts its boxes that were cut from the ink and those that the
-    shipped detector placed; ``confidence`` in [0, 1] is its least sure box's, times the probability that the label is
-    right; ``read`` is what was read without looking at the label, where that is not the text; ``status`` is "ok" or
-    "suspect".
+    ``image`` is relative to the set; ``method`` counts its boxes by the stage that made them; ``confidence`` in [0, 1]
+    is its least sure box's, times the probability that the label is right; ``read`` is what was read without looking
+    at the label, where that is not the text; ``status`` is "ok" or "suspect".
     """
 
     source: str
@@ -59,7 +58,8 @@ class BoxRow(NamedTuple):
     """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
 
     ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is "cut"
-    (from the ink, between aligned positions) or "detected" (by the shipped detector).
+    (from the ink, between aligned positions), "detected" (by the shipped detector) or "refined-1" (by the detector of
+    the first round of refinement) and so on.
     """
 
     image: str

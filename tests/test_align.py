@@ -357,7 +357,7 @@ def test_boxes_come_in_the_picture_s_own_pixels() -> None:
     (found,) = align_fitted(Judges(Sure(), None), fitted[None], [back], [ids], [None])  # type: ignore[arg-type]
     assert found is not None
     assert np.mean(iou(found.boxes_xyxy, true) >= 0.7) > 0.8
-    assert not found.relocated.any() and found.confidence.max() <= 1
+    assert not found.stage.any() and found.confidence.max() <= 1
     assert align_fitted(Judges(Sure(), None), fitted[None], [back], [np.zeros(0, np.int64)], [None]) == [None]  # type: ignore[arg-type]
 
 

@@ -489,6 +489,11 @@ def test_shares_that_leave_nothing(tmp_path: Path, val: float, test: float) -> N
         convert(tmp_path, tmp_path / "out", val=val, test=test)
 
 
+def test_a_negative_number_of_rounds(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="refine is a number of rounds, 0 or more, got -1"):
+        convert(tmp_path, tmp_path / "out", refine=-1)
+
+
 def test_one_text_only(tmp_path: Path) -> None:
     write_pictures(tmp_path / "source", ["AK7-1.png", "AK7-2.png"], (96, 32))
     with pytest.raises(SourceError, match="All pictures show the text 'AK7': two different ones are the least"):

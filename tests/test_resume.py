@@ -19,6 +19,7 @@ from detector import conversion
 from detector.align import teach
 from detector.conversion import convert
 from detector.errors import DatasetError
+from detector.images import read_image as read_picture
 from detector.work import Work, whole
 from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder, toy_synthesizer
@@ -49,7 +50,7 @@ def small_pieces(set_attribute: Any) -> None:
 def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
     """What a process that may be killed does."""
     small_pieces(lambda name, value: pytest.MonkeyPatch().setattr(name, value))
-    convert(source, out, **OPTIONS, **more)
+    convert(source, out, **{**OPTIONS, **more})
 
 
 def start(source: Path, out: Path, **more: Any) -> Any:
@@ -62,7 +63,7 @@ def start(source: Path, out: Path, **more: Any) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """Processes are forked from one that has imported everything."""
-    FORKS.set_forkserver_preload(["tests.test_resume"])
+    FORKS.set_forkserver_preload(["tests.test_resume", "detector.loop"])
     process = FORKS.Process(target=int)
     process.start()
     process.join()
@@ -98,6 +99,23 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
             ended += 1
         else:
             assert process.exitcode == -9
+
+
+def test_killed_while_it_refines_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    source, out = toy_folder(tmp_path / "source", 40), tmp_path / "out"
+    more: dict[str, Any] = {"from_nothing": False, "refine": 1}
+    expected, seconds = undisturbed(source, out, **more)
+    assert b"refined-1" in expected["boxes.csv"]
+    shutil.rmtree(out)
+    moment, taught = random.Random(3), []
+    while not out.exists():
+        process = start(source, out, **more)
+        process.join(moment.uniform(0.1, 0.5) * seconds)
+        process.kill()
+        process.join()
+        taught.append((tmp_path / "out.part" / "work" / "refining.pt").exists())
+    assert any(taught), "it was never killed in the middle of teaching"
+    assert contents(out) == expected
 
 
 def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:
@@ -156,7 +174,7 @@ class Counted:
     def __init__(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         self.taught = self.aligned = self.decoded = 0
         self.stop_after = -1
-        align, read = conversion.align_fitted, conversion.read_image
+        align = conversion.align_fitted
 
         def teach(*_: Any, **__: Any) -> Any:
             self.taught += 1
@@ -170,7 +188,7 @@ class Counted:
 
         def read_image(picture: Any) -> Any:
             self.decoded += 1
-            return read(picture)
+            return read_picture(picture)
 
         monkeypatch.setattr(conversion, "teach", teach)
         monkeypatch.setattr(conversion, "align_fitted", align_fitted)

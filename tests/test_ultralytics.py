@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector._ultralytics import candidates, candidates_on_device, check_arguments, prediction
+from detector._ultralytics import check_arguments
 from detector.backends import single_symbols
 from detector.decode import MAX_CANDIDATES, MIN_SCORE
 from detector.errors import DetectorError, WeightsError
+from detector.torch_output import candidates, candidates_on_device, prediction
 
 
 def head(*anchors: tuple[float, float, float, float, list[float]]) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
 
-    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k] [--budget 1] [--sheet]
+    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k] [--budget 1] [--refine 0]
+        [--sheet]
 
 Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
 against the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
@@ -264,16 +265,18 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     folder, root = args.data.resolve() / name, args.out / name
     drawn = read_drawn(folder)
     result: dict[str, Any] = {"set": name, "drawn": len(drawn), "seed": args.seed, "machine": machine()}
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         if not (args.reuse and (root / "data.yaml").is_file()):
             forget(root)
             report = detector.convert(
                 folder / "labels.csv", root, overwrite=True, budget=args.budget, from_nothing=args.from_nothing,
-                seed=args.seed,
+                seed=args.seed, refine=args.refine,
             )  # fmt: skip
             result |= {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
             result |= {"aligner": vars(report.check), "minutes": (time.perf_counter() - began) / 60}
+            result |= {"core_minutes": (time.process_time() - worked) / 60}
+            result |= {"refine": args.refine, "explained": report.explained}
         result["ways"] = measure(root, drawn)
         result["calibration"] = calibration(root, drawn)
         if args.sheet:
@@ -319,7 +322,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
     parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
-    parser.add_argument("--from-nothing", action="store_true", help="start from no shipped aligner")
+    parser.add_argument("--refine", type=int, default=0, help="as convert's: rounds of refinement at most")
+    parser.add_argument("--from-nothing", action="store_true", help="use no shipped weights")
     parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")
     parser.add_argument("--sheet", action="store_true", help="also write OUT/SET.png")
     parser.add_argument("--seed", type=int, default=0)

@@ -72,9 +72,9 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     labels = write_labels(
         args.out / f"{name}.labels" / "labels.csv", [(p, t) for (p, _), t in zip(rows, spoilt, strict=True)]
     )
-    began = time.perf_counter()
-    detector.convert(labels, args.out / name, overwrite=True, seed=args.seed, budget=args.budget)
-    minutes = (time.perf_counter() - began) / 60
+    began, worked = time.perf_counter(), time.process_time()
+    detector.convert(labels, args.out / name, overwrite=True, seed=args.seed, budget=args.budget, refine=args.refine)
+    minutes, core_minutes = (time.perf_counter() - began) / 60, (time.process_time() - worked) / 60
     place = {path.name: i for i, (path, _) in enumerate(rows)}
     if len(place) != len(rows):
         raise SystemExit(f"{name}: two pictures have one name.")
@@ -87,11 +87,12 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
         if rows[i][0].name.split("_png")[0].split(".")[0] in WRONG_IN_THE_SET.get(name, {})
     }
     result: dict[str, Any] = {
-        "set": name, "pictures": len(rows), "spoilt": len(done), "suspects": len(listed), "minutes": minutes,
+        "set": name, "pictures": len(rows), "spoilt": len(done), "suspects": len(listed),
+        "minutes": minutes, "core_minutes": core_minutes,
         "recall": len(found) / len(done), "precision": len(found) / len(listed) if listed else 1.0,
         "wrong_in_the_set": len(own), "precision_with_own": (len(found) + len(own)) / max(len(listed), 1),
         "read_is_truth": sum(manifest[i].read == texts[i] for i in found) / max(len(found), 1),
-        "share": args.share, "seed": args.seed, "machine": machine(),
+        "share": args.share, "refine": args.refine, "seed": args.seed, "machine": machine(),
         "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].confidence] for i in done.keys() - listed
                    if i in manifest],
         "false_alarms": [[rows[i][0].name, texts[i], manifest[i].read, manifest[i].confidence]
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "suspects", help="folder to work in")
     parser.add_argument("--budget", type=float, default=1.0, help="as convert's")
+    parser.add_argument("--refine", type=int, default=0, help="as convert's: rounds of refinement at most")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -98,7 +98,7 @@ def wrong_labels(
     """Probability that each label of a set is wrong, float64 (n,).
 
     Args:
-        right: (n,), log probability of each label where it is right.
+        right: (n,), log probability of each label where it is right; more where others vouch for it.
         distance: (n,), edits from what was read to the label.
         lengths: (n,), symbols of each label.
         symbols: different symbols that the labels have.

@@ -181,7 +181,7 @@ def teach(
     taught = hashlib.sha256(repr((symbols, images.shape, start is None, plan, seed)).encode())
     for string in strings:
         taught.update(string.tobytes() + b".")
-    if checkpoint is not None and (before := _resumed(checkpoint, taught.hexdigest())):
+    if checkpoint is not None and (before := resumed(checkpoint, taught.hexdigest())):
         for name, part in moving.items():
             part.load_state_dict(before[name])
         first, mean, result = before["step"], before["mean"], Check(*before["result"])
@@ -226,7 +226,7 @@ def teach(
     return aligner, result
 
 
-def _resumed(checkpoint: Path, taught: str) -> dict[str, Any] | None:
+def resumed(checkpoint: Path, taught: str) -> dict[str, Any] | None:
     """What was written down of the same teaching, or None."""
     try:
         held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)

@@ -37,10 +37,11 @@ def command(
     review: Annotated[
         Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
     ] = None,
-    from_nothing: Annotated[
-        bool, typer.Option("--from-nothing", help="Do not start from the shipped aligner.")
-    ] = False,
-    budget: Annotated[float, typer.Option(help="Multiplies the time that the aligner is taught.")] = 1.0,
+    refine: Annotated[
+        int, typer.Option(help="Rounds, at most, in which a detector learns the boxes and places them anew.")
+    ] = 0,
+    from_nothing: Annotated[bool, typer.Option("--from-nothing", help="Use no shipped weights.")] = False,
+    budget: Annotated[float, typer.Option(help="Multiplies the time that aligner and detectors are taught.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the splits and of teaching.")] = 0,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
@@ -54,7 +55,7 @@ def command(
                 source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
                 pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
                 keep_suspects=keep_suspects,
-                overwrite=overwrite, review=review, from_nothing=from_nothing, budget=budget, seed=seed,
+                overwrite=overwrite, review=review, refine=refine, from_nothing=from_nothing, budget=budget, seed=seed,
                 device=device, progress=tell,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -66,6 +67,8 @@ def command(
     for reason, count in report.reasons.most_common():
         say(f"  refused {count}: {reason}")
     say(f"the aligner reads {check.exact_match:.1%} of {check.pictures} pictures that it was not taught")
+    for number, share in enumerate(report.explained, 1):
+        say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")
     height, width = report.rules.shape_hw or (0, 0)
     say(f"network input {height}x{width}, layout {report.rules.layout.kind}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:

@@ -1,0 +1,138 @@
+"""A plain loop round a detection network and its loss, on batches that the caller draws."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detector._ultralytics import averaged
+from detector.align import teaching
+from detector.device import autocast, to_device
+from detector.work import whole
+
+Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
+"""Pictures (B, H, W, 3), BGR; boxes (B, n, 4), xyxy in their pixels; class ids (B, n), -1 where no character is."""
+
+WARM_UP = 300
+"""Steps in which the learning rate rises, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where :func:`learn` writes down how far it is, and goes on from.
+
+    Args:
+        path: file that is written every :data:`detector.align.teaching.CHECKPOINT_SECONDS`.
+        of: what is taught; a file of something else is not gone on from.
+    """
+
+    path: Path
+    of: str
+
+
+def learn(
+    net: Any,
+    draw: Callable[[int], Batch],
+    done: Callable[[int], float],
+    *,
+    lr: float,
+    device: torch.device,
+    warm_up: int = WARM_UP,
+    after: Callable[[int, float, torch.nn.Module], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> torch.nn.Module:
+    """Teach a network of :func:`detector._ultralytics.new_network`: AdamW, one cosine, averaged weights.
+
+    Where ``draw`` and ``done`` depend on the step alone, teaching that goes on from a checkpoint ends in the same
+    weights as teaching that was never stopped.
+
+    Args:
+        net: is taught in place.
+        draw: the batch of a step; called in a thread, a step ahead.
+        done: share of all there is to do that is done before a step; the learning rate follows it, and 1 ends.
+        lr: highest learning rate.
+        device: where it learns.
+        warm_up: steps in which the learning rate rises.
+        after: told of each step that was taken: how many there were, the loss a picture, the averaged network.
+        checkpoint: to go on from.
+
+    Returns:
+        The averaged network.
+    """
+    net = net.to(device=device, memory_format=torch.channels_last)
+    net.criterion = net.init_criterion()
+    average = averaged(net)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    plain = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}])
+    moving: dict[str, Any] = {"net": net, "average": average.ema, "optimizer": optimizer}
+    step = 0
+    if checkpoint is not None and (before := teaching.resumed(checkpoint.path, checkpoint.of)):
+        for name, part in moving.items():
+            part.load_state_dict(before[name])
+        step = average.updates = before["step"]
+    written = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:  # one thread: the next batch is made while the network learns from this one
+        coming = pool.submit(draw, step)
+        while (share := done(step)) < 1:
+            images, boxes, ids = coming.result()
+            coming = pool.submit(draw, step + 1)
+            for group in optimizer.param_groups:
+                warm = min(1.0, (step + 1) / warm_up)
+                group["lr"] = lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+            batch = to_batch(images, boxes, ids, device)
+            net.train()
+            with autocast(device):
+                predictions = net.predict(batch["img"])
+            loss, _ = net.loss(batch, _as_float(predictions))
+            optimizer.zero_grad(set_to_none=True)
+            total = loss.sum() / len(images)
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimizer.step()
+            average.update(net)
+            step += 1
+            if after is not None:
+                after(step, total.item(), average.ema)
+            if checkpoint is not None and time.perf_counter() - written >= teaching.CHECKPOINT_SECONDS:
+                states = {name: part.state_dict() for name, part in moving.items()}
+                with whole(checkpoint.path) as path:
+                    torch.save({"taught": checkpoint.of, "step": step, **states}, path)
+                written = time.perf_counter()
+        coming.cancel()
+    taught: torch.nn.Module = average.ema
+    return taught
+
+
+def to_batch(
+    images: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], ids: NDArray[np.int64], device: torch.device
+) -> dict[str, torch.Tensor]:
+    """A :data:`Batch` as Ultralytics' loss takes it: centre and size of each box as shares of the picture."""
+    height, width = images.shape[1:3]
+    rows, columns = np.nonzero(ids >= 0)
+    x1, y1, x2, y2 = boxes_xyxy[rows, columns].T
+    shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+    return {
+        "img": to_device(images[..., ::-1], device),  # RGB
+        "batch_idx": torch.from_numpy(rows).float().to(device),
+        "cls": torch.from_numpy(ids[rows, columns]).float()[:, None].to(device),
+        "bboxes": torch.from_numpy(shares).float().to(device),
+    }
+
+
+def _as_float(held: Any) -> Any:
+    """The same nest of dicts, lists and tensors in full precision, for the loss."""
+    if torch.is_tensor(held):
+        return held.float()
+    if isinstance(held, dict):
+        return {k: _as_float(v) for k, v in held.items()}
+    return type(held)(_as_float(v) for v in held) if isinstance(held, (list, tuple)) else held

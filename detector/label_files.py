@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from detector.errors import SourceError
-from detector.images import is_image_name
+from detector.images import is_folder, is_image_name
 
 TABLE_FORMATS = {
     "csv": (".csv", ".txt"),
@@ -97,7 +97,7 @@ class Folders:
         if folder not in self.listings:
             try:
                 with os.scandir(folder or ".") as entries:
-                    self.listings[folder] = frozenset(entry.name for entry in entries if not entry.is_dir())
+                    self.listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
             except (OSError, ValueError):  # missing, forbidden; a NUL in the name
                 self.listings[folder] = frozenset()
         return self.listings[folder]
@@ -118,6 +118,8 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
     Raises:
         SourceError: if it cannot be read, is no label file, its columns cannot be told, or it is not UTF-8.
     """
+    if file.exists() and not file.is_file():
+        raise SourceError(f"{file} is not a regular file: give a label file.")
     try:
         with open(file, "rb") as stream:
             head = stream.read(HEAD_BYTES)

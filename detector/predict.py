@@ -31,7 +31,7 @@ from detector.errors import DependencyError, DetectorError, ImageError, WeightsE
 from detector.fit import Fit, fit, shape_for
 from detector.fusion import fuse
 from detector.images import Picture, read_image
-from detector.media import Named, Source, is_live, live_pictures, name_of, named_pictures
+from detector.media import Named, Source, is_live, live_pictures, many, name_of, named_pictures
 
 log = logging.getLogger("detector")
 
@@ -143,8 +143,12 @@ class Reader:
         return self._decode(prepared, self._detect(prepared), self._detect)[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
-        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name."""
-        return [reading for _, reading in self._stream((name_of(p), p) for p in pictures)]
+        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
+
+        Raises:
+            DetectorError: if it is one picture.
+        """
+        return [reading for _, reading in self._stream((name_of(p), p) for p in many(pictures, "read_many"))]
 
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.

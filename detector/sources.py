@@ -153,7 +153,11 @@ def label_text(raw: str, blank: str | None = None, upper: bool = False) -> str:
 
 def _read_names(root: Path, wanted: str | None, blank: str | None, upper: bool, passed_over: dict[str, str]) -> Source:
     start = len(str(root / "x")) - 1
-    names = [str(path)[start:] for path in image_files(root)]
+    files = list(image_files(root))
+    names = [str(path)[start:] for path, problem in files if problem is None]
+    unread = [
+        Refused(_writable(str(path)[start:].replace(os.sep, "/")), str(problem)) for path, problem in files if problem
+    ]
     stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
     kind = wanted
     if not names:
@@ -169,7 +173,7 @@ def _read_names(root: Path, wanted: str | None, blank: str | None, upper: bool, 
         hashed = sum(_HASH_TAIL.search(stem) is not None for stem in stems)
         kind = "hash-names" if hashed >= 0.9 * len(stems) else "names"
     items: list[LabelledImage] = []
-    refused: list[Refused] = []
+    refused = unread
     numbered, example = 0, ""
     for name, stem in zip(names, stems, strict=True):
         raw, reason = stem, ""

@@ -198,3 +198,9 @@ def test_every_line_is_an_item_or_refused(rows: list[tuple[str, str]], kind: str
         assert all(item.path.is_file() and item.text == item.text.rstrip(" \t\r\n") != "" for item in source.items)
         assert all(refused.reason and refused.name for refused in source.refused)
         assert read_source(file, labels=kind) == source
+
+
+def test_a_link_to_itself_does_not_hide_the_other_files(tmp_path: Path) -> None:
+    label_file(tmp_path, "labels.csv", "image,text\na.png,A\nb.png,B\n")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert pairs(read_source(tmp_path)) == {"a.png": "A", "b.png": "B"}

@@ -31,7 +31,7 @@ from detector.patterns import compile_pattern
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, read_source
 from detector.threads import ahead
-from detector.tree import WORK, SetWriter, check_target, part_of, put_in_place, recover, shown, shown_ids
+from detector.tree import WORK, SetWriter, check_outside, check_target, part_of, put_in_place, recover, shown, shown_ids
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -158,6 +158,8 @@ def convert(
     listed = read_source(
         source, labels=labels, blank=blank, upper=upper, text_column=text_column, image_column=image_column
     )
+    if listed.label_file is None:
+        check_outside(target, listed.root)
     log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
     found = decided.apply(listed, blank, upper)
     table = _alphabet(alphabet, found)

@@ -35,6 +35,7 @@ from detector.media import Named, Source, is_live, live_pictures, many, name_of,
 
 log = logging.getLogger("detector")
 
+_WEIGHTS = (".pt", ".onnx", ".engine")
 _BATCH = 32
 _AHEAD = 2  # batches that are on their way while one is handed out
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
@@ -277,11 +278,18 @@ class Reader:
 
 def _open_network(path: Path, device: str | None, backend: str | None) -> Network:
     """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
+    if not (path.suffix.lower() in _WEIGHTS and path.is_file()) and not is_openvino(path):
+        if path.is_dir() and (path / "data.yaml").is_file():
+            raise WeightsError(f"{path} is a dataset: the weights that were trained on it are in weights/.")
+        raise WeightsError(
+            f"{path} is no weights: give a .pt, .onnx or .engine file, or a folder of OpenVINO, as `detector train` "
+            "and `detector export` write them."
+        )
     if backend not in (None, "torch", *BACKENDS):
         raise DetectorError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
     if backend in BACKENDS and not present(backend):
         raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
-    if device != "cpu" and (device or may_have_gpu()):
+    if device != "cpu" and (device not in (None, "") or may_have_gpu()):
         from detector.device import pick_device
 
         chosen = pick_device(device)

@@ -636,3 +636,9 @@ def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
         convert(pictures, other, overwrite=True)
     assert (other / "chapter.tex").read_text() == "years of work"
     assert (pictures / "AB12.png").exists()
+
+
+def test_a_set_inside_its_pictures_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["AB.png"])
+    with pytest.raises(DatasetError, match=r"lies inside .* choose a folder outside"):
+        convert(tmp_path, tmp_path / "out")

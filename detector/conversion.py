@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -66,6 +66,7 @@ class ConversionReport:
         layout_share: share of the texts that the layout's rule for blanks explains.
         seconds: of wall clock.
         to_review: suspects in ``review.csv`` that a person has not decided on.
+        examples: of each reason, the first refusal in full.
     """
 
     data_yaml: Path
@@ -79,6 +80,7 @@ class ConversionReport:
     layout_share: float
     seconds: float
     to_review: int = 0
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def converted(self) -> int:
@@ -203,6 +205,7 @@ def convert(
         layout_share=share,
         seconds=time.perf_counter() - began,
         to_review=written.to_review,
+        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(written.rejects)},
     )
 
 

@@ -36,6 +36,9 @@ IMAGE_COLUMNS = frozenset(_IMAGES.split())
 TEXT_COLUMNS = frozenset(_TEXTS.split())
 """Names of columns and keys that are known; case, blanks and ``-`` for ``_`` make no difference."""
 
+OTHER_SUFFIXES = (".xlsx", ".json")
+"""Suffixes of files that may hold labels and are not read."""
+
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 200
 
@@ -107,6 +110,25 @@ class Folders:
         return is_image_name(os.path.basename(field.strip())) or (bool(field) and self.find(field) is not None)
 
 
+def other_kind(file: Path) -> str:
+    """What a file is that labels are often kept in and that is not read, and what to do; "" if it is none."""
+    if not file.is_file():  # a pipe would be waited for
+        return ""
+    try:
+        with open(file, "rb") as stream:
+            return _other(stream.read(64))
+    except OSError:
+        return ""
+
+
+def _other(head: bytes) -> str:
+    if head.startswith(b"PK\x03\x04"):
+        return "a spreadsheet or another archive: save it as CSV"
+    if re.match(rb"\[\s*\{", head.removeprefix(b"\xef\xbb\xbf")):
+        return "a JSON array: write one object a line (JSON lines)"
+    return ""
+
+
 def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[Path] = ()) -> Table:
     """Find out from its head how a label file is written.
 
@@ -125,6 +147,8 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
+    if said := _other(head):
+        raise SourceError(f"{file} is {said}.")
     if len(head) == HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1]
     text = decode(head, file)

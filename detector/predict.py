@@ -78,7 +78,7 @@ class Reader:
 
     Args:
         weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
-            one; None takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
+            one; None or "shipped" takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
         device: as Ultralytics spells it; None takes a GPU if there is one.
         backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None takes the weights' own, "" none.
@@ -113,7 +113,7 @@ class Reader:
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
-        path = Path(weights) if weights is not None else SHIPPED
+        path = SHIPPED if weights is None or weights == "shipped" else Path(weights)
         if not path.exists():
             raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
         self.weights = path

@@ -36,7 +36,17 @@ from pathlib import Path
 
 from detector.errors import SourceError
 from detector.images import image_files, is_image_name
-from detector.label_files import TABLE_FORMATS, Columns, Folders, Row, Table, read_rows, recognise
+from detector.label_files import (
+    OTHER_SUFFIXES,
+    TABLE_FORMATS,
+    Columns,
+    Folders,
+    Row,
+    Table,
+    other_kind,
+    read_rows,
+    recognise,
+)
 
 FORMATS = ("names", "hash-names", *TABLE_FORMATS)
 """What ``labels`` may name beside "auto" and a file."""
@@ -247,6 +257,8 @@ def _find_table(root: Path, wanted: str | None, columns: Columns) -> tuple[Table
     problem: SourceError | None = None
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
+        if not wanted and suffix.lower() in OTHER_SUFFIXES and (said := other_kind(root / name)):
+            passed_over[name] = f"{name} is {said}."
         if name.startswith(".") or suffix.lower() not in suffixes or stem in pictures:
             continue
         try:

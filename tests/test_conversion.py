@@ -642,3 +642,14 @@ def test_a_set_inside_its_pictures_is_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path, ["AB.png"])
     with pytest.raises(DatasetError, match=r"lies inside .* choose a folder outside"):
         convert(tmp_path, tmp_path / "out")
+
+
+def test_each_reason_has_an_example(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    shutil.copytree(toy.source, source)
+    write_pictures(source, ["7Q.png", "AQ.png"])
+    report = convert(
+        source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True, device="cpu"
+    )
+    ((kind, count),) = report.reasons.items()
+    assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")

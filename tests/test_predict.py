@@ -382,3 +382,7 @@ def test_device_0_is_a_gpu(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DetectorError, match="asks for a GPU"):
         Reader(toy_run.weights, device=0)  # type: ignore[arg-type]
+
+
+def test_shipped_is_the_name_of_the_package_s_weights() -> None:
+    assert Reader("shipped", device="cpu").weights == SHIPPED

@@ -64,7 +64,7 @@ def command(
     check = report.check
     say(f"{report.inputs} inputs: {splits}; {report.suspects} suspects; {report.refused} refused")
     for reason, count in report.reasons.most_common():
-        say(f"  refused {count}: {reason}")
+        say(f"  refused {count}: {reason}, for example {report.examples[reason]}")
     say(f"the aligner reads {check.exact_match:.1%} of {check.pictures} pictures that it was not taught")
     height, width = report.rules.shape_hw or (0, 0)
     say(f"network input {height}x{width}, layout {report.rules.layout.kind}, {report.seconds:.0f} s")

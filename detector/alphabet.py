@@ -92,6 +92,10 @@ class Alphabet:
         """The option with which a text would be one of this alphabet."""
         if set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
             return "--upper takes it as capitals"
+        if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
+            rest = "".join(s for s in text if s not in signs)
+            if rest and set(rest) <= self._id_of.keys():
+                return f"--ignore {signs!r} leaves out what is not read; --alphabet auto takes it as symbols"
         return "--alphabet auto takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:

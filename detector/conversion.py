@@ -102,6 +102,7 @@ def convert(
     blank: str | None = None,
     labels: str | Path = "auto",
     upper: bool = False,
+    ignore: str = "",
     pattern: str | None = None,
     text_column: str | None = None,
     image_column: str | None = None,
@@ -128,7 +129,7 @@ def convert(
         length: symbols that a text may have, blanks included.
         alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
-        labels, upper, text_column, image_column: passed to ``read_source``.
+        labels, upper, ignore, text_column, image_column: passed to ``read_source``.
         pattern: what texts look like, as :mod:`detector.patterns` describes; labels that do not fit are refused, and
             readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
@@ -158,14 +159,20 @@ def convert(
     earlier = _bytes_of(target / NAME)
     decided = read_review(*([target / NAME] if earlier is not None else []), *([Path(review)] if review else []))
     listed = read_source(
-        source, labels=labels, blank=blank, upper=upper, text_column=text_column, image_column=image_column
+        source,
+        labels=labels,
+        blank=blank,
+        upper=upper,
+        ignore=ignore,
+        text_column=text_column,
+        image_column=image_column,
     )
     if listed.label_file is None:
         check_outside(target, listed.root)
     log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
-    found = decided.apply(listed, blank, upper)
+    found = decided.apply(listed, blank, upper, ignore)
     table = _alphabet(alphabet, found)
-    decided.check(table, length, blank, upper)
+    decided.check(table, length, blank, upper, ignore)
     if pattern:
         compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)

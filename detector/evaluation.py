@@ -285,6 +285,7 @@ def evaluate(
     labels: str | Path = "auto",
     blank: str | None = None,
     upper: bool = False,
+    ignore: str = "",
     text_column: str | None = None,
     image_column: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -295,7 +296,8 @@ def evaluate(
         reader: the reader; what it refuses is counted apart.
         source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
         split: for a converted set, which of its splits.
-        labels, blank, upper, text_column, image_column: for other sources, as :func:`detector.convert` takes them.
+        labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
+            them.
         progress: called with (done, total).
 
     Raises:
@@ -303,7 +305,14 @@ def evaluate(
         DatasetError: if a converted set has no such split.
     """
     pairs, unusable = _labelled(
-        source, split, labels=labels, blank=blank, upper=upper, text_column=text_column, image_column=image_column
+        source,
+        split,
+        labels=labels,
+        blank=blank,
+        upper=upper,
+        ignore=ignore,
+        text_column=text_column,
+        image_column=image_column,
     )
     rows = []
     began = time.perf_counter()

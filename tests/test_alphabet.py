@@ -244,7 +244,8 @@ def test_the_smallest_alphabet_holds_all_texts(texts: list[str]) -> None:
     ("text", "says"),
     [
         ("ab12", "--upper takes it as capitals"),
-        ("AB-12", "--alphabet auto takes the symbols that the labels have"),
+        ("AB-12", "--ignore '-' leaves out what is not read; --alphabet auto takes it as symbols"),
+        ("AB*12", "--alphabet auto takes the symbols that the labels have"),
         (" AB123456", "more than 8: it starts with ' '"),
     ],
 )

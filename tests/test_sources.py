@@ -284,3 +284,10 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
     source = read_source(tmp_path)
     assert pairs(source) == {"AB.png": "AB"}
     assert source.refused == [Refused("sub", "the folder cannot be read: Permission denied")]
+
+
+def test_signs_that_are_ignored(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["51F-882.70.png"])
+    assert pairs(read_source(tmp_path, ignore="-.")) == {"51F-882.70.png": "51F88270"}
+    write_pictures(tmp_path, ["51F-882.png"])
+    assert pairs(read_source(tmp_path, labels="names", ignore="-."))["51F-882.png"] == "51F882", "no running number"

@@ -23,6 +23,7 @@ def command(
         str, typer.Option(help="auto, names, hash-names, csv, tsv, jsonl, paddleocr, dddd, or a label file.")
     ] = "auto",
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
     pattern: Annotated[
         str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
     ] = None,
@@ -51,7 +52,7 @@ def command(
     try:
         with progress_bar() as tell:
             report = convert(
-                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
+                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
                 keep_suspects=keep_suspects,
                 overwrite=overwrite, review=review, from_nothing=from_nothing, budget=budget, seed=seed,

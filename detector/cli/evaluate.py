@@ -24,6 +24,7 @@ def command(
     labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
     blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
@@ -49,7 +50,7 @@ def command(
         )
         with progress_bar() as tell:
             return evaluate(
-                reader, source, split=split, labels=labels, blank=blank, upper=upper,
+                reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,
                 text_column=text_column, image_column=image_column,
                 progress=lambda done, total: tell(stage, done, total),
             )  # fmt: skip

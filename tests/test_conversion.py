@@ -375,7 +375,9 @@ def test_unknown_symbols_are_refused(mixed: Mixed) -> None:
     assert mixed.rejects[mixed.unknown] == [
         "the label 'AKZ' has 'Z', not in the alphabet '7AKT': --alphabet auto takes the symbols that the labels have"
     ]
-    assert mixed.rejects[mixed.lower] == ["the label 'akt' has 'akt', not in the alphabet '7AKT'"]
+    assert mixed.rejects[mixed.lower] == [
+        "the label 'akt' has 'akt', not in the alphabet '7AKT': --upper takes it as capitals"
+    ]
 
 
 def test_empty_labels_are_refused(mixed: Mixed) -> None:

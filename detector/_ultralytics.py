@@ -265,7 +265,9 @@ def check_arguments(arguments: dict[str, Any]) -> None:
     """Refuse what `yolo train` would not know, in its words."""
     try:
         check_dict_alignment(DEFAULT_CFG_DICT, arguments)
-    except SyntaxError as error:
+        known = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
+        get_cfg(DEFAULT_CFG_DICT, known)
+    except (SyntaxError, TypeError, ValueError) as error:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
 
 

@@ -78,10 +78,25 @@ class Alphabet:
             return "the label is empty"
         unknown = sorted(set(text) - self._id_of.keys())
         if unknown:
-            return f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}"
+            return (
+                f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "
+                + self._what_takes(text)
+            )
         if length is not None and len(text) > length:
-            return f"the label {text!r} has {len(text)} symbols, more than {length}"
+            return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
+                f": it starts with {self.blank!r}" if text.startswith(self.blank) else ""
+            )
         return None
+
+    def _what_takes(self, text: str) -> str:
+        """The option with which a text would be one of this alphabet."""
+        if set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
+            return "--upper takes it as capitals"
+        if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
+            rest = "".join(s for s in text if s not in signs)
+            if rest and set(rest) <= self._id_of.keys():
+                return f"--ignore {signs!r} leaves out what is not read; --alphabet auto takes it as symbols"
+        return "--alphabet auto takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
         """Ids of every symbol, padded with the blank's id.

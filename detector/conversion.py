@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from detector.patterns import compile_pattern
 from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, read_source
-from detector.tree import WORK, SetWriter, check_target, part_of, put_in_place, recover
+from detector.tree import WORK, SetWriter, check_outside, check_target, part_of, put_in_place, recover
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -66,6 +66,7 @@ class ConversionReport:
         to_review: suspects in ``review.csv`` that a person has not decided on.
         explained: of each round of refinement that was taken, the share of the training and validation pictures that
             its detector reads as they are labelled.
+        examples: of each reason, the first refusal in full.
     """
 
     data_yaml: Path
@@ -80,6 +81,7 @@ class ConversionReport:
     seconds: float
     to_review: int = 0
     explained: tuple[float, ...] = ()
+    examples: dict[str, str] = field(default_factory=dict)
 
     @property
     def converted(self) -> int:
@@ -101,6 +103,7 @@ def convert(
     blank: str | None = None,
     labels: str | Path = "auto",
     upper: bool = False,
+    ignore: str = "",
     pattern: str | None = None,
     text_column: str | None = None,
     image_column: str | None = None,
@@ -128,7 +131,7 @@ def convert(
         length: symbols that a text may have, blanks included.
         alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
-        labels, upper, text_column, image_column: passed to ``read_source``.
+        labels, upper, ignore, text_column, image_column: passed to ``read_source``.
         pattern: what texts look like, as :mod:`detector.patterns` describes; labels that do not fit are refused, and
             readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
@@ -162,12 +165,20 @@ def convert(
     earlier = _bytes_of(target / NAME)
     decided = read_review(*([target / NAME] if earlier is not None else []), *([Path(review)] if review else []))
     listed = read_source(
-        source, labels=labels, blank=blank, upper=upper, text_column=text_column, image_column=image_column
+        source,
+        labels=labels,
+        blank=blank,
+        upper=upper,
+        ignore=ignore,
+        text_column=text_column,
+        image_column=image_column,
     )
+    if listed.label_file is None:
+        check_outside(target, listed.root)
     log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
-    found = decided.apply(listed, blank, upper)
+    found = decided.apply(listed, blank, upper, ignore)
     table = _alphabet(alphabet, found)
-    decided.check(table, length, blank, upper)
+    decided.check(table, length, blank, upper, ignore)
     if pattern:
         compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)
@@ -213,6 +224,7 @@ def convert(
         seconds=time.perf_counter() - began,
         to_review=written.to_review,
         explained=explained,
+        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(written.rejects)},
     )
 
 

@@ -20,7 +20,10 @@ def pick_device(device: str | None = None) -> torch.device:
     if device in (None, ""):
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     named = str(device).split(",")[0]
-    chosen = torch.device(f"cuda:{named}" if named.isdigit() else named)
+    try:
+        chosen = torch.device(f"cuda:{named}" if named.isdigit() else named)
+    except RuntimeError:
+        raise DetectorError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise DetectorError(f"device={device!r} asks for a GPU, and torch finds none: leave it out, or say device=cpu.")
     return chosen

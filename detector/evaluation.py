@@ -66,11 +66,13 @@ class Evaluation:
         rows: of each picture, in order.
         blank: the reader's; at the end of a label or a reading it does not count.
         seconds: from file to string, for all.
+        unusable: inputs of the source without a label or a picture; they are in no count.
     """
 
     rows: tuple[Row, ...]
     blank: str
     seconds: float
+    unusable: tuple[Failure, ...] = ()
 
     @cached_property
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
@@ -212,6 +214,7 @@ class Evaluation:
             "wrong": [{"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong],
             "refused": refused,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
+            "unusable": [{"name": f.name, "reason": f.reason} for f in self.unusable],
             "by_length": [{"length": k, **asdict(share)} for k, share in self.by_length.items()],
             "by_position": [{"position": k, **asdict(share)} for k, share in self.by_position.items()],
             "confusions": [{"label": a, "reading": b, "times": n} for (a, b), n in self.score.confusions.most_common()],
@@ -282,6 +285,9 @@ def evaluate(
     labels: str | Path = "auto",
     blank: str | None = None,
     upper: bool = False,
+    ignore: str = "",
+    text_column: str | None = None,
+    image_column: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Read labelled pictures and compare.
@@ -290,27 +296,35 @@ def evaluate(
         reader: the reader; what it refuses is counted apart.
         source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
         split: for a converted set, which of its splits.
-        labels, blank, upper: for other sources, as :func:`detector.convert` takes them.
+        labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
+            them.
         progress: called with (done, total).
 
     Raises:
         SourceError: if there are no labelled pictures.
         DatasetError: if a converted set has no such split.
     """
-    pairs = _labelled(source, split, labels, blank, upper)
+    pairs, unusable = _labelled(
+        source,
+        split,
+        labels=labels,
+        blank=blank,
+        upper=upper,
+        ignore=ignore,
+        text_column=text_column,
+        image_column=image_column,
+    )
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
         rows.append(Row(path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading))
         if progress is not None:
             progress(len(rows), len(pairs))
-    return Evaluation(tuple(rows), reader.rules.blank, time.perf_counter() - began)
+    return Evaluation(tuple(rows), reader.rules.blank, time.perf_counter() - began, unusable)
 
 
-def _labelled(
-    source: str | Path, split: str, labels: str | Path, blank: str | None, upper: bool
-) -> list[tuple[Path, str, str]]:
-    """(path, text, name) of each labelled picture."""
+def _labelled(source: str | Path, split: str, **how: Any) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
+    """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``."""
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
         characters = read_set(path)
@@ -318,8 +332,9 @@ def _labelled(
         if not rows:
             splits = sorted({row.image.split("/")[1] for row in characters.manifest()})
             raise DatasetError(f"{path} has no pictures in split {split!r}, only in {', '.join(splits)}.")
-        return [(characters.root / row.image, row.text, row.image) for row in rows]
-    found = read_source(path, labels=labels, blank=blank, upper=upper)
+        return [(characters.root / row.image, row.text, row.image) for row in rows], ()
+    found = read_source(path, **how)
     if not found.items:
         raise SourceError(f"{path}: no labelled picture is left of {found.count}.")
-    return [(item.path, item.text, item.name) for item in found.items]
+    unusable = tuple(Failure(refused.name, refused.reason) for refused in found.refused)
+    return [(item.path, item.text, item.name) for item in found.items], unusable

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def read_image(picture: Picture) -> NDArray[np.uint8]:
     elif isinstance(picture, bytes | bytearray | memoryview):
         pixels = _from_bytes(bytes(picture))
     elif isinstance(picture, str | os.PathLike):
-        pixels = _from_bytes(_read_file(picture))
+        pixels = _from_bytes(read_file(picture))
     else:
         raise ImageError(f"{type(picture).__name__} is no picture: give a path, bytes, a Pillow image or an array")
     height, width = pixels.shape[:2]
@@ -80,19 +81,36 @@ def read_image(picture: Picture) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def image_files(folder: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
+def image_files(
+    folder: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES
+) -> Iterator[tuple[Path, ImageError | None]]:
     """The files in ``folder`` and below that have one of ``suffixes``, by default the pictures; each folder's files
     first, then its subfolders.
 
     Names are in natural order (``a2`` before ``a10``). Hidden files and folders and links to folders are
     passed over. Memory grows with the largest single folder, not with the tree.
 
+    Returns:
+        (path, None) of each file; (path, reason) of each folder below that cannot be read.
+
     Raises:
-        SourceError: at once, if ``folder`` is not a folder; later, if one below may not be read.
+        SourceError: at once, if ``folder`` is not a folder, or cannot be read.
     """
     if not os.path.isdir(folder):
         raise SourceError(f"No such folder: {folder}.")
-    return (Path(path) for path in _walk(os.fspath(folder), suffixes))
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise SourceError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+    return _walk(os.fspath(folder), suffixes)
+
+
+def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
+    """Whether an entry of a listing is a folder; what cannot be told, say of a link to itself, is none."""
+    try:
+        return entry.is_dir(follow_symlinks=follow_symlinks)
+    except OSError:
+        return False
 
 
 def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
@@ -100,30 +118,39 @@ def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
 
 
-def _walk(folder: str, suffixes: frozenset[str]) -> Iterator[str]:
-    files, folders = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if is_image_name(entry.name, suffixes) and not entry.is_dir():
-                    files.append(entry.name)
-                elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-    except OSError as error:
-        raise SourceError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    for name in sorted(files, key=_natural):
-        yield os.path.join(folder, name)
-    del files
-    for name in sorted(folders, key=_natural):
-        yield from _walk(os.path.join(folder, name), suffixes)
+def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageError | None]]:
+    left = [root]  # the next one last
+    while left:
+        folder, files, folders = left.pop(), [], []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_image_name(entry.name, suffixes) and not is_folder(entry):
+                        files.append(entry.name)
+                    elif not entry.name.startswith(".") and is_folder(entry, follow_symlinks=False):
+                        folders.append(entry.name)
+        except OSError as error:
+            yield Path(folder), ImageError(f"the folder cannot be read: {error.strerror}")
+            continue
+        for name in sorted(files, key=_natural):
+            yield Path(folder, name), None
+        left += [os.path.join(folder, name) for name in sorted(folders, key=_natural, reverse=True)]
 
 
 def _natural(name: str) -> tuple[str, str]:
     return _DIGITS.sub(lambda run: run[0].zfill(20), name), name
 
 
-def _read_file(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file: a pipe might never end.
+
+    Raises:
+        ImageError: with the reason alone.
+    """
     try:
+        kind = os.stat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise ImageError("not a regular file (a pipe, a socket or a device)")
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):

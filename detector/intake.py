@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
-from detector.images import read_image
+from detector.images import read_file, read_image
 from detector.patterns import matches
 from detector.sources import LabelledImage, Source
 from detector.threads import ahead
@@ -117,10 +117,10 @@ def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[s
 
 def _look(item: LabelledImage) -> Look:
     try:
-        data = item.path.read_bytes()
+        data = read_file(item.path)
         height, width = read_image(data).shape[:2]
         return Look(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         return Look("", 0, 0, str(error))
 
 

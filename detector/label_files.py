@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from detector.errors import SourceError
-from detector.images import is_image_name
+from detector.images import is_folder, is_image_name
 
 TABLE_FORMATS = {
     "csv": (".csv", ".txt"),
@@ -35,6 +35,9 @@ _TEXTS = """text texts label labels word words string str transcription transcri
 IMAGE_COLUMNS = frozenset(_IMAGES.split())
 TEXT_COLUMNS = frozenset(_TEXTS.split())
 """Names of columns and keys that are known; case, blanks and ``-`` for ``_`` make no difference."""
+
+OTHER_SUFFIXES = (".xlsx", ".json")
+"""Suffixes of files that may hold labels and are not read."""
 
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 200
@@ -97,7 +100,7 @@ class Folders:
         if folder not in self.listings:
             try:
                 with os.scandir(folder or ".") as entries:
-                    self.listings[folder] = frozenset(entry.name for entry in entries if not entry.is_dir())
+                    self.listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
             except (OSError, ValueError):  # missing, forbidden; a NUL in the name
                 self.listings[folder] = frozenset()
         return self.listings[folder]
@@ -105,6 +108,25 @@ class Folders:
     def plausible(self, field: str) -> bool:
         """Whether a field looks like the path of an image."""
         return is_image_name(os.path.basename(field.strip())) or (bool(field) and self.find(field) is not None)
+
+
+def other_kind(file: Path) -> str:
+    """What a file is that labels are often kept in and that is not read, and what to do; "" if it is none."""
+    if not file.is_file():  # a pipe would be waited for
+        return ""
+    try:
+        with open(file, "rb") as stream:
+            return _other(stream.read(64))
+    except OSError:
+        return ""
+
+
+def _other(head: bytes) -> str:
+    if head.startswith(b"PK\x03\x04"):
+        return "a spreadsheet or another archive: save it as CSV"
+    if re.match(rb"\[\s*\{", head.removeprefix(b"\xef\xbb\xbf")):
+        return "a JSON array: write one object a line (JSON lines)"
+    return ""
 
 
 def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[Path] = ()) -> Table:
@@ -118,11 +140,15 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
     Raises:
         SourceError: if it cannot be read, is no label file, its columns cannot be told, or it is not UTF-8.
     """
+    if file.exists() and not file.is_file():
+        raise SourceError(f"{file} is not a regular file: give a label file.")
     try:
         with open(file, "rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}.") from error
+    if said := _other(head):
+        raise SourceError(f"{file} is {said}.")
     if len(head) == HEAD_BYTES:
         head = head[: head.rfind(b"\n") + 1]
     text = decode(head, file)

@@ -7,7 +7,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from detector.errors import ImageError, SourceError
+import numpy as np
+from PIL import Image
+
+from detector.errors import DetectorError, ImageError, SourceError
 from detector.images import IMAGE_SUFFIXES, Picture, image_files
 
 VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
@@ -52,9 +55,10 @@ def named_pictures(source: Source) -> Iterator[Named]:
 
     Raises:
         SourceError: at once, if there is no such file or folder, or a pattern fits nothing.
+        DetectorError: if it is one picture in memory.
     """
     if not isinstance(source, (str, int, os.PathLike)):
-        return (named for one in source for named in _of(one))
+        return (named for one in many(source, "stream") for named in _of(one))
     path = Path(str(source))
     if not path.exists():
         if not glob.has_magic(str(path)):
@@ -62,7 +66,21 @@ def named_pictures(source: Source) -> Iterator[Named]:
         if not (found := _fitting(str(path))):
             raise SourceError(f"No file fits {path}.")
         return (named for one in found for named in _of(one))
-    return _of(path)
+    return _in_folder(path) if path.is_dir() else _of(path)
+
+
+def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
+    """The same; its letters, bytes or rows would be taken for pictures if it were one.
+
+    Raises:
+        DetectorError: if it is one picture, and not many.
+    """
+    one = isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
+    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+        raise DetectorError(
+            f"{method} takes many pictures, and got one ({type(pictures).__name__}): put it into a list, or use read."
+        )
+    return pictures
 
 
 def name_of(picture: Picture) -> str:
@@ -82,13 +100,23 @@ def _of(source: Picture) -> Iterator[Named]:
     elif suffix == ".txt" and path.is_file():
         yield from _listed(path)
     elif path.is_dir():
-        for file in image_files(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES):
-            yield from _of(file)
+        try:
+            found_in = _in_folder(path)
+        except SourceError as error:
+            yield str(path), ImageError(str(error).rstrip("."))
+        else:
+            yield from found_in
     elif glob.has_magic(str(path)) and not path.exists() and (found := _fitting(str(path))):
         for name in found:
             yield from _of(name)
     else:
         yield name_of(source), source
+
+
+def _in_folder(folder: Path) -> Iterator[Named]:
+    """What a folder holds; a folder below that cannot be read is named."""
+    found = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    return (named for path, problem in found for named in (_of(path) if problem is None else [(str(path), problem)]))
 
 
 def _frames(path: Path) -> Iterator[Named]:

@@ -32,10 +32,11 @@ from detector.errors import DependencyError, DetectorError, ImageError, WeightsE
 from detector.fit import Fit, fit, shape_for
 from detector.fusion import fuse
 from detector.images import Picture, read_image
-from detector.media import Named, Source, is_live, live_pictures, name_of, named_pictures
+from detector.media import Named, Source, is_live, live_pictures, many, name_of, named_pictures
 
 log = logging.getLogger("detector")
 
+_WEIGHTS = (".pt", ".onnx", ".engine")
 _BATCH = 32
 _AHEAD = 2  # batches that are on their way while one is handed out
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
@@ -80,7 +81,7 @@ class Reader:
 
     Args:
         weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
-            one; None takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
+            one; None or "shipped" takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
         device: as Ultralytics spells it; None takes a GPU if there is one.
         backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None takes the weights' own, "" none.
@@ -115,7 +116,7 @@ class Reader:
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
-        path = Path(weights) if weights is not None else SHIPPED
+        path = SHIPPED if weights is None or weights == "shipped" else Path(weights)
         if not path.exists():
             raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
         self.weights = path
@@ -146,8 +147,12 @@ class Reader:
         return self._decode(prepared, self._detect(prepared), self._detect)[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
-        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name."""
-        return [reading for _, reading in self._stream((name_of(p), p) for p in pictures)]
+        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
+
+        Raises:
+            DetectorError: if it is one picture.
+        """
+        return [reading for _, reading in self._stream((name_of(p), p) for p in many(pictures, "read_many"))]
 
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.
@@ -283,11 +288,18 @@ class Reader:
 
 def _open_network(path: Path, device: str | None, backend: str | None) -> Network:
     """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
+    if not (path.suffix.lower() in _WEIGHTS and path.is_file()) and not is_openvino(path):
+        if path.is_dir() and (path / "data.yaml").is_file():
+            raise WeightsError(f"{path} is a dataset: the weights that were trained on it are in weights/.")
+        raise WeightsError(
+            f"{path} is no weights: give a .pt, .onnx or .engine file, or a folder of OpenVINO, as `detector train` "
+            "and `detector export` write them."
+        )
     if backend not in (None, "torch", *BACKENDS):
         raise DetectorError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
     if backend in BACKENDS and not present(backend):
         raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
-    if device != "cpu" and (device or may_have_gpu()):
+    if device != "cpu" and (device not in (None, "") or may_have_gpu()):
         from detector.device import pick_device
 
         chosen = pick_device(device)

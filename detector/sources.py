@@ -36,7 +36,17 @@ from pathlib import Path
 
 from detector.errors import SourceError
 from detector.images import image_files, is_image_name
-from detector.label_files import TABLE_FORMATS, Columns, Folders, Row, Table, read_rows, recognise
+from detector.label_files import (
+    OTHER_SUFFIXES,
+    TABLE_FORMATS,
+    Columns,
+    Folders,
+    Row,
+    Table,
+    other_kind,
+    read_rows,
+    recognise,
+)
 
 FORMATS = ("names", "hash-names", *TABLE_FORMATS)
 """What ``labels`` may name beside "auto" and a file."""
@@ -100,6 +110,7 @@ def read_source(
     labels: str | Path = "auto",
     blank: str | None = None,
     upper: bool = False,
+    ignore: str = "",
     text_column: str | None = None,
     image_column: str | None = None,
 ) -> Source:
@@ -110,6 +121,7 @@ def read_source(
         labels: "auto"; one of :data:`FORMATS`; or a label file for the images in the folder ``path``.
         blank: the stand-in for a blank in labels, say ``"_"``.
         upper: whether texts are turned into upper case.
+        ignore: signs that are taken out of labels before anything else, say ``"-."``.
         text_column, image_column: names of columns or keys, where they are not the usual ones.
 
     Raises:
@@ -125,23 +137,25 @@ def read_source(
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
         table = recognise(_label_file(labels, root), None, columns, [root])
         folder = table.file.parent
-        return _read_table(root, table, [root, folder, folder / "images"], blank, upper)
+        return _read_table(root, table, [root, folder, folder / "images"], blank, upper, ignore)
     if root.is_file():
         if wanted in ("names", "hash-names") or is_image_name(root.name):
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
         table, root = recognise(root, wanted, columns), root.parent
-        return _read_table(root, table, _bases(table), blank, upper)
+        return _read_table(root, table, _bases(table), blank, upper, ignore)
     if wanted in ("names", "hash-names"):
-        return _read_names(root, wanted, blank, upper, {})
+        return _read_names(root, wanted, blank, upper, ignore, {})
     found, passed_over = _find_table(root, wanted, columns)
     if found is None:
-        return _read_names(root, None, blank, upper, passed_over)
-    return _read_table(root, found, _bases(found), blank, upper, passed_over)
+        return _read_names(root, None, blank, upper, ignore, passed_over)
+    return _read_table(root, found, _bases(found), blank, upper, ignore, passed_over)
 
 
-def label_text(raw: str, blank: str | None = None, upper: bool = False) -> str:
+def label_text(raw: str, blank: str | None = None, upper: bool = False, ignore: str = "") -> str:
     """A label as it stands in a file -> the text, by the module's rules; "" if there is none."""
     text = unicodedata.normalize("NFC", raw)
+    for sign in ignore:
+        text = text.replace(sign, "")
     if blank and blank != " ":
         text = text.strip(_PLAIN_BLANKS).replace(unicodedata.normalize("NFC", blank), " ")
     text = text.rstrip(_PLAIN_BLANKS)
@@ -151,9 +165,15 @@ def label_text(raw: str, blank: str | None = None, upper: bool = False) -> str:
 # --- file names ---------------------------------------------------------------------------------------------------
 
 
-def _read_names(root: Path, wanted: str | None, blank: str | None, upper: bool, passed_over: dict[str, str]) -> Source:
+def _read_names(
+    root: Path, wanted: str | None, blank: str | None, upper: bool, ignore: str, passed_over: dict[str, str]
+) -> Source:
     start = len(str(root / "x")) - 1
-    names = [str(path)[start:] for path in image_files(root)]
+    files = list(image_files(root))
+    names = [str(path)[start:] for path, problem in files if problem is None]
+    unread = [
+        Refused(_writable(str(path)[start:].replace(os.sep, "/")), str(problem)) for path, problem in files if problem
+    ]
     stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
     kind = wanted
     if not names:
@@ -169,17 +189,17 @@ def _read_names(root: Path, wanted: str | None, blank: str | None, upper: bool, 
         hashed = sum(_HASH_TAIL.search(stem) is not None for stem in stems)
         kind = "hash-names" if hashed >= 0.9 * len(stems) else "names"
     items: list[LabelledImage] = []
-    refused: list[Refused] = []
+    refused = unread
     numbered, example = 0, ""
     for name, stem in zip(names, stems, strict=True):
         raw, reason = stem, ""
         if kind == "hash-names":
             match = _HASHED.fullmatch(stem)
             raw, reason = (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
-        elif (match := _RUNNING_NUMBER.search(stem)) and match.start() and match[0][0] not in (blank or ""):
+        elif (match := _RUNNING_NUMBER.search(stem)) and match.start() and match[0][0] not in (blank or "") + ignore:
             raw, numbered = stem[: match.start()], numbered + 1
             example = example or f"{stem!r} is {raw!r}"
-        text, shown = label_text(raw, blank, upper), _writable(name.replace(os.sep, "/"))
+        text, shown = label_text(raw, blank, upper, ignore), _writable(name.replace(os.sep, "/"))
         if not reason and shown != name.replace(os.sep, "/"):
             reason = "the file name is not valid UTF-8"
         reason = reason or ("" if text else "the label is empty")
@@ -243,6 +263,8 @@ def _find_table(root: Path, wanted: str | None, columns: Columns) -> tuple[Table
     problem: SourceError | None = None
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
+        if not wanted and suffix.lower() in OTHER_SUFFIXES and (said := other_kind(root / name)):
+            passed_over[name] = f"{name} is {said}."
         if name.startswith(".") or suffix.lower() not in suffixes or stem in pictures:
             continue
         try:
@@ -275,6 +297,7 @@ def _read_table(
     bases: list[Path],
     blank: str | None,
     upper: bool,
+    ignore: str,
     passed_over: dict[str, str] | None = None,
 ) -> Source:
     """Look up every row's image; refuse rows without one, without a text, and images listed more than once."""
@@ -285,7 +308,7 @@ def _read_table(
     repeats: dict[str, list[tuple[int, Row, str]]] = {}
     unusable: set[str] = set()
     for row in read_rows(table):
-        text, listed = label_text(row.text, blank, upper), row.image.strip()
+        text, listed = label_text(row.text, blank, upper, ignore), row.image.strip()
         path = folders.find(listed) if listed else None
         reason = _why_not(row, listed, path, text, bases)
         if path is None:

@@ -62,6 +62,14 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
         )
 
 
+def check_outside(target: Path, searched: Path) -> None:
+    """Refuse to write into a folder that is searched for pictures: the set's own would be inputs next time."""
+    if searched.resolve() in target.resolve().parents:
+        raise DatasetError(
+            f"{target} lies inside {searched}, whose pictures it would be counted among: choose a folder outside it."
+        )
+
+
 def put_in_place(target: Path) -> None:
     """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
     if target.exists():

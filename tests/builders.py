@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -74,6 +77,18 @@ def label_file(folder: Path, name: str, content: str | bytes, images: tuple[str,
     write_pictures(folder, images)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
+
+
+def forbid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing ``folder`` is denied, to the super-user, too."""
+    real = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if os.fspath(path) == str(folder):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
 
 
 def bad_files() -> dict[str, bytes]:

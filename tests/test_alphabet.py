@@ -143,7 +143,8 @@ PROBLEMS: dict[str, tuple[str, int | None, str | None]] = {
 
 @pytest.mark.parametrize(("text", "length", "problem"), PROBLEMS.values(), ids=PROBLEMS.keys())
 def test_problems(text: str, length: int | None, problem: str | None) -> None:
-    assert Alphabet("AB").problem(text, length) == problem
+    said = Alphabet("AB").problem(text, length)
+    assert (said and said.split(": --")[0]) == problem
 
 
 def test_all_problems_are_told_together() -> None:
@@ -151,7 +152,7 @@ def test_all_problems_are_told_together() -> None:
         Alphabet("AB").encode(["AB", "ABA", "x"], 2)
     assert str(caught.value) == (
         "2 of 3 texts cannot be encoded: the label 'ABA' has 3 symbols, more than 2; "
-        "the label 'x' has 'x', not in the alphabet 'AB'."
+        "the label 'x' has 'x', not in the alphabet 'AB': --alphabet auto takes the symbols that the labels have."
     )
 
 
@@ -237,3 +238,16 @@ def test_the_smallest_alphabet_holds_all_texts(texts: list[str]) -> None:
     alphabet = alphabet_of(texts)
     assert alphabet.symbols == "".join(sorted(held))
     assert all(alphabet.problem(t) in (None, "the label is empty") for t in texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("ab12", "--upper takes it as capitals"),
+        ("AB-12", "--ignore '-' leaves out what is not read; --alphabet auto takes it as symbols"),
+        ("AB*12", "--alphabet auto takes the symbols that the labels have"),
+        (" AB123456", "more than 8: it starts with ' '"),
+    ],
+)
+def test_a_refusal_says_what_would_take_it(text: str, says: str) -> None:
+    assert str(Alphabet().problem(text, 8)).endswith(says)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,11 +56,13 @@ def test_train_arguments_that_are_no_pairs() -> None:
         (["convert", "nowhere", "out"], 4, "no file or folder"),
         (["train", "data=nowhere.yaml"], 6, "nowhere.yaml"),
         (["train", "data=x.yaml", "epoch=3"], 1, "'epoch' is not a valid YOLO argument"),
+        (["train", "data=x.yaml", "epochs=abc"], 1, "epochs"),
         (["predict", "nowhere.pt", "x.png"], 7, "nowhere.pt"),
+        (["predict", "shipped", "x.png", "--device", "xyz"], 1, "device='xyz' is no device: give cpu"),
         (["synth", "out", "--size", "big"], 1, "WIDTHxHEIGHT"),
         (["convert"], 2, "Missing argument"),
     ],
-    ids=["source", "data", "yolo argument", "weights", "size", "usage"],
+    ids=["source", "data", "yolo argument", "yolo value", "weights", "device", "size", "usage"],
 )
 def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
     done = run(*arguments, cwd=tmp_path)
@@ -120,3 +123,49 @@ def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
     assert (
         all(row["text"] == "" and row["candidate"] and "below 1" in row["refused"] for row in rows) and len(rows) == 2
     )
+
+
+def test_names_of_every_kind_leave_the_lines_whole(tmp_path: Path) -> None:
+    make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
+    (tmp_path / "in").mkdir()
+    for name in (b"a\tb\nc.png", b"\xff.png"):
+        Image.fromarray(make(0).image[:, :, ::-1]).save(tmp_path / "x.png")
+        (tmp_path / "x.png").rename(tmp_path / "in" / os.fsdecode(name))
+    (tmp_path / "in" / "empty.png").write_bytes(b"")
+    for kind in ("text", "json", "csv"):
+        done = subprocess.run(
+            [sys.executable, "-m", "detector", "predict", "shipped", "in", "-f", kind], capture_output=True,
+            cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, check=False,
+        )  # fmt: skip
+        out = done.stdout.decode("utf-8")
+        assert done.returncode == 3, done.stderr
+        if kind == "text":
+            assert [line.split("\t")[0] for line in out.splitlines()] == ["in/a\\tb\\nc.png", "in/\\udcff.png"]
+        elif kind == "json":
+            assert os.fsdecode(b"in/\xff.png") in [json.loads(line)["image"] for line in out.splitlines()]
+        else:
+            rows = {row["image"]: row for row in csv.DictReader(out.splitlines(keepends=True))}
+            assert rows["in/empty.png"]["error"] == "empty file (0 bytes)" and rows["in/\\udcff.png"]["error"] == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("kind", ["text", "csv"])
+def test_a_full_disk_is_one_message(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    Image.fromarray(toy_synthesizer(alphabet=Alphabet())(0).image[:, :, ::-1]).save(tmp_path / "b.png")
+    command = [sys.executable, "-m", "detector", "predict", "shipped", ".", "-f", kind]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "detector: No space left on device"
+
+
+@pytest.mark.parametrize("kind", ["text", "csv"])
+def test_a_reader_that_has_gone_is_no_traceback(kind: str, tmp_path: Path) -> None:
+    Image.fromarray(toy_synthesizer(alphabet=Alphabet())(0).image[:, :, ::-1]).save(tmp_path / "b.png")
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "detector", "predict", "shipped", ".", "-f", kind]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

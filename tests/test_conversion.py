@@ -372,8 +372,12 @@ def test_labels_too_long_are_refused(mixed: Mixed) -> None:
 
 
 def test_unknown_symbols_are_refused(mixed: Mixed) -> None:
-    assert mixed.rejects[mixed.unknown] == ["the label 'AKZ' has 'Z', not in the alphabet '7AKT'"]
-    assert mixed.rejects[mixed.lower] == ["the label 'akt' has 'akt', not in the alphabet '7AKT'"]
+    assert mixed.rejects[mixed.unknown] == [
+        "the label 'AKZ' has 'Z', not in the alphabet '7AKT': --alphabet auto takes the symbols that the labels have"
+    ]
+    assert mixed.rejects[mixed.lower] == [
+        "the label 'akt' has 'akt', not in the alphabet '7AKT': --upper takes it as capitals"
+    ]
 
 
 def test_empty_labels_are_refused(mixed: Mixed) -> None:
@@ -641,3 +645,20 @@ def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
         convert(pictures, other, overwrite=True)
     assert (other / "chapter.tex").read_text() == "years of work"
     assert (pictures / "AB12.png").exists()
+
+
+def test_a_set_inside_its_pictures_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["AB.png"])
+    with pytest.raises(DatasetError, match=r"lies inside .* choose a folder outside"):
+        convert(tmp_path, tmp_path / "out")
+
+
+def test_each_reason_has_an_example(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    shutil.copytree(toy.source, source)
+    write_pictures(source, ["7Q.png", "AQ.png"])
+    report = convert(
+        source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True, device="cpu"
+    )
+    ((kind, count),) = report.reasons.items()
+    assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")

@@ -225,3 +225,13 @@ def test_what_cannot_be_done_is_said_before_anything_is_read(options: list[str],
     done = CliRunner().invoke(app, ["evaluate", "shipped", "nowhere", *options])
     assert isinstance(done.exception, DetectorError)
     assert says in str(done.exception)
+
+
+def test_labels_that_cannot_be_used_are_told(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    picture = sorted(toy.source.iterdir())[0]
+    lines = ["ref,says,text", f"{picture},{picture.stem.split('-')[0]},x", "none.png,A,x"]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    asked = ["evaluate", str(toy_run.weights), str(tmp_path / "list.csv"), "--blank", "_", "--device", "cpu"]
+    done = CliRunner().invoke(app, [*asked, "--text-column", "says", "--image-column", "ref", "--ignore", "-."])
+    assert done.exit_code == 3 and done.stdout.endswith("(n=1)\n")
+    assert "none.png: no such file" in done.stderr and "1 labels not usable" in done.stderr

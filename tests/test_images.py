@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import subprocess
@@ -20,6 +21,7 @@ from tests.builders import (
     bad_files,
     corner_picture,
     encoded,
+    forbid,
     noise_picture,
     rotated_by_exif,
     sixteen_bit,
@@ -241,8 +243,40 @@ def test_image_files_are_found_in_natural_order(tmp_path: Path) -> None:
     names = ["a10.png", "a2.PNG", "b/c1.jpg", "b/a.webp", "A.tiff", ".hidden.png", ".git/x.png", "notes.txt", "a/z.bmp"]
     write_pictures(tmp_path, names)
     (tmp_path / "folder.png").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path, _ in image_files(tmp_path)]
     assert found == ["A.tiff", "a2.PNG", "a10.png", "a/z.bmp", "b/a.webp", "b/c1.jpg"]
+
+
+def test_a_link_to_itself_and_deep_folders_do_not_end_a_folder(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "b.png").symlink_to("b.png")
+    write_pictures(tmp_path / "/".join("d" * 150), ["z.png"])
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)  # folders deeper than the real limit, pytest could not remove
+    try:
+        found = [path.name for path, problem in image_files(tmp_path) if problem is None]
+    finally:
+        sys.setrecursionlimit(before)
+    assert found == ["a.png", "b.png", "z.png"]
+    with pytest.raises(ImageError, match="cannot be opened"):
+        read_image(tmp_path / "b.png")
+
+
+def test_a_folder_below_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path, ["a.png", "b/c.png", "d/e.png"])
+    forbid(tmp_path / "b", monkeypatch)
+    found = {path.relative_to(tmp_path).as_posix(): str(problem) for path, problem in image_files(tmp_path)}
+    assert found == {"a.png": "None", "b": "the folder cannot be read: Permission denied", "d/e.png": "None"}
+    with pytest.raises(SourceError, match="cannot be read: Permission denied"):
+        image_files(tmp_path / "b")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_image(tmp_path / "x.jpg")
 
 
 def test_image_files_of_nothing(tmp_path: Path) -> None:

@@ -198,3 +198,29 @@ def test_every_line_is_an_item_or_refused(rows: list[tuple[str, str]], kind: str
         assert all(item.path.is_file() and item.text == item.text.rstrip(" \t\r\n") != "" for item in source.items)
         assert all(refused.reason and refused.name for refused in source.refused)
         assert read_source(file, labels=kind) == source
+
+
+def test_a_link_to_itself_does_not_hide_the_other_files(tmp_path: Path) -> None:
+    label_file(tmp_path, "labels.csv", "image,text\na.png,A\nb.png,B\n")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    assert pairs(read_source(tmp_path)) == {"a.png": "A", "b.png": "B"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("labels.xlsx", b"PK\x03\x04\x14\x00", "spreadsheet or another archive: save it as CSV"),
+        ("labels.csv", b"PK\x03\x04\x14\x00", "spreadsheet or another archive: save it as CSV"),
+        ("labels.json", b'[{"image": "a.png", "text": "A"}]', "JSON array: write one object a line"),
+        ("labels.jsonl", b'[\n {"image": "a.png", "text": "A"}]', "JSON array: write one object a line"),
+    ],
+)
+def test_files_that_are_no_label_files_say_what_to_do(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        read_source(label_file(tmp_path, name, content) / name)
+
+
+def test_a_spreadsheet_beside_pictures_is_named(tmp_path: Path) -> None:
+    label_file(tmp_path, "plates.xlsx", b"PK\x03\x04\x14\x00", tuple(f"{i:06}.png" for i in range(6)))
+    with pytest.raises(SourceError, match=r"plates\.xlsx is a spreadsheet .* save it as CSV"):
+        read_source(tmp_path)

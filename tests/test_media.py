@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from detector import Failure, Reader
-from detector.errors import ImageError, SourceError
+from detector.errors import DetectorError, ImageError, SourceError
 from detector.images import read_image
 from detector.media import is_live, named_pictures
-from tests.builders import write_pictures
+from tests.builders import forbid, write_pictures
 from tests.conftest import Toy, ToyRun
 
 FRAMES = 5
@@ -109,3 +111,28 @@ def test_what_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_camera_that_is_not_there(reader: Reader) -> None:
     with pytest.raises(SourceError, match="99 cannot be opened as a camera or stream"):
         next(iter(reader.stream(99)))
+
+
+def test_a_folder_below_that_cannot_be_read_is_one_failure(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path, ["a.png", "b/c.png"])
+    forbid(tmp_path / "b", monkeypatch)
+    found = dict(reader.stream(tmp_path))
+    failure = found[str(tmp_path / "b")]
+    assert len(found) == 2 and isinstance(failure, Failure) and "Permission denied" in failure.reason
+    assert isinstance(dict(named_pictures([tmp_path / "b"]))[str(tmp_path / "b")], ImageError)
+    with pytest.raises(SourceError, match="cannot be read"):
+        reader.stream(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "one", ["a.png", Path("a.png"), b"\x89PNG", np.zeros((8, 8, 3), np.uint8), Image.new("L", (8, 8))], ids=type
+)
+def test_one_picture_is_not_many(reader: Reader, one: Any) -> None:
+    with pytest.raises(DetectorError, match=r"read_many takes many pictures.* put it into a list, or use read"):
+        reader.read_many(one)
+    if not isinstance(one, (str, Path)):
+        with pytest.raises(DetectorError, match="stream takes many pictures"):
+            reader.stream(one)
+    assert len(reader.read_many(np.zeros((2, 32, 96, 3), np.uint8))) == 2, "a batch is many"

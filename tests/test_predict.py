@@ -379,3 +379,22 @@ def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarr
 def test_weights_trained_on_a_set_look_once(reader: Reader) -> None:
     assert not reader.second_look and Reader().second_look
     assert Reader(second_look=False).second_look is False
+
+
+def test_what_is_no_weights_is_said_at_once(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"is a dataset: .* in weights/"):
+        Reader(toy.root)
+    (tmp_path / "notes.md").write_text("x")
+    for path in (tmp_path, tmp_path / "notes.md"):
+        with pytest.raises(WeightsError, match=r"is no weights: give a \.pt"):
+            Reader(path)
+
+
+def test_device_0_is_a_gpu(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DetectorError, match="asks for a GPU"):
+        Reader(toy_run.weights, device=0)  # type: ignore[arg-type]
+
+
+def test_shipped_is_the_name_of_the_package_s_weights() -> None:
+    assert Reader("shipped", device="cpu").weights == SHIPPED

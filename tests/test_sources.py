@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from detector.errors import SourceError
-from detector.sources import FORMATS, LabelledImage, Source, label_text, read_source
-from tests.builders import label_file, labelled_folder, write_pictures
+from detector.sources import FORMATS, LabelledImage, Refused, Source, label_text, read_source
+from tests.builders import forbid, label_file, labelled_folder, write_pictures
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -276,3 +276,18 @@ def test_real_sets(folder: str, options: dict[str, Any], kind: str, count: int, 
     assert (source.format, source.count, source.refused) == (kind, count, [])
     assert isinstance(source.items[0], LabelledImage)
     assert first is None or (source.items[0].name, source.items[0].text) == first
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path, ["AB.png", "sub/CD.png"])
+    forbid(tmp_path / "sub", monkeypatch)
+    source = read_source(tmp_path)
+    assert pairs(source) == {"AB.png": "AB"}
+    assert source.refused == [Refused("sub", "the folder cannot be read: Permission denied")]
+
+
+def test_signs_that_are_ignored(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["51F-882.70.png"])
+    assert pairs(read_source(tmp_path, ignore="-.")) == {"51F-882.70.png": "51F88270"}
+    write_pictures(tmp_path, ["51F-882.png"])
+    assert pairs(read_source(tmp_path, labels="names", ignore="-."))["51F-882.png"] == "51F882", "no running number"

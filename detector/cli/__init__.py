@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 
 import typer
@@ -47,16 +49,30 @@ app.command("profile")(profile.command)
 app.command("demo")(demo.command)
 
 
+def _forget_stdout() -> None:
+    """What could not be written is not tried again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Entry point: errors of ours end in one message and their exit code."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # Python's own flush at the end would have no one to tell
     except DetectorError as error:
         say(f"detector: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `detector predict ... | head`
-        sys.stderr.close()
-        sys.exit(0)
+    except BrokenPipeError:  # `detector predict ... | head`: nobody is left to tell
+        _forget_stdout()
+        sys.exit(DetectorError.exit_code)
+    except OSError as error:  # say a disk that is full
+        file = "" if error.filename is None else f": {error.filename}"
+        say(f"detector: {error.strerror or error}{file}")
+        _forget_stdout()
+        sys.exit(DetectorError.exit_code)
     except KeyboardInterrupt:
         say("detector: stopped by Ctrl-C; nothing half-written is left.")
         sys.exit(STOPPED)

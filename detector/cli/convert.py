@@ -23,6 +23,7 @@ def command(
         str, typer.Option(help="auto, names, hash-names, csv, tsv, jsonl, paddleocr, dddd, or a label file.")
     ] = "auto",
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
     pattern: Annotated[
         str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
     ] = None,
@@ -52,7 +53,7 @@ def command(
     try:
         with progress_bar() as tell:
             report = convert(
-                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper,
+                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
                 keep_suspects=keep_suspects,
                 overwrite=overwrite, review=review, refine=refine, from_nothing=from_nothing, budget=budget, seed=seed,
@@ -65,7 +66,7 @@ def command(
     check = report.check
     say(f"{report.inputs} inputs: {splits}; {report.suspects} suspects; {report.refused} refused")
     for reason, count in report.reasons.most_common():
-        say(f"  refused {count}: {reason}")
+        say(f"  refused {count}: {reason}, for example {report.examples[reason]}")
     say(f"the aligner reads {check.exact_match:.1%} of {check.pictures} pictures that it was not taught")
     for number, share in enumerate(report.explained, 1):
         say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")

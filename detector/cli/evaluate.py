@@ -24,6 +24,9 @@ def command(
     labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
     blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
@@ -47,7 +50,8 @@ def command(
         )
         with progress_bar() as tell:
             return evaluate(
-                reader, source, split=split, labels=labels, blank=blank, upper=upper,
+                reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,
+                text_column=text_column, image_column=image_column,
                 progress=lambda done, total: tell(stage, done, total),
             )  # fmt: skip
 
@@ -64,9 +68,11 @@ def command(
         if other is not None and against is not None:
             _say_against(result, against, other)
         typer.echo(f"exact match: {result.exact_match:.3f} (n={result.count})")
-    if result.failures:
-        for failure in result.failures[:_LISTED]:
-            say(f"{failure.name}: {failure.reason}")
+    for failure in (*result.failures[:_LISTED], *result.unusable[:_LISTED]):
+        say(f"{failure.name}: {failure.reason}")
+    if result.unusable:
+        say(f"{len(result.unusable)} labels not usable, and in no count, for example: {result.unusable[0].reason}")
+    if result.failures or result.unusable:
         raise typer.Exit(SOME_REFUSED)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,9 +53,12 @@ def command(
         None if weights == "shipped" else weights, device=device, pattern=pattern, min_confidence=min_confidence,
         alternatives=alternatives, second_look=second_look,
     )  # fmt: skip
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if output is Format.CSV:
-        writer.writerow(("image", "text", "confidence", "candidate", "refused"))
+        writer.writerow(("image", "text", "confidence", "candidate", "refused", "error"))
     failed = refused = 0
     for one in source:
         for name, reading in reader.stream(one):
@@ -62,21 +66,42 @@ def command(
                 failed += 1
                 say(f"{name}: {reading.reason}")
                 if output is Format.JSON:
-                    typer.echo(json.dumps({"image": name, "error": reading.reason}, ensure_ascii=False))
+                    typer.echo(_line({"image": name, "error": reading.reason}))
+                elif output is Format.CSV:
+                    writer.writerow((name, "", "", "", "", reading.reason))
                 continue
             refused += not reading.accepted
             if output is Format.JSON:
-                typer.echo(json.dumps({"image": name, **reading.to_dict()}, ensure_ascii=False))
+                typer.echo(_line({"image": name, **reading.to_dict()}))
             elif output is Format.CSV:
                 confidence = f"{reading.confidence:.4f}"
-                writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or ""))
+                writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
             elif reading.accepted:
-                typer.echo(f"{name}\t{reading.text}")
+                typer.echo(f"{_field(name)}\t{reading.text}")
             else:
-                typer.echo(f"{name}\t\trefused {reading.candidate!r}: {reading.refused}")
+                typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
     if failed:
         say(f"{failed} pictures could not be read")
     if refused:
         say(f"{refused} readings were refused")
     if failed or refused:
         raise typer.Exit(SOME_REFUSED)
+
+
+def _line(held: dict[str, Any]) -> str:
+    """One JSON object; in ASCII where UTF-8 cannot hold it, as the half characters of broken names."""
+    line = json.dumps(held, ensure_ascii=False)
+    return line if line.isascii() or _is_utf8(line) else json.dumps(held)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _field(name: str) -> str:
+    """A name that leaves the line one line, and its fields as many as there are."""
+    return name.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -133,6 +133,20 @@ def test_a_damaged_detector_is_taught_again(refined: Refined, tmp_path: Path) ->
     assert (out / "boxes.csv").read_bytes() == (refined.root / "boxes.csv").read_bytes()
 
 
+def test_later_rounds_leave_alone_what_was_explained(
+    refined: Refined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taught its own boxes, a detector lets them drift."""
+    monkeypatch.setattr(Refiner, "_explained", lambda self, boxes: next(growing))
+    growing = iter((0.1, 0.2))
+    out = shutil.copytree(refined.root, tmp_path / "out")
+    report = convert(refined.source, out, overwrite=True, refine=2, **OPTIONS)
+    assert len(report.explained) == 2
+    (share,) = refined.report.explained
+    again = [several for several in stages(out).values() if "refined-2" in several]
+    assert len(again) <= (1 - share) * 60 + 9  # nine are held out, and not counted in the share
+
+
 # When to stop
 
 

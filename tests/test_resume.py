@@ -140,6 +140,7 @@ def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: P
 
 def test_teaching_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detector.align.teaching.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("detector.align.teaching._ENOUGH", 2.0)  # else the toy may be learnt before the last step
     make = toy_synthesizer()
     made = [make(i) for i in range(20)]
     images = np.stack([one.image for one in made])

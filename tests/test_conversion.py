@@ -418,10 +418,12 @@ def test_reasons_are_counted(mixed: Mixed) -> None:
 
 
 def test_a_run_of_bad_files_only_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
     for i, (kind, data) in enumerate(bad_files().items()):
-        (tmp_path / f"AK{'AKT7'[i % 4]}-{i}.{'gif' if 'GIF' in kind else 'png'}").write_bytes(data)
+        (source / f"AK{'AKT7'[i % 4]}-{i}.{'gif' if 'GIF' in kind else 'png'}").write_bytes(data)
     with pytest.raises(SourceError, match=rf"no labelled picture is left: all {len(bad_files())} were refused"):
-        convert(tmp_path, tmp_path / "out", **OPTIONS)
+        convert(source, tmp_path / "out", **OPTIONS)
     assert not (tmp_path / "out").exists()
 
 

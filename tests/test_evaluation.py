@@ -65,7 +65,7 @@ def test_by_length_and_by_position(mixed: Evaluation) -> None:
 def test_what_json_has(mixed: Evaluation) -> None:
     plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
     assert set(plain) == {
-        "exact_match", "interval_95", "cer", "count", "right", "wrong", "refused", "failures", "by_length",
+        "exact_match", "interval_95", "cer", "count", "right", "wrong", "refused", "failures", "unusable", "by_length",
         "by_position", "confusions", "calibration", "coverage", "seconds", "against",
     }  # fmt: skip
     assert plain["refused"][0]["candidate"] == "XY" and "below 0.5" in plain["refused"][0]["reason"]

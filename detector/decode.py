@@ -59,6 +59,7 @@ class ReadingRules:
         shape_hw: height and width of the network's input; None where it fits any.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None where they may be anything.
         calibration: what the network's scores are worth; None where that was not learnt.
+        second_look: whether readers look twice, see :mod:`detector.looks`; None where nobody has tried.
 
     Raises:
         AlphabetError: if the alphabet is none, or the pattern is not understood or allows no string of this length.
@@ -74,6 +75,7 @@ class ReadingRules:
     shape_hw: tuple[int, int] | None = None
     pattern: str | None = None
     calibration: Calibration | None = None
+    second_look: bool | None = None
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
@@ -94,6 +96,11 @@ class ReadingRules:
         return Alphabet(self.symbols, self.blank)
 
     @property
+    def looks_twice(self) -> bool:
+        """Whether readers look twice if they are not told: untried, where the network fits no one kind of picture."""
+        return self.shape_hw is None if self.second_look is None else self.second_look
+
+    @property
     def allowed(self) -> Automaton | None:
         """The strings that the pattern allows; None without one."""
         if self.pattern is None:
@@ -101,10 +108,11 @@ class ReadingRules:
         return compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for YAML, JSON and weights; without a calibration where there is none."""
+        """Plain values, for YAML, JSON and weights; without what was not learnt."""
         plain = asdict(self)
-        if self.calibration is None:
-            del plain["calibration"]
+        for learnt in ("calibration", "second_look"):
+            if plain[learnt] is None:
+                del plain[learnt]
         plain["layout"]["thresholds"] = list(self.layout.thresholds)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
         return plain

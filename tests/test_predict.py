@@ -286,7 +286,7 @@ def test_weights_of_plain_yolo_for_characters(ultralytics_offline: None, tmp_pat
 
 
 def test_what_a_reader_must_know_is_in_its_weights(reader: Reader, toy: Toy, toy_run: ToyRun) -> None:
-    assert replace(reader.rules, calibration=None) == toy.report.rules
+    assert replace(reader.rules, calibration=None, second_look=None) == toy.report.rules
     assert reader.rules.calibration is not None
     assert reader.weights == toy_run.weights
 
@@ -361,7 +361,7 @@ def test_a_photograph_is_looked_at_again_in_little_memory(far_away: tuple[np.nda
     picture, true = far_away
     large = np.asarray(Image.fromarray(picture).resize((7200, 1800), Image.Resampling.BICUBIC))
     reader = Reader()
-    kept = reader._fitted(large).image
+    kept = reader._looks.prepare(large).image
     assert kept is not None and kept.nbytes < 4 << 20
     reading = reader.read(large)
     assert reading.text == true.text

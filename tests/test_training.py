@@ -18,6 +18,7 @@ import torch
 
 import detector
 from detector.augment import Augment, Policy
+from detector.detections import Reading
 from detector.errors import DatasetError, DetectorError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
@@ -35,6 +36,29 @@ def results(folder: Path) -> list[dict[str, str]]:
 
 def short(toy: Toy, **changes: Any) -> dict[str, Any]:
     return {"data": toy.report.data_yaml, "model": str(char_network()), "batch": 16, "device": "cpu", **changes}
+
+
+# How often readers look
+
+
+@pytest.mark.parametrize(("reads", "wanted"), [(lambda text: text, True), (lambda text: "?", False)])
+def test_readers_look_twice_where_that_reads_more_of_the_validation_pictures(
+    toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, reads: Any, wanted: bool
+) -> None:
+    from detector import training
+
+    characters = read_set(toy.report.data_yaml)
+    texts = iter(TextDataset(characters, "val", SHAPE_HW).texts)
+
+    def looks(*_: Any, second: bool) -> Any:
+        assert second
+        return lambda images: [Reading(reads(next(texts)), 0.5, ()) for _ in images]
+
+    monkeypatch.setattr(training, "Looks", looks)
+    monkeypatch.setattr(training, "_ENOUGH_TO_CHOOSE", 1)
+    monkeypatch.setattr(training, "decode_batch", lambda found, *_: [Reading("", 0.0, ()) for _ in found])
+    rules = training.calibrated(toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu")
+    assert rules.second_look is rules.looks_twice is wanted
 
 
 # What a run leaves
@@ -86,6 +110,7 @@ def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     held = torch.load(toy_run.weights, map_location="cpu", weights_only=False)
     facts = held["detector"].pop("facts")
     learnt = held["detector"].pop("calibration")
+    assert held["detector"].pop("second_look") is False  # too few validation pictures to tell
     assert held["detector"] == toy.report.rules.to_dict()
     assert all(isinstance(learnt[kind][name], float) for kind in ("character", "string") for name in learnt[kind])
     assert json.loads(json.dumps(facts)) == facts
@@ -206,7 +231,7 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     assert after[:2] == before
     assert weights == Path("weights/cut.pt") and weights.is_file()
     rules = detector.Reader(weights, device="cpu").rules
-    assert replace(rules, calibration=None) == toy.report.rules
+    assert replace(rules, calibration=None, second_look=None) == toy.report.rules
 
 
 # What the network is shown

@@ -42,7 +42,7 @@ def command(
     alternatives: Annotated[int, typer.Option(help="Next likely strings that json tells with each reading.")] = 0,
     second_look: Annotated[
         bool | None,
-        typer.Option(help="Read text that does not fill its picture again, closer. [with the shipped weights]"),
+        typer.Option(help="Read text that does not fill its picture again, closer. [as the weights say]"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:

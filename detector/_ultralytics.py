@@ -307,6 +307,7 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
     model.criterion = None
     model.args = {"task": "detect", "imgsz": max(rules.shape_hw or (64, 256))}
     model.names = dict(enumerate(rules.symbols))
+    model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
     for parameter in model.parameters():
         parameter.requires_grad = False
     held = {

@@ -117,6 +117,7 @@ def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     assert facts["epochs"] == TOY_EPOCHS
     assert facts["validation"]["metrics/exact_match"] > 0.5
     assert str(toy_run.folder.parent.parent) not in json.dumps({k: str(v) for k, v in held.items() if k != "model"})
+    assert str(toy_run.folder.parent.parent).encode() not in toy_run.weights.read_bytes(), "the network tells it, too"
     assert all(p.dtype == torch.float16 for p in held["model"].parameters())
 
 

@@ -112,6 +112,11 @@ def right_characters(label: str, reading: Reading, blank: str) -> list[bool]:
     return [i not in wrong for i in range(len(seen))]
 
 
+def right_string(label: str, reading: Reading, blank: str) -> bool:
+    """Whether what was read, refused or not, is the label; blanks at the end of either do not count."""
+    return (reading.text or reading.candidate).rstrip(blank) == label.rstrip(blank)
+
+
 def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], blank: str = " ") -> Calibration:
     """Learn from readings without a calibration: of pictures that the network was not trained on.
 
@@ -127,5 +132,5 @@ def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], blank: s
     scores = [c.confidence for r, _ in pairs for c in r.characters]
     character = fit_platt(scores, [ok for r, label in pairs for ok in right_characters(label, r, blank)])
     products = [math.prod(character(c.confidence) for c in r.characters) for r, _ in pairs]
-    string = fit_platt(products, [(r.text or r.candidate).rstrip(blank) == label.rstrip(blank) for r, label in pairs])
+    string = fit_platt(products, [right_string(label, r, blank) for r, label in pairs])
     return Calibration(character, string)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
 from detector.backends import SHIPPED
-from detector.calibration import fit_calibration
+from detector.calibration import fit_calibration, right_string
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
@@ -141,16 +140,13 @@ def calibrated(
         looks, twice = Looks(network, rules, second=True), list[Reading]()
         for start in range(0, len(dataset), _BATCH):
             twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-        if _right(twice, dataset.texts, rules.blank) > _right(readings, dataset.texts, rules.blank):
+        once_right, twice_right = (
+            sum(right_string(text, reading, rules.blank) for text, reading in zip(dataset.texts, read, strict=True))
+            for read in (readings, twice)
+        )
+        if twice_right > once_right:
             readings, rules = twice, replace(rules, second_look=True)
     return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
-
-
-def _right(readings: Sequence[Reading], texts: Sequence[str], blank: str) -> int:
-    """How many strings are equal."""
-    return sum(
-        (r.text or r.candidate).rstrip(blank) == text.rstrip(blank) for r, text in zip(readings, texts, strict=True)
-    )
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from detector.synth.glyphs import CAP, Face, GlyphCache
-from detector.synth.layout import CAPTION, Matrix, Placed, Rect, bounds, corners_of, local_matrix, moved
+from detector.synth.layout import CAPTION, EMBLEM, Matrix, Placed, Rect, bounds, corners_of, local_matrix, moved
 from detector.synth.style import Style
 
 CAPTION_WORDS = (
@@ -33,6 +33,9 @@ def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCach
     placed: list[Placed] = []
     x1, y1, x2, y2 = main
     for where in style.captions:
+        if where == "stack":
+            placed += _stack(rng, main, face, cache)
+            continue
         size = rng.uniform(0.2, 0.42) if where != "corner" else rng.uniform(0.15, 0.26)
         stamp = f"{rng.choice(('JAN', 'APR', 'DEC', ''))}{rng.randint(1, 99):02d}"
         text = rng.choice(CAPTION_WORDS) if where != "corner" else stamp
@@ -49,8 +52,36 @@ def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCach
         else:
             left = (x1 + x2) / 2 - width * squeeze / 2 + rng.uniform(-0.1, 0.1) * (x2 - x1)
             shift_y = (y1 - room - by2) if where == "above" else (y2 + room - by1)
-        placed += moved(row, np.array([[squeeze, 0, left - bx1 * squeeze], [0, 1, shift_y], [0, 0, 1.0]]))
+        row = moved(row, np.array([[squeeze, 0, left - bx1 * squeeze], [0, 1, shift_y], [0, 0, 1.0]]))
+        if where == "corner" and rng.random() < 0.5:
+            placed.append(_sticker(row))
+        placed += row
     return placed
+
+
+def _stack(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Placed]:
+    """Two or three small letters above each other, beside the main text."""
+    count = rng.choice((2, 2, 3))
+    size = rng.uniform(0.75, 0.95) / count
+    placed: list[Placed] = []
+    room, left = rng.uniform(0.1, 0.3), rng.random() < 0.6
+    for i in range(count):
+        row = _small_line(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ0123456789"), face, cache, size)
+        if row:
+            x1, _, x2, _ = bounds(corners_of(row))
+            shift_x = main[0] - room - x2 if left else main[2] + room - x1
+            down = main[1] + (main[3] - main[1]) * (i + 1) / count - 0.04
+            placed += moved(row, np.array([[1, 0, shift_x], [0, 1, down], [0, 0, 1.0]]))
+    return placed
+
+
+def _sticker(row: list[Placed]) -> Placed:
+    """A field of one colour behind a small line."""
+    x1, y1, x2, y2 = bounds(corners_of(row))
+    field, rim = np.full((8, 8), 255, np.uint8), 0.25 * (y2 - y1)
+    scale_x, scale_y = (x2 - x1 + 2 * rim) / 8, (y2 - y1 + 2 * rim) / 8
+    into = np.array([[scale_x, 0, x1 - rim + scale_x / 2], [0, scale_y, y1 - rim + scale_y / 2], [0, 0, 1.0]])
+    return Placed(field, into, -1, EMBLEM)
 
 
 def _small_line(text: str, face: Face, cache: GlyphCache, size: float) -> list[Placed]:

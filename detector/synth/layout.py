@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from detector.synth.glyphs import CAP, Face, Glyph, GlyphCache, Mask
 from detector.synth.segments import UNLIT
 from detector.synth.style import Style
-from detector.synth.texts import Line
+from detector.synth.texts import Line, break_places
 
 Matrix = NDArray[np.float64]
 Rect = tuple[float, float, float, float]
@@ -123,21 +123,25 @@ class Typesetter:
         return Placed(mask, local_matrix(mask, centre, y, size * style.stretch * squeeze, size, turn), label)
 
     def _group_place(self, signs: str) -> int:
-        return self._rng.randint(2, len(signs) - 2) if self._style.grouped and len(signs) >= 4 else -1
+        return break_places(self._rng, signs, 1)[0] if self._style.grouped and len(signs) >= 4 else -1
 
     def _wants_emblem(self) -> bool:
         return self._style.emblems > 0 and self._rng.random() < self._style.emblems
 
     def _emblem(self, pen: float, placed: list[Placed]) -> float:
         """A small picture where a sign could stand, and which is none; returns where the next sign starts."""
-        rng, stretch = self._rng, self._style.stretch
-        mask, size = emblem(rng), rng.uniform(0.25, 1.1)
-        wide = size * rng.uniform(0.6, 1.2)
-        at = local_matrix(
-            mask, pen + wide * stretch / 2, -0.5 + rng.uniform(-0.15, 0.15), wide * stretch, size, rng.uniform(-20, 20)
-        )
-        placed.append(Placed(mask, at, -1, EMBLEM))
-        return pen + wide * stretch
+        rng = self._rng
+        size = rng.uniform(0.2, 1.3)
+        wide = size * rng.uniform(0.6, 1.3) * self._style.stretch
+        x, y = pen + wide / 2, -0.5 + rng.uniform(-0.15, 0.15)
+        share, pale = 1.0, rng.choice((1.0, 1.0, rng.uniform(0.15, 0.6)))
+        for _ in range(rng.choice((1, 1, 2, 3, 4))):  # each part lies on those before it, in a colour of its own
+            mask = np.asarray(cv2.convertScaleAbs(emblem(rng), alpha=pale), np.uint8)
+            off_x, off_y = (rng.uniform(-0.5, 0.5) * (1 - share) * side for side in (wide, size))
+            at = local_matrix(mask, x + off_x, y + off_y, wide * share, size * share, rng.uniform(-20, 20))
+            placed.append(Placed(mask, at, -1, EMBLEM))
+            share = rng.uniform(0.3, 0.9)
+        return pen + wide
 
 
 def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
@@ -185,9 +189,21 @@ def _wobbled(mask: Mask, strength: float, rng: Random) -> Mask:
 
 
 def emblem(rng: Random) -> Mask:
-    """A small shape that is no sign: a disc, star, shield, blob, or an outline as ragged as a coast."""
+    """A small shape that is no sign: a disc, star, shield, blob, drawing, or an outline as ragged as a coast."""
     mask = np.zeros((CAP, CAP), np.uint8)
-    kind, c, r = rng.choice(("disc", "ring", "star", "blob", "shield", "coast", "coast")), CAP // 2, CAP // 2 - 3
+    kinds = ("disc", "ring", "star", "blob", "shield", "coast", "coast", "figure", "drawing", "drawing", "rays")
+    kind, c, r = rng.choice(kinds), CAP // 2, CAP // 2 - 3
+    if kind == "figure":  # limbs round a body
+        for _ in range(rng.randint(3, 7)):
+            middle = (rng.randint(c // 2, c + c // 2), rng.randint(c // 2, c + c // 2))
+            axes = (rng.randint(3, c // 2), rng.randint(3, c))
+            cv2.ellipse(mask, middle, axes, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+        return mask
+    if kind in ("drawing", "rays"):  # thin lines, bent or straight
+        for _ in range(rng.randint(2, 6)):
+            path = np.array([[rng.uniform(4, CAP - 4) for _ in "xy"] for _ in range(2 if kind == "rays" else 5)])
+            cv2.polylines(mask, [path.round().astype(np.int32)], False, 255, rng.choice((2, 3, 5)), cv2.LINE_AA)
+        return mask
     if kind in ("disc", "ring"):
         cv2.circle(mask, (c, c), r, 255, -1 if kind == "disc" else 7, cv2.LINE_AA)
         if rng.random() < 0.5:  # something inside

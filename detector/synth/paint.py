@@ -174,19 +174,31 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
 
 
 def draw_lines(
-    rng: Random, image: Image, colours: Sequence[Colour], count: int, thickness: float, *, bent: bool = False
+    rng: Random,
+    image: Image,
+    colours: Sequence[Colour],
+    count: int,
+    thickness: float,
+    *,
+    bent: bool = False,
+    near_x: float | None = None,
 ) -> None:
-    """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``."""
+    """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``.
+
+    With ``near_x`` bent ones start there and bend early: over the first sign, as if they were another.
+    """
     height, width = image.shape[:2]
     for _ in range(count):
         thick = max(1, round(thickness * rng.uniform(0.7, 1.3) * height / 64))
         start = np.array([rng.uniform(-0.1, 0.45) * width, rng.uniform(0, 1) * height])
+        if near_x is not None:
+            start[0] = near_x + rng.uniform(-0.4, 0.3) * height
         end = np.array([rng.uniform(0.4, 1.1) * width, rng.uniform(0, 1) * height])
         t = np.linspace(0, 1, 16)[:, None]
         bow = rng.gauss(0, 0.25) * height if rng.random() < 0.5 else 0.0
         path = start * (1 - t) + end * t + np.array([0, bow]) * np.sin(t * math.pi * rng.choice((1, 1, 2)))
         if bent:
-            corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
+            corners = sorted(rng.sample(range(1, 15 if near_x is None else 5), rng.randint(1, 3)))
             path = path[[0, *corners, 15]] + np.array(
                 [[0, rng.uniform(-0.25, 0.25) * height] for _ in range(len(corners) + 2)]
             )

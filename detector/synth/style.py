@@ -12,7 +12,7 @@ class Style:
     """Everything that decides how a text is drawn. Lengths are in heights of a capital unless said otherwise."""
 
     # signs
-    faces: str = "any"  # "plain", "any", "hand", "segments", "dots"
+    faces: str = "any"  # "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
     mixed_faces: bool = False  # a face a sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
@@ -23,6 +23,7 @@ class Style:
     tracking: float = 0.0  # added to the font's own advance
     stretch: float = 1.0  # width over the font's own
     separators: str = ""  # drawn between signs now and then, never labelled
+    ending: str = ""  # drawn after the text, never labelled
     grouped: bool = False  # a wide unlabelled gap somewhere
     emblems: float = 0.0  # how likely there is a small picture in that gap, before the text and after it
     jitter_y: float = 0.0
@@ -49,7 +50,7 @@ class Style:
     fine_texture: bool = False  # patches narrower than a stroke
     # around and over the text
     frame: bool = False
-    captions: tuple[str, ...] = ()  # "above", "below", "corner"
+    captions: tuple[str, ...] = ()  # "above", "below", "corner", "stack"
     bolts: bool = False
     lines_over: int = 0
     lines_under: int = 0
@@ -73,7 +74,7 @@ def _chance(rng: Random, share: float) -> bool:
 
 def _plate(rng: Random) -> Style:
     wide = _chance(rng, 0.45)  # a long plate that fills the picture, or a squarish one with captions
-    shares = (("above", 0.75), ("below", 0.65), ("corner", 0.35))
+    shares = (("above", 0.75), ("below", 0.65), ("corner", 0.35), ("corner", 0.35), ("stack", 0.12))
     captions = () if wide else tuple(where for where, share in shares if _chance(rng, share))
     return Style(
         faces="plain",
@@ -83,7 +84,7 @@ def _plate(rng: Random) -> Style:
         stretch=rng.uniform(0.7, 1.3) if wide else rng.choice((rng.uniform(0.5, 1.0), rng.uniform(1.0, 1.9))),
         separators=rng.choice(("", "-", ".", "-.", "·", "•", "-", "-.")),
         grouped=_chance(rng, 0.5),
-        emblems=rng.choice((0.0, 0.3, 0.6)),
+        emblems=rng.choice((0.0, 0.2, 0.6)) if wide else rng.choice((0.0, 0.4, 0.8)),
         cap_px=1e9 if wide or _chance(rng, 0.5) else rng.uniform(22, 46),
         margin=rng.uniform(0.0, 0.1) if wide else rng.uniform(0.0, 0.08),
         angle=rng.gauss(0, 2.5),
@@ -133,7 +134,7 @@ def _captcha(rng: Random) -> Style:
         lines_over=rng.choice((0, 1, 1, 2, 3)),
         lines_under=rng.choice((0, 0, 3, 6)),
         line_px=rng.uniform(0.8, 2.6),
-        bold_lines=_chance(rng, 0.3),
+        bold_lines=_chance(rng, 0.4),
         line_ink=rng.choice(("own", "text")),
         ticks=rng.choice((0, 0, 0, 25, 60, 90)),
         dots=rng.choice((0, 0, 40, 150)),
@@ -207,13 +208,14 @@ def _dots(rng: Random) -> Style:
 
 def _handwriting(rng: Random) -> Style:
     return Style(
-        faces="hand",
+        faces="pen" if _chance(rng, 0.65) else "hand",
         lower=rng.choices(("never", "some"), (8, 2))[0],
         weight=rng.choice((-4, -2, 0, 1)),
-        wobble=rng.uniform(0.4, 1.0),
-        gap=rng.uniform(-0.06, 0.35),
-        stretch=rng.uniform(0.7, 1.3),
+        wobble=rng.uniform(0.4, 1.3),
+        gap=rng.uniform(-0.08, 0.3),
+        stretch=rng.uniform(0.7, 1.4),
         separators=rng.choice(("", "", "", ".", "-", ",")),
+        ending=rng.choice(("", "", "", "", "", "-", "=", ".")),
         jitter_y=rng.uniform(0.03, 0.15),
         jitter_size=rng.uniform(0.05, 0.2),
         rotation=rng.uniform(2, 10),
@@ -222,8 +224,8 @@ def _handwriting(rng: Random) -> Style:
         centred=_chance(rng, 0.4),
         angle=rng.gauss(0, 3),
         shear=rng.gauss(-0.1, 0.15),
-        background=rng.choice(("flat", "gradient", "blobs", "noise", "guilloche")),
-        ground=rng.choice(("light", "light", "white", "pastel", "dark")),
+        background=rng.choice(("flat", "gradient", "blobs", "noise", "guilloche", "guilloche")),
+        ground=rng.choice(("light", "light", "white", "pastel", "any", "dark")),
         contrast=rng.choice((50, 80, 110)),
         grey=_chance(rng, 0.5),
         texture=rng.choice((0, 0.1, 0.25)),

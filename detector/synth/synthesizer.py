@@ -30,9 +30,10 @@ from detector.synth.layout import (
     numbered,
 )
 from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, inked
+from detector.synth.pen import WRITERS, PenFace, can_write
 from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.style import Style, style_of
-from detector.synth.texts import Line, by_pattern, free_text, split_lines, with_blanks
+from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_blanks
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,14 @@ class Synthesizer:
         """The style with what the config rules out taken back."""
         config = self.config
         if config.blanks or " " in (config.pattern or ""):
-            style = replace(style, separators="", grouped=False, emblems=0.0)  # their gaps would look like blanks
+            style = replace(
+                style, separators="", ending="", grouped=False, emblems=0.0
+            )  # their gaps would look like blanks
         if config.pattern is not None:
-            style = replace(style, separators="", grouped=False, emblems=0.0)
+            style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if config.layout == "slots":
             style = replace(
-                style, separators="", grouped=False, emblems=0.0, captions=(), frame=False, arc=0.0, ghosts=0
+                style, separators="", ending="", grouped=False, emblems=0.0, captions=(), frame=False, arc=0.0, ghosts=0
             )
             style = replace(style, wave_px=min(style.wave_px, 1.5))
         if config.lines == 2:
@@ -115,7 +118,7 @@ class Synthesizer:
             if only:
                 gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap
                 style = replace(
-                    style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, separators="", gap=gap
+                    style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, separators="", ending="", gap=gap
                 )
         return style
 
@@ -148,14 +151,17 @@ class Synthesizer:
         blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
         marks = [s for s in style.separators if s not in symbols and s != blank]
         signs, labelled = list(line.signs), list(line.labelled)
-        if marks and style.faces in ("plain", "any", "hand"):
-            places = sorted(rng.sample(range(1, len(signs)), min(len(marks), len(signs) - 1)), reverse=True)
+        if marks and style.faces in ("plain", "any", "hand", "pen"):
+            places = sorted(break_places(rng, line.signs, len(marks)), reverse=True)
             for place, mark in zip(places, marks[::-1], strict=False):
                 if blank not in signs[place - 1 : place + 1]:
                     signs.insert(place, mark)
                     labelled.insert(place, False)
             if len(signs) > len(line.signs):
                 style = replace(style, grouped=False)
+        if style.ending and style.ending not in symbols:
+            signs.append(style.ending)
+            labelled.append(False)
         return Line("".join(signs), tuple(labelled)), style
 
     def _faces(self, rng: Random, style: Style) -> tuple[Callable[[], Face], str]:
@@ -167,7 +173,11 @@ class Synthesizer:
             thickness, gap = rng.choice((0.09, 0.12, 0.15)), rng.choice((0.0, 0.015, 0.03))
             display = SegmentFace(style.faces == "fourteen", thickness, gap)
             return (lambda: display), ""
-        kind = style.faces if self._by_kind.get(style.faces) else "any"
+        if style.faces == "pen" and can_write(self.config.alphabet.symbols):
+            hand = PenFace(rng.randrange(WRITERS))
+            return (lambda: hand), ""
+        kind = "hand" if style.faces == "pen" else style.faces
+        kind = kind if self._by_kind.get(kind) else "any"
         families = self._by_kind[kind]
         if not families:
             raise SourceError("This look needs a font: name one that has the alphabet's symbols.")
@@ -225,12 +235,13 @@ class Synthesizer:
         draw_lines(rng, image, pale, style.lines_under, 1)
         roles = {
             CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
-            EMBLEM: colour_of(rng, rng.uniform(40, 215), 0.0 if style.grey else 1.0),
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
         }
         canvas = Canvas(size_wh, labels)
         for one in setting.placed:
             own = ink_for(rng, style, low, high) if style.ink == "each" else ink
+            if one.role == EMBLEM:
+                own = colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
             canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
@@ -239,9 +250,11 @@ class Synthesizer:
         # A line must stay thinner than the strokes of the signs that it crosses.
         line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)
         count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # of bold ones, two hide the text
-        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines)
+        boxes = canvas.boxes_xyxy()
+        first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
+        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
-        return damaged(rng, style, image, setting.cap_px, noise), canvas.boxes_xyxy()
+        return damaged(rng, style, image, setting.cap_px, noise), boxes
 
 
 _KINDS = {"plain": ("plain",), "hand": ("hand",), "any": ("plain", "odd", "hand")}

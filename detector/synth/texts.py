@@ -46,10 +46,10 @@ def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
 
 
 _MIX = {
-    "plate": (15, 8, 12, 65),
+    "plate": (10, 8, 12, 70),
     "captcha": (75, 10, 10, 5),
     "segments": (20, 5, 65, 10),
-    "handwriting": (15, 20, 60, 5),
+    "handwriting": (12, 16, 67, 5),
     "scene": (20, 60, 10, 10),
 }
 """By look, how often texts are drawn freely, of letters alone, of digits alone, and in runs of either."""
@@ -76,6 +76,15 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
             kinds.reverse()
         return "".join(text)
     return "".join(rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length))
+
+
+def break_places(rng: Random, signs: str, count: int) -> list[int]:
+    """At most ``count`` places between two signs: mostly where letters and digits meet, as groups are printed."""
+    places = list(range(1, len(signs)))
+    rng.shuffle(places)
+    if rng.random() < 0.75:
+        places.sort(key=lambda i: signs[i - 1].isdigit() == signs[i].isdigit())  # stable: the rest stays shuffled
+    return places[:count]
 
 
 def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:

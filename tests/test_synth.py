@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import cv2
 import matplotlib
@@ -19,6 +20,9 @@ from detector.errors import AlphabetError, DetectorError, SourceError
 from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
 from detector.synth.fonts import usable_fonts
 from detector.synth.glyph_folder import class_symbols, ink_of, open_glyph_folder
+from detector.synth.glyphs import CAP
+from detector.synth.pen import PenFace
+from detector.synth.texts import break_places
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
@@ -123,6 +127,25 @@ def test_plates_have_runs_of_letters_and_of_digits() -> None:
         return float(np.mean([a.isdigit() != b.isdigit() for text in texts for a, b in pairwise(text)]))
 
     assert changes("plate") < 0.28 < changes("captcha") < 0.4
+
+
+def test_marks_stand_mostly_where_letters_and_digits_meet() -> None:
+    rng, signs = Random(3), "AB1234CD"
+    first = [break_places(rng, signs, 1)[0] for _ in range(400)]
+    assert 250 < sum(place in (2, 6) for place in first) < 400
+    assert set(first) <= set(range(1, len(signs)))
+    assert break_places(rng, "A", 2) == []
+
+
+def test_a_writer_keeps_to_a_hand_and_differs_from_the_next() -> None:
+    for symbol in Alphabet().symbols:
+        drawn = [PenFace(writer).draw(symbol) for writer in (0, 0, 1, 2)]
+        masks = [glyph.mask for glyph in drawn if glyph is not None]
+        assert len(masks) == 4
+        np.testing.assert_array_equal(masks[0], masks[1])
+        assert any(mask.shape != masks[0].shape or (mask != masks[0]).any() for mask in masks[2:])
+        assert all(0.3 * CAP < mask.shape[0] < 2.2 * CAP for mask in masks), symbol
+    assert PenFace(0).draw("\u00e4") is None
 
 
 def test_boxes_run_from_left_to_right_and_top_to_bottom() -> None:

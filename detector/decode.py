@@ -470,8 +470,7 @@ def _search(seen: _Seen, automaton: Automaton, at_least: int = 0) -> _Searched:
             better = value > total[t + 1][edge.target]
             np.copyto(total[t + 1][edge.target], value, where=better)
             via[t + 1][edge.target][better] = number
-    ends = _ends(automaton, total, at_least)
-    tops = np.stack([layer.max((0, 2)) for layer in ends])  # (layers, batch)
+    ends, tops = _ends(automaton, total, at_least)
     return _Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
 
 
@@ -480,8 +479,10 @@ def _gains(seen: _Seen, class_ids: frozenset[int]) -> NDArray[np.float64]:
 
     Log odds that it is a character, less how much likelier its best class is than this one.
     """
-    allowed = np.isin(seen.top_ids, list(class_ids)) & (seen.top_scores > 0)
-    allowed[..., 0] |= np.isin(seen.top_ids[..., 0], list(class_ids))
+    known = np.zeros(max(int(seen.top_ids.max()), *class_ids) + 1, bool)
+    known[list(class_ids)] = True
+    allowed = known[seen.top_ids]
+    allowed[..., 1:] &= seen.top_scores[..., 1:] > 0
     logs = np.log(np.maximum(seen.top_scores, _LEAST_SCORE))
     return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), _NEVER))
 
@@ -514,20 +515,27 @@ def _reach(
     return np.take_along_axis(chain, best[:, None], 1)[:, 0]
 
 
-def _ends(automaton: Automaton, total: list[NDArray[np.float64]], at_least: int) -> list[NDArray[np.float64]]:
-    """Totals where a string may end. Where strings may differ in length, each character must be worth its place."""
-    worth = float(np.log(_FREE_SCORE / (1 - _FREE_SCORE)))
-    most = np.zeros(total[0].shape[1], np.int64)  # characters of the longest string that each picture shows
+def _ends(
+    automaton: Automaton, total: list[NDArray[np.float64]], at_least: int
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """Totals where a string may end, and the greatest of each layer and picture, (layers, batch).
+
+    Where strings may differ in length, each character must be worth its place.
+    """
+    worth = math.log(_FREE_SCORE / (1 - _FREE_SCORE))
     ends = []
     for counts, accepting, layer in zip(automaton.counts, automaton.accepting, total, strict=True):
-        may_end = np.where(accepting, 0.0, 2 * _NEVER) - worth * np.array(counts)  # (states,)
-        ends.append(layer + may_end[:, None, None])
-        if at_least:
-            most[(ends[-1] > _NEVER / 2).any((0, 2))] = max(counts)
+        may_end = [(0.0 if yes else 2 * _NEVER) - worth * count for yes, count in zip(accepting, counts, strict=True)]
+        ends.append(layer + np.array(may_end)[:, None, None])
+    tops = np.stack([layer.max((0, 2)) for layer in ends])
     if at_least:
-        for counts, layer in zip(automaton.counts, ends, strict=True):
-            layer[:, max(counts) < np.minimum(most, at_least)] = 2 * _NEVER
-    return ends
+        longest = np.array([max(counts) for counts in automaton.counts])[:, None]
+        most = np.where(tops > _NEVER / 2, longest, 0).max(0)  # characters of the longest string that a picture shows
+        short = longest < np.minimum(most, at_least)  # (layers, batch)
+        for k in np.flatnonzero(short.any(1)):
+            ends[k][:, short[k]] = 2 * _NEVER
+        tops = np.where(short, 2 * _NEVER, tops)
+    return ends, tops
 
 
 # Readings

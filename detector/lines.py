@@ -72,8 +72,10 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
-    moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
-    straight = boxes - np.concatenate([origin] * 2, 2) + np.where(turn[:, None, None] == 0, 0.0, moved)
+    straight = boxes - np.concatenate([origin] * 2, 2)
+    if turn.any():
+        moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
+        straight += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
     return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, start)
 
@@ -111,12 +113,14 @@ def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floa
     both = valid[:, i] & valid[:, j]
     step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
     level = _votes(step[..., 1], both)
+    turn = np.zeros(len(centre))
     turned = np.flatnonzero(level * _CONVINCING < both.sum(1))  # of the others, no direction gets more
+    if not len(turned):
+        return turn
     along, across = step[turned, None, :, 0], step[turned, None, :, 1]
     votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], both[turned, None])
     best = votes.argmax(1)  # (turned,)
     convinced = votes[np.arange(len(turned)), best] > _CONVINCING * level[turned]
-    turn = np.zeros(len(centre))
     turn[turned[convinced]] = _TURNS[best[convinced]]
     return turn
 
@@ -154,8 +158,9 @@ def _narrowed(
 ) -> Floats:
     """Boxes without what they have too much along their line: by the turn, and by what neighbours typically share."""
     rows = np.arange(len(boxes))[:, None]
-    size = np.stack([_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1)])
-    boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(size[0], size[1], np.abs(turn))))
+    if turn.any():
+        width, height = (_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
+        boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(width, height, np.abs(turn))))
     left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _LEADERS)
     on = np.where(valid, line[rows, lead], MOST_LINES)
     order = np.lexsort((left + right, on), axis=1)
@@ -180,6 +185,8 @@ def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
 
 def _taken_off(boxes: Floats, off: Floats) -> Floats:
     """Every box of a picture narrower by ``off``, (batch,), half on either side."""
+    if not off.any():
+        return boxes
     own = boxes[..., 2] - boxes[..., 0]
     half = np.minimum(off[:, None], (1 - _LEAST_WIDTH) * np.maximum(own, 0)) / 2
     return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)

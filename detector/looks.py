@@ -87,8 +87,13 @@ class Looks:
         self, prepared: Sequence[Prepared], found: Sequence[Found], detect: Callable[[Sequence[Prepared]], list[Found]]
     ) -> list[Reading]:
         """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
-        readings = self._strings(prepared, found)
+        readings = self._strings(prepared, found, 0 if self.second else self.alternatives)
         parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
+        if self.second and self.alternatives:  # of those that no second look decides
+            rest = [i for i in range(len(prepared)) if i not in parts]
+            whole = self._strings([prepared[i] for i in rest], [found[i] for i in rest], self.alternatives)
+            for i, reading in zip(rest, whole, strict=True):
+                readings[i] = reading
         if not parts:
             return readings
         closer = [self.prepare(image) for image, _ in parts.values()]
@@ -98,15 +103,15 @@ class Looks:
             boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
             moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
             both.append((fuse(first, moved, len(self.rules.symbols)), width))
-        for i, reading in zip(parts, self._strings([prepared[i] for i in parts], both), strict=True):
+        for i, reading in zip(parts, self._strings([prepared[i] for i in parts], both, self.alternatives), strict=True):
             readings[i] = reading
         return readings
 
-    def _strings(self, prepared: Sequence[Prepared], found: Sequence[Found]) -> list[Reading]:
+    def _strings(self, prepared: Sequence[Prepared], found: Sequence[Found], alternatives: int) -> list[Reading]:
         # Decoded in the fitted picture, as validation does: the same candidates give the same string.
         readings = decode_batch(
             [seen for seen, _ in found], self.rules, [width for _, width in found],
-            min_confidence=self.min_confidence, alternatives=self.alternatives,
+            min_confidence=self.min_confidence, alternatives=alternatives,
         )  # fmt: skip
         return [_to_picture(reading, one.back) for reading, one in zip(readings, prepared, strict=True)]
 

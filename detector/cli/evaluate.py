@@ -31,6 +31,7 @@ def command(
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
     min_confidence: Annotated[float, typer.Option(help="As for predict; what is refused is counted apart.")] = 0.0,
+    second_look: Annotated[bool | None, typer.Option(help="As for predict. [as the weights say]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
@@ -46,8 +47,9 @@ def command(
 
     def score(name: str, stage: str) -> Evaluation:
         reader = Reader(
-            None if name == "shipped" else name, device=device, pattern=pattern, min_confidence=min_confidence
-        )
+            None if name == "shipped" else name, device=device, pattern=pattern, min_confidence=min_confidence,
+            second_look=second_look,
+        )  # fmt: skip
         with progress_bar() as tell:
             return evaluate(
                 reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,

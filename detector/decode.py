@@ -214,7 +214,7 @@ class _Seen:
 def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequence[float]) -> _Seen:
     """The best candidates of every picture, along its lines; ties are broken by content, so order does not matter."""
     picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
-    presence = np.concatenate([_set(d.presence) for d in batch])
+    presence = np.concatenate([d.presence for d in batch])
     seen = np.flatnonzero(presence >= MIN_SCORE)
     boxes = np.concatenate([d.boxes_xyxy for d in batch])[seen].astype(np.float64)
     scores, ids = (np.concatenate([getattr(d, name) for d in batch])[seen] for name in ("scores", "class_ids"))
@@ -252,19 +252,14 @@ def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequen
     )
 
 
-def _set(column: NDArray[Any] | None) -> NDArray[Any]:
-    assert column is not None  # detections set what they are not given
-    return column
-
-
 def _likeliest(
     batch: Sequence[CharDetections], seen: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Likeliest classes and their scores, (candidates, k), 0 where a picture of the batch has fewer."""
-    k = max(_set(d.top_ids).shape[1] for d in batch)
+    k = max(d.top_ids.shape[1] for d in batch)
     ids, scores = (
         np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[seen]
-        for columns in ([_set(d.top_ids) for d in batch], [_set(d.top_scores) for d in batch])
+        for columns in ([d.top_ids for d in batch], [d.top_scores for d in batch])
     )
     return ids, scores.astype(np.float64)
 

@@ -32,9 +32,10 @@ class CharDetections:
     boxes_xyxy: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
-    presence: NDArray[np.float32] | None = None
-    top_ids: NDArray[np.int64] | None = None
-    top_scores: NDArray[np.float32] | None = None
+    # None only on the way in: none of these is None once the object is there, and users need not ask.
+    presence: NDArray[np.float32] = None  # type: ignore[assignment]
+    top_ids: NDArray[np.int64] = None  # type: ignore[assignment]
+    top_scores: NDArray[np.float32] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, np.float32).reshape(-1, 4))
@@ -60,7 +61,6 @@ class CharDetections:
     def __getitem__(self, index: Any) -> CharDetections:
         """The same type for any numpy index: a mask, a slice, an array of places."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
-        assert self.presence is not None and self.top_ids is not None and self.top_scores is not None  # set at birth
         columns = (self.boxes_xyxy, self.scores, self.class_ids, self.presence, self.top_ids, self.top_scores)
         return CharDetections(*(column[index] for column in columns))
 

@@ -24,12 +24,12 @@ def fuse(first: CharDetections, second: CharDetections, classes: int) -> CharDet
     pairs = _pairs(_iou(first.boxes_xyxy, second.boxes_xyxy))
     one, other = pairs.T
     alone = np.setdiff1d(np.arange(len(first)), one), np.setdiff1d(np.arange(len(second)), other)
-    sure = np.stack([_presence(first)[one], _presence(second)[other]]).astype(np.float64)  # (2, pairs)
+    sure = np.stack([first.presence[one], second.presence[other]]).astype(np.float64)  # (2, pairs)
     share = (sure + 1e-6) / (sure + 1e-6).sum(0)
     met = share[0, :, None] * first.boxes_xyxy[one] + share[1, :, None] * second.boxes_xyxy[other]
     scores_1, scores_2 = _all_scores(first, classes), _all_scores(second, classes)
     boxes = np.concatenate([met, first.boxes_xyxy[alone[0]], second.boxes_xyxy[alone[1]]])
-    presence = np.concatenate([sure.mean(0), _ALONE * _presence(first)[alone[0]], _ALONE * _presence(second)[alone[1]]])
+    presence = np.concatenate([sure.mean(0), _ALONE * first.presence[alone[0]], _ALONE * second.presence[alone[1]]])
     scores = np.concatenate(
         [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
     )
@@ -40,15 +40,9 @@ def fuse(first: CharDetections, second: CharDetections, classes: int) -> CharDet
     )
 
 
-def _presence(detections: CharDetections) -> NDArray[np.float32]:
-    assert detections.presence is not None  # detections set what they are not given
-    return detections.presence
-
-
 def _all_scores(detections: CharDetections, classes: int) -> NDArray[np.float64]:
     """(n, classes); 0 for those that are not among a candidate's likeliest."""
     scores = np.zeros((len(detections), classes))
-    assert detections.top_ids is not None and detections.top_scores is not None  # likewise
     np.put_along_axis(scores, detections.top_ids, detections.top_scores.astype(np.float64), 1)
     return scores
 

@@ -8,7 +8,8 @@
 
 Two sets, with blanks inside and at the end of half of the strings: monospaced (`slots`) and proportional (`flow`);
 each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
-what is turned stays inside.
+what is turned stays inside. The fonts are three that Matplotlib brings along, in which a zero is no O: what is asked is
+where characters and blanks are.
 
 The decoder alone is given the true boxes as a detector might see them: each box's place and size are off by some
 share of its size (--jitter), each picture has some weak duplicates of its characters as other symbols and some weak
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,8 @@ from detector.layout import find_layout
 from detector.metrics import score_texts
 from detector.synth import SynthConfig, Synthesizer
 from detector.synth.config import PLAIN
+
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 TABLE = Alphabet()
 LENGTH = 8
@@ -68,6 +72,7 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
     config = SynthConfig(
         TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
         looks=(PLAIN,), layout=layout, blanks=0.5, lines=2 if two else 1, seed=seed,
+        fonts=tuple(FONTS / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")),
     )  # fmt: skip
     make = Synthesizer(config)
     for index in range(count):

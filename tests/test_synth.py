@@ -68,6 +68,17 @@ def test_boxes_lie_inside_and_one_stands_for_each_symbol(look: str, layout: str)
         assert layout == "slots" or made.text == made.text.lstrip()
 
 
+def test_a_pen_writes_what_no_font_is_named_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    draw = PenFace.draw
+    monkeypatch.setattr(PenFace, "draw", lambda face, sign: (written.append(sign), draw(face, sign))[1])
+    with_pen = replace(CONFIG, looks=("handwriting",), fonts=None)
+    for config, pen in ((replace(with_pen, fonts=FONTS), False), (with_pen, True)):
+        made = [Synthesizer(config)(i) for i in range(12)]
+        assert bool(written) == pen
+        assert all(len(one.boxes_xyxy) == len(one.text) for one in made)
+
+
 def test_boxes_hold_all_ink_and_nothing_more() -> None:
     make = Synthesizer(PLAIN)
     for i in range(30):

@@ -173,7 +173,7 @@ class Synthesizer:
             thickness, gap = rng.choice((0.09, 0.12, 0.15)), rng.choice((0.0, 0.015, 0.03))
             display = SegmentFace(style.faces == "fourteen", thickness, gap)
             return (lambda: display), ""
-        if style.faces == "pen" and can_write(self.config.alphabet.symbols):
+        if style.faces == "pen" and self.config.fonts is None and can_write(self.config.alphabet.symbols):
             hand = PenFace(rng.randrange(WRITERS))
             return (lambda: hand), ""
         kind = "hand" if style.faces == "pen" else style.faces

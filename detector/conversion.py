@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import compile_pattern
 from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
-from detector.sources import LabelledImage, Source, read_source
+from detector.sources import LabelledImage, Source, label_text, read_source
 from detector.tree import WORK, SetWriter, check_outside, check_target, part_of, put_in_place, recover
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
@@ -176,9 +176,10 @@ def convert(
     if listed.label_file is None:
         check_outside(target, listed.root)
     log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
-    found = decided.apply(listed, blank, upper, ignore)
+    spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
+    found = decided.apply(listed, spell)
     table = _alphabet(alphabet, found)
-    decided.check(table, length, blank, upper, ignore)
+    decided.check(table, length, spell)
     if pattern:
         compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)

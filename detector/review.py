@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from detector.alphabet import Alphabet
 from detector.errors import DatasetError
-from detector.sources import LabelledImage, Refused, Source, label_text
+from detector.sources import LabelledImage, Refused, Source, Spell
 from detector.work import whole
 from detector.yolo_format import ManifestRow
 
@@ -58,8 +58,8 @@ class Review:
     rows: Mapping[str, ReviewRow]
     places: Mapping[str, str]
 
-    def apply(self, found: Source, blank: str | None, upper: bool, ignore: str = "") -> Source:
-        """The source with corrected texts, and without what was dropped; ``blank`` and ``upper`` as for its labels."""
+    def apply(self, found: Source, spell: Spell) -> Source:
+        """The source with corrected texts, and without what was dropped; ``spell`` as for its labels."""
         items: list[LabelledImage] = []
         refused = list(found.refused)
         for item in found.items:
@@ -67,7 +67,7 @@ class Review:
             if row is not None and row.decision == "drop":
                 refused.append(Refused(item.name, DROPPED))
             elif row is not None and row.decision == "correct":
-                items.append(replace(item, text=label_text(row.corrected, blank, upper, ignore)))
+                items.append(replace(item, text=spell(row.corrected)))
             else:
                 items.append(item)
         unknown = sorted(self.rows.keys() - {item.name for item in found.items})
@@ -78,7 +78,7 @@ class Review:
             log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
         return replace(found, items=items, refused=refused)
 
-    def check(self, table: Alphabet, length: int, blank: str | None, upper: bool, ignore: str = "") -> None:
+    def check(self, table: Alphabet, length: int, spell: Spell) -> None:
         """Refuse corrections that cannot be labels.
 
         Raises:
@@ -88,7 +88,7 @@ class Review:
         problems = [
             f"{self.places[row.source]}: {problem}"
             for row in corrected
-            if (problem := table.problem(label_text(row.corrected, blank, upper, ignore), length))
+            if (problem := table.problem(spell(row.corrected), length))
         ]
         _refuse(problems)
 

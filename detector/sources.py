@@ -30,8 +30,9 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from detector.errors import SourceError
@@ -59,6 +60,9 @@ _RUNNING_NUMBER = re.compile(r"(?:[_-][0-9]+| ?\([0-9]+\))$")
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _PLAIN_BLANKS = " \t\r\n"
+
+Spell = Callable[[str], str]
+"""A label as it stands in a file -> the text: :func:`label_text` with the choices made for a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ def read_source(
     """
     root, columns = Path(os.path.abspath(path)), (image_column, text_column)
     wanted = str(labels) if str(labels) in FORMATS else None
+    spell, meant = partial(label_text, blank=blank, upper=upper, ignore=ignore), (blank or "") + ignore
     if not root.exists():
         raise SourceError(f"There is no file or folder {root}.")
     if str(labels) != "auto" and wanted is None:
@@ -137,18 +142,18 @@ def read_source(
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
         table = recognise(_label_file(labels, root), None, columns, [root])
         folder = table.file.parent
-        return _read_table(root, table, [root, folder, folder / "images"], blank, upper, ignore)
+        return _read_table(root, table, [root, folder, folder / "images"], spell)
     if root.is_file():
         if wanted in ("names", "hash-names") or is_image_name(root.name):
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
         table, root = recognise(root, wanted, columns), root.parent
-        return _read_table(root, table, _bases(table), blank, upper, ignore)
+        return _read_table(root, table, _bases(table), spell)
     if wanted in ("names", "hash-names"):
-        return _read_names(root, wanted, blank, upper, ignore, {})
+        return _read_names(root, wanted, spell, meant, {})
     found, passed_over = _find_table(root, wanted, columns)
     if found is None:
-        return _read_names(root, None, blank, upper, ignore, passed_over)
-    return _read_table(root, found, _bases(found), blank, upper, ignore, passed_over)
+        return _read_names(root, None, spell, meant, passed_over)
+    return _read_table(root, found, _bases(found), spell, passed_over)
 
 
 def label_text(raw: str, blank: str | None = None, upper: bool = False, ignore: str = "") -> str:
@@ -165,9 +170,8 @@ def label_text(raw: str, blank: str | None = None, upper: bool = False, ignore: 
 # --- file names ---------------------------------------------------------------------------------------------------
 
 
-def _read_names(
-    root: Path, wanted: str | None, blank: str | None, upper: bool, ignore: str, passed_over: dict[str, str]
-) -> Source:
+def _read_names(root: Path, wanted: str | None, spell: Spell, meant: str, passed_over: dict[str, str]) -> Source:
+    """Texts from file names; a sign in ``meant`` does not begin a running number."""
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
@@ -196,10 +200,10 @@ def _read_names(
         if kind == "hash-names":
             match = _HASHED.fullmatch(stem)
             raw, reason = (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
-        elif (match := _RUNNING_NUMBER.search(stem)) and match.start() and match[0][0] not in (blank or "") + ignore:
+        elif (match := _RUNNING_NUMBER.search(stem)) and match.start() and match[0][0] not in meant:
             raw, numbered = stem[: match.start()], numbered + 1
             example = example or f"{stem!r} is {raw!r}"
-        text, shown = label_text(raw, blank, upper, ignore), _writable(name.replace(os.sep, "/"))
+        text, shown = spell(raw), _writable(name.replace(os.sep, "/"))
         if not reason and shown != name.replace(os.sep, "/"):
             reason = "the file name is not valid UTF-8"
         reason = reason or ("" if text else "the label is empty")
@@ -295,9 +299,7 @@ def _read_table(
     root: Path,
     table: Table,
     bases: list[Path],
-    blank: str | None,
-    upper: bool,
-    ignore: str,
+    spell: Spell,
     passed_over: dict[str, str] | None = None,
 ) -> Source:
     """Look up every row's image; refuse rows without one, without a text, and images listed more than once."""
@@ -308,7 +310,7 @@ def _read_table(
     repeats: dict[str, list[tuple[int, Row, str]]] = {}
     unusable: set[str] = set()
     for row in read_rows(table):
-        text, listed = label_text(row.text, blank, upper, ignore), row.image.strip()
+        text, listed = spell(row.text), row.image.strip()
         path = folders.find(listed) if listed else None
         reason = _why_not(row, listed, path, text, bases)
         if path is None:

@@ -89,21 +89,18 @@ class Looks:
         """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
         readings = self._strings(prepared, found, 0 if self.second else self.alternatives)
         parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
-        if self.second and self.alternatives:  # of those that no second look decides
-            rest = [i for i in range(len(prepared)) if i not in parts]
-            whole = self._strings([prepared[i] for i in rest], [found[i] for i in rest], self.alternatives)
-            for i, reading in zip(rest, whole, strict=True):
-                readings[i] = reading
-        if not parts:
-            return readings
+        seen = list(found)
         closer = [self.prepare(image) for image, _ in parts.values()]
-        both: list[Found] = []
-        for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, detect(closer), strict=True):
+        nearer = detect(closer) if closer else []  # to ask for nothing may still mean to wait
+        for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, nearer, strict=True):
             first, width = found[i]
             boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
             moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
-            both.append((fuse(first, moved, len(self.rules.symbols)), width))
-        for i, reading in zip(parts, self._strings([prepared[i] for i in parts], both, self.alternatives), strict=True):
+            seen[i] = fuse(first, moved, len(self.rules.symbols)), width
+        # Other strings are looked for once, when nothing more is going to be seen.
+        again = list(range(len(prepared)) if self.second and self.alternatives else parts)
+        final = self._strings([prepared[i] for i in again], [seen[i] for i in again], self.alternatives)
+        for i, reading in zip(again, final, strict=True):
             readings[i] = reading
         return readings
 

@@ -56,7 +56,7 @@ WRITERS = 400
 """Made-up writers: each writes every sign in one way, at a slant, a width and with a pen of its own."""
 
 _LONG = "1479FJPYZ"  # signs that may be taller than the others, or reach below the line
-_COLUMNS, _ROWS = 6, 9
+_ROWS = 9  # of the grid, between its first points and its last
 
 
 @dataclass(frozen=True)

@@ -100,17 +100,11 @@ class Synthesizer:
     def _suited(self, rng: Random, style: Style) -> Style:
         """The style with what the config rules out taken back."""
         config = self.config
-        if config.blanks or " " in (config.pattern or ""):
-            style = replace(
-                style, separators="", ending="", grouped=False, emblems=0.0
-            )  # their gaps would look like blanks
-        if config.pattern is not None:
+        slots = config.layout == "slots"
+        if config.blanks or config.pattern is not None or slots:  # their gaps would look like blanks
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
-        if config.layout == "slots":
-            style = replace(
-                style, separators="", ending="", grouped=False, emblems=0.0, captions=(), frame=False, arc=0.0, ghosts=0
-            )
-            style = replace(style, wave_px=min(style.wave_px, 1.5))
+        if slots:
+            style = replace(style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5))
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
         if self._folder is not None and style.faces not in ("segments", "dots"):

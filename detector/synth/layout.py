@@ -131,7 +131,7 @@ class Typesetter:
     def _emblem(self, pen: float, placed: list[Placed]) -> float:
         """A small picture where a sign could stand, and which is none; returns where the next sign starts."""
         rng = self._rng
-        size = rng.uniform(0.2, 1.3)
+        size = rng.choice((rng.uniform(0.2, 1.3), rng.uniform(0.8, 1.4)))  # many are as high as the signs
         wide = size * rng.uniform(0.6, 1.3) * self._style.stretch
         x, y = pen + wide / 2, -0.5 + rng.uniform(-0.15, 0.15)
         share, pale = 1.0, rng.choice((1.0, 1.0, rng.uniform(0.15, 0.6)))
@@ -141,7 +141,7 @@ class Typesetter:
             at = local_matrix(mask, x + off_x, y + off_y, wide * share, size * share, rng.uniform(-20, 20))
             placed.append(Placed(mask, at, -1, EMBLEM))
             share = rng.uniform(0.3, 0.9)
-        return pen + wide
+        return pen + wide * rng.choice((1.0, 1.0, rng.uniform(0.5, 1.0)))  # the next sign may stand on it
 
 
 def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
@@ -206,7 +206,7 @@ def emblem(rng: Random) -> Mask:
         return mask
     if kind in ("disc", "ring"):
         cv2.circle(mask, (c, c), r, 255, -1 if kind == "disc" else 7, cv2.LINE_AA)
-        if rng.random() < 0.5:  # something inside
+        if kind == "ring" or rng.random() < 0.5:  # something inside: a bare ring is an O
             cv2.circle(mask, (c, c), round(r * rng.uniform(0.3, 0.6)), 0 if kind == "disc" else 255, -1, cv2.LINE_AA)
         return mask
     points = {"star": 10, "blob": rng.randint(6, 12)}.get(kind, 36)

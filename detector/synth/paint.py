@@ -185,7 +185,7 @@ def draw_lines(
 ) -> None:
     """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``.
 
-    With ``near_x`` bent ones start there and bend early: over the first sign, as if they were another.
+    With ``near_x`` bent ones start there, to and fro: over the first sign, as if they were another.
     """
     height, width = image.shape[:2]
     for _ in range(count):
@@ -197,11 +197,15 @@ def draw_lines(
         t = np.linspace(0, 1, 16)[:, None]
         bow = rng.gauss(0, 0.25) * height if rng.random() < 0.5 else 0.0
         path = start * (1 - t) + end * t + np.array([0, bow]) * np.sin(t * math.pi * rng.choice((1, 1, 2)))
-        if bent:
-            corners = sorted(rng.sample(range(1, 15 if near_x is None else 5), rng.randint(1, 3)))
-            path = path[[0, *corners, 15]] + np.array(
-                [[0, rng.uniform(-0.25, 0.25) * height] for _ in range(len(corners) + 2)]
+        if bent and near_x is None:
+            corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
+            path = path[[0, *corners, 15]]
+            path[:, 1] += [rng.uniform(-0.25, 0.25) * height for _ in path]
+        elif bent:  # to and fro where it starts, then away
+            early = start + np.array(
+                [[rng.uniform(-0.35, 0.35) * height for _ in "xy"] for _ in range(rng.randint(1, 4))]
             )
+            path = np.concatenate([early, path[[rng.randint(2, 8), 15]]])
         cv2.polylines(image, [path.round().astype(np.int32)], False, rng.choice(colours), thick, cv2.LINE_AA)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.align.doubt import Judges, evidence, wrong_labels
+from detector.align.doubt import Evidence, Judges, evidence, wrong_labels
 
 CLASSES = 4
 
@@ -65,20 +65,40 @@ def test_a_label_that_cannot_be_read_at_all() -> None:
     assert wrong[0] > 0.99 and (wrong[1:] < 0.1).all()
 
 
+class Says:
+    """An aligner that reads a symbol on the first look, and another on those after it; it counts what it looks at."""
+
+    def __init__(self, symbol: int, later: int | None = None) -> None:
+        self.first, self.later = columns([symbol]), columns([symbol if later is None else later])
+        self.looked: list[int] = []
+
+    def log_probs(self, images: np.ndarray) -> np.ndarray:
+        said = self.later if self.looked else self.first
+        self.looked.append(len(images))
+        return np.repeat(said, len(images), 0)
+
+
+def said(judges: Judges, taught: list[int | None], labels: list[int]) -> Evidence:
+    images = np.zeros((len(labels), 8, 8, 3), np.uint8)
+    return judges.evidence(images, taught, [np.array([i]) for i in labels], judges.general.log_probs(images))
+
+
 def test_pictures_are_judged_by_who_was_not_taught_them() -> None:
-    class Says:
-        def __init__(self, value: float) -> None:
-            self.value = value
+    taught, labels = [0, 1, None, 0], [1, 0, 2, 1]
+    found = said(Judges(Says(2), (Says(0), Says(1))), taught, labels)  # type: ignore[arg-type]
+    assert [r.tolist() for r in found.read] == [[1], [0], [2], [1]] and not found.distance.any()
+    alone = said(Judges(Says(2), None), taught, labels)  # type: ignore[arg-type]
+    assert [r.tolist() for r in alone.read] == [[2]] * 4
 
-        def log_probs(self, images: np.ndarray) -> np.ndarray:
-            return np.full((len(images), 2, 3), self.value, np.float32)
 
-    images = np.zeros((4, 8, 8, 3), np.uint8)
-    general, halves = Says(2), (Says(0), Says(1))
-    said = Judges(general, halves).log_probs(images, [0, 1, None, 0], general.log_probs(images))  # type: ignore[arg-type]
-    assert said[:, 0, 0].tolist() == [1, 0, 2, 1]
-    alone = Judges(general, None).log_probs(images, [0, 1, None, 0], general.log_probs(images))  # type: ignore[arg-type]
-    assert (alone == 2).all()
+def test_a_doubtful_label_is_looked_at_again_slanted() -> None:
+    sure = said(Judges(Says(2), None), [None], [2])  # type: ignore[arg-type]
+    never, later = Judges(Says(2), None), Judges(Says(2, later=3), None)  # type: ignore[arg-type]
+    denied, found = said(never, [None] * 2, [2, 3]), said(later, [None] * 2, [2, 3])
+    assert never.general.looked == [2, 1, 1]  # type: ignore[attr-defined]
+    assert denied.right[0] == found.right[0] == sure.right[0]
+    assert np.exp(found.right[1]) == pytest.approx(2 / 3 * np.exp(sure.right[0]) + 1 / 3 * np.exp(denied.right[1]))
+    assert found.read[1].tolist() == [2]
 
 
 def test_no_pictures() -> None:

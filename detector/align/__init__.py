@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.align.cut import cut
-from detector.align.doubt import Evidence, Judges, evidence, half_of, wrong_labels
+from detector.align.doubt import Evidence, Judges, half_of, wrong_labels
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
@@ -111,7 +111,7 @@ def align_fitted(
     found: list[Aligned | None] = []
     log_probs = judges.general.log_probs(images)
     paths = force_align(log_probs, list(strings))
-    blind = evidence(judges.log_probs(images, taught, log_probs), list(strings))
+    blind = judges.evidence(images, taught, strings, log_probs)
     seen = locate(images) if locate is not None else [None] * len(images)
     judged = zip(blind.read, blind.right.tolist(), strict=True)
     for image, back, path, string, output, (read, right) in zip(

@@ -2,9 +2,10 @@
 
     python tools/calibration.py WEIGHTS SET [WEIGHTS SET …] [--learn] [--precision 0.995]
 
-Each pair is weights ("shipped" for the package's own) and a converted set. Scores as the network gives them are put
-beside the calibration that the weights carry; with --learn, or where they carry none, beside one that is learnt on the
-set's split "val". Both read the split "test". Prints a Markdown table, and leaves JSON in OUT. Nothing is trained.
+Each pair is weights ("shipped" for the package's own) and a converted set, or labelled pictures as `detector evaluate`
+takes them. Scores as the network gives them are put beside the calibration that the weights carry; of a converted set,
+with --learn or where they carry none, beside one that is learnt on the set's split "val". Both read the split "test",
+or all of the labelled pictures. Prints a Markdown table, and leaves JSON in OUT. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -24,21 +25,26 @@ from detector.yolo_format import read_set
 
 def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One line: the same readings with their scores, and calibrated."""
-    reader, characters = Reader(None if weights == "shipped" else weights, device=args.device), read_set(data)
-    rules = replace(reader.rules, shape_hw=reader.rules.shape_hw or characters.rules.shape_hw)
-    learn = args.learn or rules.calibration is None
-    if learn:
-        path = SHIPPED if weights == "shipped" else Path(weights)
-        rules = calibrated(path, characters, rules, "val", args.device)
+    reader = Reader(None if weights == "shipped" else weights, device=args.device)
+    rules, name, learn, learnt_from = reader.rules, data.stem, False, 0
+    if data.suffix == ".yaml" or (data / "data.yaml").is_file():
+        characters = read_set(data)
+        rules = replace(rules, shape_hw=rules.shape_hw or characters.rules.shape_hw)
+        name, learn = characters.root.name, args.learn or rules.calibration is None
+        learnt_from = sum(row.split == "val" for row in characters.manifest())
+        if learn:
+            path = SHIPPED if weights == "shipped" else Path(weights)
+            rules = calibrated(path, characters, rules, "val", args.device)
+    elif rules.calibration is None:
+        raise SystemExit(f"{weights} carries no calibration: give a converted set to learn one from, not {data}.")
     found: dict[str, Any] = {
-        "weights": Path(weights).name, "set": characters.root.name, "learnt_here": learn, "machine": machine(),
-        "learnt_from": sum(row.split == "val" for row in characters.manifest()),
-        "calibration": rules.to_dict()["calibration"],
+        "weights": Path(weights).name, "set": name, "learnt_here": learn, "machine": machine(),
+        "learnt_from": learnt_from, "calibration": rules.to_dict()["calibration"],
     }  # fmt: skip
-    for name, chosen in (("scores", replace(rules, calibration=None)), ("calibrated", rules)):
+    for what, chosen in (("scores", replace(rules, calibration=None)), ("calibrated", rules)):
         reader.rules = chosen
         result = evaluate(reader, data, split=args.split).to_dict(args.precision)
-        found[name] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
+        found[what] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
     return found
 
 
@@ -69,7 +75,7 @@ def table(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pairs", nargs="+", metavar="WEIGHTS SET", help="weights and the set that they read")
+    parser.add_argument("pairs", nargs="+", metavar="WEIGHTS SET", help="weights, and what they read")
     parser.add_argument("--split", default="test", help="that is read")
     parser.add_argument("--learn", action="store_true", help="learn anew, from the split val")
     parser.add_argument("--precision", type=float, default=0.995)

@@ -10,7 +10,8 @@ which is not counted. RapidOCR and ddddocr read as they are.
 
 Every reader runs in a process of its own, the peers by --peers-python, an environment with `pip install rapidocr
 ddddocr onnxruntime "fast-plate-ocr[train]"`. Strings are compared as zero_shot.py does. Leaves
-OUT/SET.READER.json, skips what is there, and prints all of OUT as a Markdown table.
+OUT/SET.READER.json, skips what is there, and prints all of OUT as a Markdown table. OUT/SET.held-out.csv and the
+weights in OUT/SET.detector/weights are what calibration.py takes.
 """
 
 from __future__ import annotations
@@ -227,12 +228,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
     parser.add_argument("--again", action="store_true", help="run what is done already, too")
     args = parser.parse_args()
-    from real_sets import is_done, read_results, write_json
+    from real_sets import is_done, read_results, write_json, write_labels
 
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
         rows = divide(name, args.data, args.out, args.seed)
+        write_labels(args.out / f"{name}.held-out.csv", [(Path(path), text) for path, text in rows["test"]])
         for reader in args.readers:
             path = args.out / f"{name}.{reader}.json"
             if args.again or not is_done(path):

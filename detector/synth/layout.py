@@ -136,7 +136,7 @@ class Typesetter:
         x, y = pen + wide / 2, -0.5 + rng.uniform(-0.15, 0.15)
         share, pale = 1.0, rng.choice((1.0, 1.0, rng.uniform(0.15, 0.6)))
         for _ in range(rng.choice((1, 1, 2, 3, 4))):  # each part lies on those before it, in a colour of its own
-            mask = np.asarray(cv2.convertScaleAbs(emblem(rng), alpha=pale), np.uint8)
+            mask = scaled(emblem(rng), pale)
             off_x, off_y = (rng.uniform(-0.5, 0.5) * (1 - share) * side for side in (wide, size))
             at = local_matrix(mask, x + off_x, y + off_y, wide * share, size * share, rng.uniform(-20, 20))
             placed.append(Placed(mask, at, -1, EMBLEM))
@@ -170,6 +170,11 @@ def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
         edge = cv2.morphologyEx(_padded(mask, 3), cv2.MORPH_GRADIENT, np.ones((style.outline, style.outline), np.uint8))
         mask = np.asarray(edge, np.uint8)
     return mask
+
+
+def scaled(mask: Mask, by: float) -> Mask:
+    """The mask times ``by``, cut at 255."""
+    return np.asarray(cv2.convertScaleAbs(mask, alpha=by), np.uint8)
 
 
 def _padded(mask: Mask, pad: int) -> Mask:

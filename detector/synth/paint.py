@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.synth.colours import Colour, Image, as_colour, luma
-from detector.synth.layout import INK, Placed
+from detector.synth.layout import INK, Placed, scaled
 from detector.synth.style import Style
 
 Boxes = NDArray[np.float32]
@@ -128,11 +128,6 @@ def blended(image: Image, colour: Image | Colour, alpha: Layer) -> Image:
         colour = np.full_like(image, np.array(colour).round().clip(0, 255))
     over = alpha.astype(np.float32) * np.float32(1 / 255)
     return np.asarray(cv2.blendLinear(colour, image, over, 1 - over), np.uint8)
-
-
-def scaled(alpha: Layer, by: float) -> Layer:
-    """The layer times ``by``, cut at 255."""
-    return np.asarray(cv2.convertScaleAbs(alpha, alpha=by), np.uint8)
 
 
 def shifted(alpha: Layer, dx: float, dy: float) -> Layer:

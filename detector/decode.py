@@ -236,6 +236,7 @@ def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequen
     present = filled(presence.astype(np.float64), 0.0)
     straight = straighten(filled(boxes, 0.0), present, np.asarray(widths, np.float64), rules.layout.lines)
     place = np.arange(shape[0])[:, None], reading_order(straight)
+    present = np.where(straight.aside, 0.0, present)
     p = np.clip(present, 1e-4, 1 - 1e-4)
     odds = np.where(present > 0, np.log(p / (1 - p)), _NEVER)[place]
     top_ids, top_scores = _likeliest(batch, seen)

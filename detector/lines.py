@@ -1,9 +1,9 @@
 """Reading lines: which way a text runs, how many lines it has, and its boxes as if it were straight. Pure numpy.
 
 Boxes are upright rectangles, so those of a turned, slanted or bowed text overlap their neighbours. A batch is
-straightened in four steps: the surest candidates that are not the same place (*leaders*) vote for a direction; all
-boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; and what neighbouring
-leaders typically share of the way along the line is taken off every box.
+straightened in five steps: the surest candidates that are not the same place (*leaders*) vote for a direction; all
+boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; small boxes beside a
+line are left out; and what neighbouring leaders typically share of the way along the line is taken off every box.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
 _NEAR = 0.5  # of a character's height: how far from a line through another one a leader still votes for it
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
+_OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
 _LEAST_WIDTH = 0.4  # of a box's width that is left of it
@@ -40,12 +41,14 @@ class Straight:
         boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
         whole_xyxy: likewise, before anything was taken off the boxes' widths.
         line: (batch, n), 0 is the upper one.
+        aside: (batch, n), whether it is small and beside its line: of other text, above or below the string.
         start: (batch,): added to x, where it would be in the picture if the text were not turned.
     """
 
     boxes_xyxy: Floats
     whole_xyxy: Floats
     line: NDArray[np.int64]
+    aside: NDArray[np.bool_]
     start: Floats
 
 
@@ -61,7 +64,8 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
     rows = np.arange(len(boxes))[:, None]
-    height = _middle((boxes[..., 3] - boxes[..., 1])[rows, lead], valid)  # (batch,)
+    heights = boxes[..., 3] - boxes[..., 1]
+    height = _middle(heights[rows, lead], valid)  # (batch,)
     origin = boxes[:, :1, :2]  # differences alone matter: a shifted picture gives the same, to the last bit
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - origin  # (batch, n, 2)
     turn = _direction(centre[rows, lead], valid, height)
@@ -77,7 +81,8 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
         moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
         straight += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, start)
+    aside = _aside(across, heights, line, lead, valid)
+    return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, aside, start)
 
 
 def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -151,6 +156,23 @@ def _lines(
         border = np.take_along_axis(filled, at, 1) + gap / 2
         line += (gap > _BREAK * height[:, None]) & (across > border)
     return line, middle
+
+
+def _aside(
+    across: Floats, heights: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which candidates are lower than their line's leaders and beside them, (batch, n).
+
+    Characters that float up and down are as high as the others, and raised small ones reach no farther up.
+    """
+    rows = np.arange(len(across))[:, None]
+    aside = np.zeros(across.shape, bool)
+    for k in range(int(line.max()) + 1):
+        mine = valid & (line[rows, lead] == k)
+        middle, height = (_middle(values[rows, lead], mine)[:, None] for values in (across, heights))
+        small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
+        aside |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
+    return aside
 
 
 def _narrowed(

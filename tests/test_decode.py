@@ -87,6 +87,12 @@ CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+def test_small_text_above_the_line_is_not_read() -> None:
+    boxes = np.array([*[(x, 10, x + 10, 30) for x in (0, 14, 50, 64)], (30, 0, 36, 8)], np.float32)
+    seen = CharDetections(boxes, np.full(5, 0.9, np.float32), np.arange(5))
+    assert decode(seen, rules(), 100).text == "ABCD"
+
+
 @pytest.mark.parametrize(("rows", "changes", "text"), CASES.values(), ids=CASES.keys())
 def test_decode(rows: list[Candidate], changes: dict[str, Any], text: str) -> None:
     reading = decode(candidates(*rows), rules(**changes), 100)

@@ -52,6 +52,36 @@ def test_straight_text_stays_as_it_is() -> None:
     assert not straight.line.any()
 
 
+def aside(*more: tuple[float, float, float, float], lines: int = 1) -> list[bool]:
+    """Of boxes beside four characters of 10 by 20, whose middle is at 20."""
+    boxes = np.concatenate([line_of(4, pitch=30), np.array(more)])
+    return straighten_one(boxes, 200, lines).aside[0].tolist()
+
+
+def test_small_boxes_above_or_below_the_line_are_other_text() -> None:
+    assert aside((50, 0, 55, 8), (70, 30, 75, 40)) == [False] * 4 + [True] * 2
+    assert (
+        aside((50, 0, 55, 8), (20, 60, 30, 80), (50, 60, 60, 80), (80, 60, 90, 80), lines=2)[4:] == [True] + [False] * 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "box"),
+    [
+        ("raised and half as high", (125, 10, 130, 20)),
+        ("a point on the line", (125, 26, 129, 30)),
+        ("as high, far above", (125, -10, 135, 10)),
+        ("a little lower, far above", (125, -8, 135, 8)),
+    ],
+)
+def test_other_boxes_are_the_line_s_own(what: str, box: tuple[float, float, float, float]) -> None:
+    assert not any(aside(box)), what
+
+
+def test_of_few_boxes_none_is_other_text() -> None:
+    assert not straighten_one(np.array([[0, 10, 10, 30], [20, 0, 25, 5]]), 100).aside.any()
+
+
 @pytest.mark.parametrize("degrees", [-30, -18, -7, 0, 7, 18, 30])
 def test_turned_text_is_straightened(degrees: float) -> None:
     """In order, none covering its neighbour, and where the picture has it before it is turned about its middle."""

@@ -149,6 +149,6 @@ class Alphabet:
 
 
 def alphabet_of(texts: Iterable[str], blank: str = " ") -> Alphabet:
-    """The smallest alphabet that holds all ``texts``, in code-point order."""
+    """The smallest alphabet that holds all ``texts`` but for control characters, in code-point order."""
     seen = set().union(*(unicodedata.normalize("NFC", text) for text in texts))
-    return Alphabet("".join(sorted(seen - {blank})), blank)
+    return Alphabet("".join(sorted(s for s in seen - {blank} if unicodedata.category(s) != "Cc")), blank)

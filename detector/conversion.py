@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import shutil
 import time
 from collections import Counter
@@ -31,7 +32,17 @@ from detector.patterns import compile_pattern
 from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, label_text, read_source
-from detector.tree import WORK, SetWriter, check_outside, check_target, part_of, put_in_place, recover
+from detector.tree import (
+    WORK,
+    SetWriter,
+    check_outside,
+    check_pictures,
+    check_target,
+    part_of,
+    put_in_place,
+    recover,
+    target_of,
+)
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -150,15 +161,19 @@ def convert(
         SourceError: if no labelled pictures can be made out, or all are refused.
         AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if the aligner did not learn; nothing is written then.
-        DatasetError: if ``out`` exists, or would be replaced and is no converted set; if lines of a review make no
-            sense.
+        DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
+            something else is in the way beside it; if lines of a review make no sense.
     """
     began = time.perf_counter()
-    target = Path(out)
+    target = target_of(out)
     recover(target)
     check_target(target, Path(source), overwrite)
     if refine < 0:
         raise DatasetError(f"refine is a number of rounds, 0 or more, got {refine}.")
+    if seed < 0:
+        raise DatasetError(f"seed is a whole number, 0 or more, got {seed}.")
+    if not 0 < budget < math.inf:
+        raise DatasetError(f"budget multiplies the time and is more than 0, got {budget}.")
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         raise DatasetError(f"val and test are shares of 1 that leave some for training, got {val} and {test}.")
     tell = progress or (lambda stage, done, total: None)
@@ -175,6 +190,7 @@ def convert(
     )
     if listed.label_file is None:
         check_outside(target, listed.root)
+    check_pictures(target, {item.path.parent for item in listed.items})
     log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
     spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
     found = decided.apply(listed, spell)

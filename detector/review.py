@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -177,8 +177,10 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
     held: list[tuple[str, ReviewRow]] = []
     first_of: dict[str, tuple[str, ReviewRow]] = {}
     problems: list[str] = []
-    for line in reader:
-        place = f"{path}:{reader.line_num}"
+    for place, line in _lines(reader, path):
+        if any("\n" in field for field in line.values() if isinstance(field, str)):
+            problems.append(f"{place}: a quote that was opened before is closed only here")
+            continue
         row = ReviewRow(**{name: line.get(name) or "" for name in ReviewRow._fields})
         row = row._replace(decision=row.decision.strip().lower())
         if not any(row):
@@ -199,6 +201,15 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
         held.append((place, row))
     _refuse(problems)
     return held
+
+
+def _lines(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Each row and where it ends."""
+    try:
+        for line in reader:
+            yield f"{path}:{reader.line_num}", line
+    except csv.Error as error:
+        raise DatasetError(f"{path}, from line {reader.line_num}: {error}; is a quote not closed?") from None
 
 
 def _refuse(problems: list[str]) -> None:

@@ -134,7 +134,8 @@ def read_source(
     """
     root, columns = Path(os.path.abspath(path)), (image_column, text_column)
     wanted = str(labels) if str(labels) in FORMATS else None
-    spell, meant = partial(label_text, blank=blank, upper=upper, ignore=ignore), (blank or "") + ignore
+    spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
+    meant = {"_", "-"}.intersection((blank or "") + ignore)
     if not root.exists():
         raise SourceError(f"There is no file or folder {root}.")
     if str(labels) != "auto" and wanted is None:
@@ -170,8 +171,8 @@ def label_text(raw: str, blank: str | None = None, upper: bool = False, ignore: 
 # --- file names ---------------------------------------------------------------------------------------------------
 
 
-def _read_names(root: Path, wanted: str | None, spell: Spell, meant: str, passed_over: dict[str, str]) -> Source:
-    """Texts from file names; a sign in ``meant`` does not begin a running number."""
+def _read_names(root: Path, wanted: str | None, spell: Spell, meant: set[str], passed_over: dict[str, str]) -> Source:
+    """Texts from file names; a mark in ``meant`` is a part of labels and does not begin a running number."""
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
@@ -321,7 +322,7 @@ def _read_table(
         name = name.replace(os.sep, "/")
         if reason:
             unusable.add(path)
-            outcomes.append(Refused(name, f"{reason} (line {row.line})"))
+            outcomes.append(Refused(_writable(name), f"{reason} (line {row.line})"))
             continue
         if path in first:
             repeats.setdefault(path, []).append((len(outcomes), row, text))
@@ -346,6 +347,8 @@ def _why_not(row: Row, listed: str, path: str | None, text: str, bases: list[Pat
         return "no image is named"
     if path is None:
         return f"no such file: {_writable(listed)}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}"
+    if _writable(listed) != listed:
+        return "the file name is not valid UTF-8"
     if _writable(text) != text:
         return f"the label {_writable(text)!r} is not valid Unicode"
     return "" if text else "the label is empty"

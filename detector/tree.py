@@ -6,7 +6,7 @@ import csv
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from detector.layout import find_layout
 from detector.report import write_report
 from detector.review import NAME, Review, write_review
 from detector.sources import LabelledImage
-from detector.yolo_format import SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
+from detector.yolo_format import MANIFEST, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
 
 WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
@@ -40,26 +40,67 @@ def _replaced(target: Path) -> Path:
     return target.with_name(target.name + ".replaced")
 
 
+def target_of(out: str | Path) -> Path:
+    """The folder to write, where a link leads if ``out`` is one.
+
+    Raises:
+        DatasetError: if it is the root of a file system.
+    """
+    target = Path(out)
+    if target.is_symlink() or target.name in ("", ".."):
+        target = target.resolve()
+    if not target.name:
+        raise DatasetError(f"{out} cannot be replaced by a converted set: choose a folder in it.")
+    return target
+
+
 def recover(target: Path) -> None:
     """Undo or finish a replacement that was killed half-way."""
+    old = _replaced(target)
+    if not _is_set(old):
+        return
     if target.exists():
-        shutil.rmtree(_replaced(target), ignore_errors=True)
-    elif _replaced(target).exists():
-        _replaced(target).rename(target)
+        _discard(old)
+    else:
+        old.rename(target)
+
+
+def _is_set(folder: Path) -> bool:
+    """Whether it is a converted set, what :func:`_discard` left of one, or an empty folder."""
+    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+
+
+def _discard(old: Path) -> None:
+    """Remove a replaced set, the manifest last: by it the next run knows what is left if this one is killed."""
+    for path in old.iterdir():
+        if path.name != MANIFEST:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_target(target: Path, source: Path, overwrite: bool) -> None:
     """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
-    if not target.exists():
-        return
-    if not overwrite:
+    if target.exists() and not overwrite:
         raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
-    if target.resolve() in (source.resolve(), *source.resolve().parents):
-        raise DatasetError(f"{target} holds the pictures of {source}: choose another folder to write to.")
-    if not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.csv").is_file()):
-        raise DatasetError(
-            f"{target} is no converted set (no manifest.csv), and is not replaced: choose another folder."
-        )
+    check_pictures(target, [source])
+    if target.exists() and not _is_set(target):
+        raise DatasetError(f"{target} is no converted set (no {MANIFEST}), and is not replaced: choose another folder.")
+    part, old = part_of(target), _replaced(target)
+    if part.exists() and not (part.is_dir() and ((part / WORK).is_dir() or not any(part.iterdir()))):
+        raise DatasetError(f"{part} is needed for what is not finished, and holds something else: move it away.")
+    if old.exists() and not _is_set(old):
+        raise DatasetError(f"{old} is needed while {target} is replaced, and holds something else: move it away.")
+
+
+def check_pictures(target: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write where inputs lie: what is there is replaced."""
+    written = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
+    for path in inputs:
+        for folder in (path.resolve(), *path.resolve().parents):
+            if folder in written:
+                raise DatasetError(
+                    f"{written[folder]} holds the pictures of {path}: choose another folder to write to."
+                )
 
 
 def check_outside(target: Path, searched: Path) -> None:
@@ -72,10 +113,12 @@ def check_outside(target: Path, searched: Path) -> None:
 
 def put_in_place(target: Path) -> None:
     """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
+    old = _replaced(target)
     if target.exists():
-        target.rename(_replaced(target))
+        target.rename(old)
     part_of(target).rename(target)
-    shutil.rmtree(_replaced(target), ignore_errors=True)
+    if old.exists():
+        _discard(old)
 
 
 class SetWriter:

@@ -66,7 +66,7 @@ class Work:
         if held is not None:
             _say_why(folder, held, wanted)
         work.discard()
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         before = _request_of(earlier) if earlier is not None else None
         if earlier is not None and before == wanted:
             for path in sorted(p for p in earlier.iterdir() if p.is_file() and p.name != _REQUEST):
@@ -99,7 +99,8 @@ class Work:
     def discard(self) -> None:
         """Throw the work away."""
         (self.folder / _REQUEST).unlink(missing_ok=True)  # first: half of the work must not be taken for all of it
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():  # the folder stays: it says whose this is
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _request_of(folder: Path) -> dict[str, Any] | None:

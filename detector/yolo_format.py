@@ -32,6 +32,7 @@ from detector.errors import DatasetError
 
 SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
+MANIFEST = "manifest.csv"
 RULES_KEY = "detector"
 """Where the reading rules lie, as plain values: in data.yaml, and in a checkpoint."""
 
@@ -144,7 +145,7 @@ def link_or_copy(source: Path, target: Path) -> bool:
     """Hard-link, or copy where links cannot go; whether it was linked. The bytes stay as they are."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # of a symlink, what it leads to: the link would lead nowhere here
         return True
     except OSError:
         shutil.copyfile(source, target)
@@ -152,9 +153,9 @@ def link_or_copy(source: Path, target: Path) -> bool:
 
 
 def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
-    """``manifest.csv`` and ``rejects.csv``."""
+    """:data:`MANIFEST` and ``rejects.csv``."""
     for name, header, rows in (
-        ("manifest.csv", ManifestRow._fields, manifest),
+        (MANIFEST, ManifestRow._fields, manifest),
         ("rejects.csv", RejectRow._fields, rejects),
     ):
         with (root / name).open("w", newline="", encoding="utf-8") as file:
@@ -169,7 +170,7 @@ def read_manifest(root: Path) -> list[ManifestRow]:
     Raises:
         DatasetError: if there is none, or its columns are not a manifest's.
     """
-    return [ManifestRow(*row) for row in _read_table(root / "manifest.csv", ManifestRow._fields)]
+    return [ManifestRow(*row) for row in _read_table(root / MANIFEST, ManifestRow._fields)]
 
 
 def read_rejects(root: Path) -> list[RejectRow]:

@@ -38,6 +38,10 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["device=cpu", "amp=False"], {"device": "cpu", "amp": False}),
         (["name=one"], {"name": "one"}),
         (["freeze=[0,1]"], {"freeze": [0, 1]}),
+        (["name=007"], {"name": "007"}),
+        (["name=2024-05-01", "project=no"], {"name": "2024-05-01", "project": "no"}),
+        (["data=[new]/data.yaml"], {"data": "[new]/data.yaml"}),
+        (["classes=[0"], {"classes": "[0"}),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )

@@ -649,6 +649,67 @@ def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
     assert (pictures / "AB12.png").exists()
 
 
+@pytest.mark.parametrize("beside", ["out.part", "out.replaced"])
+def test_a_folder_in_the_way_is_not_deleted(tmp_path: Path, beside: str) -> None:
+    """They are where sets are made and replaced; what somebody else put there stays."""
+    mine = write_pictures(tmp_path / beside, ["AB.png", "CD.png"])
+    source = write_pictures(tmp_path / "in", ["AB.png", "CD.png"])
+    for pictures, says in ((source, rf"{beside} is needed .* move it away"), (mine, "holds the pictures")):
+        with pytest.raises(DatasetError, match=says):
+            convert(pictures, tmp_path / "out")
+    assert sorted(p.name for p in mine.iterdir()) == ["AB.png", "CD.png"]
+
+
+def test_pictures_in_the_set_are_not_replaced_by_it(tmp_path: Path) -> None:
+    """A label file elsewhere may name them."""
+    images = write_pictures(tmp_path / "out" / "images", ["AB.png", "CD.png"])
+    (tmp_path / "out" / "manifest.csv").write_text("an earlier conversion")
+    table = tmp_path / "labels.csv"
+    table.write_text(f"image,text\n{images}/AB.png,AB\n{images}/CD.png,CD\n")
+    with pytest.raises(DatasetError, match=r"out holds the pictures of .*images"):
+        convert(table, tmp_path / "out", overwrite=True)
+    assert (images / "AB.png").exists()
+
+
+def test_a_link_to_the_set_stays_a_link(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "set")  # where nothing is yet
+    for overwrite in (False, True):
+        convert(toy.source, tmp_path / "out", blank="_", overwrite=overwrite, **OPTIONS)
+        assert (tmp_path / "out").is_symlink() and [p.name for p in (tmp_path / "disk").iterdir()] == ["set"]
+        assert len(read_manifest(tmp_path / "disk" / "set")) == 60
+
+
+def test_pictures_behind_links_are_in_the_set(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    """As download caches keep them: names in one folder, files in another."""
+    (tmp_path / "names").mkdir()
+    shutil.copytree(toy.source, tmp_path / "files")
+    for path in sorted((tmp_path / "files").rglob("*")):
+        if path.is_file():
+            link = tmp_path / "names" / path.relative_to(tmp_path / "files")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(Path(*[".."] * len(path.relative_to(tmp_path).parts[1:]), path.relative_to(tmp_path)))
+    convert(tmp_path / "names", tmp_path / "out", blank="_", **OPTIONS)
+    pictures = [tmp_path / "out" / row.image for row in read_manifest(tmp_path / "out")]
+    assert len(pictures) == 60 and all(path.is_file() and not path.is_symlink() for path in pictures)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seed": -1}, "seed is a whole number, 0 or more, got -1"),
+        ({"budget": float("nan")}, "budget multiplies the time and is more than 0, got nan"),
+        ({"budget": 0.0}, "budget .* got 0"),
+        ({"out": "/"}, "/ cannot be replaced by a converted set"),
+        ({"out": "."}, r"exists: choose another folder"),
+    ],
+)
+def test_impossible_arguments_are_named(tmp_path: Path, options: dict[str, Any], says: str) -> None:
+    source = write_pictures(tmp_path / "in", ["AB.png"])
+    with pytest.raises(DatasetError, match=says):
+        convert(source, **{"out": tmp_path / "out", **options})
+
+
 def test_a_set_inside_its_pictures_is_refused(tmp_path: Path) -> None:
     write_pictures(tmp_path, ["AB.png"])
     with pytest.raises(DatasetError, match=r"lies inside .* choose a folder outside"):

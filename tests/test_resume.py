@@ -275,7 +275,7 @@ def test_a_replacement_that_was_killed_half_way(toy: Toy, counted: Counted, tmp_
         convert(toy.source, tmp_path / "out", **OPTIONS)
     assert contents(tmp_path / "out") == contents(toy.root)
     shutil.copytree(toy.root, tmp_path / "out.replaced")  # and one that was killed while it cleared up
-    (tmp_path / "out.replaced" / "manifest.csv").unlink()
+    shutil.rmtree(tmp_path / "out.replaced" / "images")
     convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

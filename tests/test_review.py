@@ -227,6 +227,16 @@ def test_what_is_no_decision_is_named_with_its_line(reviewed: Reviewed, rows: li
     assert (path.read_bytes(), (reviewed.root / "manifest.csv").read_bytes()) == (written, before)
 
 
+@pytest.mark.parametrize("length", [10, 200_000])
+def test_a_quote_that_is_not_closed_is_named(reviewed: Reviewed, length: int) -> None:
+    """It would swallow the lines after it."""
+    names = list(reviewed.rows())
+    rows = [(names[0], "drop", "", '"see'), (names[1], "drop", "", "x" * length), (names[2], "drop", "", "")]
+    decide(reviewed.root / "review.csv", *rows, header="source,decision,corrected,note")
+    with pytest.raises(DatasetError, match=r"review.csv.*quote"):
+        reviewed.again()
+
+
 def test_other_columns_are_named(reviewed: Reviewed) -> None:
     decide(reviewed.root / "review.csv", ("a", "b"), header="picture,verdict")
     with pytest.raises(DatasetError, match="has no column decision and source: the columns are source, text, read"):

@@ -41,6 +41,7 @@ NAMES: dict[str, tuple[str, str | None, str]] = {
     "stand-in at both ends": ("_AB_.png", "_", " AB"),
     "stand-in of two characters": ("AB--12.png", "--", "AB 12"),
     "another stand-in": ("A~B_2.png", "~", "A B"),
+    "a blank as it is, copy of a file": ("A B (2).png", " ", "A B"),
     "Unicode, decomposed": ("京A\u0308.png", None, "京Ä"),
 }
 

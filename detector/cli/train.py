@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -32,8 +33,12 @@ def command(
         typer.echo(weights)
 
 
+_NAMES = ("data", "model", "name", "project")
+"""Arguments that are text whatever they look like: a date, a number."""
+
+
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs, values as YAML; a NAME alone is true, as for ``yolo``.
+    """NAME=VALUE pairs, values as YAML but for :data:`_NAMES`; a NAME alone is true, as for ``yolo``.
 
     Raises:
         DetectorError: naming what is no pair.
@@ -43,9 +48,15 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
         name, equals, value = argument.lstrip("-").partition("=")
         if not name.isidentifier():
             raise DetectorError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
-        # YAML reads 1e-3 as text: it wants a dot.
-        try:
-            parsed[name] = float(value) if "e" in value.lower() else yaml.safe_load(value) if equals else True
-        except ValueError:
-            parsed[name] = yaml.safe_load(value)
+        parsed[name] = (value if name in _NAMES else _value(value)) if equals else True
     return parsed
+
+
+def _value(text: str) -> Any:
+    if "e" in text.lower():  # YAML reads 1e-3 as text: it wants a dot
+        with suppress(ValueError):
+            return float(text)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -37,7 +37,7 @@ class Alphabet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
-        control = [s for s in (*self.symbols, *self.blank) if unicodedata.category(s) == "Cc"]
+        control = [s for s in (*self.symbols, *self.blank) if _is_control(s)]
         if control:
             raise AlphabetError(f"The alphabet holds control characters ({control}): leave them out.")
         if not self.symbols:
@@ -90,6 +90,8 @@ class Alphabet:
 
     def _what_takes(self, text: str) -> str:
         """The option with which a text would be one of this alphabet."""
+        if any(map(_is_control, text)):
+            return "no alphabet takes control characters, correct the label"
         if set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
             return "--upper takes it as capitals"
         if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
@@ -148,7 +150,11 @@ class Alphabet:
         return self.decode(table.argmax(-1))
 
 
+def _is_control(symbol: str) -> bool:
+    return unicodedata.category(symbol) == "Cc"
+
+
 def alphabet_of(texts: Iterable[str], blank: str = " ") -> Alphabet:
     """The smallest alphabet that holds all ``texts`` but for control characters, in code-point order."""
     seen = set().union(*(unicodedata.normalize("NFC", text) for text in texts))
-    return Alphabet("".join(sorted(s for s in seen - {blank} if unicodedata.category(s) != "Cc")), blank)
+    return Alphabet("".join(sorted(s for s in seen - {blank} if not _is_control(s))), blank)

@@ -240,6 +240,12 @@ def test_the_smallest_alphabet_holds_all_texts(texts: list[str]) -> None:
     assert all(alphabet.problem(t) in (None, "the label is empty") for t in texts)
 
 
+def test_a_control_character_is_its_label_s_problem() -> None:
+    alphabet = alphabet_of(["AB", "A\tB", "C\0"])
+    assert alphabet.symbols == "ABC"
+    assert "no alphabet takes control characters" in str(alphabet.problem("A\tB"))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

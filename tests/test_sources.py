@@ -259,6 +259,13 @@ def test_file_names_that_are_no_unicode_are_refused(tmp_path: Path) -> None:
     assert pairs(source) == {"OK.png": "OK"}
     assert source.refused[0].reason == "the file name is not valid UTF-8"
     source.refused[0].name.encode("utf-8")
+    (tmp_path / "labels.jsonl").write_text(
+        '{"image": "A\\udcff.png", "text": "AB"}\n{"image": "OK.png", "text": "OK"}\n'
+    )
+    source = read_source(tmp_path)
+    assert pairs(source) == {"OK.png": "OK"}
+    assert source.refused[0].reason == "the file name is not valid UTF-8 (line 1)"
+    source.refused[0].name.encode("utf-8")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="shared/data is not on this machine")

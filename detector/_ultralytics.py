@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -366,7 +367,7 @@ class Network:
     _run: Any
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        self.device = device
+        self.device, self._one_at_a_time = device, Lock()
         try:
             if path.suffix == ".pt":
                 model, held = load_checkpoint(str(path), device=device, fuse=True)
@@ -391,7 +392,7 @@ class Network:
     def of(cls, net: Any, device: torch.device) -> Network:
         """One of :func:`new_network` that was taught; it is not to be taught any further."""
         made = cls.__new__(cls)
-        made.device, made.rules = device, None
+        made.device, made.rules, made._one_at_a_time = device, None, Lock()
         net.criterion = None
         made._hold(net.to(device).fuse(verbose=False))
         return made
@@ -403,7 +404,8 @@ class Network:
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
         """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
-        return prediction(self._run(to_device(images[..., ::-1], self.device)))  # RGB
+        with self._one_at_a_time:  # a reader may be shared by threads, and the head keeps what suits the last shape
+            return prediction(self._run(to_device(images[..., ::-1], self.device)))  # RGB
 
 
 def write_exported(

@@ -9,13 +9,16 @@ import ast
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import cv2
@@ -27,6 +30,8 @@ from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.errors import DependencyError, WeightsError
 from detector.yolo_format import RULES_KEY
+
+log = logging.getLogger("detector")
 
 SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
 """The detector that comes with the package: the default alphabet, taught on artificial pictures."""
@@ -152,7 +157,12 @@ def rules_of(network: Network, path: Path) -> ReadingRules:
     if symbols is None:
         names = ", ".join(list(network.names.values())[:5])
         raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
-    return ReadingRules(symbols, shape_hw=network.shape_hw)
+    rules = ReadingRules(symbols, shape_hw=network.shape_hw)
+    log.warning(
+        "%s says nothing of the strings: at most %d symbols are read and no blanks. `detector train` and "
+        "`detector export` write weights that say it.", path, rules.length,
+    )  # fmt: skip
+    return rules
 
 
 def single_symbols(names: dict[int, str]) -> str | None:
@@ -208,6 +218,7 @@ class ExportedNetwork:
             raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
         self.shape_hw = self._engine.shape_hw
         self._pool = ThreadPoolExecutor(self._engine.workers) if self._engine.workers > 1 else None
+        self._one_at_a_time = nullcontext() if self._pool else Lock()  # a reader may be shared by threads
 
     @property
     def source(self) -> str | None:
@@ -232,7 +243,8 @@ class ExportedNetwork:
         blob = np.divide(np.ascontiguousarray(images.transpose(0, 3, 1, 2)[:, ::-1]), np.float32(255), dtype=np.float32)
         if self._engine.batch is not None and len(blob) < self._engine.batch:  # a file that takes so many and no others
             blob = np.concatenate([blob, np.repeat(blob[-1:], self._engine.batch - len(blob), 0)])
-        output = self._engine.run(blob)
+        with self._one_at_a_time:
+            output = self._engine.run(blob)
         check_output(output.shape)
         return output[: len(images)]
 

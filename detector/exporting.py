@@ -28,6 +28,10 @@ _NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "engine":
 _EXTRA = {"onnx": "export", "openvino": "export", "engine": "tensorrt"}
 
 _DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
+_AT_ONCE = 32  # as many as a TensorRT engine is made for
+# Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
+# most that `shape_for` gives.
+_TRACED = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
 _CACHED = 16  # converted weights that are kept
 
 
@@ -100,7 +104,7 @@ def write_checked(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
         try:
             made = _ultralytics.write_exported(
-                weights, Path(folder), format, rules.shape_hw or (64, 256), metadata_for(rules, digest(weights)),
+                weights, Path(folder), format, rules.shape_hw or _TRACED[format], metadata_for(rules, digest(weights)),
                 ("0" if device is None else device) if format == "engine" else "cpu",
             )  # fmt: skip
         except Exception as error:  # exporters raise whatever the libraries below them do
@@ -133,8 +137,10 @@ def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.u
     ]
     texts = []
     for (_, width, _), group in groupby(fitted, key=np.shape):
-        found = network(np.stack(list(group)))
-        texts += [reading.text for reading in decode_batch(found, rules, [float(width)] * len(found))]
+        together = list(group)
+        for start in range(0, len(together), _AT_ONCE):
+            found = network(np.stack(together[start : start + _AT_ONCE]))
+            texts += [reading.text for reading in decode_batch(found, rules, [float(width)] * len(found))]
     return texts
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from detector.errors import DetectorError, ImageError, SourceError
-from detector.images import IMAGE_SUFFIXES, Picture, image_files
+from detector.images import IMAGE_SUFFIXES, Picture, image_files, read_image
 
 VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
 """Suffixes, in lower case, of the files that count as videos."""
@@ -83,22 +83,44 @@ def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
     return pictures
 
 
+def as_it_is(picture: Picture) -> Picture | ImageError:
+    """The picture as it is now: what walks through pages or frames may put the next one into the same object."""
+    if isinstance(picture, np.ndarray):
+        return picture.copy()
+    if isinstance(picture, (bytearray, memoryview)):
+        return bytes(picture)
+    if isinstance(picture, Image.Image):
+        try:
+            return read_image(picture)
+        except ImageError as error:
+            return error
+    return picture
+
+
 def name_of(picture: Picture) -> str:
     """How messages call a picture."""
     return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
 
 
-def _of(source: Picture) -> Iterator[Named]:
-    """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too."""
+def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Named]:
+    """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too.
+
+    Args:
+        source: the thing.
+        within: the ``.txt`` lists that it is named in.
+    """
     if not isinstance(source, (str, os.PathLike)):
-        yield name_of(source), source
+        yield name_of(source), as_it_is(source)
         return
     path = Path(source)
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         yield from _frames(path)
     elif suffix == ".txt" and path.is_file():
-        yield from _listed(path)
+        if path.resolve() in within:  # `ls > list.txt` lists itself
+            yield str(path), ImageError("the list names itself")
+        else:
+            yield from _listed(path, within | {path.resolve()})
     elif path.is_dir():
         try:
             found_in = _in_folder(path)
@@ -108,7 +130,7 @@ def _of(source: Picture) -> Iterator[Named]:
             yield from found_in
     elif glob.has_magic(str(path)) and not path.exists() and (found := _fitting(str(path))):
         for name in found:
-            yield from _of(name)
+            yield from _of(name, within)
     else:
         yield name_of(source), source
 
@@ -131,14 +153,16 @@ def _frames(path: Path) -> Iterator[Named]:
         yield str(path), error
 
 
-def _listed(path: Path) -> Iterator[Named]:
+def _listed(path: Path, within: frozenset[Path]) -> Iterator[Named]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
-    for line in lines:
-        if line.strip():
-            yield from _of(path.parent / line.strip())
+    for line in map(str.strip, lines):
+        if line.lower().startswith(_ADDRESSES):
+            yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
+        elif line:
+            yield from _of(path.parent / line, within)
 
 
 def _fitting(pattern: str) -> list[str]:

@@ -28,7 +28,7 @@ from detector.errors import DependencyError, DetectorError, ImageError, WeightsE
 from detector.fit import fit
 from detector.images import Picture, read_image
 from detector.looks import Found, Looks, Prepared
-from detector.media import Named, Source, is_live, live_pictures, many, name_of, named_pictures
+from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures
 
 log = logging.getLogger("detector")
 
@@ -134,7 +134,7 @@ class Reader:
         Raises:
             DetectorError: if it is one picture.
         """
-        return [reading for _, reading in self._stream((name_of(p), p) for p in many(pictures, "read_many"))]
+        return [reading for _, reading in self._stream((name_of(p), as_it_is(p)) for p in many(pictures, "read_many"))]
 
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.

@@ -40,6 +40,9 @@ torch on a GPU), or a picture at a time with Albumentations, the reference."""
 _NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
 """Augmentations of `yolo train` that tear text apart or are done otherwise here."""
 
+_NOT_FOLLOWED = {"fraction": 1.0, "classes": None}
+"""Arguments of `yolo train` that choose pictures, and the value that chooses all."""
+
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
     **dict.fromkeys(_NO_EFFECT, 0.0), "close_mosaic": 0, "rect": False,
@@ -162,6 +165,8 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     ignored = [name for name in _NO_EFFECT if arguments.get(name)]
     if ignored:
         log.warning("%s: no effect on text; see docs/commands.md for what is augmented", ", ".join(ignored))
+    if chosen := [name for name, all_ in _NOT_FOLLOWED.items() if arguments.get(name, all_) != all_]:
+        log.warning("%s: not followed, all of the set is trained on; convert fewer pictures", ", ".join(chosen))
     policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
     overrides = {
         **DEFAULTS,

@@ -110,6 +110,21 @@ def test_synth_then_predict(tmp_path: Path) -> None:
     assert all({"text", "confidence", "characters"} <= line.keys() for line in lines[:-1])
 
 
+def test_of_several_sources_one_that_is_missing_ends_nothing(tmp_path: Path) -> None:
+    make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
+    names = [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    for number in (0, 2):
+        Image.fromarray(make(number).image[:, :, ::-1]).save(names[number])
+    done = CliRunner().invoke(app, ["predict", "shipped", *names, "--device", "cpu"])
+    assert done.exit_code == 3 and f"{names[1]}: no such file" in done.stderr
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [names[0], names[2]]
+
+
+def test_a_folder_without_pictures_is_said_to_be_one(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["predict", "shipped", str(tmp_path), "--device", "cpu"])
+    assert (done.exit_code, done.stdout) == (0, "") and f"there is no picture in {tmp_path}" in done.stderr
+
+
 def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
     make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
     for number in range(2):

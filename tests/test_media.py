@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from detector import Failure, Reader
 from detector.errors import DetectorError, ImageError, SourceError
@@ -77,6 +78,36 @@ def test_lists(reader: Reader, video: Path) -> None:
     assert names(folder / "list.txt") == [str(folder / name) for name in wanted]
     found = dict(reader.stream(str(folder / "list.txt")))
     assert [Path(name).name for name, reading in found.items() if isinstance(reading, Failure)] == ["none.png"]
+
+
+def test_a_list_that_names_itself(tmp_path: Path) -> None:
+    """`ls > list.txt` does."""
+    write_pictures(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "list.txt").write_text("a.png\nb.png\nother.txt\n*.txt\nrtsp://10.0.0.1/a\n")
+    (tmp_path / "other.txt").write_text("list.txt\n")
+    found = [(Path(name).name, str(p)) for name, p in named_pictures(tmp_path / "list.txt")]
+    assert [name for name, _ in found[:3]] == ["a.png", "b.png", "list.txt"]
+    assert found[2][1] == "the list names itself"
+    assert "belong into a .streams file" in found[-1][1]
+    assert len(found) < 8
+
+
+def test_an_object_that_is_filled_anew_is_read_each_time(reader: Reader, toy: Toy, tmp_path: Path) -> None:
+    """Pages of a TIFF are one Pillow image, frames of a capture may be one array: all that is taken ahead is copied."""
+    files = sorted(toy.source.iterdir())[:8]
+    wanted = [reader.read(file).text for file in files]
+    first, *others = [Image.open(file).convert("RGB") for file in files]
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=others)
+    with Image.open(tmp_path / "pages.tif") as pages:
+        assert [r.text for r in reader.read_many(ImageSequence.Iterator(pages))] == wanted
+    frame = np.zeros_like(read_image(files[0]))
+
+    def frames() -> Iterator[np.ndarray]:
+        for file in files:
+            frame[:] = read_image(file)
+            yield frame
+
+    assert [r.text for _, r in reader.stream(frames())] == wanted  # type: ignore[union-attr]
 
 
 def test_videos_that_are_none_are_named(reader: Reader, tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import detector
 from detector import Failure, Reader, Reading
+from detector.alphabet import Alphabet
 from detector.backends import SHIPPED
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
 from detector.media import name_of, named_pictures
@@ -135,6 +138,16 @@ def test_many_are_read_as_one_at_a_time(reader: Reader, pictures: list[Path]) ->
     assert len(many) == len(pictures)
     for path, reading in zip(pictures, many, strict=True):
         assert isinstance(reading, Reading) and same(reading, reader.read(path))
+
+
+def test_threads_may_share_a_reader() -> None:
+    """Also one that torch runs, whose head keeps what suits the shape of the last picture."""
+    shared = Reader("shipped", device="cpu", backend="torch")
+    make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
+    images = [cv2.resize(make(i).image, (96 + 64 * (i % 3), 64)) for i in range(24)]
+    wanted = [shared.read(image).text for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        assert [r.text for r in pool.map(shared.read, images)] == wanted
 
 
 def test_a_pattern_doubts_and_other_strings(reader: Reader, toy_run: ToyRun, pictures: list[Path]) -> None:
@@ -278,10 +291,13 @@ def test_weights_for_other_things_than_characters(ultralytics_offline: None, tmp
         Reader(path, device="cpu")
 
 
-def test_weights_of_plain_yolo_for_characters(ultralytics_offline: None, tmp_path: Path) -> None:
+def test_weights_of_plain_yolo_for_characters(
+    ultralytics_offline: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     symbols = "".join(reversed("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
     plain = Reader(plain_yolo_weights(tmp_path / "plain.pt", list(symbols)), device="cpu")
     assert plain.rules.symbols == symbols
+    assert "plain.pt says nothing of the strings: at most 8 symbols are read and no blanks" in caplog.text
     assert isinstance(plain.read(np.zeros((64, 256, 3), np.uint8)), Reading)
 
 

@@ -415,9 +415,11 @@ def test_arguments_without_effect_on_text_are_named(
     monkeypatch.chdir(tmp_path)
     training_arguments(read_set(toy.root), {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5})
     assert "mosaic, hsv_v: no effect on text" in caplog.text
+    training_arguments(read_set(toy.root), {"fraction": 0.1, "classes": [1]})
+    assert "fraction, classes: not followed" in caplog.text
     caplog.clear()
-    training_arguments(read_set(toy.root), {"mosaic": 0.0, "degrees": 9})
-    assert "no effect" not in caplog.text
+    training_arguments(read_set(toy.root), {"mosaic": 0.0, "degrees": 9, "fraction": 1})
+    assert not caplog.text
 
 
 DAMAGE = {

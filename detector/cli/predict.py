@@ -6,13 +6,19 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from detector.cli.terminal import say
 from detector.errors import SOME_REFUSED
+
+if TYPE_CHECKING:
+    from detector.detections import Reading
+    from detector.predict import Failure, Reader
 
 
 class Format(StrEnum):
@@ -59,33 +65,51 @@ def command(
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if output is Format.CSV:
         writer.writerow(("image", "text", "confidence", "candidate", "refused", "error"))
-    failed = refused = 0
-    for one in source:
-        for name, reading in reader.stream(one):
-            if isinstance(reading, Failure):
-                failed += 1
-                say(f"{name}: {reading.reason}")
-                if output is Format.JSON:
-                    typer.echo(_line({"image": name, "error": reading.reason}))
-                elif output is Format.CSV:
-                    writer.writerow((name, "", "", "", "", reading.reason))
-                continue
-            refused += not reading.accepted
+    seen = failed = refused = 0
+    for name, reading in _streamed(reader, source):
+        seen += 1
+        if isinstance(reading, Failure):
+            failed += 1
+            say(f"{name}: {reading.reason}")
             if output is Format.JSON:
-                typer.echo(_line({"image": name, **reading.to_dict()}))
+                typer.echo(_line({"image": name, "error": reading.reason}))
             elif output is Format.CSV:
-                confidence = f"{reading.confidence:.4f}"
-                writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
-            elif reading.accepted:
-                typer.echo(f"{_field(name)}\t{reading.text}")
-            else:
-                typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
+                writer.writerow((name, "", "", "", "", reading.reason))
+            continue
+        refused += not reading.accepted
+        if output is Format.JSON:
+            typer.echo(_line({"image": name, **reading.to_dict()}))
+        elif output is Format.CSV:
+            confidence = f"{reading.confidence:.4f}"
+            writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
+        elif reading.accepted:
+            typer.echo(f"{_field(name)}\t{reading.text}")
+        else:
+            typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
+    if not seen:
+        say(f"there is no picture in {', '.join(source)}")
     if failed:
         say(f"{failed} pictures could not be read")
     if refused:
         say(f"{refused} readings were refused")
     if failed or refused:
         raise typer.Exit(SOME_REFUSED)
+
+
+def _streamed(reader: Reader, sources: list[str]) -> Iterator[tuple[str, Reading | Failure]]:
+    """Readings of all sources in order: of files together, as many as there are; one that is missing is a failure.
+
+    Raises:
+        SourceError: if there is but one source, and it is missing; if a camera or stream cannot be opened.
+    """
+    if len(sources) == 1:
+        yield from reader.stream(sources[0])
+        return
+    from detector.media import is_live
+
+    for live, some in groupby(sources, is_live):
+        for one in some if live else [list(some)]:
+            yield from reader.stream(one)
 
 
 def _line(held: dict[str, Any]) -> str:

@@ -13,13 +13,14 @@ import numpy as np
 from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
 from detector.backends import SHIPPED
-from detector.calibration import fit_calibration, right_string
+from detector.calibration import fit_calibration
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.looks import Looks
+from detector.metrics import score_texts
 from detector.yolo_format import CharacterSet, read_manifest, read_set
 
 log = logging.getLogger("detector")
@@ -113,8 +114,9 @@ def calibrated(
 ) -> ReadingRules:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
-    A second look is for text that is small in its pictures. It is taken where it reads more of them right, and the
-    split has enough pictures to tell.
+    A second look is for text that is small in its pictures. It is taken where fewer symbols are wrong with it, and
+    the split has enough pictures to tell. That more strings are right says less: the epoch was chosen for those that
+    one look gets right.
 
     Args:
         weights: of the network.
@@ -143,11 +145,11 @@ def calibrated(
         looks, twice = Looks(network, rules, second=True), list[Reading]()
         for start in range(0, len(dataset), _BATCH):
             twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-        once_right, twice_right = (
-            sum(right_string(text, reading, rules.blank) for text, reading in zip(dataset.texts, read, strict=True))
+        once_wrong, twice_wrong = (
+            score_texts(dataset.texts, [reading.text or reading.candidate for reading in read], rules.blank).errors
             for read in (readings, twice)
         )
-        if twice_right > once_right:
+        if twice_wrong < once_wrong:
             readings, rules = twice, replace(rules, second_look=True)
     return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
 

@@ -41,8 +41,10 @@ def short(toy: Toy, **changes: Any) -> dict[str, Any]:
 # How often readers look
 
 
-@pytest.mark.parametrize(("reads", "wanted"), [(lambda text: text, True), (lambda text: "?", False)])
-def test_readers_look_twice_where_that_reads_more_of_the_validation_pictures(
+@pytest.mark.parametrize(
+    ("reads", "wanted"), [(lambda text: text, True), (lambda text: text[:-1] + "?", True), (lambda text: "?", False)]
+)
+def test_readers_look_twice_where_that_gets_fewer_symbols_of_the_validation_pictures_wrong(
     toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, reads: Any, wanted: bool
 ) -> None:
     from detector import training

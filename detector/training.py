@@ -114,9 +114,8 @@ def calibrated(
 ) -> ReadingRules:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
-    A second look is for text that is small in its pictures. It is taken where fewer symbols are wrong with it, and
-    the split has enough pictures to tell. That more strings are right says less: the epoch was chosen for those that
-    one look gets right.
+    A second look is for text that is small in its pictures. It is taken where fewer symbols are wrong with it;
+    that more strings are right says less, for the epoch was chosen by those that one look gets right.
 
     Args:
         weights: of the network.
@@ -141,16 +140,15 @@ def calibrated(
     for start in range(0, len(dataset), _BATCH):
         found = network(np.asarray(dataset.images[start : start + _BATCH]))
         readings += decode_batch(found, rules, [float(shape_hw[1])] * len(found))
-    if len(dataset) >= _ENOUGH_TO_CHOOSE:
-        looks, twice = Looks(network, rules, second=True), list[Reading]()
-        for start in range(0, len(dataset), _BATCH):
-            twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-        once_wrong, twice_wrong = (
-            score_texts(dataset.texts, [reading.text or reading.candidate for reading in read], rules.blank).errors
-            for read in (readings, twice)
-        )
-        if twice_wrong < once_wrong:
-            readings, rules = twice, replace(rules, second_look=True)
+    looks, twice = Looks(network, rules, second=True), list[Reading]()
+    for start in range(0, len(dataset), _BATCH):
+        twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
+    once_wrong, twice_wrong = (
+        score_texts(dataset.texts, [reading.text or reading.candidate for reading in read], rules.blank).errors
+        for read in (readings, twice)
+    )
+    if twice_wrong < once_wrong:
+        readings, rules = twice, replace(rules, second_look=True)
     return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
 
 

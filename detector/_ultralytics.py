@@ -426,7 +426,7 @@ def write_exported(
     """
     model, _ = load_checkpoint(str(weights))
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    most = {"batch": 32} if kind == "engine" else {}  # TensorRT plans for a largest batch
+    most = {"batch": backends.MOST_AT_ONCE} if kind == "engine" else {}  # TensorRT plans for a largest batch
     overrides = {"format": kind, "imgsz": list(shape_hw), "dynamic": True, "device": device, "simplify": False, **most}
     if kind == "openvino":
         backends.import_openvino()

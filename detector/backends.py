@@ -33,6 +33,9 @@ from detector.yolo_format import RULES_KEY
 
 log = logging.getLogger("detector")
 
+MOST_AT_ONCE = 32
+"""Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
+
 SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
 """The detector that comes with the package: the default alphabet, taught on artificial pictures."""
 

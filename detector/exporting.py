@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.backends import SHIPPED, ExportedNetwork, Network, digest, metadata_for, rules_of
+from detector.backends import MOST_AT_ONCE, SHIPPED, ExportedNetwork, Network, digest, metadata_for, rules_of
 from detector.decode import ReadingRules, decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.fit import fit, shape_for
@@ -28,7 +28,6 @@ _NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "engine":
 _EXTRA = {"onnx": "export", "openvino": "export", "engine": "tensorrt"}
 
 _DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
-_AT_ONCE = 32  # as many as a TensorRT engine is made for
 # Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
 # most that `shape_for` gives.
 _TRACED = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
@@ -138,8 +137,8 @@ def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.u
     texts = []
     for (_, width, _), group in groupby(fitted, key=np.shape):
         together = list(group)
-        for start in range(0, len(together), _AT_ONCE):
-            found = network(np.stack(together[start : start + _AT_ONCE]))
+        for start in range(0, len(together), MOST_AT_ONCE):
+            found = network(np.stack(together[start : start + MOST_AT_ONCE]))
             texts += [reading.text for reading in decode_batch(found, rules, [float(width)] * len(found))]
     return texts
 

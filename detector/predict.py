@@ -12,6 +12,7 @@ from pathlib import Path
 
 from detector.backends import (
     BACKENDS,
+    MOST_AT_ONCE,
     SHIPPED,
     ExportedNetwork,
     Network,
@@ -33,7 +34,6 @@ from detector.media import Named, Source, as_it_is, is_live, live_pictures, many
 log = logging.getLogger("detector")
 
 _WEIGHTS = (".pt", ".onnx", ".engine")
-_BATCH = 32
 _AHEAD = 2  # batches that are on their way while one is handed out
 _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
 
@@ -161,7 +161,7 @@ class Reader:
         pool, detecting = ThreadPoolExecutor(), ThreadPoolExecutor(1)
 
         def take() -> None:
-            batch = list(islice(coming, _BATCH))
+            batch = list(islice(coming, MOST_AT_ONCE))
             if batch:
                 pictures = [picture for _, picture in batch]
                 starts = range(0, len(batch), _TOGETHER)

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from detector.layout import find_layout
 from detector.report import write_report
 from detector.review import NAME, Review, write_review
 from detector.sources import LabelledImage
+from detector.work import clear
 from detector.yolo_format import MANIFEST, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
 
 WORK = "work"
@@ -57,7 +59,7 @@ def target_of(out: str | Path) -> Path:
 def recover(target: Path) -> None:
     """Undo or finish a replacement that was killed half-way."""
     old = _replaced(target)
-    if not _is_set(old):
+    if not _is_ours(old):
         return
     if target.exists():
         _discard(old)
@@ -65,16 +67,15 @@ def recover(target: Path) -> None:
         old.rename(target)
 
 
-def _is_set(folder: Path) -> bool:
-    """Whether it is a converted set, what :func:`_discard` left of one, or an empty folder."""
-    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+def _is_ours(folder: Path, mark: str = MANIFEST) -> bool:
+    """Whether it is a folder with what only a converted set has, or what :func:`_discard` left of one; or empty."""
+    return folder.is_dir() and ((folder / mark).exists() or not any(folder.iterdir()))
 
 
 def _discard(old: Path) -> None:
     """Remove a replaced set, the manifest last: by it the next run knows what is left if this one is killed."""
-    for path in old.iterdir():
-        if path.name != MANIFEST:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    with suppress(OSError):
+        clear(old, keep=MANIFEST)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -83,20 +84,21 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
     check_pictures(target, [source])
-    if target.exists() and not _is_set(target):
+    if target.exists() and not _is_ours(target):
         raise DatasetError(f"{target} is no converted set (no {MANIFEST}), and is not replaced: choose another folder.")
     part, old = part_of(target), _replaced(target)
-    if part.exists() and not (part.is_dir() and ((part / WORK).is_dir() or not any(part.iterdir()))):
+    if part.exists() and not _is_ours(part, WORK):
         raise DatasetError(f"{part} is needed for what is not finished, and holds something else: move it away.")
-    if old.exists() and not _is_set(old):
+    if old.exists() and not _is_ours(old):
         raise DatasetError(f"{old} is needed while {target} is replaced, and holds something else: move it away.")
 
 
 def check_pictures(target: Path, inputs: Iterable[Path]) -> None:
     """Refuse to write where inputs lie: what is there is replaced."""
     written = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
-    for path in inputs:
-        for folder in (path.resolve(), *path.resolve().parents):
+    for path in inputs if written else ():
+        lies = path.resolve()
+        for folder in (lies, *lies.parents):
             if folder in written:
                 raise DatasetError(
                     f"{written[folder]} holds the pictures of {path}: choose another folder to write to."
@@ -151,9 +153,7 @@ class SetWriter:
         self._counts: list[int] = []
         self._used: set[str] = set()
         self._layout_from: list[tuple[NDArray[np.float32], str, int]] = []
-        for path in root.iterdir():
-            if path.name != WORK:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        clear(root, keep=WORK)
 
     def write(
         self,

@@ -35,6 +35,13 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def clear(folder: Path, keep: str | None = None) -> None:
+    """Remove all that a folder holds but ``keep``; the folder stays."""
+    for path in folder.iterdir():
+        if path.name != keep:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 @cache
 def package_hash() -> str:
     """Of this package's code and weights: what another version found out is not to be mixed in."""
@@ -99,8 +106,8 @@ class Work:
     def discard(self) -> None:
         """Throw the work away."""
         (self.folder / _REQUEST).unlink(missing_ok=True)  # first: half of the work must not be taken for all of it
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():  # the folder stays: it says whose this is
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if self.folder.is_dir():  # it stays: it says whose this is
+            clear(self.folder)
 
 
 def _request_of(folder: Path) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from detector.align.teaching import Aligner, Check, Schedule
 from detector.align.viterbi import Alignment, force_align, greedy
 from detector.alphabet import Alphabet
 from detector.errors import WeightsError
-from detector.fit import fit
+from detector.fit import Fit, fit
 from tests.builders import dejavu, iou, toy_synthesizer
 
 # Viterbi
@@ -337,28 +337,49 @@ def test_files_that_are_no_aligner(tmp_path: Path, data: bytes) -> None:
         Aligner.load(tmp_path / "none.pt")
 
 
+class Sure:
+    """An aligner whose columns are sure of the true places."""
+
+    def __init__(self, back: Fit, boxes_xyxy: NDArray[np.float32], ids: NDArray[np.int64]) -> None:
+        self.columns = ((back.to_fitted(boxes_xyxy)[:, [0, 2]].sum(1) / 2) // COLUMN).astype(int)
+        self.ids = ids
+
+    def log_probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        labels = [36] * (images.shape[2] // COLUMN)
+        for column, symbol in zip(self.columns, self.ids, strict=True):
+            labels[column] = int(symbol)
+        return one_hot_columns(labels, 37)[None]
+
+
 def test_boxes_come_in_the_picture_s_own_pixels() -> None:
-    """An aligner whose columns are sure of the true places: boxes are right in pictures of any size."""
-    make = lines_of_text(seed=4)
-    made = make(0)
+    """Boxes are right in pictures of any size."""
+    made = lines_of_text(seed=4)(0)
     image = np.ascontiguousarray(np.kron(made.image, np.ones((3, 3, 1), np.uint8)))
     true = made.boxes_xyxy * 3
     fitted, back = fit(image, (64, 288))
     ids = Alphabet().encode([made.text], len(made.text))[0]
-    columns = ((back.to_fitted(true)[:, [0, 2]].sum(1) / 2) // COLUMN).astype(int)
-
-    class Sure:
-        def log_probs(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-            labels = [36] * (images.shape[2] // COLUMN)
-            for column, symbol in zip(columns, ids, strict=True):
-                labels[column] = int(symbol)
-            return one_hot_columns(labels, 37)[None]
-
-    (found,) = align_fitted(Judges(Sure(), None), fitted[None], [back], [ids], [None])  # type: ignore[arg-type]
+    judges = Judges(Sure(back, true, ids), None)  # type: ignore[arg-type]
+    (found,) = align_fitted(judges, fitted[None], [back], [ids], [None])
     assert found is not None
     assert np.mean(iou(found.boxes_xyxy, true) >= 0.7) > 0.8
     assert not found.stage.any() and found.confidence.max() <= 1
-    assert align_fitted(Judges(Sure(), None), fitted[None], [back], [np.zeros(0, np.int64)], [None]) == [None]  # type: ignore[arg-type]
+    assert align_fitted(judges, fitted[None], [back], [np.zeros(0, np.int64)], [None]) == [None]
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_the_margin_is_a_pixel_of_the_picture(size: int) -> None:
+    """In a picture a quarter as large as the network's input, too."""
+    ink = np.array([[8, 10, 14, 54], [32, 10, 36, 54], [56, 10, 60, 54]], np.float32) * size / 4
+    image = np.full((16 * size, 24 * size, 3), 255, np.uint8)
+    for x1, y1, x2, y2 in ink.round().astype(int):
+        image[y1:y2, x1:x2] = 0
+    fitted, back = fit(image, (64, 256))
+    ids = np.array([1, 2, 3])
+    judges = Judges(Sure(back, ink, ids), None)  # type: ignore[arg-type]
+    (found,) = align_fitted(judges, fitted[None], [back], [ids], [None])
+    assert found is not None
+    margins = (found.boxes_xyxy - ink.round()) * [-1, -1, 1, 1]
+    assert margins.min() >= 0.9 and margins.max() <= 1.6  # half a pixel of grey is ink where it was made larger
 
 
 def test_what_is_aligned_to_the_padding_gets_a_box_with_area() -> None:

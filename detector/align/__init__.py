@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.align.cut import cut
+from detector.align.cut import MARGIN, cut
 from detector.align.doubt import Evidence, Judges, half_of, wrong_labels
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
@@ -130,7 +130,7 @@ def align_fitted(
         if locate is not None and output is not None:
             boxes, taken = relocate(boxes, locate.class_ids[string], output)
         confidence = _calibrated(path.confidence, made.told_apart, taken)
-        placed = _with_area(back.to_picture(boxes), back.width, back.height)
+        placed = _with_area(_with_margin(boxes, back), back.width, back.height)
         stage = np.where(taken, _DETECTED, _CUT).astype(np.int64)
         found.append(Aligned(placed, confidence, path.confidence, stage, read, right))
     return found
@@ -168,6 +168,16 @@ def judged(aligned: Aligned, explained: bool, taught: bool) -> Aligned:
     """
     witness = _EXPLAINED if explained and not taught else 0.0
     return replace(aligned, explained=explained, vouched=max(witness, aligned.vouched))
+
+
+def _with_margin(boxes_xyxy: NDArray[np.float32], back: Fit) -> NDArray[np.float32]:
+    """Boxes (n, 4) of the fitted picture, with a pixel of margin there, in the picture with a pixel of its own.
+
+    Where the picture was made smaller its own pixel is finer than anything that was seen, and the coarser stays.
+    """
+    scale = np.array([back.scale_x, back.scale_y], np.float32)
+    more = MARGIN * np.maximum(scale - 1, 0)
+    return back.to_picture(boxes_xyxy + np.concatenate([-more, more]))
 
 
 def _with_area(boxes_xyxy: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """From positions along the line to tight boxes: the picture's ink sets the cuts and the four sides.
 
 Convention of all boxes of this project: the extent of the character's ink and one pixel of margin round it,
-clipped to the picture. Everything here is in pixels of the fitted picture.
+clipped to the picture. Everything here is in pixels of the fitted picture, the margin, too: that it becomes one of
+the picture's own is the caller's.
 """
 
 from __future__ import annotations

@@ -246,6 +246,8 @@ def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour
 def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.random.Generator) -> Image:
     """What lenses, sensors and files do, in the order in which they do it."""
     height, width = image.shape[:2]
+    if style.shade:
+        image = _shaded(rng, image, style.shade)
     if style.blur and cap_px > 16:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), style.blur * min(1.6, cap_px / 30)), np.uint8)
     if style.motion and cap_px > 24:
@@ -267,3 +269,15 @@ def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.ra
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, style.jpeg])
         small = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if done else small
     return small
+
+
+def _shaded(rng: Random, image: Image, loss: float) -> Image:
+    """The picture under uneven light: beyond an edge, sharp or as wide as the picture, it loses this share of it."""
+    height, width = image.shape[:2]
+    turn = rng.uniform(0, 2 * math.pi)
+    across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None] * np.float32(math.cos(turn))
+    down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(math.sin(turn))
+    soft = rng.choice((0.02, 0.1, 0.4, 1.0))
+    beyond = ((across + down - np.float32(rng.uniform(-0.35, 0.35))) / np.float32(soft) + 0.5).clip(0, 1)  # (H, W)
+    dark = np.zeros_like(image)
+    return np.asarray(cv2.blendLinear(image, dark, 1 - np.float32(loss) * beyond, np.float32(loss) * beyond), np.uint8)

@@ -61,6 +61,7 @@ class Style:
     dots: int = 0
     ghosts: int = 0  # unlit segments, by their brightness; 0: none
     # damage
+    shade: float = 0.0  # share of its light that the picture loses on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels
     motion: int = 0  # length, pixels
     low_px: float = 0.0  # capitals' height that the picture is reduced to; 0: not reduced
@@ -263,6 +264,7 @@ def _damaged(rng: Random, style: Style) -> Style:
     hard = rng.random()
     return replace(
         style,
+        shade=rng.uniform(0.2, 0.75) if _chance(rng, 0.2) else 0.0,
         blur=rng.uniform(0.4, 1.3) if _chance(rng, 0.3) else 0.0,
         motion=rng.randint(3, 6) if hard < 0.08 else 0,
         low_px=rng.uniform(12, 26) if hard > 0.7 else 0.0,
@@ -297,5 +299,5 @@ def style_of(rng: Random, look: str) -> Style:
     style = _damaged(rng, style)
     if look in ("captcha", "handwriting"):  # touching and thin signs do not survive being made coarse
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
-        style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8))
+        style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
     return style

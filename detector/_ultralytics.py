@@ -270,6 +270,27 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         get_cfg(DEFAULT_CFG_DICT, known)
     except (SyntaxError, TypeError, ValueError) as error:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
+    if not isinstance(arguments.get("imgsz", 0), int):
+        raise DetectorError(f"imgsz={arguments['imgsz']!r}: give one number, the longer side; the set says its shape.")
+    if arguments.get("single_cls"):
+        raise DetectorError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
+
+
+def check_resumable(path: Path) -> None:
+    """Refuse what is no checkpoint of a run that was stopped.
+
+    Raises:
+        DetectorError: saying what it is.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:  # whatever pickle meets
+        raise DetectorError(f"{path} is no checkpoint: {error}") from None
+    if not isinstance(held, dict) or held.get("optimizer") is None or held.get("epoch", -1) < 0:
+        raise DetectorError(
+            f"{path} is of a run that is finished, or was never one: there is nothing to resume. To train on from it, "
+            f"start a new run with model={path}."
+        )
 
 
 def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
@@ -278,7 +299,10 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer: TextTrainer = kind(overrides=overrides)
-        trainer.train()
+        try:
+            trainer.train()
+        except NotImplementedError as error:  # an optimizer that it does not have
+            raise DetectorError(str(error).split("Request support")[0].strip()) from None
     if trainer.cpu_ranks:
         dist.destroy_process_group()
     return trainer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +18,14 @@ from detector.predict import Reader
 from detector.sheet import write_sheet
 from detector.synth import SynthConfig, write_set
 from detector.training import train
+from detector.work import clear
 
 UNSEEN = 250
 """Pictures that are made for reading alone."""
+
+
+_MARK = ".detector-demo"
+"""File that tells a demo's folder."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,11 @@ def demo(
         DetectorError: if ``out`` holds something else.
     """
     root = Path(out).resolve()
-    if root.exists() and any(root.iterdir()) and not (root / "seen" / "labels.csv").exists():
+    if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
         raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder.")
-    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    clear(root, keep=_MARK)  # its own folder may be where the command runs
+    (root / _MARK).touch()  # first: what was stopped early is an earlier demo, too
     began = time.perf_counter()
 
     def stage(text: str) -> None:

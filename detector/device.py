@@ -26,6 +26,9 @@ def pick_device(device: str | None = None) -> torch.device:
         raise DetectorError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise DetectorError(f"device={device!r} asks for a GPU, and torch finds none: leave it out, or say device=cpu.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DetectorError(f"device={device!r}: torch finds {count} GPU{'s' if count > 1 else ''}, counted from 0.")
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from detector.calibration import right_characters
 from detector.detections import Reading
 from detector.errors import DatasetError, DetectorError, SourceError
+from detector.images import is_image_name
 from detector.metrics import (
     CalibrationCurve,
     Coverage,
@@ -67,12 +68,14 @@ class Evaluation:
         blank: the reader's; at the end of a label or a reading it does not count.
         seconds: from file to string, for all.
         unusable: inputs of the source without a label or a picture; they are in no count.
+        min_confidence: the reader's, below which it refused.
     """
 
     rows: tuple[Row, ...]
     blank: str
     seconds: float
     unusable: tuple[Failure, ...] = ()
+    min_confidence: float = 0.0
 
     @cached_property
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
@@ -176,7 +179,9 @@ class Evaluation:
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
         least, right = [r.least for _, r, _ in self.accepted], [ok for _, _, ok in self.accepted]
-        return coverage_at(least, right, precision, self.count)
+        found = coverage_at(least, right, precision, self.count)
+        # Nothing is known of a threshold below the one that these readings had to pass.
+        return replace(found, threshold=max(found.threshold, self.min_confidence))
 
     def against(self, other: Evaluation) -> Comparison:
         """Whether this reader is better or worse than another on the same pictures; what is not right counts as such,
@@ -320,7 +325,8 @@ def evaluate(
         rows.append(Row(path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading))
         if progress is not None:
             progress(len(rows), len(pairs))
-    return Evaluation(tuple(rows), reader.rules.blank, time.perf_counter() - began, unusable)
+    seconds = time.perf_counter() - began
+    return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence)
 
 
 def _labelled(source: str | Path, split: str, **how: Any) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
@@ -336,5 +342,8 @@ def _labelled(source: str | Path, split: str, **how: Any) -> tuple[list[tuple[Pa
     found = read_source(path, **how)
     if not found.items:
         raise SourceError(f"{path}: no labelled picture is left of {found.count}.")
-    unusable = tuple(Failure(refused.name, refused.reason) for refused in found.refused)
-    return [(item.path, item.text, item.name) for item in found.items], unusable
+    # A reader would take the lines of a text file, or a film's pictures, for as many pictures.
+    pictures = [item for item in found.items if is_image_name(item.path.name)]
+    others = [Failure(item.name, "not a picture") for item in found.items if not is_image_name(item.path.name)]
+    unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *others)
+    return [(item.path, item.text, item.name) for item in pictures], unusable

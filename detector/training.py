@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import math
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
                 raise DetectorError(
                     f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt."
                 )
+            _ultralytics.check_resumable(Path(str(arguments["resume"])))
     else:
         if data is None:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
@@ -101,12 +104,19 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         return target
     judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())
     best = trainer.best if trainer.best.exists() and judged_by >= _ENOUGH_TO_CHOOSE else trainer.last
-    metrics = {k: float(v) for k, v in (trainer.metrics or {}).items() if k.startswith("metrics/")}
+    # Ultralytics ends with validating the best weights; what the last ones got stands in the run's table.
+    validated = trainer.metrics if best == trainer.best else _last_row(trainer.csv)
+    metrics = {k: float(v) for k, v in (validated or {}).items() if k.startswith("metrics/")}
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
     rules = calibrated(Path(best), trainer.characters, trainer.rules, trainer.args.split, arguments.get("device"))
     _ultralytics.publish(Path(best), target, rules, facts)
     return target
+
+
+def _last_row(results: Path) -> dict[str, str]:
+    with results.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))[-1]
 
 
 def calibrated(
@@ -157,7 +167,12 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or (64, 256)
     device = pick_device(arguments.get("device"))
-    pictures = sum(row.image.startswith("images/train/") for row in read_manifest(characters.root))
+    in_split = Counter(row.image.split("/")[1] for row in read_manifest(characters.root))
+    pictures, split = in_split["train"], arguments.get("split") or "val"
+    if not in_split[split]:
+        raise DatasetError(
+            f"{characters.root} has no pictures in split {split!r}, only in {', '.join(sorted(in_split))}."
+        )
     batch = arguments.get("batch", batch_for(device.type, pictures))
     known = SHIPPED.is_file() and not set(symbols).isdisjoint(DEFAULT_SYMBOLS)
     model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
@@ -184,10 +199,12 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "task": "detect",
         "mode": "train",
     }
-    overrides.setdefault("nbs", overrides["batch"] if overrides["batch"] > 0 else 64)
+    asked = overrides["batch"]
+    overrides.setdefault("nbs", asked if asked >= 1 else 64)
     if "epochs" not in arguments and "time" not in arguments:
         steps = _STEPS // 2 if from_weights else _STEPS
-        epochs = math.ceil(steps * max(overrides["batch"], 1) / max(pictures, 1))
+        # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
+        epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides

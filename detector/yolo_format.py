@@ -246,6 +246,8 @@ def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
     """Pictures of a split and their label files, in order of name."""
     folder = root / "images" / split
     for image in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if image.name.startswith("."):  # what a desktop leaves in folders
+            continue
         yield image, label_file(root, image)
 
 

@@ -42,6 +42,7 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["name=2024-05-01", "project=no"], {"name": "2024-05-01", "project": "no"}),
         (["data=[new]/data.yaml"], {"data": "[new]/data.yaml"}),
         (["classes=[0"], {"classes": "[0"}),
+        (["augment=off"], {"augment": "off"}),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )

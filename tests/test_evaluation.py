@@ -102,6 +102,14 @@ def test_readers_of_other_pictures_cannot_be_compared(mixed: Evaluation) -> None
         mixed.against(Evaluation(ROWS[1:], " ", 1.0))
 
 
+def test_what_was_refused_is_not_taken_by_the_threshold_that_is_told() -> None:
+    """All that passed 0.5 are right, and nothing is known of what a lower threshold would let in."""
+    rows = [row(i, "AB12", "AB12", 0.9) for i in range(4)]
+    rows += [row(4 + i, "AB12", "AB13", 0.3, refused="below 0.5") for i in range(4)]
+    found = Evaluation(tuple(rows), " ", 1.0, min_confidence=0.5).coverage(0.99)
+    assert (found.taken, found.right, found.threshold) == (4, 4, 0.5)
+
+
 @pytest.mark.parametrize("precision", [0.0, -1.0, 1.01, 99.5])
 def test_a_precision_is_a_share(mixed: Evaluation, precision: float) -> None:
     with pytest.raises(DetectorError, match="above 0 and at most 1"):

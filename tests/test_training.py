@@ -116,7 +116,8 @@ def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     assert all(isinstance(learnt[kind][name], float) for kind in ("character", "string") for name in learnt[kind])
     assert json.loads(json.dumps(facts)) == facts
     assert facts["epochs"] == TOY_EPOCHS
-    assert facts["validation"]["metrics/exact_match"] > 0.5
+    last = results(toy_run.folder)[-1]  # so few validation pictures choose no epoch: it is the last one's weights
+    assert facts["validation"]["metrics/exact_match"] == float(last["metrics/exact_match"]) > 0.5
     assert str(toy_run.folder.parent.parent) not in json.dumps({k: str(v) for k, v in held.items() if k != "model"})
     assert str(toy_run.folder.parent.parent).encode() not in toy_run.weights.read_bytes(), "the network tells it, too"
     assert all(p.dtype == torch.float16 for p in held["model"].parameters())
@@ -185,6 +186,47 @@ def test_a_set_of_others_has_no_strings(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"There is no checkpoint .*last\.pt to resume"):
         detector.train(resume=tmp_path / "last.pt")
+
+
+def test_a_run_that_is_finished_cannot_be_resumed(toy_run: ToyRun, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"junk")
+    for weights in (toy_run.weights, toy_run.folder / "weights" / "last.pt"):
+        with pytest.raises(DetectorError, match=r"nothing to resume.* model="):
+            detector.train(resume=weights)
+    with pytest.raises(DetectorError, match=r"last\.pt is no checkpoint"):
+        detector.train(resume=tmp_path / "last.pt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"imgsz": [64, 256]}, "give one number"),
+        ({"single_cls": True}, "the characters are the classes"),
+        ({"optimizer": "foo"}, "Optimizer 'foo' not found"),
+        ({"split": "evening"}, "has no pictures in split 'evening', only in .*train, val"),
+    ],
+)
+def test_arguments_that_no_text_can_be_trained_with(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DetectorError, match=said):
+        detector.train(**short(toy, epochs=1, **arguments))
+
+
+@pytest.mark.parametrize("batch", [-1, 0.7])
+def test_a_batch_that_the_gpu_s_memory_tells_counts_as_the_usual_one(toy: Toy, batch: float) -> None:
+    from detector.training import training_arguments
+
+    usual, told = (training_arguments(read_set(toy.root), {"batch": size}) for size in (32, batch))
+    assert told["epochs"] == usual["epochs"] and told["nbs"] == 64
+
+
+def test_what_a_desktop_leaves_in_a_set_is_no_picture(toy: Toy, tmp_path: Path) -> None:
+    root = shutil.copytree(toy.root, tmp_path / "set", symlinks=True)
+    (root / "images" / "train" / ".DS_Store").write_bytes(b"junk")
+    seen, before = (TextDataset(read_set(folder), "train", SHAPE_HW) for folder in (root, toy.root))
+    assert len(seen) == len(before)
 
 
 def test_a_gpu_that_is_not_there(toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

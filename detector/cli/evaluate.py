@@ -45,11 +45,13 @@ def command(
     if html is not None and not html.absolute().parent.is_dir():
         raise DetectorError(f"--html {html}: there is no folder {html.parent}; make it first.")
 
-    def score(name: str, stage: str) -> Evaluation:
-        reader = Reader(
+    def opened(name: str) -> Reader:
+        return Reader(
             None if name == "shipped" else name, device=device, pattern=pattern, min_confidence=min_confidence,
             second_look=second_look,
         )  # fmt: skip
+
+    def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as tell:
             return evaluate(
                 reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,
@@ -57,8 +59,9 @@ def command(
                 progress=lambda done, total: tell(stage, done, total),
             )  # fmt: skip
 
-    result = score(weights, "read")
-    other = None if against is None else score(against, "read by the others")
+    mine, theirs = opened(weights), None if against is None else opened(against)  # both, before an hour of reading
+    result = score(mine, "read")
+    other = None if theirs is None else score(theirs, "read by the others")
     if html is not None:
         from detector.evaluation_report import write_evaluation
 

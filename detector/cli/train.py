@@ -33,8 +33,8 @@ def command(
         typer.echo(weights)
 
 
-_NAMES = ("data", "model", "name", "project")
-"""Arguments that are text whatever they look like: a date, a number."""
+_NAMES = ("augment", "data", "model", "name", "project")
+"""Arguments that are text whatever they look like: a date, a number, YAML's `off`."""
 
 
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:

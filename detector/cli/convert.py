@@ -34,7 +34,7 @@ def command(
     keep_suspects: Annotated[
         bool, typer.Option("--keep-suspects", help="Train on pictures whose boxes are doubted, too.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an earlier conversion.")] = False,
     review: Annotated[
         Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
     ] = None,

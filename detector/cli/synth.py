@@ -20,7 +20,7 @@ def command(
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x64",
     looks: Annotated[
         str | None,
-        typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [all]"),
+        typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [not plain]"),
     ] = None,
     layout: Annotated[str, typer.Option(help="flow (proportional) or slots (fixed pitch).")] = "flow",
     blanks: Annotated[float, typer.Option(help="Share of pictures with blanks inside or at the end.")] = 0.0,

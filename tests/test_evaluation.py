@@ -16,7 +16,7 @@ from detector import Failure, Reader, Reading
 from detector.cli import app
 from detector.detections import Character
 from detector.errors import DetectorError
-from detector.evaluation import Evaluation, Row
+from detector.evaluation import Evaluation, Row, evaluate
 from detector.evaluation_report import write_evaluation
 from detector.metrics import wilson_interval
 from tests.builders import noise_picture
@@ -243,3 +243,13 @@ def test_labels_that_cannot_be_used_are_told(toy: Toy, toy_run: ToyRun, tmp_path
     done = CliRunner().invoke(app, [*asked, "--text-column", "says", "--image-column", "ref", "--ignore", "-."])
     assert done.exit_code == 3 and done.stdout.endswith("(n=1)\n")
     assert "none.png: no such file" in done.stderr and "1 labels not usable" in done.stderr
+
+
+def test_a_list_among_the_labelled_pictures_is_no_picture(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    """A reader would read each line of it as a picture's path."""
+    picture = next((toy.root / "images" / "train").iterdir()).resolve()
+    (tmp_path / "list.txt").write_text(f"{picture}\n{picture}\n")
+    (tmp_path / "labels.csv").write_text(f"image,text\n{picture},AB\nlist.txt,AB\n")
+    found = evaluate(Reader(toy_run.weights, device="cpu"), tmp_path / "labels.csv")
+    assert found.count == 1
+    assert found.unusable == (Failure("list.txt", "not a picture"),)

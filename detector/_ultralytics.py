@@ -301,7 +301,9 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
         trainer: TextTrainer = kind(overrides=overrides)
         try:
             trainer.train()
-        except NotImplementedError as error:  # an optimizer that it does not have
+        except NotImplementedError as error:
+            if not str(error).startswith("Optimizer"):
+                raise
             raise DetectorError(str(error).split("Request support")[0].strip()) from None
     if trainer.cpu_ranks:
         dist.destroy_process_group()

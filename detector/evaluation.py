@@ -12,8 +12,8 @@ from typing import Any
 
 from detector.calibration import right_characters
 from detector.detections import Reading
-from detector.errors import DatasetError, DetectorError, SourceError
-from detector.images import is_image_name
+from detector.errors import DetectorError, SourceError
+from detector.media import is_several
 from detector.metrics import (
     CalibrationCurve,
     Coverage,
@@ -334,16 +334,12 @@ def _labelled(source: str | Path, split: str, **how: Any) -> tuple[list[tuple[Pa
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
         characters = read_set(path)
-        rows = [row for row in characters.manifest() if row.image.startswith(f"images/{split}/")]
-        if not rows:
-            splits = sorted({row.image.split("/")[1] for row in characters.manifest()})
-            raise DatasetError(f"{path} has no pictures in split {split!r}, only in {', '.join(splits)}.")
+        (rows,) = characters.rows(split)
         return [(characters.root / row.image, row.text, row.image) for row in rows], ()
     found = read_source(path, **how)
-    if not found.items:
+    pictures = [item for item in found.items if not is_several(item.path)]
+    if not pictures:
         raise SourceError(f"{path}: no labelled picture is left of {found.count}.")
-    # A reader would take the lines of a text file, or a film's pictures, for as many pictures.
-    pictures = [item for item in found.items if is_image_name(item.path.name)]
-    others = [Failure(item.name, "not a picture") for item in found.items if not is_image_name(item.path.name)]
-    unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *others)
+    several = [Failure(item.name, "not a picture") for item in found.items if is_several(item.path)]
+    unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *several)
     return [(item.path, item.text, item.name) for item in pictures], unusable

@@ -97,6 +97,11 @@ def as_it_is(picture: Picture) -> Picture | ImageError:
     return picture
 
 
+def is_several(path: Path) -> bool:
+    """Whether a file stands for pictures of its own: a list's, or a video's."""
+    return path.suffix.lower() in {".txt", *VIDEO_SUFFIXES}
+
+
 def name_of(picture: Picture) -> str:
     """How messages call a picture."""
     return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import math
-from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.looks import Looks
 from detector.metrics import score_texts
-from detector.yolo_format import CharacterSet, read_manifest, read_set
+from detector.yolo_format import CharacterSet, read_set
 
 log = logging.getLogger("detector")
 
@@ -167,12 +166,8 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or (64, 256)
     device = pick_device(arguments.get("device"))
-    in_split = Counter(row.image.split("/")[1] for row in read_manifest(characters.root))
-    pictures, split = in_split["train"], arguments.get("split") or "val"
-    if not in_split[split]:
-        raise DatasetError(
-            f"{characters.root} has no pictures in split {split!r}, only in {', '.join(sorted(in_split))}."
-        )
+    to_learn, _ = characters.rows("train", arguments.get("split") or "val")
+    pictures = len(to_learn)
     batch = arguments.get("batch", batch_for(device.type, pictures))
     known = SHIPPED.is_file() and not set(symbols).isdisjoint(DEFAULT_SYMBOLS)
     model = str(arguments.get("model") or (SHIPPED if known else NETWORK))

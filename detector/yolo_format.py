@@ -97,6 +97,22 @@ class CharacterSet:
         """All pictures of the set."""
         return read_manifest(self.root)
 
+    def rows(self, *splits: str) -> list[list[ManifestRow]]:
+        """The pictures of each of these splits.
+
+        Raises:
+            DatasetError: if one has none.
+        """
+        found: dict[str, list[ManifestRow]] = {}
+        for row in self.manifest():
+            found.setdefault(row.image.split("/")[1], []).append(row)
+        for split in splits:
+            if split not in found:
+                raise DatasetError(
+                    f"{self.root} has no pictures in split {split!r}, only in {', '.join(sorted(found))}."
+                )
+        return [found[split] for split in splits]
+
     def texts(self) -> dict[str, str]:
         """Text of each picture, by its path relative to the set."""
         return {row.image: row.text for row in self.manifest()}

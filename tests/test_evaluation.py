@@ -253,3 +253,11 @@ def test_a_list_among_the_labelled_pictures_is_no_picture(toy: Toy, toy_run: Toy
     found = evaluate(Reader(toy_run.weights, device="cpu"), tmp_path / "labels.csv")
     assert found.count == 1
     assert found.unusable == (Failure("list.txt", "not a picture"),)
+
+
+def test_a_labelled_picture_of_another_suffix_is_read(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    picture = next((toy.root / "images" / "train").iterdir()).resolve()
+    (tmp_path / "a.dat").write_bytes(picture.read_bytes())
+    (tmp_path / "labels.csv").write_text("image,text\na.dat,AB\n")
+    found = evaluate(Reader(toy_run.weights, device="cpu"), tmp_path / "labels.csv")
+    assert found.count == 1 and not found.unusable and not found.failures

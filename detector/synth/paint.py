@@ -279,5 +279,5 @@ def _shaded(rng: Random, image: Image, loss: float) -> Image:
     down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(math.sin(turn))
     soft = rng.choice((0.02, 0.1, 0.4, 1.0))
     beyond = ((across + down - np.float32(rng.uniform(-0.35, 0.35))) / np.float32(soft) + 0.5).clip(0, 1)  # (H, W)
-    dark = np.zeros_like(image)
-    return np.asarray(cv2.blendLinear(image, dark, 1 - np.float32(loss) * beyond, np.float32(loss) * beyond), np.uint8)
+    lost = np.float32(loss) * beyond
+    return np.asarray(cv2.blendLinear(image, np.zeros_like(image), 1 - lost, lost), np.uint8)

@@ -20,7 +20,7 @@ from detector.errors import AlphabetError, DetectorError, SourceError
 from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
 from detector.synth.fonts import usable_fonts
 from detector.synth.glyph_folder import class_symbols, ink_of, open_glyph_folder
-from detector.synth.glyphs import CAP
+from detector.synth.glyphs import CAP, GlyphCache
 from detector.synth.pen import PenFace
 from detector.synth.texts import break_places
 
@@ -43,6 +43,20 @@ def test_same_index_same_picture_in_any_order_and_process(make: Synthesizer) -> 
         assert again.text == forwards[i].text
         np.testing.assert_array_equal(again.image, forwards[i].image)
         np.testing.assert_array_equal(again.boxes_xyxy, forwards[i].boxes_xyxy)
+
+
+def test_same_picture_after_those_of_another_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A font is drawn as large as its capitals need, and which signs these are is for the alphabet to say."""
+    from detector.synth import synthesizer
+
+    cache = GlyphCache()
+    monkeypatch.setattr(synthesizer, "_cache", lambda: cache)
+    other, ours = (replace(PLAIN, alphabet=Alphabet(symbols), texts=("QQ00",)) for symbols in ("Q0", "Q0HEX"))
+    for i in range(4):
+        Synthesizer(other)(i)
+    after = Synthesizer(ours)(0).image
+    cache = GlyphCache()
+    np.testing.assert_array_equal(after, Synthesizer(ours)(0).image)
 
 
 def test_another_seed_gives_other_pictures(make: Synthesizer) -> None:

@@ -74,7 +74,7 @@ class FontFace:
 
     @property
     def key(self) -> str:
-        return str(self.path)
+        return f"{self.path} {self.capitals}"  # which also say how large it is drawn
 
     def draw(self, sign: str) -> Glyph | None:
         font, size, missing = _open_font(self.path, self.capitals)

@@ -69,6 +69,7 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint
     from ultralytics.utils import LOGGER, RANK
+    from ultralytics.utils.files import increment_path
     from ultralytics.utils.torch_utils import ModelEMA
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
@@ -325,6 +326,11 @@ def validate_once(trainer: TextTrainer) -> None:
     """One validation of a trainer that has taken a step, silent."""
     with _quiet(), contextlib.redirect_stdout(io.StringIO()):
         trainer.validator(trainer)
+
+
+def free_path(path: Path) -> Path:
+    """The path, or with a number if something is there, as runs get theirs."""
+    return Path(increment_path(path))
 
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:

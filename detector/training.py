@@ -64,6 +64,9 @@ _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets
 def train(data: str | Path | None = None, **arguments: Any) -> Path:
     """Train a detector on a converted set; returns the path of its best weights, ``weights/NAME.pt``.
 
+    A file of that name which is there, from a run in another project, is kept: a number is added, as to runs, unless
+    ``exist_ok=True``.
+
     Args:
         data: data.yaml of the set, or its folder; not needed with ``resume``.
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
@@ -99,6 +102,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
     target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
+    if not trainer.args.exist_ok:
+        target = _ultralytics.free_path(target)
     if not first_process():
         return target
     judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())

@@ -269,11 +269,15 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     before = results(run)
     assert [row["epoch"] for row in before] == ["1", "2"]
     assert not (tmp_path / "weights").exists()
+    other = tmp_path / "weights" / "cut.pt"
+    other.parent.mkdir()
+    other.write_bytes(b"of a run in another project")
     weights = detector.train(resume=run / "weights" / "last.pt")
+    assert other.read_bytes() == b"of a run in another project"
     after = results(run)
     assert [row["epoch"] for row in after] == ["1", "2", "3", "4"]
     assert after[:2] == before
-    assert weights == Path("weights/cut.pt") and weights.is_file()
+    assert weights == Path("weights/cut-2.pt") and weights.is_file()
     rules = detector.Reader(weights, device="cpu").rules
     assert replace(rules, calibration=None, second_look=None) == toy.report.rules
 

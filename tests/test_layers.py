@@ -59,6 +59,12 @@ def test_every_module_has_its_place() -> None:
     assert units == set(ORDER)
 
 
+def test_contributors_are_told_of_every_module() -> None:
+    told = (ROOT.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = {path.name for path in ROOT.glob("*.py") if not path.name.startswith("__")}
+    assert modules == set(re.findall(r"`(\w+\.py)`", told)) - {"convert.py", "utils.py"}  # names not to take
+
+
 @pytest.mark.parametrize("module", sorted(m for m in FILES if m != "detector"))
 def test_imports_go_one_way(module: str) -> None:
     place = ORDER.index(unit(module))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.looks import Looks
-from detector.metrics import score_texts
+from detector.metrics import score_texts, wilson_interval
 from detector.yolo_format import CharacterSet, read_set
 
 log = logging.getLogger("detector")
@@ -31,9 +32,7 @@ NETWORK = HERE / "models" / "char.yaml"
 """The network that training starts from where no weights are given or fit."""
 
 WEIGHTS_FOLDER = Path("weights")
-"""Where the best weights land."""
-
-_ENOUGH_TO_CHOOSE = 30  # validation pictures; of fewer the best epoch is chance, and the last one is taken
+"""Where the weights to read with land."""
 
 AUGMENT_ON = ("device", "picture")
 """Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
@@ -62,7 +61,7 @@ _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets
 
 
 def train(data: str | Path | None = None, **arguments: Any) -> Path:
-    """Train a detector on a converted set; returns the path of its best weights, ``weights/NAME.pt``.
+    """Train a detector on a converted set; returns the path of the weights to read with, ``weights/NAME.pt``.
 
     A file of that name which is there, from a run in another project, is kept: a number is added, as to runs, unless
     ``exist_ok=True``.
@@ -107,9 +106,10 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     if not first_process():
         return target
     judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())
-    best = trainer.best if trainer.best.exists() and judged_by >= _ENOUGH_TO_CHOOSE else trainer.last
+    epochs = _results(trainer.csv)
+    best = trainer.best if trainer.best.exists() and best_beyond_chance(epochs, judged_by) else trainer.last
     # Ultralytics ends with validating the best weights; what the last ones got stands in the run's table.
-    validated = trainer.metrics if best == trainer.best else _last_row(trainer.csv)
+    validated = trainer.metrics if best == trainer.best else epochs[-1]
     metrics = {k: float(v) for k, v in (validated or {}).items() if k.startswith("metrics/")}
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
@@ -118,9 +118,24 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     return target
 
 
-def _last_row(results: Path) -> dict[str, str]:
-    with results.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))[-1]
+def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int) -> bool:
+    """Whether the last epoch reads less than the best one, by more than chance does with so many validation pictures.
+
+    The best of a hundred epochs is mostly the luckiest. On other pictures the last one, where the learning rate has
+    come down, reads as well, and its confidences are calibrated on pictures that did not choose it.
+
+    Args:
+        epochs: rows of the run's ``results.csv``.
+        pictures: of the validation split.
+    """
+    right = [float(row.get("metrics/exact_match") or 0.0) for row in epochs]
+    least, _ = wilson_interval(round(max(right) * pictures), pictures)
+    return right[-1] < least
+
+
+def _results(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def calibrated(
@@ -129,7 +144,7 @@ def calibrated(
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
     A second look is for text that is small in its pictures. It is taken where fewer symbols are wrong with it;
-    that more strings are right says less, for the epoch was chosen by those that one look gets right.
+    that more strings are right says less, for where the epoch was chosen, those that one look gets right chose it.
 
     Args:
         weights: of the network.

@@ -18,9 +18,9 @@ def command(
         typer.Argument(help="NAME=VALUE, as `yolo train` takes them.", metavar="data=DATA [NAME=VALUE]…"),
     ] = None,
 ) -> None:
-    """`yolo train` on a converted set: every argument of it is taken, exact match decides which weights are best.
+    """`yolo train` on a converted set: every argument of it is taken, strings are compared each epoch.
 
-    Starts from the shipped detector unless model= says otherwise; the best weights land in weights/NAME.pt.
+    Starts from the shipped detector unless model= says otherwise; the weights to read with land in weights/NAME.pt.
     """
     parsed = parse_arguments(arguments or [])
     from detector.device import first_process
@@ -29,7 +29,7 @@ def command(
     data = parsed.pop("data", None)
     weights = train(data, **parsed)
     if first_process():
-        say(f"best weights: {weights}")
+        say(f"weights: {weights}")
         typer.echo(weights)
 
 

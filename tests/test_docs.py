@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import typer.main
 
 import detector
 from detector import errors
 from detector.cli import app
+from tests.conftest import Toy, ToyRun
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PAGES = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")) if ".venv" not in p.parts]
 
 
@@ -55,13 +60,32 @@ def test_help_says_what_each_command_and_option_does() -> None:
             assert getattr(parameter, "help", None), f"{parameter.name} of detector {name}"
 
 
-def test_python_of_the_readme_compiles_and_names_what_is_public() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        compile(block, "README.md", "exec")
+def shown_python(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if "```python" in p.read_text(encoding="utf-8")], ids=lambda p: p.name
+)
+def test_shown_python_compiles_and_names_what_is_public(page: Path) -> None:
+    for block in shown_python(page.read_text(encoding="utf-8")):
+        compile(block, page.name, "exec")
         for name in re.findall(r"\bdetector\.([A-Za-z_]+)", block):
             assert name in detector.__all__
+
+
+@pytest.mark.parametrize("block", shown_python(PYTHON)[1:], ids=lambda block: block.splitlines()[-1])
+def test_python_of_the_reference_runs(
+    block: str, toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the first, which learns: on a small set in the places that are named there."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("weights", "datasets", "new"):
+        Path(folder).mkdir()
+    shutil.copyfile(toy_run.weights, "weights/plates.pt")
+    Path("datasets/plates").symlink_to(toy.root)
+    cv2.imwrite("new/0001.png", np.full((64, 256, 3), 255, np.uint8))
+    exec(compile(block, "python.md", "exec"), {"__name__": "shown"})
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:

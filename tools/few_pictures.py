@@ -117,7 +117,10 @@ def _cell(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
+    choices = (*SETS, "digits-orand-car")
+    parser.add_argument(
+        "--sets", nargs="+", choices=choices, default=list(SETS), metavar="SET", help=f"of {', '.join(choices)}"
+    )
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS), help="cut to what a set has")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")

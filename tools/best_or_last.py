@@ -1,0 +1,47 @@
+"""The best epoch of a training run against its last one: exact match on pictures that neither was chosen by, and ECE.
+
+    python tools/best_or_last.py OUT/SET.COUNT.START …
+
+Takes folders that few_pictures.py left: the set, the run of `detector train` and the held-out fifth. Both checkpoints
+are calibrated on the validation split, as `detector train` does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+from pathlib import Path
+
+import detector
+from detector import _ultralytics
+from detector.training import calibrated
+from detector.yolo_format import read_set
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("points", nargs="+", type=Path, help="folders of few_pictures.py")
+    parser.add_argument("--device", default="cpu", help="as yolo spells it")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    lines = ["| point | epoch | exact match | CER | ECE of strings (by chance) | ECE of characters (by chance) |"]
+    lines.append("|---|---|---|---|---|---|")
+    for point in args.points:
+        characters = read_set(point / "set")
+        rules = detector.Reader(point / "weights" / "point.pt", device=args.device).rules
+        for epoch in ("best", "last"):
+            checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
+            learnt = calibrated(checkpoint, characters, rules, device=args.device)
+            with tempfile.TemporaryDirectory() as folder:
+                weights = Path(folder) / f"{epoch}.pt"
+                _ultralytics.publish(checkpoint, weights, learnt, {})
+                found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
+            curves = (found.calibration, found.character_calibration)
+            errors = " | ".join(f"{curve.ece:.3f} ({curve.by_chance:.3f})" for curve in curves)
+            lines.append(f"| {point.name} | {epoch} | {found.exact_match:.1%} | {found.score.cer:.2%} | {errors} |")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

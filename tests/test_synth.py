@@ -19,7 +19,7 @@ from detector.alphabet import Alphabet
 from detector.errors import AlphabetError, DetectorError, SourceError
 from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
 from detector.synth.fonts import usable_fonts
-from detector.synth.glyph_folder import class_symbols, ink_of, open_glyph_folder
+from detector.synth.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
 from detector.synth.glyphs import CAP, GlyphCache
 from detector.synth.pen import PenFace
 from detector.synth.texts import break_places
@@ -342,6 +342,17 @@ def test_glyph_folders_are_drawn_from(tmp_path: Path, form: str) -> None:
     assert all(len(make(i).boxes_xyxy) == 4 for i in range(10))
     with pytest.raises(SourceError, match="holds no picture of 'Z'"):
         open_glyph_folder(tmp_path, Alphabet("ABZ"))
+
+
+def test_a_folder_is_drawn_as_large_as_the_alphabet_asks(tmp_path: Path) -> None:
+    _draw(tmp_path / "A" / "1.png", "A")
+    folder, cache = open_glyph_folder(tmp_path, Alphabet("A")), GlyphCache()
+    heights = []
+    for held in (folder, replace(folder, tall=folder.tall * 1.3), folder):
+        glyph = cache.get(FolderFace(held, 0), "A")
+        assert glyph is not None
+        heights.append(glyph.mask.shape[0])
+    assert heights[1] < heights[0] == heights[2]
 
 
 def test_folder_without_characters_is_refused(tmp_path: Path) -> None:

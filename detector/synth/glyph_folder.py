@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -45,7 +45,7 @@ class GlyphFolder:
     """Pictures of single characters: ``pictures`` by symbol, ``tall`` the usual height of their ink in pixels."""
 
     root: Path
-    pictures: dict[str, tuple[Path, ...]]
+    pictures: dict[str, tuple[Path, ...]] = field(compare=False)  # a symbol's follow from the folder
     tall: float
 
 
@@ -189,16 +189,12 @@ def _without_specks(ink: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.asarray(np.isin(parts, np.flatnonzero(areas >= max(3, areas.max() / 20))).astype(np.uint8))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class FolderFace:
     """A folder as a face; ``variant`` chooses among the pictures of each symbol."""
 
     folder: GlyphFolder
     variant: int
-
-    @property
-    def key(self) -> str:
-        return f"folder {self.folder.root} {self.variant}"
 
     def draw(self, sign: str) -> Glyph | None:
         paths = self.folder.pictures.get(sign)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,12 +36,8 @@ class Glyph:
     advance: float
 
 
-class Face(Protocol):
-    """Anything that can draw signs."""
-
-    @property
-    def key(self) -> str:
-        """Names the face in the cache."""
+class Face(Hashable, Protocol):
+    """Anything that can draw signs; equal faces draw the same."""
 
     def draw(self, sign: str) -> Glyph | None:
         """The sign's glyph, or None where the face has none."""
@@ -51,11 +48,11 @@ class GlyphCache:
 
     def __init__(self, limit: int = _CACHED_GLYPHS) -> None:
         self._limit = limit
-        self._kept: OrderedDict[tuple[str, str], Glyph | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[Face, str], Glyph | None] = OrderedDict()
 
     def get(self, face: Face, sign: str) -> Glyph | None:
         """The glyph, drawn now if it is not kept."""
-        key = (face.key, sign)
+        key = (face, sign)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
@@ -71,10 +68,6 @@ class FontFace:
 
     path: Path
     capitals: str = "HEX0"
-
-    @property
-    def key(self) -> str:
-        return f"{self.path} {self.capitals}"  # which also say how large it is drawn
 
     def draw(self, sign: str) -> Glyph | None:
         font, size, missing = _open_font(self.path, self.capitals)

@@ -65,10 +65,6 @@ class PenFace:
 
     writer: int
 
-    @property
-    def key(self) -> str:
-        return f"pen {self.writer}"
-
     def draw(self, sign: str) -> Glyph | None:
         ways = _WAYS.get(sign)
         if ways is None:

@@ -50,10 +50,6 @@ class SegmentFace:
     gap: float = 0.015
     width: float = 0.56
 
-    @property
-    def key(self) -> str:
-        return f"segments {self.fourteen} {self.thickness:.3f} {self.gap:.3f} {self.width:.3f}"
-
     def draw(self, sign: str) -> Glyph | None:
         lit = (FOURTEEN if self.fourteen else SEVEN).get(sign)
         if sign == UNLIT:
@@ -96,10 +92,6 @@ class DotFace:
     dot: float
     round_dots: bool
     font: FontFace
-
-    @property
-    def key(self) -> str:
-        return f"dots {self.dot:.2f} {self.round_dots} {self.font.key}"
 
     def draw(self, sign: str) -> Glyph | None:
         grid = self._grid(sign)

@@ -328,9 +328,9 @@ def validate_once(trainer: TextTrainer) -> None:
         trainer.validator(trainer)
 
 
-def free_path(path: Path) -> Path:
-    """The path, or with a number if something is there, as runs get theirs."""
-    return Path(increment_path(path))
+def free_path(path: Path, exist_ok: bool) -> Path:
+    """The path, or with a number if something is there and may not be replaced, as runs get theirs."""
+    return Path(increment_path(path, exist_ok))
 
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:

@@ -100,9 +100,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         overrides = training_arguments(read_set(data), arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
-    target = WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt"
-    if not trainer.args.exist_ok:
-        target = _ultralytics.free_path(target)
+    target = _ultralytics.free_path(WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
     if not first_process():
         return target
     judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())
@@ -128,9 +126,9 @@ def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int) -> bo
         epochs: rows of the run's ``results.csv``.
         pictures: of the validation split.
     """
-    right = [float(row.get("metrics/exact_match") or 0.0) for row in epochs]
-    least, _ = wilson_interval(round(max(right) * pictures), pictures)
-    return right[-1] < least
+    shares = [float(row.get("metrics/exact_match") or 0.0) for row in epochs]
+    least, _ = wilson_interval(round(max(shares) * pictures), pictures)
+    return shares[-1] < least
 
 
 def _results(path: Path) -> list[dict[str, str]]:

@@ -103,4 +103,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_readme_is_finished() -> None:
+    assert shown_python(README)
     assert "@@" not in README

@@ -3,7 +3,7 @@
     python tools/best_or_last.py OUT/SET.COUNT.START …
 
 Takes folders that few_pictures.py left: the set, the run of `detector train` and the held-out fifth. Both checkpoints
-are calibrated on the validation split, as `detector train` does it.
+are calibrated on the validation split, as `detector train` does it. Leaves OUT/SET.COUNT.START/best_or_last.json.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import argparse
 import logging
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from real_sets import machine, machine_lines, write_json
 
 import detector
 from detector import _ultralytics
@@ -27,7 +30,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     lines = ["| point | epoch | exact match | CER | ECE of strings (by chance) | ECE of characters (by chance) |"]
     lines.append("|---|---|---|---|---|---|")
+    results: list[dict[str, Any]] = []
     for point in args.points:
+        results.append({"machine": machine()})
         characters = read_set(point / "set")
         rules = detector.Reader(point / "weights" / "point.pt", device=args.device).rules
         for epoch in ("best", "last"):
@@ -37,10 +42,12 @@ def main() -> None:
                 weights = Path(folder) / f"{epoch}.pt"
                 _ultralytics.publish(checkpoint, weights, learnt, {})
                 found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
+            results[-1][epoch] = found.to_dict()
             curves = (found.calibration, found.character_calibration)
             errors = " | ".join(f"{curve.ece:.3f} ({curve.by_chance:.3f})" for curve in curves)
             lines.append(f"| {point.name} | {epoch} | {found.exact_match:.1%} | {found.score.cer:.2%} | {errors} |")
-    print("\n".join(lines))
+        write_json(point / "best_or_last.json", results[-1])
+    print("\n".join([*lines, "", *machine_lines(results)]))
 
 
 if __name__ == "__main__":

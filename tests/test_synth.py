@@ -126,6 +126,26 @@ def test_boxes_follow_rotation_perspective_and_waves(monkeypatch: pytest.MonkeyP
         assert not (made.image.min(-1) < 100).any()
 
 
+def test_frayed_ink_stays_round_its_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector.synth import synthesizer
+    from detector.synth.style import Style
+
+    smooth = Style(faces="plain", gap=0.4, ground="white", contrast=220, grey=True, cap_px=30, margin=0.1)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: smooth)
+    before = [Synthesizer(PLAIN)(i) for i in range(20)]
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: replace(smooth, fray_px=2.5))
+    changed = []
+    for i, was in enumerate(before):
+        made = Synthesizer(PLAIN)(i)
+        np.testing.assert_array_equal(made.boxes_xyxy, was.boxes_xyxy)
+        ink, inside = made.image.min(-1) < 128, np.zeros(made.image.shape[:2], bool)
+        for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
+            inside[y1:y2, x1:x2] = True
+        assert ink[inside].sum() > 0.9 * ink.sum()
+        changed.append((ink != (was.image.min(-1) < 128)).mean())
+    assert np.mean(changed) > 0.005
+
+
 def test_given_texts_are_drawn_and_no_others() -> None:
     texts = ("ABBA", "0815", "A 1")
     make = Synthesizer(replace(CONFIG, texts=texts))
@@ -239,6 +259,12 @@ def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
     assert [f.path for f in usable_fonts([dejavu, symbols], Alphabet())] == [dejavu]
     assert usable_fonts([dejavu], Alphabet("A\u4e00")) == []
     assert usable_fonts([FOLDER / "no-such-font.ttf"], Alphabet()) == []
+
+
+def test_serifs_are_seen() -> None:
+    kinds = {font.path.name: font.kind for font in usable_fonts(sorted(FOLDER.glob("DejaVuS*.ttf")), Alphabet())}
+    assert {kinds[name] for name in kinds if name.startswith("DejaVuSans") and "Display" not in name} == {"sans"}
+    assert {kinds[name] for name in kinds if name.startswith("DejaVuSerif") and "Display" not in name} == {"serif"}
 
 
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,11 @@ _GRID = 20
 
 @dataclass(frozen=True)
 class FontInfo:
-    """A usable font: ``kind`` is "plain", "odd" or "hand"; ``lower`` the small letters it may draw for capitals."""
+    """A usable font.
+
+    ``kind`` is "sans" or "serif" if it is plain, else "odd" or "hand"; "given" if the user named it. ``lower`` are the
+    small letters that it may draw for capitals.
+    """
 
     path: Path
     family: str
@@ -82,7 +86,8 @@ def usable_fonts(paths: Iterable[Path], alphabet: Alphabet) -> list[FontInfo]:
         pieces = float(np.mean([_pieces(glyph) for glyph in glyphs.values()]))
         if pieces > 6:  # hatched or shattered letters: nobody reads them 12 pixels high
             continue
-        kind = "hand" if hand else "plain" if known > 0.9 and likeness > 0.72 and pieces < 2.6 else "odd"
+        plain = "serif" if _has_serifs(path, alphabet) else "sans"
+        kind = "hand" if hand else plain if known > 0.9 and likeness > 0.72 and pieces < 2.6 else "odd"
         fonts.append(FontInfo(path, family, kind, _small_letters(path, alphabet, glyphs)))
     return fonts
 
@@ -105,7 +110,7 @@ def given_fonts(paths: Iterable[Path], alphabet: Alphabet) -> list[FontInfo]:
     for path in paths:
         glyphs = _all_glyphs(path, alphabet.symbols)
         if glyphs is not None:
-            fonts.append(FontInfo(path, _family(path), "plain", _small_letters(path, alphabet, glyphs)))
+            fonts.append(FontInfo(path, _family(path), "given", _small_letters(path, alphabet, glyphs)))
     return fonts
 
 
@@ -142,6 +147,16 @@ def capitals_of(symbols: str) -> str:
 def _twins(a: str, b: str) -> bool:
     """Symbols of different scripts that look the same by nature, as Latin A and Cyrillic A do."""
     return unicodedata.name(a, "").split(" ")[0] != unicodedata.name(b, "").split(" ")[0]
+
+
+def _has_serifs(path: Path, alphabet: Alphabet) -> bool:
+    """Whether its T stands on a foot wider than its stem."""
+    glyph = FontFace(path, capitals_of(alphabet.symbols)).draw("T")
+    if glyph is None:
+        return False
+    ink = glyph.mask > 110
+    height = len(ink)
+    return bool(ink[int(0.95 * height)].sum() > 1.15 * ink[height // 2].sum())
 
 
 def _pieces(glyph: Glyph) -> int:

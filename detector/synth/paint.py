@@ -64,6 +64,16 @@ class Canvas:
             u = points[:, 0] + ax * np.sin(v * fy + py)
             self.points[i] = np.column_stack([u, v]).astype(np.float32)
 
+    def fray(self, noise: np.random.Generator, amplitude: float) -> None:
+        """Moves each row of ink to a side, in places: their middle stays, and so do the points."""
+        height, width = self.alpha.shape
+        places = cv2.resize(noise.random((1, 6), np.float32), (width, 1), interpolation=cv2.INTER_CUBIC)
+        strays = noise.standard_normal((height, 1), np.float32) * np.float32(amplitude)  # (H, 1)
+        x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
+        map_x, map_y = x + strays * places.clip(0, 1), np.broadcast_to(y, (height, width)).copy()
+        self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
+        self.colour = np.asarray(cv2.remap(self.colour, map_x, map_y, cv2.INTER_NEAREST), np.uint8)
+
     def boxes_xyxy(self) -> Boxes:
         """Extent of each labelled sign's ink and a pixel around it, clipped: float32 (n, 4)."""
         height, width = self.alpha.shape
@@ -212,12 +222,13 @@ def draw_specks(
     share = width * height / (256 * 64) * min(1.0, (cap_px / 30) ** 2)
     for x, y in noise.random((round(style.dots * share), 2)):
         cv2.circle(image, (int(x * width), int(y * height)), rng.choice((0, 0, 1, 1, 2)), rng.choice(colours), -1)
-    reach = 0.14 * height
+    reach = style.tick_reach * height
+    inks = {"each": colours, "one": [rng.choice(colours)], "black": [(0.0, 0.0, 0.0)]}[style.tick_ink]
     thick = rng.choice((1, 1, 1, 2)) if style.ticks else 1
     for x, y, dx, dy in noise.random((round(style.ticks * share), 4)):
         start = (int(x * width), int(y * height))
         end = (int(x * width + (dx - 0.5) * 2 * reach), int(y * height + (dy - 0.5) * 2 * reach))
-        cv2.line(image, start, end, rng.choice(colours), thick, cv2.LINE_8)
+        cv2.line(image, start, end, rng.choice(inks), thick, cv2.LINE_8)
 
 
 def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style) -> None:

@@ -12,7 +12,7 @@ class Style:
     """Everything that decides how a text is drawn. Lengths are in heights of a capital unless said otherwise."""
 
     # signs
-    faces: str = "any"  # "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
+    faces: str = "any"  # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
     mixed_faces: bool = False  # a face a sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
@@ -39,6 +39,7 @@ class Style:
     perspective: float = 0.0
     arc: float = 0.0
     wave_px: float = 0.0
+    fray_px: float = 0.0  # how far ink strays to the sides, a row at a time, here more and there less
     # colours
     ink: str = "one"  # "one", "each" (a colour a sign)
     background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
@@ -58,6 +59,8 @@ class Style:
     bold_lines: bool = False  # nearly as thick as strokes, and bent
     line_ink: str = "own"  # "own", "text"
     ticks: int = 0
+    tick_reach: float = 0.14  # share of the picture's height, each way at most
+    tick_ink: str = "each"  # "each" (a colour a tick), "one", "black"
     dots: int = 0
     ghosts: int = 0  # unlit segments, by their brightness; 0: none
     # damage
@@ -78,7 +81,7 @@ def _plate(rng: Random) -> Style:
     shares = (("above", 0.75), ("below", 0.65), ("corner", 0.35), ("corner", 0.35), ("stack", 0.12))
     captions = () if wide else tuple(where for where, share in shares if _chance(rng, share))
     return Style(
-        faces="plain",
+        faces="sans" if _chance(rng, 0.85) else "plain",  # few plates have serifs
         lower="never",
         weight=rng.choice((0, 0, 0, 1, 2)),
         gap=rng.uniform(0.06, 0.3),
@@ -93,7 +96,7 @@ def _plate(rng: Random) -> Style:
         perspective=rng.gauss(0, 0.06),
         background=rng.choice(("flat", "flat", "gradient", "blobs", "split", "guilloche")),
         ground=rng.choice(("light", "light", "white", "pastel", "dark", "any")),
-        contrast=rng.choice((70, 100, 130)),
+        contrast=rng.choice((40, 70, 100, 130)),
         grey=_chance(rng, 0.15),
         effect=rng.choice(("none", "none", "none", "emboss", "shadow", "halo")),
         frame=_chance(rng, 0.75),
@@ -126,6 +129,7 @@ def _captcha(rng: Random) -> Style:
         perspective=rng.gauss(0, 0.03),
         arc=rng.gauss(0, 0.25) if _chance(rng, 0.25) else 0.0,
         wave_px=rng.uniform(1, 3.5) if _chance(rng, 0.3) else 0.0,
+        fray_px=rng.uniform(1, 3) if _chance(rng, 0.12) else 0.0,
         ink="each" if each else "one",
         background=rng.choice(("flat", "flat", "flat", "gradient", "noise", "blobs", "guilloche")),
         ground=rng.choice(("white", "white", "pastel", "light", "any")),
@@ -138,6 +142,8 @@ def _captcha(rng: Random) -> Style:
         bold_lines=_chance(rng, 0.4),
         line_ink=rng.choice(("own", "text", "text")),
         ticks=rng.choice((0, 0, 0, 25, 60, 90)),
+        tick_reach=rng.uniform(0.08, 0.3),
+        tick_ink=rng.choice(("each", "each", "one", "black")),
         dots=rng.choice((0, 0, 40, 150)),
         texture=rng.choice((0, 0, 0.15, 0.3)),
         fine_texture=_chance(rng, 0.5),
@@ -267,7 +273,7 @@ def _damaged(rng: Random, style: Style) -> Style:
         shade=rng.uniform(0.2, 0.75) if _chance(rng, 0.2) else 0.0,
         blur=rng.uniform(0.4, 1.3) if _chance(rng, 0.3) else 0.0,
         motion=rng.randint(3, 6) if hard < 0.08 else 0,
-        low_px=rng.uniform(12, 26) if hard > 0.7 else 0.0,
+        low_px=rng.uniform(10, 26) if hard > 0.7 else 0.0,
         noise=abs(rng.gauss(0, 7)) if _chance(rng, 0.45) else 0.0,
         jpeg=rng.randint(25, 90) if _chance(rng, 0.4) else 0,
     )

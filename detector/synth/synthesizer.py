@@ -145,7 +145,7 @@ class Synthesizer:
         blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
         marks = [s for s in style.separators if s not in symbols and s != blank]
         signs, labelled = list(line.signs), list(line.labelled)
-        if marks and style.faces in ("plain", "any", "hand", "pen"):
+        if marks and style.faces in ("sans", "plain", "any", "hand", "pen"):
             places = sorted(break_places(rng, line.signs, len(marks)), reverse=True)
             for place, mark in zip(places, marks[::-1], strict=False):
                 if blank not in signs[place - 1 : place + 1]:
@@ -239,6 +239,8 @@ class Synthesizer:
             canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
+        if style.fray_px:
+            canvas.fray(noise, style.fray_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 36))
         image = inked(rng, style, image, canvas, setting.cap_px, noise)
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
@@ -251,7 +253,12 @@ class Synthesizer:
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 
 
-_KINDS = {"plain": ("plain",), "hand": ("hand",), "any": ("plain", "odd", "hand")}
+_KINDS = {
+    "sans": ("given", "sans"),
+    "plain": ("given", "sans", "serif"),
+    "hand": ("hand",),
+    "any": ("given", "sans", "serif", "odd", "hand"),
+}
 
 
 def _families(fonts: list[FontInfo]) -> list[list[FontInfo]]:

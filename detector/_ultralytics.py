@@ -30,7 +30,7 @@ from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, ImageError, SourceError, WeightsError
-from detector.fit import STRIDE
+from detector.fit import DEFAULT_SHAPE_HW, STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
 from detector.torch_output import candidates, prediction
@@ -338,7 +338,7 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
     model, _ = load_checkpoint(str(checkpoint))
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
-    model.args = {"task": "detect", "imgsz": max(rules.shape_hw or (64, 256))}
+    model.args = {"task": "detect", "imgsz": max(rules.shape_hw or DEFAULT_SHAPE_HW)}
     model.names = dict(enumerate(rules.symbols))
     model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
     for parameter in model.parameters():

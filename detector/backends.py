@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.errors import DependencyError, WeightsError
+from detector.threads import cores
 from detector.yolo_format import RULES_KEY
 
 log = logging.getLogger("detector")
@@ -274,7 +275,7 @@ def installed() -> str | None:
 
 def threads() -> int:
     """Threads of a network: the processor's cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
-    free = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    free = cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(int(asked), free)) if asked.isdigit() else free
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +15,7 @@ from detector.evaluation import PRECISION, Evaluation, Row
 from detector.images import read_image
 from detector.metrics import differing
 from detector.report import SHEET_BYTES, STRIP, TILE_WH, Drawing, draw, environment
+from detector.threads import ahead
 
 SHOWN = 200
 """Pictures that the page shows at most of those wrong, and of those refused."""
@@ -95,12 +94,11 @@ def write_evaluation(
 
 def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blank: str, shown: int) -> Sheet:
     cards, left = [], SHEET_BYTES
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for card in pool.map(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown)):
-            left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
-            if left < 0:
-                break
-            cards.append(card)
+    for card in ahead(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown)):
+        left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
+        if left < 0:
+            break
+        cards.append(card)
     return Sheet(title, explained, cards, len(rows))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detector.backends import MOST_AT_ONCE, SHIPPED, ExportedNetwork, Network, digest, metadata_for, rules_of
 from detector.decode import ReadingRules, decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
-from detector.fit import fit, shape_for
+from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
 from detector.images import Picture, read_image
 
 log = logging.getLogger("detector")
@@ -150,7 +150,7 @@ def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
     from detector.alphabet import Alphabet
     from detector.synth import PLAIN, SynthConfig, Synthesizer
 
-    height, width = rules.shape_hw or (64, 256)
+    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
     length = min(rules.length, width // 12)
     try:
@@ -166,7 +166,7 @@ def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
 
 def _noise(rules: ReadingRules) -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
-    height, width = rules.shape_hw or (64, 256)
+    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
     coarse = rng.integers(0, 256, (_NOISE, height // 8, width // 8, 3), dtype=np.uint8)
     return list(coarse.repeat(8, 1).repeat(8, 2))  # blots, in which a reader sees something
 

@@ -19,6 +19,9 @@ GREY = 114
 STRIDE = 32
 """Sides of a network's input are multiples of this."""
 
+DEFAULT_SHAPE_HW = (64, 256)
+"""Shape of a network's input where neither a set nor weights name one."""
+
 _ROOM = 24  # pixels of width for one character, below which neighbours fall into one cell of the network
 _LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
 

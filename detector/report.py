@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import base64
 import heapq
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +23,7 @@ from detector.decode import ReadingRules
 from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.metrics import differing
+from detector.threads import ahead
 from detector.yolo_format import (
     SPLITS,
     SUSPECTS,
@@ -209,12 +208,11 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingR
             ) from None
 
     cards, left = [], SHEET_BYTES
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for card in pool.map(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank)):
-            left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
-            if left < 0:
-                break
-            cards.append(card)
+    for card in ahead(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank)):
+        left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
+        if left < 0:
+            break
+        cards.append(card)
     return Sheet(status, cards, len(rows))
 
 

@@ -20,6 +20,7 @@ from detector.decode import ReadingRules, decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
+from detector.fit import DEFAULT_SHAPE_HW
 from detector.images import read_image
 from detector.looks import Looks
 from detector.metrics import score_texts, wilson_interval
@@ -182,7 +183,7 @@ def calibrated(
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
     symbols = characters.rules.symbols
-    shape_hw = characters.rules.shape_hw or (64, 256)
+    shape_hw = characters.rules.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
     to_learn, _ = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from detector.decode import ReadingRules
 from detector.synth import SynthConfig, Synthesizer
+from detector.threads import cores
 from detector.yolo_format import ManifestRow, format_labels, write_descriptions, write_tables
 
 SIZE_WH = (256, 64)
@@ -42,8 +42,7 @@ def artificial_set(root: Path, count: int, val: int = 256) -> Path:
         (root / "labels" / split).mkdir(parents=True, exist_ok=True)
     total = count + val
     jobs = [(root, i, min(i + _CHUNK, total), count) for i in range(0, total, _CHUNK)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ProcessPoolExecutor(cores) as pool:
+    with ProcessPoolExecutor(cores()) as pool:
         rows = [row for some in pool.map(_write, jobs) for row in some]
     write_tables(root, rows, [])
     rules = ReadingRules(shape_hw=(SIZE_WH[1], SIZE_WH[0]))

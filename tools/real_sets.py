@@ -14,7 +14,6 @@ import contextlib
 import csv
 import json
 import logging
-import os
 import platform
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from typing import Any
 
 import detector
 from detector.errors import DetectorError, NotLearnedError
+from detector.threads import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ("captcha-v2", "plates-vn8", "captcha-generic-8")
@@ -59,10 +59,9 @@ def machine() -> dict[str, Any]:
     import torch
     import ultralytics
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     versions = {"python": platform.python_version(), "torch": torch.__version__, "ultralytics": ultralytics.__version__}
-    return {"cpu": _cpu_model(), "cores": cores, "gpu": gpu, **versions, "commit": _commit()}
+    return {"cpu": _cpu_model(), "cores": cores(), "gpu": gpu, **versions, "commit": _commit()}
 
 
 def _cpu_model() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from detector import Alphabet
+from detector import Alphabet, cli, conversion, demo, evaluation, exporting, predict, profiling, synth
 from detector.cli import app, terminal
 from detector.cli.train import parse_arguments
 from detector.errors import DetectorError
@@ -75,6 +77,33 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "functions"),
+    [
+        (cli.convert.command, [conversion.convert]),
+        (cli.predict.command, [predict.Reader]),
+        (cli.evaluate.command, [evaluation.evaluate, evaluation.Evaluation.coverage, predict.Reader]),
+        (cli.export.command, [exporting.export]),
+        (cli.synth.command, [synth.SynthConfig, synth.write_set]),
+        (cli.profile.command, [profiling.profile]),
+        (cli.demo.command, [demo.demo]),
+    ],
+    ids=["convert", "predict", "evaluate", "export", "synth", "profile", "demo"],
+)
+def test_commands_and_functions_have_the_same_defaults(
+    command: Callable[..., None], functions: list[Callable[..., Any]]
+) -> None:
+    """The command line repeats them, for it must not wait for what is behind it just to show its help."""
+    shared = set()
+    for function in functions:
+        theirs = inspect.signature(function).parameters
+        for name, mine in inspect.signature(command).parameters.items():
+            if name in theirs and inspect.Parameter.empty not in (mine.default, theirs[name].default):
+                shared.add(name)
+                assert mine.default in (theirs[name].default, None), f"{function.__qualname__}: {name}"
+    assert shared
 
 
 def test_ctrl_c_says_that_convert_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,10 @@ def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequen
         return full
 
     present = filled(presence.astype(np.float64), 0.0)
-    straight = straighten(filled(boxes, 0.0), present, np.asarray(widths, np.float64), rules.layout.lines)
+    layout = rules.layout
+    straight = straighten(
+        filled(boxes, 0.0), present, np.asarray(widths, np.float64), layout.lines, layout.lowest_line
+    )  # fmt: skip
     place = np.arange(shape[0])[:, None], reading_order(straight)
     present = np.where(straight.aside, 0.0, present)
     p = np.clip(present, 1e-4, 1 - 1e-4)

@@ -42,6 +42,7 @@ class Layout:
             all blanks inside. None where there is no such bound.
         lines: that a text may have.
         between_lines: for flow, blanks that a string has where one line ends and the next begins.
+        lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
     """
 
     kind: str = "flow"
@@ -52,6 +53,7 @@ class Layout:
     plain_most: float | None = None
     lines: int = 1
     between_lines: int = 0
+    lowest_line: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", tuple(float(t) for t in self.thresholds))

@@ -28,6 +28,8 @@ _NEAR = 0.5  # of a character's height: how far from a line through another one 
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
+_APART = 1.3  # of a character's height: free room above which it does even if no character stands above another
+_STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
 _LEAST_WIDTH = 0.4  # of a box's width that is left of it
 _PAIRS = np.triu_indices(_LEADERS, 1)
@@ -41,7 +43,8 @@ class Straight:
         boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
         whole_xyxy: likewise, before anything was taken off the boxes' widths.
         line: (batch, n), 0 is the upper one.
-        aside: (batch, n), whether it is small and beside its line: of other text, above or below the string.
+        aside: (batch, n), whether it is small and beside its line, or its line is: of other text, above or below the
+            string.
         start: (batch,): added to x, where it would be in the picture if the text were not turned.
     """
 
@@ -52,7 +55,9 @@ class Straight:
     start: Floats
 
 
-def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines: int) -> Straight:
+def straighten(
+    boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines: int, lowest_line: float = 0.0
+) -> Straight:
     """Lines of every picture.
 
     Args:
@@ -60,6 +65,7 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
         presence: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
         most_lines: that a picture may have.
+        lowest_line: a line whose characters are lower than this share of another line's is other text, and aside.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
@@ -72,7 +78,9 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     along = centre[..., 0] * cos + centre[..., 1] * sin
     across = centre[..., 1] * cos - centre[..., 0] * sin
-    line, middle = _lines(across, across[rows, lead], valid, height, most_lines)
+    half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead]
+    reach = along[rows, lead][..., None] + np.stack([-half_width, half_width], 2)  # (batch, _LEADERS, 2)
+    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines)
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
@@ -81,7 +89,7 @@ def straighten(boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines:
         moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
         straight += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    aside = _aside(across, heights, line, lead, valid)
+    aside = _aside(across, heights, line, lead, valid, lowest_line)
     return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, aside, start)
 
 
@@ -136,9 +144,13 @@ def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
 
 
 def _lines(
-    across: Floats, leading: Floats, valid: NDArray[np.bool_], height: Floats, most: int
+    across: Floats, leading: Floats, reach: Floats, valid: NDArray[np.bool_], height: Floats, most: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,)."""
+    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
+
+    Lines stand one below the other: characters that float up and down on one line have no other above or below them,
+    and few float as far as another line.
+    """
     ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
     count = valid.sum(1)
     last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
@@ -154,25 +166,47 @@ def _lines(
         at = widest[:, k : k + 1]
         gap = np.take_along_axis(gaps, at, 1)
         border = np.take_along_axis(filled, at, 1) + gap / 2
-        line += (gap > _BREAK * height[:, None]) & (across > border)
+        tall = height[:, None]
+        parted = (gap > _BREAK * tall) & (_stacked(leading, reach, valid, border) | (gap > _APART * tall))
+        line += parted & (across > border)
     return line, middle
 
 
+def _stacked(leading: Floats, reach: Floats, valid: NDArray[np.bool_], border: Floats) -> NDArray[np.bool_]:
+    """Whether most leaders on the side of the border that has fewer have one on the other side, (batch, 1)."""
+    above, below = valid & (leading <= border), valid & (leading > border)
+    x1, x2 = reach[..., 0], reach[..., 1]
+    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
+    narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
+    over = shared > _STACKED * narrower  # (batch, _LEADERS, _LEADERS), symmetric
+    covered = np.where(above, (over & below[:, None]).any(2), (over & above[:, None]).any(2))
+    few = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
+    return np.asarray(2 * (covered & few).sum(1) >= few.sum(1))[:, None]
+
+
 def _aside(
-    across: Floats, heights: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_]
+    across: Floats,
+    heights: Floats,
+    line: NDArray[np.int64],
+    lead: NDArray[np.intp],
+    valid: NDArray[np.bool_],
+    lowest_line: float,
 ) -> NDArray[np.bool_]:
-    """Which candidates are lower than their line's leaders and beside them, (batch, n).
+    """Which candidates are lower than their line's leaders and beside them, or on a line that is too low, (batch, n).
 
     Characters that float up and down are as high as the others, and raised small ones reach no farther up.
     """
     rows = np.arange(len(across))[:, None]
     aside = np.zeros(across.shape, bool)
-    for k in range(int(line.max()) + 1):
+    lines = np.zeros((len(across), int(line.max()) + 1))  # height of each one's characters
+    for k in range(lines.shape[1]):
         mine = valid & (line[rows, lead] == k)
         middle, height = (_middle(values[rows, lead], mine)[:, None] for values in (across, heights))
         small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
         aside |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
-    return aside
+        lines[:, k] = height[:, 0]
+    too_low = lines < lowest_line * lines.max(1, keepdims=True)
+    return np.asarray(aside | too_low[rows, line])
 
 
 def _narrowed(

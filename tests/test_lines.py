@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.lines import reading_order, straighten_one
+from detector.lines import reading_order, straighten, straighten_one
 
 Boxes = NDArray[np.float64]
 
@@ -121,6 +121,23 @@ def test_one_line_of_a_set_that_has_two() -> None:
     rng = np.random.default_rng(0)
     boxes = line_of(7) + np.tile(rng.uniform(-4, 4, (7, 2)), 2)
     assert not straighten_one(boxes, 128, 2).line.any()
+
+
+def test_characters_that_float_are_one_line_even_where_there_may_be_two() -> None:
+    boxes = line_of(6, pitch=14)
+    boxes[::2, [1, 3]] += 15
+    assert not straighten_one(boxes, 128, 2).line.any()
+    boxes[::2, [1, 3]] += 20  # nothing floats that far
+    assert straighten_one(boxes, 128, 2).line[0].tolist() == [1, 0] * 3
+
+
+def test_a_line_that_is_much_lower_than_another_is_other_text() -> None:
+    boxes = np.concatenate([line_of(5, top=30), line_of(3, top=5)])
+    boxes[5:, 3] -= 10
+    present = np.ones((1, 8))
+    for lowest, left_out in ((0.0, False), (0.6, True), (0.4, False)):
+        aside = straighten(boxes[None], present, np.array([128.0]), 2, lowest).aside[0].tolist()
+        assert aside == [False] * 5 + [left_out] * 3
 
 
 def test_one_character_is_a_line() -> None:

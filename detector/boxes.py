@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from detector.intake import Progress, chunked
 from detector.metrics import edit_distance
 from detector.sources import LabelledImage
 from detector.threads import ahead
+from detector.unfold import MOST_LINES, unfold
 from detector.work import Work, whole
 
 _BOXES = "boxes"  # pieces of kept work
@@ -32,6 +33,14 @@ _SAMPLE, _SAMPLE_BYTES = 20_000, 512 << 20  # pictures that a network is taught 
 Fitted = list[tuple[NDArray[np.uint8], Fit]]
 Align = Callable[[Sequence[LabelledImage], Fitted], list[Aligned | None]]
 """Called in several threads with some items and their fitted pictures."""
+
+LinesOf = Callable[[LabelledImage], Sequence[int]]
+"""How many text lines a picture may have."""
+
+
+def one_line(_: LabelledImage) -> Sequence[int]:
+    """For pictures that are not unfolded."""
+    return (1,)
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,11 @@ def find_boxes(
     align: Align,
     tell: Progress,
     stage: str = "boxes",
+    lines: LinesOf = one_line,
 ) -> None:
     """Put into ``kept`` what it has not of ``items``.
+
+    A picture that may have one or two lines is aligned as either, and has those that its label is likelier with.
 
     Batches are made of the missing ones in their order, and kept in whole pieces: a run that goes on makes the same
     batches as one that was never stopped.
@@ -101,10 +113,19 @@ def find_boxes(
         tell(stage, done, len(items))
 
     def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Found]]:
-        pictures = [fit(read_image(item.path), shape_hw) for item in some]
-        aligned = align(some, pictures)
-        sizes = [(back.width, back.height) for _, back in pictures]
-        return [(item, Found(size, one)) for item, size, one in zip(some, sizes, aligned, strict=True)]
+        images = [read_image(item.path) for item in some]
+        best: list[Aligned | None] = [None] * len(some)
+        for count in range(1, MOST_LINES + 1):
+            rows = [row for row, item in enumerate(some) if count in lines(item)]
+            unfolded = [unfold(images[row], count) for row in rows]
+            pictures = [fit(image, shape_hw) for image, _ in unfolded]
+            aligned = align([some[row] for row in rows], pictures) if rows else []
+            for row, (_, fold), one in zip(rows, unfolded, aligned, strict=True):
+                if one is not None and ((other := best[row]) is None or one.right > other.right):
+                    boxes = one.boxes_xyxy
+                    best[row] = replace(one, boxes_xyxy=fold.to_picture(boxes), lines=fold.lines_of(boxes))
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        return [(item, Found(size, one)) for item, size, one in zip(some, sizes, best, strict=True)]
 
     fresh: list[tuple[LabelledImage, Found]] = []
     with _one_thread_an_operation() as workers:
@@ -220,11 +241,18 @@ def sample(
     return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
 
 
-def fitted(items: Sequence[LabelledImage], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], list[Fit]]:
-    """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""
+def fitted(
+    items: Sequence[LabelledImage], shape_hw: tuple[int, int], lines: Sequence[int] | None = None
+) -> tuple[NDArray[np.uint8], list[Fit]]:
+    """Their pictures, unfolded where they have several ``lines``, uint8 (n, H, W, 3), and how each was fitted."""
+
+    def made(some: Sequence[tuple[LabelledImage, int]]) -> Fitted:
+        return [fit(unfold(read_image(item.path), count)[0], shape_hw) for item, count in some]
+
+    counted = list(zip(items, lines or [1] * len(items), strict=True))
     images = np.empty((len(items), *shape_hw, 3), np.uint8)
     fits: list[Fit] = []
-    for some in ahead(lambda some: [fit(read_image(i.path), shape_hw) for i in some], chunked(items, _CHUNK)):
+    for some in ahead(made, chunked(counted, _CHUNK)):
         for image, back in some:
             images[len(fits)] = image
             fits.append(back)

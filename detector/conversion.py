@@ -32,6 +32,7 @@ from detector.patterns import compile_pattern
 from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, label_text, read_source
+from detector.text_lines import TextLines
 from detector.tree import (
     WORK,
     SetWriter,
@@ -43,6 +44,7 @@ from detector.tree import (
     recover,
     target_of,
 )
+from detector.unfold import MOST_LINES
 from detector.work import Work, package_hash, whole
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -56,6 +58,7 @@ MIN_CONFIDENCE = 0.5
 
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
 _LEAST_HALF = 12  # pictures that a judge is taught on at least
+_SOME = 0.1  # share of pictures with two lines from which on readers see all of them higher
 _TEACHING = "teaching.pt"  # piece of kept work
 
 
@@ -123,6 +126,7 @@ def convert(
     keep_suspects: bool = False,
     overwrite: bool = False,
     review: str | Path | None = None,
+    lines: int | None = None,
     refine: int = 0,
     from_nothing: bool = False,
     budget: float = 1.0,
@@ -149,6 +153,8 @@ def convert(
         keep_suspects: train on pictures whose boxes are doubted, too.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
         review: a file with more decisions, see :mod:`detector.review`.
+        lines: text lines of every picture, 1 or 2, read from top to bottom. None finds out, picture by picture, where
+            the shipped aligner knows the symbols, and takes all to have one where not.
         refine: rounds of refinement at most: a detector is taught the boxes of the confident pictures, and places
             the known symbols of all pictures anew; see :mod:`detector.refine`.
         from_nothing: use no shipped weights.
@@ -170,6 +176,8 @@ def convert(
     check_target(target, Path(source), overwrite)
     if refine < 0:
         raise DatasetError(f"refine is a number of rounds, 0 or more, got {refine}.")
+    if lines not in (None, *range(1, MOST_LINES + 1)):
+        raise DatasetError(f"lines is the number of text lines in each picture, 1 or {MOST_LINES}, got {lines}.")
     if seed < 0:
         raise DatasetError(f"seed is a whole number, 0 or more, got {seed}.")
     if not 0 < budget < math.inf:
@@ -200,30 +208,33 @@ def convert(
         compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)
     request = _request(
-        listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, from_nothing=from_nothing,
-        budget=budget, seed=seed, device=on.type,
+        listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
+        from_nothing=from_nothing, budget=budget, seed=seed, device=on.type,
     )  # fmt: skip
     part = part_of(target)
     work = Work.open(part / WORK, request, target / WORK)
     try:
         inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
-        judges, check = _taught(inputs, table, from_nothing, budget, seed, device, work, tell)
+        start = None if from_nothing else shipped_aligner(table.symbols)
+        text_lines = TextLines(inputs, table, lines, _judge(start, table, on), seed)
+        judges, check = _taught(inputs, table, text_lines, start, budget, seed, device, work, tell)
     except DetectorError:
         shutil.rmtree(part)  # something must change before this can go on
         raise
     kept = KeptBoxes(work)
     if not all(item in kept for item in inputs.items):
         align = _Align(judges, inputs, table, from_nothing, device)
-        find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell)
+        find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell, lines=text_lines)
+    shape_hw, most_lines = _reading_shape(inputs, table, kept, judges.general.shape_hw)
     refiner = Refiner(
-        inputs, table, judges.general.shape_hw, length, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
+        inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
         budget=budget, seed=seed, device=device, work=work, tell=tell,
     )  # fmt: skip
     kept, explained = refiner(refine, kept)
     vouched = decided.vouched(inputs.items, table)
     written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
     texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-    rules, share = written.write(kept.__getitem__, length, judges.general.shape_hw, pattern, decided, texts, tell)
+    rules, share = written.write(kept.__getitem__, length, shape_hw, pattern, decided, texts, tell)
     if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
         (part / NAME).write_bytes(edited)
         log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)
@@ -280,7 +291,8 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
 def _taught(
     inputs: Inputs,
     table: Alphabet,
-    from_nothing: bool,
+    text_lines: TextLines,
+    start: Path | None,
     budget: float,
     seed: int,
     device: str | None,
@@ -288,16 +300,17 @@ def _taught(
     tell: Progress,
 ) -> tuple[Judges, Check]:
     """Aligners that have learnt these pictures, in the shape that suits them; the kept ones as far as there are any."""
-    shape_hw = shape_for(inputs.sizes_wh, max(len(shown(item.text, table)) for item in inputs.items))
+    longest = max(len(shown(item.text, table)) for item in inputs.items)
+    shape_hw = shape_for(text_lines.sizes_wh(inputs), longest)
     rng = np.random.default_rng(seed)
     train = sample([i for i in inputs.items if inputs.split[i.text] == "train"], shape_hw, rng)
     val = sample([i for i in inputs.items if inputs.split[i.text] == "val"], shape_hw, rng, _CHECKED)
-    start = None if from_nothing else shipped_aligner(table.symbols)
     half = np.array([half_of(item.text) for item in train])  # (train,)
 
     @cache
     def pictures() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return fitted(train, shape_hw)[0], fitted(val, shape_hw)[0]
+        one, other = (fitted(some, shape_hw, text_lines.likeliest(some))[0] for some in (train, val))
+        return one, other
 
     def aligner(name: str, what: str, picked: NDArray[np.intp]) -> tuple[Aligner, Check]:
         path = work.path(f"{name}.pt")
@@ -335,6 +348,29 @@ def _taught(
         return Judges(general, None), check
     one, other = (aligner(f"half-{k}", f"judge {k + 1} of 2", np.flatnonzero(half == k))[0] for k in (0, 1))
     return Judges(general, (one, other)), check
+
+
+def _judge(start: Path | None, table: Alphabet, device: torch.device) -> Aligner | None:
+    """The shipped aligner as it is, where it knows all symbols."""
+    if start is None:
+        return None
+    aligner = Aligner.load(start, device=device)
+    return aligner if {*table.symbols} <= {*aligner.symbols} else None
+
+
+def _reading_shape(
+    inputs: Inputs, table: Alphabet, kept: KeptBoxes, aligner_hw: tuple[int, int]
+) -> tuple[tuple[int, int], int]:
+    """Height and width of what reads these pictures as they are, and the lines that they have at most.
+
+    Where all have one line, readers see them as the aligner did.
+    """
+    lines = [1 if (aligned := kept[item].aligned) is None else aligned.lines for item in inputs.items]
+    if max(lines) == 1:
+        return aligner_hw, 1
+    symbols = [-(-len(shown(i.text, table)) // n) for i, n in zip(inputs.items, lines, strict=True)]
+    usual = 1 if np.mean(lines) < 1 + _SOME else 2  # by what most show: a few may be misjudged
+    return shape_for(inputs.sizes_wh, int(np.quantile(symbols, 1 - _SOME)), usual), max(lines)
 
 
 def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
@@ -16,6 +16,8 @@ from detector.sources import LabelledImage, Source
 from detector.threads import ahead
 from detector.work import Work, whole
 from detector.yolo_format import RejectRow
+
+Item = TypeVar("Item")
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is."""
@@ -124,7 +126,7 @@ def _look(item: LabelledImage) -> Look:
         return Look("", 0, 0, str(error))
 
 
-def chunked(items: Sequence[LabelledImage], size: int) -> Iterator[Sequence[LabelledImage]]:
+def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Runs of ``size``, the last one shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))
 

@@ -29,6 +29,7 @@ from detector.boxes import Fitted, KeptBoxes, find_boxes, fitted, label_doubts, 
 from detector.decode import ReadingRules, decode_batch
 from detector.device import pick_device
 from detector.intake import Inputs, Progress
+from detector.layout import Layout
 from detector.sources import LabelledImage
 from detector.training import NETWORK
 from detector.work import Work, whole
@@ -64,6 +65,7 @@ class Refiner:
         table: their alphabet.
         shape_hw: of the networks' input.
         length: symbols that a text may have.
+        lines: that a text may have.
         limit: pictures that are less sure than this are not taught.
         from_nothing: do not start from the shipped detector.
         budget: multiplies the time that a detector is taught.
@@ -77,6 +79,7 @@ class Refiner:
     table: Alphabet
     shape_hw: tuple[int, int]
     length: int
+    lines: int
     limit: float
     from_nothing: bool
     budget: float
@@ -127,7 +130,8 @@ class Refiner:
         net.load_state_dict(held["state"])
         locator = DetectorLocator(Network.of(net, pick_device(self.device)), self.table)
         counts = [len(shown(item.text, self.table)) for item in items]
-        rules = ReadingRules(self.table.symbols, self.table.blank, self.length, min(counts), max(counts))
+        layout = Layout(lines=self.lines)
+        rules = ReadingRules(self.table.symbols, self.table.blank, self.length, min(counts), max(counts), layout)
 
         def look(some: Sequence[LabelledImage], pictures: Fitted) -> list[Aligned | None]:
             images, fits = zip(*pictures, strict=True)

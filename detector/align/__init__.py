@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.align.cut import MARGIN, cut
-from detector.align.doubt import Evidence, Judges, half_of, wrong_labels
+from detector.align.doubt import Evidence, Judges, half_of, label_log_probs, wrong_labels
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
@@ -21,7 +21,7 @@ from detector.fit import Fit
 
 __all__ = [
     "Aligned", "Aligner", "Check", "Evidence", "Judges", "Locator", "align_fitted", "half_of", "judged",
-    "relocated", "shipped_aligner", "stage_name", "teach", "wrong_labels",
+    "label_log_probs", "relocated", "shipped_aligner", "stage_name", "teach", "wrong_labels",
 ]  # fmt: skip
 
 _CUT, _DETECTED = 0, 1
@@ -64,6 +64,7 @@ class Aligned:
         right: log probability that it gives to the label.
         explained: whether the detector of the last refinement reads the label by itself.
         vouched: log of how much likelier that is if the label is right; 0 where every such detector was taught it.
+        lines: of text that the picture was taken to have.
     """
 
     boxes_xyxy: NDArray[np.float32]
@@ -74,6 +75,7 @@ class Aligned:
     right: float
     explained: bool = False
     vouched: float = 0.0
+    lines: int = 1
 
 
 def stage_name(stage: int) -> str:

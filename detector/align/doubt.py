@@ -119,6 +119,11 @@ def evidence(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]
     """Evidence on labels, from the columns (n, columns, classes + 1) of an aligner that was not taught them."""
     read = [ids for ids, _ in greedy(log_probs)]
     distance = [edit_distance(r.tolist(), s.tolist()) for r, s in zip(read, strings, strict=True)]
+    return Evidence(label_log_probs(log_probs, strings), np.array(distance, np.int64), read)
+
+
+def label_log_probs(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Log probability of each string, (n,), over all of its paths, in the columns (n, columns, classes + 1)."""
     count, columns, outputs = log_probs.shape
     loss = torch.nn.functional.ctc_loss(
         torch.from_numpy(np.ascontiguousarray(log_probs, np.float32)).transpose(0, 1),
@@ -128,7 +133,8 @@ def evidence(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]
         blank=outputs - 1,
         reduction="none",
     )
-    return Evidence(-loss.double().numpy(), np.array(distance, np.int64), read)
+    found: NDArray[np.float64] = -loss.double().numpy()
+    return found
 
 
 def wrong_labels(

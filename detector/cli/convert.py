@@ -38,6 +38,7 @@ def command(
     review: Annotated[
         Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
     ] = None,
+    lines: Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")] = None,
     refine: Annotated[
         int, typer.Option(help="Rounds, at most, in which a detector learns the boxes and places them anew.")
     ] = 0,
@@ -55,9 +56,8 @@ def command(
             report = convert(
                 source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
-                keep_suspects=keep_suspects,
-                overwrite=overwrite, review=review, refine=refine, from_nothing=from_nothing, budget=budget, seed=seed,
-                device=device, progress=tell,
+                keep_suspects=keep_suspects, overwrite=overwrite, review=review, lines=lines, refine=refine,
+                from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
             )  # fmt: skip
     except KeyboardInterrupt:
         say(f"detector: stopped by Ctrl-C; {out} is as it was, and the same command goes on where this one was.")

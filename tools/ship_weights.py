@@ -29,12 +29,15 @@ from detector.align.viterbi import greedy
 from detector.calibration import fit_calibration
 from detector.decode import ReadingRules
 from detector.exporting import export
+from detector.layout import Layout
 from detector.metrics import TextScore, score_texts
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
 BATCH = 50
 MOST_MB = 12.0  # of all files together
+LAYOUT = Layout(lines=2, lowest_line=0.6)
+"""Plates have one line or two; what is written much smaller above or below them is the name of a state or a slogan."""
 
 Images = NDArray[np.uint8]
 
@@ -102,8 +105,8 @@ def describe(shipped: Sequence[Shipped], onnx_mb: float, store: dict[str, str]) 
     total = sum(s.megabytes for s in shipped) + onnx_mb
     return f"""# Shipped weights
 
-They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them. They were
-taught on artificial pictures only, none of them photographed or taken from a data set.
+They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them, in one line or
+two. They were taught on artificial pictures only, none of them photographed or taken from a data set.
 
 | file | what it is | parameters | MB | taught on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
@@ -148,7 +151,7 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
     args.weights_dir.mkdir(parents=True, exist_ok=True)
     small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
     aligner = ship_aligner(args.aligner, small, shape_hw)
-    rules = ReadingRules()
+    rules = ReadingRules(layout=LAYOUT)
     step = torch.load(args.detector, map_location="cpu", weights_only=False).get("step")
     pictures = "unknown" if step is None else f"{step * args.batch:,}"
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}

@@ -236,7 +236,8 @@ def _gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequen
     present = filled(presence.astype(np.float64), 0.0)
     layout = rules.layout
     straight = straighten(
-        filled(boxes, 0.0), present, np.asarray(widths, np.float64), layout.lines, layout.lowest_line
+        filled(boxes, 0.0), present, np.asarray(widths, np.float64), layout.lines,
+        lowest_line=layout.lowest_line, stacked=layout.stacked,
     )  # fmt: skip
     place = np.arange(shape[0])[:, None], reading_order(straight)
     present = np.where(straight.aside, 0.0, present)

@@ -28,7 +28,6 @@ _NEAR = 0.5  # of a character's height: how far from a line through another one 
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
-_APART = 1.3  # of a character's height: free room above which it does even if no character stands above another
 _STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
 _LEAST_WIDTH = 0.4  # of a box's width that is left of it
@@ -56,7 +55,12 @@ class Straight:
 
 
 def straighten(
-    boxes_xyxy: Floats, presence: Floats, widths: Floats, most_lines: int, lowest_line: float = 0.0
+    boxes_xyxy: Floats,
+    presence: Floats,
+    widths: Floats,
+    most_lines: int,
+    lowest_line: float = 0.0,
+    stacked: bool = False,
 ) -> Straight:
     """Lines of every picture.
 
@@ -66,6 +70,7 @@ def straighten(
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
         most_lines: that a picture may have.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and aside.
+        stacked: whether lines are two only where characters of one stand below those of the other.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
@@ -80,7 +85,7 @@ def straighten(
     across = centre[..., 1] * cos - centre[..., 0] * sin
     half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead]
     reach = along[rows, lead][..., None] + np.stack([-half_width, half_width], 2)  # (batch, _LEADERS, 2)
-    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines)
+    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines, stacked)
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
@@ -144,13 +149,9 @@ def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
 
 
 def _lines(
-    across: Floats, leading: Floats, reach: Floats, valid: NDArray[np.bool_], height: Floats, most: int
+    across: Floats, leading: Floats, reach: Floats, valid: NDArray[np.bool_], height: Floats, most: int, stacked: bool
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
-
-    Lines stand one below the other: characters that float up and down on one line have no other above or below them,
-    and few float as far as another line.
-    """
+    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,)."""
     ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
     count = valid.sum(1)
     last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
@@ -166,13 +167,14 @@ def _lines(
         at = widest[:, k : k + 1]
         gap = np.take_along_axis(gaps, at, 1)
         border = np.take_along_axis(filled, at, 1) + gap / 2
-        tall = height[:, None]
-        parted = (gap > _BREAK * tall) & (_stacked(leading, reach, valid, border) | (gap > _APART * tall))
+        parted = gap > _BREAK * height[:, None]
+        if stacked:
+            parted &= _one_below_the_other(leading, reach, valid, border)
         line += parted & (across > border)
     return line, middle
 
 
-def _stacked(leading: Floats, reach: Floats, valid: NDArray[np.bool_], border: Floats) -> NDArray[np.bool_]:
+def _one_below_the_other(leading: Floats, reach: Floats, valid: NDArray[np.bool_], border: Floats) -> NDArray[np.bool_]:
     """Whether most leaders on the side of the border that has fewer have one on the other side, (batch, 1)."""
     above, below = valid & (leading <= border), valid & (leading > border)
     x1, x2 = reach[..., 0], reach[..., 1]

@@ -123,12 +123,14 @@ def test_one_line_of_a_set_that_has_two() -> None:
     assert not straighten_one(boxes, 128, 2).line.any()
 
 
-def test_characters_that_float_are_one_line_even_where_there_may_be_two() -> None:
+def test_characters_that_float_are_one_line_where_lines_are_stacked() -> None:
     boxes = line_of(6, pitch=14)
     boxes[::2, [1, 3]] += 15
-    assert not straighten_one(boxes, 128, 2).line.any()
-    boxes[::2, [1, 3]] += 20  # nothing floats that far
-    assert straighten_one(boxes, 128, 2).line[0].tolist() == [1, 0] * 3
+    present, width = np.ones((1, 6)), np.array([128.0])
+    assert not straighten(boxes[None], present, width, 2, stacked=True).line.any()
+    assert straighten(boxes[None], present, width, 2).line[0].tolist() == [1, 0] * 3
+    below = np.concatenate([boxes, boxes + np.float32([0, 40, 0, 40])])
+    assert straighten(below[None], np.ones((1, 12)), width, 2, stacked=True).line[0].tolist() == [0] * 6 + [1] * 6
 
 
 def test_a_line_that_is_much_lower_than_another_is_other_text() -> None:

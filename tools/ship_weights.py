@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
 BATCH = 50
 MOST_MB = 12.0  # of all files together
-LAYOUT = Layout(lines=2, lowest_line=0.6)
+LAYOUT = Layout(lines=2, lowest_line=0.6, stacked=True)
 """Plates have one line or two; what is written much smaller above or below them is the name of a state or a slogan."""
 
 Images = NDArray[np.uint8]

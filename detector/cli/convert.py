@@ -71,7 +71,9 @@ def command(
     for number, share in enumerate(report.explained, 1):
         say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")
     height, width = report.rules.shape_hw or (0, 0)
-    say(f"network input {height}x{width}, layout {report.rules.layout.kind}, {report.seconds:.0f} s")
+    layout = report.rules.layout
+    lines_too = f" in {layout.lines} lines" if layout.lines > 1 else ""
+    say(f"network input {height}x{width}, layout {layout.kind}{lines_too}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:
         say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")

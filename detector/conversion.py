@@ -225,7 +225,9 @@ def convert(
     if not all(item in kept for item in inputs.items):
         align = _Align(judges, inputs, table, from_nothing, device)
         find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell, lines=text_lines)
-    shape_hw, most_lines = _reading_shape(inputs, table, kept, judges.general.shape_hw)
+    shape_hw, most_lines = judges.general.shape_hw, text_lines.most
+    if most_lines > 1:
+        shape_hw, most_lines = _reading_shape(inputs, table, kept, shape_hw)
     refiner = Refiner(
         inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
         budget=budget, seed=seed, device=device, work=work, tell=tell,

@@ -70,6 +70,11 @@ class TextLines:
         """See :data:`detector.boxes.LinesOf`."""
         return self._counts if item.name in self._not_wide else (1,)
 
+    @property
+    def most(self) -> int:
+        """Lines that a picture may have at most."""
+        return max(self._counts) if self._not_wide else 1
+
     def likeliest(self, items: Sequence[LabelledImage]) -> list[int]:
         """Lines of each picture."""
         judged: dict[str, int] = {}

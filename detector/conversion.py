@@ -58,7 +58,6 @@ MIN_CONFIDENCE = 0.5
 
 _CHECKED = 500  # validation pictures that tell whether an aligner has learnt
 _LEAST_HALF = 12  # pictures that a judge is taught on at least
-_SOME = 0.1  # share of pictures with two lines from which on readers see all of them higher
 _TEACHING = "teaching.pt"  # piece of kept work
 
 
@@ -371,8 +370,8 @@ def _reading_shape(
     if max(lines) == 1:
         return aligner_hw, 1
     symbols = [-(-len(shown(i.text, table)) // n) for i, n in zip(inputs.items, lines, strict=True)]
-    usual = 1 if np.mean(lines) < 1 + _SOME else 2  # by what most show: a few may be misjudged
-    return shape_for(inputs.sizes_wh, int(np.quantile(symbols, 1 - _SOME)), usual), max(lines)
+    usual = int(np.quantile(symbols, 0.9))  # a few may be misjudged
+    return shape_for(inputs.sizes_wh, usual, float(np.mean(lines))), max(lines)
 
 
 def _shipped_locator(table: Alphabet, device: str | None) -> Locator | None:

@@ -78,19 +78,20 @@ def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np
 
 
 def shape_for(
-    sizes_wh: Sequence[tuple[int, int]] | NDArray[np.integer], length: int, lines: int = 1
+    sizes_wh: Sequence[tuple[int, int]] | NDArray[np.integer], length: int, lines: float = 1.0
 ) -> tuple[int, int]:
-    """Height and width of the network's input for pictures of these sizes and ``lines`` of ``length`` symbols.
+    """Height and width of the network's input for pictures of these sizes and texts of ``length`` symbols a line.
 
     Small characters must not share a cell, and every pixel costs time: the width gives each symbol about 24
-    pixels, the height follows from the aspect ratio that nine in ten pictures stay under.
+    pixels, the height follows from the aspect ratio that nine in ten pictures stay under. ``lines`` is how many a text
+    has on average.
 
     Returns:
         (height, width), multiples of 32.
     """
     sizes = np.asarray(sizes_wh, np.float64).reshape(-1, 2)
     aspect = float(np.quantile(sizes[:, 0] / sizes[:, 1], 0.9)) if len(sizes) else 4.0
-    low = _LOW + (lines - 1) * STRIDE
+    low = STRIDE * round(_LOW * lines / STRIDE)
     width = max(low * aspect, _ROOM * length)
     width = int(np.clip(STRIDE * round(width / STRIDE), 2 * STRIDE, _HIGH))
     height = int(np.clip(STRIDE * np.ceil(width / aspect / STRIDE - 0.25), low, _HIGH // 2))

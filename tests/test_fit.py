@@ -107,6 +107,14 @@ def test_shapes(sizes: list[tuple[int, int]], length: int, shape_hw: tuple[int, 
     assert shape_for(sizes, length) == shape_hw
 
 
+@pytest.mark.parametrize(
+    ("sizes", "lines", "shape_hw"),
+    [([(190, 140)] * 10, 2.0, (128, 160)), ([(190, 140)] * 5 + [(256, 64)] * 5, 1.5, (96, 384))],
+)
+def test_two_lines_are_seen_higher(sizes: list[tuple[int, int]], lines: float, shape_hw: tuple[int, int]) -> None:
+    assert shape_for(sizes, 4, lines) == shape_hw
+
+
 @given(st.lists(st.tuples(st.integers(4, 4000), st.integers(4, 4000)), max_size=8), st.integers(1, 40))
 def test_shapes_suit_a_network(sizes: list[tuple[int, int]], length: int) -> None:
     height, width = shape_for(sizes, length)

@@ -343,6 +343,7 @@ def _taught(
             f"{check.exact_match:.1%} exactly, with a character error rate of {check.cer:.0%}. Boxes cut by it would "
             "not be worth training on, so none were written. Check some labels against their pictures, add pictures "
             f"({len(train)} were taught), or give it more time with --budget {2 * budget:g}."
+            f"{' If they show two lines of text, say --lines 2.' if text_lines.untold else ''}"
         )
     # From nothing, half of a small set is often too little to learn from at all, and takes three times as long.
     if start is None or min((half == 0).sum(), (half == 1).sum()) < _LEAST_HALF:

@@ -36,6 +36,9 @@ class TextLines:
         asked: 1 or 2; None to find out.
         aligner: judges, knows all symbols; without one, all have one line where nothing is asked for.
         seed: of the choice of those that are tried.
+
+    Attributes:
+        untold: whether most pictures could have two lines, and nothing was asked for and no aligner can tell.
     """
 
     def __init__(self, inputs: Inputs, table: Alphabet, asked: int | None, aligner: Aligner | None, seed: int) -> None:
@@ -43,12 +46,13 @@ class TextLines:
         self._not_wide: frozenset[str] = frozenset()  # names of those that may have two lines
         self._counts: tuple[int, ...] = (1,)  # of these
         symbols = [len(shown(item.text, table)) for item in inputs.items]
+        sizes = zip(inputs.items, inputs.sizes_wh, symbols, strict=True)
+        able = [item for item, size, n in sizes if may_have_two_lines(size, n)]
+        self.untold = asked is None and aligner is None and 2 * len(able) > len(symbols)
         if asked == 2:
             self._counts = (2,)
             self._not_wide = frozenset(i.name for i, n in zip(inputs.items, symbols, strict=True) if n > 1)
         elif asked is None and aligner is not None:
-            sizes = zip(inputs.items, inputs.sizes_wh, symbols, strict=True)
-            able = [item for item, size, n in sizes if may_have_two_lines(size, n)]
             self._counts = self._found(able, aligner, seed)
             if self._counts != (1,):
                 self._not_wide = frozenset(item.name for item in able)

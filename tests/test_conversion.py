@@ -461,6 +461,20 @@ def test_an_aligner_that_has_not_learnt_writes_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
+def test_what_may_have_two_lines_and_is_not_learnt_says_how_to_say_so(tmp_path: Path) -> None:
+    folder = write_pictures(
+        tmp_path / "source",
+        [f"{name}-{i}.png" for i, name in enumerate(["AKKA", "KAKA", "7TAK", "TAK7"] * 10)],
+        (48, 40),
+    )
+    options = {**OPTIONS, "budget": 0.02}
+    with pytest.raises(NotLearnedError, match="two lines of text, say --lines 2"):
+        convert(folder, tmp_path / "out", **options)
+    with pytest.raises(NotLearnedError) as caught:
+        convert(folder, tmp_path / "out", **options, lines=1)
+    assert "--lines" not in str(caught.value)
+
+
 def test_an_aligner_that_has_not_learnt_leaves_the_old_set(tmp_path: Path) -> None:
     noise_folder(tmp_path / "source")
     (tmp_path / "out").mkdir()

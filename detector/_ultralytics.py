@@ -29,7 +29,7 @@ from detector.augment_plan import BatchAugment
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
-from detector.errors import DetectorError, ImageError, SourceError, WeightsError
+from detector.errors import DetectorError, SourceError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
@@ -62,7 +62,7 @@ _image_open = PIL.Image.open
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     import ultralytics
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
-    from ultralytics.data.loaders import LoadImagesAndVideos, LoadStreams
+    from ultralytics.data.loaders import LoadStreams
     from ultralytics.engine import validator as validator_module
     from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
@@ -492,29 +492,7 @@ def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
         loader.close()
 
 
-def video_frames(path: Path) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    """(``path#number``, picture) of each frame of a video file, from 1.
-
-    Raises:
-        ImageError: if it is no video, or has no frame.
-    """
-    try:
-        loader = LoadImagesAndVideos([str(path)])
-    except OSError as error:
-        raise ImageError("not a video that can be opened") from error
-    number = 0
-    try:
-        for _, images, _ in loader:
-            for image in images:
-                number += 1
-                yield f"{path}#{number}", image
-    finally:
-        loader.close()
-    if not number:
-        raise ImageError("a video without a frame")
-
-
 __all__: Sequence[str] = (
     "Network", "TextTrainer", "TextValidator", "averaged", "check_arguments", "live_frames", "new_network",
-    "prepared_trainer", "publish", "run_trainer", "validate_once", "video_frames", "write_exported",
+    "prepared_trainer", "publish", "run_trainer", "validate_once", "write_exported",
 )  # fmt: skip

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -60,13 +61,15 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if not isinstance(source, (str, int, os.PathLike)):
         return (named for one in many(source, "stream") for named in _of(one))
     path = Path(str(source))
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):
             raise SourceError(f"There is no {path}: give a picture or a folder of pictures, a video, or a .txt list.")
         if not (found := _fitting(str(path))):
             raise SourceError(f"No file fits {path}.")
         return (named for one in found for named in _of(one))
-    return _in_folder(path) if path.is_dir() else _of(path)
+    if path.suffix.lower() == ".txt" and os.path.isfile(path):
+        _lines_of(path)  # a list that is all there is, and cannot be read, is an error at once
+    return _in_folder(path) if os.path.isdir(path) else _of(path)
 
 
 def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
@@ -121,19 +124,24 @@ def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Name
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         yield from _frames(path)
-    elif suffix == ".txt" and path.is_file():
+    elif suffix == ".txt" and os.path.isfile(path):
         if path.resolve() in within:  # `ls > list.txt` lists itself
             yield str(path), ImageError("the list names itself")
         else:
-            yield from _listed(path, within | {path.resolve()})
-    elif path.is_dir():
+            try:
+                lines = _lines_of(path)
+            except SourceError as error:
+                yield str(path), ImageError(str(error).rstrip("."))
+            else:
+                yield from _listed(path, lines, within | {path.resolve()})
+    elif os.path.isdir(path):
         try:
             found_in = _in_folder(path)
         except SourceError as error:
             yield str(path), ImageError(str(error).rstrip("."))
         else:
             yield from found_in
-    elif glob.has_magic(str(path)) and not path.exists() and (found := _fitting(str(path))):
+    elif glob.has_magic(str(path)) and not os.path.exists(path) and (found := _fitting(str(path))):
         for name in found:
             yield from _of(name, within)
     else:
@@ -147,22 +155,32 @@ def _in_folder(folder: Path) -> Iterator[Named]:
 
 
 def _frames(path: Path) -> Iterator[Named]:
-    from detector import _ultralytics
-
-    if not path.is_file():
+    """Frames of a video until none is left: how many a file says that it has is a guess in some formats."""
+    if not os.path.isfile(path):
         yield str(path), ImageError("no such file")
         return
+    video, number = cv2.VideoCapture(str(path)), 0
     try:
-        yield from _ultralytics.video_frames(path)
-    except ImageError as error:
-        yield str(path), error
+        if not video.isOpened():
+            yield str(path), ImageError("not a video that can be opened")
+            return
+        while (got := video.read())[0]:
+            number += 1
+            yield f"{path}#{number}", np.asarray(got[1], np.uint8)
+    finally:
+        video.release()
+    if not number:
+        yield str(path), ImageError("a video without a frame")
 
 
-def _listed(path: Path, within: frozenset[Path]) -> Iterator[Named]:
+def _lines_of(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
+
+
+def _listed(path: Path, lines: list[str], within: frozenset[Path]) -> Iterator[Named]:
     for line in map(str.strip, lines):
         if line.lower().startswith(_ADDRESSES):
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")

@@ -48,7 +48,7 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
         labelled = [s for s in form if is_labelled(s, alphabet)]
         if not [s for s in labelled if s != alphabet.blank]:
             problems.append(f"the pattern {form!r} names no symbol of the alphabet")
-        elif form[0] == alphabet.blank or form[-1] == alphabet.blank:
+        elif alphabet.blank in (labelled[0], labelled[-1]):  # also beside a sign that is not read
             problems.append(f"the pattern {form!r} begins or ends with a blank")
         if len(labelled) > length:
             problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
@@ -235,20 +235,33 @@ class _Parser:
         self.at += 1
         return frozenset(sign)
 
+    def _end(self) -> str:
+        """The sign that may begin or end a range here, passed over; empty before ``\\d`` and the like."""
+        at = self.at + (self._next() == "\\")
+        sign = self.text[at : at + 1]
+        if at > self.at and sign.isalnum():
+            return ""
+        self.at = at + 1
+        return sign
+
     def _class(self) -> frozenset[str]:
         negated = self._take("^")
         symbols: set[str] = set()
         first = True
         while first or self._next() != "]":
             first = False
-            start = self._next()
-            if self.text[self.at + 1 : self.at + 2] == "-" and self.text[self.at + 2 : self.at + 3] not in ("]", ""):
-                end = self.text[self.at + 2]
+            here = self.at
+            start = self._end()
+            if start and self._next() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                end = self._end()
+                if not end:
+                    raise self._error("a class of signs cannot end a range")
                 if end < start:
                     raise self._error(f"the range {start}-{end} runs backwards")
                 symbols |= {s for s in self.known if start <= s <= end}
-                self.at += 3
             else:
+                self.at = here
                 symbols |= self._sign()
         self.at += 1
         chosen = self.known - symbols if negated else frozenset(symbols)

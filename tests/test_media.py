@@ -167,3 +167,29 @@ def test_one_picture_is_not_many(reader: Reader, one: Any) -> None:
         with pytest.raises(DetectorError, match="stream takes many pictures"):
             reader.stream(one)
     assert len(reader.read_many(np.zeros((2, 32, 96, 3), np.uint8))) == 2, "a batch is many"
+
+
+def test_all_frames_of_a_video_that_says_it_has_fewer(reader: Reader, tmp_path: Path) -> None:
+    parts = []
+    for part in range(2):
+        path = tmp_path / f"{part}.ts"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mpg2"), 25, (64, 32))
+        for _ in range(3):
+            writer.write(np.full((32, 64, 3), 200, np.uint8))
+        writer.release()
+        parts.append(path.read_bytes())
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+    assert len(list(reader.stream(joined))) == 6
+
+
+def test_a_name_that_is_too_long_and_a_list_that_is_no_text_do_not_end_a_run(reader: Reader, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, ["a.png"])
+    (folder / "notes.txt").write_bytes("Größe".encode("latin-1"))
+    long = "x" * 300
+    found = list(reader.stream([str(folder / "a.png"), long, str(folder / "notes.txt"), str(folder / "a.png")]))
+    assert [isinstance(read, Failure) for _, read in found] == [False, True, True, False]
+    with pytest.raises(SourceError):
+        reader.stream(folder / "notes.txt")
+    with pytest.raises(SourceError):
+        reader.stream(long)

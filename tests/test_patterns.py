@@ -125,3 +125,27 @@ def test_the_automaton_allows_what_the_expression_does(expression: str) -> None:
     else:
         with pytest.raises(AlphabetError, match="allows no string"):
             strings_of("regex:" + expression, 3, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        (r"regex:[\-a-z]+", "a-b", True),
+        (r"regex:[a-z\-]+", "a-b", True),
+        (r"regex:[a\-z]+", "a-z", True),
+        (r"regex:[a\-z]+", "b", False),
+    ],
+)
+def test_an_escaped_sign_in_a_class_is_that_sign(pattern: str, text: str, fits: bool) -> None:
+    assert matches(text, pattern, Alphabet("0123456789abcdefghijklmnopqrstuvwxyz-")) == fits
+
+
+@pytest.mark.parametrize("form", ["AA -|99", "AA 9 .", "- A9"])
+def test_a_format_that_begins_or_ends_with_a_blank_beside_a_sign_that_is_not_read(form: str) -> None:
+    with pytest.raises(AlphabetError, match="begins or ends with a blank"):
+        compile_pattern(form, Alphabet(), 8, 1, 8)
+
+
+def test_a_class_of_signs_is_no_end_of_a_range() -> None:
+    with pytest.raises(AlphabetError, match="cannot end a range"):
+        compile_pattern(r"regex:[A-\d]+", Alphabet(), 8, 1, 8)

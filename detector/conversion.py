@@ -215,7 +215,7 @@ def convert(
     try:
         inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
         start = None if from_nothing else shipped_aligner(table.symbols)
-        text_lines = TextLines(inputs, table, lines, _judge(start, table, on), seed)
+        text_lines = TextLines(inputs, table, lines, _judge(start, table, on) if lines is None else None, seed)
         judges, check = _taught(inputs, table, text_lines, start, budget, seed, device, work, tell)
     except DetectorError:
         shutil.rmtree(part)  # something must change before this can go on

@@ -14,7 +14,7 @@ from detector.errors import DetectorError
 from detector.evaluation import PRECISION, Evaluation, Row
 from detector.images import read_image
 from detector.metrics import differing
-from detector.report import SHEET_BYTES, STRIP, TILE_WH, Drawing, draw, environment
+from detector.report import STRIP, TILE_WH, Drawing, as_many_as_fit, draw, environment
 from detector.threads import ahead
 
 SHOWN = 200
@@ -93,13 +93,8 @@ def write_evaluation(
 
 
 def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blank: str, shown: int) -> Sheet:
-    cards, left = [], SHEET_BYTES
-    for card in ahead(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown)):
-        left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
-        if left < 0:
-            break
-        cards.append(card)
-    return Sheet(title, explained, cards, len(rows))
+    drawn = ahead(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown))
+    return Sheet(title, explained, as_many_as_fit(drawn), len(rows))
 
 
 def _card(row: Row, reading: Reading, blank: str) -> Card:

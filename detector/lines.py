@@ -83,9 +83,11 @@ def straighten(
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     along = centre[..., 0] * cos + centre[..., 1] * sin
     across = centre[..., 1] * cos - centre[..., 0] * sin
-    half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead]
-    reach = along[rows, lead][..., None] + np.stack([-half_width, half_width], 2)  # (batch, _LEADERS, 2)
-    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines, stacked)
+    reach = None
+    if stacked and most_lines > 1:
+        half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead]
+        reach = along[rows, lead][..., None] + np.stack([-half_width, half_width], 2)  # (batch, _LEADERS, 2)
+    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines)
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
@@ -149,9 +151,12 @@ def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
 
 
 def _lines(
-    across: Floats, leading: Floats, reach: Floats, valid: NDArray[np.bool_], height: Floats, most: int, stacked: bool
+    across: Floats, leading: Floats, reach: Floats | None, valid: NDArray[np.bool_], height: Floats, most: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,)."""
+    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
+
+    With ``reach``, from where to where leaders go along the text, lines are two only where characters stand stacked.
+    """
     ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
     count = valid.sum(1)
     last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
@@ -168,7 +173,7 @@ def _lines(
         gap = np.take_along_axis(gaps, at, 1)
         border = np.take_along_axis(filled, at, 1) + gap / 2
         parted = gap > _BREAK * height[:, None]
-        if stacked:
+        if reach is not None:
             parted &= _one_below_the_other(leading, reach, valid, border)
         line += parted & (across > border)
     return line, middle
@@ -207,8 +212,10 @@ def _aside(
         small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
         aside |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
         lines[:, k] = height[:, 0]
-    too_low = lines < lowest_line * lines.max(1, keepdims=True)
-    return np.asarray(aside | too_low[rows, line])
+    if lowest_line:
+        too_low = lines < lowest_line * lines.max(1, keepdims=True)
+        aside |= too_low[rows, line]
+    return aside
 
 
 def _narrowed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -68,7 +68,7 @@ def named_pictures(source: Source) -> Iterator[Named]:
             raise SourceError(f"No file fits {path}.")
         return (named for one in found for named in _of(one))
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
-        _lines_of(path)  # a list that is all there is, and cannot be read, is an error at once
+        return _listed(path, _lines_of(path), frozenset({path.resolve()}))
     return _in_folder(path) if os.path.isdir(path) else _of(path)
 
 
@@ -128,24 +128,23 @@ def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Name
         if path.resolve() in within:  # `ls > list.txt` lists itself
             yield str(path), ImageError("the list names itself")
         else:
-            try:
-                lines = _lines_of(path)
-            except SourceError as error:
-                yield str(path), ImageError(str(error).rstrip("."))
-            else:
-                yield from _listed(path, lines, within | {path.resolve()})
+            yield from _or_named(path, lambda: _listed(path, _lines_of(path), within | {path.resolve()}))
     elif os.path.isdir(path):
-        try:
-            found_in = _in_folder(path)
-        except SourceError as error:
-            yield str(path), ImageError(str(error).rstrip("."))
-        else:
-            yield from found_in
+        yield from _or_named(path, lambda: _in_folder(path))
     elif glob.has_magic(str(path)) and not os.path.exists(path) and (found := _fitting(str(path))):
         for name in found:
             yield from _of(name, within)
     else:
         yield name_of(source), source
+
+
+def _or_named(path: Path, held: Callable[[], Iterator[Named]]) -> Iterator[Named]:
+    """What a list or a folder among other things holds; one that cannot be read is named."""
+    try:
+        found = held()
+    except SourceError as error:
+        found = iter([(str(path), ImageError(str(error).rstrip(".")))])
+    yield from found
 
 
 def _in_folder(folder: Path) -> Iterator[Named]:

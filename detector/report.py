@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -89,6 +89,16 @@ class Card:
     read: list[tuple[str, bool]]
     drawing: Drawing | None
     problem: str = ""
+
+
+class Illustrated(Protocol):
+    """A card of any page."""
+
+    @property
+    def drawing(self) -> Drawing | None: ...
+
+
+AnyCard = TypeVar("AnyCard", bound=Illustrated)
 
 
 class Sheet(NamedTuple):
@@ -207,13 +217,19 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingR
                 f"{root / 'manifest.csv'}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
             ) from None
 
-    cards, left = [], SHEET_BYTES
-    for card in ahead(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank)):
+    drawn = ahead(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank))
+    return Sheet(status, as_many_as_fit(drawn), len(rows))
+
+
+def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
+    """The first cards whose thumbnails are :data:`SHEET_BYTES` together; no more are drawn."""
+    fitting, left = [], SHEET_BYTES
+    for card in cards:
         left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
         if left < 0:
             break
-        cards.append(card)
-    return Sheet(status, cards, len(rows))
+        fitting.append(card)
+    return fitting
 
 
 def _card(root: Path, row: ManifestRow, rules: ReadingRules) -> Card:

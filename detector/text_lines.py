@@ -34,7 +34,7 @@ class TextLines:
         inputs: the source's pictures.
         table: their alphabet.
         asked: 1 or 2; None to find out.
-        aligner: judges, knows all symbols; without one, all have one line where nothing is asked for.
+        aligner: judges, knows all symbols; without one, all have one line where nothing is asked for. Else not used.
         seed: of the choice of those that are tried.
 
     Attributes:
@@ -43,7 +43,7 @@ class TextLines:
 
     def __init__(self, inputs: Inputs, table: Alphabet, asked: int | None, aligner: Aligner | None, seed: int) -> None:
         self._table, self._aligner = table, aligner
-        self._not_wide: frozenset[str] = frozenset()  # names of those that may have two lines
+        self._foldable: frozenset[str] = frozenset()  # names of those that may have two lines
         self._counts: tuple[int, ...] = (1,)  # of these
         symbols = [len(shown(item.text, table)) for item in inputs.items]
         sizes = zip(inputs.items, inputs.sizes_wh, symbols, strict=True)
@@ -51,11 +51,11 @@ class TextLines:
         self.untold = asked is None and aligner is None and 2 * len(able) > len(symbols)
         if asked == 2:
             self._counts = (2,)
-            self._not_wide = frozenset(i.name for i, n in zip(inputs.items, symbols, strict=True) if n > 1)
+            self._foldable = frozenset(i.name for i, n in zip(inputs.items, symbols, strict=True) if n > 1)
         elif asked is None and aligner is not None:
             self._counts = self._found(able, aligner, seed)
             if self._counts != (1,):
-                self._not_wide = frozenset(item.name for item in able)
+                self._foldable = frozenset(item.name for item in able)
 
     def _found(self, able: Sequence[LabelledImage], aligner: Aligner, seed: int) -> tuple[int, ...]:
         """Lines that these may have."""
@@ -72,12 +72,12 @@ class TextLines:
 
     def __call__(self, item: LabelledImage) -> Sequence[int]:
         """See :data:`detector.boxes.LinesOf`."""
-        return self._counts if item.name in self._not_wide else (1,)
+        return self._counts if item.name in self._foldable else (1,)
 
     @property
     def most(self) -> int:
         """Lines that a picture may have at most."""
-        return max(self._counts) if self._not_wide else 1
+        return max(self._counts) if self._foldable else 1
 
     def likeliest(self, items: Sequence[LabelledImage]) -> list[int]:
         """Lines of each picture."""

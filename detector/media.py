@@ -184,7 +184,12 @@ def _listed(path: Path, lines: list[str], within: frozenset[Path]) -> Iterator[N
         if line.lower().startswith(_ADDRESSES):
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
         elif line:
-            yield from _of(path.parent / line, within)
+            named = path.parent / line
+            found: list[str] = []
+            if glob.has_magic(line) and not os.path.exists(named):
+                found = _fitting(os.path.join(glob.escape(str(path.parent)), line))
+            for one in map(Path, found) if found else (named,):
+                yield from _of(one, within)
 
 
 def _fitting(pattern: str) -> list[str]:

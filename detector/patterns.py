@@ -10,6 +10,7 @@ groups, ``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -64,11 +65,12 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
 
 
 class _Expr(NamedTuple):
-    """``kind`` is "none" (matches nothing), "empty", "one" (of ``symbols``), "then", "or" or "many" (of ``parts``)."""
+    """``kind`` is "none" (matches nothing), "empty", "one" of ``symbols``, "or" of ``choices``, "then" or "many"."""
 
     kind: str
     symbols: frozenset[str] = frozenset()
     parts: tuple[_Expr, ...] = ()
+    choices: frozenset[_Expr] = frozenset()
 
 
 _NONE, _EMPTY = _Expr("none"), _Expr("empty")
@@ -85,10 +87,10 @@ def _then(first: _Expr, second: _Expr) -> _Expr:
 
 
 def _or(*choices: _Expr) -> _Expr:
-    flat = {part for c in choices for part in (c.parts if c.kind == "or" else (c,)) if part != _NONE}
+    flat = {part for c in choices for part in (c.choices or (c,)) if part != _NONE}
     if len(flat) < 2:
         return flat.pop() if flat else _NONE
-    return _Expr("or", parts=tuple(sorted(flat, key=repr)))
+    return _Expr("or", choices=frozenset(flat))
 
 
 def _many(inner: _Expr) -> _Expr:
@@ -98,7 +100,7 @@ def _many(inner: _Expr) -> _Expr:
 def _accepts_empty(expr: _Expr) -> bool:
     if expr.kind == "then":
         return all(map(_accepts_empty, expr.parts))
-    return expr.kind in ("empty", "many") or (expr.kind == "or" and any(map(_accepts_empty, expr.parts)))
+    return expr.kind in ("empty", "many") or (expr.kind == "or" and any(map(_accepts_empty, expr.choices)))
 
 
 def _after(expr: _Expr, symbol: str) -> _Expr:
@@ -106,7 +108,7 @@ def _after(expr: _Expr, symbol: str) -> _Expr:
     if expr.kind == "one":
         return _EMPTY if symbol in expr.symbols else _NONE
     if expr.kind == "or":
-        return _or(*(_after(part, symbol) for part in expr.parts))
+        return _or(*(_after(part, symbol) for part in expr.choices))
     if expr.kind == "many":
         return _then(_after(expr.parts[0], symbol), expr)
     if expr.kind == "then":
@@ -114,6 +116,22 @@ def _after(expr: _Expr, symbol: str) -> _Expr:
         consumed = _then(_after(first, symbol), second)
         return _or(consumed, _after(second, symbol)) if _accepts_empty(first) else consumed
     return _NONE
+
+
+def _alike(expr: _Expr, symbols: str) -> list[str]:
+    """``symbols`` in groups that no part of the expression tells apart, so that one derivative does for all of them."""
+    told: set[frozenset[str]] = set()
+    unseen = [expr]
+    while unseen:
+        part = unseen.pop()
+        told.add(part.symbols)
+        unseen += (*part.parts, *part.choices)
+    groups: dict[tuple[bool, ...], str] = {}
+    some = sorted(told, key=sorted)
+    for symbol in symbols:
+        where = tuple(symbol in one for one in some)
+        groups[where] = groups.get(where, "") + symbol
+    return list(groups.values())
 
 
 def _of_format(pattern: str, alphabet: Alphabet) -> _Expr:
@@ -128,10 +146,10 @@ def _of_format(pattern: str, alphabet: Alphabet) -> _Expr:
 
 
 class _Parser:
-    """Recursive descent over a regular expression."""
+    """Recursive descent over a regular expression, for strings of at most ``length`` symbols."""
 
-    def __init__(self, text: str, alphabet: Alphabet) -> None:
-        self.text, self.at = text, 0
+    def __init__(self, text: str, alphabet: Alphabet, length: int) -> None:
+        self.text, self.at, self.length = text, 0, length
         self.known = frozenset(alphabet.symbols + alphabet.blank)
         self.classes = {
             "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.blank),
@@ -197,7 +215,8 @@ class _Parser:
         if max(low, high or 0) > _MOST_REPEATS or (high is not None and high < low):
             raise self._error(f"a repetition's m and n run from 0 to {_MOST_REPEATS}, m not above n")
         self.at = end + 1
-        return low, high
+        told = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
+        return min(low, told), None if high is None else min(high, told)
 
     def _atom(self) -> _Expr:
         if self._take("("):
@@ -271,8 +290,9 @@ class _Parser:
 
 
 def _expression(pattern: str, alphabet: Alphabet, length: int) -> _Expr:
+    pattern = unicodedata.normalize("NFC", pattern)  # as labels are
     if pattern.startswith(REGEX):
-        return _Parser(pattern[len(REGEX) :], alphabet).parse()
+        return _Parser(pattern[len(REGEX) :], alphabet, length).parse()
     problems = format_problems(pattern, alphabet, length)
     if problems:
         raise AlphabetError("This pattern cannot be read: " + "; ".join(problems) + ".")
@@ -337,30 +357,10 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     Raises:
         AlphabetError: if the pattern is not understood, or no such string fits it.
     """
-    start = (_expression(pattern, alphabet, length), 0, 0)  # expression, count, pending
-    layers: list[dict[tuple[_Expr, int, int], int]] = [{start: 0}]
-    edges: list[list[Edge]] = []
-    for _ in range(length):
-        target_of: dict[tuple[_Expr, int, int], int] = {}
-        by_pair: dict[tuple[int, int], set[int]] = {}
-        blanks: list[Edge] = []
-        for state, source in layers[-1].items():
-            expr, count, pending = state
-            for i, symbol in enumerate((*alphabet.symbols, alphabet.blank)):
-                after = _after(expr, symbol)
-                is_blank = i == alphabet.blank_id
-                if after == _NONE or (not is_blank and count == max_count):
-                    continue
-                new = (after, count, pending + 1) if is_blank else (after, count + 1, 0)
-                target = target_of.setdefault(new, len(target_of))
-                if is_blank:
-                    blanks.append(Edge(source, target, None))
-                else:
-                    by_pair.setdefault((source, target), set()).add(i)
-        if len(target_of) > _MOST_STATES:
-            raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
-        layers.append(target_of)
-        edges.append([*blanks, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
+    try:
+        layers, edges = _explored(pattern, alphabet, length, max_count)
+    except RecursionError:
+        raise AlphabetError(f"The pattern {pattern!r} is nested too deeply: make it simpler.") from None
     accepting = [
         [c >= min_count and c > 0 and not p and _accepts_empty(e) for e, c, p in sorted(layer, key=layer.__getitem__)]
         for layer in layers
@@ -374,9 +374,39 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     return automaton
 
 
-def _pruned(
-    layers: list[dict[tuple[_Expr, int, int], int]], edges: list[list[Edge]], accepting: list[list[bool]]
-) -> Automaton:
+_State = tuple[_Expr, int, int]
+"""What may follow, how many symbols other than blanks there were, and blanks since the last of them."""
+
+
+def _explored(
+    pattern: str, alphabet: Alphabet, length: int, max_count: int
+) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
+    """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
+    expr = _expression(pattern, alphabet, length)
+    groups = [[alphabet.symbols.index(s) for s in group] for group in _alike(expr, alphabet.symbols)]
+    layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
+    edges: list[list[Edge]] = []
+    for _ in range(length):
+        target_of: dict[_State, int] = {}
+        by_pair: dict[tuple[int, int], set[int]] = {}
+        blanks: list[Edge] = []
+        for state, source in layers[-1].items():
+            expr, count, pending = state
+            for ids in groups if count < max_count else ():
+                if (after := _after(expr, alphabet.symbols[ids[0]])) != _NONE:
+                    target = target_of.setdefault((after, count + 1, 0), len(target_of))
+                    by_pair.setdefault((source, target), set()).update(ids)
+            if (after := _after(expr, alphabet.blank)) != _NONE:
+                target = target_of.setdefault((after, count, pending + 1), len(target_of))
+                blanks.append(Edge(source, target, None))
+        if len(target_of) > _MOST_STATES:
+            raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
+        layers.append(target_of)
+        edges.append([*blanks, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
+    return layers, edges
+
+
+def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
     """Without the states from which no string that is allowed can be ended."""
     alive = [{i for i, ends in enumerate(layer) if ends} for layer in accepting]
     for t in range(len(edges) - 1, -1, -1):

@@ -92,6 +92,15 @@ def test_a_list_that_names_itself(tmp_path: Path) -> None:
     assert len(found) < 8
 
 
+def test_a_pattern_in_a_list_whose_folder_has_brackets_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "new [1]"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(b"")
+    (folder / "list.txt").write_text("*.png\n*.jpg\n")
+    assert names(folder / "list.txt") == [str(folder / name) for name in ("a.png", "b.png", "*.jpg")]
+
+
 def test_an_object_that_is_filled_anew_is_read_each_time(reader: Reader, toy: Toy, tmp_path: Path) -> None:
     """Pages of a TIFF are one Pillow image, frames of a capture may be one array: all that is taken ahead is copied."""
     files = sorted(toy.source.iterdir())[:8]

@@ -33,6 +33,7 @@ FITS: dict[str, tuple[str, list[str], list[str]]] = {
     "may be there": ("regex:A?1", ["A1", "1"], ["AA1", "A"]),
     "groups": ("regex:(A1)+(?:2|B)", ["A12", "A1A1B"], ["A1", "2"]),
     "none of it": ("regex:(A{0})1", ["1"], ["A1"]),
+    "more repetitions than there are symbols": ("regex:(A{1,99}1?){2,99}", ["AA", "A1A", "AAAA1"], ["A", "1A", "A11A"]),
 }
 
 
@@ -149,3 +150,19 @@ def test_a_format_that_begins_or_ends_with_a_blank_beside_a_sign_that_is_not_rea
 def test_a_class_of_signs_is_no_end_of_a_range() -> None:
     with pytest.raises(AlphabetError, match="cannot end a range"):
         compile_pattern(r"regex:[A-\d]+", Alphabet(), 8, 1, 8)
+
+
+def test_nested_counts_become_few_states() -> None:
+    automaton = compile_pattern(r"regex:(\w{1,3}\s?){1,99}", Alphabet(), 8, 1, 8)
+    assert len(automaton.layers) == 8
+
+
+def test_a_regular_expression_that_is_nested_too_deeply_is_named() -> None:
+    with pytest.raises(AlphabetError, match="nested too deeply"):
+        compile_pattern("regex:" + "(" * 2000 + "A" + ")" * 2000, Alphabet(), 8, 1, 8)
+
+
+def test_a_pattern_is_composed_as_labels_are() -> None:
+    table = Alphabet("\u00c4\u00d6")  # A and O with dots, one code point each
+    assert matches("\u00c4\u00d6", "A\u0308O\u0308", table)
+    assert matches("\u00c4\u00c4", "regex:A\u0308+", table)

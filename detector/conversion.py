@@ -19,7 +19,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.align import Aligned, Aligner, Check, Judges, Locator, align_fitted, half_of, shipped_aligner, teach
+from detector.align import (
+    Aligned,
+    Aligner,
+    Check,
+    Judges,
+    Locator,
+    align_fitted,
+    half_of,
+    may_judge,
+    shipped_aligner,
+    teach,
+)
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.backends import SHIPPED
 from detector.boxes import Fitted, KeptBoxes, find_boxes, fitted, sample, shown, shown_ids
@@ -345,6 +356,9 @@ def _taught(
             f"({len(train)} were taught), or give it more time with --budget {2 * budget:g}."
             f"{' If they show two lines of text, say --lines 2.' if text_lines.untold else ''}"
         )
+    if not may_judge(check):
+        log.info("labels are not judged: the aligner reads %.0f%% of what it was not taught", 100 * check.exact_match)
+        return Judges(general, None, believed=False), check
     # From nothing, half of a small set is often too little to learn from at all, and takes three times as long.
     if start is None or min((half == 0).sum(), (half == 1).sum()) < _LEAST_HALF:
         return Judges(general, None), check

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.align.doubt import Evidence, Judges, evidence, wrong_labels
+from detector.align.doubt import Evidence, Judges, evidence, may_judge, wrong_labels
+from detector.align.teaching import Check
 
 CLASSES = 4
 
@@ -99,6 +100,23 @@ def test_a_doubtful_label_is_looked_at_again_slanted() -> None:
     assert denied.right[0] == found.right[0] == sure.right[0]
     assert np.exp(found.right[1]) == pytest.approx(2 / 3 * np.exp(sure.right[0]) + 1 / 3 * np.exp(denied.right[1]))
     assert found.read[1].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("exact_match", "pictures", "may"),
+    [(0.3, 80, False), (0.5, 500, False), (0.55, 80, True), (0.58, 500, True), (0.95, 80, True), (0.0, 0, True)],
+)
+def test_no_judges_where_clearly_too_little_is_read(exact_match: float, pictures: int, may: bool) -> None:
+    assert may_judge(Check(exact_match, 0.2, pictures)) is may
+
+
+def test_without_judges_no_label_is_doubted() -> None:
+    images, labels = np.zeros((3, 8, 8, 3), np.uint8), [np.array([i]) for i in (0, 1, 2)]
+    judges = Judges(Says(2), None, believed=False)  # type: ignore[arg-type]
+    found = judges.evidence(images, [0, 1, None], labels, np.repeat(columns([2]), 3, 0))
+    assert judges.general.looked == []  # type: ignore[attr-defined]
+    assert [len(r) for r in found.read] == [0, 0, 0]
+    assert not wrong_labels(found.right, found.distance, np.ones(3), symbols=10, texts=3).any()
 
 
 def test_no_pictures() -> None:

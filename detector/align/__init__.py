@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.align.cut import MARGIN, cut
-from detector.align.doubt import Evidence, Judges, half_of, label_log_probs, wrong_labels
+from detector.align.doubt import Evidence, Judges, half_of, label_log_probs, may_judge, wrong_labels
 from detector.align.network import COLUMN
 from detector.align.relocate import relocate
 from detector.align.teaching import SHIPPED, Aligner, Check, teach
@@ -21,7 +21,7 @@ from detector.fit import Fit
 
 __all__ = [
     "Aligned", "Aligner", "Check", "Evidence", "Judges", "Locator", "align_fitted", "half_of", "judged",
-    "label_log_probs", "relocated", "shipped_aligner", "stage_name", "teach", "wrong_labels",
+    "label_log_probs", "may_judge", "relocated", "shipped_aligner", "stage_name", "teach", "wrong_labels",
 ]  # fmt: skip
 
 _CUT, _DETECTED = 0, 1

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.align.teaching import Aligner
+from detector.align.teaching import Aligner, Check
 from detector.align.viterbi import greedy
 from detector.fit import GREY
-from detector.metrics import edit_distance
+from detector.metrics import edit_distance, wilson_interval
 
 _SHARE = 0.03  # of wrong labels, expected of any set; estimating it made no difference, but tied pictures together
 _LIKELY = np.log(0.5)  # a label that is given more by a glance is not looked at again
@@ -42,10 +42,12 @@ class Judges:
     Args:
         general: taught on all training pictures; judges the others.
         halves: each taught on one half of them, and judges the other half; None where there was too little to teach.
+        believed: whether they read well enough to judge at all; else nothing is read. See :func:`may_judge`.
     """
 
     general: Aligner
     halves: tuple[Aligner, Aligner] | None
+    believed: bool = True
 
     def evidence(
         self,
@@ -65,6 +67,8 @@ class Judges:
             strings: class ids of each label's symbols.
             general: what ``general`` gives for the pictures.
         """
+        if not self.believed:
+            return _nothing_read(strings)
         first = evidence(self._log_probs(images, taught, general), strings)
         (doubtful,) = np.nonzero(first.right < _LIKELY)
         if not len(doubtful):
@@ -120,6 +124,24 @@ def evidence(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]
     read = [ids for ids, _ in greedy(log_probs)]
     distance = [edit_distance(r.tolist(), s.tolist()) for r, s in zip(read, strings, strict=True)]
     return Evidence(label_log_probs(log_probs, strings), np.array(distance, np.int64), read)
+
+
+def _nothing_read(strings: Sequence[NDArray[np.int64]]) -> Evidence:
+    return Evidence(
+        np.full(len(strings), -np.inf),
+        np.array([len(s) for s in strings], np.int64),
+        [np.zeros(0, np.int64)] * len(strings),
+    )
+
+
+def may_judge(check: Check) -> bool:
+    """Whether aligners may agree with enough labels to judge them, as one that was taught all of training reads others.
+
+    Where even the upper end of its exact match's 95 % interval is below what :func:`wrong_labels` asks for, judges that
+    are taught half as much would be taught in vain.
+    """
+    _, most = wilson_interval(round(check.exact_match * check.pictures), check.pictures)
+    return most >= _LEAST_AGREEMENT
 
 
 def label_log_probs(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:

@@ -134,8 +134,9 @@ another order, so a rerun gives weights as good, not the same bytes.
 ## Licence
 
 AGPL-3.0-or-later, as the whole project. The characters were drawn with the fonts of the Debian packages listed in
-`tools/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`). The fonts were only rendered:
-no font file, outline or part of one is in these weights or in this repository.
+`tools/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`), and of the npm packages listed
+in `tools/web_fonts.txt`, all under the SIL Open Font License 1.1. The fonts were only rendered: no font file, outline
+or part of one is in these weights or in this repository.
 """
 
 

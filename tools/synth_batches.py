@@ -15,17 +15,24 @@ HELD_BACK = 2000  # pictures at the end of a store that are never drawn, for sco
 
 
 class SynthBatches:
-    """An endless stream of (images, boxes, ids); the next batch is made while one is used."""
+    """An endless stream of (images, boxes, ids); the next batch is made while one is used.
 
-    def __init__(self, store: Path, alphabet: Alphabet, batch: int, seed: int) -> None:
+    With several ``processes`` each draws from its own share of the store, and has its own seed.
+    """
+
+    def __init__(
+        self, store: Path, alphabet: Alphabet, batch: int, seed: int, rank: int = 0, processes: int = 1
+    ) -> None:
+        mapped = np.load(store / "images.npy", mmap_mode="r")
+        own = slice(rank, len(mapped) - HELD_BACK, processes)
         # Read into memory: mapped pages drawn at random are dropped and read again, at half the speed.
-        self.images = np.load(store / "images.npy")
+        self.images = np.array(mapped[own])
         labels = np.load(store / "labels.npz")
-        self.boxes = labels["boxes_xyxy"]
-        encoded = alphabet.encode([str(t).replace(" ", "") for t in labels["texts"]], self.boxes.shape[1])
+        self.boxes = labels["boxes_xyxy"][own]
+        encoded = alphabet.encode([str(t).replace(" ", "") for t in labels["texts"][own]], self.boxes.shape[1])
         self.ids = np.where(encoded == alphabet.blank_id, -1, encoded)
         self.batch = batch
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng([seed, rank] if rank else seed)
         self.pool = ThreadPoolExecutor(1)
         self.next: Future[tuple[np.ndarray, np.ndarray, np.ndarray]] = self.pool.submit(self._make)
 
@@ -36,7 +43,7 @@ class SynthBatches:
         return made
 
     def _make(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        picked = np.sort(self.rng.choice(len(self.images) - HELD_BACK, self.batch, replace=False))
+        picked = np.sort(self.rng.choice(len(self.images), self.batch, replace=False))
         made = [self._place(self.images[i], self.boxes[i], self.ids[i]) for i in picked]
         images, boxes, ids = zip(*made, strict=True)
         return np.stack(images), np.stack(boxes), np.stack(ids)

@@ -62,13 +62,14 @@ def main() -> None:
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
     path = args.out / "images.npy"
     np.lib.format.open_memmap(path, "w+", np.uint8, (args.count, SIZE_WH[1], SIZE_WH[0], 3)).flush()
-    configs = [config] * 5
+    configs = [config] * 10
+    # Square plates, and labels, have two lines; this high a picture is only their middle size.
+    configs[4] = replace(config, looks=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
-        configs[-1] = replace(config, looks=looks, texts=words_of(args.words, config))
-    jobs = [
-        (configs[i // CHUNK % 5], str(path), i, min(i + CHUNK, args.count)) for i in range(0, args.count, CHUNK)
-    ]  # fmt: skip
+        configs[7] = configs[9] = replace(config, looks=looks, texts=words_of(args.words, config))
+    starts = range(0, args.count, CHUNK)
+    jobs = [(configs[i // CHUNK % len(configs)], str(path), i, min(i + CHUNK, args.count)) for i in starts]
     texts = np.empty(args.count, dtype=f"<U{args.length}")
     boxes = np.zeros((args.count, args.length, 4), np.float32)
     began = time.perf_counter()

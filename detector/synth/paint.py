@@ -57,8 +57,7 @@ class Canvas:
         x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
         map_x = x - np.float32(ax) * np.sin(y * np.float32(fy) + np.float32(py))  # (H, W): undo the second step
         map_y = y - np.float32(amplitude) * np.sin(map_x * np.float32(fx * 2) + np.float32(px))
-        self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
-        self.colour = np.asarray(cv2.remap(self.colour, map_x, map_y, cv2.INTER_NEAREST), np.uint8)
+        self._bend(map_x, map_y)
         for i, points in enumerate(self.points):
             v = points[:, 1] + amplitude * np.sin(points[:, 0] * fx * 2 + px)
             u = points[:, 0] + ax * np.sin(v * fy + py)
@@ -71,6 +70,10 @@ class Canvas:
         strays = noise.standard_normal((height, 1), np.float32) * np.float32(amplitude)  # (H, 1)
         x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
         map_x, map_y = x + strays * places.clip(0, 1), np.broadcast_to(y, (height, width)).copy()
+        self._bend(map_x, map_y)
+
+    def _bend(self, map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> None:
+        """Takes the ink of each pixel from where the maps, (H, W), say."""
         self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
         self.colour = np.asarray(cv2.remap(self.colour, map_x, map_y, cv2.INTER_NEAREST), np.uint8)
 
@@ -187,10 +190,12 @@ def draw_lines(
     *,
     bent: bool = False,
     near_x: float | None = None,
+    dashed: bool = False,
 ) -> None:
     """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``.
 
-    With ``near_x`` bent ones start there, to and fro: over the first sign, as if they were another.
+    With ``near_x`` bent ones start there, to and fro: over the first sign, as if they were another. Half of them are
+    dashed if ``dashed``.
     """
     height, width = image.shape[:2]
     for _ in range(count):
@@ -211,7 +216,18 @@ def draw_lines(
                 [[rng.uniform(-0.35, 0.35) * height for _ in "xy"] for _ in range(rng.randint(1, 4))]
             )
             path = np.concatenate([early, path[[rng.randint(2, 8), 15]]])
-        cv2.polylines(image, [path.round().astype(np.int32)], False, rng.choice(colours), thick, cv2.LINE_AA)
+        pieces = _dashes(rng, path, height) if dashed and rng.random() < 0.5 else [path]
+        drawn = [piece.round().astype(np.int32) for piece in pieces]
+        cv2.polylines(image, drawn, False, rng.choice(colours), thick, cv2.LINE_AA)
+
+
+def _dashes(rng: Random, path_xy: NDArray[np.float64], height: int) -> list[NDArray[np.float64]]:
+    """A path's dashes: equal ones, equally far from each other, as short as a stroke of a sign or as long as a sign."""
+    period, share = rng.uniform(0.06, 0.4) * height, rng.uniform(0.35, 0.75)
+    along = np.concatenate([[0.0], np.hypot(*np.diff(path_xy, axis=0).T).cumsum()])
+    starts = np.arange(0.0, along[-1], max(3.0, period))
+    ends = np.stack([starts, starts + share * period], axis=1)  # (dashes, 2)
+    return list(np.stack([np.interp(ends, along, path_xy[:, axis]) for axis in (0, 1)], axis=2))
 
 
 def draw_specks(

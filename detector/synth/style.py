@@ -57,6 +57,7 @@ class Style:
     lines_under: int = 0
     line_px: float = 1.0
     bold_lines: bool = False  # nearly as thick as strokes, and bent
+    dashed: bool = False  # each line may be
     line_ink: str = "own"  # "own", "text"
     ticks: int = 0
     tick_reach: float = 0.14  # share of the picture's height, each way at most
@@ -129,11 +130,11 @@ def _captcha(rng: Random) -> Style:
         perspective=rng.gauss(0, 0.03),
         arc=rng.gauss(0, 0.25) if _chance(rng, 0.25) else 0.0,
         wave_px=rng.uniform(1, 3.5) if _chance(rng, 0.3) else 0.0,
-        fray_px=rng.uniform(1, 3) if _chance(rng, 0.12) else 0.0,
+        fray_px=rng.uniform(1, 3) if _chance(rng, 0.15) else 0.0,
         ink="each" if each else "one",
         background=rng.choice(("flat", "flat", "flat", "gradient", "noise", "blobs", "guilloche")),
         ground=rng.choice(("white", "white", "pastel", "light", "any")),
-        contrast=rng.choice((26, 40, 60, 90)),
+        contrast=rng.choice((14, 26, 40, 60, 90) if each else (26, 40, 60, 90)),
         grey=not each and _chance(rng, 0.3),
         effect=rng.choice(("none", "none", "none", "none", "shadow", "halo")),
         lines_over=rng.choice((0, 1, 1, 2, 3)),
@@ -141,6 +142,7 @@ def _captcha(rng: Random) -> Style:
         line_px=rng.uniform(0.8, 2.6),
         bold_lines=_chance(rng, 0.4),
         line_ink=rng.choice(("own", "text", "text")),
+        dashed=_chance(rng, 0.25),
         ticks=rng.choice((0, 0, 0, 25, 60, 90)),
         tick_reach=rng.uniform(0.08, 0.3),
         tick_ink=rng.choice(("each", "each", "one", "black")),
@@ -156,7 +158,7 @@ def _label(rng: Random) -> Style:
         weight=rng.choice((-1, 0, 0, 1)),
         gap=None,
         tracking=rng.choice((0.0, 0.0, 0.08, 0.2)),
-        stretch=rng.uniform(0.65, 1.4),
+        stretch=rng.uniform(0.45, 1.4),
         separators=rng.choice(("", "", "-", "/", ".")),
         cap_px=rng.uniform(18, 54),
         margin=rng.uniform(0.01, 0.1),
@@ -248,7 +250,8 @@ def _scene(rng: Random) -> Style:
         outline=rng.choice((0,) * 12 + (5, 7)),
         gap=None,
         tracking=rng.choice((-0.03, 0.0, 0.0, 0.1, 0.3)),
-        stretch=rng.uniform(0.6, 1.5),
+        stretch=rng.choice((rng.uniform(0.35, 0.7), rng.uniform(0.6, 1.5), rng.uniform(0.6, 1.5))),
+        ending=rng.choice(("",) * 12 + ("!", "?", ".", ",", "”")),
         cap_px=rng.choice((1e9, rng.uniform(20, 54))),
         margin=rng.uniform(0.0, 0.12),
         centred=_chance(rng, 0.6),

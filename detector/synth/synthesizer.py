@@ -248,7 +248,7 @@ class Synthesizer:
         count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # of bold ones, two hide the text
         boxes = canvas.boxes_xyxy()
         first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
-        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x)
+        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x, dashed=style.dashed)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 

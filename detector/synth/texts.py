@@ -67,7 +67,7 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
     digits = [s for s in symbols if s.isdigit()]
     mix = _MIX.get(look, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
     kind = rng.choices(("free", "letters", "digits", "runs"), mix)[0]
-    if look == "plate" and kind == "runs" and rng.random() < 0.5:  # as many countries number their plates
+    if look == "plate" and rng.random() < 0.75:  # most plates do without letters that look like digits
         letters = [s for s in letters if s not in "IOQ"] or letters
     if kind == "runs":
         kinds = [letters, digits]
@@ -77,6 +77,8 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
             text += rng.choices(kinds[0], k=min(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5)), length - len(text)))
             kinds.reverse()
         return "".join(text)
+    if kind == "free" and look == "plate":
+        symbols = "".join(letters + digits)
     return "".join(rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length))
 
 

@@ -1,0 +1,60 @@
+"""Free fonts beyond those of Debian, for a store of artificial pictures: the npm packages of tools/web_fonts.txt.
+
+    python tools/web_fonts.py [~/.local/share/fonts/web]
+
+Installs the packages with npm, and leaves the Latin letters of each family, regular and bold, as TrueType files in
+a folder a kind, where `detector synth` finds them. Every one is under the SIL Open Font License 1.1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+from pathlib import Path
+
+from fontTools.ttLib import TTFont
+
+LISTED = Path(__file__).with_suffix(".txt")
+WEIGHTS = (400, 700)
+BATCH = 100  # packages that npm is asked for at once
+
+
+def packages() -> list[tuple[str, str]]:
+    """(kind, package) of each line of the list."""
+    kinds_and_names = (line.split() for line in LISTED.read_text(encoding="utf-8").splitlines())
+    return [(kind, name) for kind, name in kinds_and_names]
+
+
+def files_of(package: Path) -> list[Path]:
+    """The upright Latin files of the weights wanted, or of the only weight there is."""
+    upright = sorted((package / "files").glob("*-latin-[0-9]00-normal.woff"))
+    wanted = [path for path in upright if int(path.stem.split("-")[-2]) in WEIGHTS]
+    return wanted or upright[:1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, nargs="?", default=Path.home() / ".local/share/fonts/web")
+    args = parser.parse_args()
+    asked, written = packages(), 0
+    for start in range(0, len(asked), BATCH):
+        some = asked[start : start + BATCH]
+        with tempfile.TemporaryDirectory() as folder:
+            names = [name for _, name in some]
+            subprocess.run(
+                ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", *names],
+                cwd=folder, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            for kind, name in some:
+                (args.out / kind).mkdir(parents=True, exist_ok=True)
+                for path in files_of(Path(folder) / "node_modules" / name):
+                    font = TTFont(path)
+                    font.flavor = None  # from WOFF to plain TrueType or OpenType
+                    font.save(args.out / kind / f"{path.stem}.ttf")
+                    written += 1
+        print(f"{start + len(some)}/{len(asked)} packages, {written} files", flush=True)
+
+
+if __name__ == "__main__":
+    main()

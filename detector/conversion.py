@@ -39,7 +39,7 @@ from detector.device import pick_device
 from detector.errors import DatasetError, DetectorError, NotLearnedError, SourceError
 from detector.fit import shape_for
 from detector.intake import Inputs, Progress, accept, reasons_of
-from detector.patterns import compile_pattern
+from detector.patterns import REGEX, compile_pattern
 from detector.refine import DetectorLocator, Refiner
 from detector.review import NAME, read_review
 from detector.sources import LabelledImage, Source, label_text, read_source
@@ -157,8 +157,8 @@ def convert(
         alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
         labels, upper, ignore, text_column, image_column: passed to ``read_source``.
-        pattern: what texts look like, as :mod:`detector.patterns` describes; labels that do not fit are refused, and
-            readers of this set read nothing else.
+        pattern: what texts look like, as :mod:`detector.patterns` describes, a format with ``blank`` as the labels have
+            it; labels that do not fit are refused, and readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on pictures whose boxes are doubted, too.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
@@ -215,6 +215,8 @@ def convert(
     table = _alphabet(alphabet, found)
     decided.check(table, length, spell)
     if pattern:
+        if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
+            pattern = pattern.replace(blank, table.blank)
         compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
     on = pick_device(device)
     request = _request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_labels_that_do_not_fit_the_pattern(toy: Toy, quick_teach: None, tmp_pat
     assert all(r == f"the label {labels[n]!r} does not fit the pattern 'regex:[^7]+'" for n, r in refused.items())
     assert report.rules.pattern == "regex:[^7]+" == read_set(tmp_path / "out").rules.pattern
     assert len(report.reasons) == 1
+
+
+def test_a_format_has_blanks_as_the_labels_have_them(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    fits = {p.name for p in toy.source.iterdir() if re.fullmatch("[^_]+|[^_]_[^_]+", p.name.split("-")[0])}
+    assert any("_" in name for name in fits)
+    form = "X|XX|XXX|XXXX|X_X|X_XX"
+    report = convert(toy.source, tmp_path / "out", blank="_", pattern=form, **OPTIONS)
+    assert {row.source for row in read_manifest(tmp_path / "out")} == fits
+    assert report.rules.pattern == form.replace("_", " ")
 
 
 def test_the_source_is_left_alone(toy: Toy, quick_teach: None, tmp_path: Path) -> None:

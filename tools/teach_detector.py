@@ -16,12 +16,14 @@ import copy
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from synth_batches import HELD_BACK, SynthBatches
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from detector._ultralytics import new_network
 from detector.alphabet import Alphabet
@@ -58,7 +60,7 @@ def teach(
     shared = dist.is_initialized()
     processes, first = (dist.get_world_size(), dist.get_rank() == 0) if shared else (1, True)
     if shared:
-        _share_gradients(net)
+        register_optimizer_step_pre_hook(_share_gradients)
 
     def done(step: int) -> float:
         nonlocal reached
@@ -89,17 +91,14 @@ def teach(
     return taken
 
 
-def _share_gradients(net: torch.nn.Module) -> None:
-    """Each gradient becomes the mean of all processes' as soon as it is there."""
-
-    def mean(parameter: torch.Tensor) -> None:
-        if parameter.grad is not None:
-            dist.all_reduce(parameter.grad)
-            parameter.grad.div_(dist.get_world_size())
-
-    for parameter in net.parameters():
-        if parameter.requires_grad:
-            parameter.register_post_accumulate_grad_hook(mean)
+def _share_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Before a step: every gradient becomes the mean of all processes', sent as one vector."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    sent = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(sent)
+    sent.div_(dist.get_world_size())
+    for gradient, mean in zip(gradients, sent.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:

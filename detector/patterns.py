@@ -289,6 +289,7 @@ class _Parser:
         return chosen
 
 
+@lru_cache(maxsize=64)  # a million labels are matched one by one
 def _expression(pattern: str, alphabet: Alphabet, length: int) -> _Expr:
     pattern = unicodedata.normalize("NFC", pattern)  # as labels are
     if pattern.startswith(REGEX):

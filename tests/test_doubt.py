@@ -116,6 +116,7 @@ def test_without_judges_no_label_is_doubted() -> None:
     found = judges.evidence(images, [0, 1, None], labels, np.repeat(columns([2]), 3, 0))
     assert judges.general.looked == []  # type: ignore[attr-defined]
     assert [len(r) for r in found.read] == [0, 0, 0]
+    assert found.right[2] > found.right[0]  # of two ways to lay a picture out, the label tells the likelier one
     assert not wrong_labels(found.right, found.distance, np.ones(3), symbols=10, texts=3).any()
 
 

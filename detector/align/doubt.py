@@ -68,7 +68,7 @@ class Judges:
             general: what ``general`` gives for the pictures.
         """
         if not self.believed:
-            return _nothing_read(strings)
+            return _nothing_read(general, strings)
         first = evidence(self._log_probs(images, taught, general), strings)
         (doubtful,) = np.nonzero(first.right < _LIKELY)
         if not len(doubtful):
@@ -126,12 +126,10 @@ def evidence(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]
     return Evidence(label_log_probs(log_probs, strings), np.array(distance, np.int64), read)
 
 
-def _nothing_read(strings: Sequence[NDArray[np.int64]]) -> Evidence:
-    return Evidence(
-        np.full(len(strings), -np.inf),
-        np.array([len(s) for s in strings], np.int64),
-        [np.zeros(0, np.int64)] * len(strings),
-    )
+def _nothing_read(general: NDArray[np.float32], strings: Sequence[NDArray[np.int64]]) -> Evidence:
+    """As if nobody had read: labels are still likelier in one number of lines than in another."""
+    distance = np.array([len(s) for s in strings], np.int64)
+    return Evidence(label_log_probs(general, strings), distance, [np.zeros(0, np.int64)] * len(strings))
 
 
 def may_judge(check: Check) -> bool:

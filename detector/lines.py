@@ -83,11 +83,8 @@ def straighten(
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     along = centre[..., 0] * cos + centre[..., 1] * sin
     across = centre[..., 1] * cos - centre[..., 0] * sin
-    reach = None
-    if stacked and most_lines > 1:
-        half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead]
-        reach = along[rows, lead][..., None] + np.stack([-half_width, half_width], 2)  # (batch, _LEADERS, 2)
-    line, middle = _lines(across, across[rows, lead], reach, valid, height, most_lines)
+    half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead] if stacked else None
+    line, middle = _lines(across, across[rows, lead], along[rows, lead], half_width, valid, height, most_lines)
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
@@ -151,11 +148,18 @@ def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
 
 
 def _lines(
-    across: Floats, leading: Floats, reach: Floats | None, valid: NDArray[np.bool_], height: Floats, most: int
+    across: Floats,
+    leading: Floats,
+    along: Floats,
+    half_width: Floats | None,
+    valid: NDArray[np.bool_],
+    height: Floats,
+    most: int,
 ) -> tuple[NDArray[np.int64], Floats]:
     """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
 
-    With ``reach``, from where to where leaders go along the text, lines are two only where characters stand stacked.
+    Of the leaders, ``leading`` is where they are across the text, ``along`` along it. With ``half_width`` of them lines
+    are two only where characters stand stacked.
     """
     ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
     count = valid.sum(1)
@@ -167,22 +171,25 @@ def _lines(
         return line, middle
     filled = np.where(np.isfinite(ordered), ordered, last[:, None])
     gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
+    if not (gaps > _BREAK * height[:, None]).any():
+        return line, middle
     widest = np.argsort(-gaps, axis=1, kind="stable")[:, : most - 1]
     for k in range(widest.shape[1]):
         at = widest[:, k : k + 1]
         gap = np.take_along_axis(gaps, at, 1)
         border = np.take_along_axis(filled, at, 1) + gap / 2
         parted = gap > _BREAK * height[:, None]
-        if reach is not None:
-            parted &= _one_below_the_other(leading, reach, valid, border)
+        if half_width is not None:
+            parted &= _one_below_the_other(leading, along - half_width, along + half_width, valid, border)
         line += parted & (across > border)
     return line, middle
 
 
-def _one_below_the_other(leading: Floats, reach: Floats, valid: NDArray[np.bool_], border: Floats) -> NDArray[np.bool_]:
+def _one_below_the_other(
+    leading: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
+) -> NDArray[np.bool_]:
     """Whether most leaders on the side of the border that has fewer have one on the other side, (batch, 1)."""
     above, below = valid & (leading <= border), valid & (leading > border)
-    x1, x2 = reach[..., 0], reach[..., 1]
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
     over = shared > _STACKED * narrower  # (batch, _LEADERS, _LEADERS), symmetric

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ class Looks:
 
     def shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """The shape that the weights were trained with; without one, what suits this picture."""
-        return self.rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], self.rules.length)
+        return self.rules.shape_hw or _shape_for(image.shape[1], image.shape[0], self.rules.length)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """The picture fitted, and what a second look needs of it."""
@@ -111,6 +112,11 @@ class Looks:
             min_confidence=self.min_confidence, alternatives=alternatives,
         )  # fmt: skip
         return [_to_picture(reading, one.back) for reading, one in zip(readings, prepared, strict=True)]
+
+
+@lru_cache(maxsize=1024)  # as much as all of the fitting, and pictures of one camera have one size
+def _shape_for(width: int, height: int, length: int) -> tuple[int, int]:
+    return shape_for([(width, height)], length)
 
 
 def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:

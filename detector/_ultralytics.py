@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -67,9 +67,9 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn.autobackend import AutoBackend
-    from ultralytics.nn.tasks import DetectionModel, load_checkpoint
+    from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import LOGGER, RANK
-    from ultralytics.utils.files import increment_path
+    from ultralytics.utils.files import get_latest_run, increment_path
     from ultralytics.utils.torch_utils import ModelEMA
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
@@ -266,7 +266,8 @@ def _scaled(shape_hw: tuple[int, int], longer: int) -> tuple[int, int]:
 def check_arguments(arguments: dict[str, Any]) -> None:
     """Refuse what `yolo train` would not know, in its words."""
     try:
-        check_dict_alignment(DEFAULT_CFG_DICT, arguments)
+        with _quiet():  # it would show all of its own help first
+            check_dict_alignment(DEFAULT_CFG_DICT, arguments)
         known = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
         get_cfg(DEFAULT_CFG_DICT, known)
     except (SyntaxError, TypeError, ValueError) as error:
@@ -275,6 +276,38 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise DetectorError(f"imgsz={arguments['imgsz']!r}: give one number, the longer side; the set says its shape.")
     if arguments.get("single_cls"):
         raise DetectorError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
+
+
+def check_start(model: str) -> None:
+    """Refuse what training cannot start from: a ``.pt`` that is there, or a structure, also one of Ultralytics' own.
+
+    Raises:
+        WeightsError: saying why not.
+    """
+    path = Path(model)
+    try:
+        if path.suffix in (".yaml", ".yml"):
+            yaml_model_load(model)
+            return
+        if path.suffix == ".pt" and path.is_file():
+            load_checkpoint(model)
+            return
+    except Exception as error:  # whatever pickle and YAML meet
+        raise WeightsError(f"{model} is nothing to start training from ({type(error).__name__}: {error}).") from error
+    there = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
+    raise WeightsError(f"model={model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
+
+
+def latest_run() -> Path:
+    """The checkpoint of the newest run below this folder, which ``resume=True`` goes on with.
+
+    Raises:
+        DetectorError: if there is none.
+    """
+    found = get_latest_run()
+    if not found:
+        raise DetectorError(f"There is no run to resume below {Path.cwd()}: give resume=RUN/weights/last.pt.")
+    return Path(found)
 
 
 def check_resumable(path: Path) -> None:
@@ -490,9 +523,3 @@ def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
                 yield f"{name}#{number}", image
     finally:
         loader.close()
-
-
-__all__: Sequence[str] = (
-    "Network", "TextTrainer", "TextValidator", "averaged", "check_arguments", "live_frames", "new_network",
-    "prepared_trainer", "publish", "run_trainer", "validate_once", "write_exported",
-)  # fmt: skip

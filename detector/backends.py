@@ -40,6 +40,23 @@ MOST_AT_ONCE = 32
 SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
 """The detector that comes with the package: the default alphabet, taught on artificial pictures."""
 
+
+def weights_path(weights: str | Path | None) -> Path:
+    """Where weights lie; None and "shipped" are the package's own.
+
+    Raises:
+        WeightsError: if there is nothing.
+    """
+    path = SHIPPED if weights in (None, "shipped") else Path(str(weights))
+    if not path.exists():
+        name, equals, _ = str(weights).partition("=")
+        spelt = " The weights come first, without a name and '='." if equals and name.isidentifier() else ""
+        raise WeightsError(
+            f"There are no weights at {path}: give a file that `detector train` wrote, or 'shipped'.{spelt}"
+        )
+    return path
+
+
 SOURCE_KEY = "detector_source"
 """Where an exported file says which weights it was made of: their :func:`digest`."""
 

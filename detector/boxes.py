@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from detector.align import Aligned, wrong_labels
 from detector.alphabet import Alphabet
+from detector.errors import ImageError
 from detector.fit import Fit, fit
 from detector.images import read_image
 from detector.intake import Progress, chunked
 from detector.metrics import edit_distance
 from detector.sources import LabelledImage
 from detector.threads import ahead
-from detector.unfold import MOST_LINES, unfold
+from detector.unfold import Fold, unfold
 from detector.work import Work, whole
 
 _BOXES = "boxes"  # pieces of kept work
@@ -113,18 +114,21 @@ def find_boxes(
         tell(stage, done, len(items))
 
     def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Found]]:
-        images = [read_image(item.path) for item in some]
         best: list[Aligned | None] = [None] * len(some)
-        for count in range(1, MOST_LINES + 1):
-            rows = [row for row, item in enumerate(some) if count in lines(item)]
-            unfolded = [unfold(images[row], count) for row in rows]
-            pictures = [fit(image, shape_hw) for image, _ in unfolded]
-            aligned = align([some[row] for row in rows], pictures) if rows else []
-            for row, (_, fold), one in zip(rows, unfolded, aligned, strict=True):
+        laid_out: dict[int, list[tuple[int, Fold, tuple[NDArray[np.uint8], Fit]]]] = {}
+        sizes = []
+        for row, item in enumerate(some):  # one by one: of a batch of photographs only what was fitted is kept
+            image = opened(item)
+            sizes.append((image.shape[1], image.shape[0]))
+            for count in lines(item):
+                unfolded, fold = unfold(image, count)
+                laid_out.setdefault(count, []).append((row, fold, fit(unfolded, shape_hw)))
+        for _, laid in sorted(laid_out.items()):
+            aligned = align([some[row] for row, _, _ in laid], [picture for _, _, picture in laid])
+            for (row, fold, _), one in zip(laid, aligned, strict=True):
                 if one is not None and ((other := best[row]) is None or one.right > other.right):
                     boxes = one.boxes_xyxy
                     best[row] = replace(one, boxes_xyxy=fold.to_picture(boxes), lines=fold.lines_of(boxes))
-        sizes = [(image.shape[1], image.shape[0]) for image in images]
         return [(item, Found(size, one)) for item, size, one in zip(some, sizes, best, strict=True)]
 
     fresh: list[tuple[LabelledImage, Found]] = []
@@ -231,6 +235,18 @@ def sureness(found: Found, wrong: float) -> float:
     return 0.0 if found.aligned is None else float(found.aligned.confidence.min()) * (1 - wrong)
 
 
+def opened(item: LabelledImage) -> NDArray[np.uint8]:
+    """The picture, decoded.
+
+    Raises:
+        ImageError: naming the file, where it could be opened a while ago.
+    """
+    try:
+        return read_image(item.path)
+    except ImageError as error:
+        raise ImageError(f"{item.path}: {error}; it was changed while this ran.") from error
+
+
 def sample(
     items: list[LabelledImage], shape_hw: tuple[int, int], rng: np.random.Generator, most: int = _SAMPLE
 ) -> list[LabelledImage]:
@@ -247,7 +263,7 @@ def fitted(
     """Their pictures, unfolded where they have several ``lines``, uint8 (n, H, W, 3), and how each was fitted."""
 
     def made(some: Sequence[tuple[LabelledImage, int]]) -> Fitted:
-        return [fit(unfold(read_image(item.path), count)[0], shape_hw) for item, count in some]
+        return [fit(unfold(opened(item), count)[0], shape_hw) for item, count in some]
 
     counted = list(zip(items, lines or [1] * len(items), strict=True))
     images = np.empty((len(items), *shape_hw, 3), np.uint8)

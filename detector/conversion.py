@@ -36,7 +36,7 @@ from detector.backends import SHIPPED
 from detector.boxes import Fitted, KeptBoxes, find_boxes, fitted, sample, shown, shown_ids
 from detector.decode import ReadingRules
 from detector.device import pick_device
-from detector.errors import DatasetError, DetectorError, NotLearnedError, SourceError
+from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.fit import shape_for
 from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import REGEX, compile_pattern
@@ -47,6 +47,7 @@ from detector.text_lines import TextLines
 from detector.tree import (
     WORK,
     SetWriter,
+    alone,
     check_outside,
     check_pictures,
     check_target,
@@ -213,7 +214,7 @@ def convert(
     spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
     found = decided.apply(listed, spell)
     table = _alphabet(alphabet, found)
-    decided.check(table, length, spell)
+    decided.check(found, table, length, spell)
     if pattern:
         if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
             pattern = pattern.replace(blank, table.blank)
@@ -224,35 +225,43 @@ def convert(
         from_nothing=from_nothing, budget=budget, seed=seed, device=on.type,
     )  # fmt: skip
     part = part_of(target)
-    work = Work.open(part / WORK, request, target / WORK)
-    try:
-        inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
-        start = None if from_nothing else shipped_aligner(table.symbols)
-        text_lines = TextLines(inputs, table, lines, _judge(start, table, on) if lines is None else None, seed)
-        judges, check = _taught(inputs, table, text_lines, start, budget, seed, device, work, tell)
-    except DetectorError:
-        shutil.rmtree(part)  # something must change before this can go on
-        raise
-    kept = KeptBoxes(work)
-    if not all(item in kept for item in inputs.items):
-        align = _Align(judges, inputs, table, from_nothing, device)
-        find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell, lines=text_lines)
-    shape_hw, most_lines = judges.general.shape_hw, text_lines.most
-    if most_lines > 1:
-        shape_hw, most_lines = _reading_shape(inputs, table, kept, shape_hw)
-    refiner = Refiner(
-        inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
-        budget=budget, seed=seed, device=device, work=work, tell=tell,
-    )  # fmt: skip
-    kept, explained = refiner(refine, kept)
-    vouched = decided.vouched(inputs.items, table)
-    written = SetWriter(part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects)
-    texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-    rules, share = written.write(kept.__getitem__, length, shape_hw, pattern, decided, texts, tell)
-    if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
-        (part / NAME).write_bytes(edited)
-        log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)
-    put_in_place(target)
+    with alone(target):
+        work = Work.open(part / WORK, request, target / WORK)
+        try:
+            inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
+            if inputs.rejects:
+                name, why = inputs.rejects[0][:2]
+                log.warning("%d of %d inputs are refused, as %s: %s", len(inputs.rejects), found.count, name, why)
+            start = None if from_nothing else shipped_aligner(table.symbols)
+            text_lines = TextLines(inputs, table, lines, _judge(start, table, on) if lines is None else None, seed)
+            judges, check = _taught(inputs, table, text_lines, start, budget, seed, device, work, tell)
+        except ImageError:
+            raise  # what was found out so far is kept for the next run
+        except DetectorError:
+            shutil.rmtree(part)  # something must change before this can go on
+            raise
+        kept = KeptBoxes(work)
+        if not all(item in kept for item in inputs.items):
+            align = _Align(judges, inputs, table, from_nothing, device)
+            find_boxes(inputs.items, judges.general.shape_hw, kept, align, tell, lines=text_lines)
+        shape_hw, most_lines = judges.general.shape_hw, text_lines.most
+        if most_lines > 1:
+            shape_hw, most_lines = _reading_shape(inputs, table, kept, shape_hw)
+        refiner = Refiner(
+            inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
+            budget=budget, seed=seed, device=device, work=work, tell=tell,
+        )  # fmt: skip
+        kept, explained = refiner(refine, kept)
+        vouched = decided.vouched(inputs.items, table)
+        written = SetWriter(
+            part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=vouched, keep_suspects=keep_suspects
+        )
+        texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
+        rules, share = written.write(kept.__getitem__, length, shape_hw, pattern, decided, texts, tell)
+        if (edited := _bytes_of(target / NAME)) != earlier and edited is not None:
+            (part / NAME).write_bytes(edited)
+            log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / NAME)
+        put_in_place(target)
     return ConversionReport(
         data_yaml=target / "data.yaml",
         source=f"{found.format} ({found.detail})",
@@ -328,26 +337,29 @@ def _taught(
 
     def aligner(name: str, what: str, picked: NDArray[np.intp]) -> tuple[Aligner, Check]:
         path = work.path(f"{name}.pt")
-        if not path.is_file():
-            images, checked = pictures()
-            made, check = teach(
-                images[picked] if len(picked) < len(images) else images,
-                [shown_ids(train[i], table) for i in picked],
-                table.symbols,
-                check=(checked, [shown_ids(item, table) for item in val]),
-                start=start,
-                budget=budget,
-                seed=seed,
-                device=device,
-                progress=lambda step, steps, said: tell(f"{what} ({said})", step, steps),
-                checkpoint=work.path(_TEACHING),
-            )
-            with whole(path) as part:
-                torch.save({**made.state(torch.float32), "shape_hw": shape_hw, "check": astuple(check)}, part)
-            work.path(_TEACHING).unlink(missing_ok=True)
+        if path.is_file():
+            try:
+                return _kept_aligner(path, device)
+            except Exception as error:  # a damaged file makes pickle raise nearly anything
+                work.drop(path, error)
+        images, checked = pictures()
+        made, check = teach(
+            images[picked] if len(picked) < len(images) else images,
+            [shown_ids(train[i], table) for i in picked],
+            table.symbols,
+            check=(checked, [shown_ids(item, table) for item in val]),
+            start=start,
+            budget=budget,
+            seed=seed,
+            device=device,
+            progress=lambda step, steps, said: tell(f"{what} ({said})", step, steps),
+            checkpoint=work.path(_TEACHING),
+        )
+        with whole(path) as part:
+            torch.save({**made.state(torch.float32), "shape_hw": shape_hw, "check": astuple(check)}, part)
+        work.path(_TEACHING).unlink(missing_ok=True)
         # Also the one that was just taught comes from the file: a run that goes on has no other.
-        check = Check(*torch.load(path, weights_only=True)["check"])
-        return Aligner.load(path, device=pick_device(device)), check
+        return _kept_aligner(path, device)
 
     general, check = aligner("aligner", "align", np.arange(len(train)))
     if not check.learnt:
@@ -366,6 +378,11 @@ def _taught(
         return Judges(general, None), check
     one, other = (aligner(f"half-{k}", f"judge {k + 1} of 2", np.flatnonzero(half == k))[0] for k in (0, 1))
     return Judges(general, (one, other)), check
+
+
+def _kept_aligner(path: Path, device: str | None) -> tuple[Aligner, Check]:
+    check = Check(*torch.load(path, weights_only=True)["check"])
+    return Aligner.load(path, device=pick_device(device)), check
 
 
 def _judge(start: Path | None, table: Alphabet, device: torch.device) -> Aligner | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from detector.metrics import (
 from detector.predict import Failure, Reader
 from detector.sources import read_source
 from detector.yolo_format import read_set
+
+log = logging.getLogger("detector")
 
 PRECISION = 0.995
 """Precision that readings must have to be taken as they are, where no other is asked for."""
@@ -283,7 +286,7 @@ def _coverage(found: Coverage) -> dict[str, Any]:
 
 
 def evaluate(
-    reader: Reader,
+    reader: Reader | str | Path,
     source: str | Path,
     *,
     split: str = "test",
@@ -298,7 +301,7 @@ def evaluate(
     """Read labelled pictures and compare.
 
     Args:
-        reader: the reader; what it refuses is counted apart.
+        reader: the reader, or weights to read with; what it refuses is counted apart.
         source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
         split: for a converted set, which of its splits.
         labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
@@ -309,6 +312,8 @@ def evaluate(
         SourceError: if there are no labelled pictures.
         DatasetError: if a converted set has no such split.
     """
+    if not isinstance(reader, Reader):
+        reader = Reader(reader)
     pairs, unusable = _labelled(
         source,
         split,
@@ -319,6 +324,9 @@ def evaluate(
         text_column=text_column,
         image_column=image_column,
     )
+    table, length = reader.rules.alphabet, reader.rules.length
+    if never := [why for _, label, _ in pairs if (why := table.problem(label, length))]:
+        log.warning("%d of %d labels are none that this reader can give: %s", len(never), len(pairs), never[0])
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):

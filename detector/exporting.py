@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.backends import MOST_AT_ONCE, SHIPPED, ExportedNetwork, Network, digest, metadata_for, rules_of
+from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
 from detector.decode import ReadingRules, decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
@@ -45,7 +45,7 @@ def export(
     """Write weights for another runtime; what is written reads the same strings, or nothing is written.
 
     Args:
-        weights: a ``.pt`` file; None takes the shipped weights.
+        weights: a ``.pt`` file; None or "shipped" takes the shipped weights.
         out: what to write, replaced if it exists; None names it after the weights, beside them.
         format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
         sample: pictures to compare the strings of, beside artificial ones and noise.
@@ -59,13 +59,11 @@ def export(
         WeightsError: if the weights cannot be opened, or what was written reads other strings.
         ImageError: if one of the sample cannot be decoded.
     """
-    path = Path(weights) if weights is not None else SHIPPED
+    path = weights_path(weights)
     if format not in SUFFIXES:
         raise DetectorError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
     if path.suffix != ".pt":
         raise WeightsError(f"{path} is exported already, or no weights: give a .pt file that `detector train` wrote.")
-    if not path.is_file():
-        raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
     missing = [module for module in _NEEDED[format] if find_spec(module) is None]
     if missing:
         raise DependencyError(

@@ -162,8 +162,10 @@ class _Store:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
-        with ThreadPoolExecutor() as pool:
-            sums = list(pool.map(zlib.crc32, images, chunksize=64))
+        starts = range(0, len(rows), _CHUNK)
+        with ThreadPoolExecutor() as pool:  # of threads it takes no notice of chunksize, and a task has its price
+            parts = pool.map(lambda start: [zlib.crc32(one) for one in images[start : start + _CHUNK]], starts)
+            sums = [one for part in parts for one in part]
         damaged = [row for row, found in zip(rows, sums, strict=True) if row.checksum != found]
         if damaged:
             log.warning("%s: %d of %d pictures are damaged, and packed again", self.table, len(damaged), len(rows))

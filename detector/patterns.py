@@ -51,6 +51,10 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
             problems.append(f"the pattern {form!r} names no symbol of the alphabet")
         elif alphabet.blank in (labelled[0], labelled[-1]):  # also beside a sign that is not read
             problems.append(f"the pattern {form!r} begins or ends with a blank")
+        known = f"AX{alphabet.symbols}"
+        slips = [s for s in form if s.isalpha() and not is_labelled(s, alphabet) and s.upper() in known]
+        if slips:
+            problems.append(f"the pattern {form!r} has {slips[0]!r}, no symbol of the alphabet: A stands for a letter")
         if len(labelled) > length:
             problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
         if "A" in form and not letters_of(alphabet):

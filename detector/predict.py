@@ -13,7 +13,6 @@ from pathlib import Path
 from detector.backends import (
     BACKENDS,
     MOST_AT_ONCE,
-    SHIPPED,
     ExportedNetwork,
     Network,
     installed,
@@ -22,6 +21,7 @@ from detector.backends import (
     may_have_gpu,
     present,
     rules_of,
+    weights_path,
 )
 from detector.decode import ReadingRules
 from detector.detections import CharDetections, Reading
@@ -95,10 +95,7 @@ class Reader:
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
-        path = SHIPPED if weights is None or weights == "shipped" else Path(weights)
-        if not path.exists():
-            raise WeightsError(f"There are no weights at {path}: give a file that `detector train` wrote.")
-        self.weights = path
+        self.weights = path = weights_path(weights)
         self._network = _open_network(path, device, backend)
         rules = rules_of(self._network, path)
         self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)

@@ -78,13 +78,14 @@ class Review:
             log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
         return replace(found, items=items, refused=refused)
 
-    def check(self, table: Alphabet, length: int, spell: Spell) -> None:
-        """Refuse corrections that cannot be labels.
+    def check(self, found: Source, table: Alphabet, length: int, spell: Spell) -> None:
+        """Refuse corrections that cannot be labels; those of pictures that are gone do not matter.
 
         Raises:
             DatasetError: naming every one, its line and why.
         """
-        corrected = [row for row in self.rows.values() if row.decision == "correct"]
+        there = {item.name for item in found.items}
+        corrected = [row for row in self.rows.values() if row.decision == "correct" and row.source in there]
         problems = [
             f"{self.places[row.source]}: {problem}"
             for row in corrected

@@ -171,6 +171,12 @@ def label_text(raw: str, blank: str | None = None, upper: bool = False, ignore: 
 # --- file names ---------------------------------------------------------------------------------------------------
 
 
+def _without_number(stem: str, meant: set[str]) -> str:
+    """The name without a running number at its end."""
+    match = _RUNNING_NUMBER.search(stem)
+    return stem[: match.start()] if match and match.start() and match[0][0] not in meant else stem
+
+
 def _read_names(root: Path, wanted: str | None, spell: Spell, meant: set[str], passed_over: dict[str, str]) -> Source:
     """Texts from file names; a mark in ``meant`` is a part of labels and does not begin a running number."""
     start = len(str(root / "x")) - 1
@@ -184,15 +190,22 @@ def _read_names(root: Path, wanted: str | None, spell: Spell, meant: set[str], p
     if not names:
         raise SourceError(f"No labelled images in {root}: {_what_is_there(root)}. {_ACCEPTED}")
     if kind is None:
-        doubt = _not_texts(stems)
+        doubt = _not_texts(stems, meant)
         if doubt:
             raise SourceError(
                 f"{root} has {_what_is_there(root)} and no label file; the names of the images are hardly their texts: "
                 f"{doubt}. {' '.join([*passed_over.values(), _ACCEPTED])} "
                 "--labels names takes the names all the same."
             )
-        hashed = sum(_HASH_TAIL.search(stem) is not None for stem in stems)
+        hashed = 0 if "_" in meant else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
         kind = "hash-names" if hashed >= 0.9 * len(stems) else "names"
+        if kind == "names" and (odd := _no_running_number(stems, meant)):
+            text = _without_number(odd, meant)
+            raise SourceError(
+                f"The names of the images in {root} can be read in more than one way: is {odd!r} the text {text!r} and "
+                f"a running number? The numbers are too odd for that. --ignore '{odd[len(text)]}' takes the digits as "
+                "text, --labels names takes them for numbers."
+            )
     items: list[LabelledImage] = []
     refused = unread
     numbered, example = 0, ""
@@ -201,8 +214,8 @@ def _read_names(root: Path, wanted: str | None, spell: Spell, meant: set[str], p
         if kind == "hash-names":
             match = _HASHED.fullmatch(stem)
             raw, reason = (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
-        elif (match := _RUNNING_NUMBER.search(stem)) and match.start() and match[0][0] not in meant:
-            raw, numbered = stem[: match.start()], numbered + 1
+        elif (raw := _without_number(stem, meant)) != stem:
+            numbered += 1
             example = example or f"{stem!r} is {raw!r}"
         text, shown = spell(raw), _writable(name.replace(os.sep, "/"))
         if not reason and shown != name.replace(os.sep, "/"):
@@ -218,10 +231,33 @@ def _read_names(root: Path, wanted: str | None, spell: Spell, meant: set[str], p
     return Source(root, kind, None, detail, items, refused)
 
 
-def _not_texts(stems: Sequence[str]) -> str:
+def _no_running_number(stems: Sequence[str], meant: set[str]) -> str:
+    """One of these names if most end in ``_`` or ``-`` and digits that nobody counted with, as plates do (51F-88270).
+
+    Who counts begins at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they did.
+    """
+    numbers: dict[str, set[int]] = {}
+    long, first = 0, ""
+    for stem in stems:
+        text = _without_number(stem, meant)
+        if text != stem and stem[len(text)] in "_-":
+            digits = stem[len(text) + 1 :]
+            numbers.setdefault(text, set()).add(int(digits))
+            long += len(digits) >= 3
+            first = first or stem
+    if len(stems) < 4 or 2 * long <= len(stems):
+        return ""
+    counted = sum(len(own) for own in numbers.values() if max(own) - len(own) in (-1, 0))
+    every = set().union(*numbers.values())
+    total = sum(map(len, numbers.values()))
+    for_all = len(every) >= 0.99 * total and max(every) - min(every) < 10 * total
+    return "" if counted >= 0.9 * total or for_all else first
+
+
+def _not_texts(stems: Sequence[str], meant: set[str]) -> str:
     """Why these file names are hardly texts, or "". Few names are always taken for texts."""
     some = ", ".join(repr(stem) for stem in stems[:3])
-    texts = [_RUNNING_NUMBER.sub("", stem) or stem for stem in stems]
+    texts = [_without_number(stem, meant) for stem in stems]
     if len(stems) < 4:
         return ""
     if len(set(texts)) == 1:

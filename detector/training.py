@@ -86,19 +86,24 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     if augment_on not in (None, *AUGMENT_ON):
         raise DetectorError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
     _ultralytics.check_arguments(arguments)
+    if not arguments.get("val", True):
+        log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
+        arguments = {**arguments, "val": True}
     if arguments.get("resume"):
         overrides = {**arguments, **({"data": str(data)} if data else {})}
-        if isinstance(arguments["resume"], (str, Path)):
-            overrides["model"] = str(arguments["resume"])
-            if not Path(str(arguments["resume"])).is_file():
-                raise DetectorError(
-                    f"There is no checkpoint {arguments['resume']} to resume: give RUN/weights/last.pt."
-                )
-            _ultralytics.check_resumable(Path(str(arguments["resume"])))
+        named = isinstance(arguments["resume"], (str, Path))
+        checkpoint = Path(str(arguments["resume"])) if named else _ultralytics.latest_run()
+        if not checkpoint.is_file():
+            raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
+        _ultralytics.check_resumable(checkpoint)
+        overrides["model"] = overrides["resume"] = str(checkpoint)
     else:
         if data is None:
             raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
         overrides = training_arguments(read_set(data), arguments)
+        for start in (overrides["model"], overrides.get("pretrained")):
+            if isinstance(start, (str, Path)):
+                _ultralytics.check_start(str(start))
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
     target = _ultralytics.free_path(WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)

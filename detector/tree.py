@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from detector import yolo_format
@@ -121,6 +123,30 @@ def put_in_place(target: Path) -> None:
     part_of(target).rename(target)
     if old.exists():
         _discard(old)
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """While this process makes ``target``, no other does.
+
+    Raises:
+        DatasetError: if another one is at it.
+    """
+    part = part_of(target)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(part.with_name(part.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DatasetError(f"Another run is writing {target}: wait for it, or choose another folder.") from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 class SetWriter:
@@ -252,7 +278,12 @@ class SetWriter:
     def _name(self, item: LabelledImage) -> str:
         """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
         stem = item.path.stem.strip("._") or "image"
-        if stem in self._used:
+        if _on_any_disk(stem) in self._used:
             stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
-        self._used.add(stem)
+        self._used.add(_on_any_disk(stem))
         return stem
+
+
+def _on_any_disk(name: str) -> str:
+    """What names have in common that are one on some disk: few tell capitals and compositions apart."""
+    return unicodedata.normalize("NFC", name).casefold()

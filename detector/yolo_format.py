@@ -163,6 +163,8 @@ def link_or_copy(source: Path, target: Path) -> bool:
     try:
         os.link(os.path.realpath(source), target)  # of a symlink, what it leads to: the link would lead nowhere here
         return True
+    except FileExistsError:  # it may be a link to somebody's picture, which a copy would overwrite
+        raise
     except OSError:
         shutil.copyfile(source, target)
         return False

@@ -414,3 +414,23 @@ def test_plans_are_bounded(pictures: int, from_nothing: bool, budget: float) -> 
 def test_what_counts_as_learnt() -> None:
     assert Check(0.0, 0.4, 10).learnt and not Check(0.0, 0.9, 10).learnt
     assert Check(0.0, 0.0, 0).learnt  # nothing to tell by
+
+
+@pytest.mark.parametrize("shape_hw", [(1, 250), (2, 250), (64, 256)])
+def test_a_picture_with_as_much_ink_in_every_row_is_cut_all_the_same(shape_hw: tuple[int, int]) -> None:
+    """Bars from top to bottom, or a picture of a pixel's height: there is no line of text to be found."""
+    image = np.full((*shape_hw, 3), 255, np.uint8)
+    image[:, 40:200:20] = 0
+    centres = np.array([60.0, 120.0, 180.0])
+    boxes = cut(image, centres, np.stack([centres - 5, centres + 5], 1)).boxes_xyxy
+    assert boxes.shape == (3, 4) and np.isfinite(boxes).all()
+
+
+def test_boxes_at_the_end_of_a_line_and_the_beginning_of_the_next_are_moved_too() -> None:
+    boxes = np.array([[x, y, x + 20, y + 24] for y in (4, 36) for x in (10, 50, 90)], np.float32)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    output = np.zeros((4 + 3, len(boxes)), np.float32)
+    output[:2], output[2:4] = centre.T + 2, np.array([[16.0], [20.0]])
+    output[4:] = 0.9
+    moved, taken = relocate(boxes, np.array([0, 1, 2, 0, 1, 2]), output)
+    assert taken.all() and np.allclose(moved[:, 0], centre[:, 0] + 2 - 8)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.conversion import ConversionReport, convert
-from detector.errors import DatasetError, NotLearnedError, SourceError
+from detector.errors import DatasetError, ImageError, NotLearnedError, SourceError
 from detector.images import read_image
 from detector.intake import assign_splits
-from detector.yolo_format import ManifestRow, parse_labels, read_manifest, read_set
+from detector.tree import alone
+from detector.yolo_format import ManifestRow, link_or_copy, parse_labels, read_manifest, read_set
 from tests.builders import (
     TOY_LENGTH,
     TOY_SYMBOLS,
@@ -749,3 +750,63 @@ def test_each_reason_has_an_example(toy: Toy, quick_teach: None, tmp_path: Path)
     )
     ((kind, count),) = report.reasons.items()
     assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")
+
+
+# Runs that meet each other, or something that changed
+
+
+def test_two_runs_do_not_write_one_set(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    with (
+        alone(tmp_path / "out"),
+        pytest.raises(DatasetError, match="Another run is writing"),
+    ):
+        convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_picture_that_goes_while_a_run_goes_on_is_named_and_nothing_is_lost(
+    toy: Toy, quick_teach: None, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(toy.source, tmp_path / "source"))
+    gone = min(source.iterdir())
+    held = gone.read_bytes()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "check" and done == total:
+            gone.unlink(missing_ok=True)
+
+    with pytest.raises(ImageError, match=re.escape(str(gone))):
+        convert(source, tmp_path / "out", blank="_", progress=progress, **OPTIONS)
+    assert list((tmp_path / "out.part" / "work").glob("looked-*"))
+    gone.write_bytes(held)
+    assert convert(source, tmp_path / "out", blank="_", **OPTIONS).inputs == 60
+
+
+def test_a_kept_aligner_that_is_damaged_is_taught_anew(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    first = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    (tmp_path / "out" / "work" / "aligner.pt").write_bytes(b"")
+    again = convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
+    assert (again.check, again.converted) == (first.check, 60)
+
+
+def test_names_that_are_one_on_some_disks_stay_apart(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
+    first, second, *_ = sorted(toy.source.iterdir())
+    for folder, name, made in (("a", "one.png", first), ("b", "ONE.png", second)):
+        (tmp_path / "source" / folder).mkdir(parents=True)
+        shutil.copyfile(made, tmp_path / "source" / folder / name)
+    lines = [f"a/one.png,{first.name.split('-')[0]}", f"b/ONE.png,{second.name.split('-')[0]}"]
+    (tmp_path / "source" / "labels.csv").write_text("image,text\n" + "\n".join(lines) + "\n")
+    convert(tmp_path / "source", tmp_path / "out", blank="_", **OPTIONS)
+    names = [Path(row.image).name.casefold() for row in read_manifest(tmp_path / "out")]
+    assert len(set(names)) == 2
+
+
+def test_a_picture_is_never_written_over_through_a_link(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_text(name)
+    target = tmp_path / "set" / "image.png"
+    link_or_copy(tmp_path / "one.png", target)
+    with pytest.raises(FileExistsError):
+        link_or_copy(tmp_path / "two.png", target)
+    assert (tmp_path / "one.png").read_text() == "one.png"

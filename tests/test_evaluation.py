@@ -261,3 +261,12 @@ def test_a_labelled_picture_of_another_suffix_is_read(toy: Toy, toy_run: ToyRun,
     (tmp_path / "labels.csv").write_text("image,text\na.dat,AB\n")
     found = evaluate(Reader(toy_run.weights, device="cpu"), tmp_path / "labels.csv")
     assert found.count == 1 and not found.unusable and not found.failures
+
+
+def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By weights' name, as the command takes it."""
+    for name in ("ab1.png", "AB2.png"):
+        noise_picture().save(tmp_path / name)
+    found = detector.evaluate("shipped", tmp_path)
+    assert found.count == 2
+    assert "1 of 2 labels are none that this reader can give" in caplog.text and "--upper" in caplog.text

@@ -141,6 +141,12 @@ def test_an_escaped_sign_in_a_class_is_that_sign(pattern: str, text: str, fits: 
     assert matches(text, pattern, Alphabet("0123456789abcdefghijklmnopqrstuvwxyz-")) == fits
 
 
+@pytest.mark.parametrize("form", ["aa9", "AAx", "Aa-9"])
+def test_a_small_letter_is_no_place_of_a_format(form: str) -> None:
+    with pytest.raises(AlphabetError, match="no symbol of the alphabet: A stands for a letter"):
+        compile_pattern(form, Alphabet(), 8, 1, 8)
+
+
 @pytest.mark.parametrize("form", ["AA -|99", "AA 9 .", "- A9"])
 def test_a_format_that_begins_or_ends_with_a_blank_beside_a_sign_that_is_not_read(form: str) -> None:
     with pytest.raises(AlphabetError, match="begins or ends with a blank"):

@@ -58,6 +58,40 @@ def test_names_say_what_they_took_for_running_numbers(tmp_path: Path) -> None:
     assert "1 end in a running number that is no text ('AB-1234' is 'AB')" in source.detail
 
 
+PLATES = ["51F-88270.png", "51F-01234.png", "30A-37715.png", "30A-00412.png", "29A-86594.png"]
+
+
+def test_digits_that_nobody_counted_with_are_not_taken_for_running_numbers(tmp_path: Path) -> None:
+    write_pictures(tmp_path, PLATES)
+    with pytest.raises(SourceError, match=r"more than one way: is '29A-86594' the text '29A'.*--ignore '-'.*--labels"):
+        read_source(tmp_path)
+    assert pairs(read_source(tmp_path, ignore="-"))["51F-88270.png"] == "51F88270"
+    assert pairs(read_source(tmp_path, labels="names"))["51F-88270.png"] == "51F"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"T{i}X-{100 + 3 * i}.png" for i in range(40)],
+        [f"AB_{i:04d}.png" for i in range(5)] + [f"CD_{i:04d}.png" for i in range(1, 4)],
+        ["AB-1234.png", "CD-0.png", "EF-1.png", "GH-7.png", "JK-2.png"],
+        PLATES[:3],
+    ],
+    ids=["counted through", "counted for each text", "few long ones", "few names"],
+)
+def test_running_numbers_are_taken_off(tmp_path: Path, names: list[str]) -> None:
+    source = read_source(write_pictures(tmp_path, names))
+    assert pairs(source) == {name: name.split("-")[0].split("_")[0] for name in names}
+
+
+def test_a_declared_blank_begins_no_hash(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [f"{text}_{number}.png" for text in ("AB", "BB") for number in (12345678, 12353597)])
+    assert pairs(read_source(tmp_path, blank="_"))["AB_12345678.png"] == "AB 12345678"
+    one = tmp_path / "one"
+    write_pictures(one, [f"AB_{number}.png" for number in (12345678, 12353597, 12353598, 2)])
+    assert pairs(read_source(one, blank="_"))["AB_2.png"] == "AB 2"
+
+
 def test_hash_names(tmp_path: Path) -> None:
     write_pictures(tmp_path, ["aB1_0011223344556677.png", "a_b_deadbeefdeadbeef.png", "x_0123456789.jpg"])
     source = read_source(tmp_path, upper=True)

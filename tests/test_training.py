@@ -19,7 +19,7 @@ import torch
 import detector
 from detector.augment import Augment, Policy
 from detector.detections import Reading
-from detector.errors import DatasetError, DetectorError
+from detector.errors import DatasetError, DetectorError, WeightsError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
 from detector.yolo_format import read_manifest, read_set
@@ -203,6 +203,52 @@ def test_a_set_of_others_has_no_strings(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"There is no checkpoint .*last\.pt to resume"):
         detector.train(resume=tmp_path / "last.pt")
+
+
+def test_nothing_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DetectorError, match="no run to resume below"):
+        detector.train(resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "words"),
+    [
+        ("nope.pt", None, "is not there, and nothing is downloaded"),
+        ("yolo26n.pt", None, "is not there, and nothing is downloaded"),
+        ("weights.pt", b"no weights", "is nothing to start training from"),
+        ("weights.onnx", b"", r"is no \.pt or \.yaml file"),
+        ("none.yaml", None, "is nothing to start training from"),
+    ],
+)
+@pytest.mark.parametrize("argument", ["model", "pretrained"])
+def test_what_training_cannot_start_from(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, held: bytes | None, words: str, argument: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if held is not None:
+        Path(name).write_bytes(held)
+    with pytest.raises(WeightsError, match=words):
+        detector.train(**short(toy, **{argument: name}))
+    assert not Path("runs").exists()
+
+
+def test_strings_are_validated_whatever_is_asked(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The weights to publish are chosen by them."""
+    from detector import _ultralytics
+
+    given: dict[str, Any] = {}
+
+    def run(overrides: dict[str, Any], _: str | None) -> None:
+        given.update(overrides)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_ultralytics, "run_trainer", run)
+    with pytest.raises(KeyboardInterrupt):
+        detector.train(**short(toy, val=False))
+    assert given["val"] is True and "val=False: not followed" in caplog.text
 
 
 def test_a_run_that_is_finished_cannot_be_resumed(toy_run: ToyRun, tmp_path: Path) -> None:

@@ -111,6 +111,8 @@ def _band(ink: NDArray[np.float32]) -> tuple[int, int]:
         return 0, height
     floor = np.quantile(profile, 0.05)
     on = profile - floor > 0.18 * (profile.max() - floor)
+    if not on.any():  # as much ink in every row: a bar code, a line from top to bottom, a picture of a pixel's height
+        return 0, height
     bounds = np.flatnonzero(np.diff(np.r_[False, on, False].astype(np.int8)))
     runs = bounds.reshape(-1, 2)
     weights = [profile[a:b].sum() for a, b in runs]

@@ -43,9 +43,10 @@ def relocate(
         cx, cy, w, h = output[:4, best]
         moved[i] = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
         taken[i] = True
-    # A narrow symbol may be taken for its neighbour's stroke: what would break the order stays cut.
+    # A narrow symbol may be taken for its neighbour's stroke: what would break the order stays cut. Where the next
+    # line begins it goes back to the left.
     order = (moved[:, 0] + moved[:, 2]) / 2
-    broken = np.flatnonzero(np.diff(order) <= 1.0)
+    broken = np.flatnonzero((np.diff(order) <= 1.0) & (np.diff(centres) > 0))
     for i in {*broken, *(broken + 1)}:
         moved[i], taken[i] = boxes_xyxy[i], False
     return moved, taken

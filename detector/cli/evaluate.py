@@ -46,10 +46,7 @@ def command(
         raise DetectorError(f"--html {html}: there is no folder {html.parent}; make it first.")
 
     def opened(name: str) -> Reader:
-        return Reader(
-            None if name == "shipped" else name, device=device, pattern=pattern, min_confidence=min_confidence,
-            second_look=second_look,
-        )  # fmt: skip
+        return Reader(name, device=device, pattern=pattern, min_confidence=min_confidence, second_look=second_look)
 
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as tell:
@@ -66,6 +63,7 @@ def command(
         from detector.evaluation_report import write_evaluation
 
         write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
+        say(f"page: {html}")
     if as_json:
         typer.echo(json.dumps(result.to_dict(precision, other), ensure_ascii=False, indent=2))
     else:

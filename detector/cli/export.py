@@ -40,8 +40,6 @@ def command(
         if isinstance(picture, ImageError):
             raise ImageError(f"{name}: {picture}")
         pictures.append(picture)
-    written = export(
-        None if weights == "shipped" else weights, out, format=format.value, sample=pictures, device=device
-    )
+    written = export(weights, out, format=format.value, sample=pictures, device=device)
     say(f"written, and checked to read as {weights} does")
     typer.echo(written)

@@ -56,8 +56,8 @@ def command(
     from detector.predict import Failure, Reader
 
     reader = Reader(
-        None if weights == "shipped" else weights, device=device, pattern=pattern, min_confidence=min_confidence,
-        alternatives=alternatives, second_look=second_look,
+        weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
+        second_look=second_look,
     )  # fmt: skip
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):

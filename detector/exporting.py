@@ -59,11 +59,13 @@ def export(
         WeightsError: if the weights cannot be opened, or what was written reads other strings.
         ImageError: if one of the sample cannot be decoded.
     """
-    path = weights_path(weights)
     if format not in SUFFIXES:
         raise DetectorError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
-    if path.suffix != ".pt":
-        raise WeightsError(f"{path} is exported already, or no weights: give a .pt file that `detector train` wrote.")
+    if weights not in (None, "shipped") and Path(str(weights)).suffix != ".pt":
+        raise WeightsError(
+            f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
+        )
+    path = weights_path(weights)
     missing = [module for module in _NEEDED[format] if find_spec(module) is None]
     if missing:
         raise DependencyError(

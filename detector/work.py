@@ -77,7 +77,8 @@ class Work:
         before = _request_of(earlier) if earlier is not None else None
         if earlier is not None and before == wanted:
             for path in sorted(p for p in earlier.iterdir() if p.is_file() and p.name != _REQUEST):
-                shutil.copyfile(path, folder / path.name)
+                with whole(folder / path.name) as part:
+                    shutil.copyfile(path, part)
         elif earlier is not None and before is not None:
             _say_why(earlier, before, wanted)
         with whole(folder / _REQUEST) as part:  # last: the folder counts from here on

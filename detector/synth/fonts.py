@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from PIL import ImageFont
 
 from detector.alphabet import Alphabet
 from detector.synth.glyphs import FontFace, Glyph
+
+log = logging.getLogger("detector")
 
 _SUFFIXES = (".ttf", ".otf", ".ttc", ".pfb", ".t1")
 _NEVER = ("dseg", "symbol", "dingbat", "emoji", "barcode", "d050000l", "math", "icon", "lastresort", "cmsy", "cmex")
@@ -54,7 +57,9 @@ def find_fonts(alphabet: Alphabet | None = None) -> list[Path]:
 @lru_cache(maxsize=4)
 def found_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
     """What :func:`find_fonts` finds, with what is known of each; looked for once a process."""
-    return tuple(usable_fonts(_font_files(), alphabet))
+    files = _font_files()
+    log.info("looking through %d font files for those that draw all symbols", len(files))  # of thousands, a minute
+    return tuple(usable_fonts(files, alphabet))
 
 
 def _font_files() -> list[Path]:

@@ -145,7 +145,8 @@ def alone(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps what is open, and takes it away when it is released
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

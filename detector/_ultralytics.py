@@ -295,7 +295,7 @@ def check_start(model: str) -> None:
     except Exception as error:  # whatever pickle and YAML meet
         raise WeightsError(f"{model} is nothing to start training from ({type(error).__name__}: {error}).") from error
     there = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
-    raise WeightsError(f"model={model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
+    raise WeightsError(f"{model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
 
 
 def latest_run() -> Path:

@@ -26,6 +26,7 @@ import torch.distributed as dist
 from detector import augment_torch, backends
 from detector.augment import Augment, Policy, from_dict
 from detector.augment_plan import BatchAugment
+from detector.cache import cache_folder
 from detector.decode import ReadingRules, decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
@@ -42,8 +43,7 @@ def _switch_network_off() -> None:
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ["YOLO_AUTOINSTALL"] = "0"
     os.environ.setdefault("YOLO_VERBOSE", "true")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "detector"
-    folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache))) / "Ultralytics"
+    folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))) / "Ultralytics"
     import matplotlib
 
     font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
@@ -470,7 +470,7 @@ class Network:
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
         """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
         with self._one_at_a_time:  # a reader may be shared by threads, and the head keeps what suits the last shape
-            return prediction(self._run(to_device(images[..., ::-1], self.device)))  # RGB
+            return prediction(self._run(to_device(images, self.device, flip=True)))
 
 
 def write_exported(

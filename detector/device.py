@@ -59,7 +59,11 @@ def autocast(device: torch.device) -> Any:
     return contextlib.nullcontext()
 
 
-def to_device(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Pictures uint8 (n, H, W, 3) as float32 (n, 3, H, W) in [0, 1], channels last in memory."""
+def to_device(images: NDArray[np.uint8], device: torch.device, *, flip: bool = False) -> Tensor:
+    """Pictures uint8 (n, H, W, 3) as float32 (n, 3, H, W) in [0, 1], channels last; ``flip`` makes BGR RGB."""
+    if flip and device.type == "cpu":
+        images = images[..., ::-1]
     tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device, non_blocking=True)
+    if flip and device.type != "cpu":  # a GPU turns thousands of pictures in the time that numpy takes for one
+        tensor = tensor.flip(-1)
     return tensor.permute(0, 3, 1, 2).float().div_(255)  # permuted NHWC is channels_last already

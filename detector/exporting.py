@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
+from detector.cache import cache_folder, keep_newest
 from detector.decode import ReadingRules, decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
@@ -181,11 +182,6 @@ def _move(made: Path, target: Path) -> None:
 # --- converted once ---------------------------------------------------------------------------------------------
 
 
-def cache_folder() -> Path:
-    """Where converted weights are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "detector" / "onnx"
-
-
 def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
     """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
     wanted = digest(weights)
@@ -216,7 +212,7 @@ def convert_once(weights: Path, reference: Network, backend: str | None = None) 
     try:
         log.info("converting %s to ONNX once, for faster reading on a CPU", weights)
         write_checked(weights, reference, path)
-        _forget(path.parent)
+        keep_newest(path.parent, "*.onnx", _CACHED)
         return ExportedNetwork(path, backend)
     except (DetectorError, OSError) as error:  # a read-only home, a full disk: torch reads as well
         log.info("reading with torch: %s", error)
@@ -224,11 +220,4 @@ def convert_once(weights: Path, reference: Network, backend: str | None = None) 
 
 
 def _cached(source: str) -> Path:
-    return cache_folder() / f"{source[:32]}.onnx"
-
-
-def _forget(folder: Path) -> None:
-    """Remove all but the newest files of the cache."""
-    files = sorted(folder.glob("*.onnx"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files[_CACHED:]:
-        file.unlink(missing_ok=True)
+    return cache_folder("onnx") / f"{source[:32]}.onnx"

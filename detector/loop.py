@@ -19,8 +19,11 @@ from detector.align import teaching
 from detector.device import autocast, to_device
 from detector.work import whole
 
-Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
-"""Pictures (B, H, W, 3), BGR; boxes (B, n, 4), xyxy in their pixels; class ids (B, n), -1 where no character is."""
+Batch = tuple[NDArray[np.uint8] | torch.Tensor, NDArray[np.float32], NDArray[np.int64]]
+"""Pictures, boxes (B, n, 4), xyxy in their pixels, class ids (B, n), -1 where no character is.
+
+Pictures are uint8 (B, H, W, 3), BGR, or as the network takes them and where it is: float (B, 3, H, W), RGB, in [0, 1].
+"""
 
 WARM_UP = 300
 """Steps in which the learning rate rises, where nothing else is said."""
@@ -114,15 +117,19 @@ def learn(
 
 
 def to_batch(
-    images: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], ids: NDArray[np.int64], device: torch.device
+    images: NDArray[np.uint8] | torch.Tensor,
+    boxes_xyxy: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    device: torch.device,
 ) -> dict[str, torch.Tensor]:
     """A :data:`Batch` as Ultralytics' loss takes it: centre and size of each box as shares of the picture."""
-    height, width = images.shape[1:3]
+    pictures = images if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
+    height, width = pictures.shape[2:]
     rows, columns = np.nonzero(ids >= 0)
     x1, y1, x2, y2 = boxes_xyxy[rows, columns].T
     shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
     return {
-        "img": to_device(images[..., ::-1], device),  # RGB
+        "img": pictures,
         "batch_idx": torch.from_numpy(rows).float().to(device),
         "cls": torch.from_numpy(ids[rows, columns]).float()[:, None].to(device),
         "bboxes": torch.from_numpy(shares).float().to(device),

@@ -12,6 +12,8 @@ from detector import backends
 from detector.decode import MAX_CANDIDATES, MIN_SCORE
 from detector.detections import TOP_CLASSES, CharDetections
 
+_TOGETHER = 256  # pictures whose candidates are sorted out at once: that costs their square
+
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
     """The adapter: :func:`detector.backends.candidates` of a tensor, on the device that it is on.
@@ -26,21 +28,27 @@ def candidates(output: torch.Tensor) -> list[CharDetections]:
 
 def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
     """The same, so that only the candidates leave the device."""
+    starts = range(0, len(output), _TOGETHER)
+    return [one for start in starts for one in _candidates(output[start : start + _TOGETHER])]
+
+
+def _candidates(output: torch.Tensor) -> list[CharDetections]:
     boxes, classes = output[:, :4].float(), output[:, 4:].float()
-    scores, ids = classes.max(1)  # (batch, places)
     presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
     picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
-    centre, half = boxes[picture, :2, anchor], boxes[picture, 2:, anchor] / 2
+    surely, boxes, classes = presence[picture, anchor], boxes[picture, :, anchor], classes[picture, :, anchor]
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
-    keep = torchvision.ops.batched_nms(xyxy, presence[picture, anchor], picture, backends.SAME_PLACE)
-    picture, anchor, xyxy = picture[keep], anchor[keep], xyxy[keep]  # surest first
-    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
-    columns = (
-        picture, xyxy, scores[picture, anchor], ids[picture, anchor], presence[picture, anchor], top_ids, top_scores,
-    )  # fmt: skip
-    picture_of, *rest = (column.cpu().numpy() for column in columns)
-    found = CharDetections(*rest)
-    return [found[np.flatnonzero(picture_of == i)[:MAX_CANDIDATES]] for i in range(len(output))]
+    # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
+    apart = xyxy.max() + 1 if len(xyxy) else 0
+    keep = torchvision.ops.nms(xyxy + (picture * apart)[:, None], surely, backends.SAME_PLACE)  # surest first
+    keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
+    top_scores, top_ids = classes[keep].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
+    columns = (picture[keep], xyxy[keep], surely[keep], top_ids, top_scores)
+    picture_of, boxes_xyxy, presence_of, ids, scores = (column.cpu().numpy() for column in columns)
+    found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], presence_of, ids, scores)
+    ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()
+    return [found[start : min(end, start + MAX_CANDIDATES)] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def prediction(output: Any) -> torch.Tensor:

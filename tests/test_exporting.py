@@ -17,6 +17,7 @@ import pytest
 import detector
 from detector import Reader, backends, exporting
 from detector.backends import SHIPPED, ExportedNetwork, digest
+from detector.cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
 from tests.conftest import Toy, ToyRun
 
@@ -137,7 +138,7 @@ def test_a_pt_is_converted_once(weights: Path, pictures: list[Path], monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
     first = Reader(weights, device="cpu")
     assert first.backend == "onnx"
-    (cached,) = exporting.cache_folder().iterdir()
+    (cached,) = cache_folder("onnx").iterdir()
     monkeypatch.setattr(exporting, "write_checked", lambda *_: pytest.fail("converted twice"))
     again = Reader(weights, device="cpu")
     assert again.backend == "onnx" and again.rules == first.rules

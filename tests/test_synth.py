@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import pickle
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 from detector.alphabet import Alphabet
 from detector.errors import AlphabetError, DetectorError, SourceError
 from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
-from detector.synth.fonts import usable_fonts
+from detector.synth.fonts import found_fonts, usable_fonts
 from detector.synth.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
 from detector.synth.glyphs import CAP, GlyphCache
 from detector.synth.pen import PenFace
@@ -270,6 +272,29 @@ def test_serifs_are_seen() -> None:
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detector.synth.fonts._font_files", lambda: list(FONTS))
     assert find_fonts() == sorted(FONTS)
+
+
+def test_fonts_are_looked_through_again_only_when_they_change(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    font = tmp_path / "font.ttf"
+    shutil.copyfile(FOLDER / "DejaVuSans.ttf", font)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("detector.synth.fonts._font_files", lambda: [font])
+    caplog.set_level("INFO", "detector")
+
+    def looked() -> int:
+        found_fonts.cache_clear()  # as in another process
+        caplog.clear()
+        assert [f.family for f in found_fonts(Alphabet())] == ["DejaVu Sans"]
+        return caplog.text.count("looking through 1 font files")
+
+    assert [looked(), looked()] == [1, 0]
+    os.utime(font, (1, 1))
+    assert [looked(), looked()] == [1, 0]
+    for kept in (tmp_path / "cache" / "detector" / "fonts").iterdir():
+        kept.write_text("damaged", encoding="utf-8")
+    assert looked() == 1
 
 
 @pytest.mark.parametrize(

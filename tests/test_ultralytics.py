@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from detector._ultralytics import check_arguments
 from detector.backends import single_symbols
 from detector.decode import MAX_CANDIDATES, MIN_SCORE
+from detector.device import to_device
 from detector.errors import DetectorError, WeightsError
+from detector.loop import to_batch
 from detector.torch_output import candidates, candidates_on_device, prediction
 
 
@@ -103,3 +105,13 @@ def test_arguments() -> None:
         check_arguments({"epoch": 3})
     assert "epochs" in str(caught.value), "it says what was meant"
     assert "Arguments received" not in str(caught.value)
+
+
+def test_a_batch_may_be_on_its_device_already() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 32, 64, 3), np.uint8)
+    boxes, ids, cpu = np.array([[[8, 4, 16, 20]]] * 2, np.float32), np.array([[3], [-1]]), torch.device("cpu")
+    given, there = (to_batch(some, boxes, ids, cpu) for some in (images, to_device(images, cpu, flip=True)))
+    assert given["img"][0, 0, 5, 9] == images[0, 5, 9, 2] / np.float32(255)  # red first
+    assert given["bboxes"].tolist() == [[12 / 64, 12 / 32, 8 / 64, 16 / 32]]
+    assert all(torch.equal(given[name], there[name]) for name in given)

@@ -33,6 +33,7 @@ from detector.profiling import profile
 from detector.training import SHIPPED
 
 QUESTION = 105_000  # pictures
+YOLO = "from ultralytics.cfg import entrypoint; entrypoint()"  # where the command `yolo` is not on the path
 
 
 class Power:
@@ -131,7 +132,7 @@ def main() -> None:
     if args.compile:
         runs["detector train compile=True"] = [*detector, "compile=True", "name=compiled"]
     if not args.no_yolo:
-        yolo = [str(Path(sys.executable).with_name("yolo")), "train", *train, f"model={SHIPPED}", "imgsz=256"]
+        yolo = [sys.executable, "-c", YOLO, "train", *train, f"model={SHIPPED}", "imgsz=256", "plots=False"]
         runs["yolo train"] = [*yolo, "amp=bf16", f"project={args.work.resolve()}", "name=yolo"]
     print("\n| whole epochs, validation included | pictures/s | an epoch, s | W |\n|---|---|---|---|")
     for name, command in runs.items():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from synth_batches import HELD_BACK
+from synth_store import HELD_BACK, Store
 
 from detector import Reader, Reading, _ultralytics
 from detector.align.teaching import Aligner
@@ -57,10 +57,9 @@ class Shipped:
 
 def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
     """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
-    images = np.load(store / "images.npy", mmap_mode="r")
-    texts = np.load(store / "labels.npz")["texts"]
-    start += len(images) - HELD_BACK
-    return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
+    held = Store.open(store)
+    start += len(held.images) - HELD_BACK
+    return np.array(held.images[start : start + SCORED]), [str(t) for t in held.texts[start : start + SCORED]]
 
 
 def ship_aligner(taught: Path, target: Path, shape_hw: tuple[int, int]) -> Aligner:
@@ -153,8 +152,7 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
     small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
     aligner = ship_aligner(args.aligner, small, shape_hw)
     rules = ReadingRules(layout=LAYOUT)
-    step = torch.load(args.detector, map_location="cpu", weights_only=False).get("step")
-    pictures = "unknown" if step is None else f"{step * args.batch:,}"
+    aligned, pictures = (f"{_pictures(path):,}" for path in (args.aligner, args.detector))
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
     _ultralytics.publish(args.detector, large, rules, facts)
     rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
@@ -166,7 +164,7 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
             score_texts(texts, read_alone(aligner, images)), small.stat().st_size / 1e6,
             sum(p.numel() for p in aligner.net.parameters()),
             f"python tools/teach_aligner.py STORE ALIGNER.pt {args.aligner_args}".rstrip(),
-            f"{args.aligner_pictures:,} pictures",
+            f"{aligned} pictures",
         ),
         Shipped(
             "detector.pt", "finds and names characters; `Reader()` reads with it, `train` starts from it",
@@ -188,11 +186,8 @@ def main() -> None:
     parser.add_argument(
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )
-    parser.add_argument("--batch", type=int, default=64, help="pictures a step, of teaching the detector")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
-    taught, _ = _pictures_option().parse_known_args(args.aligner_args.split())
-    args.aligner_pictures = taught.pictures
     shipped = ship(args)
     onnx_mb = (args.weights_dir / "detector.onnx").stat().st_size / 1e6
     total = sum(s.megabytes for s in shipped) + onnx_mb
@@ -205,10 +200,9 @@ def main() -> None:
         print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
 
 
-def _pictures_option() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--pictures", type=int, default=300_000)
-    return parser
+def _pictures(taught: Path) -> int:
+    """How many pictures a file of teach_aligner.py or teach_detector.py was taught."""
+    return int(torch.load(taught, map_location="cpu", weights_only=False)["pictures"])
 
 
 if __name__ == "__main__":

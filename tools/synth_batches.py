@@ -7,46 +7,121 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
+from synth_store import HELD_BACK, Store
 
 from detector.alphabet import Alphabet
+from detector.device import to_device
 from detector.fit import GREY
+from detector.loop import Batch
 
-HELD_BACK = 2000  # pictures at the end of a store that are never drawn, for scores
+LUMA = np.float32([0.299, 0.587, 0.114])  # of red, green, blue: ITU-R BT.601
+_LOOK_AGAIN = 100  # batches after which a store that is still drawn is looked at for more
 
 
 class SynthBatches:
-    """An endless stream of (images, boxes, ids); the next batch is made while one is used.
+    """An endless stream of batches; the next one is made while one is used.
 
-    With several ``processes`` each draws from its own share of the store, and has its own seed.
+    With several ``processes`` each draws from its own share of the store, and has its own seed. With a GPU as
+    ``device`` pictures are placed there, and a store may still be drawn meanwhile: what is there is drawn from.
     """
 
     def __init__(
-        self, store: Path, alphabet: Alphabet, batch: int, seed: int, rank: int = 0, processes: int = 1
-    ) -> None:
-        mapped = np.load(store / "images.npy", mmap_mode="r")
-        own = slice(rank, len(mapped) - HELD_BACK, processes)
-        # Read into memory: mapped pages drawn at random are dropped and read again, at half the speed.
-        self.images = np.array(mapped[own])
-        labels = np.load(store / "labels.npz")
-        self.boxes = labels["boxes_xyxy"][own]
-        encoded = alphabet.encode([str(t).replace(" ", "") for t in labels["texts"][own]], self.boxes.shape[1])
-        self.ids = np.where(encoded == alphabet.blank_id, -1, encoded)
-        self.batch = batch
+        self, store: Path, alphabet: Alphabet, batch: int, seed: int, rank: int = 0, processes: int = 1,
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
+        held = Store.open(store)
+        own = slice(rank, len(held.images) - HELD_BACK, processes)
+        self.device = torch.device(device)
+        self.drawn, self.images, self.texts = held.drawn[own], held.images[own], held.texts[own]
+        if self.device.type == "cpu":
+            if not self.drawn.all():
+                raise SystemExit(f"{store} is not drawn to its end: run synth_store.py again.")
+            # Read into memory: mapped pages drawn at random are dropped and read again, at half the speed.
+            self.images = np.array(self.images)
+        self.boxes, self.alphabet = held.boxes_xyxy[own], alphabet
+        self.batch, self.batches = batch, 0
+        self.there = np.flatnonzero(self.drawn)
         self.rng = np.random.default_rng([seed, rank] if rank else seed)
         self.pool = ThreadPoolExecutor(1)
-        self.next: Future[tuple[np.ndarray, np.ndarray, np.ndarray]] = self.pool.submit(self._make)
+        self.next: Future[Batch] = self.pool.submit(self._make)
 
-    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """uint8 (batch, H, W, 3); float32 (batch, n, 4) in pixels; int64 (batch, n), -1 where no character."""
+    def draw(self) -> Batch:
+        """See :data:`detector.loop.Batch`; class ids are -1 where no character is."""
         made = self.next.result()
         self.next = self.pool.submit(self._make)
         return made
 
-    def _make(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        picked = np.sort(self.rng.choice(len(self.images), self.batch, replace=False))
-        made = [self._place(self.images[i], self.boxes[i], self.ids[i]) for i in picked]
-        images, boxes, ids = zip(*made, strict=True)
-        return np.stack(images), np.stack(boxes), np.stack(ids)
+    def _make(self) -> Batch:
+        if self.batches % _LOOK_AGAIN == 0 and len(self.there) < len(self.drawn):
+            self.there = np.flatnonzero(self.drawn)
+        self.batches += 1
+        picked = self.there[np.sort(self.rng.choice(len(self.there), self.batch, replace=False))]
+        texts = [str(t).replace(" ", "") for t in self.texts[picked]]
+        encoded = self.alphabet.encode(texts, self.boxes.shape[1])
+        images, boxes = (
+            np.asarray(self.images.take(picked, 0)),
+            np.asarray(self.boxes[picked]),
+        )  # take lets threads go on
+        ids = np.where(encoded == self.alphabet.blank_id, -1, encoded)
+        if self.device.type != "cpu":
+            return self._place_on_device(images, boxes, ids)
+        made = [self._place(*one) for one in zip(images, boxes, ids, strict=True)]
+        images, boxes, ids = (np.stack(some) for some in zip(*made, strict=True))
+        return images, boxes, ids
+
+    def _place_on_device(
+        self, images: np.ndarray, boxes: np.ndarray, ids: np.ndarray
+    ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+        """What :meth:`_place` does to each picture, to all of them at once, bilinear."""
+        rng, count = self.rng, len(images)
+        height, width = images.shape[1:3]
+        size = np.float32([width, height])
+
+        def chance(share: float) -> np.ndarray:
+            return rng.random(count) < share
+
+        scale = np.stack([scale_x := rng.uniform(0.45, 1.2, count), scale_x * rng.uniform(0.75, 1.6, count)], 1)
+        scale[:, 1] = scale[:, 1].clip(0.5, 1.15)
+        room = size * (1 - scale)  # (count, 2)
+        start = np.where(chance(0.5)[:, None], 0.5, rng.random((count, 2))) * room
+        moved = chance(0.6)[:, None]
+        scale, start = np.where(moved, scale, 1.0), np.where(moved, start, 0.0)
+        boxes = boxes * np.tile(scale, 2)[:, None].astype(np.float32) + np.tile(start, 2)[:, None].astype(np.float32)
+        centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+        ids = np.where(((centre > 1) & (centre < size - 1)).all(-1), ids, -1)
+        boxes = boxes.clip(0, np.tile(size, 2))
+
+        exposed, grey = chance(0.4), chance(0.15)
+        gamma, gain, offset = (
+            np.where(exposed, rng.uniform(*bounds, count), same)
+            for bounds, same in (((0.6, 1.6), 1), ((0.7, 1.15), 1), ((-25 / 255, 25 / 255), 0))
+        )
+        order = np.tile(np.arange(3), (count, 1))
+        order = np.where((chance(0.3) & ~grey)[:, None], rng.permuted(order, axis=1), order)
+        # From the sides of the placed picture, -1 to 1, to those of the stored one.
+        at = np.concatenate([np.eye(2)[None] / scale[..., None], ((1 - 2 * start / size) / scale - 1)[..., None]], 2)
+
+        def there(values: np.ndarray) -> torch.Tensor:
+            values = values.astype(np.float32) if values.dtype == np.float64 else values
+            return torch.from_numpy(values).to(self.device, non_blocking=True)
+
+        def each(values: np.ndarray) -> torch.Tensor:
+            return there(values)[:, None, None, None]
+
+        with torch.no_grad():
+            pictures = to_device(images, self.device, flip=True) - GREY / 255
+            grid = F.affine_grid(there(at), list(pictures.shape), align_corners=False)  # (count, H, W, 2), in [-1, 1]
+            edge = there(1 - 1 / size)
+            grid = torch.where(each(~chance(0.7)), grid.clamp(-edge, edge), grid)  # the others have grey around them
+            pictures = F.grid_sample(pictures, grid, align_corners=False) + GREY / 255
+            pictures = pictures.clamp(1e-4, 1) ** each(gamma) * each(gain) + each(offset)
+            pictures = pictures[torch.arange(count, device=self.device)[:, None], there(order)]
+            luma = (pictures * there(LUMA)[:, None, None]).sum(1, keepdim=True)
+            pictures = torch.where(each(grey), luma, pictures).clamp(0, 1)
+            pictures = torch.where(each(chance(0.1)), 1 - pictures, pictures)
+        return pictures.contiguous(memory_format=torch.channels_last), boxes.astype(np.float32), ids
 
     def _place(
         self, image: np.ndarray, boxes: np.ndarray, ids: np.ndarray

@@ -2,8 +2,9 @@
 
     python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
 
-Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, and OUT/labels.npz: `texts` (count,), `boxes_xyxy`
-float32 (count, 8, 4) in pixels, rows after the last character zero. Deterministic in the arguments.
+Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
+in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
+The pictures that are held back from teaching come first. Deterministic in the arguments.
 """
 
 from __future__ import annotations
@@ -12,30 +13,56 @@ import argparse
 import json
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from detector.synth import SynthConfig, Synthesizer, read_texts
+from detector.synth.fonts import found_fonts
 
 SIZE_WH = (256, 64)
 CHUNK = 500
+HELD_BACK = 2000  # pictures at the end of a store that are never taught, for scores
 
 
-def _fill(job: tuple[SynthConfig, str, int, int]) -> tuple[int, list[str], np.ndarray]:
-    config, path, start, stop = job
+@dataclass(frozen=True)
+class Store:
+    """The arrays of a folder, mapped; see this file's beginning."""
+
+    images: np.ndarray
+    texts: np.ndarray
+    boxes_xyxy: np.ndarray
+    drawn: np.ndarray
+
+    @classmethod
+    def create(cls, folder: Path, count: int, length: int) -> None:
+        """New arrays of zeros."""
+        shapes = {
+            "images": (np.uint8, (count, SIZE_WH[1], SIZE_WH[0], 3)), "texts": (f"<U{length}", (count,)),
+            "boxes_xyxy": (np.float32, (count, length, 4)), "drawn": (np.bool_, (count,)),
+        }  # fmt: skip
+        for name, (dtype, shape) in shapes.items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape).flush()
+
+    @classmethod
+    def open(cls, folder: Path, mode: Literal["r", "r+"] = "r") -> Store:
+        """What is there."""
+        return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode=mode) for field in fields(cls)))
+
+
+def _fill(job: tuple[SynthConfig, Path, int, int]) -> int:
+    config, folder, start, stop = job
     cv2.setNumThreads(1)
-    images = np.load(path, mmap_mode="r+")
-    synthesizer = Synthesizer(config)
-    texts, boxes = [], np.zeros((stop - start, config.length, 4), np.float32)
+    store, synthesizer = Store.open(folder, "r+"), Synthesizer(config)
     for i in range(start, stop):
         picture = synthesizer(i)
-        images[i] = picture.image
-        texts.append(picture.text)
-        boxes[i - start, : len(picture.boxes_xyxy)] = picture.boxes_xyxy
-    return start, texts, boxes
+        store.images[i], store.texts[i] = picture.image, picture.text
+        store.boxes_xyxy[i, : len(picture.boxes_xyxy)] = picture.boxes_xyxy
+    store.drawn[start:stop] = True
+    return stop - start
 
 
 def words_of(path: Path, config: SynthConfig) -> tuple[str, ...]:
@@ -60,28 +87,23 @@ def main() -> None:
     looks = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
     looks += ("embossed", "segments", "dots", "handwriting")
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
-    path = args.out / "images.npy"
-    np.lib.format.open_memmap(path, "w+", np.uint8, (args.count, SIZE_WH[1], SIZE_WH[0], 3)).flush()
+    Store.create(args.out, args.count, args.length)
+    (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items()}))
     configs = [config] * 10
     # Square plates, and labels, have two lines; this high a picture is only their middle size.
     configs[4] = replace(config, looks=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
         configs[7] = configs[9] = replace(config, looks=looks, texts=words_of(args.words, config))
-    starts = range(0, args.count, CHUNK)
-    jobs = [(configs[i // CHUNK % len(configs)], str(path), i, min(i + CHUNK, args.count)) for i in starts]
-    texts = np.empty(args.count, dtype=f"<U{args.length}")
-    boxes = np.zeros((args.count, args.length, 4), np.float32)
-    began = time.perf_counter()
+    starts = sorted(range(0, args.count, CHUNK), key=lambda i: i < args.count - HELD_BACK)
+    jobs = [(configs[i // CHUNK % len(configs)], args.out, i, min(i + CHUNK, args.count)) for i in starts]
+    found_fonts(config.alphabet)  # once, not in each process
+    began, done = time.perf_counter(), 0
     with ProcessPoolExecutor(args.workers) as pool:
-        for done, (start, some_texts, some_boxes) in enumerate(pool.map(_fill, jobs), 1):
-            texts[start : start + len(some_texts)] = some_texts
-            boxes[start : start + len(some_texts)] = some_boxes
-            if done % 10 == 0:
-                rate = done * CHUNK / (time.perf_counter() - began)
-                print(f"{done * CHUNK}/{args.count} pictures, {rate:.0f}/s", flush=True)
-    np.savez(args.out / "labels.npz", texts=texts, boxes_xyxy=boxes)
-    (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items()}))
+        for number, drawn in enumerate(pool.map(_fill, jobs), 1):
+            done += drawn
+            if number % 10 == 0:
+                print(f"{done}/{args.count} pictures, {done / (time.perf_counter() - began):.0f}/s", flush=True)
 
 
 if __name__ == "__main__":

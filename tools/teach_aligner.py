@@ -9,6 +9,7 @@ stays on its plateau for tens of thousands of pictures of eight floating charact
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from synth_batches import SynthBatches
 from detector.align.network import COLUMN, AlignerNet
 from detector.align.teaching import Aligner
 from detector.alphabet import Alphabet
+from detector.device import to_device
 
 MIDDLE = 0.25  # share of a box's width around its centre that is taught as the character
 
@@ -46,40 +48,51 @@ def main() -> None:
     parser.add_argument("--start", type=Path, default=None, help="go on from this aligner's weights")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=None, help="of torch's; all cores' without it")
+    parser.add_argument("--minutes", type=float, default=None, help="end by then: the learning rate follows the clock")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     if args.threads:
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
     alphabet = Alphabet()
-    batches = SynthBatches(args.store, alphabet, args.batch, args.seed)
+    device = torch.device(args.device)
+    batches = SynthBatches(args.store, alphabet, args.batch, args.seed, device=args.device)
     net = AlignerNet(len(alphabet))
     if args.start is not None:
         net = Aligner.load(args.start, (64, 256), torch.device("cpu")).net
-    net = net.to(device=args.device, memory_format=torch.channels_last).train()
+    net = net.to(device=device, memory_format=torch.channels_last).train()
     steps = args.pictures // args.batch
     optimizer = torch.optim.AdamW(net.parameters(), args.lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=steps, pct_start=0.1)
-    began, mean = time.perf_counter(), 0.0
-    for step in range(steps):
+    began, mean, step, share = time.perf_counter(), 0.0, 0, 0.0
+    while share < 1:
+        for group in optimizer.param_groups:  # a tenth of the way up, then down to nothing
+            down = 0.5 + 0.5 * math.cos(math.pi * max(0.0, share - 0.1) / 0.9)
+            group["lr"] = args.lr * min(1.0, max(share, 1 / steps) / 0.1) * down
         images, boxes, ids = batches.draw()
-        pictures = torch.from_numpy(images).permute(0, 3, 1, 2).float().div(255)
-        pictures = pictures.to(args.device)
-        target = torch.from_numpy(column_targets(boxes, ids, images.shape[2] // COLUMN, len(alphabet)))
-        with torch.autocast(args.device, torch.bfloat16):
+        # As the aligner sees them, BGR.
+        pictures = images.flip(1) if isinstance(images, torch.Tensor) else to_device(images, device)
+        target = torch.from_numpy(column_targets(boxes, ids, pictures.shape[3] // COLUMN, len(alphabet)))
+        with torch.autocast(device.type, torch.bfloat16):
             scores = net(pictures.contiguous(memory_format=torch.channels_last))  # (batch, columns, n + 1)
-        loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.to(args.device).flatten())
+        loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.to(device).flatten())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimizer.step()
-        schedule.step()
-        mean += (loss.item() - mean) / min(step + 1, 100)
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            rate = (step + 1) * args.batch / (time.perf_counter() - began)
-            print(f"step {step + 1}/{steps} loss {mean:.4f} {rate:.0f} pictures/s", flush=True)
+        step += 1
+        spent = time.perf_counter() - began
+        share = spent / 60 / args.minutes if args.minutes else step / steps
+        mean += (loss.item() - mean) / min(step, 100)
+        if step % 200 == 0 or share >= 1:
+            print(
+                f"step {step} done {share:.3f} loss {mean:.4f} {step * args.batch / spent:.0f} pictures/s", flush=True
+            )
             half = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in net.state_dict().items()}
-            torch.save({"symbols": alphabet.symbols, "width": net.width, "state": half}, args.out)
+            part = args.out.with_suffix(".part")
+            held = {"symbols": alphabet.symbols, "width": net.width, "state": half, "pictures": step * args.batch}
+            torch.save(held, part)
+            part.replace(args.out)
 
 
 if __name__ == "__main__":

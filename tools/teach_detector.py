@@ -5,8 +5,8 @@
 A plain loop round Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
 rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
 
-With ``--processes 2`` two processes of one thread each share every batch, and their gradients (gloo): on two cores that
-is half as fast again as one process of two threads.
+With ``--device cuda`` the store may still be drawn meanwhile. With ``--processes 2`` two processes of one thread each
+share every batch, and their gradients (gloo): on two cores that is half as fast again as one process of two threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import cv2
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from synth_batches import HELD_BACK, SynthBatches
+from synth_batches import SynthBatches
+from synth_store import HELD_BACK
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from detector._ultralytics import new_network
@@ -30,11 +31,11 @@ from detector.alphabet import Alphabet
 from detector.loop import learn
 
 
-def save(model: torch.nn.Module, path: Path, step: int) -> None:
+def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
     half = model.half().cpu().eval()
     half.criterion = None
     part = path.with_suffix(".part")
-    torch.save({"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "step": step}, part)
+    torch.save({"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}, part)
     part.replace(path)
 
 
@@ -81,13 +82,13 @@ def teach(
             speed = processes * step * batches.batch / (time.perf_counter() - began)
             print(f"step {step} done {reached:.3f} loss {mean:.3f} {speed:.0f} pictures/s", flush=True)
         if step % 1000 == 0:
-            save(copy.deepcopy(averaged), out, step)
+            save(copy.deepcopy(averaged), out, processes * step * batches.batch)
 
     taught = learn(net, lambda _: batches.draw(), done, lr=lr, device=on, after=after)
     if first:
-        save(copy.deepcopy(taught), out, taken)
-        took = (time.perf_counter() - began) / 60
-        print(f"{processes * taken * batches.batch} pictures in {took:.1f} min; {HELD_BACK} held back")
+        pictures = processes * taken * batches.batch
+        save(copy.deepcopy(taught), out, pictures)
+        print(f"{pictures} pictures in {(time.perf_counter() - began) / 60:.1f} min; {HELD_BACK} held back")
     return taken
 
 
@@ -106,12 +107,13 @@ def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:
     if args.processes > 1:
         dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=args.processes)
     torch.manual_seed(args.seed)
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
     threads = args.threads or (1 if args.processes > 1 else None)
     if threads:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     batch = args.batch // args.processes
-    batches = SynthBatches(args.store, Alphabet(), batch, args.seed, rank, args.processes)
+    batches = SynthBatches(args.store, Alphabet(), batch, args.seed, rank, args.processes, args.device)
     teach(
         args.model, batches, args.out, pictures=args.pictures // args.processes, minutes=args.minutes, lr=args.lr,
         start=args.start, device=args.device,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import unicodedata
 from collections.abc import Iterable
@@ -15,7 +17,9 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from detector.alphabet import Alphabet
+from detector.cache import cache_folder, keep_newest
 from detector.synth.glyphs import FontFace, Glyph
+from detector.work import package_hash, whole
 
 log = logging.getLogger("detector")
 
@@ -30,6 +34,7 @@ _ALIKE = str.maketrans("O1L5", "0IIS")
 _MUST_KNOW = 0.7
 _A_FAMILY = 8  # weights and widths of one family beyond these add little, and looking at them takes time
 _GRID = 20
+_CACHED = 8  # alphabets and collections of fonts that are kept
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,34 @@ def find_fonts(alphabet: Alphabet | None = None) -> list[Path]:
 
 @lru_cache(maxsize=4)
 def found_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
-    """What :func:`find_fonts` finds, with what is known of each; looked for once a process."""
+    """What :func:`find_fonts` finds, with what is known of each; looked for again where files have changed."""
     files = _font_files()
+    asked = hashlib.sha256(repr((package_hash(), alphabet.symbols)).encode())
+    for file in files:
+        stat = file.stat()
+        asked.update(repr((str(file), stat.st_size, stat.st_mtime_ns)).encode())
+    kept = cache_folder("fonts") / f"{asked.hexdigest()[:32]}.json"
+    if (fonts := _kept(kept)) is not None:
+        return fonts
     log.info("looking through %d font files for those that draw all symbols", len(files))  # of thousands, a minute
-    return tuple(usable_fonts(files, alphabet))
+    fonts = tuple(usable_fonts(files, alphabet))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with whole(kept) as part:
+            part.write_text(json.dumps([{**vars(font), "path": str(font.path)} for font in fonts]), encoding="utf-8")
+        keep_newest(kept.parent, "*.json", _CACHED)
+    except OSError as error:  # a read-only home, a full disk, another process that writes the same
+        log.info("what was found is not kept: %s", error)
+    return fonts
+
+
+def _kept(path: Path) -> tuple[FontInfo, ...] | None:
+    """What another process found."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(FontInfo(**{**font, "path": Path(font["path"])}) for font in held)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _font_files() -> list[Path]:
@@ -70,7 +99,8 @@ def _font_files() -> list[Path]:
         found.update(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
     named: dict[str, Path] = {}
     for path in sorted(found):
-        if path.suffix.lower() in _SUFFIXES and not any(word in path.name.lower() for word in _NEVER):
+        known = path.suffix.lower() in _SUFFIXES and not any(word in path.name.lower() for word in _NEVER)
+        if known and path.is_file():  # no link to a font that is gone
             named.setdefault(path.name, path)  # the same file lies in two folders: one is enough
     return sorted(named.values())
 

@@ -15,6 +15,7 @@ class Style:
     faces: str = "any"  # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
     mixed_faces: bool = False  # a face a sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
+    twins: str = ""  # digits that the font draws as the letter they look like: which it is, the neighbours tell
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
     outline: int = 0  # stroke of hollow signs at the masks' size; 0: filled
     wobble: float = 0.0  # own distortion of each sign
@@ -84,6 +85,7 @@ def _plate(rng: Random) -> Style:
     return Style(
         faces="sans" if _chance(rng, 0.85) else "plain",  # few plates have serifs
         lower="never",
+        twins=rng.choice(("", "", "0", "1", "01")),
         weight=rng.choice((0, 0, 0, 1, 2)),
         gap=rng.uniform(0.06, 0.3),
         stretch=rng.uniform(0.7, 1.3) if wide else rng.choice((rng.uniform(0.5, 1.0), rng.uniform(1.0, 1.9))),

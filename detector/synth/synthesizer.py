@@ -201,6 +201,7 @@ class Synthesizer:
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, blank), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
+            signs = signs.translate({ord(s): _TWINS[s] for s in style.twins if _TWINS[s] in config.alphabet.symbols})
             placed = setter.line(signs, labels, blank) if slots is None else setter.slots(
                 signs, labels, blank, config.size_wh[0] / slots / cap_px
             )  # fmt: skip
@@ -252,6 +253,8 @@ class Synthesizer:
         draw_specks(rng, image, over, style, setting.cap_px, noise)
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 
+
+_TWINS = {"0": "O", "1": "I"}
 
 _KINDS = {
     "sans": ("given", "sans"),

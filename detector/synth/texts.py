@@ -67,7 +67,8 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
     digits = [s for s in symbols if s.isdigit()]
     mix = _MIX.get(look, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
     kind = rng.choices(("free", "letters", "digits", "runs"), mix)[0]
-    if look == "plate" and rng.random() < 0.75:  # most plates do without letters that look like digits
+    # Most plates do without letters that look like digits, but for those that say a name or a word.
+    if look == "plate" and kind != "letters" and rng.random() < 0.85:
         letters = [s for s in letters if s not in "IOQ"] or letters
     if kind == "runs":
         kinds = [letters, digits]

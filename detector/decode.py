@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
@@ -155,7 +155,8 @@ def decode_batch(
         batch: candidates of each picture, before any suppression.
         rules: the alphabet, the length, the layout and the pattern.
         widths: of each picture, in the boxes' pixels.
-        min_confidence: a reading whose least sure character is below this is refused.
+        min_confidence: a reading whose least sure character is below this is refused, and one of a picture that
+            shows more characters than ``rules.max_count``.
         alternatives: how many of the next likely strings are wanted with each.
 
     Returns:
@@ -171,6 +172,7 @@ def decode_batch(
     chains = [free.best(row) for row in range(len(batch))]
     if rules.allowed is None:
         readings = [_to_reading(seen, row, chain, rules) for row, chain in enumerate(chains)]
+        readings = _too_long(seen, chains, readings, rules)
         searched = free
     else:
         if rules.allowed.has_blanks:
@@ -179,7 +181,7 @@ def decode_batch(
         readings = [_by_pattern(seen, row, searched.best(row), chain, rules) for row, chain in enumerate(chains)]
     if alternatives > 0:
         readings = [_alternatives(searched, row, r, rules, alternatives) for row, r in enumerate(readings)]
-    return [_believed(reading, min_confidence) for reading in readings] if min_confidence > 0 else readings
+    return [_believed(reading, min_confidence, rules) for reading in readings] if min_confidence > 0 else readings
 
 
 # Candidates as arrays
@@ -566,6 +568,29 @@ def _to_reading(seen: _Seen, row: int, chain: _Chain | None, rules: ReadingRules
     return Reading("".join(text), confidence, tuple(characters))
 
 
+def _too_long(seen: _Seen, chains: list[_Chain | None], readings: list[Reading], rules: ReadingRules) -> list[Reading]:
+    """The readings; where a picture shows more characters than may be read, with these, and less sure for each."""
+    rows = np.flatnonzero((seen.odds > 0).sum(1) > rules.max_count)
+    if not len(rows):
+        return readings
+    columns: dict[str, Any] = {f.name: getattr(seen, f.name)[rows] for f in fields(seen) if f.name != "blanks"}
+    some = _Seen(**columns)
+    searched = _search(some, any_string(len(rules.symbols), some.odds.shape[1]))
+    for place, row in enumerate(rows.tolist()):
+        whole, read = searched.best(place), chains[row]
+        assert whole is not None and read is not None  # there are candidates
+        if (seen.odds[row, list(whole.candidates)] > 0).sum() <= rules.max_count:
+            continue  # some of them stand for the same character
+        shown = _to_reading(seen, row, whole, replace(rules, layout=Layout()))
+        no_more = 1.0
+        for candidate, character in zip(whole.candidates, shown.characters, strict=True):
+            if candidate not in read.candidates:
+                no_more *= 1 - character.confidence
+        confidence = readings[row].confidence * no_more
+        readings[row] = replace(readings[row], overruled=shown.text, confidence=confidence)
+    return readings
+
+
 def _by_pattern(seen: _Seen, row: int, chain: _Chain | None, free: _Chain | None, rules: ReadingRules) -> Reading:
     """The string that fits the pattern, and what it overruled; refused where none does."""
     without = _to_reading(seen, row, free, rules)
@@ -576,12 +601,15 @@ def _by_pattern(seen: _Seen, row: int, chain: _Chain | None, free: _Chain | None
     return reading if reading.text == without.text else replace(reading, overruled=without.text)
 
 
-def _believed(reading: Reading, min_confidence: float) -> Reading:
-    """The reading, refused where its least sure character is below ``min_confidence``."""
+def _believed(reading: Reading, min_confidence: float, rules: ReadingRules) -> Reading:
+    """The reading, refused where its least sure character is below ``min_confidence``, or where it leaves some out."""
     if reading.refused is not None:
         return reading
     if not reading.characters:
         return replace(reading, refused=_NOTHING_SEEN)
+    if rules.pattern is None and reading.overruled is not None:
+        reason = f"more characters were seen than the {rules.max_count} that strings may have: {reading.overruled!r}"
+        return replace(reading, text="", refused=reason, candidate=reading.text)
     number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if least.confidence >= min_confidence:
         return reading

@@ -93,7 +93,7 @@ class Reading:
         confidence: in [0, 1]: the probability that the string is right where the weights are calibrated, else the
             product of the characters' scores; 0 where nothing was read.
         characters: the symbols that were seen, in reading order; blanks have no box and are not among them.
-        overruled: what would have been read without the pattern, where that is another string.
+        overruled: what would have been read without the pattern, or if strings might be longer, where that is another.
         alternatives: the next likely strings, the likeliest first, where they were asked for.
         refused: why this is no reading to be relied on; None where it is one.
         candidate: what was refused: ``confidence``, ``characters`` and ``alternatives`` are about it.

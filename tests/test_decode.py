@@ -237,9 +237,11 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
     assert not reading.text.endswith(" ")
     assert 0 <= reading.confidence <= 1
     assert bool(symbols) == bool((np.asarray(found.presence) >= MIN_SCORE).any())
-    assert reading.confidence == pytest.approx(
-        float(np.prod([c.confidence for c in reading.characters])) * bool(symbols)
-    )
+    product = float(np.prod([c.confidence for c in reading.characters])) * bool(symbols)
+    if reading.overruled is None:
+        assert reading.confidence == pytest.approx(product)
+    else:  # more characters than may be read
+        assert len(reading.overruled) > held.max_count and reading.confidence <= product
 
 
 @given(level_candidates(), any_rules())
@@ -365,6 +367,22 @@ def test_nothing_that_fits_is_refused() -> None:
     assert decode(sure(""), plate_rules("999"), 100).refused == "no character was seen"
 
 
+def test_a_string_longer_than_may_be_read_is_shown_and_not_believed() -> None:
+    found = candidates(*((s, 0.9 - i / 100, 20 * i) for i, s in enumerate("ABCDE")))
+    fitting, reading = decode(found, rules(), 100), decode(found, rules(**THREE), 100)
+    assert (fitting.text, fitting.overruled) == ("ABCDE", None)
+    assert (reading.text, reading.overruled) == ("ABC", "ABCDE")
+    assert reading.confidence == pytest.approx(0.9 * 0.89 * 0.88 * (1 - 0.87) * (1 - 0.86))
+    refused = decode(found, rules(**THREE), 100, min_confidence=0.1)
+    assert (refused.text, refused.candidate) == ("", "ABC")
+    assert refused.refused == "more characters were seen than the 3 that strings may have: 'ABCDE'"
+    # What is likelier not there, or stands where another one does, is no more.
+    for more in (("D", 0.4, 60), ("D", 0.8, 1)):
+        found = candidates(("A", 0.9, 0), ("B", 0.9, 20), ("C", 0.9, 40), more)
+        assert decode(found, rules(**THREE), 100, min_confidence=0.1).text == "ABC"
+        assert decode(found, rules(**THREE), 100).overruled is None
+
+
 def test_a_doubtful_reading_is_refused_and_shown() -> None:
     found = candidates(("A", 0.9, 0), ("B", 0.55, 20), ("C", 0.8, 40))
     assert decode(found, rules(), 100, min_confidence=0.55).text == "ABC"
@@ -477,9 +495,8 @@ def test_alternatives_are_other_strings_and_less_sure(found: CharDetections, hel
 def test_what_is_accepted_is_sure_enough(found: CharDetections, held: ReadingRules, least: float) -> None:
     alone, reading = decode(found, held, WIDTH), decode(found, held, WIDTH, min_confidence=least)
     assert reading.characters == alone.characters
-    assert reading.accepted == (
-        least == 0 or (bool(alone.text) and min(c.confidence for c in alone.characters) >= least)
-    )
+    sure = bool(alone.text) and min(c.confidence for c in alone.characters) >= least
+    assert reading.accepted == (least == 0 or (sure and (alone.overruled is None or held.pattern is not None)))
     assert (reading.text or reading.candidate) == alone.text
 
 

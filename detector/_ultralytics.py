@@ -37,6 +37,8 @@ from detector.text_data import TextDataset, TextLoader
 from detector.torch_output import candidates, prediction
 from detector.yolo_format import RULES_KEY, read_set
 
+log = logging.getLogger("detector")
+
 
 def _switch_network_off() -> None:
     """Ultralytics asks the network for its address, newer versions, fonts and packages: not from here."""
@@ -405,6 +407,12 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
         net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
     net.names = dict(enumerate(symbols))
     if held is not None:  # after the names: Ultralytics carries classes over by name
+        known, own = held.state_dict(), net.state_dict()
+        fitting = sum(name in known and known[name].shape == value.shape for name, value in own.items())
+        if fitting < 0.9 * len(own):
+            log.warning(
+                "only %d of the network's %d tensors are in %s too: the others are new", fitting, len(own), start
+            )
         net.load(held, verbose=False)
     net.args = get_cfg()
     return net

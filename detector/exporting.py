@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
-from detector.cache import cache_folder, keep_newest
+from detector.cache import cache_folder, keep_newest, used_now
 from detector.decode import ReadingRules, decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
@@ -185,7 +185,8 @@ def _move(made: Path, target: Path) -> None:
 def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
     """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
     wanted = digest(weights)
-    for path in (weights.with_suffix(SUFFIXES["onnx"]), _cached(wanted)):
+    kept = _cached(wanted)
+    for path in (weights.with_suffix(SUFFIXES["onnx"]), kept):
         if path.is_file():
             try:
                 network = ExportedNetwork(path, backend)
@@ -193,6 +194,8 @@ def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
                 log.info("%s is not used: %s", path, error)
                 continue
             if network.source == wanted:
+                if path == kept:
+                    used_now(path)
                 return network
     return None
 

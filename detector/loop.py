@@ -123,7 +123,7 @@ def to_batch(
     device: torch.device,
 ) -> dict[str, torch.Tensor]:
     """A :data:`Batch` as Ultralytics' loss takes it: centre and size of each box as shares of the picture."""
-    pictures = images if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
+    pictures = images.to(device) if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
     height, width = pictures.shape[2:]
     rows, columns = np.nonzero(ids >= 0)
     x1, y1, x2, y2 = boxes_xyxy[rows, columns].T

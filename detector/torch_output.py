@@ -12,7 +12,8 @@ from detector import backends
 from detector.decode import MAX_CANDIDATES, MIN_SCORE
 from detector.detections import TOP_CLASSES, CharDetections
 
-_TOGETHER = 256  # pictures whose candidates are sorted out at once: that costs their square
+_AT_ONCE = 65_536  # places whose candidates are sorted out at once: that costs the square of the candidates
+_FAR = 1e4  # pixels; boxes that reach further are as good as endless
 
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
@@ -28,23 +29,26 @@ def candidates(output: torch.Tensor) -> list[CharDetections]:
 
 def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
     """The same, so that only the candidates leave the device."""
-    starts = range(0, len(output), _TOGETHER)
-    return [one for start in starts for one in _candidates(output[start : start + _TOGETHER])]
+    together = max(1, _AT_ONCE // max(1, output.shape[2]))  # pictures
+    starts = range(0, len(output), together)
+    return [one for start in starts for one in _candidates(output[start : start + together])]
 
 
 def _candidates(output: torch.Tensor) -> list[CharDetections]:
     boxes, classes = output[:, :4].float(), output[:, 4:].float()
     presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
     picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
-    surely, boxes, classes = presence[picture, anchor], boxes[picture, :, anchor], classes[picture, :, anchor]
+    surely, boxes = presence[picture, anchor], boxes[picture, :, anchor]
     centre, half = boxes[:, :2], boxes[:, 2:] / 2
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
     # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
-    apart = xyxy.max() + 1 if len(xyxy) else 0
-    keep = torchvision.ops.nms(xyxy + (picture * apart)[:, None], surely, backends.SAME_PLACE)  # surest first
+    near = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
+    apart = near.max() - near.min() + 1 if len(near) else 0
+    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), backends.SAME_PLACE)  # surest first
     keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
-    top_scores, top_ids = classes[keep].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
-    columns = (picture[keep], xyxy[keep], surely[keep], top_ids, top_scores)
+    picture, anchor = picture[keep], anchor[keep]
+    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
+    columns = (picture, xyxy[keep], surely[keep], top_ids, top_scores)
     picture_of, boxes_xyxy, presence_of, ids, scores = (column.cpu().numpy() for column in columns)
     found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], presence_of, ids, scores)
     ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()

@@ -24,6 +24,7 @@ from detector.synth.fonts import found_fonts, usable_fonts
 from detector.synth.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
 from detector.synth.glyphs import CAP, GlyphCache
 from detector.synth.pen import PenFace
+from detector.synth.synthesizer import _with_twins
 from detector.synth.texts import break_places
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -263,6 +264,15 @@ def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
     assert usable_fonts([FOLDER / "no-such-font.ttf"], Alphabet()) == []
 
 
+def test_digits_are_drawn_as_letters_only_where_the_letter_is_not_there() -> None:
+    def signs(twins: str, text: str) -> str:
+        return _with_twins(twins, text, (True,) * len(text), Alphabet().symbols)
+
+    assert signs("01", "A01") == "AOI" and signs("0", "O01") == "O01" and signs("", "01") == "01"
+    assert _with_twins("0", "00", (True, False), "0O") == "O0"  # a sign without a label stays what it is
+    assert _with_twins("0", "00", (True, True), "01") == "00"  # no letters in this alphabet
+
+
 def test_serifs_are_seen() -> None:
     kinds = {font.path.name: font.kind for font in usable_fonts(sorted(FOLDER.glob("DejaVuS*.ttf")), Alphabet())}
     assert {kinds[name] for name in kinds if name.startswith("DejaVuSans") and "Display" not in name} == {"sans"}
@@ -270,8 +280,10 @@ def test_serifs_are_seen() -> None:
 
 
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    found_fonts.cache_clear()
     monkeypatch.setattr("detector.synth.fonts._font_files", lambda: list(FONTS))
     assert find_fonts() == sorted(FONTS)
+    found_fonts.cache_clear()  # other tests draw with what there is
 
 
 def test_fonts_are_looked_through_again_only_when_they_change(
@@ -295,6 +307,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
     for kept in (tmp_path / "cache" / "detector" / "fonts").iterdir():
         kept.write_text("damaged", encoding="utf-8")
     assert looked() == 1
+    found_fonts.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -307,6 +320,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
         ({"pattern": "A", "alphabet": Alphabet("01")}, AlphabetError, "wants letters and the alphabet has none"),
         ({"pattern": "99", "blanks": 0.5}, AlphabetError, "write the blank into the pattern"),
         ({"texts": ()}, AlphabetError, "texts is empty"),
+        ({"texts": ("AB", "hello")}, AlphabetError, "'hello' .small letters are no symbols of this alphabet"),
         ({"texts": ("AB", "ab", "123456789", "  ")}, AlphabetError, "3 of 4 texts .*: 'ab', '123456789', '  '"),
         ({"texts": ("AB ",)}, AlphabetError, "must not end with a blank"),
         ({"texts": ("AB",), "pattern": "99"}, AlphabetError, "drawn as they are"),
@@ -317,6 +331,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
         ({"size_wh": (8, 8)}, DetectorError, "16 to 4096 pixels each way, got 8x8"),
         ({"size_wh": (32, 32)}, DetectorError, "8 symbols need a width of 48 pixels or more, got 32"),
         ({"fonts": (Path("no.ttf"),)}, DetectorError, "no font file at no.ttf"),
+        ({"looks": ("photo",)}, DetectorError, "scene, plain, got photo"),
         ({"glyphs": Path("nowhere")}, DetectorError, "no folder of characters at nowhere"),
         ({"lines": 3, "layout": "ring"}, DetectorError, "layout.*lines"),
     ],
@@ -443,5 +458,5 @@ def test_write_set(tmp_path: Path, workers: int) -> None:
 
 
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match="got 0, None, 0"):
+    with pytest.raises(DetectorError, match="count must be 1 or more, got 0"):
         write_set(CONFIG, tmp_path, 0)

@@ -76,10 +76,21 @@ def test_candidates_are_the_same_on_every_device(batch: int, classes: int, place
     output[:, :2] *= 60
     output[:, 2:4] = 4 + 16 * output[:, 2:4]
     output[:, 4:] **= 4
+    output[0, :2] -= 80  # one picture's boxes lie outside of it; they are nothing to the others
     for here, there in zip(candidates(output), candidates_on_device(output), strict=True):
         assert np.array_equal(here.class_ids, there.class_ids)
         assert np.allclose(here.boxes_xyxy, there.boxes_xyxy, atol=1e-4) and np.allclose(here.scores, there.scores)
         assert np.allclose(np.asarray(here.presence), np.asarray(there.presence), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [1e5, 1e30, float("inf"), float("nan")])
+def test_a_picture_gone_wrong_leaves_the_others_as_they_are(side: float) -> None:
+    output = torch.from_numpy(np.random.default_rng(3).random((8, 6, 40)).astype(np.float32))
+    output[:, :4] *= 60
+    before = candidates_on_device(output)
+    output[7, 2, 5], output[7, 4, 5] = side, 0.9
+    for one, other in zip(before[:7], candidates_on_device(output)[:7], strict=True):
+        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
 
 
 def test_raw_output_however_it_is_wrapped() -> None:

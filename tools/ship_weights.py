@@ -58,8 +58,8 @@ class Shipped:
 def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
     """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
     held = Store.open(store)
-    start += len(held.images) - HELD_BACK
-    return np.array(held.images[start : start + SCORED]), [str(t) for t in held.texts[start : start + SCORED]]
+    images, texts = held.images[held.scored], held.texts[held.scored]
+    return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
 
 
 def ship_aligner(taught: Path, target: Path, shape_hw: tuple[int, int]) -> Aligner:
@@ -91,11 +91,14 @@ def parameters_of(path: Path) -> int:
     return sum(p.numel() for p in held["model"].parameters())
 
 
-def describe(shipped: Sequence[Shipped], onnx_mb: float, store: dict[str, str]) -> str:
+def options(store: Path) -> str:
+    """What synth_store.py was given, but for where and with how many processes."""
+    held = json.loads((store / "config.json").read_text(encoding="utf-8"))
+    return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
+
+
+def describe(shipped: Sequence[Shipped], onnx_mb: float, scored: str, taught: str) -> str:
     """README.md of the weights' folder."""
-    options = " ".join(
-        f"--{key.replace('_', '-')} {value}" for key, value in store.items() if key not in ("out", "workers")
-    )
     rows = "\n".join(
         f"| `{s.name}` | {s.what} | {s.parameters:,} | {s.megabytes:.2f} | {s.taught} | {_share(s.score)} |"
         for s in shipped
@@ -114,17 +117,18 @@ two. They were taught on artificial pictures only, none of them photographed or 
 `detector.onnx`, {onnx_mb:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the same strings. It
 is not used beside another `detector.pt` than its own.
 
-Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of the store, which
-teaching never draws. On the others of these the detector's confidences are calibrated: they say how sure it is of
-pictures like the artificial ones. The aligner reads by itself, without being told the string; that it only has to
-place a known string is the easier task.
+Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of a store, which
+teaching never draws (SCORED below). On the others of these the detector's confidences are calibrated: they say how
+sure it is of pictures like the artificial ones. The aligner reads by itself, without being told the string; that it
+only has to place a known string is the easier task.
 
 ## How they were made
 
 ```sh
-python tools/synth_store.py STORE {options}
+python tools/synth_store.py STORE {taught}
 {commands}
-python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt
+python tools/synth_store.py SCORED {scored}
+python tools/ship_weights.py SCORED ALIGNER.pt DETECTOR.pt
 ```
 
 The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
@@ -146,13 +150,13 @@ def _share(score: TextScore) -> str:
 
 def ship(args: argparse.Namespace) -> list[Shipped]:
     """Write and score both files."""
+    aligned, pictures = (f"{_pictures(path):,}" for path in (args.aligner, args.detector))  # before anything is written
     (images, texts), (others, labels) = held_back(args.store), held_back(args.store, SCORED)
     shape_hw = (images.shape[1], images.shape[2])
     args.weights_dir.mkdir(parents=True, exist_ok=True)
     small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
     aligner = ship_aligner(args.aligner, small, shape_hw)
     rules = ReadingRules(layout=LAYOUT)
-    aligned, pictures = (f"{_pictures(path):,}" for path in (args.aligner, args.detector))
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
     _ultralytics.publish(args.detector, large, rules, facts)
     rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
@@ -186,6 +190,7 @@ def main() -> None:
     parser.add_argument(
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )
+    parser.add_argument("--taught-on", default="", help="what synth_store.py was given, if that was another store")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
     shipped = ship(args)
@@ -193,8 +198,8 @@ def main() -> None:
     total = sum(s.megabytes for s in shipped) + onnx_mb
     if total > MOST_MB:
         parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
-    store = json.loads((args.store / "config.json").read_text(encoding="utf-8"))
-    said = describe(shipped, onnx_mb, store) + (f"\n{args.note}\n" if args.note else "")
+    scored = options(args.store)
+    said = describe(shipped, onnx_mb, scored, args.taught_on or scored) + (f"\n{args.note}\n" if args.note else "")
     (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
     for one in shipped:
         print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
@@ -202,7 +207,10 @@ def main() -> None:
 
 def _pictures(taught: Path) -> int:
     """How many pictures a file of teach_aligner.py or teach_detector.py was taught."""
-    return int(torch.load(taught, map_location="cpu", weights_only=False)["pictures"])
+    held = torch.load(taught, map_location="cpu", weights_only=False)
+    if "pictures" not in held:
+        raise SystemExit(f"{taught} does not say how many pictures it was taught: it is no file of teach_*.py.")
+    return int(held["pictures"])
 
 
 if __name__ == "__main__":

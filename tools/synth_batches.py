@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,8 +33,10 @@ class SynthBatches:
         device: str = "cpu",
     ) -> None:  # fmt: skip
         held = Store.open(store)
-        own = slice(rank, len(held.images) - HELD_BACK, processes)
         self.device = torch.device(device)
+        if self.device.type != "cpu" and processes > 1:
+            raise SystemExit("Several processes share batches on a CPU only: leave --processes out.")
+        own = slice(rank, len(held.images) - HELD_BACK, processes)
         self.drawn, self.images, self.texts = held.drawn[own], held.images[own], held.texts[own]
         if self.device.type == "cpu":
             if not self.drawn.all():
@@ -42,7 +45,9 @@ class SynthBatches:
             self.images = np.array(self.images)
         self.boxes, self.alphabet = held.boxes_xyxy[own], alphabet
         self.batch, self.batches = batch, 0
-        self.there = np.flatnonzero(self.drawn)
+        while len(there := np.flatnonzero(self.drawn)) < batch:  # the first ones are yet to come
+            time.sleep(1)
+        self.there = there
         self.rng = np.random.default_rng([seed, rank] if rank else seed)
         self.pool = ThreadPoolExecutor(1)
         self.next: Future[Batch] = self.pool.submit(self._make)
@@ -60,10 +65,8 @@ class SynthBatches:
         picked = self.there[np.sort(self.rng.choice(len(self.there), self.batch, replace=False))]
         texts = [str(t).replace(" ", "") for t in self.texts[picked]]
         encoded = self.alphabet.encode(texts, self.boxes.shape[1])
-        images, boxes = (
-            np.asarray(self.images.take(picked, 0)),
-            np.asarray(self.boxes[picked]),
-        )  # take lets threads go on
+        images = np.asarray(self.images.take(picked, 0))  # while it takes, other threads run
+        boxes = np.asarray(self.boxes[picked])
         ids = np.where(encoded == self.alphabet.blank_id, -1, encoded)
         if self.device.type != "cpu":
             return self._place_on_device(images, boxes, ids)

@@ -1,16 +1,17 @@
-"""Artificial pictures for the shipped weights, in one file that can be mapped into memory.
+"""Artificial pictures for the shipped weights, in arrays that can be mapped into memory.
 
     python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
-The pictures that are held back from teaching come first. Deterministic in the arguments.
+The last HELD_BACK pictures are never taught, and are drawn first. Deterministic in the arguments.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
@@ -47,6 +48,19 @@ class Store:
         for name, (dtype, shape) in shapes.items():
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape).flush()
 
+    @property
+    def scored(self) -> slice:
+        """The pictures that are held back; they are there.
+
+        Raises:
+            SystemExit: if they are not.
+        """
+        if len(self.drawn) <= HELD_BACK or not self.drawn[-HELD_BACK:].all():
+            raise SystemExit(
+                f"The {HELD_BACK} pictures of this store that are held back are not drawn: run synth_store.py."
+            )
+        return slice(len(self.drawn) - HELD_BACK, None)
+
     @classmethod
     def open(cls, folder: Path, mode: Literal["r", "r+"] = "r") -> Store:
         """What is there."""
@@ -82,24 +96,29 @@ def main() -> None:
     parser.add_argument("--words", type=Path, default=None, help="a word a line: a fifth of the texts are such words")
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
+    if args.count <= HELD_BACK:
+        parser.error(f"--count must be more than the {HELD_BACK} that are held back, got {args.count}")
+    if (args.out / "images.npy").exists():
+        parser.error(f"{args.out} holds a store, which somebody may be taught from: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
     # Plates, captchas and scene words twice: what people bring most.
     looks = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
     looks += ("embossed", "segments", "dots", "handwriting")
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
     Store.create(args.out, args.count, args.length)
-    (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items()}))
+    (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 10
     # Square plates, and labels, have two lines; this high a picture is only their middle size.
     configs[4] = replace(config, looks=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
         configs[7] = configs[9] = replace(config, looks=looks, texts=words_of(args.words, config))
-    starts = sorted(range(0, args.count, CHUNK), key=lambda i: i < args.count - HELD_BACK)
+    starts = sorted(range(0, args.count, CHUNK), key=lambda i: i + CHUNK <= args.count - HELD_BACK)
     jobs = [(configs[i // CHUNK % len(configs)], args.out, i, min(i + CHUNK, args.count)) for i in starts]
-    found_fonts(config.alphabet)  # once, not in each process
+    found_fonts(config.alphabet)  # looked for once, not in each process
     began, done = time.perf_counter(), 0
-    with ProcessPoolExecutor(args.workers) as pool:
+    # Spawned: forking a process in which OpenCV has threads may hang.
+    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
         for number, drawn in enumerate(pool.map(_fill, jobs), 1):
             done += drawn
             if number % 10 == 0:

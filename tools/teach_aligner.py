@@ -62,7 +62,7 @@ def main() -> None:
     if args.start is not None:
         net = Aligner.load(args.start, (64, 256), torch.device("cpu")).net
     net = net.to(device=device, memory_format=torch.channels_last).train()
-    steps = args.pictures // args.batch
+    steps = max(1, args.pictures // args.batch)
     optimizer = torch.optim.AdamW(net.parameters(), args.lr, weight_decay=0.01)
     began, mean, step, share = time.perf_counter(), 0.0, 0, 0.0
     while share < 1:

@@ -44,7 +44,8 @@ def command(
     config = SynthConfig(
         alphabet=Alphabet(alphabet) if alphabet else Alphabet(),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
-        looks=tuple(looks.split(",")) if looks else LOOKS, layout=layout, blanks=blanks, lines=lines,
+        looks=LOOKS if looks is None else tuple(look.strip() for look in looks.split(",") if look.strip()),
+        layout=layout, blanks=blanks, lines=lines,
         pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
         fonts=tuple(font) if font else None, seed=seed,
     )  # fmt: skip

@@ -23,7 +23,7 @@ class SynthConfig:
     """Choices for one set; every problem with them is reported in one message.
 
     Args:
-        alphabet: symbols that texts are made of.
+        alphabet: symbols that texts are made of; a string of them will do.
         length: symbols of the longest text, blanks included.
         min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
         size_wh: width and height of every picture, in pixels.
@@ -59,6 +59,8 @@ class SynthConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.alphabet, str):  # its symbols, as in most of a config
+            object.__setattr__(self, "alphabet", Alphabet(self.alphabet))
         about_text = self._text_problems()
         problems = about_text + self._picture_problems()
         if problems:
@@ -92,7 +94,10 @@ class SynthConfig:
         odd = [t for t in texts if not 1 <= len(t) <= self.length or not t.strip(self.alphabet.blank) or {*t} - known]
         if odd:
             shown = ", ".join(repr(t) for t in odd[:5]) + (", ..." if len(odd) > 5 else "")
-            problems.append(f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}: {shown}")
+            small = any({*t} - known and {*t.upper()} <= known for t in odd)
+            hint = " (small letters are no symbols of this alphabet: write capitals)" if small else ""
+            said = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
+            problems.append(f"{said}: {shown}{hint}")
         ends = [t for t in texts if t.endswith(self.alphabet.blank)]
         if ends:
             problems.append(f"texts must not end with a blank, which nobody could see: {ends[0]!r}")
@@ -107,7 +112,7 @@ class SynthConfig:
             problems.append(f"{self.length} symbols need a width of {6 * self.length} pixels or more, got {width}")
         unknown = [look for look in self.looks if look not in (*LOOKS, PLAIN)]
         if unknown or not self.looks:
-            problems.append(f"looks must be some of {', '.join(LOOKS)}, got {', '.join(unknown) or 'none'}")
+            problems.append(f"looks must be some of {', '.join((*LOOKS, PLAIN))}, got {', '.join(unknown) or 'none'}")
         if self.layout not in LAYOUTS:
             problems.append(f"layout must be flow or slots, got {self.layout!r}")
         if not 0 <= self.blanks <= 1:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import ImageFont
 
 from detector.alphabet import Alphabet
-from detector.cache import cache_folder, keep_newest
+from detector.cache import cache_folder, keep_newest, used_now
+from detector.errors import SourceError
 from detector.synth.glyphs import FontFace, Glyph
-from detector.work import package_hash, whole
+from detector.work import whole
 
 log = logging.getLogger("detector")
 
@@ -56,21 +58,18 @@ def find_fonts(alphabet: Alphabet | None = None) -> list[Path]:
 
     Looks at the system's fonts and at those that Matplotlib brings along, so there is always one.
     """
-    return [font.path for font in usable_fonts(_font_files(), alphabet or Alphabet())]
+    return [font.path for font in found_fonts(alphabet or Alphabet())]
 
 
 @lru_cache(maxsize=4)
 def found_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
-    """What :func:`find_fonts` finds, with what is known of each; looked for again where files have changed."""
+    """What :func:`find_fonts` finds, with what is known of each; kept between processes while no file changes."""
     files = _font_files()
-    asked = hashlib.sha256(repr((package_hash(), alphabet.symbols)).encode())
-    for file in files:
-        stat = file.stat()
-        asked.update(repr((str(file), stat.st_size, stat.st_mtime_ns)).encode())
-    kept = cache_folder("fonts") / f"{asked.hexdigest()[:32]}.json"
+    kept = cache_folder("fonts") / f"{_fingerprint(files, alphabet)}.json"
     if (fonts := _kept(kept)) is not None:
+        used_now(kept)
         return fonts
-    log.info("looking through %d font files for those that draw all symbols", len(files))  # of thousands, a minute
+    log.info("looking through %d font files for those that draw all symbols (once; of thousands, a minute)", len(files))
     fonts = tuple(usable_fonts(files, alphabet))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +79,19 @@ def found_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
     except OSError as error:  # a read-only home, a full disk, another process that writes the same
         log.info("what was found is not kept: %s", error)
     return fonts
+
+
+def _fingerprint(files: Iterable[Path], alphabet: Alphabet) -> str:
+    """Of all that decides which fonts are usable: the files, the symbols, who draws and who judges."""
+    import matplotlib  # slow to import, and only wanted here
+
+    asked = hashlib.sha256(repr((alphabet.symbols, PIL.__version__, cv2.__version__, matplotlib.__version__)).encode())
+    for code in (Path(__file__), Path(__file__).with_name("glyphs.py")):
+        asked.update(code.read_bytes())
+    for file in files:
+        stat = file.stat()
+        asked.update(repr((str(file), stat.st_size, stat.st_mtime_ns)).encode())
+    return asked.hexdigest()[:32]
 
 
 def _kept(path: Path) -> tuple[FontInfo, ...] | None:
@@ -140,12 +152,20 @@ def _few_a_family(paths: Iterable[Path]) -> list[Path]:
 
 
 def given_fonts(paths: Iterable[Path], alphabet: Alphabet) -> list[FontInfo]:
-    """Fonts that the user named: every one that has the symbols is taken, pretty or not."""
+    """Fonts that the user named: every one that has the symbols is taken, pretty or not.
+
+    Raises:
+        SourceError: if one is no font.
+    """
     fonts = []
     for path in paths:
+        try:
+            family = _family(path)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{path} is no font that can be opened ({error}): name a .ttf or .otf file.") from None
         glyphs = _all_glyphs(path, alphabet.symbols)
         if glyphs is not None:
-            fonts.append(FontInfo(path, _family(path), "given", _small_letters(path, alphabet, glyphs)))
+            fonts.append(FontInfo(path, family, "given", _small_letters(path, alphabet, glyphs)))
     return fonts
 
 

@@ -101,6 +101,13 @@ class Synthesizer:
         """The style with what the config rules out taken back."""
         config = self.config
         slots = config.layout == "slots"
+        if (
+            config.fonts is not None
+            or config.pattern is not None
+            or config.texts is not None
+            or self._folder is not None
+        ):
+            style = replace(style, twins="")  # nobody knows what these fonts draw alike, or what stands beside what
         if config.blanks or config.pattern is not None or slots:  # their gaps would look like blanks
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if slots:
@@ -201,7 +208,7 @@ class Synthesizer:
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, blank), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
-            signs = signs.translate({ord(s): _TWINS[s] for s in style.twins if _TWINS[s] in config.alphabet.symbols})
+            signs = _with_twins(style.twins, signs, row.labelled, config.alphabet.symbols)
             placed = setter.line(signs, labels, blank) if slots is None else setter.slots(
                 signs, labels, blank, config.size_wh[0] / slots / cap_px
             )  # fmt: skip
@@ -282,6 +289,16 @@ def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool,
         wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
         less = sign.lower()
         shown.append(less if own and wanted and less in small and less not in doubtful else sign)
+    return "".join(shown)
+
+
+def _with_twins(twins: str, signs: str, labelled: tuple[bool, ...], symbols: str) -> str:
+    """``signs`` with the letter for each of these digits, where that letter stands nowhere in the text."""
+    shown = list(signs)
+    for digit in twins:
+        letter = _TWINS[digit]
+        if {digit, letter} <= {*symbols} and letter not in signs:
+            shown = [letter if s == digit and own else s for s, own in zip(shown, labelled, strict=True)]
     return "".join(shown)
 
 

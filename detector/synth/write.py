@@ -27,7 +27,7 @@ Row = tuple[str, str, list[tuple[float, ...]]]  # image, text, boxes
 
 @dataclass(frozen=True)
 class SynthReport:
-    """What was written: the folder, how many pictures and characters, and how long it took."""
+    """What was written: the folder, how many pictures and characters, and how long drawing them took."""
 
     out: Path
     images: int
@@ -37,7 +37,7 @@ class SynthReport:
 
 def write_set(
     config: SynthConfig,
-    out: Path,
+    out: str | Path,
     count: int,
     *,
     workers: int | None = None,
@@ -57,12 +57,16 @@ def write_set(
         DetectorError: if count or start make no sense, or ``out`` already has a labels.csv.
         SourceError: if fonts or characters are missing.
     """
-    if count < 1 or start < 0 or (workers is not None and workers < 1):
-        raise DetectorError(f"count and workers must be 1 or more, start 0 or more: got {count}, {workers}, {start}.")
+    out = Path(out)
+    for name, value, least in (("count", count, 1), ("workers", workers, 1), ("start", start, 0)):
+        if value is not None and value < least:
+            raise DetectorError(f"{name} must be {least} or more, got {value}.")
+    if out.exists() and not out.is_dir():
+        raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
     if (out / "labels.csv").exists():
         raise DetectorError(f"{out} already holds a set (labels.csv): choose another folder, or delete it.")
-    began = time.perf_counter()
     synthesizer = Synthesizer(config)  # before any folder is made: it may refuse
+    began = time.perf_counter()
     (out / "images").mkdir(parents=True, exist_ok=True)
     chunks = [range(i, min(i + _CHUNK, start + count)) for i in range(start, start + count, _CHUNK)]
     processes = min(len(chunks), workers or cores())

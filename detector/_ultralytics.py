@@ -35,6 +35,7 @@ from detector.fit import DEFAULT_SHAPE_HW, STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.text_data import TextDataset, TextLoader
 from detector.torch_output import candidates, prediction
+from detector.work import whole
 from detector.yolo_format import RULES_KEY, read_set
 
 log = logging.getLogger("detector")
@@ -389,9 +390,8 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
         RULES_KEY: {**rules.to_dict(), "facts": facts},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    torch.save(held, part)
-    part.replace(target)
+    with whole(target) as part:
+        torch.save(held, part)
 
 
 def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:

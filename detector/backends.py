@@ -40,6 +40,18 @@ MOST_AT_ONCE = 32
 SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
 """The detector that comes with the package: the default alphabet, taught on artificial pictures."""
 
+SOURCE_KEY = "detector_source"
+"""Where an exported file says which weights it was made of: their :func:`digest`."""
+
+BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""Backends that run an ONNX file, and the module of each; the fastest that gives torch's own strings first."""
+
+_AT_ONCE = 8
+"""Pictures in one call of a network: more of them gain nothing, and leave cores without work at the end."""
+
+SAME_PLACE = 0.6
+"""IoU above which two candidates are one place."""
+
 
 def weights_path(weights: str | Path | None) -> Path:
     """Where weights lie; None and "shipped" are the package's own.
@@ -55,19 +67,6 @@ def weights_path(weights: str | Path | None) -> Path:
             f"There are no weights at {path}: give a file that `detector train` wrote, or 'shipped'.{spelt}"
         )
     return path
-
-
-SOURCE_KEY = "detector_source"
-"""Where an exported file says which weights it was made of: their :func:`digest`."""
-
-BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
-"""Backends that run an ONNX file, and the module of each; the fastest that gives torch's own strings first."""
-
-_AT_ONCE = 8
-"""Pictures in one call of a network: more of them gain nothing, and leave cores without work at the end."""
-
-SAME_PLACE = 0.6
-"""IoU above which two candidates are one place."""
 
 
 class Network(Protocol):

@@ -16,6 +16,7 @@ from detector.images import read_image
 from detector.metrics import differing
 from detector.report import STRIP, TILE_WH, Drawing, as_many_as_fit, draw, environment
 from detector.threads import ahead
+from detector.work import whole
 
 SHOWN = 200
 """Pictures that the page shows at most of those wrong, and of those refused."""
@@ -87,9 +88,8 @@ def write_evaluation(
         tile=TILE_WH[0],
         strip=STRIP,
     )  # fmt: skip
-    part = path.with_name(f"{path.name}.part")
-    page.dump(str(part), encoding="utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        page.dump(str(part), encoding="utf-8")
 
 
 def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blank: str, shown: int) -> Sheet:

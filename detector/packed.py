@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from detector.errors import DatasetError, ImageError
 from detector.fit import Fit, fit
 from detector.images import read_image
+from detector.work import whole
 from detector.yolo_format import CharacterSet, parse_labels, split_images
 
 log = logging.getLogger("detector")
@@ -261,8 +262,7 @@ class _Store:
         fits = [row.fit for row in rows if row.fit is not None]
         ids = [row.ids if row.ids is not None else np.empty(0, np.int64) for row in rows]
         boxes = [row.boxes_xyxy if row.boxes_xyxy is not None else np.empty((0, 4), np.float32) for row in rows]
-        part = self.table.with_name(self.table.name + ".part")
-        with part.open("wb") as file:
+        with whole(self.table) as part, part.open("wb") as file:
             np.savez(
                 file,
                 format=_FORMAT,
@@ -278,7 +278,6 @@ class _Store:
                 ids=np.concatenate(ids),
                 boxes_xyxy=np.concatenate(boxes),
             )
-        part.replace(self.table)
         for stray in (*self.folder.glob(f"{self.split}-*.npy"), *self.folder.glob(f"{self.split}.*.part")):
             if stray.name != pixels:
                 with contextlib.suppress(OSError):  # Windows keeps what is mapped

@@ -27,6 +27,7 @@ from detector.fit import fit
 from detector.images import read_image
 from detector.text_data import TextDataset, TextLoader
 from detector.training import training_arguments
+from detector.work import whole
 from detector.yolo_format import read_set
 
 LOADERS = ("packed", "files", "naive")
@@ -390,6 +391,5 @@ def draw(result: Profile, path: Path) -> None:
     bars = step.bar([result.loader, "ready batch"], [result.step_ms, result.limit_ms], color=["C0", "C7"])
     step.bar_label(bars, fmt="%.4g")
     step.set(title=f"a step of {result.batch}: input {result.input_share:.1%}", ylabel="ms")
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, format="png", dpi=120)
-    part.replace(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png", dpi=120)

@@ -24,6 +24,7 @@ from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.metrics import differing
 from detector.threads import ahead
+from detector.work import whole
 from detector.yolo_format import (
     SPLITS,
     SUSPECTS,
@@ -167,9 +168,8 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
         strip=STRIP,
     )  # fmt: skip
     path = root / REPORT
-    part = path.with_name(f"{REPORT}.part")
-    page.dump(str(part), encoding="utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        page.dump(str(part), encoding="utf-8")
     return path
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from detector.detections import Reading
 from detector.fit import fit
 from detector.images import Picture, read_image
+from detector.work import whole
 
 _TILE_HW = (96, 300)
 _CAPTION = 22
@@ -44,6 +45,5 @@ def write_sheet(path: Path, read: Sequence[tuple[Picture, Reading]], captions: S
         sheet.paste(Image.fromarray(cv2.cvtColor(draw(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
         caption = captions[i] if captions is not None else f"{reading.text or '(nothing)'}   {reading.confidence:.2f}"
         pen.text((left + 4, top + height + 1), caption, fill="black", font=font)
-    part = path.with_name(path.name + ".part.png")
-    sheet.save(part)
-    part.replace(path)
+    with whole(path) as part:
+        sheet.save(part, format="PNG")

@@ -25,7 +25,7 @@ from detector.synth.glyph_folder import FolderFace, class_symbols, ink_of, open_
 from detector.synth.glyphs import CAP, GlyphCache
 from detector.synth.pen import PenFace
 from detector.synth.synthesizer import _with_twins
-from detector.synth.texts import break_places
+from detector.synth.texts import Line, break_places
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
@@ -265,12 +265,12 @@ def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
 
 
 def test_digits_are_drawn_as_letters_only_where_the_letter_is_not_there() -> None:
-    def signs(twins: str, text: str) -> str:
-        return _with_twins(twins, text, (True,) * len(text), Alphabet().symbols)
+    def shown(twins: str, text: str, symbols: str = Alphabet().symbols, labelled: tuple[bool, ...] = ()) -> str:
+        return _with_twins(twins, Line(text, labelled or (True,) * len(text)), symbols)
 
-    assert signs("01", "A01") == "AOI" and signs("0", "O01") == "O01" and signs("", "01") == "01"
-    assert _with_twins("0", "00", (True, False), "0O") == "O0"  # a sign without a label stays what it is
-    assert _with_twins("0", "00", (True, True), "01") == "00"  # no letters in this alphabet
+    assert shown("01", "A01") == "AOI" and shown("0", "O01") == "O01" and shown("", "01") == "01"
+    assert shown("0", "00", "0O", (True, False)) == "O0"  # a sign without a label stays what it is
+    assert shown("0", "00", "01") == "00"  # no letters in this alphabet
 
 
 def test_serifs_are_seen() -> None:

@@ -199,6 +199,7 @@ class Synthesizer:
         blank = config.alphabet.blank
         face_of, small = self._faces(rng, style)
         slots = -(-config.length // config.lines) if config.layout == "slots" else None
+        line = replace(line, signs=_with_twins(style.twins, line, config.alphabet.symbols))
         lines = split_lines(rng, line, config.lines, blank, slots)
         setter = Typesetter(rng, style, _cache(), face_of)
         cap_px = min(style.cap_px, 0.8 * 64) * config.size_wh[1] / 64
@@ -208,7 +209,6 @@ class Synthesizer:
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, blank), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
-            signs = _with_twins(style.twins, signs, row.labelled, config.alphabet.symbols)
             placed = setter.line(signs, labels, blank) if slots is None else setter.slots(
                 signs, labels, blank, config.size_wh[0] / slots / cap_px
             )  # fmt: skip
@@ -292,13 +292,13 @@ def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool,
     return "".join(shown)
 
 
-def _with_twins(twins: str, signs: str, labelled: tuple[bool, ...], symbols: str) -> str:
-    """``signs`` with the letter for each of these digits, where that letter stands nowhere in the text."""
-    shown = list(signs)
+def _with_twins(twins: str, line: Line, symbols: str) -> str:
+    """The line's signs with the letter for each of these digits, where that letter stands nowhere in the text."""
+    shown = list(line.signs)
     for digit in twins:
         letter = _TWINS[digit]
-        if {digit, letter} <= {*symbols} and letter not in signs:
-            shown = [letter if s == digit and own else s for s, own in zip(shown, labelled, strict=True)]
+        if {digit, letter} <= {*symbols} and letter not in line.signs:
+            shown = [letter if s == digit and own else s for s, own in zip(shown, line.labelled, strict=True)]
     return "".join(shown)
 
 

@@ -18,6 +18,7 @@ from detector.errors import DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer
 from detector.threads import cores
+from detector.work import whole
 
 _CHUNK = 64
 _worker: tuple[Synthesizer, Path] | None = None  # set once in each process of the pool
@@ -123,9 +124,7 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
 
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """The whole table or nothing."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
-    part.replace(path)

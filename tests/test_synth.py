@@ -264,12 +264,14 @@ def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
     assert usable_fonts([FOLDER / "no-such-font.ttf"], Alphabet()) == []
 
 
-def test_digits_are_drawn_as_letters_only_where_the_letter_is_not_there() -> None:
+def test_digits_are_drawn_as_letters_only_where_a_digit_beside_them_tells() -> None:
     def shown(twins: str, text: str, symbols: str = Alphabet().symbols, labelled: tuple[bool, ...] = ()) -> str:
         return _with_twins(twins, Line(text, labelled or (True,) * len(text)), symbols)
 
-    assert shown("01", "A01") == "AOI" and shown("0", "O01") == "O01" and shown("", "01") == "01"
-    assert shown("0", "00", "0O", (True, False)) == "O0"  # a sign without a label stays what it is
+    assert shown("01", "A01") == "AOI" and shown("0", "A01") == "AO1" and shown("", "01") == "01"
+    assert shown("0", "O01") == "O01"  # which of them is the letter?
+    assert shown("0", "A0B") == "A0B"  # no digit beside it
+    assert shown("0", "002", labelled=(True, False, True)) == "O02"  # a sign without a label stays what it is
     assert shown("0", "00", "01") == "00"  # no letters in this alphabet
 
 

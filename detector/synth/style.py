@@ -15,7 +15,7 @@ class Style:
     faces: str = "any"  # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
     mixed_faces: bool = False  # a face a sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
-    twins: str = ""  # digits that the font draws as the letter they look like: which it is, the neighbours tell
+    twins: str = ""  # digits that the font draws as the letter they look like, where a digit beside them tells
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
     outline: int = 0  # stroke of hollow signs at the masks' size; 0: filled
     wobble: float = 0.0  # own distortion of each sign

@@ -293,12 +293,17 @@ def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool,
 
 
 def _with_twins(twins: str, line: Line, symbols: str) -> str:
-    """The line's signs with the letter for each of these digits, where that letter stands nowhere in the text."""
+    """The line's signs with the letter for each of these digits, where a digit beside it tells what it is.
+
+    Not where that letter stands in the same text: nobody could tell the two apart.
+    """
     shown = list(line.signs)
-    for digit in twins:
-        letter = _TWINS[digit]
-        if {digit, letter} <= {*symbols} and letter not in line.signs:
-            shown = [letter if s == digit and own else s for s, own in zip(shown, line.labelled, strict=True)]
+    own = [i for i, labelled in enumerate(line.labelled) if labelled]
+    for before, at, after in zip([None, *own], own, [*own[1:], None], strict=False):
+        digit, beside = line.signs[at], [line.signs[i] for i in (before, after) if i is not None]
+        letter = _TWINS.get(digit, "") if digit in twins else ""
+        if letter and {digit, letter} <= {*symbols} and letter not in line.signs and any(s.isdigit() for s in beside):
+            shown[at] = letter
     return "".join(shown)
 
 

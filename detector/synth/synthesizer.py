@@ -101,13 +101,8 @@ class Synthesizer:
         """The style with what the config rules out taken back."""
         config = self.config
         slots = config.layout == "slots"
-        if (
-            config.fonts is not None
-            or config.pattern is not None
-            or config.texts is not None
-            or self._folder is not None
-        ):
-            style = replace(style, twins="")  # nobody knows what these fonts draw alike, or what stands beside what
+        if any(given is not None for given in (config.fonts, config.glyphs, config.pattern, config.texts)):
+            style = replace(style, twins="")  # signs are as they are given, and what stands beside them tells nothing
         if config.blanks or config.pattern is not None or slots:  # their gaps would look like blanks
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if slots:

@@ -73,7 +73,7 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import LOGGER, RANK
     from ultralytics.utils.files import get_latest_run, increment_path
-    from ultralytics.utils.torch_utils import ModelEMA
+    from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
 
@@ -407,12 +407,10 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
         net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
     net.names = dict(enumerate(symbols))
     if held is not None:  # after the names: Ultralytics carries classes over by name
-        known, own = held.state_dict(), net.state_dict()
-        fitting = sum(name in known and known[name].shape == value.shape for name, value in own.items())
-        if fitting < 0.9 * len(own):
-            log.warning(
-                "only %d of the network's %d tensors are in %s too: the others are new", fitting, len(own), start
-            )
+        own = net.state_dict()
+        known = len(intersect_dicts(held.state_dict(), own))
+        if known < 0.9 * len(own):
+            log.warning("only %d of the network's %d tensors are in %s too: the others are new", known, len(own), start)
         net.load(held, verbose=False)
     net.args = get_cfg()
     return net

@@ -576,12 +576,13 @@ def _too_long(seen: _Seen, chains: list[_Chain | None], readings: list[Reading],
     columns: dict[str, Any] = {f.name: getattr(seen, f.name)[rows] for f in fields(seen) if f.name != "blanks"}
     some = _Seen(**columns)
     searched = _search(some, any_string(len(rules.symbols), some.odds.shape[1]))
+    plain = replace(rules, layout=Layout())  # where blanks would be, nobody knows
     for place, row in enumerate(rows.tolist()):
         whole, read = searched.best(place), chains[row]
         assert whole is not None and read is not None  # there are candidates
         if (seen.odds[row, list(whole.candidates)] > 0).sum() <= rules.max_count:
             continue  # some of them stand for the same character
-        shown = _to_reading(seen, row, whole, replace(rules, layout=Layout()))
+        shown = _to_reading(seen, row, whole, plain)
         no_more = 1.0
         for candidate, character in zip(whole.candidates, shown.characters, strict=True):
             if candidate not in read.candidates:

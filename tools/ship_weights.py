@@ -31,6 +31,7 @@ from detector.decode import ReadingRules
 from detector.exporting import export
 from detector.layout import Layout
 from detector.metrics import TextScore, score_texts
+from detector.work import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
@@ -65,9 +66,8 @@ def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
 def ship_aligner(taught: Path, target: Path, shape_hw: tuple[int, int]) -> Aligner:
     """The aligner with the shape that it was taught on; tensors and plain values only."""
     aligner = Aligner.load(taught, shape_hw, torch.device("cpu"))
-    part = target.with_name(target.name + ".part")
-    torch.save(aligner.state(), part)
-    part.replace(target)
+    with whole(target) as part:
+        torch.save(aligner.state(), part)
     return Aligner.load(target)
 
 

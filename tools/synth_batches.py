@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from synth_store import HELD_BACK, Store
+from torchvision.transforms.functional import rgb_to_grayscale
 
 from detector.alphabet import Alphabet
 from detector.device import to_device
 from detector.fit import GREY
 from detector.loop import Batch
 
-LUMA = np.float32([0.299, 0.587, 0.114])  # of red, green, blue: ITU-R BT.601
 _LOOK_AGAIN = 100  # batches after which a store that is still drawn is looked at for more
 
 
@@ -121,8 +121,7 @@ class SynthBatches:
             pictures = F.grid_sample(pictures, grid, align_corners=False) + GREY / 255
             pictures = pictures.clamp(1e-4, 1) ** each(gamma) * each(gain) + each(offset)
             pictures = pictures[torch.arange(count, device=self.device)[:, None], there(order)]
-            luma = (pictures * there(LUMA)[:, None, None]).sum(1, keepdim=True)
-            pictures = torch.where(each(grey), luma, pictures).clamp(0, 1)
+            pictures = torch.where(each(grey), rgb_to_grayscale(pictures, 3), pictures).clamp(0, 1)
             pictures = torch.where(each(chance(0.1)), 1 - pictures, pictures)
         return pictures.contiguous(memory_format=torch.channels_last), boxes.astype(np.float32), ids
 

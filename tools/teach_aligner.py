@@ -22,6 +22,7 @@ from detector.align.network import COLUMN, AlignerNet
 from detector.align.teaching import Aligner
 from detector.alphabet import Alphabet
 from detector.device import to_device
+from detector.work import whole
 
 MIDDLE = 0.25  # share of a box's width around its centre that is taught as the character
 
@@ -89,10 +90,9 @@ def main() -> None:
                 f"step {step} done {share:.3f} loss {mean:.4f} {step * args.batch / spent:.0f} pictures/s", flush=True
             )
             half = {k: (v.half() if v.is_floating_point() else v).cpu() for k, v in net.state_dict().items()}
-            part = args.out.with_suffix(".part")
             held = {"symbols": alphabet.symbols, "width": net.width, "state": half, "pictures": step * args.batch}
-            torch.save(held, part)
-            part.replace(args.out)
+            with whole(args.out) as part:
+                torch.save(held, part)
 
 
 if __name__ == "__main__":

@@ -29,14 +29,15 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from detector._ultralytics import new_network
 from detector.alphabet import Alphabet
 from detector.loop import learn
+from detector.work import whole
 
 
 def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
     half = model.half().cpu().eval()
     half.criterion = None
-    part = path.with_suffix(".part")
-    torch.save({"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}, part)
-    part.replace(path)
+    held = {"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}
+    with whole(path) as part:
+        torch.save(held, part)
 
 
 def teach(

@@ -412,6 +412,27 @@ def test_glyph_folders_are_drawn_from(tmp_path: Path, form: str) -> None:
         open_glyph_folder(tmp_path, Alphabet("ABZ"))
 
 
+def test_cuttings_on_nothing_are_read_and_empty_ones_refused(tmp_path: Path) -> None:
+    """Ink on transparency, as cut out with a picture editor; and a symbol whose pictures show none."""
+    ink = np.zeros((40, 30, 4), np.uint8)
+    ink[8:32, 10:20, 3] = 255
+    for name, image in (("A", ink), ("B", np.full((40, 30, 3), 255, np.uint8))):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "1.png"), image)
+    folder = open_glyph_folder(tmp_path, Alphabet("AB"))
+    glyph = FolderFace(folder, 0).draw("A")
+    assert glyph is not None and glyph.mask.min() > 200  # a solid bar, cropped to its ink
+    with pytest.raises(SourceError, match="none of the 1 pictures of 'B' shows any ink"):
+        FolderFace(folder, 0).draw("B")
+    assert FolderFace(folder, 0).draw("-") is not None  # what it has no picture of is written
+
+
+def test_a_line_of_blanks_leaves_the_other_one(tmp_path: Path) -> None:
+    config = replace(PLAIN, layout="slots", lines=2, length=8, texts=("    ABCD",), fonts=FONTS)
+    made = Synthesizer(config)(0)
+    assert made.text == "    ABCD" and len(made.boxes_xyxy) == 4
+
+
 def test_a_folder_is_drawn_as_large_as_the_alphabet_asks(tmp_path: Path) -> None:
     _draw(tmp_path / "A" / "1.png", "A")
     folder, cache = open_glyph_folder(tmp_path, Alphabet("A")), GlyphCache()

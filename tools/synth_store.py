@@ -1,6 +1,7 @@
 """Artificial pictures for the shipped weights, in arrays that can be mapped into memory.
 
     python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
+        [--digits FOLDER]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
@@ -21,6 +22,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from detector.alphabet import Alphabet
 from detector.synth import SynthConfig, Synthesizer, read_texts
 from detector.synth.fonts import found_fonts
 
@@ -94,6 +96,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=8)
     parser.add_argument("--min-length", type=int, default=3)
     parser.add_argument("--words", type=Path, default=None, help="a word a line: a fifth of the texts are such words")
+    parser.add_argument(
+        "--digits",
+        type=Path,
+        default=None,
+        help="a folder of written digits, a class a folder: a fifth of the texts are numbers, most written with these",
+    )
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
     if args.count <= HELD_BACK:
@@ -107,12 +115,16 @@ def main() -> None:
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
     Store.create(args.out, args.count, args.length)
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
-    configs = [config] * 10
+    configs = [config] * 20
     # Square plates, and labels, have two lines; this high a picture is only their middle size.
-    configs[4] = replace(config, looks=("plate", "plate", "label"), lines=2)
+    configs[4] = configs[14] = replace(config, looks=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
-        configs[7] = configs[9] = replace(config, looks=looks, texts=words_of(args.words, config))
+        configs[7:20:10] = configs[9:20:10] = [replace(config, looks=looks, texts=words_of(args.words, config))] * 2
+    if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
+        written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, looks=("handwriting",))
+        configs[16] = written
+        configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
     starts = sorted(range(0, args.count, CHUNK), key=lambda i: i + CHUNK <= args.count - HELD_BACK)
     jobs = [(configs[i // CHUNK % len(configs)], args.out, i, min(i + CHUNK, args.count)) for i in starts]
     found_fonts(config.alphabet)  # looked for once, not in each process

@@ -21,7 +21,7 @@ from synth_batches import SynthBatches
 from detector.align.network import COLUMN, AlignerNet
 from detector.align.teaching import Aligner
 from detector.alphabet import Alphabet
-from detector.device import to_device
+from detector.device import autocast, to_device
 from detector.work import whole
 
 MIDDLE = 0.25  # share of a box's width around its centre that is taught as the character
@@ -74,7 +74,7 @@ def main() -> None:
         # As the aligner sees them, BGR.
         pictures = images.flip(1) if isinstance(images, torch.Tensor) else to_device(images, device)
         target = torch.from_numpy(column_targets(boxes, ids, pictures.shape[3] // COLUMN, len(alphabet)))
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             scores = net(pictures.contiguous(memory_format=torch.channels_last))  # (batch, columns, n + 1)
         loss = torch.nn.functional.nll_loss(scores.flatten(0, 1), target.to(device).flatten())
         optimizer.zero_grad(set_to_none=True)

@@ -61,6 +61,10 @@ class SynthConfig:
     def __post_init__(self) -> None:
         if isinstance(self.alphabet, str):  # its symbols, as in most of a config
             object.__setattr__(self, "alphabet", Alphabet(self.alphabet))
+        if self.glyphs is not None:
+            object.__setattr__(self, "glyphs", Path(self.glyphs))
+        if self.fonts is not None:
+            object.__setattr__(self, "fonts", tuple(Path(font) for font in self.fonts))
         about_text = self._text_problems()
         problems = about_text + self._picture_problems()
         if problems:
@@ -109,7 +113,8 @@ class SynthConfig:
         if min(width, height) < 16 or max(width, height) > 4096:
             problems.append(f"size_wh must be 16 to 4096 pixels each way, got {width}x{height}")
         elif self.length >= 1 and width * self.lines < 6 * self.length:
-            problems.append(f"{self.length} symbols need a width of {6 * self.length} pixels or more, got {width}")
+            least = -(-6 * self.length // self.lines)
+            problems.append(f"{self.length} symbols need a width of {least} pixels or more, got {width}")
         unknown = [look for look in self.looks if look not in (*LOOKS, PLAIN)]
         if unknown or not self.looks:
             problems.append(f"looks must be some of {', '.join((*LOOKS, PLAIN))}, got {', '.join(unknown) or 'none'}")

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
+from detector.images import read_image
 from detector.synth.glyphs import CAP, Glyph, Mask, cropped
+from detector.synth.pen import WRITERS, PenFace
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -57,7 +59,7 @@ def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
     """
     found: dict[str, list[Path]] = {}
     for symbol, path in _labelled_pictures(root):
-        if symbol in alphabet.symbols:
+        if symbol in {*alphabet.symbols}:
             found.setdefault(symbol, []).append(path)
     missing = "".join(s for s in alphabet.symbols if s not in found)
     if missing:
@@ -75,7 +77,7 @@ def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
             reader = csv.DictReader(file)
             if not {"image", "text"} <= set(reader.fieldnames or ()):
                 raise SourceError(f"{root / 'labels.csv'} must have the columns image,text, has {reader.fieldnames}.")
-            return [(row["text"].strip(), root / row["image"]) for row in reader]
+            return [(row["text"].strip(), root / row["image"]) for row in reader if row["image"] and row["text"]]
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "_")))
     if folders and not (len(folders) == 1 and folders[0].name == "images"):
         symbols = class_symbols([folder.name for folder in folders], root)
@@ -154,12 +156,9 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         ImageError: if it cannot be read.
     """
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
-    if image is None:
-        raise ImageError(f"{path} cannot be decoded: it is damaged or no picture.")
-    return np.asarray(image, np.uint8)
+        return np.asarray(cv2.cvtColor(read_image(path), cv2.COLOR_BGR2GRAY), np.uint8)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
 def ink_of(grey: NDArray[np.uint8]) -> Mask | None:
@@ -191,7 +190,10 @@ def _without_specks(ink: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class FolderFace:
-    """A folder as a face; ``variant`` chooses among the pictures of each symbol."""
+    """A folder as a face; ``variant`` chooses among the pictures of each symbol.
+
+    What the folder has no picture of, as the marks between symbols, is written with a pen.
+    """
 
     folder: GlyphFolder
     variant: int
@@ -199,9 +201,9 @@ class FolderFace:
     def draw(self, sign: str) -> Glyph | None:
         paths = self.folder.pictures.get(sign)
         if not paths:
-            return None
+            return PenFace(self.variant % WRITERS).draw(sign)
         start = self.variant * 7919 % len(paths)
-        for path in (*paths[start:], *paths[:start])[:5]:  # an empty cutting gives way to the next one
+        for path in (*paths[start:], *paths[:start]):  # an empty cutting gives way to the next one
             mask = ink_of(read_grey(path))
             if mask is None:
                 continue
@@ -212,4 +214,4 @@ class FolderFace:
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             big = cv2.resize(mask, (max(2, round(w * scale)), max(2, round(h * scale))), interpolation=how)
             return Glyph(np.asarray(big, np.uint8), 0.0, float(big.shape[0]), float(big.shape[1]) * 1.15)
-        return None
+        raise SourceError(f"{self.folder.root}: none of the {len(paths)} pictures of {sign!r} shows any ink.")

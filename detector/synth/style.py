@@ -12,7 +12,8 @@ class Style:
     """Everything that decides how a text is drawn. Lengths are in heights of a capital unless said otherwise."""
 
     # signs
-    faces: str = "any"  # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "segments", "dots"
+    # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "segments" (then "seven" or "fourteen")
+    faces: str = "any"
     mixed_faces: bool = False  # a face a sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
     twins: str = ""  # digits that the font draws as the letter they look like, where a digit beside them tells

@@ -113,9 +113,7 @@ class Synthesizer:
             only = config.fonts is None or rng.random() < 0.5
             if only:
                 gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap
-                style = replace(
-                    style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, separators="", ending="", gap=gap
-                )
+                style = replace(style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, gap=gap)
         return style
 
     def _line(self, rng: Random, style: Style, look: str) -> Line:
@@ -147,7 +145,7 @@ class Synthesizer:
         blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
         marks = [s for s in style.separators if s not in symbols and s != blank]
         signs, labelled = list(line.signs), list(line.labelled)
-        if marks and style.faces in ("sans", "plain", "any", "hand", "pen"):
+        if marks and style.faces in ("sans", "plain", "any", "hand", "pen", "folder"):
             places = sorted(break_places(rng, line.signs, len(marks)), reverse=True)
             for place, mark in zip(places, marks[::-1], strict=False):
                 if blank not in signs[place - 1 : place + 1]:
@@ -164,7 +162,7 @@ class Synthesizer:
         """What gives the face of each sign, and the small letters that all these faces may draw."""
         if style.faces == "folder" and self._folder is not None:
             folder = self._folder
-            return (lambda: FolderFace(folder, rng.randrange(1000))), ""
+            return (lambda: FolderFace(folder, rng.randrange(_VARIANTS))), ""
         if style.faces in ("seven", "fourteen"):
             thickness, gap = rng.choice((0.09, 0.12, 0.15)), rng.choice((0.0, 0.015, 0.03))
             display = SegmentFace(style.faces == "fourteen", thickness, gap)
@@ -256,6 +254,8 @@ class Synthesizer:
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 
 
+_VARIANTS = 10_000  # of a folder's pictures of a symbol, at most
+
 _TWINS = {"0": "O", "1": "I"}
 
 _KINDS = {
@@ -304,7 +304,8 @@ def _with_twins(twins: str, line: Line, symbols: str) -> str:
 
 def _stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
     """Lines under each other, the lower ones moved down by what the upper ones need."""
-    placed = list(rows[0])
+    rows = [row for row in rows if row]  # a line may be all blanks
+    placed = list(rows[0]) if rows else []
     for row in rows[1:]:
         x1, _, x2, bottom = bounds(corners_of(placed))
         rx1, top, rx2, _ = bounds(corners_of(row))

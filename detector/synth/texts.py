@@ -80,7 +80,11 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
         return "".join(text)
     if kind == "free" and look == "plate":
         symbols = "".join(letters + digits)
-    return "".join(rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length))
+    drawn = rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length)
+    if look == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
+        zeros = rng.randint(1, 4)
+        drawn[1:] = [*drawn[1 : max(1, length - zeros)], *"0" * min(zeros, length - 1)]
+    return "".join(drawn)
 
 
 def break_places(rng: Random, signs: str, count: int) -> list[int]:

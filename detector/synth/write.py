@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,14 @@ def _run(synthesizer: Synthesizer, out: Path, chunks: list[range], processes: in
             yield _write_pictures(synthesizer, out, chunk)
         return
     context = multiprocessing.get_context("spawn")  # forking a process with threads (torch, OpenCV) may hang
-    with ProcessPoolExecutor(processes, context, _start_worker, (synthesizer, out)) as pool:
-        yield from pool.map(_work, chunks)
+    try:
+        with ProcessPoolExecutor(processes, context, _start_worker, (synthesizer, out)) as pool:
+            yield from pool.map(_work, chunks)
+    except BrokenProcessPool as error:
+        raise DetectorError(
+            "The processes that draw ended early. In a script of your own put the call under "
+            '`if __name__ == "__main__":`, since each of them reads the script first; or say workers=1.'
+        ) from error
 
 
 def _start_worker(synthesizer: Synthesizer, out: Path) -> None:
@@ -125,6 +132,6 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """The whole table or nothing."""
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -27,18 +27,23 @@ from detector import augment_torch, backends
 from detector.augment import Augment, Policy, from_dict
 from detector.augment_plan import BatchAugment
 from detector.cache import cache_folder
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import DetectorError, SourceError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, STRIDE
 from detector.metrics import TextScore, score_texts
+from detector.rules import ReadingRules
 from detector.text_data import TextDataset, TextLoader
 from detector.torch_output import candidates, prediction
 from detector.work import whole
 from detector.yolo_format import RULES_KEY, read_set
 
 log = logging.getLogger("detector")
+
+
+START = "start.pt"
+"""In the folder of a run's weights: those that it started from."""
 
 
 def _switch_network_off() -> None:
@@ -336,6 +341,9 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer: TextTrainer = kind(overrides=overrides)
+        if RANK in (-1, 0) and not overrides.get("resume") and str(overrides["model"]).endswith(".pt"):
+            with whole(trainer.wdir / START) as part:
+                shutil.copyfile(overrides["model"], part)
         try:
             trainer.train()
         except NotImplementedError as error:
@@ -345,6 +353,36 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     if trainer.cpu_ranks:
         dist.destroy_process_group()
     return trainer
+
+
+def start_of(trainer: TextTrainer) -> Path | None:
+    """The weights that a run started from, also one that was resumed; None where it started from nothing."""
+    kept = trainer.wdir / START
+    return kept if kept.is_file() else None
+
+
+def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
+    """Weights between two, for :class:`Network` and :func:`publish`.
+
+    Args:
+        taught: of a run.
+        start: what it started from; classes are carried over by their symbols.
+        share: of ``start``, 0 to 1; tensors that it does not have stay as they were taught.
+        symbols: of ``taught``, in class-id order.
+        target: file to write.
+    """
+    held, _ = load_checkpoint(str(taught))
+    held = held.float()
+    own = held.state_dict()
+    before = new_network(symbols, None, start).state_dict()
+    mean = {
+        name: tensor.lerp(before[name].to(tensor), share) if tensor.is_floating_point() else tensor
+        for name, tensor in own.items() if name in before and before[name].shape == tensor.shape
+    }  # fmt: skip
+    held.load_state_dict({**own, **mean})
+    with whole(target) as part:
+        torch.save({"model": held, "train_args": held.args}, part)
+    return target
 
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
@@ -441,8 +479,8 @@ class Network:
         self.device, self._one_at_a_time = device, Lock()
         try:
             if path.suffix == ".pt":
-                model, held = load_checkpoint(str(path), device=device, fuse=True)
-                self._hold(model)
+                with _quiet():  # it tells the layers of what it fuses
+                    model, held = load_checkpoint(str(path), fuse=True)
                 self.rules = _rules(held.get(RULES_KEY))
             else:
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
@@ -453,6 +491,8 @@ class Network:
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
+        if path.suffix == ".pt":  # after that: what goes wrong on the device is not the file's fault
+            self._hold(model.to(device))
 
     def _hold(self, model: Any) -> None:
         self.names = model.names

@@ -26,9 +26,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules
+from detector.alphabet import DEFAULT_SYMBOLS
+from detector.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.errors import DependencyError, WeightsError
+from detector.rules import ReadingRules
 from detector.threads import cores
 from detector.yolo_format import RULES_KEY
 
@@ -51,6 +53,11 @@ _AT_ONCE = 8
 
 SAME_PLACE = 0.6
 """IoU above which two candidates are one place."""
+
+
+def shipped_detector(symbols: str) -> Path | None:
+    """The packaged detector's weights, if they know any of these symbols."""
+    return None if set(symbols).isdisjoint(DEFAULT_SYMBOLS) or not SHIPPED.is_file() else SHIPPED
 
 
 def weights_path(weights: str | Path | None) -> Path:

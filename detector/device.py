@@ -19,11 +19,15 @@ def pick_device(device: str | None = None) -> torch.device:
     """The device to use, as Ultralytics spells it (``0``, ``cuda:1``, ``cpu``, ``mps``); a GPU if there is one."""
     if device in (None, ""):
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    named = str(device).split(",")[0]
+    named = str(device).strip("[]() ").split(",")[0].strip()
     try:
         chosen = torch.device(f"cuda:{named}" if named.isdigit() else named)
     except RuntimeError:
-        raise DetectorError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.") from None
+        chosen = torch.device("meta")
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise DetectorError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise DetectorError(f"device={device!r}: torch finds none here: leave it out, or say device=cpu.")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise DetectorError(f"device={device!r} asks for a GPU, and torch finds none: leave it out, or say device=cpu.")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():

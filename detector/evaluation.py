@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from detector.calibration import right_characters
+from detector.calibration import right_characters, right_string
 from detector.detections import Reading
 from detector.errors import DetectorError, SourceError
 from detector.media import is_several
@@ -84,7 +84,7 @@ class Evaluation:
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
         """Pictures that were read and not refused, each with the reading and whether it is right."""
         return tuple(
-            (row, reading, reading.text.rstrip(self.blank) == row.label.rstrip(self.blank))
+            (row, reading, right_string(row.label, reading, self.blank))
             for row in self.rows
             if isinstance(reading := row.reading, Reading) and reading.accepted
         )

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
 from detector.cache import cache_folder, keep_newest, used_now
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
 from detector.images import Picture, read_image
+from detector.rules import ReadingRules
 
 log = logging.getLogger("detector")
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.backends import Network
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.detections import CharDetections, Reading
 from detector.fit import Fit, fit, shape_for
 from detector.fusion import fuse
+from detector.rules import ReadingRules
 
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
 _CLOSER = 1024  # longer side of what is kept for a second look: twice a network's, or memory would follow the pictures

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detector.backends import (
     BACKENDS,
     MOST_AT_ONCE,
@@ -23,13 +26,13 @@ from detector.backends import (
     rules_of,
     weights_path,
 )
-from detector.decode import ReadingRules
 from detector.detections import CharDetections, Reading
 from detector.errors import DependencyError, DetectorError, ImageError, WeightsError
 from detector.fit import fit
 from detector.images import Picture, read_image
 from detector.looks import Found, Looks, Prepared
 from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures
+from detector.rules import ReadingRules
 
 log = logging.getLogger("detector")
 
@@ -119,11 +122,7 @@ class Reader:
         Raises:
             ImageError: if it cannot be decoded; the message names a path.
         """
-        try:
-            image = read_image(picture)
-        except ImageError as error:
-            raise ImageError(f"{name_of(picture)}: {error}") from None
-        return self._looks([image])[0]
+        return self._looks([_read_named(picture)])[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
@@ -153,12 +152,16 @@ class Reader:
 
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
         """Prepare on many threads, detect on one, decode on the caller's: each some batches behind the one before."""
-        looks, coming = self._looks, iter(named)
+        looks, coming, failed = self._looks, iter(named), list[Exception]()
         waiting: deque[tuple[list[str], Future[tuple[list[Prepared | str], list[Found]]]]] = deque()
         pool, detecting = ThreadPoolExecutor(), ThreadPoolExecutor(1)
 
         def take() -> None:
-            batch = list(islice(coming, MOST_AT_ONCE))
+            batch: list[Named] = []
+            try:
+                batch.extend(islice(coming, 0 if failed else MOST_AT_ONCE))
+            except Exception as error:  # whatever the caller's iterable raises: after what came before it
+                failed.append(error)
             if batch:
                 pictures = [picture for _, picture in batch]
                 starts = range(0, len(batch), _TOGETHER)
@@ -180,16 +183,29 @@ class Reader:
                 readings = iter(looks.decode(readable, found, again))
                 for name, one in zip(names, prepared, strict=True):
                     yield name, Failure(name, one) if isinstance(one, str) else next(readings)
+            if failed:
+                raise failed[0]
         finally:  # the caller may stop early
             detecting.shutdown(cancel_futures=True)
             pool.shutdown(cancel_futures=True)
 
     def detect(self, picture: Picture) -> CharDetections:
-        """The candidates in one picture, before they are decoded; boxes in its own pixels."""
-        image = read_image(picture)
+        """The candidates in one picture, before they are decoded; boxes in its own pixels.
+
+        Raises:
+            ImageError: as :meth:`read`.
+        """
+        image = _read_named(picture)
         fitted, back = fit(image, self._looks.shape_for(image))
         found = self._network(fitted[None])[0]
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
+
+
+def _read_named(picture: Picture) -> NDArray[np.uint8]:
+    try:
+        return read_image(picture)
+    except ImageError as error:
+        raise ImageError(f"{name_of(picture)}: {error}") from None
 
 
 def _prepare(looks: Looks, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:

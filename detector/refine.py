@@ -22,14 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from detector.align import Aligned, judged, relocated
-from detector.alphabet import DEFAULT_SYMBOLS, Alphabet
+from detector.alphabet import Alphabet
 from detector.augment import Augment
-from detector.backends import SHIPPED, candidates
+from detector.backends import candidates, shipped_detector
 from detector.boxes import Fitted, KeptBoxes, find_boxes, fitted, label_doubts, sample, shown, shown_ids, sureness
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.device import pick_device
 from detector.intake import Inputs, Progress
 from detector.layout import Layout
+from detector.rules import ReadingRules
 from detector.sources import LabelledImage
 from detector.training import NETWORK
 from detector.work import Work, whole
@@ -166,8 +167,7 @@ class Refiner:
 
     @property
     def _start(self) -> Path | None:
-        known = SHIPPED.is_file() and not set(self.table.symbols).isdisjoint(DEFAULT_SYMBOLS)
-        return SHIPPED if known and not self.from_nothing else None
+        return None if self.from_nothing else shipped_detector(self.table.symbols)
 
     def _taught(self, number: int, before: KeptBoxes) -> dict[str, Any] | None:
         """A round's detector: the kept one, or one that is freshly taught; None if there is nothing to teach.

@@ -19,10 +19,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from detector.decode import ReadingRules
 from detector.errors import DatasetError, DetectorError
 from detector.images import read_image
 from detector.metrics import differing
+from detector.rules import ReadingRules
 from detector.threads import ahead
 from detector.work import whole
 from detector.yolo_format import (

@@ -3,14 +3,15 @@
 A line a suspect, likeliest label errors first, then a line a picture that was decided on before. Columns:
 
     source      as in the manifest; what a line is about
-    text        the label as it is in the source
+    text        the label as it is in the source, spelt as the arguments say
     read        what was read without looking at the label, where that is not the text
     confidence  of the least sure box
     status      "suspect", "ok", "refused", or "missing" if the source has no such picture any more
     decision    empty, "accept" (train on it), "correct" (its text is another one) or "drop" (leave it out)
     corrected   the right text, where the decision is "correct"; blanks as in the labels
 
-A line holds until it is emptied or another one takes its place; an "accept" holds for the text that was accepted.
+A decision holds until it is emptied here or another file has another one; an "accept" holds for the text that was
+accepted, and of another text the picture is to be decided on anew.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from detector.yolo_format import ManifestRow
 
 log = logging.getLogger("detector")
 
-NAME = "review.csv"
+REVIEW = "review.csv"
 DECISIONS = ("accept", "correct", "drop")
 DROPPED = "dropped in review"
 """Reason in ``rejects.csv``."""
@@ -110,7 +111,7 @@ class Review:
 
 
 def read_review(*paths: Path) -> Review:
-    """The decisions in these files, those that exist; a line of a later file replaces one of an earlier.
+    """The decisions in these files, those that exist; a decision of a later file replaces one of an earlier.
 
     Raises:
         DatasetError: if a file is no table with the columns ``source`` and ``decision``, or lines make no sense;
@@ -120,14 +121,19 @@ def read_review(*paths: Path) -> Review:
     places: dict[str, str] = {}
     for path in paths:
         for place, row in _read(path):
-            rows.pop(row.source, None)
             if row.decision:
+                rows.pop(row.source, None)  # so that it stands where the later file has it
                 rows[row.source], places[row.source] = row, place
     return Review(rows, places)
 
 
 def write_review(
-    path: Path, manifest: Iterable[ManifestRow], refused: Iterable[str], labels: Mapping[str, str], review: Review
+    path: Path,
+    manifest: Iterable[ManifestRow],
+    refused: Iterable[str],
+    labels: Mapping[str, str],
+    review: Review,
+    vouched: frozenset[str] = frozenset(),
 ) -> int:
     """Suspects to decide on, then what was decided before.
 
@@ -136,19 +142,23 @@ def write_review(
         manifest: the pictures that are suspects, or were decided on.
         refused: names of refused inputs.
         labels: of the pictures decided on, the text in the source, by name.
-        review: earlier decisions, all of which are written again.
+        review: earlier decisions, which are written again, but for those left aside on what is a suspect now.
+        vouched: what :meth:`Review.vouched` gave.
 
     Returns:
         How many suspects are there to decide on.
     """
     rows = {row.source: row for row in manifest}
     gone = set(refused)
-    new = sorted((row for name, row in rows.items() if name not in review.rows), key=_likeliest_error)
+    aside = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
+    new = sorted((row for n, row in rows.items() if n in aside or n not in review.rows), key=_likeliest_error)
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(ReviewRow._fields)
         writer.writerows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
         for name, old in review.rows.items():
+            if name in aside:
+                continue
             row = rows.get(name)
             status = row.status if row else "refused" if name in gone else "missing"
             text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)

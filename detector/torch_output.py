@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from detector import backends
-from detector.decode import MAX_CANDIDATES, MIN_SCORE
+from detector.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.detections import TOP_CLASSES, CharDetections
 
 _AT_ONCE = 65_536  # places whose candidates are sorted out at once: that costs the square of the candidates

@@ -8,15 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detector.alphabet import DEFAULT_SYMBOLS
 from detector.augment import Policy
-from detector.backends import SHIPPED
+from detector.backends import shipped_detector
 from detector.calibration import fit_calibration
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
 from detector.errors import DatasetError, DetectorError
@@ -24,7 +23,12 @@ from detector.fit import DEFAULT_SHAPE_HW
 from detector.images import read_image
 from detector.looks import Looks
 from detector.metrics import score_texts, wilson_interval
+from detector.rules import ReadingRules
 from detector.yolo_format import CharacterSet, read_set
+
+if TYPE_CHECKING:
+    from detector import _ultralytics
+    from detector.text_data import TextDataset
 
 log = logging.getLogger("detector")
 
@@ -58,6 +62,8 @@ DEFAULTS: dict[str, Any] = {
 _FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
 _STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
 _BATCH, _MOST_ON_GPU = 32, 512  # pictures; the larger one keeps a GPU busy
+_START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
+_JUDGED = 1000  # pictures of the validation split that tell the best share
 _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
 
 
@@ -70,7 +76,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     Args:
         data: data.yaml of the set, or its folder; not needed with ``resume``.
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
-            nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps;
+            nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
+            half of them;
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
             One more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
             there; ``augment="picture"`` one picture at a time with Albumentations, the default with
@@ -89,27 +96,45 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     if not arguments.get("val", True):
         log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
         arguments = {**arguments, "val": True}
-    if arguments.get("resume"):
-        overrides = {**arguments, **({"data": str(data)} if data else {})}
-        named = isinstance(arguments["resume"], (str, Path))
-        checkpoint = Path(str(arguments["resume"])) if named else _ultralytics.latest_run()
-        if not checkpoint.is_file():
-            raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
-        _ultralytics.check_resumable(checkpoint)
-        overrides["model"] = overrides["resume"] = str(checkpoint)
-    else:
-        if data is None:
-            raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
-        overrides = training_arguments(read_set(data), arguments)
-        for start in (overrides["model"], overrides.get("pretrained")):
-            if isinstance(start, (str, Path)):
-                _ultralytics.check_start(str(start))
+    overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
     target = _ultralytics.free_path(WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
-    if not first_process():
-        return target
-    judged_by = sum(row.split == trainer.args.split for row in trainer.characters.manifest())
+    if first_process():
+        _publish(trainer, target, arguments.get("device"))
+    return target
+
+
+def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    from detector import _ultralytics
+
+    if data is None:
+        raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
+    overrides = training_arguments(read_set(data), arguments)
+    for start in (overrides["model"], overrides.get("pretrained")):
+        if isinstance(start, (str, Path)):
+            _ultralytics.check_start(str(start))
+    return overrides
+
+
+def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    from detector import _ultralytics
+
+    named = isinstance(arguments["resume"], (str, Path))
+    checkpoint = Path(str(arguments["resume"])) if named else _ultralytics.latest_run()
+    if not checkpoint.is_file():
+        raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
+    _ultralytics.check_resumable(checkpoint)
+    again = {"model": str(checkpoint), "resume": str(checkpoint)}
+    return {**arguments, **({"data": str(data)} if data else {}), **again}
+
+
+def _publish(trainer: Any, target: Path, device: str | None) -> None:
+    """The weights of a finished run to read with: those of the epoch, and as near to the start, as validation says."""
+    from detector import _ultralytics
+
+    characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
+    judged_by = sum(row.split == split for row in characters.manifest())
     epochs = _results(trainer.csv)
     best = trainer.best if trainer.best.exists() and best_beyond_chance(epochs, judged_by) else trainer.last
     # Ultralytics ends with validating the best weights; what the last ones got stands in the run's table.
@@ -117,9 +142,66 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     metrics = {k: float(v) for k, v in (validated or {}).items() if k.startswith("metrics/")}
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
-    rules = calibrated(Path(best), trainer.characters, trainer.rules, trainer.args.split, arguments.get("device"))
-    _ultralytics.publish(Path(best), target, rules, facts)
-    return target
+    chosen, share = towards_start(Path(best), _ultralytics.start_of(trainer), characters, rules, split, device)
+    if share:
+        facts["towards_start"] = share
+        log.info("published a mean: %.0f%% of the weights that training started from, which reads more", 100 * share)
+    _ultralytics.publish(chosen, target, calibrated(chosen, characters, rules, split, device), facts)
+
+
+def towards_start(
+    taught: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
+) -> tuple[Path, float]:
+    """The weights between those that were taught and those that teaching started from that read most of a split.
+
+    Few pictures teach what they show, and unlearn some of what they do not. A mean of both, a weight at a time, often
+    reads more than either: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
+
+    Args:
+        taught: of the run.
+        start: what it started from; None from nothing.
+        characters: the set.
+        rules: of the network, with its shape.
+        split: not learnt.
+        device: as Ultralytics spells it.
+
+    Returns:
+        A file, and the start's share: 0, with ``taught`` itself, unless fewer symbols are wrong with more.
+    """
+    from detector import _ultralytics
+    from detector.text_data import TextDataset
+
+    if start is None:
+        return taught, 0.0
+    rules = replace(rules, calibration=None, second_look=False)
+    assert rules.shape_hw is not None  # a trainer needs one
+    dataset = TextDataset(characters, split, rules.shape_hw)
+
+    def wrong(weights: Path) -> int:
+        network = _ultralytics.Network(weights, pick_device(device))
+        texts = [reading.text for reading in _read_fitted(network, rules, dataset, _JUDGED)]
+        return score_texts(dataset.texts[: len(texts)], texts, rules.blank).errors
+
+    fewest, chosen, chosen_share = wrong(taught), taught, 0.0
+    for share in _START_SHARES:
+        mean = _ultralytics.write_mean(taught, start, share, rules.symbols, taught.with_name(f"mean-{share:g}.pt"))
+        errors = wrong(mean)
+        if errors < fewest:
+            fewest, chosen, chosen_share = errors, mean, share
+    return chosen, chosen_share
+
+
+def _read_fitted(
+    network: _ultralytics.Network, rules: ReadingRules, dataset: TextDataset, most: int | None = None
+) -> list[Reading]:
+    """What a network reads of a set's pictures, looking once."""
+    assert rules.shape_hw is not None
+    readings: list[Reading] = []
+    count = len(dataset) if most is None else min(most, len(dataset))
+    for start in range(0, count, _BATCH):
+        found = network(np.asarray(dataset.images[start : min(start + _BATCH, count)]))
+        readings += decode_batch(found, rules, [float(rules.shape_hw[1])] * len(found))
+    return readings
 
 
 def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int) -> bool:
@@ -169,10 +251,7 @@ def calibrated(
     rules = replace(rules, calibration=None, second_look=False)
     network = _ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
-    readings: list[Reading] = []
-    for start in range(0, len(dataset), _BATCH):
-        found = network(np.asarray(dataset.images[start : start + _BATCH]))
-        readings += decode_batch(found, rules, [float(shape_hw[1])] * len(found))
+    readings = _read_fitted(network, rules, dataset)
     looks, twice = Looks(network, rules, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
@@ -187,14 +266,12 @@ def calibrated(
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
-    symbols = characters.rules.symbols
     shape_hw = characters.rules.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
     to_learn, _ = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)
     batch = arguments.get("batch", batch_for(device.type, pictures))
-    known = SHIPPED.is_file() and not set(symbols).isdisjoint(DEFAULT_SYMBOLS)
-    model = str(arguments.get("model") or (SHIPPED if known else NETWORK))
+    model = str(arguments.get("model") or shipped_detector(characters.rules.symbols) or NETWORK)
     from_weights = model.endswith(".pt")
     ignored = [name for name in _NO_EFFECT if arguments.get(name)]
     if ignored:
@@ -213,6 +290,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "amp": "bf16" if device.type == "cuda" else True,
         "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
         **arguments,
+        **dict.fromkeys(_NO_EFFECT, 0.0),
         "model": model,
         "data": str(characters.yaml_path),
         "task": "detect",

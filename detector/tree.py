@@ -19,15 +19,15 @@ from detector import yolo_format
 from detector.align import stage_name
 from detector.alphabet import Alphabet
 from detector.boxes import Found, label_doubts, shown, shown_ids, sureness
-from detector.decode import ReadingRules
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
 from detector.report import write_report
-from detector.review import NAME, Review, write_review
+from detector.review import REVIEW, Review, write_review
+from detector.rules import ReadingRules
 from detector.sources import LabelledImage
 from detector.work import clear
-from detector.yolo_format import MANIFEST, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
+from detector.yolo_format import BOXES, MANIFEST, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
 
 WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
@@ -221,7 +221,7 @@ class SetWriter:
                     yield row
                 tell("write", done, len(self.inputs.items))
 
-        with (self.root / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
+        with (self.root / BOXES).open("w", newline="", encoding="utf-8") as file:
             self._boxes = csv.writer(file, lineterminator="\n")
             self._boxes.writerow(BoxRow._fields)
             # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
@@ -232,7 +232,7 @@ class SetWriter:
                 "against their pictures, or say --keep-suspects: what was found so far is kept for it."
             )
         rejected = (row.source for row in self.rejects)
-        self.to_review = write_review(self.root / NAME, reviewed, rejected, labels, review)
+        self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
         boxes, texts, widths = zip(*self._layout_from, strict=True)
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         low, high = min(self._counts), max(self._counts)
@@ -245,7 +245,6 @@ class SetWriter:
     def _add(self, item: LabelledImage, found: Found) -> ManifestRow | None:
         """One picture with its boxes; None if it is refused after all."""
         own = shown_ids(item, self.table)
-        self._counts.append(len(own))
         aligned = found.aligned
         if aligned is None:
             self.rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
@@ -255,6 +254,8 @@ class SetWriter:
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
+        if folder != SUSPECTS:  # a wrong label must not set what lengths are read
+            self._counts.append(len(own))
         name = self._name(item)
         suffix = item.path.suffix.lower()
         image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"

@@ -1,4 +1,4 @@
-"""The only writer and reader of a converted set: label lines, data.yaml, darknet's files, the manifest.
+"""The formats of a converted set: label lines, data.yaml, darknet's files, tables. datasets/README.md shows the tree.
 
 SET/
   data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
@@ -9,7 +9,8 @@ SET/
   manifest.csv                 a line a picture: where it came from, text, split, confidence, status
   boxes.csv                    a line a character: its box in pixels, how sure, which stage made it
   rejects.csv                  a line a refused input, with the reason
-  report.html                  all of this for the eye; see report.py
+  report.html, review.csv      all of this for the eye, and decisions on it: report.py, review.py
+  work/, packed/               what the next conversion and training take up: work.py, packed.py
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from detector.decode import ReadingRules
 from detector.errors import DatasetError
+from detector.rules import ReadingRules
 
 SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
-MANIFEST = "manifest.csv"
+MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
 RULES_KEY = "detector"
 """Where the reading rules lie, as plain values: in data.yaml, and in a checkpoint."""
 
@@ -171,10 +172,10 @@ def link_or_copy(source: Path, target: Path) -> bool:
 
 
 def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
-    """:data:`MANIFEST` and ``rejects.csv``."""
+    """:data:`MANIFEST` and :data:`REJECTS`."""
     for name, header, rows in (
         (MANIFEST, ManifestRow._fields, manifest),
-        ("rejects.csv", RejectRow._fields, rejects),
+        (REJECTS, RejectRow._fields, rejects),
     ):
         with (root / name).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -197,7 +198,7 @@ def read_rejects(root: Path) -> list[RejectRow]:
     Raises:
         DatasetError: if the list is missing, or has other columns.
     """
-    return [RejectRow(*row) for row in _read_table(root / "rejects.csv", RejectRow._fields)]
+    return [RejectRow(*row) for row in _read_table(root / REJECTS, RejectRow._fields)]
 
 
 def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:

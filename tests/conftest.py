@@ -117,19 +117,19 @@ class ToyRun:
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """60 pictures of up to 4 symbols, some with blanks, converted with an aligner taught from nothing."""
-    from detector import conversion
+    from detector import aligners, conversion
 
     folder = tmp_path_factory.mktemp("toy")
     source = toy_folder(folder / "source", 60)
     taught: list[Any] = []
-    real = conversion.teach
+    real = aligners.teach
 
     def teach(*args: Any, **named: Any) -> Any:
         taught.append(real(*args, **named))
         return taught[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "teach", teach)
+        patch.setattr(aligners, "teach", teach)
         report = conversion.convert(
             source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True,
             budget=0.05, device="cpu",
@@ -140,9 +140,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 @pytest.fixture
 def quick_teach(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     """``convert`` gets the toy's aligner instead of teaching one: for tests of all but the teaching."""
-    from detector import conversion
+    from detector import aligners
 
-    monkeypatch.setattr(conversion, "teach", lambda *args, **named: (toy.aligner, toy.check))
+    monkeypatch.setattr(aligners, "teach", lambda *args, **named: (toy.aligner, toy.check))
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detector.calibration import Calibration, Platt, fit_calibration, fit_platt, right_characters
-from detector.decode import ReadingRules, decode
+from detector.decode import decode
 from detector.detections import Character, CharDetections, Reading
 from detector.errors import DatasetError
 from detector.metrics import calibration_curve
+from detector.rules import ReadingRules
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detector.conversion import ConversionReport, convert
-from detector.errors import DatasetError, ImageError, NotLearnedError, SourceError
+from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.images import read_image
 from detector.intake import assign_splits
 from detector.tree import alone
@@ -324,7 +324,7 @@ class Mixed:
         with (source / "labels.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("image", "text"), *self.lines])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("detector.conversion.teach", lambda *args, **named: (toy.aligner, toy.check))
+            patch.setattr("detector.aligners.teach", lambda *args, **named: (toy.aligner, toy.check))
             self.report: ConversionReport = convert(source, self.root, **OPTIONS)
         self.rejects: dict[str, list[str]] = {}
         for name, reason in rejects(self.root):
@@ -516,13 +516,14 @@ SHARES = {"no validation": (0.0, 0.2), "all held out": (0.5, 0.5), "negative": (
 
 @pytest.mark.parametrize(("val", "test"), SHARES.values(), ids=SHARES.keys())
 def test_shares_that_leave_nothing(tmp_path: Path, val: float, test: float) -> None:
-    with pytest.raises(DatasetError, match="val and test are shares of 1"):
+    with pytest.raises(DetectorError, match="val and test are shares of 1"):
         convert(tmp_path, tmp_path / "out", val=val, test=test)
 
 
-def test_a_negative_number_of_rounds(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="refine is a number of rounds, 0 or more, got -1"):
-        convert(tmp_path, tmp_path / "out", refine=-1)
+def test_all_numbers_that_make_no_sense_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"refine is a number of rounds, 0 or more, got -1; .*seed is .*got -2"):
+        convert(tmp_path, tmp_path / "out", refine=-1, seed=-2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_text_only(tmp_path: Path) -> None:
@@ -566,7 +567,7 @@ def test_the_shipped_detector_places_boxes_where_it_sees_the_symbol(
     toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A detector that knows only A, and sees every A at the aligned place, two pixels wider."""
-    from detector import conversion
+    from detector import aligners, conversion
 
     class Locate:
         class_ids = np.array([0 if symbol == "A" else -1 for symbol in TOY_SYMBOLS])
@@ -578,7 +579,7 @@ def test_the_shipped_detector_places_boxes_where_it_sees_the_symbol(
             return np.repeat(one[None], len(images), 0).astype(np.float32)  # (n, 4 + 1, places)
 
     monkeypatch.setattr(conversion, "shipped_aligner", lambda symbols: None)
-    monkeypatch.setattr(conversion, "_shipped_locator", lambda table, device: Locate())
+    monkeypatch.setattr(aligners, "_shipped_locator", lambda table, device: Locate())
     convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "from_nothing": False})
     for row in read_manifest(tmp_path / "out"):
         shown = row.text.replace(" ", "")
@@ -593,19 +594,36 @@ def test_texts_too_long_for_their_picture_are_refused(
     toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A text whose symbols outnumber the aligner's columns has no alignment."""
-    from detector import conversion
+    from detector import aligners
 
-    real = conversion.align_fitted
+    real = aligners.align_fitted
 
     def align_fitted(*args: Any) -> list[Any]:
         return [None if i == 0 else found for i, found in enumerate(real(*args))]
 
-    monkeypatch.setattr(conversion, "align_fitted", align_fitted)
+    monkeypatch.setattr(aligners, "align_fitted", align_fitted)
     report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
     ((name, reason),) = rejects(tmp_path / "out")
     assert "too narrow for its text" in reason
     assert (report.refused, report.converted) == (1, 59)
     assert name not in {row.source for row in read_manifest(tmp_path / "out")}
+
+
+def test_a_refused_text_does_not_set_what_lengths_are_read(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import aligners
+
+    real = aligners.align_fitted
+    long = toy.report.rules.max_count
+
+    def align_fitted(judges: Any, images: Any, fits: Any, strings: Any, *rest: Any) -> list[Any]:
+        found = real(judges, images, fits, strings, *rest)
+        return [None if len(string) == long else one for one, string in zip(found, strings, strict=True)]
+
+    monkeypatch.setattr(aligners, "align_fitted", align_fitted)
+    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert report.refused and report.rules.max_count == long - 1
 
 
 def test_names_that_clash_get_one_of_their_own(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
@@ -731,7 +749,7 @@ def test_pictures_behind_links_are_in_the_set(toy: Toy, quick_teach: None, tmp_p
 )
 def test_impossible_arguments_are_named(tmp_path: Path, options: dict[str, Any], says: str) -> None:
     source = write_pictures(tmp_path / "in", ["AB.png"])
-    with pytest.raises(DatasetError, match=says):
+    with pytest.raises(DetectorError, match=says):
         convert(source, **{"out": tmp_path / "out", **options})
 
 

@@ -12,11 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detector.decode import MAX_CANDIDATES, MIN_SCORE, ReadingRules, decode, decode_batch
+from detector.candidates import MAX_CANDIDATES, MIN_SCORE
+from detector.decode import decode, decode_batch
 from detector.detections import CharDetections, Reading
 from detector.errors import AlphabetError, DatasetError
 from detector.layout import MEASURES, Layout
 from detector.patterns import matches
+from detector.rules import ReadingRules
 
 SYMBOLS = "ABCDEF"
 Candidate = tuple[str, float, float] | tuple[str, float, float, float]  # symbol, score, left, width

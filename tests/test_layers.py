@@ -16,16 +16,16 @@ import detector
 ROOT = Path(detector.__file__).parent
 
 ORDER = (
-    "errors", "alphabet", "patterns", "metrics", "detections", "fusion", "calibration", "lines", "layout", "decode",
-    "threads", "cache", "work", "images", "label_files", "sources", "fit", "yolo_format", "packed", "augment",
-    "augment_plan", "augment_opencv", "augment_torch", "device", "text_data", "synth", "unfold", "align", "backends",
-    "torch_output", "_ultralytics", "loop", "looks", "exporting", "training", "media", "predict", "evaluation",
-    "report", "evaluation_report", "intake", "boxes", "text_lines", "refine", "review", "tree", "conversion", "sheet",
-    "profiling", "demo", "cli", "__main__",
+    "errors", "alphabet", "patterns", "metrics", "detections", "fusion", "calibration", "lines", "layout", "rules",
+    "candidates", "search", "decode", "threads", "cache", "work", "images", "label_files", "sources", "fit",
+    "yolo_format", "packed", "augment", "augment_plan", "augment_opencv", "augment_torch", "device", "text_data",
+    "synth", "unfold", "align", "backends", "torch_output", "_ultralytics", "loop", "looks", "exporting",
+    "training", "media", "predict", "evaluation", "report", "evaluation_report", "intake", "boxes", "text_lines",
+    "refine", "aligners", "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 
-PURE = ("errors", "alphabet", "patterns", "metrics", "detections", "fusion", "calibration", "lines", "layout", "decode")
+PURE = ORDER[: ORDER.index("decode") + 1]
 
 FILES = {
     ".".join(p.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): p for p in ROOT.rglob("*.py")

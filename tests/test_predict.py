@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -227,6 +228,19 @@ def test_stream_takes_no_more_than_it_needs(reader: Reader, pictures: list[Path]
         next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert taken <= 32 * 4
+
+
+def test_a_source_that_fails_loses_nothing_before_it(reader: Reader, pictures: list[Path]) -> None:
+    def failing() -> Iterator[Path]:
+        for i in range(40):  # more than a batch
+            yield pictures[i % 3]
+        raise OSError("the disk is gone")
+
+    found = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        for _, reading in reader.stream(failing()):
+            found.append(reading)
+    assert len(found) == 40 and all(found)
 
 
 def test_sources_that_are_not_there(reader: Reader, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_rounds_are_kept_and_may_be_left_out_again(
     def again(*_: Any, **__: Any) -> Any:
         raise AssertionError("something is taught again")
 
-    monkeypatch.setattr("detector.conversion.teach", again)
+    monkeypatch.setattr("detector.aligners.teach", again)
     monkeypatch.setattr(loop, "learn", again)
     out = shutil.copytree(refined.root, tmp_path / "out")
     plain = convert(refined.source, out, overwrite=True, **OPTIONS)

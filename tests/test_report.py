@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.decode import ReadingRules
 from detector.errors import DatasetError
 from detector.report import REPORT, write_report
+from detector.rules import ReadingRules
 from detector.yolo_format import ManifestRow, RejectRow, format_labels, label_file, write_descriptions, write_tables
 from tests.builders import encoded, noise_picture, write_pictures
 

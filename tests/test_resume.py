@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector import conversion
+from detector import aligners
 from detector.align import teach
 from detector.conversion import convert
 from detector.errors import DatasetError
@@ -175,7 +175,7 @@ class Counted:
     def __init__(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         self.taught = self.aligned = self.decoded = 0
         self.stop_after = -1
-        align = conversion.align_fitted
+        align = aligners.align_fitted
 
         def teach(*_: Any, **__: Any) -> Any:
             self.taught += 1
@@ -191,8 +191,8 @@ class Counted:
             self.decoded += 1
             return read_picture(picture)
 
-        monkeypatch.setattr(conversion, "teach", teach)
-        monkeypatch.setattr(conversion, "align_fitted", align_fitted)
+        monkeypatch.setattr(aligners, "teach", teach)
+        monkeypatch.setattr(aligners, "align_fitted", align_fitted)
         monkeypatch.setattr("detector.intake.read_image", read_image)
         small_pieces(monkeypatch.setattr)
 

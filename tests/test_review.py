@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from detector import conversion
+from detector import aligners, conversion
 from detector.conversion import ConversionReport, convert
 from detector.errors import DatasetError
 from detector.yolo_format import read_manifest
@@ -48,7 +48,7 @@ class Reviewed:
         sure = sorted(float(row.confidence) for row in read_manifest(toy.root))
         monkeypatch.setattr(conversion, "MIN_CONFIDENCE", (sure[29] + sure[30]) / 2)
         self.aligned: list[int] = []
-        real = conversion.align_fitted
+        real = aligners.align_fitted
 
         def align_fitted(aligner: Any, images: Any, *rest: Any) -> Any:
             self.aligned.append(len(images))
@@ -57,8 +57,8 @@ class Reviewed:
         def teach(*_: Any, **__: Any) -> Any:
             raise AssertionError("the aligner is not taught again")
 
-        monkeypatch.setattr(conversion, "align_fitted", align_fitted)
-        monkeypatch.setattr(conversion, "teach", teach)
+        monkeypatch.setattr(aligners, "align_fitted", align_fitted)
+        monkeypatch.setattr(aligners, "teach", teach)
 
     def again(self, **more: Any) -> ConversionReport:
         self.aligned.clear()
@@ -159,7 +159,8 @@ def test_another_file_goes_before_the_set_s_own(reviewed: Reviewed, tmp_path: Pa
     mine = decide(tmp_path / "mine.csv", (first, "accept", ""), (second, "", ""))
     reviewed.again(review=mine)
     now = reviewed.rows()
-    assert first in now and second in now and reviewed.rejects() == [[third, "dropped in review"]]
+    # An undecided line, as in an older review.csv, takes no decision away.
+    assert first in now and reviewed.rejects() == [[name, "dropped in review"] for name in (second, third)]
     assert mine.read_text().startswith("source,decision")  # it is read, not written
     with pytest.raises(DatasetError, match=r"There is no .*nowhere.csv: give a review.csv"):
         reviewed.again(review=tmp_path / "nowhere.csv")
@@ -192,7 +193,8 @@ def test_an_accepted_label_that_has_changed_is_not_accepted(
     reviewed.again()
     assert reviewed.rows()[name].status == "suspect"
     assert "'7777' was accepted, the label is" in caplog.text
-    assert lines(reviewed.root)[name]["decision"] == "accept"
+    line = lines(reviewed.root)[name]  # it is to be decided on anew
+    assert (line["text"], line["decision"]) == (reviewed.rows()[name].text, "")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

@@ -38,6 +38,40 @@ def short(toy: Toy, **changes: Any) -> dict[str, Any]:
     return {"data": toy.report.data_yaml, "model": str(char_network()), "batch": 16, "device": "cpu", **changes}
 
 
+# Between where training started and where it ended
+
+
+def worse(weights: Path, target: Path) -> Path:
+    """The same network with some of what it learnt lost."""
+    from detector import _ultralytics
+
+    held, _ = _ultralytics.load_checkpoint(str(weights))
+    torch.manual_seed(0)
+    for tensor in held.parameters():
+        tensor.data += 0.5 * tensor.float().std().nan_to_num() * torch.randn_like(tensor)
+    torch.save({"model": held, "train_args": held.args}, target)
+    return target
+
+
+def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    from detector._ultralytics import publish
+    from detector.training import towards_start
+
+    characters = read_set(toy.report.data_yaml)
+    rules = replace(characters.rules, shape_hw=SHAPE_HW)
+    good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
+    chosen, share = towards_start(bad, good, characters, rules, "val", "cpu")
+    assert share > 0 and chosen.parent == tmp_path
+    validation = TextDataset(characters, "val", SHAPE_HW)
+    published = tmp_path / "published.pt"
+    publish(chosen, published, rules, {})
+    read = detector.Reader(published, device="cpu", second_look=False).read_many(validation.im_files)
+    assert [reading.text for reading in read if reading] == validation.texts
+    # Where it unlearnt nothing, and where it started from nothing, it is what was taught.
+    assert towards_start(good, bad, characters, rules, "val", "cpu") == (good, 0.0)
+    assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
+
+
 # How often readers look
 
 
@@ -299,6 +333,16 @@ def test_a_gpu_that_is_not_there(toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_
         detector.train(**short(toy, device="0", epochs=1))
 
 
+@pytest.mark.parametrize(
+    ("device", "says"), [("meta", "is no device"), ("sofa", "is no device"), ("mps", "torch finds none here")]
+)
+def test_devices_that_are_not_there(device: str, says: str) -> None:
+    from detector.device import pick_device
+
+    with pytest.raises(DetectorError, match=says):
+        pick_device(device)
+
+
 def test_the_device_is_said(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     from detector.device import pick_device, say_device
 
@@ -523,7 +567,9 @@ def test_arguments_without_effect_on_text_are_named(
     from detector.training import training_arguments
 
     monkeypatch.chdir(tmp_path)
-    training_arguments(read_set(toy.root), {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5})
+    given = {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5}
+    followed = training_arguments(read_set(toy.root), given)
+    assert [followed[name] for name in given] == [0.0, 0.0, 0.5]
     assert "mosaic, hsv_v: no effect on text" in caplog.text
     training_arguments(read_set(toy.root), {"fraction": 0.1, "classes": [1]})
     assert "fraction, classes: not followed" in caplog.text

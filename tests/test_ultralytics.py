@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detector._ultralytics import check_arguments
 from detector.backends import single_symbols
-from detector.decode import MAX_CANDIDATES, MIN_SCORE
+from detector.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.device import to_device
 from detector.errors import DetectorError, WeightsError
 from detector.loop import to_batch

@@ -15,9 +15,9 @@ import torch
 import detector
 from detector.align import Aligner, shipped_aligner
 from detector.alphabet import Alphabet
-from detector.decode import ReadingRules
-from detector.errors import DatasetError
+from detector.errors import DetectorError
 from detector.intake import Inputs
+from detector.rules import ReadingRules
 from detector.sources import LabelledImage
 from detector.synth import SynthConfig, Synthesizer, SynthImage, write_set
 from detector.text_lines import TextLines
@@ -125,7 +125,7 @@ def test_what_is_asked_for_needs_no_judge(tmp_path: Path, asked: int | None, cou
 
 
 def test_a_wrong_number_of_lines_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="1 or 2, got 3"):
+    with pytest.raises(DetectorError, match="1 or 2, got 3"):
         detector.convert(tmp_path, tmp_path / "out", lines=3)
 
 

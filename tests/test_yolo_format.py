@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.decode import ReadingRules
 from detector.errors import DatasetError
 from detector.layout import Layout
+from detector.rules import ReadingRules
 from detector.yolo_format import (
     RULES_KEY,
     ManifestRow,

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.decode import ReadingRules
+from detector.rules import ReadingRules
 from detector.synth import SynthConfig, Synthesizer
 from detector.threads import cores
 from detector.yolo_format import ManifestRow, format_labels, write_descriptions, write_tables

@@ -1,4 +1,6 @@
-"""The best epoch of a training run against its last one: exact match on pictures that neither was chosen by, and ECE.
+"""The best epoch of a training run, its last one, and what was published: exact match on pictures that chose none, ECE.
+
+What was published is one of both, or the mean of it and of the weights that training started from.
 
     python tools/best_or_last.py OUT/SET.COUNT.START …
 
@@ -34,13 +36,15 @@ def main() -> None:
     for point in args.points:
         results.append({"machine": machine()})
         characters = read_set(point / "set")
-        rules = detector.Reader(point / "weights" / "point.pt", device=args.device).rules
-        for epoch in ("best", "last"):
-            checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
-            learnt = calibrated(checkpoint, characters, rules, device=args.device)
+        published = point / "weights" / "point.pt"
+        rules = detector.Reader(published, device=args.device).rules
+        for epoch in ("best", "last", "published"):
             with tempfile.TemporaryDirectory() as folder:
-                weights = Path(folder) / f"{epoch}.pt"
-                _ultralytics.publish(checkpoint, weights, learnt, {})
+                weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
+                if epoch != "published":
+                    checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
+                    learnt = calibrated(checkpoint, characters, rules, device=args.device)
+                    _ultralytics.publish(checkpoint, weights, learnt, {})
                 found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
             results[-1][epoch] = found.to_dict()
             curves = (found.calibration, found.character_calibration)

@@ -26,8 +26,9 @@ from teach_detector import teach
 
 from detector import _ultralytics
 from detector.alphabet import Alphabet
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.metrics import score_texts
+from detector.rules import ReadingRules
 
 MODELS = ("detector/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 

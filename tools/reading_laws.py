@@ -35,10 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.alphabet import Alphabet
-from detector.decode import ReadingRules, decode_batch
+from detector.decode import decode_batch
 from detector.detections import CharDetections
 from detector.layout import find_layout
 from detector.metrics import score_texts
+from detector.rules import ReadingRules
 from detector.synth import SynthConfig, Synthesizer
 from detector.synth.config import PLAIN
 

@@ -27,10 +27,10 @@ from detector import Reader, Reading, _ultralytics
 from detector.align.teaching import Aligner
 from detector.align.viterbi import greedy
 from detector.calibration import fit_calibration
-from detector.decode import ReadingRules
 from detector.exporting import export
 from detector.layout import Layout
 from detector.metrics import TextScore, score_texts
+from detector.rules import ReadingRules
 from detector.work import whole
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +76,7 @@ def read_alone(aligner: Aligner, images: Images) -> list[str]:
     texts = []
     for start in range(0, len(images), BATCH):
         read = greedy(aligner.log_probs(images[start : start + BATCH]))
-        texts += ["".join(aligner.symbols[i] for i in ids.tolist()) for ids, _ in read]
+        texts += ["".join(aligner.symbols[i] for i in ids.tolist()) for ids in read]
     return texts
 
 
@@ -94,6 +94,7 @@ def parameters_of(path: Path) -> int:
 def options(store: Path) -> str:
     """What synth_store.py was given, but for where and with how many processes."""
     held = json.loads((store / "config.json").read_text(encoding="utf-8"))
+    held |= {"digits": "DIGITS"} if "digits" in held else {}  # a folder that is elsewhere for others
     return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
 
 
@@ -108,7 +109,8 @@ def describe(shipped: Sequence[Shipped], onnx_mb: float, scored: str, taught: st
     return f"""# Shipped weights
 
 They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them, in one line or
-two. They were taught on artificial pictures only, none of them photographed or taken from a data set.
+two. They were taught on artificial pictures only: none was photographed. Their characters are drawn with fonts and
+strokes, but for handwritten digits, which are those of MNIST, put together into numbers.
 
 | file | what it is | parameters | MB | taught on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
@@ -125,6 +127,7 @@ only has to place a known string is the easier task.
 ## How they were made
 
 ```sh
+python tools/written_digits.py DIGITS
 python tools/synth_store.py STORE {taught}
 {commands}
 python tools/synth_store.py SCORED {scored}
@@ -139,7 +142,9 @@ another order, so a rerun gives weights as good, not the same bytes.
 AGPL-3.0-or-later, as the whole project. The characters were drawn with the fonts of the Debian packages listed in
 `tools/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`), and of the npm packages listed
 in `tools/web_fonts.txt`, all under the SIL Open Font License 1.1. The fonts were only rendered: no font file, outline
-or part of one is in these weights or in this repository.
+or part of one is in these weights or in this repository. MNIST (Yann LeCun, Corinna Cortes, Christopher Burges) is made
+from Special Databases 1 and 3 of NIST, which are in the public domain; its authors offer it under Creative Commons
+Attribution-Share Alike 3.0. None of its pictures is in the weights or in this repository, either.
 """
 
 

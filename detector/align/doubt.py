@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from detector.align.teaching import Aligner, Check
 from detector.align.viterbi import greedy
 from detector.fit import GREY
-from detector.metrics import edit_distance, wilson_interval
+from detector.metrics import wilson_interval
 
 _SHARE = 0.03  # of wrong labels, expected of any set; estimating it made no difference, but tied pictures together
 _LIKELY = np.log(0.5)  # a label that is given more by a glance is not looked at again
@@ -101,12 +101,10 @@ class Evidence:
 
     Args:
         right: float64 (n,), log probability of the label, summed over all of its paths.
-        distance: int64 (n,), edits from what was read to the label.
         read: class ids of what was read, blind to the label.
     """
 
     right: NDArray[np.float64]
-    distance: NDArray[np.int64]
     read: list[NDArray[np.int64]]
 
 
@@ -121,15 +119,12 @@ def _slanted(image: NDArray[np.uint8], slant: float) -> NDArray[np.uint8]:
 
 def evidence(log_probs: NDArray[np.float32], strings: Sequence[NDArray[np.int64]]) -> Evidence:
     """Evidence on labels, from the columns (n, columns, classes + 1) of an aligner that was not taught them."""
-    read = [ids for ids, _ in greedy(log_probs)]
-    distance = [edit_distance(r.tolist(), s.tolist()) for r, s in zip(read, strings, strict=True)]
-    return Evidence(label_log_probs(log_probs, strings), np.array(distance, np.int64), read)
+    return Evidence(label_log_probs(log_probs, strings), greedy(log_probs))
 
 
 def _nothing_read(general: NDArray[np.float32], strings: Sequence[NDArray[np.int64]]) -> Evidence:
     """As if nobody had read: labels are still likelier in one number of lines than in another."""
-    distance = np.array([len(s) for s in strings], np.int64)
-    return Evidence(label_log_probs(general, strings), distance, [np.zeros(0, np.int64)] * len(strings))
+    return Evidence(label_log_probs(general, strings), [np.zeros(0, np.int64)] * len(strings))
 
 
 def may_judge(check: Check) -> bool:

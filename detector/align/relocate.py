@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SURE = 0.25  # score of the label's own symbol above which the detector's box is taken
-_NEAR = 0.5  # of the distance to the neighbour, within which its centre must lie
+_NEAR = 0.5  # of the box's width, within which its centre must lie
 
 
 def relocate(

@@ -106,7 +106,7 @@ class Aligner:
             return Check(0.0, 0.0, 0)
         read: list[NDArray[np.int64]] = []
         for start in range(0, len(images), 64):
-            read += [ids for ids, _ in greedy(self.log_probs(images[start : start + 64]))]
+            read += greedy(self.log_probs(images[start : start + 64]))
         wrong = [edit_distance(r.tolist(), s.tolist()) for r, s in zip(read, strings, strict=True)]
         symbols = sum(len(s) for s in strings)
         return Check(sum(w == 0 for w in wrong) / len(wrong), sum(wrong) / max(symbols, 1), len(wrong))

@@ -91,19 +91,8 @@ def _read_path(path: NDArray[np.int64], probs: NDArray[np.float64], count: int) 
     return Alignment(first, last, centre, confidence)
 
 
-def greedy(log_probs: NDArray[np.floating]) -> list[tuple[NDArray[np.int64], float]]:
-    """What the network reads by itself: (class ids, lowest symbol probability) of each picture."""
+def greedy(log_probs: NDArray[np.floating]) -> list[NDArray[np.int64]]:
+    """What the network reads by itself, class ids of each picture: the best class of each column, repeats as one."""
     best = np.asarray(log_probs).argmax(-1)  # (batch, columns)
-    peak = np.exp(np.asarray(log_probs, np.float64).max(-1))
     blank = log_probs.shape[-1] - 1
-    read = []
-    for ids, probs in zip(best, peak, strict=True):
-        starts = np.flatnonzero((ids != blank) & np.r_[True, ids[1:] != ids[:-1]])
-        lowest = min((float(probs[s : s + _run(ids, int(s))].max()) for s in starts), default=0.0)
-        read.append((ids[starts].astype(np.int64), lowest))
-    return read
-
-
-def _run(ids: NDArray[np.int64], start: int) -> int:
-    differs = np.flatnonzero(ids[start:] != ids[start])
-    return int(differs[0]) if len(differs) else len(ids) - start
+    return [ids[(ids != blank) & np.r_[True, ids[1:] != ids[:-1]]].astype(np.int64) for ids in best]

@@ -30,7 +30,7 @@ from detector.cache import cache_folder
 from detector.decode import decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
-from detector.errors import DetectorError, SourceError, WeightsError
+from detector.errors import ArgumentError, DetectorError, SourceError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, STRIDE
 from detector.metrics import TextScore, score_texts
 from detector.rules import ReadingRules
@@ -154,6 +154,8 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
 
+    last: Path
+    best: Path
     augment_on: str | None = None
     """How pictures are changed: "device" a batch at a time, "picture" one at a time; None: "picture" where the user's
     own transforms want that."""
@@ -234,6 +236,21 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
         return batch
 
+    def save_model(self) -> bool:
+        """Checkpoints appear whole: one that Ctrl-C cuts off could not be resumed."""
+        paths: tuple[Path, Path] = self.last, self.best
+        parts = self.last, self.best = [path.with_name(path.name + ".part") for path in paths]
+        try:
+            saved = bool(super().save_model())
+            for part, path in zip(parts, paths, strict=True):
+                if part.exists():  # the best one only if it is the best
+                    part.replace(path)
+            return saved
+        finally:
+            self.last, self.best = paths
+            for part in parts:
+                part.unlink(missing_ok=True)
+
     def get_validator(self) -> TextValidator:
         """A validator that knows the rules."""
         made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
@@ -280,10 +297,20 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         get_cfg(DEFAULT_CFG_DICT, known)
     except (SyntaxError, TypeError, ValueError) as error:
         raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
+    if arguments.get("time") is not None and not arguments["time"] > 0:
+        raise ArgumentError(f"time={arguments['time']}: give hours, more than 0, or leave it out.")
+    if arguments.get("batch") == 0:
+        raise ArgumentError("batch=0: give pictures of a step, 1 or more, or leave it out.")
     if not isinstance(arguments.get("imgsz", 0), int):
         raise DetectorError(f"imgsz={arguments['imgsz']!r}: give one number, the longer side; the set says its shape.")
     if arguments.get("single_cls"):
         raise DetectorError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
+
+
+def _short(error: Exception) -> str:
+    """What went wrong, without Ultralytics' advice to download other weights."""
+    cause = error.__cause__ or error.__context__ or error
+    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no more is said'}"
 
 
 def check_start(model: str) -> None:
@@ -301,7 +328,7 @@ def check_start(model: str) -> None:
             load_checkpoint(model)
             return
     except Exception as error:  # whatever pickle and YAML meet
-        raise WeightsError(f"{model} is nothing to start training from ({type(error).__name__}: {error}).") from error
+        raise WeightsError(f"{model} is nothing to start training from ({_short(error)}).") from error
     there = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
     raise WeightsError(f"{model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
 
@@ -490,7 +517,9 @@ class Network:
                 if not backend.dynamic and getattr(backend, "imgsz", None):
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except Exception as error:  # each backend has errors of its own
-            raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
+            raise WeightsError(
+                f"{path} cannot be opened as weights: it is damaged, or none ({_short(error)})."
+            ) from error
         if path.suffix == ".pt":  # after that: what goes wrong on the device is not the file's fault
             self._hold(model.to(device))
 

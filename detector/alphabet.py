@@ -76,7 +76,7 @@ class Alphabet:
         text = self.clean(text)
         if not text:
             return "the label is empty"
-        unknown = sorted(set(text) - self._id_of.keys())
+        unknown = [s for s in dict.fromkeys(text) if s not in self._id_of]
         if unknown:
             return (
                 f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "

@@ -21,7 +21,7 @@ from detector.aligners import aligning, judge_of_lines, taught_aligners
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
 from detector.boxes import KeptBoxes, find_boxes, shown
 from detector.device import pick_device
-from detector.errors import DetectorError, ImageError, SourceError
+from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.fit import shape_for
 from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import REGEX, compile_pattern
@@ -157,7 +157,7 @@ def convert(
         progress: called as the work goes on.
 
     Raises:
-        DetectorError: if a number makes no sense.
+        ArgumentError: if a number makes no sense.
         SourceError: if no labelled pictures can be made out, or all are refused.
         AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if the aligner did not learn; nothing is written then.
@@ -165,7 +165,7 @@ def convert(
             something else is in the way beside it; if lines of a review make no sense.
     """
     began = time.perf_counter()
-    _check_numbers(val, test, lines, refine, budget, seed)
+    _check_numbers(length, val, test, lines, refine, budget, seed)
     tell = progress or (lambda stage, done, total: None)
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
@@ -206,8 +206,12 @@ def convert(
             judges, check = taught_aligners(inputs, table, text_lines, start, budget, seed, device, work, tell)
         except ImageError:
             raise  # what was found out so far is kept for the next run
-        except DetectorError:
+        except DetectorError as error:
             shutil.rmtree(part)  # something must change before this can go on
+            if isinstance(error, NotLearnedError) and 2 * len(inputs.rejects) > found.count:
+                name, why = inputs.rejects[0][:2]
+                first = f"{len(inputs.rejects)} of {found.count} inputs were refused, as {name}: {why}"
+                raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
         kept, shape_hw = KeptBoxes(work), judges.general.shape_hw
         if not all(item in kept for item in inputs.items):
@@ -234,11 +238,16 @@ def convert(
     return _report(target, found, written, check, rules, share, explained, time.perf_counter() - began)
 
 
-def _check_numbers(val: float, test: float, lines: int | None, refine: int, budget: float, seed: int) -> None:
+def _check_numbers(
+    length: int, val: float, test: float, lines: int | None, refine: int, budget: float, seed: int
+) -> None:
     """Refuse numbers that make no sense, all at once."""
     problems = []
+    if length < 1:
+        problems.append(f"length is the most symbols that a text may have, 1 or more, got {length}")
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
-        problems.append(f"val and test are shares of 1 that leave some for training, got {val} and {test}")
+        rule = "val, more than 0, and test, 0 or more, are shares of 1 that leave some for training"
+        problems.append(f"{rule}, got {val} and {test}")
     if lines not in (None, *range(1, MOST_LINES + 1)):
         problems.append(f"lines is the number of text lines in each picture, 1 or {MOST_LINES}, got {lines}")
     if refine < 0:
@@ -248,7 +257,7 @@ def _check_numbers(val: float, test: float, lines: int | None, refine: int, budg
     if seed < 0:
         problems.append(f"seed is a whole number, 0 or more, got {seed}")
     if problems:
-        raise DetectorError(f"Nothing was converted: {'; '.join(problems)}.")
+        raise ArgumentError(f"Nothing was converted: {'; '.join(problems)}.")
 
 
 def _check_apart(target: Path, listed: Source) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 
 
 def pick_device(device: str | None = None) -> torch.device:
@@ -25,7 +25,7 @@ def pick_device(device: str | None = None) -> torch.device:
     except RuntimeError:
         chosen = torch.device("meta")
     if chosen.type not in ("cpu", "cuda", "mps"):
-        raise DetectorError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.")
+        raise ArgumentError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise DetectorError(f"device={device!r}: torch finds none here: leave it out, or say device=cpu.")
     if chosen.type == "cuda" and not torch.cuda.is_available():

@@ -1,7 +1,8 @@
 """Every error that a user can cause, in one tree.
 
     DetectorError                exit code 1
-    ├── AlphabetError            2   a symbol or length that the alphabet does not allow
+    ├── ArgumentError            2   a value that makes no sense
+    │   └── AlphabetError        2   a symbol or length that the alphabet does not allow
     ├── SourceError              4   labelled images that cannot be found or understood
     ├── NotLearnedError          5   an aligner or a reader that did not learn from what it was given
     ├── DatasetError             6   a converted set or data.yaml that is not what it should be
@@ -30,10 +31,14 @@ class DetectorError(Exception):
     exit_code = 1
 
 
-class AlphabetError(DetectorError):
-    """A text holds a symbol outside the alphabet, or is too long."""
+class ArgumentError(DetectorError):
+    """A value was given that makes no sense: a share above 1, a number of rounds below 0."""
 
     exit_code = 2
+
+
+class AlphabetError(ArgumentError):
+    """A text holds a symbol outside the alphabet, or is too long."""
 
 
 class SourceError(DetectorError):

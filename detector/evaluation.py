@@ -13,7 +13,7 @@ from typing import Any
 
 from detector.calibration import right_characters, right_string
 from detector.detections import Reading
-from detector.errors import DetectorError, SourceError
+from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.media import is_several
 from detector.metrics import (
     CalibrationCurve,
@@ -175,10 +175,10 @@ class Evaluation:
         ``min_confidence``.
 
         Raises:
-            DetectorError: if ``precision`` is not in (0, 1].
+            ArgumentError: if ``precision`` is not in (0, 1].
         """
         if not 0 < precision <= 1:
-            raise DetectorError(
+            raise ArgumentError(
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
         least, right = [r.least for _, r, _ in self.accepted], [ok for _, _, ok in self.accepted]
@@ -289,7 +289,7 @@ def evaluate(
     reader: Reader | str | Path,
     source: str | Path,
     *,
-    split: str = "test",
+    split: str | None = None,
     labels: str | Path = "auto",
     blank: str | None = None,
     upper: bool = False,
@@ -303,13 +303,14 @@ def evaluate(
     Args:
         reader: the reader, or weights to read with; what it refuses is counted apart.
         source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
-        split: for a converted set, which of its splits.
+        split: of a converted set, "test" if it is not said; other sources have none.
         labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
             them.
         progress: called with (done, total).
 
     Raises:
         SourceError: if there are no labelled pictures.
+        ArgumentError: if a split of what has none is asked for.
         DatasetError: if a converted set has no such split.
     """
     if not isinstance(reader, Reader):
@@ -337,13 +338,17 @@ def evaluate(
     return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence)
 
 
-def _labelled(source: str | Path, split: str, **how: Any) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
+def _labelled(
+    source: str | Path, split: str | None, **how: Any
+) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
     """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``."""
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
         characters = read_set(path)
-        (rows,) = characters.rows(split)
+        (rows,) = characters.rows(split or "test")
         return [(characters.root / row.image, row.text, row.image) for row in rows], ()
+    if split is not None:
+        raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
     found = read_source(path, **how)
     pictures = [item for item in found.items if not is_several(item.path)]
     if not pictures:

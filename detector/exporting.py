@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
 from detector.cache import cache_folder, keep_newest, used_now
 from detector.decode import decode_batch
-from detector.errors import DependencyError, DetectorError, WeightsError
+from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
 from detector.images import Picture, read_image
 from detector.rules import ReadingRules
@@ -62,7 +62,7 @@ def export(
         ImageError: if one of the sample cannot be decoded.
     """
     if format not in SUFFIXES:
-        raise DetectorError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
+        raise ArgumentError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
     if weights not in (None, "shipped") and Path(str(weights)).suffix != ".pt":
         raise WeightsError(
             f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
@@ -75,7 +75,10 @@ def export(
         )
     target = Path(out) if out is not None else path.with_name(path.stem + SUFFIXES[format])
     if not target.name.endswith(SUFFIXES[format]):
-        raise DetectorError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
+        raise ArgumentError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(target.parent, os.W_OK):
+        raise DetectorError(f"{target.parent} cannot be written to: name another place with out.")
     from detector._ultralytics import Network as TorchNetwork
     from detector.device import pick_device
 

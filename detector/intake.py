@@ -70,7 +70,8 @@ def accept(
         if problem is None and pattern and not matches(item.text, pattern, table):
             problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
         if problem is None and item.path.suffix.lower() not in (*_YOLO_READS, *SAME_AS):
-            problem = f"yolo does not read {item.path.suffix} files: save it as PNG"
+            kind = f"{item.path.suffix} files" if item.path.suffix else "files whose names have no ending"
+            problem = f"yolo does not read {kind}: save it as PNG"
         if problem:
             rejects.append(RejectRow(item.name, problem))
         else:

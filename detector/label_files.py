@@ -305,7 +305,8 @@ def _csv_rows(stream: TextIO, table: Table) -> Iterator[Row]:
                 continue
             problem = ""
             if any("\n" in field for field in fields):
-                problem = f"a quote that opens in line {first} closes in line {last}"
+                ends = f"closes in line {last}" if last > first else "does not close"
+                problem = f"a quote that opens in line {first} {ends}"
             elif len(fields) < width and len(fields) <= max(image, label):
                 problem = f"{len(fields)} of {width} fields"
             elif any(fields[width:]):

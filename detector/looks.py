@@ -1,4 +1,4 @@
-"""How often a picture is looked at: once as a whole and, where its text does not fill it, again and closer."""
+"""How often a picture is looked at: once as a whole and, where its text does not fill it and is not sure, again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from detector.rules import ReadingRules
 
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
 _CLOSER = 1024  # longer side of what is kept for a second look: twice a network's, or memory would follow the pictures
+_SURE = 0.95  # confidence of a text's least sure character, from which another look changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 
 Found = tuple[CharDetections, float]
@@ -42,7 +43,7 @@ class Looks:
     Args:
         network: fitted pictures in, candidates out.
         rules: of the network.
-        second: whether a text that does not fill its picture is looked at again.
+        second: whether a text that does not fill its picture, and is not read surely, is looked at again.
         min_confidence, alternatives: as :func:`detector.decode.decode_batch` takes them.
     """
 
@@ -121,9 +122,9 @@ def _shape_for(width: int, height: int, length: int) -> tuple[int, int]:
 
 
 def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """The part of a picture that a text is in, and its upper left corner xy; None where there is no closer to get."""
+    """The part of a picture that a text is in, and its corner xy; None where another look is not worth it."""
     image = prepared.image
-    if image is None or not reading.characters:
+    if image is None or not reading.characters or min(c.confidence for c in reading.characters) >= _SURE:
         return None
     height, width = image.shape[:2]
     boxes = np.array([c.box_xyxy for c in reading.characters]) * prepared.scale  # (n, 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def named_pictures(source: Source) -> Iterator[Named]:
     Args:
         source: a picture; a video, whose frames are named ``video.mp4#12``, from 1; a folder, searched through for
             both; a pattern (``new/*.png``, ``**`` for folders below); a ``.txt`` file with a source a line, relative
-            to where it lies; or any iterable of these and of pictures in memory.
+            to where it lies; ``-`` for such lines on stdin, relative to here; or any iterable of these and of pictures
+            in memory.
 
     Raises:
         SourceError: at once, if there is no such file or folder, or a pattern fits nothing.
@@ -60,6 +62,8 @@ def named_pictures(source: Source) -> Iterator[Named]:
     """
     if not isinstance(source, (str, int, os.PathLike)):
         return (named for one in many(source, "stream") for named in _of(one))
+    if str(source) == "-":
+        return (named for line in sys.stdin if (name := line.strip("\r\n")) for named in _of(name))
     path = Path(str(source))
     if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):

@@ -372,9 +372,10 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     ]
     automaton = _pruned(layers, edges, accepting)
     if not automaton.layers:
+        counts = f"{min_count}" if min_count == max_count else f"{min_count} to {max_count}"
         raise AlphabetError(
-            f"The pattern {pattern!r} allows no string of {min_count} to {max_count} symbols that are no blanks, "
-            f"and {length} in all, which is what is read here: change one of them."
+            f"The pattern {pattern!r} allows no string of {counts} symbols, or {length} with blanks, and no other is "
+            "read here: change one of them."
         )
     return automaton
 

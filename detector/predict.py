@@ -27,7 +27,7 @@ from detector.backends import (
     weights_path,
 )
 from detector.detections import CharDetections, Reading
-from detector.errors import DependencyError, DetectorError, ImageError, WeightsError
+from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError
 from detector.fit import fit
 from detector.images import Picture, read_image
 from detector.looks import Found, Looks, Prepared
@@ -70,16 +70,16 @@ class Reader:
         min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
             and ``refused`` and ``candidate`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
-        second_look: whether a text that does not fill its picture is read again, from the part of the picture that it
-            is in, and the string decoded from what both looks saw. It takes up to twice the time. None does as the
-            weights say: those that fit no one kind of picture, as the shipped ones, look twice, those trained on a set
-            where more of its validation pictures were read right so.
+        second_look: whether a text that does not fill its picture, and is not read surely, is read again, from the
+            part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
+            does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
+            trained on a set where more of its validation pictures were read right so.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
         DependencyError: if the backend asked for is not installed.
         AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
-        DetectorError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
+        ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Reader:
         second_look: bool | None = None,
     ) -> None:
         if not 0 <= min_confidence <= 1 or alternatives < 0:
-            raise DetectorError(
+            raise ArgumentError(
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
@@ -236,7 +236,7 @@ def _open_network(path: Path, device: str | None, backend: str | None) -> Networ
             "and `detector export` write them."
         )
     if backend not in (None, "torch", *BACKENDS):
-        raise DetectorError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
+        raise ArgumentError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
     if backend in BACKENDS and not present(backend):
         raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
     if device != "cpu" and (device not in (None, "") or may_have_gpu()):

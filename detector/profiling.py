@@ -22,7 +22,7 @@ from detector import augment_opencv, augment_torch
 from detector._ultralytics import TextTrainer, prepared_trainer, validate_once
 from detector.augment import Augment
 from detector.augment_plan import BatchAugment
-from detector.errors import DetectorError
+from detector.errors import ArgumentError
 from detector.fit import fit
 from detector.images import read_image
 from detector.text_data import TextDataset, TextLoader
@@ -157,7 +157,7 @@ def profile(
 
     Raises:
         DatasetError: if the set is missing or damaged.
-        DetectorError: if ``loader`` or ``augment`` is none of those that there are.
+        ArgumentError: if ``loader`` or ``augment`` is none of those that there are.
     """
     _check("loader", loader, LOADERS)
     _check("augment", augment or "off", AUGMENT)
@@ -197,7 +197,7 @@ def profile(
 
 def _check(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise DetectorError(f"{name}={value!r}: give one of {', '.join(known)}.")
+        raise ArgumentError(f"{name}={value!r}: give one of {', '.join(known)}.")
 
 
 def _first(dataset: TextDataset, pictures: int | None) -> TextDataset:

@@ -108,6 +108,16 @@ class Source:
         return len(self.items) + len(self.refused)
 
 
+def check_source(source: str | Path) -> None:
+    """Refuse what is not there.
+
+    Raises:
+        SourceError: naming it.
+    """
+    if not Path(source).exists():
+        raise SourceError(f"There is no file or folder {source}.")
+
+
 def read_source(
     path: str | Path,
     *,
@@ -136,8 +146,7 @@ def read_source(
     wanted = str(labels) if str(labels) in FORMATS else None
     spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
     meant = {"_", "-"}.intersection((blank or "") + ignore)
-    if not root.exists():
-        raise SourceError(f"There is no file or folder {root}.")
+    check_source(root)
     if str(labels) != "auto" and wanted is None:
         if not root.is_dir():
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")

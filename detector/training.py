@@ -96,6 +96,10 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     if not arguments.get("val", True):
         log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
         arguments = {**arguments, "val": True}
+    if WEIGHTS_FOLDER.exists() and not WEIGHTS_FOLDER.is_dir():  # said before hours of training
+        raise DetectorError(
+            f"{WEIGHTS_FOLDER.absolute()} is a file, and the weights land in that folder: move it away."
+        )
     overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
     log.info("%s", say_device(pick_device(arguments.get("device"))))
     trainer = _ultralytics.run_trainer(overrides, augment_on)
@@ -143,6 +147,8 @@ def _publish(trainer: Any, target: Path, device: str | None) -> None:
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
     chosen, share = towards_start(Path(best), _ultralytics.start_of(trainer), characters, rules, split, device)
+    if float(metrics.get("metrics/exact_match", 1.0)) == 0:
+        log.warning("not one picture of the split %r is read right: train longer, or look at the set's report", split)
     if share:
         facts["towards_start"] = share
         log.info("published a mean: %.0f%% of the weights that training started from, which reads more", 100 * share)
@@ -177,6 +183,9 @@ def towards_start(
     assert rules.shape_hw is not None  # a trainer needs one
     dataset = TextDataset(characters, split, rules.shape_hw)
 
+    def mean_path(share: float) -> Path:
+        return taught.with_name(f"mean-{share:g}.pt")
+
     def wrong(weights: Path) -> int:
         network = _ultralytics.Network(weights, pick_device(device))
         texts = [reading.text for reading in _read_fitted(network, rules, dataset, _JUDGED)]
@@ -184,10 +193,13 @@ def towards_start(
 
     fewest, chosen, chosen_share = wrong(taught), taught, 0.0
     for share in _START_SHARES:
-        mean = _ultralytics.write_mean(taught, start, share, rules.symbols, taught.with_name(f"mean-{share:g}.pt"))
+        mean = _ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
         errors = wrong(mean)
         if errors < fewest:
             fewest, chosen, chosen_share = errors, mean, share
+    for share in _START_SHARES:
+        if share != chosen_share:
+            mean_path(share).unlink()
     return chosen, chosen_share
 
 

@@ -138,6 +138,8 @@ def alone(target: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not Path(lock.lock_file).exists():
+            raise DatasetError(f"{part.parent} cannot be written to: choose another folder.") from None
         raise DatasetError(f"Another run is writing {target}: wait for it, or choose another folder.") from None
     except (OSError, NotImplementedError):  # a file system without locks
         yield

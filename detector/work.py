@@ -121,4 +121,4 @@ def _request_of(folder: Path) -> dict[str, Any] | None:
 
 def _say_why(folder: Path, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     other = ", ".join(sorted(key for key in {*held, *wanted} if held.get(key) != wanted.get(key)))
-    log.info("%s is of another request (%s differ): begun anew", folder, other)
+    log.info("%s is of another request, for what is other is its %s: begun anew", folder, other)

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from detector import Alphabet, cli, conversion, demo, evaluation, exporting, predict, profiling, synth
-from detector.cli import app, terminal
+from detector.cli import app, main, terminal
 from detector.cli.train import parse_arguments
 from detector.errors import DetectorError
 from tests.builders import toy_synthesizer
@@ -65,8 +65,8 @@ def test_train_arguments_that_are_no_pairs() -> None:
         (["train", "data=x.yaml", "epoch=3"], 1, "'epoch' is not a valid YOLO argument"),
         (["train", "data=x.yaml", "epochs=abc"], 1, "epochs"),
         (["predict", "nowhere.pt", "x.png"], 7, "nowhere.pt"),
-        (["predict", "shipped", "x.png", "--device", "xyz"], 1, "device='xyz' is no device: give cpu"),
-        (["synth", "out", "--size", "big"], 1, "WIDTHxHEIGHT"),
+        (["predict", "shipped", "x.png", "--device", "xyz"], 2, "device='xyz' is no device: give cpu"),
+        (["synth", "out", "--size", "big"], 2, "WIDTHxHEIGHT"),
         (["convert"], 2, "Missing argument"),
     ],
     ids=["source", "data", "yolo argument", "yolo value", "weights", "device", "size", "usage"],
@@ -106,14 +106,35 @@ def test_commands_and_functions_have_the_same_defaults(
     assert shared
 
 
-def test_ctrl_c_says_that_convert_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_that_convert_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("detector.conversion.convert", stopped)
-    done = CliRunner().invoke(app, ["convert", "plates", "out"])
+    done = CliRunner().invoke(app, ["convert", str(tmp_path), "out"])
     assert done.exit_code == 130
     assert "out is as it was" in done.stderr and "the same command goes on" in done.stderr
+
+
+def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("detector.training.train", stopped)
+    done = CliRunner().invoke(app, ["train", "name=plates"])
+    assert done.exit_code == 130 and "`detector train resume` goes on" in done.stderr
+    said: list[str] = []
+    monkeypatch.setattr("detector.cli.say", said.append)
+    monkeypatch.setattr("detector.exporting.export", stopped)
+    monkeypatch.setattr(sys, "argv", ["detector", "export", "shipped"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and said == ["detector: stopped by Ctrl-C."]
+
+
+def test_an_option_of_train_in_the_usual_way_is_shown_in_its_own() -> None:
+    with pytest.raises(DetectorError, match="--epochs 3: write epochs=3"):
+        parse_arguments(["data=plates", "--epochs", "3"])
 
 
 def test_progress_without_a_terminal_is_lines_with_the_time_left(

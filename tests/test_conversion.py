@@ -516,7 +516,7 @@ SHARES = {"no validation": (0.0, 0.2), "all held out": (0.5, 0.5), "negative": (
 
 @pytest.mark.parametrize(("val", "test"), SHARES.values(), ids=SHARES.keys())
 def test_shares_that_leave_nothing(tmp_path: Path, val: float, test: float) -> None:
-    with pytest.raises(DetectorError, match="val and test are shares of 1"):
+    with pytest.raises(DetectorError, match="val, more than 0, and test, 0 or more, are shares of 1"):
         convert(tmp_path, tmp_path / "out", val=val, test=test)
 
 

@@ -15,7 +15,7 @@ import detector
 from detector import Failure, Reader, Reading
 from detector.cli import app
 from detector.detections import Character
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 from detector.evaluation import Evaluation, Row, evaluate
 from detector.evaluation_report import write_evaluation
 from detector.metrics import wilson_interval
@@ -197,6 +197,11 @@ def test_the_threshold_is_what_min_confidence_takes(toy: Toy, toy_run: ToyRun) -
     assert len(refusing.accepted) == free.taken
     assert refusing.score.right == free.right
     assert len(refusing.refused) == free.count - free.taken
+
+
+def test_a_split_of_what_has_none_is_refused(toy: Toy, toy_run: ToyRun) -> None:
+    with pytest.raises(ArgumentError, match="is no converted set and has no split 'val'"):
+        evaluate(toy_run.weights, toy.source, split="val", blank="_")
 
 
 def test_weights_are_calibrated_by_training(toy: Toy, toy_run: ToyRun) -> None:

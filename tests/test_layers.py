@@ -189,8 +189,8 @@ def test_errors_are_one_tree() -> None:
 
     kinds = [k for k in vars(errors).values() if inspect.isclass(k)]
     assert all(issubclass(k, detector.DetectorError) for k in kinds)
-    codes = [k.exit_code for k in kinds]
-    assert len(set(codes)) == len(codes), "an exit code a class"
+    codes = [k.exit_code for k in kinds if "exit_code" in vars(k)]
+    assert len(set(codes)) == len(codes), "an exit code a class, but for those that inherit theirs"
     assert not {0, errors.SOME_REFUSED} & set(codes)
     for kind in kinds:
         assert re.search(rf"\b{kind.__name__} +(exit code )?{kind.exit_code}\b", str(errors.__doc__))

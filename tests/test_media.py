@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,14 @@ def video(toy: Toy, tmp_path: Path) -> Path:
         writer.write(cv2.resize(read_image(file), (192, 64)))
     writer.release()
     return path
+
+
+def test_names_on_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(tmp_path / name) for name in ("two.png", "one.png")]
+    for name in names:
+        cv2.imwrite(name, np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n".join([*names, "none.png"])))
+    assert [name for name, _ in named_pictures("-")] == [*names, "none.png"]
 
 
 def test_frames_of_a_video_are_read_and_named(reader: Reader, toy: Toy, video: Path) -> None:

@@ -386,6 +386,26 @@ def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage
     assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
 
 
+def test_text_that_is_read_surely_is_looked_at_once(
+    far_away: tuple[np.ndarray, SynthImage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, _ = far_away
+    near = np.ascontiguousarray(picture[40:112, 380:548])  # it does not fill this, either, and is as large as it gets
+    reader = Reader()
+    seen = 0
+
+    def network(images: np.ndarray) -> list[detector.CharDetections]:
+        nonlocal seen
+        seen += len(images)
+        return opened(images)
+
+    opened = reader._network
+    monkeypatch.setattr(reader, "_network", network)
+    assert min(c.confidence for c in reader.read(near).characters) > 0.95 and seen == 1
+    reader.read(picture)
+    assert seen == 3
+
+
 def test_a_photograph_is_looked_at_again_in_little_memory(far_away: tuple[np.ndarray, SynthImage]) -> None:
     """Twelve times as large: what is kept of it for a second look does not grow with it, and the boxes are its own."""
     picture, true = far_away

@@ -72,6 +72,31 @@ def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run
     assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
 
 
+def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import _ultralytics
+
+    trainer = object.__new__(_ultralytics.TextTrainer)
+    trainer.last, trainer.best = tmp_path / "last.pt", tmp_path / "best.pt"
+    trainer.last.write_bytes(b"whole")
+
+    def cut_off(self: Any) -> bool:
+        self.last.write_bytes(b"hal")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_ultralytics.DetectionTrainer, "save_model", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.save_model()
+    assert trainer.last.read_bytes() == b"whole" and [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize(("arguments", "says"), [({"time": -1}, "time=-1: give hours"), ({"batch": 0}, "batch=0")])
+def test_amounts_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(DetectorError, match=says):
+        detector.train(**short(toy, **arguments))
+
+
 # How often readers look
 
 

@@ -12,7 +12,7 @@ import typer
 from detector import __version__
 from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
 from detector.cli.terminal import say
-from detector.errors import STOPPED, DetectorError
+from detector.errors import DetectorError
 
 app = typer.Typer(
     name="detector",
@@ -73,6 +73,8 @@ def main() -> None:
         say(f"detector: {error.strerror or error}{file}")
         _forget_stdout()
         sys.exit(DetectorError.exit_code)
-    except KeyboardInterrupt:
-        say("detector: stopped by Ctrl-C; nothing half-written is left.")
-        sys.exit(STOPPED)
+    except SystemExit as ended:
+        # The library that runs the commands makes an exit code of Ctrl-C, and says nothing.
+        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+            say("detector: stopped by Ctrl-C.")
+        raise

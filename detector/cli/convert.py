@@ -48,6 +48,9 @@ def command(
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
+    from detector.sources import check_source
+
+    check_source(source)  # before torch is loaded: a slip is told at once
     from detector.conversion import convert
     from detector.report import REPORT
 

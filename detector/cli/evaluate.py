@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from detector.cli.terminal import progress_bar, say
-from detector.errors import SOME_REFUSED, DetectorError
+from detector.errors import SOME_REFUSED, ArgumentError, DetectorError
 
 if TYPE_CHECKING:
     from detector.evaluation import Evaluation
@@ -20,7 +21,7 @@ _LISTED = 20
 def command(
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[Path, typer.Argument(help="Labelled pictures, as for convert; or a converted set's data.yaml.")],
-    split: Annotated[str, typer.Option(help="Of a converted set: train, val, test or suspects.")] = "test",
+    split: Annotated[str | None, typer.Option(help="Of a converted set: train, val, test or suspects. [test]")] = None,
     labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
     blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
@@ -41,9 +42,11 @@ def command(
     from detector.predict import Reader
 
     if not 0 < precision <= 1:
-        raise DetectorError(f"--precision is above 0 and at most 1, got {precision:g}: 0.995 is five errors in 1,000.")
+        raise ArgumentError(f"--precision is above 0 and at most 1, got {precision:g}: 0.995 is five errors in 1,000.")
     if html is not None and not html.absolute().parent.is_dir():
         raise DetectorError(f"--html {html}: there is no folder {html.parent}; make it first.")
+    if html is not None and not os.access(html.absolute().parent, os.W_OK):
+        raise DetectorError(f"--html {html}: {html.absolute().parent} cannot be written to; name another folder.")
 
     def opened(name: str) -> Reader:
         return Reader(name, device=device, pattern=pattern, min_confidence=min_confidence, second_look=second_look)

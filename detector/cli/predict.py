@@ -33,7 +33,9 @@ def command(
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[
         list[str],
-        typer.Argument(help="Pictures, folders, patterns, .txt lists, videos, a camera's index, addresses of streams."),
+        typer.Argument(
+            help="Pictures, folders, patterns, .txt lists, - for a list on stdin, videos, a camera's index, streams."
+        ),
     ],
     output: Annotated[Format, typer.Option("--format", "-f", help="text: NAME<tab>STRING; json: a line a picture.")] = (
         Format.TEXT

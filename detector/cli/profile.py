@@ -24,7 +24,7 @@ def command(
     loader: Annotated[str, typer.Option(help="What the step loads with: packed, files or naive.")] = "packed",
     augment: Annotated[str | None, typer.Option(help="device, picture or off. [as train does it]")] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
-    seconds: Annotated[float, typer.Option(help="Spent on each measurement, at least.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.0, help="Spent on each measurement, at least.")] = 3.0,
     plot: Annotated[Path | None, typer.Option(help="Draw the result into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
 ) -> None:

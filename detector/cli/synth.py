@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.terminal import progress_bar, say
-from detector.errors import DetectorError
+from detector.errors import ArgumentError
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
 
     width, _, height = size.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise DetectorError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
+        raise ArgumentError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
     config = SynthConfig(
         alphabet=Alphabet(alphabet) if alphabet else Alphabet(),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from detector.cli.terminal import say
-from detector.errors import DetectorError
+from detector.errors import STOPPED, ArgumentError
 
 
 def command(
@@ -23,11 +23,15 @@ def command(
     Starts from the shipped detector unless model= says otherwise; the weights to read with land in weights/NAME.pt.
     """
     parsed = parse_arguments(arguments or [])
+    data = parsed.pop("data", None)
     from detector.device import first_process
     from detector.training import train
 
-    data = parsed.pop("data", None)
-    weights = train(data, **parsed)
+    try:
+        weights = train(data, **parsed)
+    except KeyboardInterrupt:
+        say("detector: stopped by Ctrl-C; after its first epoch `detector train resume` goes on with this run.")
+        raise typer.Exit(STOPPED) from None
     if first_process():
         say(f"weights: {weights}")
         typer.echo(weights)
@@ -41,13 +45,15 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
     """NAME=VALUE pairs, values as YAML but for :data:`_NAMES`; a NAME alone is true, as for ``yolo``.
 
     Raises:
-        DetectorError: naming what is no pair.
+        ArgumentError: naming what is no pair.
     """
     parsed: dict[str, Any] = {}
-    for argument in arguments:
+    for before, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.lstrip("-").partition("=")
         if not name.isidentifier():
-            raise DetectorError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
+            if before.startswith("--"):
+                raise ArgumentError(f"{before} {argument}: write {before.lstrip('-')}={argument}.")
+            raise ArgumentError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
         parsed[name] = (value if name in _NAMES else _value(value)) if equals else True
     return parsed
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detector.alphabet import DEFAULT_LENGTH, Alphabet
-from detector.errors import AlphabetError, DetectorError
+from detector.errors import AlphabetError, ArgumentError
 from detector.patterns import format_problems
 
 LOOKS = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
@@ -41,7 +41,7 @@ class SynthConfig:
 
     Raises:
         AlphabetError: if length or pattern do not fit the alphabet.
-        DetectorError: if anything else makes no sense.
+        ArgumentError: if anything else makes no sense.
     """
 
     alphabet: Alphabet = field(default_factory=Alphabet)
@@ -68,7 +68,7 @@ class SynthConfig:
         about_text = self._text_problems()
         problems = about_text + self._picture_problems()
         if problems:
-            kind = AlphabetError if about_text else DetectorError
+            kind = AlphabetError if about_text else ArgumentError
             raise kind("Artificial pictures cannot be made: " + "; ".join(problems) + ".")
 
     @property

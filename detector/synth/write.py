@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer
 from detector.threads import cores
@@ -62,7 +62,7 @@ def write_set(
     out = Path(out)
     for name, value, least in (("count", count, 1), ("workers", workers, 1), ("start", start, 0)):
         if value is not None and value < least:
-            raise DetectorError(f"{name} must be {least} or more, got {value}.")
+            raise ArgumentError(f"{name} must be {least} or more, got {value}.")
     if out.exists() and not out.is_dir():
         raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
     if (out / "labels.csv").exists():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def options(store: Path) -> str:
     return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
 
 
-def describe(shipped: Sequence[Shipped], onnx_mb: float, scored: str, taught: str) -> str:
+def describe(shipped: Sequence[Shipped], onnx_mb: float, scored: str, taught: str, mean: str) -> str:
     """README.md of the weights' folder."""
     rows = "\n".join(
         f"| `{s.name}` | {s.what} | {s.parameters:,} | {s.megabytes:.2f} | {s.taught} | {_share(s.score)} |"
@@ -131,7 +132,7 @@ python tools/written_digits.py DIGITS
 python tools/synth_store.py STORE {taught}
 {commands}
 python tools/synth_store.py SCORED {scored}
-python tools/ship_weights.py SCORED ALIGNER.pt DETECTOR.pt
+python tools/ship_weights.py SCORED ALIGNER.pt DETECTOR.pt{mean}
 ```
 
 The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
@@ -163,9 +164,14 @@ def ship(args: argparse.Namespace) -> list[Shipped]:
     aligner = ship_aligner(args.aligner, small, shape_hw)
     rules = ReadingRules(layout=LAYOUT)
     facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
-    _ultralytics.publish(args.detector, large, rules, facts)
-    rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
-    _ultralytics.publish(args.detector, large, rules, facts)
+    with tempfile.TemporaryDirectory() as folder:
+        detector = args.detector
+        if args.before is not None:
+            mean = Path(folder) / "mean.pt"
+            detector = _ultralytics.write_mean(args.detector, args.before, args.before_share, rules.symbols, mean)
+        _ultralytics.publish(detector, large, rules, facts)
+        rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
+        _ultralytics.publish(detector, large, rules, facts)
     export(large)
     return [
         Shipped(
@@ -195,6 +201,13 @@ def main() -> None:
     parser.add_argument(
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        default=None,
+        help="the detector that teaching started from: what is shipped is a mean of both, so that less is unlearnt",
+    )
+    parser.add_argument("--before-share", type=float, default=0.5, help="of it in that mean")
     parser.add_argument("--taught-on", default="", help="what synth_store.py was given, if that was another store")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
@@ -204,7 +217,10 @@ def main() -> None:
     if total > MOST_MB:
         parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
     scored = options(args.store)
-    said = describe(shipped, onnx_mb, scored, args.taught_on or scored) + (f"\n{args.note}\n" if args.note else "")
+    mean = "" if args.before is None else f" --before {args.before} --before-share {args.before_share:g}"
+    said = describe(shipped, onnx_mb, scored, args.taught_on or scored, mean) + (
+        f"\n{args.note}\n" if args.note else ""
+    )
     (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
     for one in shipped:
         print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")

@@ -368,9 +368,12 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer: TextTrainer = kind(overrides=overrides)
-        if RANK in (-1, 0) and not overrides.get("resume") and str(overrides["model"]).endswith(".pt"):
-            with whole(trainer.wdir / START) as part:
-                shutil.copyfile(overrides["model"], part)
+        if RANK in (-1, 0) and not overrides.get("resume"):
+            kept = trainer.wdir / START
+            kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
+            if str(overrides["model"]).endswith(".pt"):
+                with whole(kept) as part:
+                    shutil.copyfile(overrides["model"], part)
         try:
             trainer.train()
         except NotImplementedError as error:

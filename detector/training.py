@@ -227,8 +227,10 @@ def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int) -> bo
         pictures: of the validation split.
     """
     shares = [float(row.get("metrics/exact_match") or 0.0) for row in epochs]
-    least, _ = wilson_interval(round(max(shares) * pictures), pictures)
-    return shares[-1] < least
+    best, last = max(shares), shares[-1]
+    least, _ = wilson_interval(round(best * pictures), pictures)
+    _, most = wilson_interval(round(last * pictures), pictures)  # of few pictures it reaches further than the other
+    return last < least and best > most
 
 
 def _results(path: Path) -> list[dict[str, str]]:

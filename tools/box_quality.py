@@ -302,7 +302,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in (r for r in results if "calibration" in r):
         for held in result["calibration"]["bins"]:
             shares = f"{held['boxes']} | {held['confidence']:.3f} | {held['right']:.3f}"
-            lines.append(f"| {result['set']} | {held['from']:g} and more | {shares} |")
+            least = f"{held['from']:g} and more" if held["from"] else "below 0.5"
+            lines.append(f"| {result['set']} | {least} | {shares} |")
         lines.append(f"| {result['set']} | expected calibration error | | | {result['calibration']['ece']:.3f} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 

@@ -154,6 +154,7 @@ def test_the_last_epoch_is_published_where_the_best_is_no_better(toy_run: ToyRun
         ((0.2, 0.9, 0.7), 100, True),
         ((0.2, 0.9, 0.7), 10, False),  # of so few, two are nothing
         ((0.2, 1.0, 0.0), 10, True),
+        ((0.4, 0.0), 5, False),  # none of five is not less than two of five beyond chance
         ((0.9,), 100, False),
         ((0.0, 0.0), 100, False),
     ],

@@ -138,9 +138,10 @@ def _publish(trainer: Any, target: Path, device: str | None) -> None:
     from detector import _ultralytics
 
     characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
-    judged_by = sum(row.split == split for row in characters.manifest())
+    judged_by = [row.text for row in characters.manifest() if row.split == split]
     epochs = _results(trainer.csv)
-    best = trainer.best if trainer.best.exists() and best_beyond_chance(epochs, judged_by) else trainer.last
+    lucky = not best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by)))
+    best = trainer.last if lucky or not trainer.best.exists() else trainer.best
     # Ultralytics ends with validating the best weights; what the last ones got stands in the run's table.
     validated = trainer.metrics if best == trainer.best else epochs[-1]
     metrics = {k: float(v) for k, v in (validated or {}).items() if k.startswith("metrics/")}
@@ -216,21 +217,28 @@ def _read_fitted(
     return readings
 
 
-def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int) -> bool:
-    """Whether the last epoch reads less than the best one, by more than chance does with so many validation pictures.
+def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbols: int) -> bool:
+    """Whether the last epoch reads less than the best one, by more than chance does: fewer pictures and fewer symbols.
 
-    The best of a hundred epochs is mostly the luckiest. On other pictures the last one, where the learning rate has
-    come down, reads as well, and its confidences are calibrated on pictures that did not choose it.
+    The best of a hundred epochs is mostly the luckiest, with few validation pictures by far. On other pictures the last
+    one, where the learning rate has come down, reads as well, and its confidences are calibrated on pictures that did
+    not choose it.
 
     Args:
         epochs: rows of the run's ``results.csv``.
         pictures: of the validation split.
+        symbols: of their texts.
     """
-    shares = [float(row.get("metrics/exact_match") or 0.0) for row in epochs]
-    best, last = max(shares), shares[-1]
-    least, _ = wilson_interval(round(best * pictures), pictures)
-    _, most = wilson_interval(round(last * pictures), pictures)  # of few pictures it reaches further than the other
-    return last < least and best > most
+
+    def right(row: Mapping[str, str]) -> tuple[float, float]:
+        return float(row.get("metrics/exact_match") or 0.0), max(0.0, 1.0 - float(row.get("metrics/CER") or 0.0))
+
+    best, last = max(map(right, epochs)), right(epochs[-1])
+    return all(
+        of_last < wilson_interval(round(of_best * count), count)[0]
+        and of_best > wilson_interval(round(of_last * count), count)[1]
+        for of_best, of_last, count in zip(best, last, (pictures, symbols), strict=True)
+    )
 
 
 def _results(path: Path) -> list[dict[str, str]]:

@@ -147,24 +147,29 @@ def test_the_last_epoch_is_published_where_the_best_is_no_better(toy_run: ToyRun
 
 
 @pytest.mark.parametrize(
-    ("shares", "pictures", "wanted"),
+    ("shares", "errors", "pictures", "wanted"),
     [
-        ((0.2, 0.9, 0.9), 100, False),
-        ((0.2, 0.9, 0.85), 100, False),  # as likely by chance
-        ((0.2, 0.9, 0.7), 100, True),
-        ((0.2, 0.9, 0.7), 10, False),  # of so few, two are nothing
-        ((0.2, 1.0, 0.0), 10, True),
-        ((0.4, 0.0), 5, False),  # none of five is not less than two of five beyond chance
-        ((0.9,), 100, False),
-        ((0.0, 0.0), 100, False),
+        ((0.2, 0.9, 0.9), (0.5, 0.1, 0.1), 100, False),
+        ((0.2, 0.9, 0.85), (0.5, 0.02, 0.03), 100, False),  # as likely by chance
+        ((0.2, 0.9, 0.7), (0.5, 0.02, 0.1), 100, True),
+        ((0.2, 0.9, 0.7), (0.5, 0.02, 0.05), 10, False),  # of so few, two are nothing
+        ((0.2, 1.0, 0.0), (0.5, 0.0, 1.0), 10, True),
+        ((0.4, 0.0), (0.2, 0.4), 5, False),  # none of five is not less than two of five beyond chance
+        ((0.45, 0.1), (0.18, 0.2), 11, False),  # luck: as many symbols are read
+        ((0.9,), (0.1,), 100, False),
+        ((0.0, 0.0), (1.0, 1.2), 100, False),
     ],
 )
 def test_the_best_epoch_is_taken_only_where_chance_does_not_explain_it(
-    shares: tuple[float, ...], pictures: int, wanted: bool
+    shares: tuple[float, ...], errors: tuple[float, ...], pictures: int, wanted: bool
 ) -> None:
     from detector.training import best_beyond_chance
 
-    assert best_beyond_chance([{"metrics/exact_match": str(share)} for share in shares], pictures) is wanted
+    epochs = [
+        {"metrics/exact_match": str(share), "metrics/CER": str(error)}
+        for share, error in zip(shares, errors, strict=True)
+    ]
+    assert best_beyond_chance(epochs, pictures, 8 * pictures) is wanted
 
 
 def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:

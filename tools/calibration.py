@@ -76,7 +76,7 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="+", metavar="WEIGHTS SET", help="weights, and what they read")
-    parser.add_argument("--split", default="test", help="that is read")
+    parser.add_argument("--split", default=None, help="of a converted set, that is read [test]")
     parser.add_argument("--learn", action="store_true", help="learn anew, from the split val")
     parser.add_argument("--precision", type=float, default=0.995)
     parser.add_argument("--device", help="as yolo spells it")

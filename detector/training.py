@@ -173,7 +173,8 @@ def towards_start(
         device: as Ultralytics spells it.
 
     Returns:
-        A file, and the start's share: 0, with ``taught`` itself, unless fewer symbols are wrong with more.
+        A file, and the start's share: 0, with ``taught`` itself, unless with more of it fewer symbols are wrong, by the
+        root of their number at least, which is what chance makes of it.
     """
     from detector import _ultralytics
     from detector.text_data import TextDataset
@@ -192,11 +193,13 @@ def towards_start(
         texts = [reading.text for reading in _read_fitted(network, rules, dataset, _JUDGED)]
         return score_texts(dataset.texts[: len(texts)], texts, rules.blank).errors
 
-    fewest, chosen, chosen_share = wrong(taught), taught, 0.0
+    as_taught = wrong(taught)
+    enough = as_taught - max(1.0, math.sqrt(as_taught))  # more than that may well be chance
+    fewest, chosen, chosen_share = as_taught, taught, 0.0
     for share in _START_SHARES:
         mean = _ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
         errors = wrong(mean)
-        if errors < fewest:
+        if errors <= enough and errors < fewest:
             fewest, chosen, chosen_share = errors, mean, share
     for share in _START_SHARES:
         if share != chosen_share:

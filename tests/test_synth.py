@@ -149,6 +149,39 @@ def test_frayed_ink_stays_round_its_boxes(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.mean(changed) > 0.005
 
 
+@pytest.mark.parametrize("ground", ["white", "dark"])
+def test_any_colour_of_a_sign_shows_on_its_ground(monkeypatch: pytest.MonkeyPatch, ground: str) -> None:
+    from detector.synth import synthesizer
+    from detector.synth.style import Style
+
+    bright = []
+    pale = Style(faces="plain", gap=0.4, ground=ground, ink="each", any_hue=True, cap_px=40, margin=0.1, contrast=30)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: pale)
+    for i in range(30):
+        made = Synthesizer(PLAIN)(i)
+        paper = np.median(made.image.reshape(-1, 3), 0)
+        for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
+            sign = made.image[y1:y2, x1:x2].reshape(-1, 3)
+            ink = sign[np.abs(sign - paper).max(1).argmax()]
+            assert np.abs(ink - paper).max() > 20, made.text
+            bright.append(abs(ink @ [0.114, 0.587, 0.299] - paper @ [0.114, 0.587, 0.299]))
+    assert np.min(bright) < 28 < np.median(bright), "some are as bright as the ground, most are not"
+
+
+def test_a_tile_of_ink_stands_behind_each_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector.synth import synthesizer
+    from detector.synth.style import Style
+
+    tiled = Style(faces="plain", gap=0.6, ground="white", tiles=True, grey=True, cap_px=30, margin=0.1, contrast=220)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: tiled)
+    for i in range(20):
+        made = Synthesizer(PLAIN)(i)
+        for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
+            sign = made.image[y1:y2, x1:x2].min(-1)
+            assert sign.min() < 60 and sign.max() > 200, made.text
+            assert np.median(sign[[0, -1]]) < 128, "the tile reaches above and below the sign"
+
+
 def test_given_texts_are_drawn_and_no_others() -> None:
     texts = ("ABBA", "0815", "A 1")
     make = Synthesizer(replace(CONFIG, texts=texts))

@@ -40,6 +40,8 @@ def colour_of(rng: Random, brightness: float, saturation: float) -> Colour:
 
 def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
     """A colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, where there is room."""
+    if style.ink == "each" and style.any_hue:
+        return _any_hue(rng, style.contrast, low, high)
     contrast = style.contrast
     if style.ink == "each":
         contrast = max(contrast, 28.0)
@@ -52,6 +54,18 @@ def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
         brightness = 255 - above * rng.random() ** 1.6
     saturation = 0.0 if style.grey else rng.choice((0.0, 0.2, 0.6, 1.0)) if style.ink == "one" else 1.0
     return colour_of(rng, brightness, saturation)
+
+
+def _any_hue(rng: Random, contrast: float, low: float, high: float) -> Colour:
+    """Any colour with a channel ``contrast`` or more outside of ``low`` to ``high``: pale yellow on white, too."""
+    least = max(24.0, min(contrast, 0.5 * max(low, 255 - high)))
+    power = rng.choice((1.0, 1.0, 1.0, 0.4))  # below 1: most are close to the ground
+    for _ in range(20):
+        far = [rng.random() ** power for _ in _LUMA]
+        colour = as_colour(255 * np.array(far if low > 255 - high else [1 - f for f in far]))
+        if max(max(low - c, c - high) for c in colour) >= least:
+            break
+    return colour
 
 
 def ground_of(rng: Random, style: Style) -> Colour:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.synth.colours import Colour, Image, as_colour, luma
-from detector.synth.layout import INK, Placed, scaled
+from detector.synth.layout import INK, Placed, bounds, corners_of, scaled
 from detector.synth.style import Style
 
 Boxes = NDArray[np.float32]
@@ -24,8 +24,9 @@ class Canvas:
     Remembers the ink of labelled signs as points, so that boxes follow whatever bends the picture.
     """
 
-    def __init__(self, size_wh: tuple[int, int], labels: int) -> None:
+    def __init__(self, size_wh: tuple[int, int], labels: int, faint: bool = False) -> None:
         width, height = size_wh
+        self._thin = 120 if faint else 225  # what strokes thinner than a pixel are at their darkest
         self.alpha: Layer = np.zeros((height, width), np.uint8)
         self.colour: Image = np.zeros((height, width, 3), np.uint8)
         self.points: list[NDArray[np.float32]] = [np.zeros((0, 2), np.float32)] * labels  # ink's pixels, xy
@@ -39,8 +40,8 @@ class Canvas:
         peak = int(mask.max())
         if peak < 8:
             return
-        if peak < 215 and placed.role == INK:  # strokes thinner than a pixel: as pale as that nobody prints
-            mask = scaled(mask, 225 / peak)
+        if peak < self._thin - 10 and placed.role == INK:  # strokes thinner than a pixel: few print as pale as that
+            mask = scaled(mask, self._thin / peak)
         h, w = mask.shape
         here = np.s_[y : y + h, x : x + w]
         ink = mask > 24
@@ -245,6 +246,23 @@ def draw_specks(
         start = (int(x * width), int(y * height))
         end = (int(x * width + (dx - 0.5) * 2 * reach), int(y * height + (dy - 0.5) * 2 * reach))
         cv2.line(image, start, end, rng.choice(inks), thick, cv2.LINE_8)
+
+
+def draw_tiles(rng: Random, image: Image, placed: Sequence[Placed], inks: Sequence[Colour]) -> None:
+    """A filled field behind each sign, of its ink: all as large, as near to each other as the signs are, or nearer."""
+    if not placed:
+        return
+    rects = np.array([bounds(corners_of([one])) for one in placed])  # (n, 4) xyxy
+    sizes, middles = rects[:, 2:] - rects[:, :2], (rects[:, 2:] + rects[:, :2]) / 2
+    steps = np.abs(np.diff(middles[:, 0]))
+    high = sizes[:, 1].max() * rng.uniform(1.05, 1.5)
+    wide = max(high * rng.uniform(0.5, 1.0), sizes[:, 0].max() * 1.05)
+    if len(steps):  # signs in narrow fonts stand closer than that
+        wide = min(wide, float(np.median(steps)) * rng.uniform(0.85, 1.02))
+    half = np.array([max(wide, float(np.median(sizes[:, 0]))), high]) / 2
+    for middle, ink in zip(middles, inks, strict=True):
+        (x1, y1), (x2, y2) = (middle - half).round().astype(int).tolist(), (middle + half).round().astype(int).tolist()
+        cv2.rectangle(image, (x1, y1), (x2, y2), ink, -1)
 
 
 def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style) -> None:

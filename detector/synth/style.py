@@ -44,6 +44,9 @@ class Style:
     fray_px: float = 0.0  # how far ink strays to the sides, a row at a time, here more and there less
     # colours
     ink: str = "one"  # "one", "each" (a colour a sign)
+    any_hue: bool = False  # those colours need not be darker or brighter than the ground: pale yellow on white
+    faint: bool = False  # strokes thinner than a pixel are as pale as that
+    tiles: bool = False  # each sign is what a field of its ink leaves, as on a counter's wheels
     background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
     ground: str = "any"  # "light", "dark", "any", "white", "pastel"
     contrast: float = 90.0  # least difference of brightness between ink and ground, 0-255
@@ -135,6 +138,9 @@ def _captcha(rng: Random) -> Style:
         wave_px=rng.uniform(1, 3.5) if _chance(rng, 0.3) else 0.0,
         fray_px=rng.uniform(1, 3) if _chance(rng, 0.15) else 0.0,
         ink="each" if each else "one",
+        any_hue=each and _chance(rng, 0.6),
+        faint=_chance(rng, 0.3),
+        tiles=_chance(rng, 0.04),
         background=rng.choice(("flat", "flat", "flat", "gradient", "noise", "blobs", "guilloche")),
         ground=rng.choice(("white", "white", "pastel", "light", "any")),
         contrast=rng.choice((14, 26, 40, 60, 90) if each else (26, 40, 60, 90)),
@@ -173,6 +179,7 @@ def _label(rng: Random) -> Style:
         background=rng.choice(("flat", "gradient", "blobs", "noise", "metal", "split")),
         ground=rng.choice(("light", "white", "any", "pastel", "dark")),
         contrast=rng.choice((50, 90, 130)),
+        tiles=_chance(rng, 0.1),
         frame=_chance(rng, 0.2),
         captions=tuple(c for c in ("above", "below") if _chance(rng, 0.25)),
         texture=rng.choice((0, 0, 0.1, 0.2)),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import SourceError
-from detector.synth.colours import Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
+from detector.synth.colours import Colour, Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
 from detector.synth.fonts import FontInfo, capitals_of, found_fonts, given_fonts
 from detector.synth.frame import Setting, captions, fit, fit_slots
@@ -29,7 +29,7 @@ from detector.synth.layout import (
     moved,
     numbered,
 )
-from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, inked
+from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
 from detector.synth.pen import WRITERS, PenFace, can_write
 from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.style import Style, style_of
@@ -216,6 +216,12 @@ class Synthesizer:
             placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
         return fit(rng, style, placed, config.size_wh)
 
+    def _ink_of(self, rng: Random, style: Style, one: Placed, ink: Colour, low: float, high: float) -> Colour:
+        """The colour of one sign, where ``ink`` is that of the text."""
+        if one.role == EMBLEM:
+            return colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
+        return ink_for(rng, style, low, high) if style.ink == "each" else ink
+
     def _painted(
         self, rng: Random, style: Style, setting: Setting, labels: int, noise: np.random.Generator
     ) -> tuple[Image, NDArray[np.float32]]:
@@ -232,11 +238,13 @@ class Synthesizer:
             CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
         }
-        canvas = Canvas(size_wh, labels)
-        for one in setting.placed:
-            own = ink_for(rng, style, low, high) if style.ink == "each" else ink
-            if one.role == EMBLEM:
-                own = colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
+        canvas = Canvas(size_wh, labels, faint=style.faint)
+        inks = [self._ink_of(rng, style, one, ink, low, high) for one in setting.placed]
+        signs = [i for i, one in enumerate(setting.placed) if one.label >= 0]
+        if style.tiles:
+            draw_tiles(rng, image, [setting.placed[i] for i in signs], [inks[i] for i in signs])
+            inks = [ground if one.label >= 0 else own for one, own in zip(setting.placed, inks, strict=True)]
+        for one, own in zip(setting.placed, inks, strict=True):
             canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))

@@ -20,11 +20,10 @@ def pick_device(device: str | None = None) -> torch.device:
     if device in (None, ""):
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     named = str(device).strip("[]() ").split(",")[0].strip()
-    try:
+    chosen: torch.device | None = None
+    with contextlib.suppress(RuntimeError):  # what torch says of a name that it does not know
         chosen = torch.device(f"cuda:{named}" if named.isdigit() else named)
-    except RuntimeError:
-        chosen = torch.device("meta")
-    if chosen.type not in ("cpu", "cuda", "mps"):
+    if chosen is None or chosen.type not in ("cpu", "cuda", "mps"):
         raise ArgumentError(f"device={device!r} is no device: give cpu, mps, or a GPU's number such as 0.")
     if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise DetectorError(f"device={device!r}: torch finds none here: leave it out, or say device=cpu.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import progress_bar, say
+from detector.cli.terminal import counted, progress_bar, say
 from detector.errors import SOME_REFUSED, STOPPED
 
 
@@ -67,10 +67,10 @@ def command(
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     check = report.check
-    say(f"{report.inputs} inputs: {splits}; {report.suspects} suspects; {report.refused} refused")
+    say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
     for reason, count in report.reasons.most_common():
         say(f"  refused {count}: {reason}, for example {report.examples[reason]}")
-    say(f"the aligner reads {check.exact_match:.1%} of {check.pictures} pictures that it was not taught")
+    say(f"the aligner reads {check.exact_match:.1%} of {counted(check.pictures, 'picture')} that it was not taught")
     for number, share in enumerate(report.explained, 1):
         say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")
     height, width = report.rules.shape_hw or (0, 0)
@@ -81,7 +81,8 @@ def command(
         say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     if report.to_review:
-        say(f"{report.to_review} pictures to decide on: {out / 'review.csv'}, then the same command with --overwrite")
+        undecided = counted(report.to_review, "picture")
+        say(f"{undecided} to decide on: {out / 'review.csv'}, then the same command with --overwrite")
     typer.echo(report.data_yaml)
     if report.refused:
         say(f"refused inputs and their reasons: {out / 'rejects.csv'}")

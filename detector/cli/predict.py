@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.cli.terminal import say
+from detector.cli.terminal import counted, say
 from detector.errors import SOME_REFUSED
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def command(
     if not seen:
         say(f"there is no picture in {', '.join(source)}")
     if failed:
-        say(f"{failed} pictures could not be read")
+        say(f"{counted(failed, 'picture')} could not be read")
     if refused:
-        say(f"{refused} readings were refused")
+        say(f"refused {counted(refused, 'reading')}")
     if failed or refused:
         raise typer.Exit(SOME_REFUSED)
 

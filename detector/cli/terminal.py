@@ -25,6 +25,11 @@ def say(message: str) -> None:
     console.print(message, markup=False)
 
 
+def counted(number: int, what: str) -> str:
+    """``1 picture``, ``2 pictures``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 class Tell(Protocol):
     """Called with the stage's name, what is done and what there is in all."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.augment import Policy
 from detector.backends import shipped_detector
-from detector.calibration import fit_calibration
+from detector.calibration import fit_calibration, right_characters
 from detector.decode import decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
@@ -152,7 +152,7 @@ def _publish(trainer: Any, target: Path, device: str | None) -> None:
         log.warning("not one picture of the split %r is read right: train longer, or look at the set's report", split)
     if share:
         facts["towards_start"] = share
-        log.info("published a mean: %.0f%% of the weights that training started from, which reads more", 100 * share)
+        log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
     _ultralytics.publish(chosen, target, calibrated(chosen, characters, rules, split, device), facts)
 
 
@@ -173,8 +173,7 @@ def towards_start(
         device: as Ultralytics spells it.
 
     Returns:
-        A file, and the start's share: 0, with ``taught`` itself, unless with more of it fewer symbols are wrong, by the
-        root of their number at least, which is what chance makes of it.
+        A file, and the start's share: that with which :func:`_missed` is least; with 0 it is ``taught`` itself.
     """
     from detector import _ultralytics
     from detector.text_data import TextDataset
@@ -188,23 +187,35 @@ def towards_start(
     def mean_path(share: float) -> Path:
         return taught.with_name(f"mean-{share:g}.pt")
 
-    def wrong(weights: Path) -> int:
+    def missed(weights: Path) -> float:
         network = _ultralytics.Network(weights, pick_device(device))
-        texts = [reading.text for reading in _read_fitted(network, rules, dataset, _JUDGED)]
-        return score_texts(dataset.texts[: len(texts)], texts, rules.blank).errors
+        readings = _read_fitted(network, rules, dataset, _JUDGED)
+        return _missed(dataset.texts[: len(readings)], readings, rules.blank)
 
-    as_taught = wrong(taught)
-    enough = as_taught - max(1.0, math.sqrt(as_taught))  # more than that may well be chance
-    fewest, chosen, chosen_share = as_taught, taught, 0.0
+    least, chosen, chosen_share = missed(taught), taught, 0.0
     for share in _START_SHARES:
         mean = _ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
-        errors = wrong(mean)
-        if errors <= enough and errors < fewest:
-            fewest, chosen, chosen_share = errors, mean, share
+        if (of_mean := missed(mean)) < least:
+            least, chosen, chosen_share = of_mean, mean, share
     for share in _START_SHARES:
         if share != chosen_share:
             mean_path(share).unlink()
     return chosen, chosen_share
+
+
+def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> float:
+    """Symbols that are wrong, and of the right ones how much they lack of sure, squared, as a Brier score has it.
+
+    A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
+    are tells.
+    """
+    unsure = sum(
+        (1 - character.confidence) ** 2
+        for label, reading in zip(labels, readings, strict=True)
+        for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
+        if right
+    )
+    return score_texts(labels, [reading.text for reading in readings], blank).errors + unsure
 
 
 def _read_fitted(
@@ -254,8 +265,8 @@ def calibrated(
 ) -> ReadingRules:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
-    A second look is for text that is small in its pictures. It is taken where fewer symbols are wrong with it;
-    that more strings are right says less, for where the epoch was chosen, those that one look gets right chose it.
+    A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
+    no more of them wrong, or as few more as chance may make: on what few validation pictures show, it seldom harms.
 
     Args:
         weights: of the network.
@@ -284,7 +295,7 @@ def calibrated(
         score_texts(dataset.texts, [reading.text or reading.candidate for reading in read], rules.blank).errors
         for read in (readings, twice)
     )
-    if twice_wrong < once_wrong:
+    if twice_wrong < once_wrong + math.sqrt(once_wrong):
         readings, rules = twice, replace(rules, second_look=True)
     return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
 

@@ -18,7 +18,7 @@ import torch
 
 import detector
 from detector.augment import Augment, Policy
-from detector.detections import Reading
+from detector.detections import Character, Reading
 from detector.errors import DatasetError, DetectorError, WeightsError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
@@ -101,25 +101,56 @@ def test_amounts_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, A
 # How often readers look
 
 
+def all_of(text: str) -> str:
+    return text
+
+
+def but_one(text: str) -> str:
+    return text[:-1]
+
+
 @pytest.mark.parametrize(
-    ("reads", "wanted"), [(lambda text: text, True), (lambda text: text[:-1] + "?", True), (lambda text: "?", False)]
+    ("once", "twice", "wanted"),
+    [
+        (but_one, all_of, True),
+        (but_one, but_one, True),  # as many are wrong: there is something to gain
+        (but_one, lambda text: "", False),
+        (all_of, all_of, False),  # nothing is
+    ],
 )
-def test_readers_look_twice_where_that_gets_fewer_symbols_of_the_validation_pictures_wrong(
-    toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, reads: Any, wanted: bool
+def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
+    toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, once: Any, twice: Any, wanted: bool
 ) -> None:
     from detector import training
 
     characters = read_set(toy.report.data_yaml)
-    texts = iter(TextDataset(characters, "val", SHAPE_HW).texts)
+    texts = TextDataset(characters, "val", SHAPE_HW).texts
+    first, second_time = iter(texts), iter(texts)
 
     def looks(*_: Any, second: bool) -> Any:
         assert second
-        return lambda images: [Reading(reads(next(texts)), 0.5, ()) for _ in images]
+        return lambda images: [Reading(twice(next(second_time)), 0.5, ()) for _ in images]
 
     monkeypatch.setattr(training, "Looks", looks)
-    monkeypatch.setattr(training, "decode_batch", lambda found, *_: [Reading("", 0.0, ()) for _ in found])
+    monkeypatch.setattr(
+        training, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
+    )
     rules = training.calibrated(toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu")
     assert rules.second_look is rules.looks_twice is wanted
+
+
+def test_surer_weights_miss_less_where_both_read_the_same() -> None:
+    from detector.training import _missed
+
+    def reading(text: str, confidence: float) -> Reading:
+        return Reading(text, confidence, tuple(Character(s, confidence, (0, 0, 1, 1)) for s in text))
+
+    sure, unsure = [reading("A1", 0.9)], [reading("A1", 0.6)]
+    assert _missed(["A1"], sure, " ") < _missed(["A1"], unsure, " ") < 1
+    assert _missed(["A2"], sure, " ") >= 1, "a symbol that is wrong counts as one, however sure it is"
+    assert _missed(["A2"], [reading("A1", 0.99)], " ") < _missed(["A2"], sure, " ") < 2, (
+        "the right one beside it counts"
+    )
 
 
 # What a run leaves

@@ -324,7 +324,7 @@ def check_start(model: str) -> None:
         if path.suffix in (".yaml", ".yml"):
             yaml_model_load(model)
             return
-        if path.suffix == ".pt" and path.is_file():
+        if path.suffix.lower() == ".pt" and path.is_file():
             load_checkpoint(model)
             return
     except Exception as error:  # whatever pickle and YAML meet
@@ -508,7 +508,7 @@ class Network:
     def __init__(self, path: Path, device: torch.device) -> None:
         self.device, self._one_at_a_time = device, Lock()
         try:
-            if path.suffix == ".pt":
+            if path.suffix.lower() == ".pt":
                 with _quiet():  # it tells the layers of what it fuses
                     model, held = load_checkpoint(str(path), fuse=True)
                 self.rules = _rules(held.get(RULES_KEY))
@@ -523,7 +523,7 @@ class Network:
             raise WeightsError(
                 f"{path} cannot be opened as weights: it is damaged, or none ({_short(error)})."
             ) from error
-        if path.suffix == ".pt":  # after that: what goes wrong on the device is not the file's fault
+        if path.suffix.lower() == ".pt":  # after that: what goes wrong on the device is not the file's fault
             self._hold(model.to(device))
 
     def _hold(self, model: Any) -> None:

@@ -181,6 +181,8 @@ def convert(
         )  # fmt: skip
         _check_apart(target, listed)
         log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
+        if listed.unlisted:
+            log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
         spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
         found = decided.apply(listed, spell)
         table = _alphabet(alphabet, found)

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 
 from detector.conversion import convert
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 from detector.evaluation import Evaluation, evaluate
 from detector.intake import Progress
 from detector.predict import Reader
@@ -64,8 +64,11 @@ def demo(
         progress: as for ``convert``.
 
     Raises:
+        ArgumentError: if a number makes no sense.
         DetectorError: if ``out`` holds something else.
     """
+    if pictures < 1 or epochs < 1 or seed < 0:  # before the earlier demo is gone
+        raise ArgumentError(f"pictures and epochs are 1 or more, seed 0 or more, got {pictures}, {epochs} and {seed}.")
     root = Path(out).resolve()
     if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
         raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder.")

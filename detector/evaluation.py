@@ -72,6 +72,8 @@ class Evaluation:
         seconds: from file to string, for all.
         unusable: inputs of the source without a label or a picture; they are in no count.
         min_confidence: the reader's, below which it refused.
+        pattern: the reader's, without which it refuses what shows more characters than strings may have, once there is
+            a ``min_confidence``.
     """
 
     rows: tuple[Row, ...]
@@ -79,6 +81,7 @@ class Evaluation:
     seconds: float
     unusable: tuple[Failure, ...] = ()
     min_confidence: float = 0.0
+    pattern: str | None = None
 
     @cached_property
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
@@ -181,7 +184,8 @@ class Evaluation:
             raise ArgumentError(
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
-        least, right = [r.least for _, r, _ in self.accepted], [ok for _, _, ok in self.accepted]
+        kept = [(r, ok) for _, r, ok in self.accepted if r.characters and (self.pattern or r.overruled is None)]
+        least, right = [r.least for r, _ in kept], [ok for _, ok in kept]
         found = coverage_at(least, right, precision, self.count)
         # Nothing is known of a threshold below the one that these readings had to pass.
         return replace(found, threshold=max(found.threshold, self.min_confidence))
@@ -335,7 +339,7 @@ def evaluate(
         if progress is not None:
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began
-    return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence)
+    return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence, reader.rules.pattern)
 
 
 def _labelled(

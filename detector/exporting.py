@@ -63,7 +63,7 @@ def export(
     """
     if format not in SUFFIXES:
         raise ArgumentError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
-    if weights not in (None, "shipped") and Path(str(weights)).suffix != ".pt":
+    if weights not in (None, "shipped") and Path(str(weights)).suffix.lower() != ".pt":
         raise WeightsError(
             f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
         )

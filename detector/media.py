@@ -63,7 +63,7 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if not isinstance(source, (str, int, os.PathLike)):
         return (named for one in many(source, "stream") for named in _of(one))
     if str(source) == "-":
-        return (named for line in sys.stdin if (name := line.strip("\r\n")) for named in _of(name))
+        return (named for line in _stdin() if (name := line.strip("\r\n")) for named in _of(name))
     path = Path(str(source))
     if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):
@@ -74,6 +74,12 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
         return _listed(path, _lines_of(path), frozenset({path.resolve()}))
     return _in_folder(path) if os.path.isdir(path) else _of(path)
+
+
+def _stdin() -> Iterator[str]:
+    """Lines of stdin; names of files need not be UTF-8."""
+    binary = getattr(sys.stdin, "buffer", None)  # what stands in for it in a notebook has none
+    return iter(sys.stdin) if binary is None else map(os.fsdecode, binary)
 
 
 def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
@@ -123,6 +129,9 @@ def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Name
     """
     if not isinstance(source, (str, os.PathLike)):
         yield name_of(source), as_it_is(source)
+        return
+    if source == "-":
+        yield from named_pictures(source)
         return
     path = Path(source)
     suffix = path.suffix.lower()

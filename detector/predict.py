@@ -251,7 +251,7 @@ def _open_network(path: Path, device: str | None, backend: str | None) -> Networ
             return _ultralytics.Network(path, chosen)
     if is_onnx(path) or is_openvino(path):
         return ExportedNetwork(path, backend)
-    if path.suffix != ".pt" or not path.is_file() or backend == "torch" or not installed():
+    if path.suffix.lower() != ".pt" or not path.is_file() or backend == "torch" or not installed():
         return _in_torch(path)
     from detector import exporting
 

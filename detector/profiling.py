@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector import augment_opencv, augment_torch
-from detector._ultralytics import TextTrainer, prepared_trainer, validate_once
+from detector._ultralytics import TextTrainer, check_start, prepared_trainer, validate_once
 from detector.augment import Augment
 from detector.augment_plan import BatchAugment
 from detector.errors import ArgumentError
@@ -167,6 +167,7 @@ def profile(
         chosen = {"model": model, "imgsz": imgsz, "device": device, "batch": batch, "epochs": 1, "val": True}
         given = {name: value for name, value in chosen.items() if value is not None}
         overrides = training_arguments(characters, {**given, "project": folder, "name": "profile"})
+        check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
         dataset = _first(trainer.train_loader.dataset, pictures)
         executor = None if augment == "off" or loader != "packed" else trainer._augment()

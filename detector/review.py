@@ -206,9 +206,10 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
             problems.append(
                 f"{place}: corrected is {row.corrected!r}, and the decision is {row.decision!r}, not 'correct'"
             )
-        before = first_of.setdefault(row.source, (place, row))
-        if (before[1].decision, before[1].corrected) != (row.decision, row.corrected):
-            problems.append(f"{place}: {row.source!r} is decided otherwise in {before[0]}")
+        if row.source and row.decision:
+            before = first_of.setdefault(row.source, (place, row))
+            if (before[1].decision, before[1].corrected) != (row.decision, row.corrected):
+                problems.append(f"{place}: {row.source!r} is decided otherwise in {before[0]}")
         held.append((place, row))
     _refuse(problems)
     return held

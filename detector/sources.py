@@ -162,6 +162,9 @@ def read_source(
         return _read_names(root, wanted, spell, meant, {})
     found, passed_over = _find_table(root, wanted, columns)
     if found is None:
+        if any(columns):
+            why = " ".join(passed_over.values()) or "there is no label file"
+            raise SourceError(f"{root}: columns are named, by which no label file can be read: {why}")
         return _read_names(root, None, spell, meant, passed_over)
     return _read_table(root, found, _bases(found), spell, passed_over)
 

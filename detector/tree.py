@@ -22,15 +22,22 @@ from detector.boxes import Found, label_doubts, shown, shown_ids, sureness
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
-from detector.report import write_report
+from detector.packed import FOLDER as PACKED
+from detector.report import REPORT, write_report
 from detector.review import REVIEW, Review, write_review
 from detector.rules import ReadingRules
 from detector.sources import LabelledImage
 from detector.work import clear
-from detector.yolo_format import BOXES, MANIFEST, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
+from detector.yolo_format import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
 
 WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
+
+_WRITTEN = frozenset(
+    {"data.yaml", "obj.data", "obj.names", "images", "labels", MANIFEST, BOXES, REJECTS, REVIEW, REPORT, WORK, PACKED}
+    | {f"{split}.txt" for split in (*SPLITS, SUSPECTS)}
+)
+"""What a set's folder holds, all of which is made anew."""
 
 _LAYOUT_FROM = 20_000  # pictures that tell how blanks are spaced
 
@@ -71,7 +78,19 @@ def recover(target: Path) -> None:
 
 def _is_ours(folder: Path, mark: str = MANIFEST) -> bool:
     """Whether it is a folder with what only a converted set has, or what :func:`_discard` left of one; or empty."""
-    return folder.is_dir() and ((folder / mark).exists() or not any(folder.iterdir()))
+    if not folder.is_dir():
+        return False
+    if mark != MANIFEST or not (folder / mark).is_file():
+        return (folder / mark).exists() or not any(folder.iterdir())
+    with (folder / mark).open(encoding="utf-8", errors="replace") as file:  # others call their lists so, too
+        return file.readline().startswith("source,image,text,split,")
+
+
+def _not_written(target: Path) -> list[str]:
+    """What lies in a set's folder and is not of it, say the weights that were trained there; file managers' not."""
+    return sorted(
+        p.name for p in target.iterdir() if p.name not in _WRITTEN and p.name not in (".DS_Store", "Thumbs.db")
+    )
 
 
 def _discard(old: Path) -> None:
@@ -87,7 +106,14 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
         raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
     check_pictures(target, [source])
     if target.exists() and not _is_ours(target):
-        raise DatasetError(f"{target} is no converted set (no {MANIFEST}), and is not replaced: choose another folder.")
+        raise DatasetError(
+            f"{target} is no converted set (no {MANIFEST} of one), and is not replaced: choose another folder."
+        )
+    if target.exists() and (others := _not_written(target)):
+        raise DatasetError(
+            f"{target} also holds {', '.join(others[:5])}, which no conversion wrote and --overwrite would delete: "
+            "move it elsewhere, or choose another folder."
+        )
     part, old = part_of(target), _replaced(target)
     if part.exists() and not _is_ours(part, WORK):
         raise DatasetError(f"{part} is needed for what is not finished, and holds something else: move it away.")

@@ -83,7 +83,7 @@ class RejectRow(NamedTuple):
     @property
     def kind(self) -> str:
         """The reason without what is particular to one input, for counting."""
-        return re.sub(r"'[^']*'|[0-9]+", "…", self.reason.split(": ")[0])
+        return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+", "…", self.reason.split(": ")[0])
 
 
 @dataclass(frozen=True)

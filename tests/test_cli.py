@@ -124,7 +124,7 @@ def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: py
     done = CliRunner().invoke(app, ["train", "name=plates"])
     assert done.exit_code == 130 and "`detector train resume` goes on" in done.stderr
     said: list[str] = []
-    monkeypatch.setattr("detector.cli.say", said.append)
+    monkeypatch.setattr("detector.cli.say", lambda message, **_: said.append(message))
     monkeypatch.setattr("detector.exporting.export", stopped)
     monkeypatch.setattr(sys, "argv", ["detector", "export", "shipped"])
     with pytest.raises(SystemExit) as ended:
@@ -173,7 +173,9 @@ def test_of_several_sources_one_that_is_missing_ends_nothing(tmp_path: Path) -> 
 
 def test_a_folder_without_pictures_is_said_to_be_one(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["predict", "shipped", str(tmp_path), "--device", "cpu"])
-    assert (done.exit_code, done.stdout) == (0, "") and f"there is no picture in {tmp_path}" in done.stderr
+    assert (done.exit_code, done.stdout) == (1, "") and f"There is no picture in {tmp_path}" in str(done.exception)
+    done = CliRunner().invoke(app, ["predict", "shipped", "-", "--device", "cpu"], input="")
+    assert (done.exit_code, done.stdout) == (0, ""), "a list that a script makes may be empty"
 
 
 def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
@@ -239,3 +241,17 @@ def test_a_reader_that_has_gone_is_no_traceback(kind: str, tmp_path: Path) -> No
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_quiet_tells_results_and_errors_only(tmp_path: Path) -> None:
+    drawn = ["synth", "--count", "2", "--workers", "1", "--looks", "segments"]
+    said, quiet = (CliRunner().invoke(app, [*q, *drawn, str(tmp_path / f"of{len(q)}")]) for q in ([], ["-q"]))
+    assert said.exit_code == quiet.exit_code == 0 and "2 pictures" in said.stderr
+    assert quiet.stderr == "" and quiet.stdout.strip() == str(tmp_path / "of1" / "labels.csv")
+    missing = CliRunner().invoke(app, ["-q", "predict", "shipped", str(tmp_path / "of1"), "no.png", "--device", "cpu"])
+    assert "no.png: no such file" in missing.stderr
+
+
+def test_names_of_arguments_that_need_a_value(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["train", "data"])
+    assert done.exit_code == 1 and "data needs a value: write data=" in str(done.exception)

@@ -451,10 +451,12 @@ def test_an_existing_folder_is_not_touched(toy: Toy, quick_teach: None, tmp_path
 
 def test_overwrite_replaces_the_whole_folder(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.csv").write_text("old")  # an earlier conversion: nothing else is replaced
-    (tmp_path / "out" / "old.txt").write_text("old")
+    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
+    (tmp_path / "out" / "suspects.txt").write_text("old")
     convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
-    assert not (tmp_path / "out" / "old.txt").exists()
+    assert (tmp_path / "out" / "train.txt").exists()
+    listed = tmp_path / "out" / "suspects.txt"
+    assert not listed.exists() or listed.read_text() != "old"
     assert len(read_manifest(tmp_path / "out")) == 60
 
 
@@ -692,6 +694,24 @@ def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
     assert (pictures / "AB12.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ("source,image,text,split,method\n", "also holds weights, which no conversion wrote"),
+        ("image,text\n", "no conv"),
+    ],
+)
+def test_what_was_trained_in_a_set_is_not_deleted_with_it(tmp_path: Path, manifest: str, says: str) -> None:
+    source = write_pictures(tmp_path / "in", ["AB.png", "CD.png"])
+    weights = tmp_path / "set" / "weights" / "set.pt"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("hours of work")
+    (tmp_path / "set" / "manifest.csv").write_text(manifest)
+    with pytest.raises(DatasetError, match=says):
+        convert(source, tmp_path / "set", overwrite=True)
+    assert weights.read_text() == "hours of work"
+
+
 @pytest.mark.parametrize("beside", ["out.part", "out.replaced"])
 def test_a_folder_in_the_way_is_not_deleted(tmp_path: Path, beside: str) -> None:
     """They are where sets are made and replaced; what somebody else put there stays."""
@@ -706,7 +726,7 @@ def test_a_folder_in_the_way_is_not_deleted(tmp_path: Path, beside: str) -> None
 def test_pictures_in_the_set_are_not_replaced_by_it(tmp_path: Path) -> None:
     """A label file elsewhere may name them."""
     images = write_pictures(tmp_path / "out" / "images", ["AB.png", "CD.png"])
-    (tmp_path / "out" / "manifest.csv").write_text("an earlier conversion")
+    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method\n")  # an earlier conversion
     table = tmp_path / "labels.csv"
     table.write_text(f"image,text\n{images}/AB.png,AB\n{images}/CD.png,CD\n")
     with pytest.raises(DatasetError, match=r"out holds the pictures of .*images"):

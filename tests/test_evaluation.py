@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,18 @@ def test_what_was_refused_is_not_taken_by_the_threshold_that_is_told() -> None:
     rows += [row(4 + i, "AB12", "AB13", 0.3, refused="below 0.5") for i in range(4)]
     found = Evaluation(tuple(rows), " ", 1.0, min_confidence=0.5).coverage(0.99)
     assert (found.taken, found.right, found.threshold) == (4, 4, 0.5)
+
+
+def test_strings_that_are_too_long_pass_no_threshold() -> None:
+    """A reader with any ``min_confidence`` refuses them, so they do not count against it; with a pattern they do."""
+    rows = [row(i, "AB12", "AB12", 0.9) for i in range(10)]
+    for number in range(10, 13):
+        long = row(number, "AB12", "AB13", 0.99)
+        assert isinstance(long.reading, Reading)
+        rows.append(replace(long, reading=replace(long.reading, overruled="AB1345")))
+    found = Evaluation(tuple(rows), " ", 1.0).coverage(0.99)
+    assert (found.taken, found.right) == (10, 10)
+    assert Evaluation(tuple(rows), " ", 1.0, pattern="AA99").coverage(0.99).taken == 0
 
 
 @pytest.mark.parametrize("precision", [0.0, -1.0, 1.01, 99.5])

@@ -11,7 +11,7 @@ import typer
 
 from detector import __version__
 from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
-from detector.cli.terminal import say
+from detector.cli.terminal import hush, say
 from detector.errors import DetectorError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _root(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only results and errors."),
     _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
+    hush(quiet)
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
@@ -63,18 +64,18 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # Python's own flush at the end would have no one to tell
     except DetectorError as error:
-        say(f"detector: {error}")
+        say(f"detector: {error}", always=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `detector predict ... | head`: nobody is left to tell
         _forget_stdout()
         sys.exit(DetectorError.exit_code)
     except OSError as error:  # say a disk that is full
         file = "" if error.filename is None else f": {error.filename}"
-        say(f"detector: {error.strerror or error}{file}")
+        say(f"detector: {error.strerror or error}{file}", always=True)
         _forget_stdout()
         sys.exit(DetectorError.exit_code)
     except SystemExit as ended:
         # The library that runs the commands makes an exit code of Ctrl-C, and says nothing.
         if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
-            say("detector: stopped by Ctrl-C.")
+            say("detector: stopped by Ctrl-C.", always=True)
         raise

@@ -10,6 +10,8 @@ import typer
 from detector.cli.terminal import counted, progress_bar, say
 from detector.errors import SOME_REFUSED, STOPPED
 
+_LISTED = 20  # reasons of refusal that are told
+
 
 def command(
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
@@ -63,13 +65,14 @@ def command(
                 from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
             )  # fmt: skip
     except KeyboardInterrupt:
-        say(f"detector: stopped by Ctrl-C; {out} is as it was, and the same command goes on where this one was.")
+        kept = f"{out} is as it was, and the same command goes on where this one was."
+        say(f"detector: stopped by Ctrl-C; {kept}", always=True)
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     check = report.check
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
-    for reason, count in report.reasons.most_common():
-        say(f"  refused {count}: {reason}, for example {report.examples[reason]}")
+    for reason, count in report.reasons.most_common(_LISTED):
+        say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
     say(f"the aligner reads {check.exact_match:.1%} of {counted(check.pictures, 'picture')} that it was not taught")
     for number, share in enumerate(report.explained, 1):
         say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")

@@ -45,6 +45,8 @@ def command(
         raise ArgumentError(f"--precision is above 0 and at most 1, got {precision:g}: 0.995 is five errors in 1,000.")
     if html is not None and not html.absolute().parent.is_dir():
         raise DetectorError(f"--html {html}: there is no folder {html.parent}; make it first.")
+    if html is not None and html.is_dir():
+        raise DetectorError(f"--html {html} is a folder: name a file.")
     if html is not None and not os.access(html.absolute().parent, os.W_OK):
         raise DetectorError(f"--html {html}: {html.absolute().parent} cannot be written to; name another folder.")
 
@@ -62,11 +64,6 @@ def command(
     mine, theirs = opened(weights), None if against is None else opened(against)  # both, before an hour of reading
     result = score(mine, "read")
     other = None if theirs is None else score(theirs, "read by the others")
-    if html is not None:
-        from detector.evaluation_report import write_evaluation
-
-        write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
-        say(f"page: {html}")
     if as_json:
         typer.echo(json.dumps(result.to_dict(precision, other), ensure_ascii=False, indent=2))
     else:
@@ -74,8 +71,13 @@ def command(
         if other is not None and against is not None:
             _say_against(result, against, other)
         typer.echo(f"exact match: {result.exact_match:.3f} (n={result.count})")
+    if html is not None:
+        from detector.evaluation_report import write_evaluation
+
+        write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
+        say(f"page: {html}")
     for failure in (*result.failures[:_LISTED], *result.unusable[:_LISTED]):
-        say(f"{failure.name}: {failure.reason}")
+        say(f"{failure.name}: {failure.reason}", always=True)
     if result.unusable:
         say(f"{len(result.unusable)} labels not usable, and in no count, for example: {result.unusable[0].reason}")
     if result.failures or result.unusable:

@@ -31,7 +31,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="For engine: the GPU, as yolo spells it.")] = None,
 ) -> None:
     """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
-    from detector.errors import ImageError
+    from detector.errors import ImageError, SourceError
     from detector.exporting import export
     from detector.media import named_pictures
 
@@ -40,6 +40,8 @@ def command(
         if isinstance(picture, ImageError):
             raise ImageError(f"{name}: {picture}")
         pictures.append(picture)
+    if sample and not pictures:
+        raise SourceError(f"There is no picture in {', '.join(sample)} to compare on.")
     written = export(weights, out, format=format.value, sample=pictures, device=device)
     say(f"written, and checked to read as {weights} does")
     typer.echo(written)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.cli.terminal import counted, say
-from detector.errors import SOME_REFUSED
+from detector.errors import SOME_REFUSED, SourceError
 
 if TYPE_CHECKING:
     from detector.detections import Reading
@@ -65,31 +65,36 @@ def command(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     writer = csv.writer(sys.stdout, lineterminator="\n")
+
+    def row(fields: tuple[str, ...]) -> None:
+        writer.writerow(fields)
+        sys.stdout.flush()  # a camera's readings are wanted as they come
+
     if output is Format.CSV:
-        writer.writerow(("image", "text", "confidence", "candidate", "refused", "error"))
+        row(("image", "text", "confidence", "candidate", "refused", "error"))
     seen = failed = refused = 0
     for name, reading in _streamed(reader, source):
         seen += 1
         if isinstance(reading, Failure):
             failed += 1
-            say(f"{name}: {reading.reason}")
+            say(f"{name}: {reading.reason}", always=True)
             if output is Format.JSON:
                 typer.echo(_line({"image": name, "error": reading.reason}))
             elif output is Format.CSV:
-                writer.writerow((name, "", "", "", "", reading.reason))
+                row((name, "", "", "", "", reading.reason))
             continue
         refused += not reading.accepted
         if output is Format.JSON:
             typer.echo(_line({"image": name, **reading.to_dict()}))
         elif output is Format.CSV:
             confidence = f"{reading.confidence:.4f}"
-            writer.writerow((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
+            row((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
         elif reading.accepted:
             typer.echo(f"{_field(name)}\t{reading.text}")
         else:
             typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
-    if not seen:
-        say(f"there is no picture in {', '.join(source)}")
+    if not seen and source != ["-"]:  # a list that a script makes may well be empty
+        raise SourceError(f"There is no picture in {', '.join(source)}.")
     if failed:
         say(f"{counted(failed, 'picture')} could not be read")
     if refused:

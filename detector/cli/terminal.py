@@ -17,12 +17,24 @@ log = logging.getLogger("detector")
 LINE_SECONDS = 60.0
 """How often progress is a line of the log, where there is no terminal for a bar."""
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(
+    stderr=True, highlight=False, soft_wrap=True, emoji=False
+)  # review.csv:100: is no picture of a hundred
 
 
-def say(message: str) -> None:
-    """One message for a person."""
-    console.print(message, markup=False)
+_quiet = False
+
+
+def hush(quiet: bool) -> None:
+    """Whether only results and errors are told from here on."""
+    global _quiet
+    _quiet = quiet
+
+
+def say(message: str, *, always: bool = False) -> None:
+    """One message for a person; ``always``: an error, or an input that was refused."""
+    if always or not _quiet:
+        console.print(message, markup=False)
 
 
 def counted(number: int, what: str) -> str:
@@ -42,7 +54,7 @@ def progress_bar() -> Iterator[Tell]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    seen = sys.stderr.isatty()
+    seen = sys.stderr.isatty() and not _quiet
     with Progress(*columns, console=console, disable=not seen) as bar:
         task, current, said = None, "", time.monotonic()
 

@@ -30,7 +30,10 @@ def command(
     try:
         weights = train(data, **parsed)
     except KeyboardInterrupt:
-        say("detector: stopped by Ctrl-C; after its first epoch `detector train resume` goes on with this run.")
+        say(
+            "detector: stopped by Ctrl-C; after its first epoch `detector train resume` goes on with this run.",
+            always=True,
+        )
         raise typer.Exit(STOPPED) from None
     if first_process():
         say(f"weights: {weights}")
@@ -54,6 +57,10 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
             if before.startswith("--"):
                 raise ArgumentError(f"{before} {argument}: write {before.lstrip('-')}={argument}.")
             raise ArgumentError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
+        if not equals and name in ("data", "model", "name", "project"):
+            raise ArgumentError(
+                f"{argument} needs a value: write {name}=…, for example data=datasets/plates/data.yaml."
+            )
         parsed[name] = (value if name in _NAMES else _value(value)) if equals else True
     return parsed
 

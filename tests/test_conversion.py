@@ -491,7 +491,7 @@ def test_what_may_have_two_lines_and_is_not_learnt_says_how_to_say_so(tmp_path: 
 def test_an_aligner_that_has_not_learnt_leaves_the_old_set(tmp_path: Path) -> None:
     noise_folder(tmp_path / "source")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.csv").write_text("old")
+    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
     (tmp_path / "out" / "data.yaml").write_text("old")
     with pytest.raises(NotLearnedError):
         convert(tmp_path / "source", tmp_path / "out", overwrite=True, **{**OPTIONS, "budget": 0.02})

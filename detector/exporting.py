@@ -18,7 +18,8 @@ from detector.cache import cache_folder, keep_newest, used_now
 from detector.decode import decode_batch
 from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError
 from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
-from detector.images import Picture, read_image
+from detector.images import Picture
+from detector.media import read_named
 from detector.rules import ReadingRules
 
 log = logging.getLogger("detector")
@@ -83,7 +84,7 @@ def export(
     from detector.device import pick_device
 
     reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
-    write_checked(path, reference, target, format, [read_image(picture) for picture in sample], device)
+    write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)
     return target
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from detector.errors import DetectorError, ImageError, SourceError
@@ -113,6 +114,14 @@ def as_it_is(picture: Picture) -> Picture | ImageError:
 def is_several(path: Path) -> bool:
     """Whether a file stands for pictures of its own: a list's, or a video's."""
     return path.suffix.lower() in {".txt", *VIDEO_SUFFIXES}
+
+
+def read_named(picture: Picture) -> NDArray[np.uint8]:
+    """As :func:`detector.images.read_image`; the error names the picture."""
+    try:
+        return read_image(picture)
+    except ImageError as error:
+        raise ImageError(f"{name_of(picture)}: {error}") from None
 
 
 def name_of(picture: Picture) -> str:

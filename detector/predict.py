@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from detector.backends import (
     BACKENDS,
     MOST_AT_ONCE,
@@ -31,7 +28,7 @@ from detector.errors import ArgumentError, DependencyError, DetectorError, Image
 from detector.fit import fit
 from detector.images import Picture, read_image
 from detector.looks import Found, Looks, Prepared
-from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures
+from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures, read_named
 from detector.rules import ReadingRules
 
 log = logging.getLogger("detector")
@@ -122,7 +119,7 @@ class Reader:
         Raises:
             ImageError: if it cannot be decoded; the message names a path.
         """
-        return self._looks([_read_named(picture)])[0]
+        return self._looks([read_named(picture)])[0]
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
@@ -195,17 +192,10 @@ class Reader:
         Raises:
             ImageError: as :meth:`read`.
         """
-        image = _read_named(picture)
+        image = read_named(picture)
         fitted, back = fit(image, self._looks.shape_for(image))
         found = self._network(fitted[None])[0]
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
-
-
-def _read_named(picture: Picture) -> NDArray[np.uint8]:
-    try:
-        return read_image(picture)
-    except ImageError as error:
-        raise ImageError(f"{name_of(picture)}: {error}") from None
 
 
 def _prepare(looks: Looks, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import detector
 from detector import Reader, backends, exporting
 from detector.backends import SHIPPED, ExportedNetwork, digest
 from detector.cache import cache_folder
+from detector.cli import app
 from detector.errors import DependencyError, DetectorError, WeightsError
 from tests.conftest import Toy, ToyRun
 
@@ -217,3 +219,14 @@ def test_reading_with_the_shipped_weights_loads_no_torch() -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(detector.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["onnx"], done.stderr
+
+
+def test_a_sample_that_cannot_be_decoded_is_named_and_an_empty_one_refused(toy_run: ToyRun, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    out = str(tmp_path / "out.onnx")
+    asked = ["export", str(toy_run.weights), "--out", out, "--sample", str(tmp_path / "folder")]
+    empty = CliRunner().invoke(app, asked)
+    assert "There is no picture in" in str(empty.exception)
+    (tmp_path / "folder" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    torn = CliRunner().invoke(app, asked)
+    assert "torn.png: " in str(torn.exception) and not Path(out).exists()

@@ -19,8 +19,8 @@ ORDER = (
     "errors", "alphabet", "patterns", "metrics", "detections", "fusion", "calibration", "lines", "layout", "rules",
     "candidates", "search", "decode", "threads", "cache", "work", "images", "label_files", "sources", "fit",
     "yolo_format", "packed", "augment", "augment_plan", "augment_opencv", "augment_torch", "device", "text_data",
-    "synth", "unfold", "align", "backends", "torch_output", "_ultralytics", "loop", "looks", "exporting",
-    "training", "media", "predict", "evaluation", "report", "evaluation_report", "intake", "boxes", "text_lines",
+    "synth", "unfold", "align", "backends", "torch_output", "_ultralytics", "loop", "looks", "media", "exporting",
+    "training", "predict", "evaluation", "report", "evaluation_report", "intake", "boxes", "text_lines",
     "refine", "aligners", "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""

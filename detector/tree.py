@@ -83,7 +83,7 @@ def _is_ours(folder: Path, mark: str = MANIFEST) -> bool:
     if mark != MANIFEST or not (folder / mark).is_file():
         return (folder / mark).exists() or not any(folder.iterdir())
     with (folder / mark).open(encoding="utf-8", errors="replace") as file:  # others call their lists so, too
-        return file.readline().startswith("source,image,text,split,")
+        return file.readline().startswith(",".join(ManifestRow._fields[:4]))
 
 
 def _not_written(target: Path) -> list[str]:

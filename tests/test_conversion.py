@@ -452,11 +452,10 @@ def test_an_existing_folder_is_not_touched(toy: Toy, quick_teach: None, tmp_path
 def test_overwrite_replaces_the_whole_folder(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
-    (tmp_path / "out" / "suspects.txt").write_text("old")
+    (tmp_path / "out" / "images").mkdir()
+    (tmp_path / "out" / "images" / "old.txt").write_text("old")
     convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
-    assert (tmp_path / "out" / "train.txt").exists()
-    listed = tmp_path / "out" / "suspects.txt"
-    assert not listed.exists() or listed.read_text() != "old"
+    assert not (tmp_path / "out" / "images" / "old.txt").exists()
     assert len(read_manifest(tmp_path / "out")) == 60
 
 

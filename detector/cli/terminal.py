@@ -17,10 +17,8 @@ log = logging.getLogger("detector")
 LINE_SECONDS = 60.0
 """How often progress is a line of the log, where there is no terminal for a bar."""
 
-console = Console(
-    stderr=True, highlight=False, soft_wrap=True, emoji=False
-)  # review.csv:100: is no picture of a hundred
-
+# Without emoji: to rich, review.csv:100: holds one.
+console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 _quiet = False
 

@@ -248,11 +248,11 @@ def draw_specks(
         cv2.line(image, start, end, rng.choice(inks), thick, cv2.LINE_8)
 
 
-def draw_tiles(rng: Random, image: Image, placed: Sequence[Placed], inks: Sequence[Colour]) -> None:
+def draw_tiles(rng: Random, image: Image, signs: Sequence[tuple[Placed, Colour]]) -> None:
     """A filled field behind each sign, of its ink: all as large, as near to each other as the signs are, or nearer."""
-    if not placed:
+    if not signs:
         return
-    rects = np.array([bounds(corners_of([one])) for one in placed])  # (n, 4) xyxy
+    rects = np.array([bounds(corners_of([one])) for one, _ in signs])  # (n, 4) xyxy
     sizes, middles = rects[:, 2:] - rects[:, :2], (rects[:, 2:] + rects[:, :2]) / 2
     steps = np.abs(np.diff(middles[:, 0]))
     high = sizes[:, 1].max() * rng.uniform(1.05, 1.5)
@@ -260,7 +260,7 @@ def draw_tiles(rng: Random, image: Image, placed: Sequence[Placed], inks: Sequen
     if len(steps):  # signs in narrow fonts stand closer than that
         wide = min(wide, float(np.median(steps)) * rng.uniform(0.85, 1.02))
     half = np.array([max(wide, float(np.median(sizes[:, 0]))), high]) / 2
-    for middle, ink in zip(middles, inks, strict=True):
+    for middle, (_, ink) in zip(middles, signs, strict=True):
         (x1, y1), (x2, y2) = (middle - half).round().astype(int).tolist(), (middle + half).round().astype(int).tolist()
         cv2.rectangle(image, (x1, y1), (x2, y2), ink, -1)
 

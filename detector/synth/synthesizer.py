@@ -216,12 +216,6 @@ class Synthesizer:
             placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
         return fit(rng, style, placed, config.size_wh)
 
-    def _ink_of(self, rng: Random, style: Style, one: Placed, ink: Colour, low: float, high: float) -> Colour:
-        """The colour of one sign, where ``ink`` is that of the text."""
-        if one.role == EMBLEM:
-            return colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
-        return ink_for(rng, style, low, high) if style.ink == "each" else ink
-
     def _painted(
         self, rng: Random, style: Style, setting: Setting, labels: int, noise: np.random.Generator
     ) -> tuple[Image, NDArray[np.float32]]:
@@ -239,12 +233,11 @@ class Synthesizer:
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
         }
         canvas = Canvas(size_wh, labels, faint=style.faint)
-        inks = [self._ink_of(rng, style, one, ink, low, high) for one in setting.placed]
-        signs = [i for i, one in enumerate(setting.placed) if one.label >= 0]
+        inks = [(one, _ink_of(rng, style, one, ink, low, high)) for one in setting.placed]
         if style.tiles:
-            draw_tiles(rng, image, [setting.placed[i] for i in signs], [inks[i] for i in signs])
-            inks = [ground if one.label >= 0 else own for one, own in zip(setting.placed, inks, strict=True)]
-        for one, own in zip(setting.placed, inks, strict=True):
+            draw_tiles(rng, image, [(one, own) for one, own in inks if one.label >= 0])
+            inks = [(one, ground if one.label >= 0 else own) for one, own in inks]
+        for one, own in inks:
             canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
@@ -260,6 +253,13 @@ class Synthesizer:
         draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x, dashed=style.dashed)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
         return damaged(rng, style, image, setting.cap_px, noise), boxes
+
+
+def _ink_of(rng: Random, style: Style, one: Placed, ink: Colour, low: float, high: float) -> Colour:
+    """The colour of one sign, where ``ink`` is that of the text."""
+    if one.role == EMBLEM:
+        return colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
+    return ink_for(rng, style, low, high) if style.ink == "each" else ink
 
 
 _VARIANTS = 10_000  # of a folder's pictures of a symbol, at most

@@ -289,22 +289,28 @@ def _scaled(shape_hw: tuple[int, int], longer: int) -> tuple[int, int]:
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
-    """Refuse what `yolo train` would not know, in its words."""
+    """Refuse what `yolo train` would not know, in its words, and what makes no sense for text.
+
+    Raises:
+        ArgumentError: naming the argument.
+    """
     try:
         with _quiet():  # it would show all of its own help first
             check_dict_alignment(DEFAULT_CFG_DICT, arguments)
         known = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
         get_cfg(DEFAULT_CFG_DICT, known)
     except (SyntaxError, TypeError, ValueError) as error:
-        raise DetectorError(str(error).split("Arguments received")[0].strip()) from None
+        raise ArgumentError(str(error).split("Arguments received")[0].strip()) from None
     if arguments.get("time") is not None and not arguments["time"] > 0:
         raise ArgumentError(f"time={arguments['time']}: give hours, more than 0, or leave it out.")
     if arguments.get("batch") == 0:
         raise ArgumentError("batch=0: give pictures of a step, 1 or more, or leave it out.")
-    if not isinstance(arguments.get("imgsz", 0), int):
-        raise DetectorError(f"imgsz={arguments['imgsz']!r}: give one number, the longer side; the set says its shape.")
+    if not isinstance(imgsz := arguments.get("imgsz", STRIDE), int) or imgsz < 1:
+        raise ArgumentError(f"imgsz={imgsz!r}: give one number, the longer side; the set says its shape.")
     if arguments.get("single_cls"):
-        raise DetectorError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
+        raise ArgumentError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
+    if cfg := arguments.get("cfg"):
+        raise ArgumentError(f"cfg={cfg}: such a file would replace what text needs: give its values as NAME=VALUE.")
 
 
 def _short(error: Exception) -> str:

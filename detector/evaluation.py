@@ -314,7 +314,7 @@ def evaluate(
 
     Raises:
         SourceError: if there are no labelled pictures.
-        ArgumentError: if a split of what has none is asked for.
+        ArgumentError: if a split of what has none is asked for, or a converted set's labels are to be read otherwise.
         DatasetError: if a converted set has no such split.
     """
     if not isinstance(reader, Reader):
@@ -348,6 +348,9 @@ def _labelled(
     """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``."""
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
+        if given := [name for name, value in how.items() if value not in ("auto", None, False, "")]:
+            told = ", ".join(given)
+            raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {told}.")
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
         return [(characters.root / row.image, row.text, row.image) for row in rows], ()

@@ -18,7 +18,7 @@ from detector.calibration import fit_calibration, right_characters
 from detector.decode import decode_batch
 from detector.detections import Reading
 from detector.device import first_process, pick_device, say_device
-from detector.errors import DatasetError, DetectorError
+from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.fit import DEFAULT_SHAPE_HW
 from detector.images import read_image
 from detector.looks import Looks
@@ -48,6 +48,9 @@ _NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hs
 
 _NOT_FOLLOWED = {"fraction": 1.0, "classes": None}
 """Arguments of `yolo train` that choose pictures, and the value that chooses all."""
+
+_OF_LOADING = ("cache", "rect", "workers")
+"""Arguments of `yolo train` about how pictures get to the network; here they are packed, all of one shape."""
 
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
@@ -85,13 +88,13 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
 
     Raises:
         DatasetError: if the set is missing or damaged.
-        DetectorError: if an argument is not one of ``yolo train``'s.
+        ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
     """
     from detector import _ultralytics  # torch takes seconds to load: only when it is needed
 
     augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
     if augment_on not in (None, *AUGMENT_ON):
-        raise DetectorError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
+        raise ArgumentError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
     _ultralytics.check_arguments(arguments)
     if not arguments.get("val", True):
         log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
@@ -314,6 +317,8 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         log.warning("%s: no effect on text; see docs/commands.md for what is augmented", ", ".join(ignored))
     if chosen := [name for name, all_ in _NOT_FOLLOWED.items() if arguments.get(name, all_) != all_]:
         log.warning("%s: not followed, all of the set is trained on; convert fewer pictures", ", ".join(chosen))
+    if loading := [name for name in _OF_LOADING if arguments.get(name)]:
+        log.warning("%s: no effect, pictures are packed once and all have one shape", ", ".join(loading))
     policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
     overrides = {
         **DEFAULTS,

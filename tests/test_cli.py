@@ -45,6 +45,9 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["data=[new]/data.yaml"], {"data": "[new]/data.yaml"}),
         (["classes=[0"], {"classes": "[0"}),
         (["augment=off"], {"augment": "off"}),
+        (["cos_lr=true", "pretrained=None"], {"cos_lr": True, "pretrained": None}),
+        (["epochs=010", "time=1:30"], {"epochs": "010", "time": "1:30"}),
+        (["device=0,1"], {"device": "0,1"}),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
@@ -62,8 +65,8 @@ def test_train_arguments_that_are_no_pairs() -> None:
     [
         (["convert", "nowhere", "out"], 4, "no file or folder"),
         (["train", "data=nowhere.yaml"], 6, "nowhere.yaml"),
-        (["train", "data=x.yaml", "epoch=3"], 1, "'epoch' is not a valid YOLO argument"),
-        (["train", "data=x.yaml", "epochs=abc"], 1, "epochs"),
+        (["train", "data=x.yaml", "epoch=3"], 2, "'epoch' is not a valid YOLO argument"),
+        (["train", "data=x.yaml", "epochs=abc"], 2, "epochs"),
         (["predict", "nowhere.pt", "x.png"], 7, "nowhere.pt"),
         (["predict", "shipped", "x.png", "--device", "xyz"], 2, "device='xyz' is no device: give cpu"),
         (["synth", "out", "--size", "big"], 2, "WIDTHxHEIGHT"),

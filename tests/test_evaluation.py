@@ -217,6 +217,11 @@ def test_a_split_of_what_has_none_is_refused(toy: Toy, toy_run: ToyRun) -> None:
         evaluate(toy_run.weights, toy.source, split="val", blank="_")
 
 
+def test_how_labels_are_read_is_not_said_of_a_converted_set(toy: Toy, toy_run: ToyRun) -> None:
+    with pytest.raises(ArgumentError, match=r"is a converted set, whose texts .* leave out upper"):
+        evaluate(toy_run.weights, toy.root, upper=True)
+
+
 def test_weights_are_calibrated_by_training(toy: Toy, toy_run: ToyRun) -> None:
     reader = Reader(toy_run.weights, device="cpu")
     assert reader.rules.calibration is not None

@@ -19,7 +19,7 @@ import torch
 import detector
 from detector.augment import Augment, Policy
 from detector.detections import Character, Reading
-from detector.errors import DatasetError, DetectorError, WeightsError
+from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
 from detector.yolo_format import read_manifest, read_set
@@ -92,9 +92,20 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
     assert trainer.last.read_bytes() == b"whole" and [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
-@pytest.mark.parametrize(("arguments", "says"), [({"time": -1}, "time=-1: give hours"), ({"batch": 0}, "batch=0")])
-def test_amounts_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, Any], says: str) -> None:
-    with pytest.raises(DetectorError, match=says):
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"time": -1}, "time=-1: give hours"),
+        ({"batch": 0}, "batch=0"),
+        ({"imgsz": 0}, "imgsz=0"),
+        ({"lr0": -1.0}, "lr0"),
+        ({"epochs": "010"}, "epochs"),
+        ({"cfg": "mine.yaml"}, "cfg=mine.yaml: such a file would replace"),
+        ({"augment": "foo"}, "augment='foo'"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
         detector.train(**short(toy, **arguments))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import ast
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from detector.cli.terminal import say
 from detector.errors import STOPPED, ArgumentError
@@ -40,12 +39,14 @@ def command(
         typer.echo(weights)
 
 
-_NAMES = ("augment", "data", "model", "name", "project")
-"""Arguments that are text whatever they look like: a date, a number, YAML's `off`."""
+_TEXTS = ("augment", "data", "model", "name", "project")
+"""Arguments that are text whatever they look like: a date, a number."""
+
+_WORDS = {"none": None, "true": True, "false": False}
 
 
 def parse_arguments(arguments: list[str]) -> dict[str, Any]:
-    """NAME=VALUE pairs, values as YAML but for :data:`_NAMES`; a NAME alone is true, as for ``yolo``.
+    """NAME=VALUE pairs, values as ``yolo`` reads them but for :data:`_TEXTS`; a NAME alone is true.
 
     Raises:
         ArgumentError: naming what is no pair.
@@ -61,15 +62,16 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
             raise ArgumentError(
                 f"{argument} needs a value: write {name}=…, for example data=datasets/plates/data.yaml."
             )
-        parsed[name] = (value if name in _NAMES else _value(value)) if equals else True
+        parsed[name] = (value if name in _TEXTS else _value(value)) if equals else True
     return parsed
 
 
 def _value(text: str) -> Any:
-    if "e" in text.lower():  # YAML reads 1e-3 as text: it wants a dot
-        with suppress(ValueError):
-            return float(text)
+    """True, False or None in any capitals, or a Python literal; what is none of these is text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
+    return text if isinstance(value, tuple) else value  # device=0,1

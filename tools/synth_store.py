@@ -27,8 +27,9 @@ from detector.synth import SynthConfig, Synthesizer, read_texts
 from detector.synth.fonts import found_fonts
 
 SIZE_WH = (256, 64)
-CHUNK = 500
+CHUNK = 500  # pictures of one kind in a row, drawn by one process
 HELD_BACK = 2000  # pictures at the end of a store that are never taught, for scores
+HELD_CHUNK = 50  # of them in a row: each half of them has some of every kind
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,12 @@ def main() -> None:
         written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, looks=("handwriting",))
         configs[16] = written
         configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
-    starts = sorted(range(0, args.count, CHUNK), key=lambda i: i + CHUNK <= args.count - HELD_BACK)
-    jobs = [(configs[i // CHUNK % len(configs)], args.out, i, min(i + CHUNK, args.count)) for i in starts]
+    taught = args.count - HELD_BACK
+    jobs = [
+        (configs[number % len(configs)], args.out, start, min(start + chunk, stop))
+        for begin, stop, chunk in ((taught, args.count, HELD_CHUNK), (0, taught, CHUNK))
+        for number, start in enumerate(range(begin, stop, chunk))
+    ]
     found_fonts(config.alphabet)  # looked for once, not in each process
     began, done = time.perf_counter(), 0
     # Spawned: forking a process in which OpenCV has threads may hang.

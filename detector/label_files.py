@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -84,16 +85,24 @@ class Folders:
     def __init__(self, bases: Sequence[Path]) -> None:
         self.bases = list(dict.fromkeys(map(str, bases)))
         self.listings: dict[str, frozenset[str]] = {}
+        self.composed: dict[str, dict[str, str]] = {}
 
     def find(self, listed: str) -> str | None:
         """The path of a listed file in the first base that has it, or None."""
         for spelling in (listed, listed.replace("\\", "/")) if "\\" in listed else (listed,):
             for base in self.bases:
                 folder, name = os.path.split(os.path.normpath(os.path.join(base, spelling)))
-                names = self.listing(folder)
-                if name in names:
+                if name in self.listing(folder) or (name := self.as_spelt(folder, name)):
                     return os.path.join(folder, name)
         return None
+
+    def as_spelt(self, folder: str, name: str) -> str:
+        """How ``folder`` spells a name, accents composed otherwise as archives of macOS do; "" if it has none such."""
+        if name.isascii():
+            return ""
+        if folder not in self.composed:
+            self.composed[folder] = {_nfc(there): there for there in self.listing(folder) if not there.isascii()}
+        return self.composed[folder].get(_nfc(name), "")
 
     def listing(self, folder: str) -> frozenset[str]:
         """Names of all in ``folder`` that is no folder; none if it cannot be read."""
@@ -108,6 +117,10 @@ class Folders:
     def plausible(self, field: str) -> bool:
         """Whether a field looks like the path of an image."""
         return is_image_name(os.path.basename(field.strip())) or (bool(field) and self.find(field) is not None)
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def other_kind(file: Path) -> str:

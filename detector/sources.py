@@ -21,7 +21,8 @@ not text, unless nothing stands before it or its ``_`` or ``-`` is the declared 
 
 **Paths** in label files are tried relative to the label file's folder, then to ``images/`` in it, then to the root.
 If the caller named both a label file and a root, the root comes first; ``dddd`` tries ``images/`` first. Absolute
-paths and Windows separators are understood. Existence is looked up in one listing a folder, not file by file.
+paths and Windows separators are understood, and accents may be composed otherwise. Existence is looked up in one
+listing a folder, not file by file.
 """
 
 from __future__ import annotations

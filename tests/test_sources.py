@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,16 @@ def test_windows_and_absolute_paths(tmp_path: Path) -> None:
     source = read_source(folder)
     assert pairs(source) == {"sub/a.png": "A", "b.png": "B", "../other/c.png": "C"}
     assert source.refused == []
+
+
+@pytest.mark.parametrize(("on_disk", "listed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_accents_may_be_composed_otherwise_on_the_disk(tmp_path: Path, on_disk: Any, listed: Any) -> None:
+    write_pictures(tmp_path, [unicodedata.normalize(on_disk, "MÜ1.png"), "a.png"])
+    label = f"image,text\n{unicodedata.normalize(listed, 'MÜ1.png')},M1\na.png,A\nmú1.png,B\n"
+    (tmp_path / "labels.csv").write_text(label, encoding="utf-8")
+    source = read_source(tmp_path)
+    assert sorted(item.text for item in source.items) == ["A", "M1"] and all(i.path.is_file() for i in source.items)
+    assert len(source.refused) == 1
 
 
 def test_the_same_source_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

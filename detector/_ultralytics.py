@@ -31,7 +31,7 @@ from detector.decode import decode_batch
 from detector.detections import CharDetections
 from detector.device import fast_bfloat16, pick_device, to_device
 from detector.errors import ArgumentError, DetectorError, SourceError, WeightsError
-from detector.fit import DEFAULT_SHAPE_HW, STRIDE
+from detector.fit import DEFAULT_SHAPE_HW, STRIDE, scaled
 from detector.metrics import TextScore, score_texts
 from detector.rules import ReadingRules
 from detector.text_data import TextDataset, TextLoader
@@ -172,7 +172,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         shape_hw = self.characters.rules.shape_hw
         if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
-        self.shape_hw = _scaled(shape_hw, int(self.args.imgsz))
+        self.shape_hw = scaled(shape_hw, int(self.args.imgsz) / max(shape_hw))
         self.rules = replace(self.characters.rules, shape_hw=self.shape_hw)
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
@@ -279,13 +279,6 @@ def _join_cpu_ranks(overrides: dict[str, Any]) -> None:
     folder = [str(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides))) if RANK == 0 else None]
     dist.broadcast_object_list(folder, src=0)
     overrides["save_dir"] = folder[0]
-
-
-def _scaled(shape_hw: tuple[int, int], longer: int) -> tuple[int, int]:
-    """The set's shape with ``longer`` pixels on its longer side, multiples of the stride."""
-    factor = longer / max(shape_hw)
-    height, width = (max(STRIDE, STRIDE * round(side * factor / STRIDE)) for side in shape_hw)
-    return height, width
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:

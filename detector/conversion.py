@@ -22,7 +22,7 @@ from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabe
 from detector.boxes import KeptBoxes, find_boxes, shown
 from detector.device import pick_device
 from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
-from detector.fit import shape_for
+from detector.fit import closer_shape, shape_for
 from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import REGEX, compile_pattern
 from detector.refine import Refiner
@@ -53,6 +53,8 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
+
+_MEASURED = 2000  # pictures that tell how high characters are
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ def convert(
             find_boxes(inputs.items, shape_hw, kept, align, tell, lines=text_lines)
         most_lines = text_lines.most
         if most_lines > 1:
-            shape_hw, most_lines = _reading_shape(inputs, table, kept, shape_hw)
+            shape_hw, most_lines = _shape_by_lines(inputs, table, kept, shape_hw)
+        shape_hw = closer_shape(shape_hw, _heights(inputs, kept, shape_hw))
         refiner = Refiner(
             inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
             budget=budget, seed=seed, device=device, work=work, tell=tell,
@@ -323,7 +326,7 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
     }
 
 
-def _reading_shape(
+def _shape_by_lines(
     inputs: Inputs, table: Alphabet, kept: KeptBoxes, aligner_hw: tuple[int, int]
 ) -> tuple[tuple[int, int], int]:
     """Height and width of what reads these pictures as they are, and the lines that they have at most.
@@ -336,3 +339,14 @@ def _reading_shape(
     symbols = [-(-len(shown(i.text, table)) // n) for i, n in zip(inputs.items, lines, strict=True)]
     usual = int(np.quantile(symbols, 0.9))  # a few may be misjudged
     return shape_for(inputs.sizes_wh, usual, float(np.mean(lines))), max(lines)
+
+
+def _heights(inputs: Inputs, kept: KeptBoxes, shape_hw: tuple[int, int]) -> list[float]:
+    """Of the characters of some thousand pictures that are fitted to this shape, pixels."""
+    heights: list[float] = []
+    for item in inputs.items[:: -(-len(inputs.items) // _MEASURED)]:
+        (width, height), aligned = (found := kept[item]).size_wh, found.aligned
+        if aligned is not None:
+            scale = min(shape_hw[0] / height, shape_hw[1] / width)
+            heights += (scale * (aligned.boxes_xyxy[:, 3] - aligned.boxes_xyxy[:, 1])).tolist()
+    return heights

@@ -24,6 +24,8 @@ DEFAULT_SHAPE_HW = (64, 256)
 
 _ROOM = 24  # pixels of width for one character, below which neighbours fall into one cell of the network
 _LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
+_CHARACTER = 33  # pixels: median height of the characters that the shipped network was taught
+_CLOSEST = 1.5  # how much longer the sides get at most where characters are lower: every pixel costs time
 
 
 @dataclass(frozen=True)
@@ -95,4 +97,27 @@ def shape_for(
     width = max(low * aspect, _ROOM * length)
     width = int(np.clip(STRIDE * round(width / STRIDE), 2 * STRIDE, _HIGH))
     height = int(np.clip(STRIDE * np.ceil(width / aspect / STRIDE - 0.25), low, _HIGH // 2))
+    return height, width
+
+
+def closer_shape(shape_hw: tuple[int, int], heights: Sequence[float] | NDArray[np.floating]) -> tuple[int, int]:
+    """A network's input as much larger as it needs to show characters as high as those that it was taught.
+
+    Args:
+        shape_hw: of the input, multiples of 32.
+        heights: of characters in pictures fitted to it, pixels; there may be none.
+
+    Returns:
+        (height, width), multiples of 32, up to half as much again; the same where characters are about as high.
+    """
+    if not len(heights):
+        return shape_hw
+    factor = float(np.clip(_CHARACTER / np.median(heights), 1, _CLOSEST))
+    # The height goes first: where only the width grew, nothing would be seen closer.
+    return scaled(shape_hw, STRIDE * round(shape_hw[0] * factor / STRIDE) / shape_hw[0])
+
+
+def scaled(shape_hw: tuple[int, int], factor: float) -> tuple[int, int]:
+    """A network's input with both sides so many times as long, as far as multiples of 32 go."""
+    height, width = (max(STRIDE, STRIDE * round(side * factor / STRIDE)) for side in shape_hw)
     return height, width

@@ -610,6 +610,24 @@ def test_texts_too_long_for_their_picture_are_refused(
     assert name not in {row.source for row in read_manifest(tmp_path / "out")}
 
 
+def test_small_characters_get_a_larger_input(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import aligners
+
+    real = aligners.align_fitted
+
+    def align_fitted(*args: Any) -> list[Any]:
+        found = real(*args)
+        for one in found:
+            one.boxes_xyxy[:, 3] = one.boxes_xyxy[:, 1] + 8  # of 32
+        return found
+
+    monkeypatch.setattr(aligners, "align_fitted", align_fitted)
+    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert (toy.report.rules.shape_hw, report.rules.shape_hw) == ((64, 192), (96, 288))
+
+
 def test_a_refused_text_does_not_set_what_lengths_are_read(
     toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabe
 from detector.boxes import KeptBoxes, find_boxes, shown
 from detector.device import pick_device
 from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
-from detector.fit import closer_shape, shape_for
+from detector.fit import closer_shape, ratio_of, shape_for
 from detector.intake import Inputs, Progress, accept, reasons_of
 from detector.patterns import REGEX, compile_pattern
 from detector.refine import Refiner
@@ -54,7 +54,7 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
-_MEASURED = 2000  # pictures that tell how high characters are
+_MEASURED = 2000  # pictures at most that tell how high characters are
 
 
 @dataclass(frozen=True)
@@ -342,11 +342,11 @@ def _shape_by_lines(
 
 
 def _heights(inputs: Inputs, kept: KeptBoxes, shape_hw: tuple[int, int]) -> list[float]:
-    """Of the characters of some thousand pictures that are fitted to this shape, pixels."""
+    """Of characters in pictures that are fitted to this shape, pixels."""
     heights: list[float] = []
     for item in inputs.items[:: -(-len(inputs.items) // _MEASURED)]:
-        (width, height), aligned = (found := kept[item]).size_wh, found.aligned
-        if aligned is not None:
-            scale = min(shape_hw[0] / height, shape_hw[1] / width)
-            heights += (scale * (aligned.boxes_xyxy[:, 3] - aligned.boxes_xyxy[:, 1])).tolist()
+        found = kept[item]
+        if found.aligned is not None:
+            boxes = found.aligned.boxes_xyxy
+            heights += (ratio_of(found.size_wh, shape_hw) * (boxes[:, 3] - boxes[:, 1])).tolist()
     return heights

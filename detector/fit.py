@@ -56,6 +56,11 @@ class Fit:
         return (boxes * scale + offset).astype(np.float32)
 
 
+def ratio_of(size_wh: tuple[int, int], shape_hw: tuple[int, int]) -> float:
+    """How many times as large a picture is once it is fitted."""
+    return min(shape_hw[0] / size_wh[1], shape_hw[1] / size_wh[0])
+
+
 def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], Fit]:
     """Letterbox ``image``, (H, W, 3), into ``shape_hw``.
 
@@ -64,7 +69,7 @@ def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np
     """
     height, width = image.shape[:2]
     to_h, to_w = shape_hw
-    ratio = min(to_h / height, to_w / width)
+    ratio = ratio_of((width, height), shape_hw)
     new_w, new_h = max(1, min(to_w, round(width * ratio))), max(1, min(to_h, round(height * ratio)))
     if (new_w, new_h) != (width, height):
         # INTER_LINEAR skips pixels when it shrinks; thin strokes need the mean of what they cover.
@@ -100,7 +105,7 @@ def shape_for(
     return height, width
 
 
-def closer_shape(shape_hw: tuple[int, int], heights: Sequence[float] | NDArray[np.floating]) -> tuple[int, int]:
+def closer_shape(shape_hw: tuple[int, int], heights: Sequence[float]) -> tuple[int, int]:
     """A network's input as much larger as it needs to show characters as high as those that it was taught.
 
     Args:
@@ -108,13 +113,13 @@ def closer_shape(shape_hw: tuple[int, int], heights: Sequence[float] | NDArray[n
         heights: of characters in pictures fitted to it, pixels; there may be none.
 
     Returns:
-        (height, width), multiples of 32, up to half as much again; the same where characters are about as high.
+        (height, width), multiples of 32, sides up to half as long again; the same where characters are about as high.
     """
-    if not len(heights):
+    if not heights:
         return shape_hw
     factor = float(np.clip(_CHARACTER / np.median(heights), 1, _CLOSEST))
-    # The height goes first: where only the width grew, nothing would be seen closer.
-    return scaled(shape_hw, STRIDE * round(shape_hw[0] * factor / STRIDE) / shape_hw[0])
+    # What the height can grow, the width does: where it grew alone, nothing would be seen closer.
+    return scaled(shape_hw, scaled(shape_hw, factor)[0] / shape_hw[0])
 
 
 def scaled(shape_hw: tuple[int, int], factor: float) -> tuple[int, int]:

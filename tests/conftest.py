@@ -96,13 +96,17 @@ def ultralytics_offline() -> None:
 
 @dataclass(frozen=True)
 class Toy:
-    """A converted set of small plain pictures: the source, what ``convert`` reported, what its aligner learnt."""
+    """A converted set of small plain pictures: the source, what ``convert`` reported, what its aligner learnt.
+
+    ``tree`` are the names that ``convert`` wrote: tests that train on the set leave more there.
+    """
 
     source: Path
     root: Path
     report: Any
     aligner: Any
     check: Any
+    tree: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
             source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True,
             budget=0.05, device="cpu",
         )  # fmt: skip
-    return Toy(source, folder / "toy", report, *taught[0])
+    root = folder / "toy"
+    return Toy(source, root, report, *taught[0], tree=frozenset(path.name for path in root.iterdir()))
 
 
 @pytest.fixture

@@ -109,9 +109,8 @@ def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray
     same = shared > _SAME * np.minimum(area[:, :, None], area[:, None])
     same &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
     stands = ~same.any(2) & (presence >= _SURE)  # (batch, n)
-    first = np.argsort(~stands, axis=1, kind="stable")[:, :_LEADERS]
-    if n < _LEADERS:
-        first = np.pad(first, ((0, 0), (0, _LEADERS - n)))
+    first = np.zeros((len(boxes), _LEADERS), np.intp)
+    first[:, :n] = np.argsort(~stands, axis=1, kind="stable")[:, :_LEADERS]
     valid = np.arange(_LEADERS) < stands.sum(1)[:, None]
     return first, valid
 

@@ -35,6 +35,7 @@ log = logging.getLogger("detector")
 
 _WEIGHTS = (".pt", ".onnx", ".engine")
 _AHEAD = 2  # batches that are on their way while one is handed out
+_DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
 _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
 
 
@@ -148,10 +149,11 @@ class Reader:
         return self._stream(named_pictures(source))
 
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
-        """Prepare on many threads, detect on one, decode on the caller's: each some batches behind the one before."""
+        """Prepare on many threads, detect on a few, decode on the caller's: each some batches behind the one before."""
         looks, coming, failed = self._looks, iter(named), list[Exception]()
         waiting: deque[tuple[list[str], Future[tuple[list[Prepared | str], list[Found]]]]] = deque()
-        pool, detecting = ThreadPoolExecutor(), ThreadPoolExecutor(1)
+        pool = ThreadPoolExecutor()
+        detecting = ThreadPoolExecutor(_DETECTING if isinstance(self._network, ExportedNetwork) else 1)
 
         def take() -> None:
             batch: list[Named] = []

@@ -233,9 +233,8 @@ def _reach(
     if automaton.counts[t][state] == 0:
         return _start(seen, pending)
     chain = total[t][state][:, :, None] + links[pending]  # (batch, i, j)
-    best = chain.argmax(1)
-    before[t][state] = best
-    return np.take_along_axis(chain, best[:, None], 1)[:, 0]
+    before[t][state] = chain.argmax(1)
+    return np.asarray(chain.max(1))
 
 
 def _ends(

@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -199,6 +199,15 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             return BatchAugment(policy, args.seed)
         more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
         return Augment(policy, args.seed, more)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """The network, its classes carried over from the weights by their symbols."""
+        if not self.args.cls_remap:
+            return super().get_model(cfg, weights, verbose)
+        net = super().get_model(cfg, None, verbose)
+        if weights is not None:
+            _load_by_symbol(net, weights, verbose)
+        return net
 
     def set_model_attributes(self) -> None:
         """Also lay the weights out channels last: three times faster convolutions on a CPU."""
@@ -396,7 +405,7 @@ def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Pa
     Args:
         taught: of a run.
         start: what it started from; classes are carried over by their symbols.
-        share: of ``start``, 0 to 1; tensors that it does not have stay as they were taught.
+        share: of ``start``, 0 to 1; classes and tensors that it does not have stay as they were taught.
         symbols: of ``taught``, in class-id order.
         target: file to write.
     """
@@ -404,10 +413,14 @@ def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Pa
     held = held.float()
     own = held.state_dict()
     before = new_network(symbols, None, start).state_dict()
+    known = {*load_checkpoint(str(start))[0].names.values()}
+    new = [_known_as(symbol, known) is None for symbol in symbols]
     mean = {
         name: tensor.lerp(before[name].to(tensor), share) if tensor.is_floating_point() else tensor
         for name, tensor in own.items() if name in before and before[name].shape == tensor.shape
     }  # fmt: skip
+    for name in mean.keys() & _of_classes(held):
+        mean[name][new] = own[name][new]
     held.load_state_dict({**own, **mean})
     with whole(target) as part:
         torch.save({"model": held, "train_args": held.args}, part)
@@ -473,14 +486,49 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
     with _quiet():  # it says that the number of classes is another one
         net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
     net.names = dict(enumerate(symbols))
-    if held is not None:  # after the names: Ultralytics carries classes over by name
+    if held is not None:
         own = net.state_dict()
         known = len(intersect_dicts(held.state_dict(), own))
         if known < 0.9 * len(own):
             log.warning("only %d of the network's %d tensors are in %s too: the others are new", known, len(own), start)
-        net.load(held, verbose=False)
+        _load_by_symbol(net, held)
     net.args = get_cfg()
     return net
+
+
+def _load_by_symbol(net: Any, held: Any, verbose: bool = False) -> None:
+    """Load weights, their classes carried over by their symbols.
+
+    Ultralytics carries them over by name. But it takes a small letter for its capital also where there are both, and
+    "0", "1", "2" in this order for no names: so it is shown others.
+    """
+    named, of_held = net.names, held.names
+    known = {*of_held.values()}
+    net.names = {i: _code_points(_known_as(name, known) or name) for i, name in named.items()}
+    held.names = {i: _code_points(name) for i, name in of_held.items()}
+    try:
+        net.load(held, verbose=verbose)
+    finally:
+        net.names, held.names = named, of_held
+
+
+def _known_as(symbol: str, known: Collection[str]) -> str | None:
+    """The class that a symbol starts from: its own, or the same letter's in the other case; None where it is new."""
+    return next((one for one in (symbol, symbol.upper(), symbol.lower()) if one in known), None)
+
+
+def _code_points(name: str) -> str:
+    return " ".join(f"U+{ord(sign):04X}" for sign in name)
+
+
+def _of_classes(net: Any) -> set[str]:
+    """Names of the tensors that have a row for each class."""
+    head, place = net.model[-1], len(net.model) - 1
+    branches = [(name, getattr(head, name, None) or ()) for name in ("cv3", "one2one_cv3")]
+    return {
+        f"model.{place}.{name}.{i}.{len(layers) - 1}.{part}"
+        for name, branch in branches for i, layers in enumerate(branch) for part in ("weight", "bias")
+    }  # fmt: skip
 
 
 def averaged(net: torch.nn.Module) -> Any:

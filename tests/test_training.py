@@ -73,6 +73,65 @@ def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run
     assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
 
 
+def class_rows(net: Any) -> dict[str, torch.Tensor]:
+    """Of each class, all that the head holds for it alone."""
+    layers = [layer[-1] for layer in net.model[-1].cv3]
+    return {
+        name: torch.cat([torch.cat([layer.weight[i].flatten(), layer.bias[i : i + 1]]) for layer in layers]).float()
+        for i, name in net.names.items()
+    }
+
+
+def saved(symbols: str, path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Weights that know these symbols, and what they hold for each."""
+    from detector._ultralytics import new_network
+
+    torch.manual_seed(1)
+    net = new_network(symbols, char_network(), None)
+    torch.save({"model": net, "train_args": dict(net.args)}, path)
+    return path, class_rows(net)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("0123456789", "0123456789"), ("AB0123456789", "0123456789"), ("ABab", "baBA"), ("ABab", "ABab"), ("A-0", "0A?")],
+)
+def test_classes_are_carried_over_by_their_symbols(old: str, new: str, tmp_path: Path) -> None:
+    """Also where they are digits in their order, which Ultralytics takes for no names, and by case where both are."""
+    from detector import _ultralytics
+
+    start, rows = saved(old, tmp_path / "start.pt")
+    held, _ = _ultralytics.load_checkpoint(str(start))
+    trainer = _ultralytics.TextTrainer.__new__(_ultralytics.TextTrainer)
+    trainer.data = {"nc": len(new), "channels": 3, "names": dict(enumerate(new))}
+    trainer.args = _ultralytics.get_cfg()
+    for net in (_ultralytics.new_network(new, None, start), trainer.get_model(held.yaml, held, verbose=False)):
+        assert net.names == dict(enumerate(new))
+        found = class_rows(net)
+        assert all(torch.equal(found[symbol], rows[symbol]) for symbol in new if symbol in rows)
+    assert held.names == dict(enumerate(old))
+
+
+def test_a_small_letter_starts_as_its_capital(tmp_path: Path) -> None:
+    from detector._ultralytics import new_network
+
+    start, rows = saved("AB", tmp_path / "start.pt")
+    found = class_rows(new_network("abB", None, start))
+    assert all(torch.equal(found[symbol], rows[symbol.upper()]) for symbol in "abB")
+
+
+def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: Path) -> None:
+    from detector import _ultralytics
+
+    start, before = saved("A0", tmp_path / "start.pt")
+    taught, after = saved("0A-", tmp_path / "taught.pt")
+    mean = _ultralytics.write_mean(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
+    found = class_rows(_ultralytics.load_checkpoint(str(mean))[0])
+    assert torch.equal(found["-"], after["-"])
+    for symbol in "0A":
+        assert torch.allclose(found[symbol], 0.75 * after[symbol] + 0.25 * before[symbol], atol=1e-6)
+
+
 def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

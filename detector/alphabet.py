@@ -71,8 +71,14 @@ class Alphabet:
         """``text`` in the form that is compared and encoded: NFC, blanks at the end removed."""
         return unicodedata.normalize("NFC", text).rstrip(self.blank)
 
-    def problem(self, text: str, length: int | None = None) -> str | None:
-        """Why ``text`` cannot be encoded, in words for a user, or None. The only rule for refusal."""
+    def problem(self, text: str, length: int | None = None, *, fixed: bool = False) -> str | None:
+        """Why ``text`` cannot be encoded, in words for a user, or None. The only rule for refusal.
+
+        Args:
+            text: a label.
+            length: symbols that it may have.
+            fixed: whether nobody can choose another alphabet, as for weights that are there.
+        """
         text = self.clean(text)
         if not text:
             return "the label is empty"
@@ -80,7 +86,7 @@ class Alphabet:
         if unknown:
             return (
                 f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "
-                + self._what_takes(text)
+                + self._what_takes(text, fixed)
             )
         if length is not None and len(text) > length:
             return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
@@ -88,8 +94,8 @@ class Alphabet:
             )
         return None
 
-    def _what_takes(self, text: str) -> str:
-        """The option with which a text would be one of this alphabet."""
+    def _what_takes(self, text: str, fixed: bool) -> str:
+        """The option with which a text would be one of this alphabet, or the alphabet one that has its symbols."""
         if any(map(_is_control, text)):
             return "no alphabet takes control characters, correct the label"
         if set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
@@ -97,8 +103,9 @@ class Alphabet:
         if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
             rest = "".join(s for s in text if s not in signs)
             if rest and set(rest) <= self._id_of.keys():
-                return f"--ignore {signs!r} leaves out what is not read; --alphabet auto takes it as symbols"
-        return "--alphabet auto takes the symbols that the labels have"
+                or_else = "" if fixed else "; --alphabet auto takes it as symbols"
+                return f"--ignore {signs!r} leaves out what is not read{or_else}"
+        return "it is never read" if fixed else "--alphabet auto takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
         """Ids of every symbol, padded with the blank's id.

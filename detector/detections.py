@@ -111,6 +111,11 @@ class Reading:
         return self.refused is None
 
     @property
+    def shown(self) -> str:
+        """What the picture shows, refused or not: the text, or the candidate."""
+        return self.candidate if self.refused is not None else self.text
+
+    @property
     def least(self) -> float:
         """The confidence of the least sure character, which ``min_confidence`` is compared with; 0 without any."""
         return min((c.confidence for c in self.characters), default=0.0)

@@ -184,9 +184,10 @@ class Evaluation:
             raise ArgumentError(
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
-        kept = [(r, ok) for _, r, ok in self.accepted if r.characters and (self.pattern or r.overruled is None)]
-        least, right = [r.least for r, _ in kept], [ok for _, ok in kept]
-        found = coverage_at(least, right, precision, self.count)
+        # Any min_confidence refuses what shows no character, and without a pattern what shows too many.
+        never = [not r.characters or (r.overruled is not None and not self.pattern) for _, r, _ in self.accepted]
+        least = [0.0 if refused else r.least for refused, (_, r, _) in zip(never, self.accepted, strict=True)]
+        found = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
         # Nothing is known of a threshold below the one that these readings had to pass.
         return replace(found, threshold=max(found.threshold, self.min_confidence))
 
@@ -330,7 +331,7 @@ def evaluate(
         image_column=image_column,
     )
     table, length = reader.rules.alphabet, reader.rules.length
-    if never := [why for _, label, _ in pairs if (why := table.problem(label, length))]:
+    if never := [why for _, label, _ in pairs if (why := table.problem(label, length, fixed=True))]:
         log.warning("%d of %d labels are none that this reader can give: %s", len(never), len(pairs), never[0])
     rows = []
     began = time.perf_counter()

@@ -98,7 +98,7 @@ def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blan
 
 
 def _card(row: Row, reading: Reading, blank: str) -> Card:
-    text, read = row.label.rstrip(blank), (reading.text or reading.candidate).rstrip(blank)
+    text, read = row.label.rstrip(blank), reading.shown.rstrip(blank)
     in_text, in_read = differing(text, read)
     words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
     note = reading.refused or ""

@@ -7,7 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from detector.backends import MOST_AT_ONCE, ExportedNetwork, Network, digest, metadata_for, rules_of, weights_path
 from detector.cache import cache_folder, keep_newest, used_now
-from detector.decode import decode_batch
 from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError
-from detector.fit import DEFAULT_SHAPE_HW, fit, shape_for
+from detector.fit import DEFAULT_SHAPE_HW
 from detector.images import Picture
+from detector.looks import Looks
 from detector.media import read_named
 from detector.rules import ReadingRules
 
@@ -136,17 +135,10 @@ def _compare(
 
 
 def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """What a network reads; neighbours of one shape at once, as a reader would."""
-    fitted = [
-        fit(image, rules.shape_hw or shape_for([(image.shape[1], image.shape[0])], rules.length))[0] for image in images
-    ]
-    texts = []
-    for (_, width, _), group in groupby(fitted, key=np.shape):
-        together = list(group)
-        for start in range(0, len(together), MOST_AT_ONCE):
-            found = network(np.stack(together[start : start + MOST_AT_ONCE]))
-            texts += [reading.text for reading in decode_batch(found, rules, [float(width)] * len(found))]
-    return texts
+    """What a network reads, looking once: at as many pictures together as a reader takes."""
+    look = Looks(network, rules, second=False)
+    batches = (images[start : start + MOST_AT_ONCE] for start in range(0, len(images), MOST_AT_ONCE))
+    return [reading.text for batch in batches for reading in look(batch)]
 
 
 def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:

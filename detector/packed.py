@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from detector.errors import DatasetError, ImageError
 from detector.fit import Fit, fit
 from detector.images import read_image
+from detector.threads import cores
 from detector.work import whole
 from detector.yolo_format import CharacterSet, parse_labels, split_images
 
@@ -164,7 +165,7 @@ class _Store:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
         starts = range(0, len(rows), _CHUNK)
-        with ThreadPoolExecutor() as pool:  # of threads it takes no notice of chunksize, and a task has its price
+        with ThreadPoolExecutor(cores()) as pool:  # threads take no notice of chunksize, and a task has its price
             parts = pool.map(lambda start: [zlib.crc32(one) for one in images[start : start + _CHUNK]], starts)
             sums = [one for part in parts for one in part]
         damaged = [row for row, found in zip(rows, sums, strict=True) if row.checksum != found]
@@ -223,7 +224,7 @@ class _Store:
 
         paths = [image for image, _ in self.files]
         # OpenCV, hashing and files let other threads run: processes would cost more to start than they give.
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             for start in range(0, len(rows), _CHUNK):
                 some = rows[start : start + _CHUNK]
                 chunk = np.empty((len(some), *self.shape_hw, 3), np.uint8)

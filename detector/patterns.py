@@ -35,9 +35,14 @@ def digits_of(alphabet: Alphabet) -> str:
     return "".join(s for s in alphabet.symbols if s.isdigit())
 
 
+def pools_of(alphabet: Alphabet) -> dict[str, str]:
+    """The signs of a format that stand for others, and the symbols that each stands for."""
+    return {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+
+
 def is_labelled(sign: str, alphabet: Alphabet) -> bool:
     """Whether a sign of a format is part of the string."""
-    return sign in "A9X" or sign in alphabet.symbols or sign == alphabet.blank
+    return sign in pools_of(alphabet) or sign in alphabet.symbols or sign == alphabet.blank
 
 
 def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
@@ -139,7 +144,7 @@ def _alike(expr: _Expr, symbols: str) -> list[str]:
 
 
 def _of_format(pattern: str, alphabet: Alphabet) -> _Expr:
-    pools = {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+    pools = pools_of(alphabet)
     forms = []
     for form in pattern.split("|"):
         expr = _EMPTY

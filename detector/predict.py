@@ -30,6 +30,7 @@ from detector.images import Picture, read_image
 from detector.looks import Found, Looks, Prepared
 from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures, read_named
 from detector.rules import ReadingRules
+from detector.threads import cores
 
 log = logging.getLogger("detector")
 
@@ -71,7 +72,8 @@ class Reader:
         second_look: whether a text that does not fill its picture, and is not read surely, is read again, from the
             part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
             does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
-            trained on a set where more of its validation pictures were read right so.
+            trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
+            that, or as few more as chance may make.
 
     Raises:
         WeightsError: if the weights are missing, damaged, or not for single characters.
@@ -152,7 +154,7 @@ class Reader:
         """Prepare on many threads, detect on a few, decode on the caller's: each some batches behind the one before."""
         looks, coming, failed = self._looks, iter(named), list[Exception]()
         waiting: deque[tuple[list[str], Future[tuple[list[Prepared | str], list[Found]]]]] = deque()
-        pool = ThreadPoolExecutor()
+        pool = ThreadPoolExecutor(cores())
         detecting = ThreadPoolExecutor(_DETECTING if isinstance(self._network, ExportedNetwork) else 1)
 
         def take() -> None:
@@ -231,7 +233,8 @@ def _open_network(path: Path, device: str | None, backend: str | None) -> Networ
         raise ArgumentError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
     if backend in BACKENDS and not present(backend):
         raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
-    if device != "cpu" and (device not in (None, "") or may_have_gpu()):
+    exported = is_onnx(path) or is_openvino(path)  # for a CPU, where no device is asked for
+    if device != "cpu" and (device not in (None, "") or (may_have_gpu() and not exported)):
         from detector.device import pick_device
 
         chosen = pick_device(device)
@@ -241,7 +244,7 @@ def _open_network(path: Path, device: str | None, backend: str | None) -> Networ
             from detector import _ultralytics
 
             return _ultralytics.Network(path, chosen)
-    if is_onnx(path) or is_openvino(path):
+    if exported:
         return ExportedNetwork(path, backend)
     if path.suffix.lower() != ".pt" or not path.is_file() or backend == "torch" or not installed():
         return _in_torch(path)

@@ -26,7 +26,7 @@ from detector.errors import ArgumentError
 from detector.fit import fit
 from detector.images import read_image
 from detector.text_data import TextDataset, TextLoader
-from detector.training import training_arguments
+from detector.training import AUGMENT_ON, training_arguments
 from detector.work import whole
 from detector.yolo_format import read_set
 
@@ -34,7 +34,7 @@ LOADERS = ("packed", "files", "naive")
 """Ways to load: sliced from the packed store; each picture decoded anew each time, uint8; and as the Keras-like
 generator does it: each picture opened, resized and divided to float64, its label one-hot, all in one process."""
 
-AUGMENT = ("device", "picture", "off")
+AUGMENT = (*AUGMENT_ON, "off")
 _SYMBOLS, _LENGTH = 37, 8  # of that generator's labels
 _AT_LEAST = 3  # times that anything is measured
 

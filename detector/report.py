@@ -26,6 +26,7 @@ from detector.rules import ReadingRules
 from detector.threads import ahead
 from detector.work import whole
 from detector.yolo_format import (
+    MANIFEST,
     SPLITS,
     SUSPECTS,
     ManifestRow,
@@ -214,7 +215,7 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingR
             return status == "suspect" and not row.read, float(row.confidence), row.image
         except ValueError:
             raise DatasetError(
-                f"{root / 'manifest.csv'}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
+                f"{root / MANIFEST}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
             ) from None
 
     drawn = ahead(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank))

@@ -19,7 +19,7 @@ from detector.augment import Augment
 from detector.augment_plan import BatchAugment, Plan, move_boxes
 from detector.errors import DatasetError
 from detector.packed import open_packed
-from detector.yolo_format import CharacterSet
+from detector.yolo_format import MANIFEST, CharacterSet
 
 _MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
@@ -50,7 +50,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         folder = characters.root / "images" / split
         unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
         if unknown:
-            raise DatasetError(f"{folder / unknown[0]} is not in manifest.csv: convert again, or remove it.")
+            raise DatasetError(f"{folder / unknown[0]} is not in {MANIFEST}: convert again, or remove it.")
         self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
         self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
         self.im_files = [str(folder / name) for name in packed.names]

@@ -22,7 +22,7 @@ from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.fit import DEFAULT_SHAPE_HW
 from detector.images import read_image
 from detector.looks import Looks
-from detector.metrics import score_texts, wilson_interval
+from detector.metrics import TextScore, score_texts, wilson_interval
 from detector.rules import ReadingRules
 from detector.yolo_format import CharacterSet, read_set
 
@@ -89,6 +89,8 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     Raises:
         DatasetError: if the set is missing or damaged.
         ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
+        WeightsError: if ``model`` or ``pretrained`` is nothing to start from.
+        DetectorError: if there is no run to resume, or a file in the place of the folder ``weights``.
     """
     from detector import _ultralytics  # torch takes seconds to load: only when it is needed
 
@@ -141,7 +143,7 @@ def _publish(trainer: Any, target: Path, device: str | None) -> None:
     from detector import _ultralytics
 
     characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
-    judged_by = [row.text for row in characters.manifest() if row.split == split]
+    judged_by = [row.text for row in characters.rows(split)[0]]
     epochs = _results(trainer.csv)
     lucky = not best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by)))
     best = trainer.last if lucky or not trainer.best.exists() else trainer.best
@@ -151,12 +153,16 @@ def _publish(trainer: Any, target: Path, device: str | None) -> None:
     last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
     facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
     chosen, share = towards_start(Path(best), _ultralytics.start_of(trainer), characters, rules, split, device)
-    if float(metrics.get("metrics/exact_match", 1.0)) == 0:
+    rules, score = calibrated(chosen, characters, rules, split, device)
+    if score.right == 0:
         log.warning("not one picture of the split %r is read right: train longer, or look at the set's report", split)
     if share:
         facts["towards_start"] = share
+        facts["validation"] = {"metrics/exact_match": score.exact_match, "metrics/CER": score.cer}
         log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
-    _ultralytics.publish(chosen, target, calibrated(chosen, characters, rules, split, device), facts)
+    _ultralytics.publish(chosen, target, rules, facts)
+    if share:
+        chosen.unlink()
 
 
 def towards_start(
@@ -218,7 +224,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> f
         for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
         if right
     )
-    return score_texts(labels, [reading.text for reading in readings], blank).errors + unsure
+    return score_texts(labels, [reading.shown for reading in readings], blank).errors + unsure
 
 
 def _read_fitted(
@@ -265,7 +271,7 @@ def _results(path: Path) -> list[dict[str, str]]:
 
 def calibrated(
     weights: Path, characters: CharacterSet, rules: ReadingRules, split: str = "val", device: str | None = None
-) -> ReadingRules:
+) -> tuple[ReadingRules, TextScore]:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
     A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
@@ -277,6 +283,9 @@ def calibrated(
         rules: of the network, with its shape; the calibration and the looks that they may have are replaced.
         split: of the set.
         device: as Ultralytics spells it.
+
+    Returns:
+        The rules, and how what was read compares with the labels.
 
     Raises:
         DatasetError: if the split is empty or damaged, or the rules name no shape.
@@ -294,13 +303,10 @@ def calibrated(
     looks, twice = Looks(network, rules, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    once_wrong, twice_wrong = (
-        score_texts(dataset.texts, [reading.text or reading.candidate for reading in read], rules.blank).errors
-        for read in (readings, twice)
-    )
-    if twice_wrong < once_wrong + math.sqrt(once_wrong):
-        readings, rules = twice, replace(rules, second_look=True)
-    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank))
+    once, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
+    if again.errors < once.errors + math.sqrt(once.errors):
+        readings, once, rules = twice, again, replace(rules, second_look=True)
+    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), once
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -282,7 +282,7 @@ class SetWriter:
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
-        if folder != SUSPECTS:  # a wrong label must not set what lengths are read
+        if not suspect or self.keep_suspects:  # a wrong label must not set what lengths are read, in no split
             self._counts.append(len(own))
         name = self._name(item)
         suffix = item.path.suffix.lower()

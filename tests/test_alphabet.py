@@ -257,3 +257,4 @@ def test_a_control_character_is_its_label_s_problem() -> None:
 )
 def test_a_refusal_says_what_would_take_it(text: str, says: str) -> None:
     assert str(Alphabet().problem(text, 8)).endswith(says)
+    assert "--alphabet" not in str(Alphabet().problem(text, 8, fixed=True))

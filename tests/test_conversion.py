@@ -558,6 +558,20 @@ def test_doubted_pictures_are_kept_out_of_training(
     assert sum(row.status == "suspect" for row in read_manifest(tmp_path / "kept")) == len(doubted)
 
 
+def test_a_doubted_label_sets_no_length_in_any_split(
+    toy: Toy, quick_teach: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One label that was cut short would have every reader of the set read strings as short."""
+    lengths = {row.source: len(row.text.replace(" ", "")) for row in read_manifest(toy.root)}
+    short = {name for name, length in lengths.items() if length == toy.report.rules.min_count}
+    assert {row.split for row in read_manifest(toy.root) if row.source in short} == {"test"}, "else it proves nothing"
+    monkeypatch.setattr("detector.tree.label_doubts", lambda items, *_: {i.name: float(i.name in short) for i in items})
+    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    assert report.rules.min_count == min(length for name, length in lengths.items() if name not in short)
+    kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
+    assert kept.rules.min_count == toy.report.rules.min_count
+
+
 def test_the_alphabet_may_be_taken_from_the_labels(toy: Toy, quick_teach: None, tmp_path: Path) -> None:
     report = convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "alphabet": "auto"})
     assert report.rules.symbols == "".join(sorted(TOY_SYMBOLS))

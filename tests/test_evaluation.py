@@ -119,7 +119,7 @@ def test_strings_that_are_too_long_pass_no_threshold() -> None:
         assert isinstance(long.reading, Reading)
         rows.append(replace(long, reading=replace(long.reading, overruled="AB1345")))
     found = Evaluation(tuple(rows), " ", 1.0).coverage(0.99)
-    assert (found.taken, found.right) == (10, 10)
+    assert (found.taken, found.right) == (10, 10) and 0 < found.threshold <= 0.9, "0 refuses nothing"
     assert Evaluation(tuple(rows), " ", 1.0, pattern="AA99").coverage(0.99).taken == 0
 
 

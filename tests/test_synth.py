@@ -358,6 +358,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
         ({"texts": ("AB", "hello")}, AlphabetError, "'hello' .small letters are no symbols of this alphabet"),
         ({"texts": ("AB", "ab", "123456789", "  ")}, AlphabetError, "3 of 4 texts .*: 'ab', '123456789', '  '"),
         ({"texts": ("AB ",)}, AlphabetError, "must not end with a blank"),
+        ({"texts": (" AB",)}, AlphabetError, "in flow must not begin with a blank"),
         ({"texts": ("AB",), "pattern": "99"}, AlphabetError, "drawn as they are"),
         ({"looks": ("photo",)}, DetectorError, "looks must be some of plate, .*got photo"),
         ({"layout": "ring"}, DetectorError, "layout must be flow or slots, got 'ring'"),
@@ -425,19 +426,25 @@ def _draw(path: Path, symbol: str, dark: bool = True) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["{0}/{1}.png", "{0:x}/train_{0:x}/hsf_{1}.png", "CAP_{0}_{1}.png", "images/{0}_{1}.png", "labels.csv"],
+    [
+        "{0}/{1}.png",
+        "{0:x}/train_{0:x}/hsf_{1}.png",
+        "CAP_{0}_{1}.png",
+        "images/{0}_{1}.png",
+        "image,text",
+        "file;label",
+    ],
 )
 def test_glyph_folders_are_drawn_from(tmp_path: Path, form: str) -> None:
-    rows = []
+    rows, separator = [], ";" if ";" in form else ","
     for symbol in "ABK":
         for k in range(3):
-            name = (
-                f"p{symbol}{k}.png" if form == "labels.csv" else form.format(ord(symbol) if ":x" in form else symbol, k)
-            )
+            name = f"p{symbol}{k}.png" if "{" not in form else form.format(ord(symbol) if ":x" in form else symbol, k)
             _draw(tmp_path / name, symbol, dark=k > 0)
-            rows.append(f"{name},{symbol}\n")
-    if form == "labels.csv":
-        (tmp_path / "labels.csv").write_text("image,text\n" + "".join(rows))
+            rows.append(f"{name}{separator}{symbol}\n")
+            (tmp_path / name).with_name(f"._{Path(name).name}").write_bytes(b"what macOS leaves beside a file")
+    if "{" not in form:
+        (tmp_path / "labels.csv").write_text(f"{form}\n" + "".join(rows))
     config = SynthConfig(alphabet=Alphabet("ABK"), glyphs=tmp_path, fonts=FONTS, length=4, looks=("plain", "captcha"))
     make = Synthesizer(config)
     assert all(len(make(i).boxes_xyxy) == 4 for i in range(10))

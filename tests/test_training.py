@@ -205,8 +205,12 @@ def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
     monkeypatch.setattr(
         training, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
     )
-    rules = training.calibrated(toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu")
+    rules, score = training.calibrated(
+        toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu"
+    )
     assert rules.second_look is rules.looks_twice is wanted
+    look = twice if wanted else once
+    assert (score.count, score.right) == (len(texts), sum(look(text) == text for text in texts)), "of what is read then"
 
 
 def test_surer_weights_miss_less_where_both_read_the_same() -> None:

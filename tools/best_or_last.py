@@ -43,7 +43,7 @@ def main() -> None:
                 weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
                 if epoch != "published":
                     checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
-                    learnt = calibrated(checkpoint, characters, rules, device=args.device)
+                    learnt, _ = calibrated(checkpoint, characters, rules, device=args.device)
                     _ultralytics.publish(checkpoint, weights, learnt, {})
                 found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
             results[-1][epoch] = found.to_dict()

@@ -34,7 +34,7 @@ def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any
         learnt_from = sum(row.split == "val" for row in characters.manifest())
         if learn:
             path = SHIPPED if weights == "shipped" else Path(weights)
-            rules = calibrated(path, characters, rules, "val", args.device)
+            rules, _ = calibrated(path, characters, rules, "val", args.device)
     elif rules.calibration is None:
         raise SystemExit(f"{weights} carries no calibration: give a converted set to learn one from, not {data}.")
     found: dict[str, Any] = {

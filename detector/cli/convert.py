@@ -55,6 +55,8 @@ def command(
     check_source(source)  # before torch is loaded: a slip is told at once
     from detector.conversion import convert
     from detector.report import REPORT
+    from detector.review import REVIEW
+    from detector.yolo_format import REJECTS
 
     try:
         with progress_bar() as tell:
@@ -85,8 +87,8 @@ def command(
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     if report.to_review:
         undecided = counted(report.to_review, "picture")
-        say(f"{undecided} to decide on: {out / 'review.csv'}, then the same command with --overwrite")
+        say(f"{undecided} to decide on: {out / REVIEW}, then the same command with --overwrite")
     typer.echo(report.data_yaml)
     if report.refused:
-        say(f"refused inputs and their reasons: {out / 'rejects.csv'}")
+        say(f"refused inputs and their reasons: {out / REJECTS}")
         raise typer.Exit(SOME_REFUSED)

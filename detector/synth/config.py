@@ -102,6 +102,8 @@ class SynthConfig:
             hint = " (small letters are no symbols of this alphabet: write capitals)" if small else ""
             said = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
             problems.append(f"{said}: {shown}{hint}")
+        if self.layout == "flow" and (indented := [t for t in texts if t.startswith(self.alphabet.blank)]):
+            problems.append(f"texts in flow must not begin with a blank, which nobody could see: {indented[0]!r}")
         ends = [t for t in texts if t.endswith(self.alphabet.blank)]
         if ends:
             problems.append(f"texts must not end with a blank, which nobody could see: {ends[0]!r}")

@@ -127,9 +127,7 @@ def fit(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int
     return Setting(moved(placed, into @ tilt), _mapped(corners, into) if style.frame else None, scale_y)
 
 
-def fit_slots(
-    style: Style, placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top: float, bottom: float
-) -> Setting:
+def fit_slots(placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top: float, bottom: float) -> Setting:
     """Slots keep their places: the layout is scaled evenly, and only as tall as the picture allows.
 
     ``top`` and ``bottom`` are the y of the text's upper and lower side in the layout's space.

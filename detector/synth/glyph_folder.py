@@ -2,7 +2,7 @@
 
 How a folder says which picture shows which symbol; the first rule that fits is used:
 
-1. ``labels.csv`` with the columns ``image,text``, a symbol a row.
+1. ``labels.csv`` as :mod:`detector.label_files` reads it, a symbol a row.
 2. Sub-folders, one a class, searched to any depth (NIST's ``41/train_41``, ``41/hsf_0``). Their names are
    - symbols: ``A``, ``7``; so ``0`` to ``9`` are the digits,
    - or exactly the numbers of a known list: 0-35 (``0-9A-Z``), 0-61 (EMNIST by class: ``0-9A-Za-z``), 0-46
@@ -15,7 +15,6 @@ How a folder says which picture shows which symbol; the first rule that fits is 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,11 +26,11 @@ from numpy.typing import NDArray
 
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
-from detector.images import read_image
+from detector.images import image_files, read_image
+from detector.label_files import read_rows, recognise
 from detector.synth.glyphs import CAP, Glyph, Mask, cropped
 from detector.synth.pen import WRITERS, PenFace
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm")
 _CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LISTS = {
     range(36): "0123456789" + _CAPITALS,
@@ -73,11 +72,8 @@ def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
 def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
     """(symbol, file) pairs by the first rule that fits."""
     if (root / "labels.csv").is_file():
-        with (root / "labels.csv").open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"image", "text"} <= set(reader.fieldnames or ()):
-                raise SourceError(f"{root / 'labels.csv'} must have the columns image,text, has {reader.fieldnames}.")
-            return [(row["text"].strip(), root / row["image"]) for row in reader if row["image"] and row["text"]]
+        rows = read_rows(recognise(root / "labels.csv", "csv", (None, None)))
+        return [(row.text.strip(), root / row.image) for row in rows if row.image and row.text]
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "_")))
     if folders and not (len(folders) == 1 and folders[0].name == "images"):
         symbols = class_symbols([folder.name for folder in folders], root)
@@ -97,7 +93,7 @@ def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PICTURES)
+    return [path for path, unreadable in image_files(folder) if unreadable is None]
 
 
 def class_symbols(names: list[str], root: Path) -> dict[str, str]:

@@ -208,7 +208,7 @@ class Synthesizer:
             rows.append(placed)
         placed = _stacked(rng, rows, style, centre=slots is None)
         if slots is not None:
-            return fit_slots(style, placed, config.size_wh, cap_px, -1.0, 0.0)
+            return fit_slots(placed, config.size_wh, cap_px, -1.0, 0.0)
         if style.arc:
             placed = arched(placed, style.arc)
         if style.captions and self._by_kind["any"]:

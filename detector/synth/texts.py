@@ -8,7 +8,7 @@ from random import Random
 
 from detector.alphabet import Alphabet
 from detector.errors import SourceError
-from detector.patterns import digits_of, is_labelled, letters_of
+from detector.patterns import is_labelled, pools_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def read_texts(path: Path) -> tuple[str, ...]:
 def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
     """A text of one of a format's alternatives; see :mod:`detector.patterns`."""
     form = rng.choice(pattern.split("|"))
-    pools = {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+    pools = pools_of(alphabet)
     signs = "".join(rng.choice(pools[s]) if s in pools else s for s in form)
     return Line(signs, tuple(is_labelled(s, alphabet) for s in form))
 

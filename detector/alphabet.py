@@ -103,8 +103,10 @@ class Alphabet:
         if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
             rest = "".join(s for s in text if s not in signs)
             if rest and set(rest) <= self._id_of.keys():
-                or_else = "" if fixed else "; --alphabet auto takes it as symbols"
-                return f"--ignore {signs!r} leaves out what is not read{or_else}"
+                takes_too = "" if fixed else "; --alphabet auto takes it as symbols"
+                if "_" in signs:
+                    takes_too += "; --blank '_' takes it for a blank"
+                return f"--ignore {signs!r} leaves out what is not read{takes_too}"
         return "it is never read" if fixed else "--alphabet auto takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
@@ -114,8 +116,10 @@ class Alphabet:
             Shape (len(texts), length), values in [0, n].
 
         Raises:
-            AlphabetError: naming every text that does not fit, and why.
+            AlphabetError: naming every text that does not fit, and why; if it is one text.
         """
+        if isinstance(texts, str):
+            raise AlphabetError(f"Several texts are encoded at once: give [{texts!r}], not {texts!r}.")
         problems = [p for t in texts if (p := self.problem(t, length)) and self.clean(t)]
         if problems:
             shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")

@@ -23,12 +23,12 @@ from detector.boxes import KeptBoxes, find_boxes, shown
 from detector.device import pick_device
 from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.fit import closer_shape, ratio_of, shape_for
-from detector.intake import Inputs, Progress, accept, reasons_of
+from detector.intake import Inputs, Progress, accept
 from detector.patterns import REGEX, compile_pattern
 from detector.refine import Refiner
 from detector.review import REVIEW, read_review
 from detector.rules import ReadingRules
-from detector.sources import Source, label_text, read_source
+from detector.sources import Source, label_text, read_source, reasons_of
 from detector.text_lines import TextLines
 from detector.tree import (
     WORK,
@@ -299,7 +299,7 @@ def _alphabet(asked: str | None, found: Source) -> Alphabet:
             why = reasons_of([(r.name, r.reason) for r in found.refused])
             raise SourceError(f"{found.root}: no label is left to take an alphabet from; {why}.")
         return alphabet_of(item.text for item in found.items)
-    return Alphabet(asked or DEFAULT_SYMBOLS)
+    return Alphabet(DEFAULT_SYMBOLS if asked is None else asked)
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -27,7 +27,7 @@ from detector.metrics import (
     wilson_interval,
 )
 from detector.predict import Failure, Reader
-from detector.sources import read_source
+from detector.sources import read_source, reasons_of
 from detector.yolo_format import read_set
 
 log = logging.getLogger("detector")
@@ -359,8 +359,9 @@ def _labelled(
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
     found = read_source(path, **how)
     pictures = [item for item in found.items if not is_several(item.path)]
-    if not pictures:
-        raise SourceError(f"{path}: no labelled picture is left of {found.count}.")
     several = [Failure(item.name, "not a picture") for item in found.items if is_several(item.path)]
     unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *several)
+    if not pictures:
+        why = reasons_of([(failure.name, failure.reason) for failure in unusable])
+        raise SourceError(f"{path}: no labelled picture is left; {why}.")
     return [(item.path, item.text, item.name) for item in pictures], unusable

@@ -243,11 +243,13 @@ def _from_pillow(image: Image.Image) -> NDArray[np.uint8]:
     raise ImageError("pixels are 32-bit floats: save the picture with 8 or 16 bits a sample")
 
 
-def _narrow(grey: NDArray[Any]) -> NDArray[np.uint16]:
-    """Pillow's integer grey, (H, W): 16 bits, often in 32."""
-    if grey.dtype != np.uint16 and grey.size and (grey.min() < 0 or grey.max() > 65535):
+def _narrow(grey: NDArray[Any]) -> NDArray[np.uint8 | np.uint16]:
+    """Pillow's integer grey, (H, W): 16 bits, often in 32; or 8 there, which would be black if they were 16."""
+    if grey.dtype == np.uint16 or not grey.size:
+        return np.asarray(grey, np.uint16)
+    if grey.min() < 0 or grey.max() > 65535:
         raise ImageError("pixels are 32-bit integers: save the picture with 8 or 16 bits a sample")
-    return np.asarray(grey, np.uint16)
+    return np.asarray(grey, np.uint8 if grey.max() <= 255 else np.uint16)
 
 
 def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
 from detector.images import read_file, read_image
 from detector.patterns import matches
-from detector.sources import LabelledImage, Source
+from detector.sources import LabelledImage, Source, reasons_of
 from detector.threads import ahead
 from detector.work import Work, whole
 from detector.yolo_format import RejectRow
@@ -172,9 +172,3 @@ def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> di
         if wanted not in split.values():  # so few texts that none fell there
             split[next(t for t in candidates if list(split.values()).count(split[t]) > 1 or len(texts) == 2)] = wanted
     return split
-
-
-def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
-    """How many inputs were refused, and why the first few were: (name, reason) of each."""
-    shown = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
-    return f"all {len(refused)} were refused, for example {shown}"

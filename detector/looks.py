@@ -90,7 +90,10 @@ class Looks:
         self, prepared: Sequence[Prepared], found: Sequence[Found], detect: Callable[[Sequence[Prepared]], list[Found]]
     ) -> list[Reading]:
         """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
-        readings = self._strings(prepared, found, 0 if self.second else self.alternatives)
+        if not self.second:
+            return self._strings(prepared, found, self.rules, self.alternatives)
+        # Where to look again a pattern has no say: what it overrules is what would be read without it.
+        readings = self._strings(prepared, found, replace(self.rules, pattern=None))
         parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
         seen = list(found)
         closer = [self.prepare(image) for image, _ in parts.values()]
@@ -100,17 +103,19 @@ class Looks:
             boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
             moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
             seen[i] = fuse(first, moved, len(self.rules.symbols)), width
-        # Other strings are looked for once, when nothing more is going to be seen.
-        again = list(range(len(prepared)) if self.second and self.alternatives else parts)
-        final = self._strings([prepared[i] for i in again], [seen[i] for i in again], self.alternatives)
+        # Patterns and other strings are looked for once, when nothing more is going to be seen.
+        again = list(range(len(prepared)) if self.alternatives or self.rules.pattern else parts)
+        final = self._strings([prepared[i] for i in again], [seen[i] for i in again], self.rules, self.alternatives)
         for i, reading in zip(again, final, strict=True):
             readings[i] = reading
         return readings
 
-    def _strings(self, prepared: Sequence[Prepared], found: Sequence[Found], alternatives: int) -> list[Reading]:
+    def _strings(
+        self, prepared: Sequence[Prepared], found: Sequence[Found], rules: ReadingRules, alternatives: int = 0
+    ) -> list[Reading]:
         # Decoded in the fitted picture, as validation does: the same candidates give the same string.
         readings = decode_batch(
-            [seen for seen, _ in found], self.rules, [width for _, width in found],
+            [seen for seen, _ in found], rules, [width for _, width in found],
             min_confidence=self.min_confidence, alternatives=alternatives,
         )  # fmt: skip
         return [_to_picture(reading, one.back) for reading, one in zip(readings, prepared, strict=True)]

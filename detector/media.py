@@ -64,7 +64,9 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if not isinstance(source, (str, int, os.PathLike)):
         return (named for one in many(source, "stream") for named in _of(one))
     if str(source) == "-":
-        return (named for line in _stdin() if (name := line.strip("\r\n")) for named in _of(name))
+        return (named for line in _stdin() if (name := line.lstrip("\ufeff").strip()) for named in _of(name))
+    if not str(source).strip():
+        raise SourceError("An empty name is no source: give a picture or a folder of pictures, a video or a .txt list.")
     path = Path(str(source))
     if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):

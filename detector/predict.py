@@ -93,6 +93,8 @@ class Reader:
         alternatives: int = 0,
         second_look: bool | None = None,
     ) -> None:
+        if pattern is not None and not isinstance(pattern, str):
+            raise ArgumentError(f"pattern={pattern!r} is no text: alternatives are joined, as in 'AAA9999|AAA999'.")
         if not 0 <= min_confidence <= 1 or alternatives < 0:
             raise ArgumentError(
                 f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."

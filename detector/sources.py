@@ -426,3 +426,9 @@ def _refuse_repeats(
 def _writable(text: str) -> str:
     """``text`` with what UTF-8 cannot hold (half characters of broken names) written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
+    """How many inputs were refused, and why the first few were: (name, reason) of each."""
+    shown = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
+    return f"all {len(refused)} were refused, for example {shown}"

@@ -20,6 +20,7 @@ log = logging.getLogger("detector")
 
 _TRIED = 300  # pictures that tell whether there are some of two lines at all
 _FEW = 0.02  # share of these that may be misjudged: less than that, and no picture is taken to have two lines
+_LEAST = 3  # pictures of two lines: of one or two among some dozens nobody knows whether they are misjudged
 _BATCH = 64
 
 
@@ -64,10 +65,11 @@ class TextLines:
         some = able
         if len(able) > _TRIED:
             some = [able[i] for i in np.sort(np.random.default_rng(seed).choice(len(able), _TRIED, replace=False))]
-        share = float(np.mean([lines == 2 for lines in self._likelier(some, aligner)]))
-        if share < _FEW:
+        two = sum(lines == 2 for lines in self._likelier(some, aligner))
+        share = two / len(some)
+        if share < _FEW or two < _LEAST:
             return (1,)
-        log.info("%.0f%% of the pictures that are not wide show two lines of text", 100 * share)
+        log.info("%d of %d pictures that are not wide show two lines of text", two, len(some))
         return (2,) if share > 1 - _FEW else (1, 2)
 
     def __call__(self, item: LabelledImage) -> Sequence[int]:

@@ -229,4 +229,6 @@ def test_a_sample_that_cannot_be_decoded_is_named_and_an_empty_one_refused(toy_r
     assert "There is no picture in" in str(empty.exception)
     (tmp_path / "folder" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     torn = CliRunner().invoke(app, asked)
-    assert "torn.png: " in str(torn.exception) and not Path(out).exists()
+    assert "There is no picture in" in str(torn.exception) and "not compared: " in torn.output
+    named = CliRunner().invoke(app, [*asked[:-1], str(tmp_path / "folder" / "torn.png")])
+    assert "torn.png: " in str(named.exception) and not Path(out).exists()

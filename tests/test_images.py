@@ -121,6 +121,14 @@ def test_16_bit_grey_keeps_the_high_byte(kind: str) -> None:
     np.testing.assert_array_equal(pixels, np.repeat((ramp >> 8)[:, :, None], 3, axis=2))
 
 
+def test_grey_in_32_bits_is_as_deep_as_it_says() -> None:
+    """As Pillow makes it of 8 bits, and of 16."""
+    shallow = (sixteen_bit() >> 8).astype(np.int32)
+    for samples in (shallow, shallow * 257):
+        pixels = read_image(Image.fromarray(samples))
+        np.testing.assert_array_equal(pixels, np.repeat(shallow[:, :, None], 3, axis=2))
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 def test_16_bit_colour_keeps_the_high_byte(channels: int) -> None:
     samples = np.stack([sixteen_bit()] * 2 + [np.full((20, 30), 65535, np.uint16)] * (channels - 2), axis=2)

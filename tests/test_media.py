@@ -47,8 +47,13 @@ def test_names_on_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     names = [str(tmp_path / name) for name in ("two.png", "one.png")]
     for name in names:
         cv2.imwrite(name, np.zeros((8, 8, 3), np.uint8))
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n".join([*names, "none.png"])))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeff" + " \n\n".join([*names, "none.png"])))
     assert [name for name, _ in named_pictures("-")] == [*names, "none.png"]
+
+
+def test_an_empty_name_is_not_this_folder() -> None:
+    with pytest.raises(SourceError, match="An empty name is no source"):
+        named_pictures("")
 
 
 def test_frames_of_a_video_are_read_and_named(reader: Reader, toy: Toy, video: Path) -> None:

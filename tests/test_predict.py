@@ -168,6 +168,8 @@ def test_a_pattern_doubts_and_other_strings(reader: Reader, toy_run: ToyRun, pic
 def test_a_reader_that_cannot_be_asked_so(toy_run: ToyRun) -> None:
     with pytest.raises(AlphabetError, match="names no symbol of the alphabet"):
         Reader(toy_run.weights, device="cpu", pattern="-")
+    with pytest.raises(DetectorError, match=r"is no text: alternatives are joined"):
+        Reader(toy_run.weights, device="cpu", pattern=["AA", "KK"])  # type: ignore[arg-type]
     with pytest.raises(DetectorError, match=r"min_confidence runs from 0 to 1 .* got 1\.5 and 0"):
         Reader(toy_run.weights, device="cpu", min_confidence=1.5)
 
@@ -384,6 +386,17 @@ def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage
     assert twice.text == true.text
     assert twice.confidence != once.confidence
     assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
+
+
+@pytest.mark.parametrize("pattern", ["XXXX", "999A", "regex:[A-Z]{1,3}[0-9]{2,4}"])
+def test_what_a_pattern_overrules_is_what_is_read_without_it(
+    far_away: tuple[np.ndarray, SynthImage], pattern: str
+) -> None:
+    """Also where a second look is taken: it is the same one."""
+    picture, _ = far_away
+    plain, fitting = Reader().read(picture), Reader(pattern=pattern).read(picture)
+    assert fitting.shown != plain.text
+    assert plain.text == (fitting.overruled if fitting.accepted else fitting.candidate)
 
 
 def test_text_that_is_read_surely_is_looked_at_once(

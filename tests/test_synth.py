@@ -518,6 +518,9 @@ def test_write_set(tmp_path: Path, workers: int) -> None:
     assert not list((tmp_path / "set").rglob("*.part"))
     with pytest.raises(DetectorError, match="already holds a set"):
         write_set(config, tmp_path / "set", 1)
+    (tmp_path / "set" / "labels.csv").unlink()  # as where a run was killed
+    with pytest.raises(DetectorError, match=r"images is not empty, say of a run that was stopped"):
+        write_set(config, tmp_path / "set", 1)
 
 
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:

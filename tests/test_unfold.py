@@ -107,6 +107,11 @@ def test_lines_are_found_out(tmp_path: Path, judge: Aligner) -> None:
     assert lines.sizes_wh(inputs)[0] == (240, 45)
 
 
+def test_one_picture_that_seems_to_have_two_lines_sets_none(tmp_path: Path, judge: Aligner) -> None:
+    lines = TextLines(inputs_of(tmp_path, {"two": TWO}, 1), Alphabet(), None, judge, 0)
+    assert lines.most == 1
+
+
 @pytest.mark.parametrize(("config", "counts"), [(ONE, (1,)), (TWO, (2,))], ids=["one", "two"])
 def test_where_all_have_as_many_none_is_judged_by_itself(
     tmp_path: Path, judge: Aligner, config: SynthConfig, counts: tuple[int, ...]

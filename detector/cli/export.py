@@ -33,13 +33,19 @@ def command(
     """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
     from detector.errors import ImageError, SourceError
     from detector.exporting import export
-    from detector.media import named_pictures
+    from detector.media import named_pictures, read_named
 
     pictures = []
-    for name, picture in (named for one in sample or () for named in named_pictures(one)):
-        if isinstance(picture, ImageError):
-            raise ImageError(f"{name}: {picture}")
-        pictures.append(picture)
+    for source, named in ((one, named_pictures(one)) for one in sample or ()):
+        for name, picture in named:
+            try:
+                if isinstance(picture, ImageError):
+                    raise ImageError(f"{name}: {picture}")
+                pictures.append(read_named(picture))
+            except ImageError as error:
+                if not Path(source).is_dir():
+                    raise
+                say(f"not compared: {error}", always=True)
     if sample and not pictures:
         raise SourceError(f"There is no picture in {', '.join(sample)} to compare on.")
     written = export(weights, out, format=format.value, sample=pictures, device=device)

@@ -42,7 +42,7 @@ def command(
     if not (width.isdigit() and height.isdigit()):
         raise ArgumentError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
     config = SynthConfig(
-        alphabet=Alphabet(alphabet) if alphabet else Alphabet(),
+        alphabet=Alphabet() if alphabet is None else Alphabet(alphabet),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
         looks=LOOKS if looks is None else tuple(look.strip() for look in looks.split(",") if look.strip()),
         layout=layout, blanks=blanks, lines=lines,

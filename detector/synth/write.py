@@ -56,7 +56,7 @@ def write_set(
         progress: called with the number of pictures finished since the last call.
 
     Raises:
-        DetectorError: if count or start make no sense, or ``out`` already has a labels.csv.
+        DetectorError: if count or start make no sense, or ``out`` already has a labels.csv or pictures.
         SourceError: if fonts or characters are missing.
     """
     out = Path(out)
@@ -67,6 +67,10 @@ def write_set(
         raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
     if (out / "labels.csv").exists():
         raise DetectorError(f"{out} already holds a set (labels.csv): choose another folder, or delete it.")
+    if any((out / "images").glob("*")):
+        raise DetectorError(
+            f"{out / 'images'} is not empty, say of a run that was stopped: choose another folder, or delete it."
+        )
     synthesizer = Synthesizer(config)  # before any folder is made: it may refuse
     began = time.perf_counter()
     (out / "images").mkdir(parents=True, exist_ok=True)

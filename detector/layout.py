@@ -43,9 +43,9 @@ class Layout:
         lines: that a text may have.
         between_lines: for flow, blanks that a string has where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
-        stacked: whether lines are two only where characters of one stand below those of the other. For pictures that
-            may have two lines or one whose characters float up and down; where all have two, a short line may stand
-            above a blank.
+        stacked: whether lines are two only where characters of one stand below those of the other, or farther down
+            than they are high. For pictures that may have two lines or one whose characters float up and down; where
+            all have two, a short line may stand above a blank.
     """
 
     kind: str = "flow"

@@ -28,6 +28,7 @@ _NEAR = 0.5  # of a character's height: how far from a line through another one 
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
+_APART = 1.1  # of a character's height: rows so far apart are lines also where none stands below the other
 _STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
 _LEAST_WIDTH = 0.4  # of a box's width that is left of it
@@ -70,7 +71,8 @@ def straighten(
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
         most_lines: that a picture may have.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and aside.
-        stacked: whether lines are two only where characters of one stand below those of the other.
+        stacked: whether lines are two only where characters of one stand below those of the other, or farther down
+            than they are high.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
@@ -158,7 +160,7 @@ def _lines(
     """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
 
     Of the leaders, ``leading`` is where they are across the text, ``along`` along it. With ``half_width`` of them lines
-    are two only where characters stand stacked.
+    are two only where characters stand stacked or far apart.
     """
     ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
     count = valid.sum(1)
@@ -179,7 +181,8 @@ def _lines(
         border = np.take_along_axis(filled, at, 1) + gap / 2
         parted = gap > _BREAK * height[:, None]
         if half_width is not None:
-            parted &= _one_below_the_other(leading, along - half_width, along + half_width, valid, border)
+            stacked = _one_below_the_other(leading, along - half_width, along + half_width, valid, border)
+            parted &= stacked | (gap > _APART * height[:, None])
         line += parted & (across > border)
     return line, middle
 

@@ -43,9 +43,9 @@ def short(toy: Toy, **changes: Any) -> dict[str, Any]:
 
 def worse(weights: Path, target: Path) -> Path:
     """The same network with some of what it learnt lost."""
-    from detector import _ultralytics
+    from detector._ultralytics import library
 
-    held, _ = _ultralytics.load_checkpoint(str(weights))
+    held, _ = library.load_checkpoint(str(weights))
     torch.manual_seed(0)
     for tensor in held.parameters():
         tensor.data += 0.5 * tensor.float().std().nan_to_num() * torch.randn_like(tensor)
@@ -99,12 +99,13 @@ def saved(symbols: str, path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
 def test_classes_are_carried_over_by_their_symbols(old: str, new: str, tmp_path: Path) -> None:
     """Also where they are digits in their order, which Ultralytics takes for no names, and by case where both are."""
     from detector import _ultralytics
+    from detector._ultralytics import library
 
     start, rows = saved(old, tmp_path / "start.pt")
-    held, _ = _ultralytics.load_checkpoint(str(start))
+    held, _ = library.load_checkpoint(str(start))
     trainer = _ultralytics.TextTrainer.__new__(_ultralytics.TextTrainer)
     trainer.data = {"nc": len(new), "channels": 3, "names": dict(enumerate(new))}
-    trainer.args = _ultralytics.get_cfg()
+    trainer.args = library.get_cfg()
     for net in (_ultralytics.new_network(new, None, start), trainer.get_model(held.yaml, held, verbose=False)):
         assert net.names == dict(enumerate(new))
         found = class_rows(net)
@@ -122,11 +123,12 @@ def test_a_small_letter_starts_as_its_capital(tmp_path: Path) -> None:
 
 def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: Path) -> None:
     from detector import _ultralytics
+    from detector._ultralytics import library
 
     start, before = saved("A0", tmp_path / "start.pt")
     taught, after = saved("0A-", tmp_path / "taught.pt")
     mean = _ultralytics.write_mean(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
-    found = class_rows(_ultralytics.load_checkpoint(str(mean))[0])
+    found = class_rows(library.load_checkpoint(str(mean))[0])
     assert torch.equal(found["-"], after["-"])
     for symbol in "0A":
         assert torch.allclose(found[symbol], 0.75 * after[symbol] + 0.25 * before[symbol], atol=1e-6)
@@ -136,6 +138,7 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detector import _ultralytics
+    from detector._ultralytics import library
 
     trainer = object.__new__(_ultralytics.TextTrainer)
     trainer.last, trainer.best = tmp_path / "last.pt", tmp_path / "best.pt"
@@ -145,7 +148,7 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
         self.last.write_bytes(b"hal")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_ultralytics.DetectionTrainer, "save_model", cut_off)
+    monkeypatch.setattr(library.DetectionTrainer, "save_model", cut_off)
     with pytest.raises(KeyboardInterrupt):
         trainer.save_model()
     assert trainer.last.read_bytes() == b"whole" and [path.name for path in tmp_path.iterdir()] == ["last.pt"]

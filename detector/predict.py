@@ -63,7 +63,7 @@ class Reader:
     Args:
         weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
             one; None or "shipped" takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
-        device: as Ultralytics spells it; None takes a GPU if there is one.
+        device: as Ultralytics spells it; None takes a GPU if there is one, for ONNX and OpenVINO the CPU.
         backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
         pattern: what strings look like, as :mod:`detector.patterns` describes; None takes the weights' own, "" none.
         min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,

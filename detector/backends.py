@@ -334,27 +334,28 @@ def may_have_gpu() -> bool:
 def _onnxruntime(path: Path) -> _Engine:
     import onnxruntime
 
-    def opened(threads_of_one: int) -> Any:
+    # Of many pictures a thread each, not threads within one: the network is so small that those wait for each other
+    # much of the time, and they keep a core busy with waiting. One picture alone has no better use for the cores.
+    @cache
+    def opened(within: int) -> Any:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads_of_one
+        options.intra_op_num_threads = within
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    # Of many pictures a thread each, not threads within one: the network is so small that those wait for each other
-    # much of the time, and they keep a core busy with waiting. One picture alone has no better use for the cores.
-    session, within = opened(1), cache(partial(opened, _WITHIN))
+    session = opened(1)
     (taken, *_) = session.get_inputs()
     half = taken.type == "tensor(float16)"
 
-    def run_by(opened_by: Callable[[], Any], blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        (output, *_) = opened_by().run(None, {taken.name: blob.astype(np.float16) if half else blob})
+    def run(within: int, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        (output, *_) = opened(within).run(None, {taken.name: blob.astype(np.float16) if half else blob})
         return np.asarray(output, np.float32)
 
     shape = [side if isinstance(side, int) else None for side in taken.shape]  # names stand for any size
     workers = threads()
     return _Engine(
-        partial(run_by, lambda: session), session.get_modelmeta().custom_metadata_map, shape[0], _both(shape[2:]),
-        workers, partial(run_by, within) if workers >= _WITHIN else None,
+        partial(run, 1), session.get_modelmeta().custom_metadata_map, shape[0], _both(shape[2:]), workers,
+        alone=partial(run, _WITHIN) if workers >= _WITHIN else None,
     )  # fmt: skip
 
 

@@ -93,7 +93,8 @@ class Looks:
         if not self.second:
             return self._strings(prepared, found, self.rules, self.alternatives)
         # Where to look again a pattern has no say: what it overrules is what would be read without it.
-        readings = self._strings(prepared, found, replace(self.rules, pattern=None))
+        free = replace(self.rules, pattern=None) if self.rules.pattern else self.rules
+        readings = self._strings(prepared, found, free)
         parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
         seen = list(found)
         closer = [self.prepare(image) for image, _ in parts.values()]

@@ -64,7 +64,7 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if not isinstance(source, (str, int, os.PathLike)):
         return (named for one in many(source, "stream") for named in _of(one))
     if str(source) == "-":
-        return (named for line in _stdin() if (name := line.lstrip("\ufeff").strip()) for named in _of(name))
+        return (named for line in _stdin() if (name := line.strip()) for named in _of(name))
     if not str(source).strip():
         raise SourceError("An empty name is no source: give a picture or a folder of pictures, a video or a .txt list.")
     path = Path(str(source))
@@ -80,9 +80,10 @@ def named_pictures(source: Source) -> Iterator[Named]:
 
 
 def _stdin() -> Iterator[str]:
-    """Lines of stdin; names of files need not be UTF-8."""
+    """Lines of stdin, without the mark that may stand before the first; names of files need not be UTF-8."""
     binary = getattr(sys.stdin, "buffer", None)  # what stands in for it in a notebook has none
-    return iter(sys.stdin) if binary is None else map(os.fsdecode, binary)
+    lines = iter(sys.stdin) if binary is None else map(os.fsdecode, binary)
+    return (line.removeprefix("\ufeff") for line in lines)
 
 
 def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:

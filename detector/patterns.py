@@ -35,6 +35,7 @@ def digits_of(alphabet: Alphabet) -> str:
     return "".join(s for s in alphabet.symbols if s.isdigit())
 
 
+@lru_cache(maxsize=64)  # asked of every sign of every text that is drawn
 def pools_of(alphabet: Alphabet) -> dict[str, str]:
     """The signs of a format that stand for others, and the symbols that each stands for."""
     return {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}

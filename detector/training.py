@@ -303,10 +303,10 @@ def calibrated(
     looks, twice = Looks(network, rules, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    once, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
-    if again.errors < once.errors + math.sqrt(once.errors):
-        readings, once, rules = twice, again, replace(rules, second_look=True)
-    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), once
+    score, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
+    if again.errors < score.errors + math.sqrt(score.errors):
+        readings, score, rules = twice, again, replace(rules, second_look=True)
+    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), score
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -88,32 +89,19 @@ def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Pa
         symbols: of ``taught``, in class-id order.
         target: file to write.
     """
-    held, _ = load_checkpoint(str(taught))
-    held = held.float()
-    own = held.state_dict()
-    before = new_network(symbols, None, start).state_dict()
-    known = {*load_checkpoint(str(start))[0].names.values()}
-    new = [_known_as(symbol, known) is None for symbol in symbols]
+    held = load_checkpoint(str(taught))[0].float()
+    before = deepcopy(held)
+    before.names = dict(enumerate(symbols))
+    load_by_symbol(before, load_checkpoint(str(start))[0])
+    own, old = held.state_dict(), before.state_dict()
     mean = {
-        name: tensor.lerp(before[name].to(tensor), share) if tensor.is_floating_point() else tensor
-        for name, tensor in own.items() if name in before and before[name].shape == tensor.shape
+        name: tensor.lerp(old[name].to(tensor), share)
+        for name, tensor in own.items() if tensor.is_floating_point() and old[name].shape == tensor.shape
     }  # fmt: skip
-    for name in mean.keys() & _of_classes(held):
-        mean[name][new] = own[name][new]
     held.load_state_dict({**own, **mean})
     with whole(target) as part:
         torch.save({"model": held, "train_args": held.args}, part)
     return target
-
-
-def _of_classes(net: Any) -> set[str]:
-    """Names of the tensors that have a row for each class."""
-    head, place = net.model[-1], len(net.model) - 1
-    branches = [(name, getattr(head, name, None) or ()) for name in ("cv3", "one2one_cv3")]
-    return {
-        f"model.{place}.{name}.{i}.{len(layers) - 1}.{part}"
-        for name, branch in branches for i, layers in enumerate(branch) for part in ("weight", "bias")
-    }  # fmt: skip
 
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:

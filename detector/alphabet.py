@@ -7,10 +7,12 @@ Texts shorter than ``length`` are padded with blanks at their end; trailing blan
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,11 @@ DEFAULT_LENGTH = 8
 class Alphabet:
     """The detectable symbols in class-id order, and the blank.
 
-    Symbols are single code points in Unicode's composed form (NFC).
+    Symbols are single code points in Unicode's composed form (NFC), and each is seen: control and format characters,
+    and combining marks, which have no box of their own, are none.
 
     Raises:
-        AlphabetError: if there are no symbols, one occurs twice, or the blank is among them.
+        AlphabetError: if there are no symbols, one cannot be one, one occurs twice, or the blank is among them.
     """
 
     symbols: str = DEFAULT_SYMBOLS
@@ -37,9 +40,11 @@ class Alphabet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
-        control = [s for s in (*self.symbols, *self.blank) if _is_control(s)]
-        if control:
-            raise AlphabetError(f"The alphabet holds control characters ({control}): leave them out.")
+        unseen = [s for s in (*self.symbols, *self.blank) if is_unseen(s)]
+        if unseen:
+            raise AlphabetError(f"The alphabet holds control or format characters ({_named(unseen)}): leave them out.")
+        if marks := [s for s in self.symbols if first_cluster(s)]:
+            raise AlphabetError(f"The alphabet holds combining marks ({_named(marks)}): {_ONE_SIGN}.")
         if not self.symbols:
             raise AlphabetError("The alphabet is empty: give at least one symbol.")
         doubles = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
@@ -71,42 +76,51 @@ class Alphabet:
         """``text`` in the form that is compared and encoded: NFC, blanks at the end removed."""
         return unicodedata.normalize("NFC", text).rstrip(self.blank)
 
-    def problem(self, text: str, length: int | None = None, *, fixed: bool = False) -> str | None:
+    def problem(
+        self, text: str, length: int | None = None, *, fixed: bool = False, separators: str | None = None
+    ) -> str | None:
         """Why ``text`` cannot be encoded, in words for a user, or None. The only rule for refusal.
 
         Args:
             text: a label.
             length: symbols that it may have.
             fixed: whether nobody can choose another alphabet, as for weights that are there.
+            separators: signs that may be advised to be ignored, of :func:`separators_of` all labels; None looks at
+                this one alone.
         """
         text = self.clean(text)
         if not text:
             return "the label is empty"
         unknown = [s for s in dict.fromkeys(text) if s not in self._id_of]
         if unknown:
-            return (
-                f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "
-                + self._what_takes(text, fixed)
-            )
+            separators = separators_of([text]) if separators is None else separators
+            said = f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "
+            return said + self._what_takes(text, len(text) if length is None else length, fixed, separators)
         if length is not None and len(text) > length:
             return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
                 f": it starts with {self.blank!r}" if text.startswith(self.blank) else ""
             )
         return None
 
-    def _what_takes(self, text: str, fixed: bool) -> str:
+    def _what_takes(self, text: str, length: int, fixed: bool, separators: str) -> str:
         """The option with which a text would be one of this alphabet, or the alphabet one that has its symbols."""
-        if any(map(_is_control, text)):
-            return "no alphabet takes control characters, correct the label"
-        if set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
+        if unseen := [s for s in text if is_unseen(s)]:
+            return f"no alphabet takes control or format characters ({_named(unseen)}), correct the label"
+        if cluster := first_cluster(text):
+            return f"{cluster!r} is no symbol, for {_ONE_SIGN}"
+        if len(text) <= length and set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
             return "--upper takes it as capitals"
-        if signs := "".join(sorted({s for s in text if s in "-. _/" and s not in self._id_of})):
-            rest = "".join(s for s in text if s not in signs)
-            if rest and set(rest) <= self._id_of.keys():
-                takes_too = "" if fixed else "; --alphabet auto takes it as symbols"
-                if "_" in signs:
-                    takes_too += "; --blank '_' takes it for a blank"
-                return f"--ignore {signs!r} leaves out what is not read{takes_too}"
+        signs = "".join(sorted({s for s in text if s in _BETWEEN and s not in self._id_of}))
+        rest = "".join(s for s in text if s not in signs)
+        if signs and rest and len(rest) <= length and set(rest) <= self._id_of.keys():
+            if not set(signs) <= set(separators):
+                return f"what {signs!r} parts off seems to be a running number and not text: correct the labels"
+            takes_too = "" if fixed or len(text) > length else "; --alphabet auto takes it as symbols"
+            if "_" in signs:
+                takes_too += "; --blank '_' takes it for a blank"
+            return f"--ignore {signs!r} leaves out what is not read{takes_too}"
+        if len(text) > length:
+            return f"--length {length} leaves no room for its {len(text)} symbols, either"
         return "it is never read" if fixed else "--alphabet auto takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
@@ -161,11 +175,109 @@ class Alphabet:
         return self.decode(table.argmax(-1))
 
 
-def _is_control(symbol: str) -> bool:
-    return unicodedata.category(symbol) == "Cc"
+_BETWEEN = "-. _/"  # signs that stand between symbols and are often not read
+_COUNTED_WITH = 2  # digits at most of a number that tells pictures of one text apart
+_ONE_SIGN = "a combining mark has no box of its own: spell a letter with its mark as one code point, or leave marks out"
+
+
+def is_unseen(symbol: str) -> bool:
+    """Whether it is a control or format character (Unicode's Cc, Cf, Zl, Zp), which no picture shows."""
+    return unicodedata.category(symbol) in ("Cc", "Cf", "Zl", "Zp")
+
+
+def first_cluster(text: str) -> str:
+    """The first grapheme cluster of more than one code point, as letters with marks that do not compose; "" if none."""
+    text = unicodedata.normalize("NFC", text)
+    for at, sign in enumerate(text):
+        if unicodedata.category(sign)[0] == "M" or (at and _joins(text[at - 1], sign)):
+            return text[max(at - 1, 0) : at + 1]
+    return ""
+
+
+def _joins(before: str, sign: str) -> bool:
+    """Whether two signs are one: an emoji and its skin, the two letters of a flag, parts of a Korean syllable."""
+    one, other = ord(before), ord(sign)
+    flag = 0x1F1E6 <= one <= 0x1F1FF and 0x1F1E6 <= other <= 0x1F1FF
+    return flag or 0x1F3FB <= other <= 0x1F3FF or (0x1100 <= one <= 0x11FF and 0x1160 <= other <= 0x11FF)
+
+
+def _named(signs: Iterable[str]) -> str:
+    """Code points: what cannot be seen is named so."""
+    return ", ".join(f"U+{ord(sign):04X}" for sign in dict.fromkeys(signs))
+
+
+def symbols_of(spelt: str) -> str:
+    """The symbols of an alphabet as a user spells it: ``0-9A-Z`` are ranges; ``\\-``, a ``-`` first or last, the sign.
+
+    Raises:
+        AlphabetError: if a range runs backwards, or is not of one kind of letters or digits.
+    """
+    signs = re.findall(r"\\[-\\]|.", spelt, re.DOTALL)
+    symbols, at = "", 0
+    while at < len(signs):
+        here = signs[at][-1]
+        if at + 2 < len(signs) and signs[at + 1] == "-":
+            symbols += _range(here, signs[at + 2][-1], spelt)
+            at += 3
+        else:
+            symbols, at = symbols + here, at + 1
+    return symbols
+
+
+def _range(first: str, last: str, spelt: str) -> str:
+    held = "".join(map(chr, range(ord(first), ord(last) + 1)))
+    if len(held) < 2 or len({unicodedata.category(sign) for sign in held}) > 1 or not held.isalnum():
+        raise AlphabetError(
+            f"The alphabet {spelt!r} has {first}-{last}, which is no range of digits or of letters of one kind: put "
+            "the sign - last, or write \\-."
+        )
+    return held
+
+
+def separators_of(texts: Collection[str]) -> str:
+    """Signs of :data:`_BETWEEN` that stand between parts of labels, by a look at all: these may well be ignored.
+
+    Not those that part off what is no text: the same tail in all (``33019.0``), numbers that were counted on
+    (``AB12.1`` beside ``AB12``, ``0001_AB12``), or what only some labels have, longer for it than all others.
+    """
+    known = set(texts)
+    return "".join(sign for sign in _BETWEEN if not _parts_off(sign, known))
+
+
+def _parts_off(sign: str, texts: Collection[str]) -> bool:
+    having = [text for text in texts if sign in text]
+    if len(having) < 2:
+        having_not = {len(text) for text in texts if sign not in text}
+        return bool(having) and len(having_not) == 1 and len(having[0].replace(sign, "")) not in having_not
+    parts = [text.rpartition(sign) for text in having]
+    tails = Counter(tail for _, _, tail in parts)
+    if len(tails) == 1 and len({base for base, _, _ in parts}) > 1:
+        return True
+    if _are_counted([tail for _, _, tail in parts]) or _are_counted([text.partition(sign)[0] for text in having]):
+        return True
+    again = Counter(base for base, _, tail in parts if len(tail) <= _COUNTED_WITH)
+    counted = sum(tail.isdecimal() and (again[base] > 1 or base in texts) for base, _, tail in parts)
+    if 10 * counted > len(having):
+        return True
+    without = Counter(len(text) for text in texts if sign not in text)
+    usual, times = without.most_common(1)[0] if without else (0, 0)
+    longer = sum(len(text.replace(sign, "")) > usual for text in having)
+    return times == without.total() > len(having) / 4 and 2 * longer > len(having)
+
+
+def _are_counted(parts: Sequence[str]) -> bool:
+    """Whether these are numbers that tell pictures apart: one each, hardly one left out."""
+    if len(parts) < 4 or not all(part.isdecimal() for part in parts):
+        return False
+    numbers = {int(part) for part in parts}
+    return len(numbers) == len(parts) and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
 
 
 def alphabet_of(texts: Iterable[str], blank: str = " ") -> Alphabet:
-    """The smallest alphabet that holds all ``texts`` but for control characters, in code-point order."""
-    seen = set().union(*(unicodedata.normalize("NFC", text) for text in texts))
-    return Alphabet("".join(sorted(s for s in seen - {blank} if not _is_control(s))), blank)
+    """The smallest alphabet that holds all ``texts`` that have nothing but symbols, in code-point order."""
+    whole = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _holds_no_symbol(text))
+    return Alphabet("".join(sorted(set[str]().union(*whole) - {blank})), blank)
+
+
+def _holds_no_symbol(text: str) -> bool:
+    return any(map(is_unseen, text)) or bool(first_cluster(text))

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,17 +17,18 @@ import numpy as np
 
 from detector.align import Check, shipped_aligner
 from detector.aligners import aligning, judge_of_lines, taught_aligners
-from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
+from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
 from detector.boxes import KeptBoxes, find_boxes, shown
 from detector.device import pick_device
-from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
+from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError
 from detector.fit import closer_shape, ratio_of, shape_for
-from detector.intake import Inputs, Progress, accept
+from detector.intake import Inputs, Progress, accept, alphabet_of_accepted
+from detector.label_texts import Spelling
 from detector.patterns import REGEX, compile_pattern
 from detector.refine import Refiner
 from detector.review import REVIEW, read_review
 from detector.rules import ReadingRules
-from detector.sources import Source, label_text, read_source, reasons_of
+from detector.sources import Source, read_source
 from detector.text_lines import TextLines
 from detector.tree import (
     WORK,
@@ -43,6 +43,7 @@ from detector.tree import (
     target_of,
 )
 from detector.unfold import MOST_LINES
+from detector.visual_order import is_right_to_left
 from detector.work import Work, package_hash
 from detector.yolo_format import SPLITS, SUSPECTS
 
@@ -116,6 +117,7 @@ def convert(
     pattern: str | None = None,
     text_column: str | None = None,
     image_column: str | None = None,
+    visual_order: bool = False,
     val: float = VAL_SHARE,
     test: float = TEST_SHARE,
     keep_suspects: bool = False,
@@ -139,9 +141,12 @@ def convert(
         source: folder or label file; see :func:`detector.sources.read_source` for the formats.
         out: folder to write; it appears whole or not at all.
         length: symbols that a text may have, blanks included.
-        alphabet: its symbols in class-id order; "auto" takes those of the labels; None takes 0-9A-Z.
+        alphabet: its symbols in class-id order, or ranges such as ``0-9A-Z``, see :func:`detector.alphabet.symbols_of`;
+            "auto" takes those of the labels that can be used; None takes 0-9A-Z.
         blank: what stands for a blank in the labels, if not a space.
         labels, upper, ignore, text_column, image_column: passed to ``read_source``.
+        visual_order: whether labels with right-to-left letters are as one types them. They are put in the order of the
+            picture, which a pattern is about, too; readers of this set give back the order of the labels.
         pattern: what texts look like, as :mod:`detector.patterns` describes, a format with ``blank`` as the labels have
             it; labels that do not fit are refused, and readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
@@ -177,17 +182,21 @@ def convert(
         check_target(target, Path(source), overwrite)  # what is there now, be it another run's
         earlier = _bytes_of(final_review)
         decided = read_review(*([final_review] if earlier is not None else []), *([Path(review)] if review else []))
+        symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
+        keep = "" if symbols == "auto" else symbols
         listed = read_source(
             source, labels=labels, blank=blank, upper=upper, ignore=ignore, text_column=text_column,
-            image_column=image_column,
+            image_column=image_column, visual_order=visual_order, keep=keep,
         )  # fmt: skip
         _check_apart(target, listed)
         log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
         if listed.unlisted:
             log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
-        spell = partial(label_text, blank=blank, upper=upper, ignore=ignore)
+        for note in listed.notes:
+            log.warning("%s", note)
+        spell = Spelling(blank, upper, ignore, keep, visual_order)
         found = decided.apply(listed, spell)
-        table = _alphabet(alphabet, found)
+        table = alphabet_of_accepted(found, length, pattern, blank) if symbols == "auto" else Alphabet(symbols)
         decided.check(found, table, length, spell)
         if pattern:
             if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
@@ -212,9 +221,7 @@ def convert(
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
             shutil.rmtree(part)  # something must change before this can go on
-            if isinstance(error, NotLearnedError) and 2 * len(inputs.rejects) > found.count:
-                name, why = inputs.rejects[0][:2]
-                first = f"{len(inputs.rejects)} of {found.count} inputs were refused, as {name}: {why}"
+            if isinstance(error, NotLearnedError) and (first := _look_first(found, inputs, visual_order)):
                 raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
         kept, shape_hw = KeptBoxes(work), judges.general.shape_hw
@@ -232,7 +239,7 @@ def convert(
         kept, explained = refiner(refine, kept)
         written = SetWriter(
             part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table),
-            keep_suspects=keep_suspects,
+            keep_suspects=keep_suspects, visual_order=visual_order,
         )  # fmt: skip
         texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
         rules, share = written.write(kept.__getitem__, length, shape_hw, pattern, decided, texts, tell)
@@ -267,7 +274,7 @@ def _check_numbers(
 
 def _check_apart(target: Path, listed: Source) -> None:
     """Refuse to write among the pictures."""
-    if listed.label_file is None:
+    if listed.searched:
         check_outside(target, listed.root)
     check_pictures(target, {item.path.parent for item in listed.items})
 
@@ -293,13 +300,18 @@ def _report(
     )
 
 
-def _alphabet(asked: str | None, found: Source) -> Alphabet:
-    if asked == "auto":
-        if not found.items:
-            why = reasons_of([(r.name, r.reason) for r in found.refused])
-            raise SourceError(f"{found.root}: no label is left to take an alphabet from; {why}.")
-        return alphabet_of(item.text for item in found.items)
-    return Alphabet(DEFAULT_SYMBOLS if asked is None else asked)
+def _look_first(found: Source, inputs: Inputs, visual_order: bool) -> str:
+    """What is a likelier reason than too little time where nothing was learnt; "" if nothing is."""
+    if 2 * len(inputs.rejects) > found.count:
+        name, why = inputs.rejects[0][:2]
+        return f"{len(inputs.rejects)} of {found.count} inputs were refused, as {name}: {why}"
+    leftward = sum(is_right_to_left(item.text) for item in inputs.items)
+    if leftward and not visual_order:
+        return (
+            f"{leftward} of {len(inputs.items)} labels have right-to-left letters, and were taken to be in the order "
+            "of the picture: where they are as one types them, say --visual-order"
+        )
+    return ""
 
 
 def _bytes_of(path: Path) -> bytes | None:

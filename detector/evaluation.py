@@ -28,6 +28,7 @@ from detector.metrics import (
 )
 from detector.predict import Failure, Reader
 from detector.sources import read_source, reasons_of
+from detector.visual_order import to_logical
 from detector.yolo_format import read_set
 
 log = logging.getLogger("detector")
@@ -301,6 +302,7 @@ def evaluate(
     ignore: str = "",
     text_column: str | None = None,
     image_column: str | None = None,
+    visual_order: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Read labelled pictures and compare.
@@ -311,6 +313,7 @@ def evaluate(
         split: of a converted set, "test" if it is not said; other sources have none.
         labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
             them.
+        visual_order: likewise; with weights that give back the order of such labels they are as these give them.
         progress: called with (done, total).
 
     Raises:
@@ -329,6 +332,9 @@ def evaluate(
         ignore=ignore,
         text_column=text_column,
         image_column=image_column,
+        visual_order=visual_order,
+        typed=reader.rules.visual_order,
+        keep=reader.rules.symbols,
     )
     table, length = reader.rules.alphabet, reader.rules.length
     if never := [why for _, label, _ in pairs if (why := table.problem(label, length, fixed=True))]:
@@ -344,9 +350,12 @@ def evaluate(
 
 
 def _labelled(
-    source: str | Path, split: str | None, **how: Any
+    source: str | Path, split: str | None, typed: bool, keep: str, **how: Any
 ) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
-    """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``."""
+    """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``.
+
+    ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
+    """
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
         if given := [name for name, value in how.items() if value not in ("auto", None, False, "")]:
@@ -354,10 +363,13 @@ def _labelled(
             raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {told}.")
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
-        return [(characters.root / row.image, row.text, row.image) for row in rows], ()
+        order = to_logical if typed else str  # the set's texts are in the order of the picture
+        return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
-    found = read_source(path, **how)
+    found = read_source(path, keep=keep, **{**how, "visual_order": how["visual_order"] and not typed})
+    for note in found.notes:
+        log.warning("%s", note)
     pictures = [item for item in found.items if not is_several(item.path)]
     several = [Failure(item.name, "not a picture") for item in found.items if is_several(item.path)]
     unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *several)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from detector.alphabet import Alphabet
+from detector.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of
 from detector.errors import ImageError, SourceError
 from detector.images import read_file, read_image
-from detector.patterns import matches
+from detector.patterns import REGEX, matches
 from detector.sources import LabelledImage, Source, reasons_of
 from detector.threads import ahead
 from detector.work import Work, whole
@@ -27,6 +27,7 @@ SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of fo
 
 _LOOKED = "looked"  # pieces of kept work
 _CHUNK, _CHUNKS_A_PIECE = 64, 64
+_FEW = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
 
 
 class Look(NamedTuple):
@@ -65,22 +66,68 @@ def accept(
     """
     rejects = [RejectRow(r.name, r.reason) for r in found.refused]
     fitting = []
+    separators = separators_of({item.text for item in found.items})
     for item in found.items:
-        problem = table.problem(item.text, length)
-        if problem is None and pattern and not matches(item.text, pattern, table):
-            problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
-        if problem is None and item.path.suffix.lower() not in (*_YOLO_READS, *SAME_AS):
-            kind = f"{item.path.suffix} files" if item.path.suffix else "files whose names have no ending"
-            problem = f"yolo does not read {kind}: save it as PNG"
-        if problem:
+        if problem := _problem(item, table, length, pattern, separators):
             rejects.append(RejectRow(item.name, problem))
         else:
-            fitting.append(LabelledImage(item.path, table.clean(item.text), item.name))
+            fitting.append(replace(item, text=table.clean(item.text)))
     items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, work, tell))
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
     return Inputs(items, sizes_wh, assign_splits({i.text for i in items}, val, test, seed), rejects)
+
+
+def alphabet_of_accepted(found: Source, length: int, pattern: str | None, blank: str | None = None) -> Alphabet:
+    """The alphabet of the labels that are not refused for another reason than their symbols.
+
+    Pictures are opened as long as their labels have symbols that no other has shown.
+
+    Raises:
+        SourceError: if there are none; or if many have letters with combining marks.
+    """
+    items = [item for item in found.items if not _unreadable(item)]
+    marked = [item.text for item in items if first_cluster(item.text)]
+    if len(marked) > _FEW * len(items):
+        raise SourceError(
+            f"{found.root}: {len(marked)} of {len(items)} labels, as {marked[0]!r}, have combining marks, which have "
+            "no box of their own. Spell each letter with its mark as one code point, or leave the marks out."
+        )
+    clean = [
+        item
+        for item in items
+        if len(item.text) <= length and not first_cluster(item.text) and not any(map(is_unseen, item.text))
+    ]
+    if pattern and clean:
+        table = alphabet_of(item.text for item in clean)
+        pattern = pattern.replace(blank, table.blank) if blank and not pattern.startswith(REGEX) else pattern
+        clean = [item for item in clean if matches(item.text, pattern, table)] or clean
+    symbols: set[str] = set()
+    for item in clean:
+        if not symbols.issuperset(item.text) and not _look(item).problem:
+            symbols.update(item.text)
+    if not symbols - {" "}:
+        why = [(r.name, r.reason) for r in found.refused]
+        why += [(i.name, _unreadable(i) or f"the label {i.text!r} cannot be one") for i in found.items]
+        raise SourceError(f"{found.root}: no label is left to take an alphabet from; {reasons_of(why)}.")
+    return alphabet_of(symbols)
+
+
+def _problem(item: LabelledImage, table: Alphabet, length: int, pattern: str | None, separators: str) -> str | None:
+    """Why a label or its file cannot be used; None if nothing is wrong before it is opened."""
+    problem = table.problem(item.text, length, separators=separators)
+    if problem is None and pattern and not matches(item.text, pattern, table):
+        problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
+    return problem or _unreadable(item) or None
+
+
+def _unreadable(item: LabelledImage) -> str:
+    """Why yolo would not read the file, by its name."""
+    if item.path.suffix.lower() in (*_YOLO_READS, *SAME_AS):
+        return ""
+    kind = f"{item.path.suffix} files" if item.path.suffix else "files whose names have no ending"
+    return f"yolo does not read {kind}: save it as PNG"
 
 
 def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[str, Look]:

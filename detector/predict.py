@@ -31,6 +31,7 @@ from detector.looks import Found, Looks, Prepared
 from detector.media import Named, Source, as_it_is, is_live, live_pictures, many, name_of, named_pictures, read_named
 from detector.rules import ReadingRules
 from detector.threads import cores
+from detector.visual_order import in_logical_order
 
 log = logging.getLogger("detector")
 
@@ -110,6 +111,10 @@ class Reader:
     def _looks(self) -> Looks:
         return Looks(self._network, self.rules, self.second_look, self.min_confidence, self.alternatives)
 
+    def _as_labelled(self, reading: Reading) -> Reading:
+        """Strings in the order of the labels that the weights were taught."""
+        return in_logical_order(reading) if self.rules.visual_order else reading
+
     @property
     def backend(self) -> str:
         """What runs the network: "onnx", "openvino" or "torch"."""
@@ -124,7 +129,7 @@ class Reader:
         Raises:
             ImageError: if it cannot be decoded; the message names a path.
         """
-        return self._looks([read_named(picture)])[0]
+        return self._as_labelled(self._looks([read_named(picture)])[0])
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
@@ -185,7 +190,7 @@ class Reader:
                 readable = [one for one in prepared if isinstance(one, Prepared)]
                 readings = iter(looks.decode(readable, found, again))
                 for name, one in zip(names, prepared, strict=True):
-                    yield name, Failure(name, one) if isinstance(one, str) else next(readings)
+                    yield name, Failure(name, one) if isinstance(one, str) else self._as_labelled(next(readings))
             if failed:
                 raise failed[0]
         finally:  # the caller may stop early

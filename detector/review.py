@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detector.alphabet import Alphabet
+from detector.csv_files import Writer, read_rows
 from detector.errors import DatasetError
-from detector.sources import LabelledImage, Refused, Source, Spell
+from detector.label_texts import Spell
+from detector.sources import LabelledImage, Refused, Source
 from detector.work import whole
 from detector.yolo_format import ManifestRow
 
@@ -68,7 +70,7 @@ class Review:
             if row is not None and row.decision == "drop":
                 refused.append(Refused(item.name, DROPPED))
             elif row is not None and row.decision == "correct":
-                items.append(replace(item, text=spell(row.corrected)))
+                items.append(_corrected(item, spell(row.corrected)))
             else:
                 items.append(item)
         unknown = sorted(self.rows.keys() - {item.name for item in found.items})
@@ -153,9 +155,8 @@ def write_review(
     aside = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
     new = sorted((row for n, row in rows.items() if n in aside or n not in review.rows), key=_likeliest_error)
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(ReviewRow._fields)
-        writer.writerows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
+        writer = Writer(file, ReviewRow._fields)
+        writer.rows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
         for name, old in review.rows.items():
             if name in aside:
                 continue
@@ -163,8 +164,14 @@ def write_review(
             status = row.status if row else "refused" if name in gone else "missing"
             text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)
             seen = (row.read, row.confidence) if row else (old.read, old.confidence)
-            writer.writerow(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
+            writer.row(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
     return len(new)
+
+
+def _corrected(item: LabelledImage, text: str) -> LabelledImage:
+    """The same picture with another text; boxes that were drawn stay where they are as many as its symbols."""
+    drawn, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
+    return replace(item, text=text, boxes_xyxy=drawn if drawn is not None and len(drawn) == symbols else None)
 
 
 def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
@@ -174,25 +181,24 @@ def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
 
 def _read(path: Path) -> list[tuple[str, ReviewRow]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise DatasetError(f"There is no {path}: give a review.csv that `detector convert` wrote.") from None
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is not UTF-8 ({error}): save it as CSV in UTF-8.") from None
     first = text.split("\n", 1)[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count))  # what spreadsheets save
-    missing = {"source", "decision"} - set(reader.fieldnames or ())
+    rows = _rows(text, max(",;\t", key=first.count), path)  # what spreadsheets save
+    header = next(rows, ("", []))[1]
+    missing = {"source", "decision"} - set(header)
     if missing:
         columns = ", ".join(ReviewRow._fields)
         raise DatasetError(f"{path} has no column {' and '.join(sorted(missing))}: the columns are {columns}.")
     held: list[tuple[str, ReviewRow]] = []
     first_of: dict[str, tuple[str, ReviewRow]] = {}
     problems: list[str] = []
-    for place, line in _lines(reader, path):
-        if any("\n" in field for field in line.values() if isinstance(field, str)):
-            problems.append(f"{place}: a quote that was opened before is closed only here")
-            continue
-        row = ReviewRow(**{name: line.get(name) or "" for name in ReviewRow._fields})
+    for place, fields in rows:
+        line = dict(zip(header, fields, strict=False))
+        row = ReviewRow(**{name: line.get(name, "") for name in ReviewRow._fields})
         row = row._replace(decision=row.decision.strip().lower())
         if not any(row):
             continue
@@ -215,13 +221,15 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
     return held
 
 
-def _lines(reader: csv.DictReader[str], path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
+def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[str, list[str]]]:
     """Each row and where it ends."""
+    ends = path.name
     try:
-        for line in reader:
-            yield f"{path}:{reader.line_num}", line
+        for line, fields in read_rows(io.StringIO(text, newline=""), delimiter):
+            ends = f"{path}:{line}"
+            yield ends, fields
     except csv.Error as error:
-        raise DatasetError(f"{path}, from line {reader.line_num}: {error}; is a quote not closed?") from None
+        raise DatasetError(f"{ends}: after this, {error}; is a quote not closed?") from None
 
 
 def _refuse(problems: list[str]) -> None:

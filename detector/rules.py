@@ -26,6 +26,8 @@ class ReadingRules:
         pattern: what strings look like, as :mod:`detector.patterns` describes; None where they may be anything.
         calibration: what the network's scores are worth; None where that was not learnt.
         second_look: whether readers look twice, see :mod:`detector.looks`; None where nobody has tried.
+        visual_order: whether labels were right-to-left ones in the order that they are typed in, which readers give
+            back; all strings before that, a pattern's too, are in the order of the picture, from left to right.
 
     Raises:
         AlphabetError: if the alphabet is none, or the pattern is not understood or allows no string of this length.
@@ -42,6 +44,7 @@ class ReadingRules:
     pattern: str | None = None
     calibration: Calibration | None = None
     second_look: bool | None = None
+    visual_order: bool = False
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
@@ -79,6 +82,8 @@ class ReadingRules:
         for learnt in ("calibration", "second_look"):
             if plain[learnt] is None:
                 del plain[learnt]
+        if not self.visual_order:
+            del plain["visual_order"]  # weights without it stay what older readers know
         plain["layout"]["thresholds"] = list(self.layout.thresholds)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
         return plain

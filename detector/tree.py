@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import re
 import shutil
 import unicodedata
 from collections import Counter
@@ -19,6 +19,7 @@ from detector import yolo_format
 from detector.align import stage_name
 from detector.alphabet import Alphabet
 from detector.boxes import Found, label_doubts, shown, shown_ids, sureness
+from detector.csv_files import Writer
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
@@ -187,6 +188,7 @@ class SetWriter:
         limit: pictures whose confidence is below this are suspects.
         vouched: names of those that are none all the same, for a person said so.
         keep_suspects: train on them, too.
+        visual_order: whether labels were put in the order of the picture, for the rules.
     """
 
     def __init__(
@@ -199,9 +201,11 @@ class SetWriter:
         limit: float,
         vouched: frozenset[str] = frozenset(),
         keep_suspects: bool = False,
+        visual_order: bool = False,
     ) -> None:
         self.root, self.final_root, self.table, self.inputs = root, final_root.resolve(), table, inputs
         self.limit, self.vouched, self.keep_suspects = limit, vouched, keep_suspects
+        self.visual_order = visual_order
         self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
         self.rejects = list(inputs.rejects)
         self.to_review = 0
@@ -250,8 +254,7 @@ class SetWriter:
                 tell("write", done, len(self.inputs.items))
 
         with (self.root / BOXES).open("w", newline="", encoding="utf-8") as file:
-            self._boxes = csv.writer(file, lineterminator="\n")
-            self._boxes.writerow(BoxRow._fields)
+            self._boxes = Writer(file, BoxRow._fields)
             # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
             yolo_format.write_tables(self.root, rows(), self.rejects)
         if not self.images["train"]:
@@ -265,7 +268,9 @@ class SetWriter:
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         low, high = min(self._counts), max(self._counts)
         symbols, blank = self.table.symbols, self.table.blank
-        rules = ReadingRules(symbols, blank, length, low, high, layout, shape_hw, pattern)
+        rules = ReadingRules(
+            symbols, blank, length, low, high, layout, shape_hw, pattern, visual_order=self.visual_order
+        )
         yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
         write_report(self.root, title=self.final_root.name)
         return rules, share
@@ -295,7 +300,7 @@ class SetWriter:
         stages = [stage_name(stage) for stage in aligned.stage.tolist()]
         for i, symbol in enumerate(shown(item.text, self.table)):
             x1, y1, x2, y2 = sides[i]
-            self._boxes.writerow(BoxRow(image, symbol, x1, y1, x2, y2, f"{aligned.confidence[i]:.4f}", stages[i]))
+            self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{aligned.confidence[i]:.4f}", stages[i]))
         self.images[folder].append(image)
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
             self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))
@@ -307,7 +312,7 @@ class SetWriter:
 
     def _name(self, item: LabelledImage) -> str:
         """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
-        stem = item.path.stem.strip("._") or "image"
+        stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
         if _on_any_disk(stem) in self._used:
             stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
         self._used.add(_on_any_disk(stem))

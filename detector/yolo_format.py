@@ -28,6 +28,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from detector.csv_files import read_rows, write_csv
 from detector.errors import DatasetError
 from detector.rules import ReadingRules
 
@@ -177,10 +178,7 @@ def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[
         (MANIFEST, ManifestRow._fields, manifest),
         (REJECTS, RejectRow._fields, rejects),
     ):
-        with (root / name).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
+        write_csv(root / name, header, rows)
 
 
 def read_manifest(root: Path) -> list[ManifestRow]:
@@ -204,9 +202,11 @@ def read_rejects(root: Path) -> list[RejectRow]:
 def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+            rows = [row for _, row in read_rows(file)]
     except FileNotFoundError:
         raise DatasetError(f"{path.parent} has no {path.name}: is it a set made by `detector convert`?") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}): convert again.") from None
     if not rows or tuple(rows[0]) != fields:
         raise DatasetError(f"{path} has other columns than {', '.join(fields)}: convert again.")
     for number, row in enumerate(rows[1:], 2):

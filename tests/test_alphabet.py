@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of
+from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of, separators_of, symbols_of
 from detector.errors import AlphabetError
 
 B = 36  # the blank's id in the default alphabet
@@ -184,9 +184,10 @@ def test_scores_of_another_shape(shape: tuple[int, ...]) -> None:
 
 # Laws
 
-symbols = st.lists(
-    st.characters(exclude_characters=" ", exclude_categories=("Cc", "Cs", "Mn", "Mc", "Me")), min_size=1, max_size=40
-).map(lambda signs: "".join(dict.fromkeys(s for s in signs if unicodedata.normalize("NFC", s) == s)) or "A")
+NO_SYMBOLS = ("Cc", "Cf", "Zl", "Zp", "Cs", "Mn", "Mc", "Me")
+symbols = st.lists(st.characters(exclude_characters=" ", exclude_categories=NO_SYMBOLS), min_size=1, max_size=40).map(
+    lambda signs: "".join(dict.fromkeys(s for s in signs if unicodedata.normalize("NFC", s) == s)) or "A"
+)
 
 
 @st.composite
@@ -241,9 +242,68 @@ def test_the_smallest_alphabet_holds_all_texts(texts: list[str]) -> None:
 
 
 def test_a_control_character_is_its_label_s_problem() -> None:
-    alphabet = alphabet_of(["AB", "A\tB", "C\0"])
-    assert alphabet.symbols == "ABC"
-    assert "no alphabet takes control characters" in str(alphabet.problem("A\tB"))
+    alphabet = alphabet_of(["AB", "A\tB", "C\0", "D\u200e", "E\u0325"])
+    assert alphabet.symbols == "AB"
+    assert "no alphabet takes control or format characters (U+0009)" in str(alphabet.problem("A\tB"))
+    assert "(U+200E)" in str(alphabet.problem("A\u200eB"))
+    assert "a combining mark has no box of its own" in str(alphabet.problem("B\u0325A"))
+
+
+@pytest.mark.parametrize(
+    ("spelt", "symbols"),
+    [
+        ("0-9A-Z", DEFAULT_SYMBOLS),
+        ("0-3", "0123"),
+        ("AB-", "AB-"),
+        ("-AB", "-AB"),
+        ("-0-2", "-012"),
+        ("0-2-", "012-"),
+        ("A\\-Z", "A-Z"),
+        ("\\\\A", "\\A"),
+        ("A\\B", "A\\B"),
+        ("А-В京", "АБВ京"),
+        ("-", "-"),
+        ("", ""),
+        ("7AKT", "7AKT"),
+    ],
+)
+def test_ranges(spelt: str, symbols: str) -> None:
+    assert symbols_of(spelt) == symbols
+
+
+@pytest.mark.parametrize("spelt", ["Z-A", "9-A", "A-z", "ABC-123", "A-A", "!-~", "--Z"])
+def test_what_is_no_range_says_how_to_write_the_sign(spelt: str) -> None:
+    with pytest.raises(AlphabetError, match=r"no range of digits or of letters .* put the sign - last, or write \\-"):
+        symbols_of(spelt)
+
+
+SEPARATORS: dict[str, tuple[list[str], str, bool]] = {
+    "between parts": (["51F-88270", "51F-01234", "30A-37715", "29A-86594"], "-", True),
+    "one label": (["AB-12"], "-", True),
+    "with a dot": (["51F-882.70", "51F-012.34", "30A-377.15"], ".", True),
+    "the same tail": (["33019.0", "68514.0", "98786.0"], ".", False),
+    "counted on": (["AB12", "AB12.1", "AB12.2", "CD34"], ".", False),
+    "the same text again": (["AB12-1", "AB12-7", "CD34-3", "CD34-9", "EF56-2"], "-", False),
+    "numbers in front": (["0001_AB12", "0002_CD34", "0003_EF56", "0004_GH78"], "_", False),
+    "numbers at the end": (["AB12_7", "CD34_8", "EF56_9", "GH78_10"], "_", False),
+    "numbers in front that nobody counted": (["51-AB", "29-CD", "30-EF", "61-GH"], "-", True),
+    "longer than all others": (["AB12", "CD34", "EF56", "GH78", "JK90.3", "LM11.7"], ".", False),
+    "one longer than all others": (["AB12", "CD34", "GH78.5"], ".", False),
+}
+
+
+@pytest.mark.parametrize(("texts", "sign", "may"), SEPARATORS.values(), ids=SEPARATORS.keys())
+def test_signs_are_advised_to_be_ignored_after_a_look_at_all_labels(texts: list[str], sign: str, may: bool) -> None:
+    separators = separators_of(texts)
+    assert (sign in separators) == may
+    odd = next(text for text in texts if sign in text)
+    assert ("--ignore" in str(Alphabet().problem(odd, 99, separators=separators))) == may
+
+
+@pytest.mark.parametrize("symbols", ["A\u200e", "B\u0325", "A\u2028", "\u00ad"], ids=ascii)
+def test_what_cannot_be_seen_or_boxed_is_no_symbol(symbols: str) -> None:
+    with pytest.raises(AlphabetError, match=r"U\+[0-9A-F]{4}"):
+        Alphabet(symbols)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 from collections import Counter
@@ -20,7 +21,7 @@ from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedE
 from detector.images import read_image
 from detector.intake import assign_splits
 from detector.tree import alone
-from detector.yolo_format import ManifestRow, link_or_copy, parse_labels, read_manifest, read_set
+from detector.yolo_format import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
 from tests.builders import (
     TOY_LENGTH,
     TOY_SYMBOLS,
@@ -671,6 +672,43 @@ def test_names_that_clash_get_one_of_their_own(toy: Toy, quick_teach: None, tmp_
     rows = [r for r in read_manifest(tmp_path / "out")]
     assert report.inputs == len(rows) + report.refused
     assert len({label_of(tmp_path / "out", row) for row in rows}) == len(rows) == len(labels_of(tmp_path / "out"))
+
+
+def test_line_ends_in_names_are_kept_in_the_tables_and_nowhere_else(
+    toy: Toy, quick_teach: None, tmp_path: Path
+) -> None:
+    source = toy_folder(tmp_path / "source", 8)
+    odd, gone = "A\rK\n7", "mis\rsing.png"
+    rows = [f'{{"image": "{path.name}", "text": "{path.stem.split("-")[0]}"}}' for path in sorted(source.iterdir())]
+    first = sorted(source.iterdir())[0]
+    rows[0] = json.dumps({"image": f"{odd}.png", "text": first.stem.split("-")[0]})
+    first.rename(source / f"{odd}.png")
+    rows.append(json.dumps({"image": gone, "text": "AK"}))
+    (source / "labels.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "labels": "auto", "length": 8})
+    rejected = [row.source for row in read_rejects(tmp_path / "out")]
+    manifest = read_manifest(tmp_path / "out")
+    assert report.inputs == len(manifest) + len(rejected) == 9 and gone in rejected
+    assert f"{odd}.png" in {*rejected, *(row.source for row in manifest)}
+    assert not any("\r" in row.image or "\n" in row.image for row in manifest)
+    options = {**OPTIONS, "labels": "auto", "length": 8, "overwrite": True, "visual_order": True}
+    again = convert(source, tmp_path / "out", blank="_", **options)
+    assert again.inputs == report.inputs, "its own review is read back"
+    assert read_set(tmp_path / "out").rules.visual_order and not report.rules.visual_order
+
+
+def test_right_to_left_labels_that_were_not_learnt_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    words = ["\u0627\u0628\u062c", "\u0628\u0627\u062f", "\u062c\u062f\u0627", "\u062f\u062c\u0628"]
+    write_pictures(tmp_path / "source", [f"{words[i % 4]}-{i}.png" for i in range(40)], (96, 32))
+    options = {**OPTIONS, "budget": 0.02, "alphabet": "auto"}
+    with pytest.raises(
+        NotLearnedError, match=r"look at this first: 40 of 40 labels have right-to-left.*--visual-order"
+    ):
+        convert(tmp_path / "source", tmp_path / "out", **options)
+    assert caplog.text.count("--visual-order") == 1
+    with pytest.raises(NotLearnedError) as caught:
+        convert(tmp_path / "source", tmp_path / "out", visual_order=True, **options)
+    assert "--visual-order" not in str(caught.value)
 
 
 def test_progress_is_told(toy: Toy, quick_teach: None, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ ROOT = Path(detector.__file__).parent
 
 ORDER = (
     "errors", "alphabet", "patterns", "metrics", "detections", "fusion", "calibration", "lines", "layout", "rules",
-    "candidates", "search", "decode", "threads", "cache", "work", "images", "label_files", "sources", "fit",
-    "yolo_format", "packed", "augment", "augment_plan", "augment_opencv", "augment_torch", "device", "text_data",
+    "candidates", "search", "decode", "visual_order", "threads", "cache", "work", "csv_files", "images",
+    "label_formats", "label_texts", "file_names", "listings", "sources", "fit", "yolo_format", "packed",
+    "augment", "augment_plan", "augment_opencv", "augment_torch", "device", "text_data",
     "synth", "unfold", "align", "backends", "torch_output", "_ultralytics", "loop", "looks", "media", "exporting",
     "training", "predict", "evaluation", "report", "evaluation_report", "intake", "boxes", "text_lines",
     "refine", "aligners", "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",

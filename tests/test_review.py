@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from detector import aligners, conversion
 from detector.conversion import ConversionReport, convert
 from detector.errors import DatasetError
+from detector.review import Review, ReviewRow
+from detector.sources import LabelledImage, Source
 from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 from tests.conftest import Toy
@@ -258,3 +261,12 @@ def test_edits_made_while_it_runs_are_not_overwritten(reviewed: Reviewed, caplog
     with caplog.at_level(logging.INFO, "detector"):
         reviewed.again()
     assert second not in reviewed.rows() and "decisions taken up from the review: 2" in caplog.text
+
+
+@pytest.mark.parametrize(("corrected", "kept"), [("AX", True), ("A X", True), ("ABC", False)])
+def test_drawn_boxes_stay_with_a_corrected_text_of_as_many_symbols(corrected: str, kept: bool) -> None:
+    item = LabelledImage(Path("a.png"), "AB", "a.png", np.zeros((2, 4), np.float32))
+    found = Source(Path("."), "csv", (), "", [item], [])
+    review = Review({"a.png": ReviewRow("a.png", "AB", decision="correct", corrected=corrected)}, {"a.png": "x:2"})
+    (now,) = review.apply(found, str).items
+    assert (now.text, now.boxes_xyxy is not None) == (corrected, kept)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from detector.errors import SourceError
-from detector.sources import FORMATS, LabelledImage, Refused, Source, label_text, read_source
+from detector.label_texts import Spelling
+from detector.sources import FORMATS, LabelledImage, Refused, Source, read_source
 from tests.builders import forbid, label_file, labelled_folder, write_pictures
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -125,7 +126,7 @@ LABEL_TEXTS: dict[str, tuple[str, str | None, bool, str]] = {
 
 @pytest.mark.parametrize(("raw", "blank", "upper", "text"), LABEL_TEXTS.values(), ids=LABEL_TEXTS.keys())
 def test_label_text(raw: str, blank: str | None, upper: bool, text: str) -> None:
-    assert label_text(raw, blank, upper) == text
+    assert Spelling(blank, upper)(raw) == text
 
 
 def test_an_image_with_two_labels_is_refused_with_both(tmp_path: Path) -> None:
@@ -179,14 +180,9 @@ def test_a_label_file_elsewhere(tmp_path: Path) -> None:
     assert [item.path for item in source.items] == [tmp_path / "pictures" / "a.png", tmp_path / "pictures" / "b.png"]
 
 
-def two_label_files(folder: Path) -> None:
-    label_file(folder, "train.csv", "image,text\na.png,A\n")
-    label_file(folder, "val.csv", "image,text\nb.png,B\n")
-
-
-def two_canonical_files(folder: Path) -> None:
-    label_file(folder, "labels.csv", "image,text\na.png,A\n")
-    label_file(folder, "labels.txt", "b.png\tB\n")
+def two_that_disagree(folder: Path) -> None:
+    label_file(folder, "train.csv", "image,text\na.png,A\nb.png,B\n")
+    label_file(folder, "val.csv", "image,text\nb.png,C\n")
 
 
 def only_other_files(folder: Path) -> None:
@@ -236,8 +232,7 @@ def hidden_in_names(folder: Path) -> None:
 
 
 NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
-    "two label files": (two_label_files, ["train.csv (csv", "val.csv (csv", "--labels", "Choose one"]),
-    "two files called labels": (two_canonical_files, ["labels.csv (csv", "labels.txt (paddleocr", "--labels"]),
+    "two label files": (two_that_disagree, ["train.csv (csv", "val.csv (csv", "--labels", "Choose one", "'B'", "'C'"]),
     "empty folder": (lambda folder: None, ["no files at all", "Accepted:"]),
     "no images": (only_other_files, ["2 files (1 .md, 1 .zip)", "Accepted:"]),
     "numbered images": (numbered, ["8 files (8 .png)", "running numbers ('000001'", "Accepted:", "--labels names"]),
@@ -344,3 +339,191 @@ def test_signs_that_are_ignored(tmp_path: Path) -> None:
     assert pairs(read_source(tmp_path, ignore="-.")) == {"51F-882.70.png": "51F88270"}
     write_pictures(tmp_path, ["51F-882.png"])
     assert pairs(read_source(tmp_path, labels="names", ignore="-."))["51F-882.png"] == "51F882", "no running number"
+
+
+# --- several label files, other folders, other machines --------------------------------------------------------------
+
+
+def texts_in(folder: Path, contents: dict[str, str], pictures: list[str]) -> Source:
+    write_pictures(folder, pictures)
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return read_source(folder)
+
+
+COUNTED = [f"{split}/{i:06d}.png" for split in ("train", "val") for i in range(5)]
+TRAIN = "file_name,text\n" + "".join(f"{i:06d}.png,T{i}\n" for i in range(5))
+VAL = TRAIN.replace(",T", ",V")
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "labels.csv", "x.txt", "metadata.jsonl"])
+def test_folders_that_count_from_0_have_the_texts_of_their_label_files(tmp_path: Path, name: str) -> None:
+    train, val = TRAIN, VAL
+    if name == "x.txt":
+        train, val = (text.split("\n", 1)[1].replace(",", "\t") for text in (TRAIN, VAL))
+    elif name == "metadata.jsonl":
+        train, val = (
+            "".join(f'{{"file_name": "{i:06d}.png", "text": "{kind}{i}"}}\n' for i in range(5)) for kind in "TV"
+        )
+    source = texts_in(tmp_path, {f"train/{name}": train, f"val/{name}": val}, COUNTED)
+    assert pairs(source) == {path: f"{path[0].upper()}{int(path[-10:-4])}" for path in COUNTED}
+    assert source.label_files == (tmp_path / "train" / name, tmp_path / "val" / name) and source.searched
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        COUNTED,
+        [f"{split}/{i}.png" for split in ("a", "b") for i in range(1, 5)],
+        [f"{i:05d}.png" for i in (3, 17, 80, 99, 41)],
+        [f"{folder}/{i}.png" for folder in "abc" for i in range(10, 13)],
+    ],
+    ids=["in each folder", "from 1", "zeros lead", "through each"],
+)
+def test_numbers_are_not_taken_for_texts_in_any_folder(tmp_path: Path, names: list[str]) -> None:
+    write_pictures(tmp_path, names)
+    with pytest.raises(SourceError, match="they are running numbers"):
+        read_source(tmp_path)
+
+
+def test_digits_that_are_texts_are_taken_in_folders_too(tmp_path: Path) -> None:
+    names = [f"{folder}/{code}.png" for folder, code in zip("aabb", ("4711", "0815", "4242", "9001"), strict=True)]
+    assert len(read_source(write_pictures(tmp_path, names)).items) == 4
+
+
+@pytest.mark.parametrize("names", [("train.csv", "val.csv"), ("labels.csv", "labels.txt")], ids=str)
+def test_several_label_files_are_read_together(tmp_path: Path, names: tuple[str, str]) -> None:
+    tab = "b.png\tB\n" if names[1].endswith("txt") else "image,text\nb.png,B\n"
+    source = texts_in(tmp_path, {names[0]: "image,text\na.png,A\nc.png,\n", names[1]: tab}, ["a.png", "b.png", "c.png"])
+    assert pairs(source) == {"a.png": "A", "b.png": "B"}
+    assert source.refused == [Refused("c.png", f"the label is empty ({names[0]}, line 3)")]
+    assert all(name in source.detail for name in names) and source.unlisted == 0
+
+
+def test_a_file_whose_lines_another_one_has_is_passed_over(tmp_path: Path) -> None:
+    contents = {"all.csv": "image,text\na.png,A\nb.png,B\n", "part.csv": "image,text\nb.png,B\n"}
+    source = texts_in(tmp_path, contents, ["a.png", "b.png"])
+    assert (pairs(source), source.refused) == ({"a.png": "A", "b.png": "B"}, [])
+    assert "passed over: part.csv" in source.detail
+
+
+PATHS: dict[str, tuple[str, list[str], str | None]] = {
+    "another machine's root": (r"C:\Users\X\plates\train\ab_0.jpg", ["train/ab_0.jpg"], "train/ab_0.jpg"),
+    "a path of another system": ("/content/drive/My Drive/x/12.jpg", ["12.jpg"], "12.jpg"),
+    "another letter case": ("img0.jpg", ["IMG0.JPG"], "IMG0.JPG"),
+    "another case of a folder": ("Train/a.png", ["train/A.png"], "train/A.png"),
+    "an address": ("https://x.org/set/a%20b.png?size=1", ["a b.png"], "a b.png"),
+    "without ending": ("00017", ["train/00017.png"], "train/00017.png"),
+    "the longer end of two": ("x/val/a.png", ["train/a.png", "val/a.png"], "val/a.png"),
+    "in a folder below": ("a.png", ["train/a.png"], "train/a.png"),
+    "two that end so": ("a.png", ["x/a.png", "y/a.png"], None),
+    "of another split": ("train/a.png", ["val/a.png"], None),
+    "two cases": ("a.png", ["A.png", "a.PNG"], None),
+    "no such name": ("b.png", ["a.png"], None),
+    "another ending": ("a.jpg", ["a.png"], None),
+}
+
+
+@pytest.mark.parametrize(("listed", "there", "found"), PATHS.values(), ids=PATHS.keys())
+def test_paths_of_other_machines(tmp_path: Path, listed: str, there: list[str], found: str | None) -> None:
+    source = texts_in(tmp_path, {"list.csv": f"image,text\n{listed},AB\nsure.png,CD\n"}, [*there, "sure.png"])
+    if found is None:
+        assert pairs(source) == {"sure.png": "CD"} and source.notes == ()
+        assert source.refused[0].reason.startswith("no such file: ")
+    else:
+        assert pairs(source) == {found: "AB", "sure.png": "CD"}
+        assert len(source.notes) == 1 and source.notes[0].startswith("1 of 2 paths in list.csv were found ")
+        assert found in source.notes[0] and source.searched
+
+
+def test_a_file_is_not_guessed_for_two_paths(tmp_path: Path) -> None:
+    listed = "image,text\nx/1.png,A\ny/1.png,B\n2.png,C\nz/2.png,D\n"
+    source = texts_in(tmp_path, {"list.csv": listed}, ["1.png", "2.png"])
+    assert pairs(source) == {"2.png": "C"}
+    assert [refused.name for refused in source.refused] == ["x/1.png", "y/1.png", "z/2.png"]
+    assert "and so do other listed paths" in source.refused[0].reason
+
+
+def test_a_label_file_of_one_split_does_not_label_another_split_s_pictures(tmp_path: Path) -> None:
+    source = texts_in(tmp_path, {"val/metadata.csv": TRAIN, "test/labels.csv": "image,text\n0.png,X\n"},
+                      ["train/000000.png", "val/000001.png", "test/0.png"])  # fmt: skip
+    assert pairs(source) == {"test/0.png": "X", "val/000001.png": "T1"}
+
+
+def test_pictures_of_folders_without_labels_are_counted(tmp_path: Path) -> None:
+    source = texts_in(tmp_path, {"train/metadata.csv": TRAIN}, COUNTED)
+    assert (len(source.items), source.unlisted) == (5, 5)
+
+
+def test_boxes_of_other_pictures_in_folders_are_no_lists(tmp_path: Path) -> None:
+    """A text file for each picture, in a folder of their own: thousands of them are not named one by one."""
+    texts = {f"labels/{name}.txt": "0 .5 .5 .1 .1\n" for name in ("AB", "CD", "EF", "GH", "IJ")}
+    source = texts_in(tmp_path, texts, [f"images/{name}.png" for name in ("AB", "CD", "EF", "GH", "IJ")])
+    assert pairs(source)["images/AB.png"] == "AB" and source.detail.count(".txt") == 1
+
+
+def test_a_file_of_other_things_does_not_hide_the_names(tmp_path: Path) -> None:
+    contents = {"config.json": '{"name": "x", "kind": "y"}', "prices.csv": "id,label\n1,a\n2,b\n"}
+    source = texts_in(tmp_path, contents, ["AB12.png", "CD34.png"])
+    assert pairs(source) == {"AB12.png": "AB12", "CD34.png": "CD34"}
+    assert "passed over" in source.detail
+
+
+RUNNING: dict[str, tuple[list[str], list[str]]] = {
+    "after a dot": (["AB12", "AB12.1", "AB12.2", "CD34", "CD34.1"], ["AB12", "AB12", "AB12", "CD34", "CD34"]),
+    "after a tilde": (["AB~1", "AB~2", "CD~1"], ["AB", "AB", "CD"]),
+    "after a blank": (["AB 1", "AB 2", "CD 1"], ["AB", "AB", "CD"]),
+    "in square brackets": (["AB[1]", "AB[2]", "CD[1]"], ["AB", "AB", "CD"]),
+    "with gaps, after a dot": (["A1", "A1.3", "A1.7", "B2.2", "B2"], ["A1", "A1", "A1", "B2", "B2"]),
+    "decimals": (["12.4", "13.7", "11.9", "88.2"], ["12.4", "13.7", "11.9", "88.2"]),
+    "plates with a dot": (["51F-882.70", "51F-012.34", "30A-377.15"], ["51F-882.70", "51F-012.34", "30A-377.15"]),
+    "texts with blanks": (["AB 12", "AB 34", "CD 56", "AB 78"], ["AB 12", "AB 34", "CD 56", "AB 78"]),
+    "the same tail": (["33019.0", "68514.0", "98786.0"], ["33019", "68514", "98786"]),
+    "Roboflow": (
+        ["51F88270_jpg.rf.5bc8fbbcbde5c0994164d8399f767c45", "AB12_1_png.rf.Xy5bc8fbbcbde5c"], ["51F88270", "AB12"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("stems", "texts"), RUNNING.values(), ids=RUNNING.keys())
+def test_running_numbers_after_any_mark(tmp_path: Path, stems: list[str], texts: list[str]) -> None:
+    source = read_source(write_pictures(tmp_path, [f"{stem}.png" for stem in stems]))
+    assert pairs(source) == {f"{stem}.png": text for stem, text in zip(stems, texts, strict=True)}
+
+
+# --- the cases that are handed around --------------------------------------------------------------------------------
+
+CASES = Path(__file__).parents[2] / "shared" / "cases"
+LABELLED_CASES: dict[str, tuple[int, str, str, int]] = {
+    "split_folders_distinct": (30, "val/000000.jpg", "29A51796", 0),
+    "tesseract_gt": (24, "eng_0.jpg", "51F88270", 0),
+    "ppocrlabel_folder": (24, "crop_img/1_crop_0.jpg", "60A39951", 0),
+    "ppocrlabel_det": (24, "plates/1.jpg", "60A39951", 0),
+    "json_dict": (24, "0001.jpg", "60A39951", 0),
+    "space_separated_txt": (24, "img1.jpg", "60A39951", 0),
+    "kaggle_ids": (24, "train/00001.jpg", "60A39951", 1),
+    "fpo_csv_two": (24, "val_images/5.jpg", "51F88270", 0),
+    "excel_sep": (24, "Bild 1.JPG", "60A39951", 1),
+    "windows_abs": (24, "train/60A39951_1.jpg", "60A39951", 1),
+    "case_mismatch": (24, "IMG1.JPG", "60A39951", 1),
+    "roboflow_names": (24, "train/images/51F15380_jpg.rf.ebb679b4d2d0d09720e469aace595c72.jpg", "51F15380", 0),
+    "roboflow_annotations_csv": (24, "c0_png.rf.5bc8fbbcbde5c0994164d8399f767c45.png", "33019", 0),
+    "pandas_float": (24, "0.png", "33019", 2),
+    "captcha_ds_dot_number": (80, "51A01204.4.jpg", "51A01204", 0),
+    "zeros_lost": (48, "0.png", "5813", 1),
+    "full_width": (24, "1.jpg", "60A39951", 1),
+    "invisible_short": (36, "1.png", "68514", 1),
+    "arabic_logical": (60, "1.png", "\u0635\u0633\u064a\u0648", 1),
+    "cr": (60, "images/0000001.png", "QPYTXKVM", 0),
+}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="shared/cases is not on this machine")
+@pytest.mark.parametrize("case", LABELLED_CASES)
+def test_cases(case: str) -> None:
+    count, name, text, notes = LABELLED_CASES[case]
+    source = read_source(CASES / case)
+    assert (len(source.items), pairs(source)[name], len(source.notes)) == (count, text, notes)
+    assert [refused.name for refused in source.refused] == (["mis\rsing.png"] if case == "cr" else [])
+    assert all((item.boxes_xyxy is not None) == (case == "roboflow_annotations_csv") for item in source.items)

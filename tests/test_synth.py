@@ -526,3 +526,9 @@ def test_write_set(tmp_path: Path, workers: int) -> None:
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="count must be 1 or more, got 0"):
         write_set(CONFIG, tmp_path, 0)
+
+
+def test_an_alphabet_may_be_spelt_as_ranges() -> None:
+    assert SynthConfig(alphabet="0-2AB-").alphabet.symbols == "012AB-"  # type: ignore[arg-type]
+    with pytest.raises(AlphabetError, match="no range"):
+        SynthConfig(alphabet="9-0")  # type: ignore[arg-type]

@@ -18,11 +18,11 @@ def command(
     out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
     length: Annotated[int, typer.Option(help="Symbols that a text may have, blanks included.")] = 8,
     alphabet: Annotated[
-        str | None, typer.Option(help="Symbols in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
+        str | None, typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
     ] = None,
     blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
     labels: Annotated[
-        str, typer.Option(help="auto, names, hash-names, csv, tsv, jsonl, paddleocr, dddd, or a label file.")
+        str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
     ] = "auto",
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
     ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
@@ -31,6 +31,9 @@ def command(
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
+    visual_order: Annotated[
+        bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
+    ] = False,
     val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the texts that is held out.")] = 0.2,
     keep_suspects: Annotated[
@@ -62,7 +65,8 @@ def command(
         with progress_bar() as tell:
             report = convert(
                 source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
-                pattern=pattern, text_column=text_column, image_column=image_column, val=val, test=test,
+                pattern=pattern, text_column=text_column, image_column=image_column,
+                visual_order=visual_order, val=val, test=test,
                 keep_suspects=keep_suspects, overwrite=overwrite, review=review, lines=lines, refine=refine,
                 from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
             )  # fmt: skip

@@ -28,6 +28,7 @@ def command(
     ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
+    visual_order: Annotated[bool, typer.Option("--visual-order", help="As for convert.")] = False,
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
@@ -57,7 +58,7 @@ def command(
         with progress_bar() as tell:
             return evaluate(
                 reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,
-                text_column=text_column, image_column=image_column,
+                text_column=text_column, image_column=image_column, visual_order=visual_order,
                 progress=lambda done, total: tell(stage, done, total),
             )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.cli.terminal import counted, say
+from detector.csv_files import Writer
 from detector.errors import SOME_REFUSED, SourceError
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def command(
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = Writer(sys.stdout)
 
     def row(fields: tuple[str, ...]) -> None:
-        writer.writerow(fields)
+        writer.row(fields)
         sys.stdout.flush()  # a camera's readings are wanted as they come
 
     if output is Format.CSV:

@@ -14,7 +14,7 @@ from detector.errors import ArgumentError
 def command(
     out: Annotated[Path, typer.Argument(help="Folder to write: images/, labels.csv, boxes.csv.")],
     count: Annotated[int, typer.Option("--count", "-n", help="How many pictures.")] = 1000,
-    alphabet: Annotated[str | None, typer.Option(help="Symbols. [0-9A-Z]")] = None,
+    alphabet: Annotated[str | None, typer.Option(help="Symbols or ranges of them. [0-9A-Z]")] = None,
     length: Annotated[int, typer.Option(help="Symbols of the longest text.")] = 8,
     min_length: Annotated[int | None, typer.Option(help="Symbols of the shortest text. [length]")] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x64",
@@ -35,14 +35,14 @@ def command(
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
 ) -> None:
     """Artificial labelled pictures, with the true boxes beside them."""
-    from detector.alphabet import Alphabet
+    from detector.alphabet import Alphabet, symbols_of
     from detector.synth import LOOKS, SynthConfig, read_texts, write_set
 
     width, _, height = size.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
         raise ArgumentError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
     config = SynthConfig(
-        alphabet=Alphabet() if alphabet is None else Alphabet(alphabet),
+        alphabet=Alphabet() if alphabet is None else Alphabet(symbols_of(alphabet)),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
         looks=LOOKS if looks is None else tuple(look.strip() for look in looks.split(",") if look.strip()),
         layout=layout, blanks=blanks, lines=lines,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.alphabet import DEFAULT_LENGTH, Alphabet
+from detector.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
 from detector.errors import AlphabetError, ArgumentError
 from detector.patterns import format_problems
 
@@ -23,7 +23,7 @@ class SynthConfig:
     """Choices for one set; every problem with them is reported in one message.
 
     Args:
-        alphabet: symbols that texts are made of; a string of them will do.
+        alphabet: symbols that texts are made of; or a string of them, with ranges such as ``0-9A-Z``.
         length: symbols of the longest text, blanks included.
         min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
         size_wh: width and height of every picture, in pixels.
@@ -60,7 +60,7 @@ class SynthConfig:
 
     def __post_init__(self) -> None:
         if isinstance(self.alphabet, str):  # its symbols, as in most of a config
-            object.__setattr__(self, "alphabet", Alphabet(self.alphabet))
+            object.__setattr__(self, "alphabet", Alphabet(symbols_of(self.alphabet)))
         if self.glyphs is not None:
             object.__setattr__(self, "glyphs", Path(self.glyphs))
         if self.fonts is not None:

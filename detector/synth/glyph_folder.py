@@ -2,7 +2,7 @@
 
 How a folder says which picture shows which symbol; the first rule that fits is used:
 
-1. ``labels.csv`` as :mod:`detector.label_files` reads it, a symbol a row.
+1. ``labels.csv`` as :mod:`detector.label_formats` reads it, a symbol a row.
 2. Sub-folders, one a class, searched to any depth (NIST's ``41/train_41``, ``41/hsf_0``). Their names are
    - symbols: ``A``, ``7``; so ``0`` to ``9`` are the digits,
    - or exactly the numbers of a known list: 0-35 (``0-9A-Z``), 0-61 (EMNIST by class: ``0-9A-Za-z``), 0-46
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from detector.alphabet import Alphabet
 from detector.errors import ImageError, SourceError
 from detector.images import image_files, read_image
-from detector.label_files import read_rows, recognise
+from detector.label_formats import recognise
 from detector.synth.glyphs import CAP, Glyph, Mask, cropped
 from detector.synth.pen import WRITERS, PenFace
 
@@ -72,7 +72,7 @@ def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
 def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
     """(symbol, file) pairs by the first rule that fits."""
     if (root / "labels.csv").is_file():
-        rows = read_rows(recognise(root / "labels.csv", "csv", (None, None)))
+        rows = recognise(root / "labels.csv", "csv", (None, None)).rows()
         return [(row.text.strip(), root / row.image) for row in rows if row.image and row.text]
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "_")))
     if folders and not (len(folders) == 1 and folders[0].name == "images"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from detector.csv_files import write_csv
 from detector.errors import ArgumentError, DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer
@@ -135,7 +135,5 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
 
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """The whole table or nothing."""
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    with whole(path) as part:
+        write_csv(part, header, rows)

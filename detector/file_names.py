@@ -1,0 +1,182 @@
+"""File names as labels: ``names`` (``TEXT.png``, ``TEXT_12.png``, …); ``hash-names``: ``text_hash.jpg``.
+
+**Running numbers**: digits at the end of a name, after ``_`` or ``-`` or in brackets, are a number, not text, unless
+nothing stands before them or the mark is a part of labels. After another mark (``TEXT.1.png``, ``TEXT 2.png``,
+``TEXT~3.png``) they are where they were counted with, by a look at all names. Roboflow's names
+(``TEXT_jpg.rf.HASH.jpg``) are their texts and such numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detector.errors import SourceError
+
+NAME_FORMATS = ("names", "hash-names")
+
+_NUMBERED = re.compile(r"(?:[_-][0-9]+| ?\([0-9]+\))$")
+_OTHER_MARKS = ".~#+@=, "
+_OTHER_NUMBERED = re.compile(rf"(?:[{re.escape(_OTHER_MARKS)}][0-9]+| ?\[[0-9]+\])$")
+_HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
+_HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
+_ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
+_COUNTED_FROM, _COUNTED_TO = 0.3, 0.5  # shares of the names with such a number that are counted on
+
+
+@dataclass(frozen=True)
+class Names:
+    """How names of files are read as texts.
+
+    Args:
+        kind: one of :data:`NAME_FORMATS`.
+        meant: marks that are a part of labels and begin no running number.
+        others: whether marks other than ``_``, ``-`` and brackets begin one.
+    """
+
+    kind: str
+    meant: frozenset[str]
+    others: bool = False
+
+    def text(self, name: str) -> tuple[str, str]:
+        """The text of a file's name as it stands there, and why there is none."""
+        stem = stem_of(name)
+        if self.kind == "hash-names":
+            match = _HASHED.fullmatch(stem)
+            return (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
+        return without_number(stem, self.meant, self.others), ""
+
+
+def stem_of(name: str) -> str:
+    """A file's name without ending, and without what Roboflow adds."""
+    return _ROBOFLOW.sub("", os.path.splitext(os.path.basename(name))[0])
+
+
+def without_number(stem: str, meant: frozenset[str], others: bool = False) -> str:
+    """The name without a running number at its end."""
+    match = _NUMBERED.search(stem) or (_OTHER_NUMBERED.search(stem) if others else None)
+    return stem[: match.start()] if match and match.start() and match[0][0] not in meant else stem
+
+
+def how_to_read(names: Sequence[str], where: str, there: str, meant: frozenset[str], instead: str) -> Names:
+    """Find out how these names are read.
+
+    Args:
+        names: paths relative to their root.
+        where, there: the root and what it holds, for messages.
+        meant: marks that are a part of labels.
+        instead: what is accepted otherwise, for messages.
+
+    Raises:
+        SourceError: if they are hardly texts, or may be read in more than one way.
+    """
+    stems = [stem_of(name) for name in names]
+    others = _others_count(stems, meant, where)
+    if doubt := _not_texts(names, meant, others):
+        raise SourceError(
+            f"{where} has {there} and no label file; the names of the images are hardly their texts: {doubt}. "
+            f"{instead} --labels names takes the names all the same."
+        )
+    hashed = 0 if "_" in meant else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
+    if hashed >= 0.9 * len(stems):
+        return Names("hash-names", meant)
+    if odd := _no_running_number(stems, meant):
+        text = without_number(odd, meant)
+        raise _two_ways(where, odd, text)
+    return Names("names", meant, others)
+
+
+def _two_ways(where: str, odd: str, text: str) -> SourceError:
+    return SourceError(
+        f"The names of the images in {where} can be read in more than one way: is {odd!r} the text {text!r} and "
+        f"a running number? The numbers are too odd for that. --ignore '{odd[len(text)]}' takes the digits as "
+        "text, --labels names takes them for numbers."
+    )
+
+
+def _others_count(stems: Sequence[str], meant: frozenset[str], where: str) -> bool:
+    """Whether digits after other marks than ``_`` and ``-`` are running numbers: whether they were counted with."""
+    numbers: dict[str, set[str]] = {}
+    repeated: set[str] = set()  # after a mark that stands in few texts: with letters before, it is no decimal point
+    for stem in stems:
+        match = _OTHER_NUMBERED.search(stem)
+        if match and match.start() and match[0][0] not in meant and _NUMBERED.search(stem) is None:
+            text = stem[: match.start()]
+            numbers.setdefault(text, set()).add(re.sub(r"\D", "", match[0]))
+            if match[0][0] in ".~#@[":
+                repeated.add(text)
+    there = set(stems)
+    counted = total = 0
+    for text, own in numbers.items():
+        total += len(own)
+        from_the_start = max(map(int, own)) - len(own) in (-1, 0)
+        again = text in there or (len(own) > 1 and not text.isdecimal() and text in repeated)
+        counted += len(own) * (from_the_start or again)
+    if not total or counted < _COUNTED_FROM * total:
+        return False
+    if counted < _COUNTED_TO * total:
+        text = next(iter(numbers))
+        raise _two_ways(where, next(stem for stem in stems if stem.startswith(text) and stem != text), text)
+    return True
+
+
+def _no_running_number(stems: Sequence[str], meant: frozenset[str]) -> str:
+    """One of these names if most end in ``_`` or ``-`` and digits that nobody counted with, as plates do (51F-88270).
+
+    Who counts begins at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they did.
+    """
+    numbers: dict[str, set[int]] = {}
+    long, first = 0, ""
+    for stem in stems:
+        text = without_number(stem, meant)
+        if text != stem and stem[len(text)] in "_-":
+            digits = stem[len(text) + 1 :]
+            numbers.setdefault(text, set()).add(int(digits))
+            long += len(digits) >= 3
+            first = first or stem
+    if len(stems) < 4 or 2 * long <= len(stems):
+        return ""
+    counted = sum(len(own) for own in numbers.values() if max(own) - len(own) in (-1, 0))
+    every = set().union(*numbers.values())
+    total = sum(map(len, numbers.values()))
+    for_all = len(every) >= 0.99 * total and max(every) - min(every) < 10 * total
+    return "" if counted >= 0.9 * total or for_all else first
+
+
+def _not_texts(names: Sequence[str], meant: frozenset[str], others: bool) -> str:
+    """Why these file names are hardly texts, or "". Few names are always taken for texts."""
+    if len(names) < 4:
+        return ""
+    stems = [stem_of(name) for name in names]
+    some = ", ".join(repr(stem) for stem in stems[:3])
+    texts = [without_number(stem, meant, others) for stem in stems]
+    if len(set(texts)) == 1:
+        return f"they differ by a running number only ({some})"
+    if all(text.isascii() and text.isdigit() for text in texts) and _are_counted(names, texts):
+        return f"they are running numbers ({some})"
+    if 2 * sum(len(text) > 24 and not _HASH_TAIL.search(text) for text in texts) > len(texts):
+        return f"they are long ({some})"
+    template, times = Counter(re.sub(r"[0-9]+", "#", stem) for stem in stems).most_common(1)[0]
+    if times > len(stems) / 2 and "#" in template and re.search(r"[^\W\d_]{3}", template):
+        return f"most differ by numbers only ({some})"
+    return ""
+
+
+def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
+    """Whether names of digits were counted, in each folder or in all: next to no number is left out, or zeros lead."""
+    by_folder: dict[str, list[int]] = {}
+    for name, text in zip(names, texts, strict=True):
+        by_folder.setdefault(os.path.dirname(name), []).append(int(text))
+    large = [numbers for numbers in by_folder.values() if len(numbers) > 2]
+    in_each = sum(len(numbers) for numbers in large if _is_dense(numbers))
+    widths = {len(text) for text in texts}
+    padded = len(widths) == 1 and min(widths) >= 4 and max(map(int, texts)) < 10 ** (min(widths) - 2)
+    return padded or 10 * in_each >= 9 * len(texts) or _is_dense([int(text) for text in texts])
+
+
+def _is_dense(numbers: Sequence[int]) -> bool:
+    few = len(set(numbers)) == len(numbers)
+    return few and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10

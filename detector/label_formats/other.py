@@ -1,0 +1,42 @@
+"""Files that labels are often kept in and that are not read: what they are, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_KINDS = (
+    (b"PK\x03\x04", ".zip", "an archive: unpack it, and give the folder"),
+    (b"PK\x03\x04", "", "a spreadsheet or another archive: save it as CSV"),
+    (b"Rar!", "", "an archive: unpack it, and give the folder"),
+    (b"7z\xbc\xaf", "", "an archive: unpack it, and give the folder"),
+    (b"\x1f\x8b", "", "a compressed file: unpack it, and give the folder"),
+    (b"\xd0\xcf\x11\xe0", "", "an old spreadsheet: save it as CSV"),
+    (b"PAR1", "", "a Parquet file: write its pictures to files, and their texts to a CSV"),
+    (b"\x89HDF", "", "an HDF5 file: write its texts to a CSV"),
+    (b"MATLAB", "", "a MATLAB file: write its texts to a CSV"),
+    (b"SQLite format 3", "", "a database: write its texts to a CSV"),
+    (b"<?xml", ".xml", "XML for more than one picture, or not beside its picture: write path,text lines to a CSV"),
+)
+"""How a file begins, the endings that this holds for ("" is any), and what it is."""
+
+_STATES = ("filestate.txt", "cache.cach")
+
+SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .gz .tgz .parquet .h5 .hdf5 .mat .db .sqlite .mdb".split())
+"""Endings of such files."""
+
+
+def said_of(file: Path) -> str:
+    """What it is and what to do; "" if it is none of these, or cannot be read."""
+    if file.name.lower() in _STATES:
+        return "PPOCRLabel's record of what was looked at, and has no texts"
+    if not file.is_file():  # a pipe would be waited for
+        return ""
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(64)
+    except OSError:
+        return ""
+    for begins, suffixes, what in _KINDS:
+        if head.startswith(begins) and (not suffixes or file.suffix.lower() in suffixes.split()):
+            return what
+    return "a database of LMDB: write its pictures to files, and their texts to a CSV" if file.suffix == ".mdb" else ""

@@ -1,0 +1,344 @@
+"""Labels as people have them: every format of other programs is read, or refused in one short sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.errors import SourceError
+from detector.label_formats import FORMATS, SIDECARS, TABLE_SUFFIXES
+from detector.sources import FORMATS as NAMED
+from detector.sources import Source, read_source
+from tests.builders import write_pictures
+
+AB = {"a.png": "007", "b.png": "XY"}
+
+
+def pairs(source: Source) -> dict[str, str]:
+    return {item.name: item.text for item in source.items}
+
+
+def files(folder: Path, contents: Mapping[str, str], pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:
+    """Files of any content beside pictures. Returns ``folder``."""
+    write_pictures(folder, pictures, size_wh=(40, 20))
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def mark(text: str) -> str:
+    return json.dumps([{"transcription": text, "points": [[1, 1], [9, 1], [9, 9], [1, 9]], "difficult": False}])
+
+
+def task(image: str, *texts: str) -> dict[str, object]:
+    result = [{"type": "rectanglelabels", "value": {"x": 1}}, {"type": "textarea", "value": {"text": list(texts)}}]
+    return {"id": 1, "data": {"ocr": image}, "annotations": [{"result": result}]}
+
+
+GT_PARSE = json.dumps({"gt_parse": {"text_sequence": "007"}})
+TEXT_FILES: dict[str, tuple[str, dict[str, str]]] = {
+    "HuggingFace metadata.csv": ("csv", {"metadata.csv": "file_name,text\na.png,007\nb.png,XY\n"}),
+    "HuggingFace metadata.jsonl": (
+        "jsonl", {"metadata.jsonl": '{"file_name": "a.png", "text": "007"}\n{"file_name": "b.png", "text": "XY"}\n'},
+    ),
+    "donut": (
+        "jsonl",
+        {"metadata.jsonl": json.dumps({"file_name": "a.png", "ground_truth": GT_PARSE}) + "\n"
+         + json.dumps({"file_name": "b.png", "ground_truth": {"gt_parse": {"text": "XY"}}})},
+    ),
+    "a JSON object of texts": ("json", {"labels.json": '{\n "a.png": "007",\n "b.png": "XY"\n}'}),
+    "a JSON object in one line": ("json", {"labels.json": '{"a.png": "007", "b.png": "XY"}'}),
+    "a JSON object without endings": ("json", {"labels.json": '{"images/a": "007", "images/b": "XY", "c.png": ""}'}),
+    "a JSON array": (
+        "json", {"labels.json": '[{"image": "a.png", "text": "007"}, {"image": "b.png", "text": "XY"}]'},
+    ),
+    "a JSON array called jsonl": (
+        "json", {"labels.jsonl": '[\n {"image": "a.png", "text": "007"},\n {"image": "b.png", "text": "XY"}]'},
+    ),
+    "JSON lines called json": (
+        "jsonl", {"labels.json": '{"image": "a.png", "text": "007"}\n{"image": "b.png", "text": "XY"}\n'},
+    ),
+    "an array of pairs": ("json", {"labels.json": '[["a.png", "007"], ["b.png", "XY"]]'}),
+    "what pandas writes": (
+        "json", {"labels.json": '{"file_name": {"0": "a.png", "1": "b.png"}, "label": {"0": "007", "1": "XY"}}'},
+    ),
+    "columns": ("json", {"labels.json": '{"image": ["a.png", "b.png"], "text": ["007", "XY"]}'}),
+    "bars": ("csv", {"metadata.csv": "a.png|007\nb.png|XY\n"}),
+    "MMOCR's data_list": (
+        "json",
+        {"train.json": json.dumps({"metainfo": {"dataset_type": "x"}, "data_list": [
+            {"img_path": "a.png", "instances": [{"text": "007"}]}, {"img_path": "b.png", "instances": [{"text": "XY"}]},
+        ]})},
+    ),
+    "MMOCR's list": ("spaced", {"label.txt": "a.png 007\nb.png XY\n"}),
+    "a list with ./": ("spaced", {"annotations.txt": "./a.png 007\n./b.png  XY\n"}),
+    "Kaggle": ("csv", {"train_labels.csv": "Id,Label\na,007\nb,XY\n"}),
+    "Excel's sep=": ("csv", {"labels.csv": "\ufeffsep=;\nimage;text\na.png;\"=\"\"007\"\"\"\nb.png;XY\n"}),
+    "PPOCRLabel's list": ("ppocrlabel", {"Label.txt": f"a.png\t{mark('007')}\nb.png\t{mark('XY')}\n"}),
+    "PPOCRLabel's folder": (
+        "paddleocr",
+        {"Label.txt": f"a.png\t{mark('OTHER')}\n", "fileState.txt": "C:\\d\\a.png\t1\nC:\\d\\b.png\t1\n",
+         "rec_gt.txt": "a.png\t007\nb.png\tXY\n"},
+    ),
+    "what was looked at": (
+        "paddleocr", {"seen.txt": "a.png\t1\nb.png\t1\nc.png\t1\nd.png\t1\n", "rec_gt.txt": "a.png\t007\nb.png\tXY\n"},
+    ),
+    "Label Studio": (
+        "label-studio",
+        {"project-1.json": json.dumps([task("/data/upload/1/0a1b2c3d-a.png", "007"),
+                                       task("/data/local-files/?d=set/b.png", "XY")])},
+    ),
+    "Label Studio's JSON-MIN": (
+        "label-studio",
+        {"min.json": json.dumps([
+            {"image": "/data/upload/3/0a1b2c3d-a.png", "transcription": "007", "annotation_id": 1, "lead_time": 3},
+            {"image": "/data/upload/3/0a1b2c3e-b.png", "transcription": "XY", "annotation_id": 2, "lead_time": 3},
+        ])},
+    ),
+    "Label Studio's CSV": (
+        "label-studio",
+        {"project.csv": "annotation_id,created_at,id,image,lead_time,label,transcription\n"
+         '1,2026,1,/data/upload/3/0a1b2c3d-a.png,3,"[{""x"": 1}]",007\n'
+         '2,2026,2,/data/upload/3/0a1b2c3e-b.png,3,"[{""x"": 1}]","[""XY""]"\n'},
+    ),
+    "Tesseract's files": ("gt-txt", {"a.gt.txt": "007\n", "b.gt.txt": "XY\n"}),
+    "a text beside each picture": ("txt", {"a.txt": "007\n", "b.txt": "\ufeffXY\r\n"}),
+    "text files in labels/": ("txt", {"labels/a.txt": "007", "labels/b.txt": "XY"}),
+    "what predict wrote": (
+        "csv",
+        {"read.csv": "image,text,confidence,candidate,refused,error\nnew/a.png,007,0.9,,,\nnew/b.png,XY,0.9,,,\n"},
+    ),
+    "COCO with texts": (
+        "coco",
+        {"train.json": json.dumps({
+            "images": [{"id": 5, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}], "categories": [],
+            "annotations": [{"image_id": 9, "bbox": [1, 1, 5, 5], "text": "XY"},
+                            {"image_id": 5, "bbox": [1, 1, 5, 5], "text": "007"}],
+        })},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "contents"), TEXT_FILES.values(), ids=TEXT_FILES.keys())
+def test_texts(tmp_path: Path, kind: str, contents: dict[str, str]) -> None:
+    source = read_source(files(tmp_path, contents))
+    assert (source.format, pairs(source)) == (kind, AB)
+    assert not source.refused or "c.png" in source.refused[0].name
+    if source.label_file is not None and len(contents) == 1:
+        assert pairs(read_source(source.label_file)) == pairs(read_source(tmp_path, labels=kind)) == AB
+
+
+BOXES = {"a.png": [("7", 22, 2, 30, 18), ("0", 2, 3, 9, 18), ("0", 12, 2, 20, 17)], "b.png": [("X", 1, 1, 9, 9)]}
+
+
+def voc(boxes: list[tuple[str, int, int, int, int]]) -> str:
+    objects = "".join(
+        f"<object><name>{s}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox>"
+        "</object>"
+        for s, x1, y1, x2, y2 in boxes
+    )
+    return f"<annotation><filename>other.png</filename>{objects}</annotation>"
+
+
+def yolo(boxes: list[tuple[str, int, int, int, int]], names: str = "07X") -> str:
+    return "".join(
+        f"{names.index(s)} {(x1 + x2) / 80} {(y1 + y2) / 40} {(x2 - x1) / 40} {(y2 - y1) / 20}\n"
+        for s, x1, y1, x2, y2 in boxes
+    )
+
+
+def coco(names: str = "07X") -> str:
+    annotations = [
+        {"image_id": image, "category_id": 1 + names.index(s), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        for image, boxes in BOXES.items()
+        for s, x1, y1, x2, y2 in boxes
+    ]
+    images = [{"id": image, "file_name": image} for image in BOXES]
+    categories = [{"id": 0, "name": "characters"}, *({"id": 1 + i, "name": s} for i, s in enumerate(names))]
+    return json.dumps({"images": images, "annotations": annotations, "categories": categories})
+
+
+TABLE = "".join(f"{image},40,20,{s},{','.join(map(str, box))}\n" for image, boxes in BOXES.items() for s, *box in boxes)
+OURS = "".join(f"{image},{s},{','.join(map(str, box))}\n" for image, boxes in BOXES.items() for s, *box in boxes)
+DRAWN: dict[str, tuple[str, dict[str, str]]] = {
+    "Roboflow's CSV": ("boxes", {"_annotations.csv": f"filename,width,height,class,xmin,ymin,xmax,ymax\n{TABLE}"}),
+    "our own": ("boxes", {"boxes.csv": f"image,char,x1,y1,x2,y2\n{OURS}"}),
+    "COCO": ("coco", {"_annotations.coco.json": coco()}),
+    "VOC beside": ("voc", {"a.xml": voc(BOXES["a.png"]), "b.xml": voc(BOXES["b.png"])}),
+    "VOC in Annotations": (
+        "voc", {"Annotations/a.xml": voc(BOXES["a.png"]), "Annotations/b.xml": voc(BOXES["b.png"])}
+    ),
+    "YOLO with data.yaml": (
+        "yolo",
+        {"labels/a.txt": yolo(BOXES["a.png"]), "labels/b.txt": yolo(BOXES["b.png"]),
+         "data.yaml": "names: ['0', '7', X]"},
+    ),
+    "YOLO with classes.txt": (
+        "yolo", {"a.txt": yolo(BOXES["a.png"]), "b.txt": yolo(BOXES["b.png"]), "classes.txt": "0\n7\nX\n"}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "contents"), DRAWN.values(), ids=DRAWN.keys())
+def test_drawn_boxes_are_labels_of_their_own(tmp_path: Path, kind: str, contents: dict[str, str]) -> None:
+    source = read_source(files(tmp_path, contents))
+    assert (source.format, pairs(source), source.refused) == (kind, {"a.png": "007", "b.png": "X"}, [])
+    boxes = source.items[0].boxes_xyxy
+    assert boxes is not None and boxes.dtype == np.float32
+    np.testing.assert_allclose(boxes, [[2, 3, 9, 18], [12, 2, 20, 17], [22, 2, 30, 18]], atol=0.01)
+
+
+def test_drawn_boxes_beside_texts_are_taken_where_they_agree(tmp_path: Path) -> None:
+    boxes = f"image,char,x1,y1,x2,y2\n{OURS}"
+    source = read_source(files(tmp_path, {"labels.csv": "image,text\na.png,0 07\nb.png,Y\n", "boxes.csv": boxes}))
+    assert pairs(source) == {"a.png": "0 07", "b.png": "Y"}
+    drawn = [item.boxes_xyxy for item in source.items]
+    assert drawn[0] is not None and drawn[0].shape == (3, 4) and drawn[1] is None
+    assert "1 pictures have drawn boxes of other symbols than their text" in source.notes[-1]
+    assert "drawn boxes from boxes.csv" in source.detail
+
+
+def test_boxes_of_two_lines_are_read_line_by_line(tmp_path: Path) -> None:
+    square = "a.png,A,2,1,9,9\na.png,B,12,1,19,9\na.png,1,1,11,8,19\na.png,2,12,11,18,19\n"
+    floating = "b.png,A,2,0,9,8\nb.png,B,11,12,18,20\nb.png,C,20,0,28,8\n"
+    source = read_source(files(tmp_path, {"boxes.csv": f"image,char,x1,y1,x2,y2\n{square}{floating}"}))
+    assert pairs(source) == {"a.png": "AB12", "b.png": "ABC"}
+
+
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "boxes of plates, CSV": (
+        {"_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\na.png,40,20,plate,1,1,9,9\n"},
+        r"_annotations.csv has boxes of 'plate', not of single characters, and no texts",
+    ),
+    "boxes of plates, YOLO": (
+        {"1.txt": "0 .5 .5 .1 .1", "2.txt": "0 .5 .5 .1 .1", "3.txt": "", "4.txt": "", "data.yaml": "names: [plate]"},
+        "has boxes of 'plate', not of single characters",
+    ),
+    "JSON of another kind": ({"x.json": '{"version": 1, "rows": [1, 2]}'}, "x.json is JSON of another kind"),
+    "no JSON": ({"x.json": "{'a.png': 'A'}"}, "x.json is no JSON file"),
+    "several texts a picture, in a list": (
+        {"x.json": json.dumps({"images": [{"id": 1, "file_name": "1.png"}], "annotations": [{"image_id": 1}] * 2})},
+        "not of single characters",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("contents", "says"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_read_says_what_it_is(tmp_path: Path, contents: dict[str, str], says: str) -> None:
+    with pytest.raises(SourceError, match=says) as caught:
+        read_source(files(tmp_path, contents, ("1.png", "2.png", "3.png", "4.png")))
+    assert len(str(caught.value)) < 1200
+
+
+SINGLE: dict[str, tuple[str, str, str]] = {
+    "several texts of PPOCRLabel": (
+        "Label.txt", f"a.png\t{mark('A')}\nb.png\t{mark('A')[:-1]}, {mark('B')[1:]}\n", "2 texts are marked in it",
+    ),
+    "several texts of Label Studio": (
+        "x.json", json.dumps([task("a.png", "A"), task("b.png", "A", "B")]), "2 texts are marked in it: crop",
+    ),
+    "nothing typed": ("x.json", json.dumps([task("a.png", "A"), task("b.png")]), "nothing was typed for it"),
+    "a word among boxes": (
+        "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,AB,1,1,2,2\na.png,C,3,1,4,2\na.png,D,5,1,6,2\n",
+        "the box 'AB' is of no single character",
+    ),
+    "an empty box": (
+        "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,A,1,1,1,2\n", "no width or no height",
+    ),
+    "a corner that is none": (
+        "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,A,1,x,1,2\n", "a corner that is no number",
+    ),
+    "a number that was rounded": ("x.csv", "image,text\na.png,AB\nb.png,1.23E+11\n", "its digits are lost"),
+    "a line without a text": ("x.txt", "a.png A\nb.png\nc.png B\n", "no blank between path and text|no such file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "says"), SINGLE.values(), ids=SINGLE.keys())
+def test_single_inputs_are_refused(tmp_path: Path, name: str, content: str, says: str) -> None:
+    source = read_source(files(tmp_path, {name: content}))
+    assert "a.png" in pairs(source) and "b.png" not in pairs(source)
+    assert any(re.search(says, refused.reason) for refused in source.refused if refused.name == "b.png")
+
+
+def test_a_picture_without_a_file_beside_it_is_refused(tmp_path: Path) -> None:
+    source = read_source(files(tmp_path, {"a.gt.txt": "A", "b.gt.txt": "B\nC\n"}, ("a.png", "b.png", "c.png")))
+    assert pairs(source) == {"a.png": "A"}
+    assert {r.name: r.reason for r in source.refused} == {
+        "b.png": "b.gt.txt has 2 lines, and a label is one",
+        "c.png": "there is no c.gt.txt with its label",
+    }
+
+
+def test_every_format_has_a_name_that_can_be_asked_for(tmp_path: Path) -> None:
+    assert {form.name for form in (*FORMATS, *SIDECARS)} == set(NAMED) - {"names", "hash-names"}
+    files(tmp_path, {})
+    for name in NAMED[2:]:
+        with pytest.raises(SourceError, match=f"No {name} label file in"):
+            read_source(tmp_path, labels=name)
+        (tmp_path / "x.any").write_text("nothing of the kind\n")
+        if name in {form.name for form in FORMATS}:
+            with pytest.raises(SourceError) as caught:
+                read_source(tmp_path / "x.any", labels=name)
+            assert "x.any" in str(caught.value)
+
+
+LONG: dict[str, Callable[[], str]] = {
+    "one long line": lambda: "x" * 300_000,
+    "a long header": lambda: ",".join(f"column{i}" for i in range(40_000)) + "\n1\n",
+    "texts in many columns": lambda: "image," + ",".join(["text"] * 30_000) + "\na.png\n",
+    "a long JSON value": lambda: json.dumps({"k" * 200_000: {"deep": [1] * 1000}}),
+    "a long JSON line": lambda: json.dumps({f"k{i}": "v" for i in range(30_000)}),
+    "an open quote": lambda: 'image,text\na.png,"' + "x" * 300_000,
+    "deep JSON": lambda: "[" * 100_000,
+    "a long path": lambda: f"image,text\n{'a/' * 60_000}a.png,A\n",
+}
+
+
+@pytest.mark.parametrize("suffix", sorted(TABLE_SUFFIXES))
+@pytest.mark.parametrize("content", LONG.values(), ids=LONG.keys())
+def test_messages_stay_short(tmp_path: Path, content: Callable[[], str], suffix: str) -> None:
+    (tmp_path / f"x{suffix}").write_text(content(), encoding="utf-8")
+    try:
+        source = read_source(tmp_path / f"x{suffix}")
+    except SourceError as error:
+        assert len(str(error)) < 900
+    else:
+        assert all(len(refused.name) + len(refused.reason) < 1500 for refused in source.refused)
+
+
+ALL = [content for _, contents in (*TEXT_FILES.values(), *DRAWN.values()) for content in contents.items()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(ALL), st.data())
+def test_damaged_files_are_read_or_refused(file: tuple[str, str], data: st.DataObject) -> None:
+    """A few bytes of a file of any format are others, or gone: an error of ours, or each input an item or refused."""
+    name, content = file
+    raw = bytearray(content.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, max(len(raw) - 1, 0)))
+        if data.draw(st.booleans()):
+            raw[at : at + 1] = data.draw(st.binary(max_size=3))
+        else:
+            del raw[at : at + data.draw(st.integers(1, 20))]
+    with tempfile.TemporaryDirectory() as folder:
+        root = files(Path(folder), {name: ""})
+        (root / name).write_bytes(raw)
+        for path in (root, root / name):
+            try:
+                source = read_source(path)
+            except SourceError as error:
+                assert len(str(error)) < 2500
+                continue
+            assert len({item.path for item in source.items}) == len(source.items)
+            assert all(item.text and item.path.is_file() for item in source.items)
+            assert all(refused.reason for refused in source.refused)

@@ -1,0 +1,122 @@
+"""How a label becomes a text, and what a look at all labels tells."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detector.label_texts import Spelling, are_whole_numbers, notes_on, plain_form
+
+PLAIN: dict[str, tuple[str, str]] = {
+    "full width": ("５１Ｆ８８", "51F88"),
+    "full-width blank": ("A\u3000B", "A B"),
+    "hard blank": ("A\u00a0B", "A B"),
+    "thin and narrow blanks": ("A\u2009B\u202fC", "A B C"),
+    "left-to-right mark": ("\u200e68514", "68514"),
+    "zero-width blank": ("AB\u200b12", "AB12"),
+    "byte order mark": ("\ufeffAB", "AB"),
+    "soft hyphen": ("AB\u00ad12", "AB12"),
+    "embedding": ("\u202aAB\u202c", "AB"),
+    "isolates": ("\u2066AB\u2069", "AB"),
+    "word joiner": ("A\u2060B", "AB"),
+    "variation selector": ("A\ufe0fB", "AB"),
+    "Hangul filler": ("A\u3164B", "AB"),
+    "mathematical": ("𝟘𝐀", "0A"),
+    "presentation form": ("\ufe8d\ufea9", "\u0627\u062f"),
+    "half-width kana": ("\uff71", "\u30a2"),
+    "ligature": ("\ufb01", "fi"),
+    "superscript": ("m\u00b2", "m2"),
+    "hyphens stay": ("A\u2010B", "A\u2010B"),
+    "an accent of its own stays": ("A\u00b4", "A\u00b4"),
+    "Thai stays": ("\u0e33", "\u0e33"),
+    "number sign that is seen stays": ("\u060012", "\u060012"),
+    "Excel": ('="00123"', "00123"),
+    "Excel, blank around": (' ="00123" ', "00123"),
+    "an equals sign": ("=A", "=A"),
+}
+
+
+@pytest.mark.parametrize(("raw", "text"), PLAIN.values(), ids=PLAIN.keys())
+def test_plain_forms(raw: str, text: str) -> None:
+    assert Spelling()(raw) == text
+    told = notes_on([raw, "AB", "CD"], Spelling())
+    assert sum("1 of 3 labels are spelt in other signs, and were normalised" in n for n in told) == (raw != text)
+
+
+def test_symbols_of_an_alphabet_stay() -> None:
+    assert Spelling(keep="０²")("０²１") == "０²1"
+    assert Spelling(blank="\u3000")("A\u3000B") == "A B"
+    assert Spelling(ignore="・")("A・Ｂ") == "AB"
+
+
+@given(st.text())
+def test_plain_forms_are_plain(raw: str) -> None:
+    once = plain_form(raw)
+    assert unicodedata.normalize("NFC", once) == once
+    if not once.lstrip().startswith("="):
+        assert plain_form(once) == once
+
+
+WHOLE: dict[str, tuple[list[str], bool]] = {
+    "all": (["33019.0", "68514.0", "98786.0"], True),
+    "with other labels": (["33019.0", "68514.0", "98786.0", "AB12", ""], True),
+    "more zeros, a comma": (["33019,00", "68514,00", "98786,00"], True),
+    "true decimals": (["33019.0", "68514.0", "98786.5"], False),
+    "few": (["33019.0", "68514.0"], False),
+    "versions": (["1.0.0", "2.0.0", "3.0.0"], False),
+    "none": (["A", "B", "C"], False),
+}
+
+
+@pytest.mark.parametrize(("raws", "whole"), WHOLE.values(), ids=WHOLE.keys())
+def test_whole_numbers(raws: list[str], whole: bool) -> None:
+    assert are_whole_numbers(raws) == whole
+    texts = [Spelling(whole_numbers=whole)(raw) for raw in raws]
+    assert texts == ([raw.replace(".0", "").replace(",00", "") for raw in raws] if whole else raws)
+
+
+LONG = ["33019", "68514", "98786", "96755", "44104", "26701", "61709", "73333"]
+ZEROS: dict[str, tuple[list[str], str]] = {
+    "lost": ([*LONG, "5813", "901"], "2 of 10 labels are digits, shorter than the usual 5"),
+    "there": ([*LONG, "0581", "901"], ""),
+    "letters are of another length, too": ([*LONG, "AB1"], ""),
+    "all of one length": (LONG, ""),
+    "few labels": ([*LONG[:3], "12"], ""),
+    "more short ones than long ones": ([*LONG[:4], *(str(i) for i in range(1, 9))], ""),
+    "beside letters": ([*(f"{text[:-1]}F" for text in LONG), "5813"], "1 of 9 labels"),
+    "hex": ([*(f"{text[:-1]}F" for text in LONG), "05813"], ""),
+}
+
+
+@pytest.mark.parametrize(("texts", "says"), ZEROS.values(), ids=ZEROS.keys())
+def test_lost_zeros_are_told(texts: list[str], says: str) -> None:
+    told = [note for note in notes_on(texts, Spelling()) if "leading zeros" in note]
+    assert bool(told) == bool(says)
+    assert all(says in note for note in told)
+
+
+def test_what_a_spreadsheet_rounded_is_a_problem() -> None:
+    assert "its digits are lost" in Spelling().problem("1.23457E+11")
+    assert Spelling().problem("1E5") == Spelling().problem("AB") == ""
+
+
+@pytest.mark.parametrize("raw", ["nan", " NaN", "#N/A", "#REF!"])
+def test_what_programs_write_for_nothing_is_no_label(raw: str) -> None:
+    assert "where there is none" in Spelling().problem(raw)
+    assert Spelling().problem("None") == ""
+
+
+def test_letters_that_look_alike_are_told() -> None:
+    (note,) = notes_on(["AB12", "\u0410B12", "AC\u0421"], Spelling())
+    assert note.startswith("2 of 3 labels have Cyrillic or Greek letters") and "U+0410" in note
+    assert notes_on(["\u0410\u0412777", "\u041a\u041c123"], Spelling()) == []
+
+
+def test_right_to_left_labels_are_told_once() -> None:
+    (note,) = notes_on(["\u0627\u0628", "AB", "81\u064863"], Spelling())
+    assert note.startswith("2 of 3 labels have right-to-left letters") and "--visual-order" in note
+    (note,) = notes_on(["\u0627\u0628", "AB"], Spelling(visual_order=True))
+    assert "readers give back the order of the labels" in note

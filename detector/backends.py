@@ -32,7 +32,7 @@ from detector.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.detections import TOP_CLASSES, CharDetections
 from detector.errors import DependencyError, WeightsError
 from detector.rules import ReadingRules
-from detector.threads import cores
+from detector.threads import network_threads
 from detector.yolo_format import RULES_KEY
 
 log = logging.getLogger("detector")
@@ -309,13 +309,6 @@ def installed() -> str | None:
     return next((backend for backend in BACKENDS if present(backend)), None)
 
 
-def threads() -> int:
-    """Threads of a network: the processor's cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
-    free = cores()
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(int(asked), free)) if asked.isdigit() else free
-
-
 def may_have_gpu() -> bool:
     """Whether torch could find a GPU: told without torch, by the driver; true too often does no harm."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
@@ -352,7 +345,7 @@ def _onnxruntime(path: Path) -> _Engine:
         return np.asarray(output, np.float32)
 
     shape = [side if isinstance(side, int) else None for side in taken.shape]  # names stand for any size
-    workers = threads()
+    workers = network_threads()
     return _Engine(
         partial(run, 1), session.get_modelmeta().custom_metadata_map, shape[0], _both(shape[2:]), workers,
         alone=partial(run, _WITHIN) if workers >= _WITHIN else None,
@@ -365,7 +358,11 @@ def _openvino(path: Path) -> _Engine:
     core = openvino.Core()
     model = core.read_model(str(file))
     # Some CPUs would otherwise compute in bfloat16: faster, and other strings than torch's where a picture is doubtful.
-    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads()}
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": network_threads(),
+    }
     compiled = core.compile_model(model, "CPU", options)
     if is_onnx(file):
         held = dict(model.get_rt_info().items()).get("framework", {})  # where its reader of ONNX puts the metadata

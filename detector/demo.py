@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,12 +86,9 @@ def demo(
     # Clean pictures in two fonts: the aligners need less time than a user's would.
     report = convert(root / "seen", root / "set", test=0.0, overwrite=True, budget=0.5, seed=seed, progress=progress)
     stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
-    here = Path.cwd()
-    os.chdir(root)  # runs/ and weights/ land here
-    try:
-        weights = root / train(report.data_yaml, epochs=epochs, name="demo", seed=seed)
-    finally:
-        os.chdir(here)
+    weights = train(
+        report.data_yaml, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights"
+    )
     stage(f"reading {UNSEEN} pictures that it never saw")
     reader = Reader(weights)
     evaluation = evaluate(reader, root / "unseen")

@@ -17,6 +17,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def network_threads() -> int:
+    """Threads of a network at most: the cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
+    asked = asked_threads()
+    return cores() if asked is None else min(asked, cores())
+
+
+def asked_threads() -> int | None:
+    """OMP_NUM_THREADS, 1 or more; None where it is not set to a number."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(asked)) if asked.isdigit() else None
+
+
 def ahead(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None) -> Iterator[Result]:
     """``map`` in threads, at most two jobs a thread before the one that is asked for: memory does not grow.
 

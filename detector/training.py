@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from detector.augment import Policy
 from detector.backends import shipped_detector
-from detector.calibration import fit_calibration, right_characters
-from detector.decode import decode_batch
-from detector.detections import Reading
-from detector.device import first_process, pick_device, say_device
+from detector.device import first_process, kept_threads, pick_device, say_device
 from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.fit import DEFAULT_SHAPE_HW
-from detector.images import read_image
-from detector.looks import Looks
-from detector.metrics import TextScore, score_texts, wilson_interval
-from detector.rules import ReadingRules
+from detector.metrics import TextScore
+from detector.publishing import publish
+from detector.validation import FEW, default_patience, say_few
 from detector.yolo_format import CharacterSet, read_set
-
-if TYPE_CHECKING:
-    from detector import _ultralytics
-    from detector.text_data import TextDataset
 
 log = logging.getLogger("detector")
 
@@ -38,6 +27,9 @@ NETWORK = HERE / "models" / "char.yaml"
 
 WEIGHTS_FOLDER = Path("weights")
 """Where the weights to read with land."""
+
+_LEFT = "weights.txt"
+"""In the folder of a run that Ctrl-C stopped: name of the weights that it left."""
 
 AUGMENT_ON = ("device", "picture")
 """Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
@@ -58,16 +50,42 @@ DEFAULTS: dict[str, Any] = {
     # A small network and small pictures: AdamW with a short warm-up and one cosine.
     "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
-    "patience": 0, "plots": False, "exist_ok": False,
+    "plots": False, "exist_ok": False,
 }  # fmt: skip
 """Arguments of `yolo train` that differ from its own defaults; the ones given win."""
 
 _FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
 _STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
 _BATCH, _MOST_ON_GPU = 32, 512  # pictures; the larger one keeps a GPU busy
-_START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
-_JUDGED = 1000  # pictures of the validation split that tell the best share
 _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run of training left.
+
+    Attributes:
+        weights: to read with.
+        run: its folder.
+        set_root: folder of the set that it was trained on.
+        tested: whether that has a test split.
+        validation: how what the weights read of the validation split compares with its labels.
+        epochs: that were finished.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    weights: Path
+    run: Path
+    set_root: Path
+    tested: bool
+    validation: TextScore
+    epochs: int
+    interrupted: bool
+
+    @property
+    def learnt(self) -> bool:
+        """Whether anything: of a dozen validation pictures or more, one at least is read right."""
+        return self.validation.right > 0 or self.validation.count < FEW
 
 
 def train(data: str | Path | None = None, **arguments: Any) -> Path:
@@ -80,37 +98,86 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
         data: data.yaml of the set, or its folder; not needed with ``resume``.
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
             nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
-            half of them;
+            half of them, and training ends before that where validation says that it is done (``patience=0``: never);
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
-            One more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
+            Two more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
             there; ``augment="picture"`` one picture at a time with Albumentations, the default with
-            ``augmentations=[…]``.
+            ``augmentations=[…]``. ``weights=FOLDER`` is where the weights land.
 
     Raises:
         DatasetError: if the set is missing or damaged.
         ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
         WeightsError: if ``model`` or ``pretrained`` is nothing to start from.
-        DetectorError: if there is no run to resume, or a file in the place of the folder ``weights``.
+        DetectorError: if there is no run to resume, or weights cannot be written into the folder for them.
+        KeyboardInterrupt: on Ctrl-C; if an epoch was finished, weights are written before, and the message says where.
+    """
+    done = run_training(data, **arguments)
+    if done.interrupted:
+        raise KeyboardInterrupt(
+            f"{done.weights} is what was learnt in {done.epochs} epochs; "
+            f"resume={done.run / 'weights' / 'last.pt'} goes on"
+        )
+    if not done.learnt:
+        log.warning("not one of %d validation pictures is read right: train longer, or look at the set's report",
+                    done.validation.count)  # fmt: skip
+    return done.weights
+
+
+def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
+    """As :func:`train`, and tells more; a run that Ctrl-C stopped after an epoch or more is returned, too.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
     """
     from detector import _ultralytics  # torch takes seconds to load: only when it is needed
 
+    arguments = dict(arguments)
     augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
     if augment_on not in (None, *AUGMENT_ON):
         raise ArgumentError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
+    folder = Path(arguments.pop("weights", WEIGHTS_FOLDER))
     _ultralytics.check_arguments(arguments)
     if not arguments.get("val", True):
         log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
         arguments = {**arguments, "val": True}
-    if WEIGHTS_FOLDER.exists() and not WEIGHTS_FOLDER.is_dir():  # said before hours of training
-        raise DetectorError(
-            f"{WEIGHTS_FOLDER.absolute()} is a file, and the weights land in that folder: move it away."
-        )
+    _check_folder(folder)  # said before hours of training
     overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
-    log.info("%s", say_device(pick_device(arguments.get("device"))))
-    trainer = _ultralytics.run_trainer(overrides, augment_on)
-    target = _ultralytics.free_path(WEIGHTS_FOLDER / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
+    with kept_threads():
+        log.info("%s", say_device(pick_device(arguments.get("device"))))
+        trainer = _ultralytics.run_trainer(overrides, augment_on)
+        finished = trainer.results()[: trainer.saved_epochs or None]
+        if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
+            raise KeyboardInterrupt
+        target = _target(trainer, folder)
+        published = publish(trainer, target, arguments.get("device")) if first_process() else TextScore(0, 0, 0, 0)
+    return Trained(
+        target, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits, published,
+        len(finished), trainer.interrupted,
+    )  # fmt: skip
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder for weights that they cannot be written into."""
+    if folder.suffix == ".pt":
+        raise ArgumentError(f"weights={folder}: give the folder; the file in it is named after the run (name=…).")
+    if folder.exists() and not folder.is_dir():
+        raise DetectorError(f"{folder.absolute()} is a file, and the weights land in that folder: move it away.")
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DetectorError(f"{there} cannot be written into, and the weights land in {folder}: say weights=FOLDER.")
+
+
+def _target(trainer: Any, folder: Path) -> Path:
+    """Where a run's weights land; those that it left when Ctrl-C stopped it are replaced when it has gone on."""
+    from detector import _ultralytics
+
+    left = trainer.save_dir / _LEFT
+    earlier = folder / left.read_text(encoding="utf-8") if left.exists() and trainer.resume else None
+    target = earlier or _ultralytics.free_path(folder / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
     if first_process():
-        _publish(trainer, target, arguments.get("device"))
+        left.unlink(missing_ok=True)
+        if trainer.interrupted:
+            left.write_text(target.name, encoding="utf-8")
     return target
 
 
@@ -119,7 +186,10 @@ def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, An
 
     if data is None:
         raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
-    overrides = training_arguments(read_set(data), arguments)
+    characters = read_set(data)
+    overrides = training_arguments(characters, arguments)
+    if (judging := len(characters.rows(overrides.get("split") or "val")[0])) < FEW:
+        log.warning("%s", say_few(judging))
     for start in (overrides["model"], overrides.get("pretrained")):
         if isinstance(start, (str, Path)):
             _ultralytics.check_start(str(start))
@@ -138,182 +208,11 @@ def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str
     return {**arguments, **({"data": str(data)} if data else {}), **again}
 
 
-def _publish(trainer: Any, target: Path, device: str | None) -> None:
-    """The weights of a finished run to read with: those of the epoch, and as near to the start, as validation says."""
-    from detector import _ultralytics
-
-    characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
-    judged_by = [row.text for row in characters.rows(split)[0]]
-    epochs = _results(trainer.csv)
-    lucky = not best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by)))
-    best = trainer.last if lucky or not trainer.best.exists() else trainer.best
-    # Ultralytics ends with validating the best weights; what the last ones got stands in the run's table.
-    validated = trainer.metrics if best == trainer.best else epochs[-1]
-    metrics = {k: float(v) for k, v in (validated or {}).items() if k.startswith("metrics/")}
-    last = getattr(trainer, "epoch", trainer.args.epochs - 1)  # several GPUs: the epochs went by in other processes
-    facts = {"epochs": int(last) + 1, "seed": int(trainer.args.seed), "validation": metrics}
-    chosen, share = towards_start(Path(best), _ultralytics.start_of(trainer), characters, rules, split, device)
-    rules, score = calibrated(chosen, characters, rules, split, device)
-    if score.right == 0:
-        log.warning("not one picture of the split %r is read right: train longer, or look at the set's report", split)
-    if share:
-        facts["towards_start"] = share
-        facts["validation"] = {"metrics/exact_match": score.exact_match, "metrics/CER": score.cer}
-        log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
-    _ultralytics.publish(chosen, target, rules, facts)
-    if share:
-        chosen.unlink()
-
-
-def towards_start(
-    taught: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
-) -> tuple[Path, float]:
-    """The weights between those that were taught and those that teaching started from that read most of a split.
-
-    Few pictures teach what they show, and unlearn some of what they do not. A mean of both, a weight at a time, often
-    reads more than either: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
-
-    Args:
-        taught: of the run.
-        start: what it started from; None from nothing.
-        characters: the set.
-        rules: of the network, with its shape.
-        split: not learnt.
-        device: as Ultralytics spells it.
-
-    Returns:
-        A file, and the start's share: that with which :func:`_missed` is least; with 0 it is ``taught`` itself.
-    """
-    from detector import _ultralytics
-    from detector.text_data import TextDataset
-
-    if start is None:
-        return taught, 0.0
-    rules = replace(rules, calibration=None, second_look=False)
-    assert rules.shape_hw is not None  # a trainer needs one
-    dataset = TextDataset(characters, split, rules.shape_hw)
-
-    def mean_path(share: float) -> Path:
-        return taught.with_name(f"mean-{share:g}.pt")
-
-    def missed(weights: Path) -> float:
-        network = _ultralytics.Network(weights, pick_device(device))
-        readings = _read_fitted(network, rules, dataset, _JUDGED)
-        return _missed(dataset.texts[: len(readings)], readings, rules.blank)
-
-    least, chosen, chosen_share = missed(taught), taught, 0.0
-    for share in _START_SHARES:
-        mean = _ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
-        if (of_mean := missed(mean)) < least:
-            least, chosen, chosen_share = of_mean, mean, share
-    for share in _START_SHARES:
-        if share != chosen_share:
-            mean_path(share).unlink()
-    return chosen, chosen_share
-
-
-def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> float:
-    """Symbols that are wrong, and of the right ones how much they lack of sure, squared, as a Brier score has it.
-
-    A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
-    are tells.
-    """
-    unsure = sum(
-        (1 - character.confidence) ** 2
-        for label, reading in zip(labels, readings, strict=True)
-        for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
-        if right
-    )
-    return score_texts(labels, [reading.shown for reading in readings], blank).errors + unsure
-
-
-def _read_fitted(
-    network: _ultralytics.Network, rules: ReadingRules, dataset: TextDataset, most: int | None = None
-) -> list[Reading]:
-    """What a network reads of a set's pictures, looking once."""
-    assert rules.shape_hw is not None
-    readings: list[Reading] = []
-    count = len(dataset) if most is None else min(most, len(dataset))
-    for start in range(0, count, _BATCH):
-        found = network(np.asarray(dataset.images[start : min(start + _BATCH, count)]))
-        readings += decode_batch(found, rules, [float(rules.shape_hw[1])] * len(found))
-    return readings
-
-
-def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbols: int) -> bool:
-    """Whether the last epoch reads less than the best one, by more than chance does: fewer pictures and fewer symbols.
-
-    The best of a hundred epochs is mostly the luckiest, with few validation pictures by far. On other pictures the last
-    one, where the learning rate has come down, reads as well, and its confidences are calibrated on pictures that did
-    not choose it.
-
-    Args:
-        epochs: rows of the run's ``results.csv``.
-        pictures: of the validation split.
-        symbols: of their texts.
-    """
-
-    def right(row: Mapping[str, str]) -> tuple[float, float]:
-        return float(row.get("metrics/exact_match") or 0.0), max(0.0, 1.0 - float(row.get("metrics/CER") or 0.0))
-
-    best, last = max(map(right, epochs)), right(epochs[-1])
-    return all(
-        of_last < wilson_interval(round(of_best * count), count)[0]
-        and of_best > wilson_interval(round(of_last * count), count)[1]
-        for of_best, of_last, count in zip(best, last, (pictures, symbols), strict=True)
-    )
-
-
-def _results(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def calibrated(
-    weights: Path, characters: CharacterSet, rules: ReadingRules, split: str = "val", device: str | None = None
-) -> tuple[ReadingRules, TextScore]:
-    """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
-
-    A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
-    no more of them wrong, or as few more as chance may make: on what few validation pictures show, it seldom harms.
-
-    Args:
-        weights: of the network.
-        characters: the set.
-        rules: of the network, with its shape; the calibration and the looks that they may have are replaced.
-        split: of the set.
-        device: as Ultralytics spells it.
-
-    Returns:
-        The rules, and how what was read compares with the labels.
-
-    Raises:
-        DatasetError: if the split is empty or damaged, or the rules name no shape.
-    """
-    from detector import _ultralytics
-    from detector.text_data import TextDataset
-
-    shape_hw = rules.shape_hw
-    if shape_hw is None:
-        raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    rules = replace(rules, calibration=None, second_look=False)
-    network = _ultralytics.Network(weights, pick_device(device))
-    dataset = TextDataset(characters, split, shape_hw)
-    readings = _read_fitted(network, rules, dataset)
-    looks, twice = Looks(network, rules, second=True), list[Reading]()
-    for start in range(0, len(dataset), _BATCH):
-        twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    score, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
-    if again.errors < score.errors + math.sqrt(score.errors):
-        readings, score, rules = twice, again, replace(rules, second_look=True)
-    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), score
-
-
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
     shape_hw = characters.rules.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
-    to_learn, _ = characters.rows("train", arguments.get("split") or "val")
+    to_learn, judging = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)
     batch = arguments.get("batch", batch_for(device.type, pictures))
     model = str(arguments.get("model") or shipped_detector(characters.rules.symbols) or NETWORK)
@@ -350,6 +249,9 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
         epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
+        steps_an_epoch = math.ceil(pictures / (asked if asked >= 1 else _BATCH))
+        overrides.setdefault("patience", default_patience(len(judging), steps_an_epoch))
+    overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides
 

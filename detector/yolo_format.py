@@ -115,6 +115,11 @@ class CharacterSet:
                 )
         return [found[split] for split in splits]
 
+    @property
+    def splits(self) -> set[str]:
+        """The splits that have pictures, suspects among them."""
+        return {row.image.split("/")[1] for row in self.manifest()}
+
     def texts(self) -> dict[str, str]:
         """Text of each picture, by its path relative to the set."""
         return {row.image: row.text for row in self.manifest()}

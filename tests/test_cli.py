@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from detector import Alphabet, cli, conversion, demo, evaluation, exporting, pre
 from detector.cli import app, main, terminal
 from detector.cli.train import parse_arguments
 from detector.errors import DetectorError
+from detector.metrics import TextScore
+from detector.training import Trained
 from tests.builders import toy_synthesizer
 
 
@@ -123,9 +126,9 @@ def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: py
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("detector.training.train", stopped)
+    monkeypatch.setattr("detector.training.run_training", stopped)
     done = CliRunner().invoke(app, ["train", "name=plates"])
-    assert done.exit_code == 130 and "`detector train resume` goes on" in done.stderr
+    assert done.exit_code == 130 and "before an epoch was finished" in done.stderr and done.stdout == ""
     said: list[str] = []
     monkeypatch.setattr("detector.cli.say", lambda message, **_: said.append(message))
     monkeypatch.setattr("detector.exporting.export", stopped)
@@ -133,6 +136,39 @@ def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: py
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130 and said == ["detector: stopped by Ctrl-C."]
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "changes", "code", "last"),
+    [
+        (18, 20, {}, 0, "next: detector evaluate weights/x.pt 'my set', then detector predict weights/x.pt PICTURES"),
+        (18, 20, {"tested": False}, 0, "next: detector predict weights/x.pt PICTURES"),
+        (18, 20, {"interrupted": True}, 130, "next: detector train resume=runs/x/weights/last.pt"),
+        (0, 20, {}, 5, "detector: not one of 20 validation pictures is read right by weights/x.pt: train longer"),
+        (0, 3, {"tested": False}, 0, "next: detector predict weights/x.pt PICTURES"),  # three tell nothing
+    ],
+)
+def test_train_ends_with_the_next_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    right: int,
+    count: int,
+    changes: dict[str, Any],
+    code: int,
+    last: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = Trained(
+        Path("weights/x.pt"), tmp_path / "runs/x", tmp_path / "my set", True, TextScore(count, right, 0, 0), 7, False
+    )
+    monkeypatch.setattr("detector.training.run_training", lambda *_, **__: replace(done, **changes))
+    monkeypatch.setattr(sys, "argv", ["detector", "train", "name=x"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, log = capsys.readouterr()
+    assert (ended.value.code or 0) == code and out == "weights/x.pt\n", "what there is, whatever it is worth"
+    assert log.splitlines()[-1].startswith(last)
 
 
 def test_an_option_of_train_in_the_usual_way_is_shown_in_its_own() -> None:

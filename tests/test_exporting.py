@@ -198,7 +198,7 @@ def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[P
 
 
 def test_a_batch_shared_by_cores_gives_what_single_pictures_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "threads", lambda: 3)
+    monkeypatch.setattr(backends, "network_threads", lambda: 3)
     network = ExportedNetwork(SHIPPED.with_suffix(".onnx"), "onnx")
     images = np.random.default_rng(0).integers(0, 255, (29, 64, 128, 3), np.uint8)
     single = np.concatenate([network.output(image[None]) for image in images])

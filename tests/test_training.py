@@ -18,10 +18,10 @@ import torch
 
 import detector
 from detector.augment import Augment, Policy
-from detector.detections import Character, Reading
 from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
 from detector.text_data import TextDataset, TextLoader
 from detector.training import DEFAULTS
+from detector.validation import FEW
 from detector.yolo_format import read_manifest, read_set
 from tests.builders import TOY_SYMBOLS
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
@@ -36,41 +36,6 @@ def results(folder: Path) -> list[dict[str, str]]:
 
 def short(toy: Toy, **changes: Any) -> dict[str, Any]:
     return {"data": toy.report.data_yaml, "model": str(char_network()), "batch": 16, "device": "cpu", **changes}
-
-
-# Between where training started and where it ended
-
-
-def worse(weights: Path, target: Path) -> Path:
-    """The same network with some of what it learnt lost."""
-    from detector._ultralytics import library
-
-    held, _ = library.load_checkpoint(str(weights))
-    torch.manual_seed(0)
-    for tensor in held.parameters():
-        tensor.data += 0.5 * tensor.float().std().nan_to_num() * torch.randn_like(tensor)
-    torch.save({"model": held, "train_args": held.args}, target)
-    return target
-
-
-def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
-    from detector._ultralytics import publish
-    from detector.training import towards_start
-
-    characters = read_set(toy.report.data_yaml)
-    rules = replace(characters.rules, shape_hw=SHAPE_HW)
-    good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
-    chosen, share = towards_start(bad, good, characters, rules, "val", "cpu")
-    assert share > 0 and chosen.parent == tmp_path
-    validation = TextDataset(characters, "val", SHAPE_HW)
-    published = tmp_path / "published.pt"
-    publish(chosen, published, rules, {})
-    read = detector.Reader(published, device="cpu", second_look=False).read_many(validation.im_files)
-    assert [reading.text for reading in read if reading] == validation.texts
-    # Where it unlearnt nothing, if the start reads as well, and where it started from nothing, it is what was taught.
-    for start in (bad, good):
-        assert towards_start(good, start, characters, rules, "val", "cpu") == (good, 0.0)
-    assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
 
 
 def class_rows(net: Any) -> dict[str, torch.Tensor]:
@@ -171,65 +136,6 @@ def test_values_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, An
         detector.train(**short(toy, **arguments))
 
 
-# How often readers look
-
-
-def all_of(text: str) -> str:
-    return text
-
-
-def but_one(text: str) -> str:
-    return text[:-1]
-
-
-@pytest.mark.parametrize(
-    ("once", "twice", "wanted"),
-    [
-        (but_one, all_of, True),
-        (but_one, but_one, True),  # as many are wrong: there is something to gain
-        (but_one, lambda text: "", False),
-        (all_of, all_of, False),  # nothing is
-    ],
-)
-def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
-    toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, once: Any, twice: Any, wanted: bool
-) -> None:
-    from detector import training
-
-    characters = read_set(toy.report.data_yaml)
-    texts = TextDataset(characters, "val", SHAPE_HW).texts
-    first, second_time = iter(texts), iter(texts)
-
-    def looks(*_: Any, second: bool) -> Any:
-        assert second
-        return lambda images: [Reading(twice(next(second_time)), 0.5, ()) for _ in images]
-
-    monkeypatch.setattr(training, "Looks", looks)
-    monkeypatch.setattr(
-        training, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
-    )
-    rules, score = training.calibrated(
-        toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu"
-    )
-    assert rules.second_look is rules.looks_twice is wanted
-    look = twice if wanted else once
-    assert (score.count, score.right) == (len(texts), sum(look(text) == text for text in texts)), "of what is read then"
-
-
-def test_surer_weights_miss_less_where_both_read_the_same() -> None:
-    from detector.training import _missed
-
-    def reading(text: str, confidence: float) -> Reading:
-        return Reading(text, confidence, tuple(Character(s, confidence, (0, 0, 1, 1)) for s in text))
-
-    sure, unsure = [reading("A1", 0.9)], [reading("A1", 0.6)]
-    assert _missed(["A1"], sure, " ") < _missed(["A1"], unsure, " ") < 1
-    assert _missed(["A2"], sure, " ") >= 1, "a symbol that is wrong counts as one, however sure it is"
-    assert _missed(["A2"], [reading("A1", 0.99)], " ") < _missed(["A2"], sure, " ") < 2, (
-        "the right one beside it counts"
-    )
-
-
 # What a run leaves
 
 
@@ -253,32 +159,6 @@ def test_the_last_epoch_is_published_where_the_best_is_no_better(toy_run: ToyRun
     published, last = (torch.load(p, weights_only=False)["model"] for p in (toy_run.weights, weights / "last.pt"))
     mine, theirs = (next(iter(net.half().state_dict().values())) for net in (published, last))
     assert torch.equal(mine, theirs)
-
-
-@pytest.mark.parametrize(
-    ("shares", "errors", "pictures", "wanted"),
-    [
-        ((0.2, 0.9, 0.9), (0.5, 0.1, 0.1), 100, False),
-        ((0.2, 0.9, 0.85), (0.5, 0.02, 0.03), 100, False),  # as likely by chance
-        ((0.2, 0.9, 0.7), (0.5, 0.02, 0.1), 100, True),
-        ((0.2, 0.9, 0.7), (0.5, 0.02, 0.05), 10, False),  # of so few, two are nothing
-        ((0.2, 1.0, 0.0), (0.5, 0.0, 1.0), 10, True),
-        ((0.4, 0.0), (0.2, 0.4), 5, False),  # none of five is not less than two of five beyond chance
-        ((0.45, 0.1), (0.18, 0.2), 11, False),  # luck: as many symbols are read
-        ((0.9,), (0.1,), 100, False),
-        ((0.0, 0.0), (1.0, 1.2), 100, False),
-    ],
-)
-def test_the_best_epoch_is_taken_only_where_chance_does_not_explain_it(
-    shares: tuple[float, ...], errors: tuple[float, ...], pictures: int, wanted: bool
-) -> None:
-    from detector.training import best_beyond_chance
-
-    epochs = [
-        {"metrics/exact_match": str(share), "metrics/CER": str(error)}
-        for share, error in zip(shares, errors, strict=True)
-    ]
-    assert best_beyond_chance(epochs, pictures, 8 * pictures) is wanted
 
 
 def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
@@ -527,6 +407,145 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     assert weights == Path("weights/cut-2.pt") and weights.is_file()
     rules = detector.Reader(weights, device="cpu").rules
     assert replace(rules, calibration=None, second_look=None) == toy.report.rules
+
+
+@pytest.mark.usefixtures("fixed_threads")
+def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import _ultralytics
+
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"two.pt .* in 2 epochs"):
+        stop_after(patch, 2)
+        detector.train(**short(toy, epochs=3, name="two", weights="mine"))
+    run, weights = tmp_path / "runs" / "two", tmp_path / "mine" / "two.pt"
+    assert facts_of(weights)["epochs"] == 2 == len(results(run))
+    assert detector.Reader(weights, device="cpu").rules.symbols == toy.report.rules.symbols
+    kept = (run / "arithmetic.json").read_text()
+    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", pytest.fail)  # as before it was stopped
+    assert detector.train(resume=run / "weights" / "last.pt", weights="mine") == Path("mine/two.pt")
+    assert facts_of(weights)["epochs"] == 3 == len(results(run))
+    assert [path.name for path in weights.parent.iterdir()] == ["two.pt"]
+    assert (run / "arithmetic.json").read_text() == kept
+
+
+def test_ctrl_c_before_an_epoch_is_finished_leaves_no_weights(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector import _ultralytics
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_ultralytics.TextTrainer, "validate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        detector.train(**short(toy, epochs=1))
+    assert not (tmp_path / "weights").exists()
+
+
+def facts_of(weights: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = torch.load(weights, weights_only=False)["detector"]["facts"]
+    return facts
+
+
+def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
+    """Ctrl-C when the weights of so many epochs are saved."""
+    from detector import _ultralytics
+
+    real = _ultralytics.TextTrainer.save_model
+
+    def save_then_stop(self: Any) -> Any:
+        saved = real(self)
+        if self.epoch + 1 == epochs:
+            raise KeyboardInterrupt
+        return saved
+
+    patch.setattr(_ultralytics.TextTrainer, "save_model", save_then_stop)
+
+
+# Ending
+
+
+@pytest.mark.usefixtures("fixed_threads")
+def test_training_ends_when_it_is_done_also_if_it_was_stopped(
+    toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Started where it reads nearly all: a few epochs of thirty, and the learning rate comes down in the last ones."""
+    from detector.validation import ending
+
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    chosen = {"model": str(toy_run.weights), "epochs": 30, "patience": 4}
+    detector.train(**short(toy, **chosen, name="whole"))
+    whole = results(tmp_path / "runs" / "whole")
+    found = ending(whole, toy.report.splits["val"], 4)
+    assert found is not None and len(whole) == found.end < 30
+    rates = [float(row["lr/pg0"]) for row in whole]
+    assert rates[-1] < 0.5 * rates[found.after - 1] and sorted(rates[1:], reverse=True) == rates[1:]
+    assert f"training ends after epoch {found.end} of 30 (patience=0 trains all of them)" in caplog.text
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, found.end - 1)
+        detector.train(**short(toy, **chosen, name="cut"))
+    detector.train(resume=tmp_path / "runs" / "cut" / "weights" / "last.pt")
+    assert [float(row["lr/pg0"]) for row in results(tmp_path / "runs" / "cut")] == rates
+
+
+@pytest.fixture
+def fixed_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured: two runs compute alike."""
+    from detector import _ultralytics
+    from detector.device import Arithmetic
+
+    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", lambda *_, **__: (Arithmetic(1, False), {}))
+
+
+def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
+    from detector.training import training_arguments
+
+    characters = read_set(toy.root)
+    assert toy.report.splits["val"] < FEW and training_arguments(characters, {})["patience"] == 0
+    judged_by_many = {"split": "train"}
+    assert training_arguments(characters, judged_by_many)["patience"] > 0
+    assert training_arguments(characters, {**judged_by_many, "patience": 3})["patience"] == 3
+    for asked in ({"epochs": 200}, {"time": 1.0}):
+        assert training_arguments(characters, {**judged_by_many, **asked})["patience"] == 0
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_bfloat16_is_measured_unless_it_is_turned_off(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amp: bool
+) -> None:
+    from detector import _ultralytics
+    from detector.device import Arithmetic
+
+    asked: list[bool | None] = []
+
+    def choose(step: Any, bfloat16: bool | None) -> tuple[Arithmetic, dict[Arithmetic, float]]:
+        before = [tensor.clone() for tensor in made.model.state_dict().values()]
+        step()
+        assert all(torch.equal(a, b) for a, b in zip(before, made.model.state_dict().values(), strict=True))
+        asked.append(bfloat16)
+        return Arithmetic(1, False), {}
+
+    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", choose)
+    made = trainer(toy, tmp_path, amp=amp)
+    made._setup_train()
+    assert asked == [None if amp else False] and made.amp is False and made.train_loader.epoch == 0
+
+
+# Where weights land
+
+
+def test_folders_that_no_weights_can_be_written_into(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights").write_text("a file")
+    for folder, said in ((None, "is a file"), ("weights/more", "cannot be written into"), ("x.pt", "give the folder")):
+        chosen = {} if folder is None else {"weights": folder}
+        with pytest.raises(DetectorError, match=said):
+            detector.train(**short(toy, epochs=1, **chosen))
+    assert not Path("runs").exists()
 
 
 # What the network is shown

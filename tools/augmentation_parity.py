@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -103,6 +104,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.threads:
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # training measures otherwise
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
     args.out = args.out.resolve()

@@ -20,7 +20,7 @@ from real_sets import machine, machine_lines, write_json
 
 import detector
 from detector import _ultralytics
-from detector.training import calibrated
+from detector.publishing import calibrated
 from detector.yolo_format import read_set
 
 

@@ -19,7 +19,7 @@ from real_sets import ROOT, machine, machine_lines, write_json
 
 from detector import Reader, evaluate
 from detector.backends import SHIPPED
-from detector.training import calibrated
+from detector.publishing import calibrated
 from detector.yolo_format import read_set
 
 

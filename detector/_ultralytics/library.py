@@ -42,7 +42,7 @@ def _switch_network_off() -> None:
 
 _switch_network_off()
 
-_image_open = PIL.Image.open
+_image_open, _asked_threads = PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
@@ -57,6 +57,8 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
+if _asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
+    os.environ.pop("OMP_NUM_THREADS", None)
 
 for _handler in LOGGER.handlers:
     if isinstance(_handler, logging.StreamHandler):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
+import logging
 import shutil
 import sys
-from copy import copy
+import time
+from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,24 +38,33 @@ from detector._ultralytics.weights import load_by_symbol
 from detector.augment import Augment, Policy, from_dict
 from detector.augment_plan import BatchAugment
 from detector.decode import decode_batch
-from detector.device import fast_bfloat16, pick_device
+from detector.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
 from detector.errors import DetectorError
 from detector.fit import scaled
 from detector.metrics import TextScore, score_texts
 from detector.rules import ReadingRules
 from detector.text_data import TextDataset, TextLoader
+from detector.threads import network_threads
 from detector.torch_output import candidates, prediction
+from detector.validation import CER, EXACT_MATCH, Ending, ending
 from detector.work import whole
 from detector.yolo_format import read_set
 
+log = logging.getLogger("detector")
+
 START = "start.pt"
 """In the folder of a run's weights: those that it started from."""
+
+_ARITHMETIC = "arithmetic.json"
+"""In the folder of a run: how it computes on this CPU, so that it goes on in the same way."""
 
 
 class TextValidator(DetectionValidator):  # type: ignore[misc]
     """Validation that reads strings: exact match and CER beside mAP, and exact match as the fitness."""
 
     rules: ReadingRules
+    left: Callable[[], str] = staticmethod(str)
+    """Says how long training still takes."""
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Start counting anew."""
@@ -84,20 +98,20 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
     def get_stats(self) -> dict[str, Any]:
         """Metrics by name; best.pt follows ``fitness``."""
         stats: dict[str, Any] = super().get_stats()
-        stats["metrics/exact_match"] = self.texts.exact_match
-        stats["metrics/CER"] = self.texts.cer
+        stats[EXACT_MATCH] = self.texts.exact_match
+        stats[CER] = self.texts.cer
         # Among equally right epochs the lower error rate wins, then the tighter boxes.
         stats["fitness"] = self.texts.exact_match - 0.01 * self.texts.cer + 1e-4 * float(stats.get("fitness") or 0.0)
         return stats
 
     def get_desc(self) -> str:
         """Head of the progress line."""
-        return str(("%22s" + "%11s" * 4) % ("Validation", "Images", "exact", "CER", "mAP50-95"))
+        return str(("%22s" + "%11s" * 5) % ("Validation", "Images", "exact", "CER", "mAP50-95", "time left"))
 
     def print_results(self) -> None:
         """One line a validation."""
         values = (self.seen, self.texts.exact_match, self.texts.cer, self.metrics.mean_results()[3])
-        LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3) % ("all", *values))
+        LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3 + "%11s") % ("all", *values, self.left()))
 
 
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -108,6 +122,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     augment_on: str | None = None
     """How pictures are changed: "device" a batch at a time, "picture" one at a time; None: "picture" where the user's
     own transforms want that."""
+    interrupted = False
+    """Whether Ctrl-C ended the training."""
+    lf: Callable[[int], float]
+    saved_epochs = 0
+    """Epochs whose weights are in the checkpoint; 0 where other processes train."""
+    _ending: Ending | None = None
 
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
         overrides = dict(overrides or {})
@@ -175,9 +195,89 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             else contextlib.nullcontext()
         ):
             super()._setup_train()
-        if self.device.type == "cpu" and fast_bfloat16() and self.args.amp not in (False, "fp32"):
-            self.amp = True  # torch's CPU autocast is bfloat16; the scaler, made before, stays off
-        self.train_loader.epoch = self.start_epoch
+        if self.device.type == "cpu":
+            arithmetic = self._arithmetic()
+            torch.set_num_threads(arithmetic.threads)
+            self.amp = arithmetic.bfloat16  # torch's CPU autocast is bfloat16; the scaler, made before, stays off
+        self.train_loader.epoch = self.saved_epochs = self.start_epoch
+        self.stopper.patience = float("inf")  # it would cut training off where the learning rate is high
+        self.add_callback("on_fit_epoch_end", lambda trainer: trainer._end_when_done(trainer.epoch + 1))
+        self._end_when_done(self.start_epoch)
+
+    def _setup_scheduler(self) -> None:
+        """The learning rate as planned, until training is about to end."""
+        super()._setup_scheduler()
+        planned = self.lf
+
+        def factor(epoch: int) -> float:
+            if self._ending is None or epoch < self._ending.after:
+                return float(planned(epoch))
+            return max(float(self.args.lrf), planned(self._ending.after - 1) * self._ending.falls_to(epoch))
+
+        self.lf = factor
+        self.scheduler.lr_lambdas = [factor] * len(self.scheduler.lr_lambdas)
+
+    def _arithmetic(self) -> Arithmetic:
+        """How this run computes on the CPU: as before it was stopped, or as a step is fastest here and now."""
+        asked = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
+        if self.cpu_ranks:  # all alike
+            return Arithmetic(network_threads(), fast_bfloat16() if asked is None else asked)
+        path = self.save_dir / _ARITHMETIC
+        kept = Arithmetic.read(path) if self.resume else None
+        chosen, taken = (kept, {}) if kept else choose_arithmetic(self._step_that_changes_nothing(), bfloat16=asked)
+        chosen.write(path)
+        log.info("%s", say_arithmetic(chosen, taken))
+        return chosen
+
+    def _step_that_changes_nothing(self) -> Callable[[], None]:
+        """Forward and backward of a copy of the network on the first batch."""
+        net = deepcopy(getattr(self.model, "_orig_mod", self.model)).train()
+        batches = iter(self.train_loader)
+        batch = self.preprocess_batch(next(batches))
+        batches.close()
+
+        def step() -> None:
+            losses, _ = net(batch)
+            losses.sum().backward()
+            net.zero_grad()
+
+        return step
+
+    def _end_when_done(self, finished: int) -> None:
+        """Where validation says that there is nothing to gain, let the learning rate come down, and end.
+
+        The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
+        """
+        found: list[Ending | None] = [None]
+        if RANK in (-1, 0):
+            epochs = self.results()[:finished]
+            found = [ending(epochs, len(self.test_loader.dataset), self.args.patience)]
+        if RANK != -1:
+            dist.broadcast_object_list(found, 0)
+        if (new := found[0]) is None or new.end >= self.args.epochs:
+            return
+        if self._ending is None and RANK in (-1, 0):
+            log.info(
+                "after %d epochs %s: the learning rate comes down now, and training ends after epoch %d of %d "
+                "(patience=0 trains all of them)", new.after, new.why, new.end, self.args.epochs,
+            )  # fmt: skip
+        self._ending, self.epochs = new, new.end
+
+    def results(self) -> list[dict[str, str]]:
+        """The rows of ``results.csv``, one for each epoch; none before the first one is finished."""
+        if not self.csv.exists():
+            return []
+        with self.csv.open(newline="", encoding="utf-8") as file:  # an epoch that was done again has two rows
+            return list({int(row["epoch"]): row for row in csv.DictReader(file)}.values())
+
+    def _left(self) -> str:
+        """Hours, minutes and seconds that training takes from now on, at most; empty where it does not go on."""
+        elapsed = time.time() - self.train_time_start
+        epochs = self.epochs - self.epoch - 1
+        left = elapsed / (self.epoch + 1 - self.start_epoch) * epochs
+        if self.args.time:
+            left = self.args.time * 3600 - elapsed
+        return str(timedelta(seconds=round(left))) if epochs > 0 and left > 0 else ""
 
     def final_eval(self) -> None:
         """Validate the best weights; processes on the CPU do it there."""
@@ -203,6 +303,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             for part, path in zip(parts, paths, strict=True):
                 if part.exists():  # the best one only if it is the best
                     part.replace(path)
+            self.saved_epochs = self.epoch + 1
             return saved
         finally:
             self.last, self.best = paths
@@ -212,7 +313,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     def get_validator(self) -> TextValidator:
         """A validator that knows the rules."""
         made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
-        made.rules = self.rules
+        made.rules, made.left = self.rules, self._left
         return made
 
 
@@ -240,7 +341,7 @@ def _join_cpu_ranks(overrides: dict[str, Any]) -> None:
 
 
 def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
-    """Train, or resume where ``overrides['resume']`` says; the finished trainer."""
+    """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C."""
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     with contextlib.redirect_stdout(sys.stderr):  # its progress bars
@@ -257,7 +358,9 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
             if not str(error).startswith("Optimizer"):
                 raise
             raise DetectorError(str(error).split("Request support")[0].strip()) from None
-    if trainer.cpu_ranks:
+        except KeyboardInterrupt:
+            trainer.interrupted = True
+    if trainer.cpu_ranks and not trainer.interrupted:
         dist.destroy_process_group()
     return trainer
 
@@ -281,5 +384,6 @@ def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -
 
 def validate_once(trainer: TextTrainer) -> None:
     """One validation of a trainer that has taken a step, silent."""
+    trainer.train_time_start = time.time()
     with quiet(), contextlib.redirect_stdout(io.StringIO()):
         trainer.validator(trainer)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import shlex
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from detector.cli.terminal import say
-from detector.errors import STOPPED, ArgumentError
+from detector.cli.terminal import counted, say
+from detector.errors import STOPPED, ArgumentError, NotLearnedError
 
 
 def command(
@@ -19,27 +21,51 @@ def command(
 ) -> None:
     """`yolo train` on a converted set: every argument of it is taken, strings are compared each epoch.
 
-    Starts from the shipped detector unless model= says otherwise; the weights to read with land in weights/NAME.pt.
+    Starts from the shipped detector unless model= says otherwise, and ends when validation says that it is done; the
+    weights to read with land in weights/NAME.pt, also after Ctrl-C.
     """
     parsed = parse_arguments(arguments or [])
     data = parsed.pop("data", None)
     from detector.device import first_process
-    from detector.training import train
+    from detector.training import run_training
 
     try:
-        weights = train(data, **parsed)
+        done = run_training(data, **parsed)
     except KeyboardInterrupt:
-        say(
-            "detector: stopped by Ctrl-C; after its first epoch `detector train resume` goes on with this run.",
-            always=True,
-        )
+        say("detector: stopped by Ctrl-C before an epoch was finished: there is nothing to read with.", always=True)
         raise typer.Exit(STOPPED) from None
-    if first_process():
-        say(f"weights: {weights}")
-        typer.echo(weights)
+    if not first_process():
+        return
+    typer.echo(done.weights)
+    if done.interrupted:
+        say(
+            f"detector: stopped by Ctrl-C: {done.weights} is what was learnt in {counted(done.epochs, 'epoch')}; "
+            "this goes on with the run:", always=True,
+        )  # fmt: skip
+        say(f"next: {_shown('detector', 'train', f'resume={_near(done.run)}/weights/last.pt')}", always=True)
+        raise typer.Exit(STOPPED)
+    if not done.learnt:
+        raise NotLearnedError(
+            f"not one of {done.validation.count} validation pictures is read right by {done.weights}: train longer "
+            f"(epochs=…), or look at {_near(done.set_root) / 'report.html'}."
+        )
+    say(f"weights: {done.weights}")
+    predict = _shown("detector", "predict", str(done.weights), "PICTURES")
+    evaluate = _shown("detector", "evaluate", str(done.weights), str(_near(done.set_root)))
+    say(f"next: {evaluate}, then {predict}" if done.tested else f"next: {predict}")
 
 
-_TEXTS = ("augment", "data", "model", "name", "project")
+def _near(path: Path) -> Path:
+    """Relative to where the command runs, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _shown(*words: str) -> str:
+    """A command to copy."""
+    return shlex.join(words)
+
+
+_TEXTS = ("augment", "data", "model", "name", "project", "weights")
 """Arguments that are text whatever they look like: a date, a number."""
 
 _WORDS = {"none": None, "true": True, "false": False}
@@ -58,7 +84,7 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
             if before.startswith("--"):
                 raise ArgumentError(f"{before} {argument}: write {before.lstrip('-')}={argument}.")
             raise ArgumentError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
-        if not equals and name in ("data", "model", "name", "project"):
+        if not equals and name in ("data", "model", "name", "project", "weights"):
             raise ArgumentError(
                 f"{argument} needs a value: write {name}=…, for example data=datasets/plates/data.yaml."
             )

@@ -1,0 +1,111 @@
+"""The weights of a run to read with: between start and end, looks, how sure the right symbols are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import detector
+from detector.detections import Character, Reading
+from detector.text_data import TextDataset
+from detector.yolo_format import read_set
+from tests.conftest import Toy, ToyRun
+
+SHAPE_HW = (64, 192)
+
+# Between where training started and where it ended
+
+
+def worse(weights: Path, target: Path) -> Path:
+    """The same network with some of what it learnt lost."""
+    from detector._ultralytics import library
+
+    held, _ = library.load_checkpoint(str(weights))
+    torch.manual_seed(0)
+    for tensor in held.parameters():
+        tensor.data += 0.5 * tensor.float().std().nan_to_num() * torch.randn_like(tensor)
+    torch.save({"model": held, "train_args": held.args}, target)
+    return target
+
+
+def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    from detector._ultralytics import publish
+    from detector.publishing import towards_start
+
+    characters = read_set(toy.report.data_yaml)
+    rules = replace(characters.rules, shape_hw=SHAPE_HW)
+    good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
+    chosen, share = towards_start(bad, good, characters, rules, "val", "cpu")
+    assert share > 0 and chosen.parent == tmp_path
+    validation = TextDataset(characters, "val", SHAPE_HW)
+    published = tmp_path / "published.pt"
+    publish(chosen, published, rules, {})
+    read = detector.Reader(published, device="cpu", second_look=False).read_many(validation.im_files)
+    assert [reading.text for reading in read if reading] == validation.texts
+    # Where it unlearnt nothing, if the start reads as well, and where it started from nothing, it is what was taught.
+    for start in (bad, good):
+        assert towards_start(good, start, characters, rules, "val", "cpu") == (good, 0.0)
+    assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
+
+
+# How often readers look
+
+
+def all_of(text: str) -> str:
+    return text
+
+
+def but_one(text: str) -> str:
+    return text[:-1]
+
+
+@pytest.mark.parametrize(
+    ("once", "twice", "wanted"),
+    [
+        (but_one, all_of, True),
+        (but_one, but_one, True),  # as many are wrong: there is something to gain
+        (but_one, lambda text: "", False),
+        (all_of, all_of, False),  # nothing is
+    ],
+)
+def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
+    toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, once: Any, twice: Any, wanted: bool
+) -> None:
+    from detector import publishing
+
+    characters = read_set(toy.report.data_yaml)
+    texts = TextDataset(characters, "val", SHAPE_HW).texts
+    first, second_time = iter(texts), iter(texts)
+
+    def looks(*_: Any, second: bool) -> Any:
+        assert second
+        return lambda images: [Reading(twice(next(second_time)), 0.5, ()) for _ in images]
+
+    monkeypatch.setattr(publishing, "Looks", looks)
+    monkeypatch.setattr(
+        publishing, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
+    )
+    rules, score = publishing.calibrated(
+        toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu"
+    )
+    assert rules.second_look is rules.looks_twice is wanted
+    look = twice if wanted else once
+    assert (score.count, score.right) == (len(texts), sum(look(text) == text for text in texts)), "of what is read then"
+
+
+def test_surer_weights_miss_less_where_both_read_the_same() -> None:
+    from detector.publishing import _missed
+
+    def reading(text: str, confidence: float) -> Reading:
+        return Reading(text, confidence, tuple(Character(s, confidence, (0, 0, 1, 1)) for s in text))
+
+    sure, unsure = [reading("A1", 0.9)], [reading("A1", 0.6)]
+    assert _missed(["A1"], sure, " ") < _missed(["A1"], unsure, " ") < 1
+    assert _missed(["A2"], sure, " ") >= 1, "a symbol that is wrong counts as one, however sure it is"
+    assert _missed(["A2"], [reading("A1", 0.99)], " ") < _missed(["A2"], sure, " ") < 2, (
+        "the right one beside it counts"
+    )

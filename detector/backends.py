@@ -92,11 +92,14 @@ class Network(Protocol):
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
 
+    def output(self, images: NDArray[np.uint8]) -> Any:
+        """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+
 
 # --- what an output holds ---------------------------------------------------------------------------------------
 
 
-def candidates(output: NDArray[np.float32]) -> list[CharDetections]:
+def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> list[CharDetections]:
     """A detection head's output as candidates, one for each place where it saw something, the surest first.
 
     Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``SAME_PLACE`` the
@@ -104,12 +107,13 @@ def candidates(output: NDArray[np.float32]) -> list[CharDetections]:
 
     Args:
         output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
+        top_classes: likeliest classes that each is reduced to.
     """
     presence = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
-    return [_candidates(one, seen) for one, seen in zip(output, presence, strict=True)]
+    return [_candidates(one, seen, top_classes) for one, seen in zip(output, presence, strict=True)]
 
 
-def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32]) -> CharDetections:
+def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32], top_classes: int) -> CharDetections:
     places = np.flatnonzero(presence >= MIN_SCORE)
     columns = output[:, places].T  # (n, 4 + classes)
     sides, classes, surely = columns[:, 2:4], columns[:, 4:], presence[places]
@@ -120,7 +124,7 @@ def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32]) -> C
         # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
         kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, SAME_PLACE), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
     corners, sides, classes = corners[kept], sides[kept], classes[kept]
-    top_ids = np.argsort(-classes, 1, kind="stable")[:, :TOP_CLASSES]  # (n, k), likeliest first
+    top_ids = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_scores = np.take_along_axis(classes, top_ids, 1)
     boxes_xyxy = np.concatenate([corners, corners + sides], 1)
     return CharDetections(boxes_xyxy, top_scores[:, 0], top_ids[:, 0], surely[kept], top_ids, top_scores)

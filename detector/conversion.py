@@ -13,23 +13,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from detector.align import Check, shipped_aligner
-from detector.aligners import aligning, judge_of_lines, taught_aligners
 from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
-from detector.boxes import KeptBoxes, find_boxes, shown
-from detector.device import pick_device
-from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError
-from detector.fit import closer_shape, ratio_of, shape_for
+from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.intake import Inputs, Progress, accept, alphabet_of_accepted
 from detector.label_texts import Spelling
+from detector.locating import locate_labels
+from detector.locating.run import Run
 from detector.patterns import REGEX, compile_pattern
-from detector.refine import Refiner
 from detector.review import REVIEW, read_review
 from detector.rules import ReadingRules
 from detector.sources import Source, read_source
-from detector.text_lines import TextLines
 from detector.tree import (
     WORK,
     SetWriter,
@@ -42,7 +36,6 @@ from detector.tree import (
     recover,
     target_of,
 )
-from detector.unfold import MOST_LINES
 from detector.visual_order import is_right_to_left
 from detector.work import Work, package_hash
 from detector.yolo_format import SPLITS, SUSPECTS
@@ -55,7 +48,7 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
-_MEASURED = 2000  # pictures at most that tell how high characters are
+_MOST_LINES = 2  # of text in a picture
 
 
 @dataclass(frozen=True)
@@ -69,13 +62,12 @@ class ConversionReport:
         splits: pictures in each split.
         suspects: pictures kept out of training, for their boxes are doubted.
         reasons: refusals, counted by reason.
-        check: how the aligner read pictures that it was not taught.
         rules: what readers of this set must know.
         layout_share: share of the texts that the layout's rule for blanks explains.
         seconds: of wall clock.
         to_review: suspects in ``review.csv`` that a person has not decided on.
-        explained: of each round of refinement that was taken, the share of the training and validation pictures that
-            its detector reads as they are labelled.
+        explained: share of the labels that are read by a detector that was not trained on them: the shipped one, then
+            that of each round of self-training.
         examples: of each reason, the first refusal in full.
     """
 
@@ -85,7 +77,6 @@ class ConversionReport:
     splits: dict[str, int]
     suspects: int
     reasons: Counter[str]
-    check: Check
     rules: ReadingRules
     layout_share: float
     seconds: float
@@ -121,12 +112,11 @@ def convert(
     val: float = VAL_SHARE,
     test: float = TEST_SHARE,
     keep_suspects: bool = False,
+    allow_refused: bool = False,
     overwrite: bool = False,
     review: str | Path | None = None,
     lines: int | None = None,
-    refine: int = 0,
-    from_nothing: bool = False,
-    budget: float = 1.0,
+    train_scale: float = 1.0,
     seed: int = 0,
     device: str | None = None,
     progress: Progress | None = None,
@@ -134,7 +124,7 @@ def convert(
     """Convert labelled pictures to a YOLO dataset.
 
     A run that was stopped, however that came, leaves what it found so far in ``OUT.part``: the same call goes on
-    there, and ends in the same set. A finished set keeps it in ``OUT/work``: with ``overwrite`` the aligner and the
+    there, and ends in the same set. A finished set keeps it in ``OUT/work``: with ``overwrite`` the detectors and the
     boxes of pictures whose text is the same are taken from there, if source, arguments and package are the same.
 
     Args:
@@ -151,28 +141,26 @@ def convert(
             it; labels that do not fit are refused, and readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on pictures whose boxes are doubted, too.
+        allow_refused: convert the others also where most inputs are refused.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
         review: a file with more decisions, see :mod:`detector.review`.
-        lines: text lines of every picture, 1 or 2, read from top to bottom. None finds out, picture by picture, where
-            the shipped aligner knows the symbols, and takes all to have one where not.
-        refine: rounds of refinement at most: a detector is taught the boxes of the confident pictures, and places
-            the known symbols of all pictures anew; see :mod:`detector.refine`.
-        from_nothing: use no shipped weights.
-        budget: multiplies the time that aligner and detectors are taught.
-        seed: of the splits and of teaching.
+        lines: text lines of every picture, 1 or 2, read from top to bottom. None finds out, picture by picture.
+        train_scale: multiplies the steps of self-training; see :mod:`detector.locating.self_training`.
+        seed: of the splits and of training.
         device: as Ultralytics spells it.
         progress: called as the work goes on.
 
     Raises:
         ArgumentError: if a number makes no sense.
-        SourceError: if no labelled pictures can be made out, or all are refused.
+        SourceError: if no labelled pictures can be made out, or most are refused.
         AlphabetError: if the pattern is not understood, or allows no text of this length.
-        NotLearnedError: if the aligner did not learn; nothing is written then.
+        NotLearnedError: if labels and pictures have nothing to do with each other, as far as can be told; nothing is
+            written then.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
     """
     began = time.perf_counter()
-    _check_numbers(length, val, test, lines, refine, budget, seed)
+    _check_numbers(length, val, test, lines, train_scale, seed)
     tell = progress or (lambda stage, done, total: None)
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
@@ -202,21 +190,25 @@ def convert(
             if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
                 pattern = pattern.replace(blank, table.blank)
             compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
-        on = pick_device(device)
         request = _request(
             listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
-            from_nothing=from_nothing, budget=budget, seed=seed, device=on.type,
+            train_scale=train_scale, seed=seed, device=device,
         )  # fmt: skip
         work = Work.open(part / WORK, request, target / WORK)
         try:
             inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
             if inputs.rejects:
-                name, why = inputs.rejects[0][:2]
-                log.warning("%d of %d inputs are refused, as %s: %s", len(inputs.rejects), found.count, name, why)
-            start = None if from_nothing else shipped_aligner(table.symbols)
-            judge = judge_of_lines(start, table, on) if lines is None else None
-            text_lines = TextLines(inputs, table, lines, judge, seed)
-            judges, check = taught_aligners(inputs, table, text_lines, start, budget, seed, device, work, tell)
+                refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
+                first, why = inputs.rejects[0][:2]
+                if 2 * len(inputs.rejects) > found.count and not allow_refused:
+                    some = "; ".join(f"{name}: {why}" for name, why, *_ in inputs.rejects[:3])
+                    raise SourceError(
+                        f"{refused}, for example {some}. Nothing was converted: correct them, or say --allow-refused "
+                        "to convert the others."
+                    )
+                log.warning("%s, as %s: %s", refused, first, why)
+            run = Run(inputs, table, length, lines, train_scale, seed, device, work, tell)
+            located = locate_labels(run)
         except ImageError:
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
@@ -224,35 +216,20 @@ def convert(
             if isinstance(error, NotLearnedError) and (first := _look_first(found, inputs, visual_order)):
                 raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
-        kept, shape_hw = KeptBoxes(work), judges.general.shape_hw
-        if not all(item in kept for item in inputs.items):
-            align = aligning(judges, inputs, table, from_nothing, device)
-            find_boxes(inputs.items, shape_hw, kept, align, tell, lines=text_lines)
-        most_lines = text_lines.most
-        if most_lines > 1:
-            shape_hw, most_lines = _shape_by_lines(inputs, table, kept, shape_hw)
-        shape_hw = closer_shape(shape_hw, _heights(inputs, kept, shape_hw))
-        refiner = Refiner(
-            inputs, table, shape_hw, length, most_lines, limit=MIN_CONFIDENCE, from_nothing=from_nothing,
-            budget=budget, seed=seed, device=device, work=work, tell=tell,
-        )  # fmt: skip
-        kept, explained = refiner(refine, kept)
         written = SetWriter(
             part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table),
             keep_suspects=keep_suspects, visual_order=visual_order,
         )  # fmt: skip
         texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-        rules, share = written.write(kept.__getitem__, length, shape_hw, pattern, decided, texts, tell)
+        rules, share = written.write(located.boxes.__getitem__, length, located.shape_hw, pattern, decided, texts, tell)
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
         put_in_place(target)
-    return _report(target, found, written, check, rules, share, explained, time.perf_counter() - began)
+    return _report(target, found, written, rules, share, located.explained, time.perf_counter() - began)
 
 
-def _check_numbers(
-    length: int, val: float, test: float, lines: int | None, refine: int, budget: float, seed: int
-) -> None:
+def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
     """Refuse numbers that make no sense, all at once."""
     problems = []
     if length < 1:
@@ -260,12 +237,10 @@ def _check_numbers(
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         rule = "val, more than 0, and test, 0 or more, are shares of 1 that leave some for training"
         problems.append(f"{rule}, got {val} and {test}")
-    if lines not in (None, *range(1, MOST_LINES + 1)):
-        problems.append(f"lines is the number of text lines in each picture, 1 or {MOST_LINES}, got {lines}")
-    if refine < 0:
-        problems.append(f"refine is a number of rounds, 0 or more, got {refine}")
-    if not 0 < budget < math.inf:
-        problems.append(f"budget multiplies the time and is more than 0, got {budget}")
+    if lines not in (None, *range(1, _MOST_LINES + 1)):
+        problems.append(f"lines is the number of text lines in each picture, 1 or {_MOST_LINES}, got {lines}")
+    if not 0 < train_scale < math.inf:
+        problems.append(f"train_scale multiplies the steps and is more than 0, got {train_scale}")
     if seed < 0:
         problems.append(f"seed is a whole number, 0 or more, got {seed}")
     if problems:
@@ -280,7 +255,7 @@ def _check_apart(target: Path, listed: Source) -> None:
 
 
 def _report(
-    target: Path, found: Source, written: SetWriter, check: Check, rules: ReadingRules, share: float,
+    target: Path, found: Source, written: SetWriter, rules: ReadingRules, share: float,
     explained: tuple[float, ...], seconds: float,
 ) -> ConversionReport:  # fmt: skip
     return ConversionReport(
@@ -290,7 +265,6 @@ def _report(
         splits={s: len(written.images[s]) for s in SPLITS},
         suspects=len(written.images[SUSPECTS]),
         reasons=Counter(row.kind for row in written.rejects),
-        check=check,
         rules=rules,
         layout_share=share,
         seconds=seconds,
@@ -319,7 +293,7 @@ def _bytes_of(path: Path) -> bytes | None:
 
 
 def _request(listed: Source, **arguments: object) -> dict[str, object]:
-    """What aligner and boxes depend on: the pictures and their labels, the arguments, the software."""
+    """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
     digest = hashlib.sha256()
     for item in listed.items:
         try:
@@ -328,7 +302,9 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
         except OSError as error:  # say a link that leads nowhere: refused when it is looked at
             state = type(error).__name__
         digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
-    shaping = ("albumentations", "numpy", "pillow", "torch", "ultralytics")  # what boxes and pictures come from
+        if item.boxes_xyxy is not None:
+            digest.update(item.boxes_xyxy.tobytes())
+    shaping = ("numpy", "onnxruntime", "pillow", "torch", "ultralytics")  # what boxes and pictures come from
     libraries = {"cv2": cv2.__version__, **{name: version(name) for name in shaping}}
     return {
         **arguments,
@@ -336,29 +312,3 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
         "package": package_hash(),
         "libraries": libraries,
     }
-
-
-def _shape_by_lines(
-    inputs: Inputs, table: Alphabet, kept: KeptBoxes, aligner_hw: tuple[int, int]
-) -> tuple[tuple[int, int], int]:
-    """Height and width of what reads these pictures as they are, and the lines that they have at most.
-
-    Where all have one line, readers see them as the aligner did.
-    """
-    lines = [1 if (aligned := kept[item].aligned) is None else aligned.lines for item in inputs.items]
-    if max(lines) == 1:
-        return aligner_hw, 1
-    symbols = [-(-len(shown(i.text, table)) // n) for i, n in zip(inputs.items, lines, strict=True)]
-    usual = int(np.quantile(symbols, 0.9))  # a few may be misjudged
-    return shape_for(inputs.sizes_wh, usual, float(np.mean(lines))), max(lines)
-
-
-def _heights(inputs: Inputs, kept: KeptBoxes, shape_hw: tuple[int, int]) -> list[float]:
-    """Of characters in pictures that are fitted to this shape, pixels."""
-    heights: list[float] = []
-    for item in inputs.items[:: -(-len(inputs.items) // _MEASURED)]:
-        found = kept[item]
-        if found.aligned is not None:
-            boxes = found.aligned.boxes_xyxy
-            heights += (ratio_of(found.size_wh, shape_hw) * (boxes[:, 3] - boxes[:, 1])).tolist()
-    return heights

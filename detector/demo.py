@@ -83,8 +83,7 @@ def demo(
     write_set(_config(seed), root / "seen", pictures)
     write_set(_config(seed + 1), root / "unseen", UNSEEN)
     stage("converting: boxes from strings")
-    # Clean pictures in two fonts: the aligners need less time than a user's would.
-    report = convert(root / "seen", root / "set", test=0.0, overwrite=True, budget=0.5, seed=seed, progress=progress)
+    report = convert(root / "seen", root / "set", test=0.0, overwrite=True, seed=seed, progress=progress)
     stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
     weights = train(
         report.data_yaml, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights"

@@ -105,10 +105,14 @@ class Arithmetic:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, torch computes like this."""
-        with kept_threads(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        """Inside, torch computes like this; for a step at most, see :meth:`autocast`."""
+        with kept_threads(), self.autocast():
             torch.set_num_threads(self.threads)
             yield
+
+    def autocast(self) -> Any:
+        """For a network's forward pass. Weights are cast once inside: never around several steps."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
     def write(self, path: Path) -> None:
         """Keep it, for work that goes on later."""

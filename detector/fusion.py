@@ -11,7 +11,7 @@ _SAME = 0.4  # IoU from which a candidate of either look is the same place
 _ALONE = 0.5  # what is left of the scores of a candidate that only one look has: the mean with nothing
 
 
-def fuse(first: CharDetections, second: CharDetections, classes: int) -> CharDetections:
+def fuse(first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES) -> CharDetections:
     """What both looks say of each place: the mean of their scores, and of their boxes by how sure each is.
 
     A box of one look has at most one partner in the other, the pairs with the greatest IoU first. Without one its
@@ -20,6 +20,7 @@ def fuse(first: CharDetections, second: CharDetections, classes: int) -> CharDet
     Args:
         first, second: candidates of the same network, their boxes in the same pixels.
         classes: that the network has.
+        top_classes: likeliest classes that each is reduced to.
     """
     pairs = _pairs(_iou(first.boxes_xyxy, second.boxes_xyxy))
     one, other = pairs.T
@@ -33,7 +34,7 @@ def fuse(first: CharDetections, second: CharDetections, classes: int) -> CharDet
     scores = np.concatenate(
         [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
     )
-    top_ids = np.argsort(-scores, 1, kind="stable")[:, :TOP_CLASSES]  # (n, k), likeliest first
+    top_ids = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_scores = np.take_along_axis(scores, top_ids, 1).astype(np.float32)
     return CharDetections(
         boxes.astype(np.float32), top_scores[:, 0], top_ids[:, 0], presence.astype(np.float32), top_ids, top_scores

@@ -27,6 +27,7 @@ SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of fo
 
 _LOOKED = "looked"  # pieces of kept work
 _CHUNK, _CHUNKS_A_PIECE = 64, 64
+_NARROWEST = 2  # pixels of width for each symbol: with fewer nothing can be told
 _FEW = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
 
 
@@ -182,7 +183,7 @@ def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def _without_contradictions(
     items: list[LabelledImage], looks: dict[str, Look]
 ) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
-    """Drop pictures that cannot be decoded, and equal files that are labelled differently.
+    """Drop pictures that cannot be decoded or are too narrow, and equal files that are labelled differently.
 
     Returns:
         What is left, the width and height of each, and the others with their reasons.
@@ -195,7 +196,9 @@ def _without_contradictions(
     kept, sizes_wh = [], []
     for item in good:
         look = looks[item.name]
-        if len(labels[look.digest]) > 1:
+        if look.width < _NARROWEST * len(item.text):
+            rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
+        elif len(labels[look.digest]) > 1:
             texts = ", ".join(sorted(labels[look.digest]))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:

@@ -102,7 +102,7 @@ class Reader:
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
         self.weights = path = weights_path(weights)
-        self._network = _open_network(path, device, backend)
+        self._network = open_network(path, device, backend)
         rules = rules_of(self._network, path)
         self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
         self.second_look = self.rules.looks_twice if second_look is None else second_look
@@ -227,7 +227,7 @@ def _detected(looks: Looks, prepared: list[Prepared | str]) -> tuple[list[Prepar
     return prepared, looks.detect([one for one in prepared if isinstance(one, Prepared)])
 
 
-def _open_network(path: Path, device: str | None, backend: str | None) -> Network:
+def open_network(path: Path, device: str | None, backend: str | None) -> Network:
     """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
     if not (path.suffix.lower() in _WEIGHTS and path.is_file()) and not is_openvino(path):
         if path.is_dir() and (path / "data.yaml").is_file():

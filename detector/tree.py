@@ -16,20 +16,20 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from detector import yolo_format
-from detector.align import stage_name
 from detector.alphabet import Alphabet
-from detector.boxes import Found, label_doubts, shown, shown_ids, sureness
 from detector.csv_files import Writer
 from detector.errors import DatasetError, NotLearnedError
 from detector.intake import SAME_AS, Inputs, Progress
 from detector.layout import find_layout
+from detector.locating.boxes import Boxes, shown, shown_ids, sureness
+from detector.locating.label_errors import wrong_labels
 from detector.packed import FOLDER as PACKED
 from detector.report import REPORT, write_report
 from detector.review import REVIEW, Review, write_review
 from detector.rules import ReadingRules
 from detector.sources import LabelledImage
 from detector.work import clear
-from detector.yolo_format import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow, RejectRow
+from detector.yolo_format import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow
 
 WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
@@ -216,7 +216,7 @@ class SetWriter:
 
     def write(
         self,
-        found: Callable[[LabelledImage], Found],
+        boxes_of: Callable[[LabelledImage], Boxes],
         length: int,
         shape_hw: tuple[int, int],
         pattern: str | None,
@@ -227,7 +227,7 @@ class SetWriter:
         """Everything.
 
         Args:
-            found: what there is to write of a picture.
+            boxes_of: what there is to write of a picture.
             length: symbols that a text may have.
             shape_hw: of the networks' input.
             pattern: that all texts fit, for the rules.
@@ -242,15 +242,14 @@ class SetWriter:
             NotLearnedError: if no picture is left to train on.
         """
         reviewed: list[ManifestRow] = []
-        self._wrong = label_doubts(self.inputs.items, found, self.table)
+        self._wrong = self._wrong_labels(boxes_of)
 
         def rows() -> Iterator[ManifestRow]:
             for done, item in enumerate(self.inputs.items, 1):
-                row = self._add(item, found(item))
-                if row is not None:
-                    if row.status == "suspect" or row.source in review.rows:
-                        reviewed.append(row)
-                    yield row
+                row = self._add(item, boxes_of(item))
+                if row.status == "suspect" or row.source in review.rows:
+                    reviewed.append(row)
+                yield row
                 tell("write", done, len(self.inputs.items))
 
         with (self.root / BOXES).open("w", newline="", encoding="utf-8") as file:
@@ -275,15 +274,21 @@ class SetWriter:
         write_report(self.root, title=self.final_root.name)
         return rules, share
 
-    def _add(self, item: LabelledImage, found: Found) -> ManifestRow | None:
-        """One picture with its boxes; None if it is refused after all."""
+    def _wrong_labels(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
+        """Probability that the label is wrong, by the picture's name."""
+        labels = [shown_ids(item, self.table) for item in self.inputs.items]
+        located = [boxes_of(item).located for item in self.inputs.items]
+        right = np.array([one.right for one in located])
+        symbols = len({*np.concatenate(labels).tolist()})
+        wrong = wrong_labels(labels, [one.read for one in located], right, symbols)
+        return dict(zip([item.name for item in self.inputs.items], wrong.tolist(), strict=True))
+
+    def _add(self, item: LabelledImage, boxes: Boxes) -> ManifestRow:
+        """One picture with its boxes."""
         own = shown_ids(item, self.table)
-        aligned = found.aligned
-        if aligned is None:
-            self.rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
-            return None
+        located = boxes.located
         split = self.inputs.split[item.text]
-        sure = sureness(found, self._wrong[item.name])
+        sure = sureness(located, self._wrong[item.name])
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
@@ -295,19 +300,18 @@ class SetWriter:
         yolo_format.link_or_copy(item.path, self.root / image)
         label = self.root / "labels" / folder / f"{name}.txt"
         label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(yolo_format.format_labels(own.tolist(), aligned.boxes_xyxy, *found.size_wh), encoding="ascii")
-        sides = [[f"{v:.1f}" for v in box] for box in aligned.boxes_xyxy.tolist()]
-        stages = [stage_name(stage) for stage in aligned.stage.tolist()]
+        label.write_text(yolo_format.format_labels(own.tolist(), located.boxes_xyxy, *boxes.size_wh), encoding="ascii")
+        sides = [[f"{v:.1f}" for v in box] for box in located.boxes_xyxy.tolist()]
+        stages = [located.stage(i) for i in range(len(own))]
         for i, symbol in enumerate(shown(item.text, self.table)):
             x1, y1, x2, y2 = sides[i]
-            self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{aligned.confidence[i]:.4f}", stages[i]))
+            self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{located.confidence[i]:.4f}", stages[i]))
         self.images[folder].append(image)
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
-            self._layout_from.append((aligned.boxes_xyxy, item.text, found.size_wh[0]))
+            self._layout_from.append((located.boxes_xyxy, item.text, boxes.size_wh[0]))
         status = "suspect" if suspect else "ok"
-        made = {"cut": 0, "detected": 0, **Counter(stages)}
-        method = ", ".join(f"{stage} {made[stage]}" for stage in sorted(made))  # alphabetical is also their order
-        read = "" if np.array_equal(aligned.read, own) else "".join(self.table.symbols[i] for i in aligned.read)
+        method = ", ".join(f"{stage} {count}" for stage, count in sorted(Counter(stages).items()))
+        read = "" if located.agrees else "".join(self.table.symbols[i] for i in located.read)
         return ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read)
 
     def _name(self, item: LabelledImage) -> str:

@@ -137,6 +137,8 @@ def toy_synthesizer(**changes: Any) -> Any:
     from detector.alphabet import Alphabet
     from detector.synth import SynthConfig, Synthesizer
 
+    if isinstance(changes.get("alphabet"), str):
+        changes["alphabet"] = Alphabet(changes["alphabet"])
     choices: dict[str, Any] = {
         "alphabet": Alphabet(TOY_SYMBOLS), "length": TOY_LENGTH, "min_length": 3, "size_wh": TOY_SIZE_WH,
         "looks": ("plain",), "fonts": (dejavu(),), "blanks": 0.2,
@@ -144,10 +146,13 @@ def toy_synthesizer(**changes: Any) -> Any:
     return Synthesizer(SynthConfig(**{**choices, **changes}))
 
 
-def toy_folder(folder: Path, count: int, start: int = 0) -> Path:
-    """``TEXT-NUMBER.png`` with ``_`` for blanks, ``count`` pictures of the toy's endless set. Returns ``folder``."""
+def toy_folder(folder: Path, count: int, start: int = 0, **changes: Any) -> Path:
+    """``TEXT-NUMBER.png`` with ``_`` for blanks, ``count`` pictures of the toy's endless set. Returns ``folder``.
+
+    ``changes`` are those of :func:`toy_synthesizer`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    make = toy_synthesizer()
+    make = toy_synthesizer(**changes)
     for number in range(start, start + count):
         made = make(number)
         picture = Image.fromarray(made.image[:, :, ::-1])

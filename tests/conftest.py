@@ -96,7 +96,7 @@ def ultralytics_offline() -> None:
 
 @dataclass(frozen=True)
 class Toy:
-    """A converted set of small plain pictures: the source, what ``convert`` reported, what its aligner learnt.
+    """A converted set of small plain pictures: the source, and what ``convert`` reported.
 
     ``tree`` are the names that ``convert`` wrote: tests that train on the set leave more there.
     """
@@ -104,8 +104,6 @@ class Toy:
     source: Path
     root: Path
     report: Any
-    aligner: Any
-    check: Any
     tree: frozenset[str]
 
 
@@ -120,34 +118,16 @@ class ToyRun:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """60 pictures of up to 4 symbols, some with blanks, converted with an aligner taught from nothing."""
-    from detector import aligners, conversion
+    """60 pictures of up to 4 symbols, some with blanks, converted."""
+    from detector import conversion
 
     folder = tmp_path_factory.mktemp("toy")
     source = toy_folder(folder / "source", 60)
-    taught: list[Any] = []
-    real = aligners.teach
-
-    def teach(*args: Any, **named: Any) -> Any:
-        taught.append(real(*args, **named))
-        return taught[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aligners, "teach", teach)
-        report = conversion.convert(
-            source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", from_nothing=True,
-            budget=0.05, device="cpu",
-        )  # fmt: skip
+    report = conversion.convert(
+        source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", device="cpu"
+    )
     root = folder / "toy"
-    return Toy(source, root, report, *taught[0], tree=frozenset(path.name for path in root.iterdir()))
-
-
-@pytest.fixture
-def quick_teach(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``convert`` gets the toy's aligner instead of teaching one: for tests of all but the teaching."""
-    from detector import aligners
-
-    monkeypatch.setattr(aligners, "teach", lambda *args, **named: (toy.aligner, toy.check))
+    return Toy(source, root, report, frozenset(path.name for path in root.iterdir()))
 
 
 @pytest.fixture(scope="session")

@@ -183,8 +183,21 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
     with caplog.at_level("INFO", "detector"), terminal.progress_bar() as tell:
         for done in (600, 601, 602, 603):
             tell("boxes", done, 1000)
-    assert caplog.messages[0] == "boxes: 600 of 1000"  # what was there before says nothing of the speed
-    assert re.fullmatch(r"boxes: 603 of 1000, \d+ min left", caplog.messages[-1])
+    assert caplog.messages[0] == "1 boxes: 600 of 1000"  # what was there before says nothing of the speed
+    assert re.fullmatch(r"1 boxes: 603 of 1000, \d+ (s|min) left", caplog.messages[-1])
+
+
+def test_stages_are_numbered_and_tell_how_they_went(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(terminal, "STAGE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "detector"), terminal.progress_bar() as tell:
+        for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20)):
+            tell(stage, done, 20)
+    assert [re.sub(r"in .*", "in …", message) for message in caplog.messages] == [
+        "1 check: 10 in …",
+        "2 locate: 15 in …",
+    ]
 
 
 def test_synth_then_predict(tmp_path: Path) -> None:

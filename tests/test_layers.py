@@ -16,13 +16,13 @@ import detector
 ROOT = Path(detector.__file__).parent
 
 ORDER = (
-    "errors", "alphabet", "patterns", "metrics", "validation", "detections", "fusion", "calibration", "lines", "layout", "rules",
-    "candidates", "search", "decode", "visual_order", "threads", "cache", "work", "csv_files", "images",
+    "errors", "alphabet", "patterns", "metrics", "validation", "detections", "fusion", "calibration", "lines", "layout",
+    "rules", "candidates", "search", "decode", "visual_order", "threads", "cache", "work", "csv_files", "images",
     "label_formats", "label_texts", "file_names", "listings", "sources", "fit", "yolo_format", "packed",
     "augment", "augment_plan", "augment_opencv", "augment_torch", "device", "text_data",
-    "synth", "unfold", "align", "backends", "torch_output", "_ultralytics", "loop", "looks", "media", "exporting",
-    "publishing", "training", "predict", "evaluation", "report", "evaluation_report", "intake", "boxes", "text_lines",
-    "refine", "aligners", "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
+    "synth", "backends", "torch_output", "_ultralytics", "loop", "looks", "media", "exporting",
+    "publishing", "training", "predict", "evaluation", "report", "evaluation_report", "intake", "locating",
+    "review", "tree", "conversion", "sheet", "profiling", "demo", "cli", "__main__",
 )  # fmt: skip
 """A module or package imports only from those before it. A new one is written in where it belongs."""
 

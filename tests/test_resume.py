@@ -12,21 +12,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from detector import aligners
-from detector.align import teach
 from detector.conversion import convert
 from detector.errors import DatasetError
 from detector.images import read_image as read_picture
+from detector.locating.locator import Locator
 from detector.work import Work, whole
 from detector.yolo_format import read_manifest
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder, toy_synthesizer
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
 
 OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "from_nothing": True, "budget": 0.05, "device": "cpu",
+    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "device": "cpu",
 }  # fmt: skip
 KILLS = 12
 FORKS = multiprocessing.get_context("forkserver")
@@ -40,9 +38,9 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def small_pieces(set_attribute: Any) -> None:
     """Everything is kept often, so that there is something to go on from."""
-    set_attribute("detector.align.teaching.CHECKPOINT_SECONDS", 0.1)
-    set_attribute("detector.boxes._BATCH", 4)
-    set_attribute("detector.boxes._BATCHES_A_PIECE", 2)
+    set_attribute("detector.loop.CHECKPOINT_SECONDS", 0.1)
+    set_attribute("detector.locating.boxes._BATCH", 4)
+    set_attribute("detector.locating.boxes._BATCHES_A_PIECE", 2)
     set_attribute("detector.intake._CHUNK", 4)
     set_attribute("detector.intake._CHUNKS_A_PIECE", 2)
 
@@ -51,6 +49,11 @@ def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
     """What a process that may be killed does."""
     small_pieces(lambda name, value: pytest.MonkeyPatch().setattr(name, value))
     convert(source, out, **{**OPTIONS, **more})
+
+
+def unknown_folder(folder: Path) -> Path:
+    """100 pictures of letters that the shipped detector does not know."""
+    return toy_folder(folder, 100, alphabet="ЖШЮЯ", min_length=4, blanks=0)
 
 
 def start(source: Path, out: Path, **more: Any) -> Any:
@@ -101,20 +104,21 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
             assert process.exitcode == -9
 
 
-def test_killed_while_it_refines_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    source, out = toy_folder(tmp_path / "source", 40), tmp_path / "out"
-    more: dict[str, Any] = {"from_nothing": False, "refine": 1}
+def test_killed_while_it_trains_itself_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """Letters that the shipped detector does not know: two halves are trained, then all that is explained."""
+    source, out = unknown_folder(tmp_path / "source"), tmp_path / "out"
+    more: dict[str, Any] = {"alphabet": "auto", "train_scale": 0.2}
     expected, seconds = undisturbed(source, out, **more)
-    assert b"refined-1" in expected["boxes.csv"]
+    assert b"trained-1" in expected["boxes.csv"]
     shutil.rmtree(out)
-    moment, taught = random.Random(3), []
+    moment, training = random.Random(3), []
     while not out.exists():
         process = start(source, out, **more)
-        process.join(moment.uniform(0.1, 0.5) * seconds)
+        process.join(moment.uniform(0.1, 0.6) * seconds)
         process.kill()
         process.join()
-        taught.append((tmp_path / "out.part" / "work" / "refining.pt").exists())
-    assert any(taught), "it was never killed in the middle of teaching"
+        training.append(bool(list((tmp_path / "out.part" / "work").glob("training-*.pt"))))
+    assert any(training), "it was never killed in the middle of training"
     assert contents(out) == expected
 
 
@@ -138,101 +142,69 @@ def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: P
     assert sorted(p.name for p in tmp_path.iterdir()) == ["before", "out"]
 
 
-def test_teaching_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detector.align.teaching.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("detector.align.teaching._ENOUGH", 2.0)  # else the toy may be learnt before the last step
-    make = toy_synthesizer()
-    made = [make(i) for i in range(20)]
-    images = np.stack([one.image for one in made])
-    strings = [np.array([TOY_SYMBOLS.index(c) for c in one.text.replace(" ", "")]) for one in made]
-    given: dict[str, Any] = {"check": (images[:4], strings[:4]), "budget": 0.02, "device": "cpu"}  # 30 steps
-    expected, _ = teach(images, strings, TOY_SYMBOLS, **given)
-
-    def stop(step: int, *_: object) -> None:
-        if step >= 10:
-            raise KeyboardInterrupt
-
-    given["checkpoint"] = tmp_path / "teaching.pt"
-    with pytest.raises(KeyboardInterrupt):
-        teach(images, strings, TOY_SYMBOLS, **given, progress=stop)
-    steps: list[int] = []
-    resumed, _ = teach(images, strings, TOY_SYMBOLS, **given, progress=lambda step, *_: steps.append(step))
-    assert steps[0] == 10 and steps[-1] == 30
-    assert {k: v.tolist() for k, v in resumed.net.state_dict().items()} == {
-        k: v.tolist() for k, v in expected.net.state_dict().items()
-    }
-    steps.clear()
-    teach(images, strings[::-1], TOY_SYMBOLS, **given, progress=lambda step, *_: steps.append(step))
-    assert steps[0] == 1  # other strings: that checkpoint is not theirs
-
-
 # What is taken up, and what is not
 
 
 class Counted:
-    """How often the aligner was taught, and how many pictures were aligned."""
+    """How many pictures were looked at and located."""
 
-    def __init__(self, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.taught = self.aligned = self.decoded = 0
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.located = self.decoded = 0
         self.stop_after = -1
-        align = aligners.align_fitted
+        real = Locator.locate
 
-        def teach(*_: Any, **__: Any) -> Any:
-            self.taught += 1
-            return toy.aligner, toy.check
-
-        def align_fitted(aligner: Any, images: Any, *rest: Any) -> Any:
-            if self.aligned == self.stop_after:
+        def locate(locator: Locator, images: Any, labels: Any) -> Any:
+            if self.located == self.stop_after:
                 raise KeyboardInterrupt
-            self.aligned += len(images)
-            return align(aligner, images, *rest)
+            self.located += len(images)
+            return real(locator, images, labels)
 
         def read_image(picture: Any) -> Any:
             self.decoded += 1
             return read_picture(picture)
 
-        monkeypatch.setattr(aligners, "teach", teach)
-        monkeypatch.setattr(aligners, "align_fitted", align_fitted)
+        monkeypatch.setattr(Locator, "locate", locate)
         monkeypatch.setattr("detector.intake.read_image", read_image)
         small_pieces(monkeypatch.setattr)
 
-    def take(self) -> tuple[int, int, int]:
-        """Pictures looked at, lessons, pictures aligned since the last call."""
-        counts = self.decoded, self.taught, self.aligned
-        self.decoded = self.taught = self.aligned = 0
+    def take(self) -> tuple[int, int]:
+        """Pictures looked at, pictures located since the last call."""
+        counts = self.decoded, self.located
+        self.decoded = self.located = 0
         return counts
 
 
 @pytest.fixture
-def counted(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Counted:
-    return Counted(toy, monkeypatch)
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    monkeypatch.setattr("detector.locating.cores", lambda: 1)  # batches one after the other
+    return Counted(monkeypatch)
 
 
 def test_what_was_found_is_not_sought_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
     counted.stop_after = 20
     with pytest.raises(KeyboardInterrupt):
         convert(toy.source, tmp_path / "out", **OPTIONS)
-    assert counted.take() == (60, 1, 20)
+    assert counted.take() == (60, 20)
     assert not (tmp_path / "out").exists()
     counted.stop_after = -1
     told: list[tuple[str, int, int]] = []
     convert(toy.source, tmp_path / "out", progress=lambda *stage: told.append(stage), **OPTIONS)
-    assert counted.take() == (0, 0, 44)  # 16 of the 20 were kept, in whole pieces of 8
-    assert next(stage for stage in told if stage[0] == "boxes") == ("boxes", 16, 60)  # so that the time left is right
+    assert counted.take() == (0, 44)  # 16 of the 20 were kept, in whole pieces of 8
+    assert next(stage for stage in told if stage[0] == "locate") == ("locate", 16, 60)  # so that the time left is right
     convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
-    assert counted.take() == (0, 0, 0)  # a finished set keeps it, too
+    assert counted.take() == (0, 0)  # a finished set keeps it, too
 
 
 def test_kept_work_is_small(toy: Toy) -> None:
     assert {p.name.split("-")[0] for p in (toy.root / "work").iterdir()} == {
-        "request.json", "aligner.pt", "boxes", "looked",
+        "request.json", "boxes", "looked",
     }  # fmt: skip
     boxes = sum(p.stat().st_size for p in (toy.root / "work").glob("boxes-*"))
     assert boxes < 500 * 60
 
 
 CHANGES: dict[str, dict[str, Any]] = {
-    "seed": {"seed": 1}, "budget": {"budget": 0.06}, "alphabet": {"alphabet": "".join(sorted(TOY_SYMBOLS + "B"))},
+    "seed": {"seed": 1}, "steps": {"train_scale": 0.5}, "alphabet": {"alphabet": "".join(sorted(TOY_SYMBOLS + "B"))},
     "shares": {"test": 0.3}, "length": {"length": 5},
 }  # fmt: skip
 
@@ -244,7 +216,7 @@ def test_work_of_other_arguments_is_thrown_away(
     shutil.copytree(toy.root, tmp_path / "out")
     with caplog.at_level(logging.INFO, "detector"):
         convert(toy.source, tmp_path / "out", overwrite=True, **{**OPTIONS, **change})
-    assert counted.take() == (60, 1, 60)
+    assert counted.take() == (60, 60)
     assert "is of another request" in caplog.text
 
 
@@ -255,16 +227,16 @@ def test_work_of_other_pictures_is_thrown_away(counted: Counted, tmp_path: Path)
     one = sorted(source.iterdir())[0]
     os.utime(one, ns=(one.stat().st_atime_ns, one.stat().st_mtime_ns + 1))
     convert(source, out, overwrite=True, **OPTIONS)
-    assert counted.take() == (40, 1, 40)
+    assert counted.take() == (40, 40)
     one.unlink()
     convert(source, out, overwrite=True, **OPTIONS)
-    assert counted.take() == (39, 1, 39)
+    assert counted.take() == (39, 39)
 
 
 def test_suspects_may_be_kept_without_finding_boxes_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
     shutil.copytree(toy.root, tmp_path / "out")
     convert(toy.source, tmp_path / "out", overwrite=True, keep_suspects=True, **OPTIONS)
-    assert counted.take() == (0, 0, 0)
+    assert counted.take() == (0, 0)
 
 
 def test_a_replacement_that_was_killed_half_way(toy: Toy, counted: Counted, tmp_path: Path) -> None:
@@ -291,7 +263,7 @@ def test_damaged_work_is_sought_again(
         piece = out / "work" / name
         piece.write_bytes(piece.read_bytes()[:100])
     convert(toy.source, out, overwrite=True, **OPTIONS)
-    assert counted.take() == (8, 0, 8)
+    assert counted.take() == (8, 8)
     assert "boxes-000003.npz is damaged" in caplog.text and "looked-000001.json is damaged" in caplog.text
     assert contents(out).keys() == before.keys()
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector import aligners, conversion
+from detector import conversion
 from detector.conversion import ConversionReport, convert
 from detector.errors import DatasetError
+from detector.locating.locator import Locator
 from detector.review import Review, ReviewRow
 from detector.sources import LabelledImage, Source
 from detector.yolo_format import read_manifest
@@ -21,7 +22,7 @@ from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 from tests.conftest import Toy
 
 OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "from_nothing": True, "budget": 0.05, "device": "cpu",
+    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "device": "cpu",
 }  # fmt: skip
 HEADER = ["source", "text", "read", "confidence", "status", "decision", "corrected"]
 
@@ -50,21 +51,17 @@ class Reviewed:
         shutil.copytree(toy.root, self.root)
         sure = sorted(float(row.confidence) for row in read_manifest(toy.root))
         monkeypatch.setattr(conversion, "MIN_CONFIDENCE", (sure[29] + sure[30]) / 2)
-        self.aligned: list[int] = []
-        real = aligners.align_fitted
+        self.located: list[int] = []
+        real = Locator.locate
 
-        def align_fitted(aligner: Any, images: Any, *rest: Any) -> Any:
-            self.aligned.append(len(images))
-            return real(aligner, images, *rest)
+        def locate(locator: Locator, images: Any, labels: Any) -> Any:
+            self.located.append(len(images))
+            return real(locator, images, labels)
 
-        def teach(*_: Any, **__: Any) -> Any:
-            raise AssertionError("the aligner is not taught again")
-
-        monkeypatch.setattr(aligners, "align_fitted", align_fitted)
-        monkeypatch.setattr(aligners, "teach", teach)
+        monkeypatch.setattr(Locator, "locate", locate)
 
     def again(self, **more: Any) -> ConversionReport:
-        self.aligned.clear()
+        self.located.clear()
         return convert(self.source, self.root, overwrite=True, **OPTIONS, **more)
 
     def rows(self) -> dict[str, Any]:
@@ -79,7 +76,7 @@ class Reviewed:
 def reviewed(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reviewed:
     made = Reviewed(toy, tmp_path, monkeypatch)
     made.again()
-    assert made.aligned == []
+    assert made.located == []
     return made
 
 
@@ -100,7 +97,7 @@ def test_an_accepted_picture_is_trained_on(reviewed: Reviewed) -> None:
     report = reviewed.again()
     row = reviewed.rows()[name]
     assert (row.status, row.image.split("/")[1], row.text) == ("ok", "train", before[name].text)
-    assert reviewed.aligned == []
+    assert reviewed.located == []
     waiting = [line for line in lines(reviewed.root).values() if not line["decision"]]
     assert report.to_review == len(waiting) == sum(r.status == "suspect" for r in reviewed.rows().values())
 
@@ -113,7 +110,7 @@ def test_a_corrected_picture_has_another_text_and_boxes_of_its_own(reviewed: Rev
     decide(reviewed.root / "review.csv", (name, " Correct ", text))
     reviewed.again()
     now = reviewed.rows()
-    assert reviewed.aligned == [1]
+    assert reviewed.located == [1]
     assert (now[name].text, now[name].status) == (text, "ok")
     assert now[name].split == like.get(text, now[name].split)
     others = [(now[n], before[n]) for n in before if n != name]
@@ -121,7 +118,7 @@ def test_a_corrected_picture_has_another_text_and_boxes_of_its_own(reviewed: Rev
     assert [r._replace(confidence="") for r, _ in others] == [r._replace(confidence="") for _, r in others]
     assert all(abs(float(r.confidence) - float(old.confidence)) < 0.02 for r, old in others)
     reviewed.again()  # and its own boxes are kept as well
-    assert reviewed.aligned == [] and reviewed.rows() == now
+    assert reviewed.located == [] and reviewed.rows() == now
 
 
 def test_corrections_spell_blanks_as_labels_do(reviewed: Reviewed) -> None:
@@ -153,7 +150,8 @@ def test_decisions_stay_until_they_are_emptied(reviewed: Reviewed) -> None:
     path.write_text(path.read_text().replace(",drop,", ",,"))
     reviewed.again()
     assert first in reviewed.rows() and lines(reviewed.root).get(first, {}).get("decision", "") == ""
-    assert lines(reviewed.root)[second] == once[second]
+    # How likely a label is wrong depends a little on how many of the set's are.
+    assert {**lines(reviewed.root)[second], "confidence": ""} == {**once[second], "confidence": ""}
 
 
 def test_another_file_goes_before_the_set_s_own(reviewed: Reviewed, tmp_path: Path) -> None:
@@ -169,7 +167,7 @@ def test_another_file_goes_before_the_set_s_own(reviewed: Reviewed, tmp_path: Pa
         reviewed.again(review=tmp_path / "nowhere.csv")
 
 
-def test_a_first_conversion_takes_a_review_too(reviewed: Reviewed, tmp_path: Path, quick_teach: None) -> None:
+def test_a_first_conversion_takes_a_review_too(reviewed: Reviewed, tmp_path: Path) -> None:
     name = next(iter(reviewed.rows()))
     mine = decide(tmp_path / "mine.csv", (name, "drop", ""))
     convert(reviewed.source, tmp_path / "new", review=mine, **OPTIONS)

@@ -1,7 +1,7 @@
 """Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
 
-    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k] [--budget 1] [--refine 0]
-        [--sheet]
+    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k plates-id plates-ir]
+        [--train-scale 1] [--sheet]
 
 Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
 against the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
@@ -35,7 +35,15 @@ from detector.fit import fit
 from detector.images import read_image
 from detector.yolo_format import parse_labels, read_set
 
-SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
+SETS = {
+    "digits-orand-car": {},
+    "captcha-digits-boxes": {},
+    "words-iiit5k": {},
+    "plates-id": {},
+    "plates-ir": {"alphabet": "auto"},
+}
+"""Sets with drawn boxes, and what convert must be told of them. plates-ir has letters that no shipped class means."""
+
 TILE_HW, CAPTION, COLUMNS, TILES = (96, 300), 22, 4, 48
 GREEN, RED, BLACK = (0, 160, 0), (0, 0, 255), (0, 0, 0)  # BGR
 
@@ -45,7 +53,7 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture with the boxes that a person drew, left to right."""
+    """A picture with the boxes that a person drew, in the order of its label."""
 
     path: Path
     text: str
@@ -261,7 +269,7 @@ def _tile(one: Drawn, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
 
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Convert one set and measure; where the aligner did not learn, only the plain ways have figures."""
+    """Convert one set and measure; where nothing was learnt, only the plain ways have figures."""
     folder, root = args.data.resolve() / name, args.out / name
     drawn = read_drawn(folder)
     result: dict[str, Any] = {"set": name, "drawn": len(drawn), "seed": args.seed, "machine": machine()}
@@ -270,13 +278,11 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
         if not (args.reuse and (root / "data.yaml").is_file()):
             forget(root)
             report = detector.convert(
-                folder / "labels.csv", root, overwrite=True, budget=args.budget, from_nothing=args.from_nothing,
-                seed=args.seed, refine=args.refine,
-            )  # fmt: skip
+                folder / "labels.csv", root, overwrite=True, train_scale=args.train_scale, seed=args.seed, **SETS[name]
+            )
             result |= {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
-            result |= {"aligner": vars(report.check), "minutes": (time.perf_counter() - began) / 60}
+            result |= {"explained": report.explained, "minutes": (time.perf_counter() - began) / 60}
             result |= {"core_minutes": (time.process_time() - worked) / 60}
-            result |= {"refine": args.refine, "explained": report.explained}
         result["ways"] = measure(root, drawn)
         result["calibration"] = calibration(root, drawn)
         if args.sheet:
@@ -298,6 +304,10 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         if "error" in result:
             lines.append(f"| {result['set']} | inferred | not learnt | - | - | - | - | - | - |")
         lines += [_line(result["set"], way, held) for way, held in result["ways"].items() if held["pictures"]]
+    lines += ["", "| set | labels read: shipped, then by self-training | minutes | core minutes |", "|---|---|---|---|"]
+    for result in (r for r in results if "explained" in r):
+        explained = ", ".join(f"{share:.1%}" for share in result["explained"])
+        lines.append(f"| {result['set']} | {explained} | {result['minutes']:.2f} | {result['core_minutes']:.2f} |")
     lines += ["", "| set | boxes with confidence | how many | said, mean | centre right |", "|---|---|---|---|---|"]
     for result in (r for r in results if "calibration" in r):
         for held in result["calibration"]["bins"]:
@@ -322,9 +332,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
-    parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
-    parser.add_argument("--refine", type=int, default=0, help="as convert's: rounds of refinement at most")
-    parser.add_argument("--from-nothing", action="store_true", help="use no shipped weights")
+    parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")
     parser.add_argument("--sheet", action="store_true", help="also write OUT/SET.png")
     parser.add_argument("--seed", type=int, default=0)

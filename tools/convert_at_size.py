@@ -30,7 +30,8 @@ from real_sets import ROOT, machine, machine_lines, read_results, write_json, wr
 
 import detector
 
-STAGES = ("check", "align", "boxes", "write")
+STAGES = ("check", "locate", "train", "judge", "write")
+"""As convert names them; the rounds of self-training, each of which trains and locates, are taken together."""
 
 
 def draw(out: Path, count: int, looks: Sequence[str], workers: int | None, seed: int) -> Path:
@@ -53,24 +54,35 @@ def listed(folder: Path, count: int, out: Path) -> Path:
     return write_labels(out / f"{count}.labels" / "labels.csv", rows[:count])
 
 
-def child(source: Path, out: Path, facts: Path, budget: float) -> None:
+def child(source: Path, out: Path, facts: Path, train_scale: float) -> None:
     """The process that is measured: converts, and leaves the seconds and the peak of memory of each stage."""
     stages: dict[str, dict[str, float]] = {}
-    began: dict[str, float] = {}
+    last = time.perf_counter()
 
     def tell(stage: str, done: int, total: int) -> None:
-        now, name = time.perf_counter(), stage.split(" (")[0]
-        began.setdefault(name, now)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        stages[name] = {"seconds": now - began[name], "peak_mib": peak}
+        nonlocal last
+        now = time.perf_counter()
+        held = stages.setdefault(stage.split(",")[0], {"seconds": 0.0, "peak_mib": 0.0})
+        held["seconds"] += now - last
+        held["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        last = now
 
-    report = detector.convert(source, out, budget=budget, progress=tell)
+    report = detector.convert(source, out, train_scale=train_scale, progress=tell)
     counts = {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
-    write_json(facts, {**counts, "aligner": vars(report.check), "seconds": report.seconds, "stages": stages})
+    write_json(facts, {**counts, "explained": report.explained, "seconds": report.seconds, "stages": stages})
 
 
-def start(source: Path, out: Path, facts: Path, budget: float) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, "--child", str(source), str(out), str(facts), "--budget", str(budget)]
+def start(source: Path, out: Path, facts: Path, train_scale: float) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        str(source),
+        str(out),
+        str(facts),
+        "--train-scale",
+        str(train_scale),
+    ]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
 
@@ -98,10 +110,10 @@ def measure(source: Path, count: int, args: argparse.Namespace) -> dict[str, Any
     for folder in (root, root.with_name(root.name + ".part")):
         shutil.rmtree(folder, ignore_errors=True)
     began = time.perf_counter()
-    took = finish(start(source, root, facts, args.budget))
+    took = finish(start(source, root, facts, args.train_scale))
     seconds, cpu = time.perf_counter() - began, took.ru_utime + took.ru_stime
     result: dict[str, Any] = {
-        "pictures": count, "seed": args.seed, "budget": args.budget, "machine": machine(),
+        "pictures": count, "seed": args.seed, "train_scale": args.train_scale, "machine": machine(),
         **json.loads(facts.read_text()), "wall_seconds": seconds, "cpu_seconds": cpu,
         "pictures_a_second": count / seconds, "pictures_a_core_second": count / cpu,
         "cores_in_use": cpu / seconds, "peak_mib": took.ru_maxrss / 1024,
@@ -120,7 +132,7 @@ def killed(source: Path, root: Path, facts: Path, seconds: float, args: argparse
     began, done = time.perf_counter(), 0
     moments: list[float] = []
     while done < args.kills:
-        process = start(source, root, facts, args.budget)
+        process = start(source, root, facts, args.train_scale)
         moments.append(moment.uniform(0, 2 * seconds / (args.kills + 1)))
         try:
             process.wait(moments[-1])
@@ -132,7 +144,7 @@ def killed(source: Path, root: Path, facts: Path, seconds: float, args: argparse
             if digest(root) != expected:
                 return {"kills": done, "moments": moments, "equal": False}
             shutil.rmtree(root)
-    finish(start(source, root, facts, args.budget))
+    finish(start(source, root, facts, args.train_scale))
     return {
         "kills": done, "moments": moments, "wall_seconds": time.perf_counter() - began,
         "equal": digest(root) == expected,
@@ -161,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", nargs="+", type=int, default=[10_500, 105_000], help="pictures to convert")
     parser.add_argument("--kills", type=int, default=0, help="kill each count's conversion that often, and compare")
-    parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
+    parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--looks", nargs="+", default=["plate", "label", "captcha"], help="as of `detector synth`")
     parser.add_argument("--workers", type=int, help="processes that draw")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "convert_at_size", help="folder to work in")
@@ -170,7 +182,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.child:
-        child(*args.child, args.budget)
+        child(*args.child, args.train_scale)
         return
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,9 @@
 
 The held-out fifth of a set is the split "test" that convert would make of the whole set, grouped by text; every
 point is scored on it. Of the rest, put in order by hash, a point of n pictures takes the first n, so each smaller
-subset is part of each larger one; its tenth for validation comes out of these n. A point starts from the shipped
-weights or from nothing, and conversion and training together take --minutes.
+subset is part of each larger one; its tenth for validation comes out of these n. Training starts from
+the shipped weights or, with --starts scratch, from random ones, on the same boxes; conversion and training together
+take --minutes.
 
 Leaves OUT/SET.COUNT.START.json a point, skips points that are there, and prints all of OUT as a Markdown table.
 """
@@ -43,7 +44,7 @@ from detector.intake import assign_splits
 from detector.sources import LabelledImage, read_source
 
 COUNTS = (48, 100, 200, 400, 800)
-STARTS = ("shipped", "nothing")
+STARTS = ("shipped", "scratch")
 
 
 def divide(source: Path, seed: int) -> tuple[list[LabelledImage], list[LabelledImage]]:
@@ -59,21 +60,19 @@ def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
     return write_labels(path, [(item.path, item.text) for item in items])
 
 
-def learn(source: Path, work: Path, from_nothing: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def learn(source: Path, work: Path, from_scratch: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert and train within the time; the weights, and minutes and counts."""
     began = time.perf_counter()
     forget(work / "set")
     # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
-    report = detector.convert(
-        source, work / "set", test=0.0, overwrite=True, from_nothing=from_nothing, seed=args.seed + 1
-    )
+    report = detector.convert(source, work / "set", test=0.0, overwrite=True, seed=args.seed + 1)
     converted = (time.perf_counter() - began) / 60
     left = max(args.minutes - converted, LEAST_TRAINING)
-    weights = train_stage(report.data_yaml.resolve(), work, "point", left, from_nothing, args.seed)
+    weights = train_stage(report.data_yaml.resolve(), work, "point", left, from_scratch, args.seed)
     trained = (time.perf_counter() - began) / 60 - converted
     minutes = {"convert": converted, "train": trained}
     return weights, {
-        "splits": report.splits, "suspects": report.suspects, "aligner": vars(report.check), "minutes": minutes
+        "splits": report.splits, "suspects": report.suspects, "explained": report.explained, "minutes": minutes
     }  # fmt: skip
 
 
@@ -86,7 +85,7 @@ def run_point(name: str, count: int, start: str, args: argparse.Namespace) -> di
         "budget_minutes": args.minutes, "machine": machine(),
     }  # fmt: skip
     try:
-        weights, facts = learn(list_pictures(work / "labels.csv", pool[:count]), work, start == "nothing", args)
+        weights, facts = learn(list_pictures(work / "labels.csv", pool[:count]), work, start == "scratch", args)
         result |= facts
         test = list_pictures(work / "held_out" / "labels.csv", held_out)
         result["test"] = detector.evaluate(detector.Reader(weights), test).to_dict()
@@ -122,7 +121,7 @@ def main() -> None:
         "--sets", nargs="+", choices=choices, default=list(SETS), metavar="SET", help=f"of {', '.join(choices)}"
     )
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS), help="cut to what a set has")
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=["shipped"])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "few_pictures", help="folder to work in")
     parser.add_argument("--minutes", type=float, default=5.0, help="of conversion and training together, a point")

@@ -1,9 +1,12 @@
 """What the input of training costs: ways to load on one core, its share of a step on a CPU, and two processes.
 
     python tools/loaders.py [--set SET] [--pictures 1024] [--only loaders,augment,share,ddp]
+        [--peers-python PEERS/bin/python]
 
-loaders   one core, 256x64, no augmentation: the packed store, Ultralytics' own loader with cache=ram, pictures decoded
-          anew each time, and the naive generator; pictures/s and ratios.
+loaders   one core and two, 256x64, no augmentation, the same files: the packed store, Ultralytics' own loader with
+          cache=ram, pictures decoded anew each time, the naive generator, torch's DataLoader (a worker a core), and by
+          --peers-python, an environment with `pip install tensorflow pandas pillow scipy`, Keras' ImageDataGenerator
+          and Sequence (as many workers) and tf.data (loader_peers.py); pictures/s and ratios.
 augment   one core: loading and augmenting a batch by each executor of the policy, beside a step; CPU time.
 share     of a training step on all cores of this machine: loader plus augmentation, a picture at a time and a batch.
 ddp       the same training by one process and by two (gloo), exact match on the same validation pictures.
@@ -30,8 +33,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import zero_shot
 from artificial_set import artificial_set
+from PIL import Image
 from real_sets import machine
 
 from detector import augment_torch
@@ -44,6 +50,7 @@ from detector.training import training_arguments
 from detector.yolo_format import read_set
 
 ROOT = Path(__file__).resolve().parent.parent
+PEER = Path(__file__).resolve().parent / "loader_peers.py"
 
 
 class Ultralytics:
@@ -74,11 +81,42 @@ class Ultralytics:
         return iter(self._loader)
 
 
+class TorchFiles(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Each picture decoded and resized anew as a float32 tensor, its label one-hot, as tutorials have it."""
+
+    def __init__(self, question: dict[str, Any]) -> None:
+        self.question = question
+
+    def __len__(self) -> int:
+        return len(self.question["files"])
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        asked = self.question
+        height, width = asked["shape_hw"]
+        picture = Image.open(asked["files"][i]).convert("RGB").resize((width, height))
+        pixels = torch.from_numpy(np.asarray(picture, np.float32) / 255).permute(2, 0, 1)
+        ids = torch.tensor([asked["symbols"].index(c) for c in asked["texts"][i].ljust(asked["length"])])
+        return pixels, torch.nn.functional.one_hot(ids, len(asked["symbols"]))
+
+
+class TorchLoader:
+    """torch's DataLoader with a worker a core; on one core none, which is faster there."""
+
+    def __init__(self, question: dict[str, Any]) -> None:
+        workers = question["cores"] if question["cores"] > 1 else 0
+        self._loader = torch.utils.data.DataLoader(
+            TorchFiles(question), question["batch"], num_workers=workers, persistent_workers=workers > 0
+        )
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return ({"img": images, "label": labels} for images, labels in self._loader)
+
+
 @contextlib.contextmanager
-def one_core() -> Iterator[None]:
+def some_cores(count: int) -> Iterator[None]:
     every = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(every)})
-    torch.set_num_threads(1)
+    os.sched_setaffinity(0, sorted(every)[-count:])
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -86,17 +124,25 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(len(every))
 
 
-def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Pictures/s of each way on one core, of wall clock and of CPU time: medians of rounds in turn."""
-    with one_core():
-        characters = read_set(data)
-        shape_hw = characters.rules.shape_hw or (64, 256)
+def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[str, float]]:
+    """Pictures/s of each way on some cores, of wall clock, and on one of CPU time: medians of rounds in turn."""
+    characters = read_set(data)
+    shape_hw = characters.rules.shape_hw or (64, 256)
+    rows = [row for row in characters.manifest() if row.split == "train" and row.status == "ok"]
+    question = {
+        "files": [str((data.parent / row.image).resolve()) for row in rows], "texts": [row.text for row in rows],
+        "symbols": characters.rules.symbols, "length": characters.rules.length, "shape_hw": shape_hw,
+        "batch": args.batch, "cores": cores, "cpus": sorted(os.sched_getaffinity(0))[-cores:],
+        "rounds": args.rounds, "seconds": args.seconds,
+    }  # fmt: skip
+    with some_cores(cores):
         dataset = TextDataset(characters, "train", shape_hw)
         ways = {
             "packed": TextLoader(dataset, args.batch, training=True, augment=None, seed=0, rank=-1),
             "ultralytics, cache=ram": Ultralytics(data, args.batch, max(shape_hw)),
             "files": FileLoader(dataset, args.batch),
             "naive": NaiveLoader(dataset, args.batch),
+            "torch DataLoader": TorchLoader(question),
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(args.rounds):
@@ -105,9 +151,14 @@ def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]
                 rate = loader_rate(way, args.seconds)
                 busy = (time.process_time() - cpu) / (time.perf_counter() - wall)  # below 1 where others use the core
                 found[name].append((rate, rate / busy))
-    kinds = ("wall clock", "CPU time")
+    answer = zero_shot.ask_peer(str(PEER), "keras", args.peers_python, question)
+    if "skipped" in answer:
+        print(f"Keras and tf.data are left out: {answer['skipped']}", file=sys.stderr)
+    else:
+        found |= answer
+    kinds = ("wall clock", "CPU time")[: 3 - cores]  # a worker's CPU time is not this process's
     return {
-        name: dict(zip(kinds, map(statistics.median, zip(*rates, strict=True)), strict=True))
+        name: {kind: statistics.median(pair[i] for pair in rates) for i, kind in enumerate(kinds)}
         for name, rates in found.items()
     }
 
@@ -115,7 +166,7 @@ def loaders(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]
 def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of CPU time a picture on one core, of each way to make a batch and of a step: medians of rounds."""
     characters = read_set(data)
-    with one_core(), tempfile.TemporaryDirectory() as folder:
+    with some_cores(1), tempfile.TemporaryDirectory() as folder:
         chosen = {"device": "cpu", "batch": args.batch, "epochs": 1, "project": folder, "name": "step"}
         trainer = prepared_trainer(training_arguments(characters, chosen))
         dataset = trainer.train_loader.dataset
@@ -217,18 +268,21 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="a measurement of augment")
     parser.add_argument("--epochs", type=int, default=3, help="of ddp")
     parser.add_argument("--only", default="loaders,augment,share,ddp")
+    parser.add_argument("--peers-python", default=sys.executable, help="that runs Keras and tf.data")
     parser.add_argument("--train", nargs="*", default=[], help="further NAME=VALUE for ddp")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     data = args.set or artificial_set(args.work / f"set{args.pictures}", args.pictures)
     result: dict[str, Any] = {"machine": machine(), "data": str(data)}
     if "loaders" in args.only:
-        rates = result["loaders"] = loaders(data, args)
-        print("\n| one core, no augmentation | pictures/s | packed is | pictures/s of CPU time | packed is |")
-        print("|---|---|---|---|---|")
-        for name, held in rates.items():
-            numbers = (f"{rate:.0f} | {rates['packed'][kind] / rate:.1f} times as fast" for kind, rate in held.items())
-            print(f"| {name} | {' | '.join(numbers)} |")
+        counts = [n for n in (1, 2) if n <= len(os.sched_getaffinity(0))]
+        rates = result["loaders"] = {count: loaders(data, args, count) for count in counts}
+        columns = [(count, kind) for count in counts for kind in rates[count]["packed"]]
+        heads = (f"{count} core{'s' * (count > 1)}, pictures/s of {kind} | packed is" for count, kind in columns)
+        print(f"\n| no augmentation | {' | '.join(heads)} |\n|---|{'---|---|' * len(columns)}")
+        for name in rates[1]:
+            held = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
+            print(f"| {name} | {' | '.join(f'{r:.0f} | {packed / r:.1f} times as fast' for r, packed in held)} |")
     if "augment" in args.only:
         taken = result["augment"] = augment(data, args)
         step = taken["step of the network"]

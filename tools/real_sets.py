@@ -1,10 +1,12 @@
 """The whole path on real pictures: strings in, boxes, a trained reader, exact match on the held-out fifth.
 
-    python tools/real_sets.py [--sets captcha-v2 plates-vn8 captcha-generic-8] [--minutes 10] [--from-nothing]
+    python tools/real_sets.py [--sets captcha-v2 plates-vn8 captcha-generic-8] [--minutes 10] [--from-scratch]
 
 For each set: convert, train, evaluate on the split "test", which is grouped by text. Conversion and training
-together take at most --minutes a set; training gets what conversion left. Leaves OUT/SET.json a set, and prints
-all of OUT as a Markdown table. A set that is there already is not run again without --again.
+together take at most --minutes a set; training gets what conversion left. With --from-scratch the network that is
+trained starts from random weights; its boxes are those that the shipped detector locates all the same. Leaves
+OUT/SET.json a set, and prints all of OUT as a Markdown table. A set that is there already is not run again without
+--again.
 """
 
 from __future__ import annotations
@@ -93,27 +95,25 @@ def forget(root: Path) -> None:
 def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert; the set's data.yaml and what there is to say about it."""
     forget(work / name)
-    report = detector.convert(
-        source, work / name, overwrite=True, from_nothing=args.from_nothing, budget=args.budget, seed=args.seed
-    )
+    report = detector.convert(source, work / name, overwrite=True, train_scale=args.train_scale, seed=args.seed)
     facts = {
         "inputs": report.inputs,
         "refused": report.refused,
         "reasons": dict(report.reasons),
         "suspects": report.suspects,
         "splits": report.splits,
-        "aligner": vars(report.check),
+        "explained": report.explained,
         "input_hw": report.rules.shape_hw,
     }
     return report.data_yaml.resolve(), facts
 
 
-def train_stage(data: Path, work: Path, name: str, minutes: float, from_nothing: bool, seed: int) -> Path:
+def train_stage(data: Path, work: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
     """Train for so many minutes; the weights, in ``work``."""
     from detector.training import NETWORK
 
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
-    model = {"model": str(NETWORK)} if from_nothing else {}
+    model = {"model": str(NETWORK)} if from_scratch else {}
     with contextlib.chdir(work):  # weights/ lands where one is
         return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).resolve()
 
@@ -128,8 +128,8 @@ def score(weights: Path, data: Path) -> dict[str, Any]:
 def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One set from its strings to its score, or to the error that ended it."""
     result: dict[str, Any] = {
-        "set": name, "from_nothing": args.from_nothing, "seed": args.seed, "budget_minutes": args.minutes,
-        "aligner_budget": args.budget, "minutes": {}, "machine": machine(),
+        "set": name, "from_scratch": args.from_scratch, "seed": args.seed, "budget_minutes": args.minutes,
+        "train_scale": args.train_scale, "minutes": {}, "machine": machine(),
     }  # fmt: skip
     minutes = result["minutes"]
     stage, began = "convert", time.perf_counter()
@@ -146,7 +146,7 @@ def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
         result |= facts
         left = max(args.minutes - ended(), LEAST_TRAINING)
         stage = "train"
-        weights = train_stage(data, work, name, left, args.from_nothing, args.seed)
+        weights = train_stage(data, work, name, left, args.from_scratch, args.seed)
         ended()
         stage = "evaluate"
         result["test"] = score(weights, data)
@@ -176,8 +176,8 @@ def is_done(path: Path) -> bool:
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, a line a set."""
     lines = [
-        "| set | inputs | refused | suspects | train / val / test | aligner reads | exact match on test (95 %) | CER "
-        "| minutes: convert + train | start |",
+        "| set | inputs | refused | suspects | train / val / test | labels read: shipped, then by self-training "
+        "| exact match on test (95 %) | CER | minutes: convert + train | start |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join(lines + [_line(result) for result in results] + ["", *machine_lines(results)])
@@ -186,9 +186,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 def _line(result: dict[str, Any]) -> str:
     spent, splits = result["minutes"], result.get("splits", {})
     counts = " / ".join(str(splits[s]) for s in ("train", "val", "test")) if splits else "-"
-    aligner = f"{result['aligner']['exact_match']:.1%}" if splits else "-"
+    explained = ", ".join(f"{share:.1%}" for share in result["explained"]) if splits else "-"
     took = " + ".join(f"{spent[stage]:.1f}" for stage in ("convert", "train") if stage in spent)
-    cells = [result["set"], *(result.get(key, "-") for key in ("inputs", "refused", "suspects")), counts, aligner]
+    cells = [result["set"], *(result.get(key, "-") for key in ("inputs", "refused", "suspects")), counts, explained]
     if "error" in result:
         error = result["error"]
         cells += [f"none: {error['kind']} in {error['stage']}", "-"]
@@ -197,7 +197,7 @@ def _line(result: dict[str, Any]) -> str:
         low, high = test["interval_95"]
         cells.append(f"**{test['exact_match']:.1%}** ({low:.1%} to {high:.1%}, n={test['count']})")
         cells.append(f"{test['cer']:.2%}")
-    cells += [took, "nothing" if result["from_nothing"] else "shipped weights"]
+    cells += [took, "scratch" if result["from_scratch"] else "shipped weights"]
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
@@ -221,8 +221,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real_sets", help="folder to work in")
     parser.add_argument("--minutes", type=float, default=10.0, help="of conversion and training together, a set")
-    parser.add_argument("--budget", type=float, default=1.0, help="multiplies the time that the aligner is taught")
-    parser.add_argument("--from-nothing", action="store_true", help="start from no shipped weights")
+    parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
+    parser.add_argument("--from-scratch", action="store_true", help="train from random weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="run sets that are done already, too")
     args = parser.parse_args()
@@ -230,11 +230,11 @@ def main() -> None:
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
-        path = out / f"{name}{'.nothing' if args.from_nothing else ''}.json"
+        path = out / f"{name}{'.scratch' if args.from_scratch else ''}.json"
         if is_done(path) and not args.again:
             print(f"{name}: done already, see {path}", flush=True)
             continue
-        work = out / ("from-nothing" if args.from_nothing else "from-shipped")
+        work = out / ("from-scratch" if args.from_scratch else "from-shipped")
         work.mkdir(exist_ok=True)
         write_json(path, run_set(name, work, args))
     print(table(read_results(out)))

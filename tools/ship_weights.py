@@ -1,12 +1,11 @@
-"""Put taught weights into the package, scored and described; see tools/README.md for the whole recipe.
+"""Put trained weights into the package, scored and described; see tools/README.md for the whole recipe.
 
-    python tools/ship_weights.py STORE ALIGNER.pt DETECTOR.pt [--weights-dir detector/weights]
-        [--aligner-args "--pictures 300000 --seed 0"] [--detector-args "--pictures 600000 --seed 0"]
+    python tools/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/weights]
+        [--detector-args "--pictures 600000 --seed 0"]
 
-Writes aligner.pt, detector.pt, detector.onnx and README.md. The arguments with which they were taught are only
-written down.
-The scores are exact match on 1,000 pictures of the store that were held back from teaching; the detector's confidences
-are calibrated on another 1,000.
+Writes detector.pt, detector.onnx and README.md. The arguments with which it was trained are only written down. The
+score is exact match on 1,000 pictures of the store that were held back from training; confidences are calibrated on
+another 1,000.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +23,11 @@ from numpy.typing import NDArray
 from synth_store import HELD_BACK, Store
 
 from detector import Reader, Reading, _ultralytics
-from detector.align.teaching import Aligner
-from detector.align.viterbi import greedy
 from detector.calibration import fit_calibration
 from detector.exporting import export
 from detector.layout import Layout
 from detector.metrics import TextScore, score_texts
 from detector.rules import ReadingRules
-from detector.work import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
@@ -46,39 +41,20 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Shipped:
-    """One file of weights: how right it reads, how large it is, how it was taught."""
+    """The detector: how right it reads, how large it is as .pt and as .onnx, how many pictures it was trained on."""
 
-    name: str
-    what: str
     score: TextScore
     megabytes: float
+    onnx_megabytes: float
     parameters: int
-    command: str
-    taught: str
+    pictures: int
 
 
 def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
-    """Pictures that teaching never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
+    """Pictures that training never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
     held = Store.open(store)
     images, texts = held.images[held.scored], held.texts[held.scored]
     return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
-
-
-def ship_aligner(taught: Path, target: Path, shape_hw: tuple[int, int]) -> Aligner:
-    """The aligner with the shape that it was taught on; tensors and plain values only."""
-    aligner = Aligner.load(taught, shape_hw, torch.device("cpu"))
-    with whole(target) as part:
-        torch.save(aligner.state(), part)
-    return Aligner.load(target)
-
-
-def read_alone(aligner: Aligner, images: Images) -> list[str]:
-    """What an aligner reads by itself, with no string given."""
-    texts = []
-    for start in range(0, len(images), BATCH):
-        read = greedy(aligner.log_probs(images[start : start + BATCH]))
-        texts += ["".join(aligner.symbols[i] for i in ids.tolist()) for ids in read]
-    return texts
 
 
 def read_by(detector_pt: Path, images: Images) -> list[Reading]:
@@ -99,40 +75,34 @@ def options(store: Path) -> str:
     return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
 
 
-def describe(shipped: Sequence[Shipped], onnx_mb: float, scored: str, taught: str, mean: str) -> str:
+def describe(shipped: Shipped, scored: str, trained_on: str, arguments: str, mean: str) -> str:
     """README.md of the weights' folder."""
-    rows = "\n".join(
-        f"| `{s.name}` | {s.what} | {s.parameters:,} | {s.megabytes:.2f} | {s.taught} | {_share(s.score)} |"
-        for s in shipped
-    )
-    commands = "\n".join(s.command for s in shipped)
-    total = sum(s.megabytes for s in shipped) + onnx_mb
     return f"""# Shipped weights
 
 They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them, in one line or
-two. They were taught on artificial pictures only: none was photographed. Their characters are drawn with fonts and
+two. They were trained on artificial pictures only: none was photographed. Their characters are drawn with fonts and
 strokes, but for handwritten digits, which are those of MNIST, put together into numbers.
 
-| file | what it is | parameters | MB | taught on | exact match, {SCORED:,} artificial pictures held back |
+| file | what it is | parameters | MB | trained on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
-{rows}
+| `detector.pt` | finds and names characters: `Reader()` reads with it, `convert` locates with it, `train` starts from \
+it | {shipped.parameters:,} | {shipped.megabytes:.2f} | {shipped.pictures:,} pictures | {_share(shipped.score)} |
 
-`detector.onnx`, {onnx_mb:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the same strings. It
-is not used beside another `detector.pt` than its own.
+`detector.onnx`, {shipped.onnx_megabytes:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the
+same strings. It is not used beside another `detector.pt` than its own.
 
-Together {total:.2f} MB. The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of a store, which
-teaching never draws (SCORED below). On the others of these the detector's confidences are calibrated: they say how
-sure it is of pictures like the artificial ones. The aligner reads by itself, without being told the string; that it
-only has to place a known string is the easier task.
+The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of a store, which training never draws (SCORED
+below). On the others of these the confidences are calibrated: they say how sure it is of pictures like the artificial
+ones.
 
 ## How they were made
 
 ```sh
 python tools/written_digits.py DIGITS
-python tools/synth_store.py STORE {taught}
-{commands}
+python tools/synth_store.py STORE {trained_on}
+{f"python tools/teach_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
 python tools/synth_store.py SCORED {scored}
-python tools/ship_weights.py SCORED ALIGNER.pt DETECTOR.pt{mean}
+python tools/ship_weights.py SCORED DETECTOR.pt{mean}
 ```
 
 The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
@@ -154,50 +124,36 @@ def _share(score: TextScore) -> str:
     return f"{score.exact_match:.1%} ({low:.1%} to {high:.1%}); CER {score.cer:.2%}"
 
 
-def ship(args: argparse.Namespace) -> list[Shipped]:
-    """Write and score both files."""
-    aligned, pictures = (f"{_pictures(path):,}" for path in (args.aligner, args.detector))  # before anything is written
+def ship(args: argparse.Namespace) -> Shipped:
+    """Write and score."""
+    pictures = _pictures(args.detector)  # before anything is written
     (images, texts), (others, labels) = held_back(args.store), held_back(args.store, SCORED)
-    shape_hw = (images.shape[1], images.shape[2])
     args.weights_dir.mkdir(parents=True, exist_ok=True)
-    small, large = args.weights_dir / "aligner.pt", args.weights_dir / "detector.pt"
-    aligner = ship_aligner(args.aligner, small, shape_hw)
+    target = args.weights_dir / "detector.pt"
     rules = ReadingRules(layout=LAYOUT)
-    facts: dict[str, Any] = {"taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": pictures}
+    facts: dict[str, Any] = {
+        "taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": f"{pictures:,}"
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         detector = args.detector
         if args.before is not None:
             mean = Path(folder) / "mean.pt"
             detector = _ultralytics.write_mean(args.detector, args.before, args.before_share, rules.symbols, mean)
-        _ultralytics.publish(detector, large, rules, facts)
-        rules = replace(rules, calibration=fit_calibration(read_by(large, others), labels))
-        _ultralytics.publish(detector, large, rules, facts)
-    export(large)
-    return [
-        Shipped(
-            "aligner.pt", "finds where the characters of a known string are; `convert` starts from it",
-            score_texts(texts, read_alone(aligner, images)), small.stat().st_size / 1e6,
-            sum(p.numel() for p in aligner.net.parameters()),
-            f"python tools/teach_aligner.py STORE ALIGNER.pt {args.aligner_args}".rstrip(),
-            f"{aligned} pictures",
-        ),
-        Shipped(
-            "detector.pt", "finds and names characters; `Reader()` reads with it, `train` starts from it",
-            score_texts(texts, [reading.text for reading in read_by(large, images)]), large.stat().st_size / 1e6,
-            parameters_of(large),
-            f"python tools/teach_detector.py STORE DETECTOR.pt {args.detector_args}".rstrip(),
-            f"{pictures} pictures",
-        ),
-    ]  # fmt: skip
+        _ultralytics.publish(detector, target, rules, facts)
+        rules = replace(rules, calibration=fit_calibration(read_by(target, others), labels))
+        _ultralytics.publish(detector, target, rules, facts)
+    export(target)
+    return Shipped(
+        score_texts(texts, [reading.text for reading in read_by(target, images)]), target.stat().st_size / 1e6,
+        target.with_suffix(".onnx").stat().st_size / 1e6, parameters_of(target), pictures,
+    )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path, help="as synth_store.py wrote it")
-    parser.add_argument("aligner", type=Path, help="as teach_aligner.py wrote it")
     parser.add_argument("detector", type=Path, help="as teach_detector.py wrote it")
     parser.add_argument("--weights-dir", type=Path, default=ROOT / "detector" / "weights")
-    parser.add_argument("--aligner-args", default="--pictures 300000 --seed 0", help="that it was taught with")
     parser.add_argument(
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )
@@ -205,32 +161,29 @@ def main() -> None:
         "--before",
         type=Path,
         default=None,
-        help="the detector that teaching started from: what is shipped is a mean of both, so that less is unlearnt",
+        help="the detector that training started from: what is shipped is a mean of both, so that less is unlearnt",
     )
     parser.add_argument("--before-share", type=float, default=0.5, help="of it in that mean")
-    parser.add_argument("--taught-on", default="", help="what synth_store.py was given, if that was another store")
+    parser.add_argument("--trained-on", default="", help="what synth_store.py was given, if that was another store")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
     shipped = ship(args)
-    onnx_mb = (args.weights_dir / "detector.onnx").stat().st_size / 1e6
-    total = sum(s.megabytes for s in shipped) + onnx_mb
+    total = shipped.megabytes + shipped.onnx_megabytes
     if total > MOST_MB:
-        parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: teach a smaller network.")
+        parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: train a smaller network.")
     scored = options(args.store)
     mean = "" if args.before is None else f" --before {args.before} --before-share {args.before_share:g}"
-    said = describe(shipped, onnx_mb, scored, args.taught_on or scored, mean) + (
-        f"\n{args.note}\n" if args.note else ""
-    )
+    said = describe(shipped, scored, args.trained_on or scored, args.detector_args, mean)
+    said += f"\n{args.note}\n" if args.note else ""
     (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
-    for one in shipped:
-        print(f"{args.weights_dir / one.name}: {one.megabytes:.2f} MB, exact match {_share(one.score)}")
+    print(f"{args.weights_dir / 'detector.pt'}: {shipped.megabytes:.2f} MB, exact match {_share(shipped.score)}")
 
 
-def _pictures(taught: Path) -> int:
-    """How many pictures a file of teach_aligner.py or teach_detector.py was taught."""
-    held = torch.load(taught, map_location="cpu", weights_only=False)
+def _pictures(trained: Path) -> int:
+    """How many pictures a file of teach_detector.py was trained on."""
+    held = torch.load(trained, map_location="cpu", weights_only=False)
     if "pictures" not in held:
-        raise SystemExit(f"{taught} does not say how many pictures it was taught: it is no file of teach_*.py.")
+        raise SystemExit(f"{trained} does not say how many pictures it was trained on: it is not teach_detector.py's.")
     return int(held["pictures"])
 
 

@@ -1,14 +1,24 @@
 """Do the suspects of a conversion hold the labels that are wrong?
 
-    python tools/suspects.py [--sets captcha-v2 digits-orand-car] [--share 0.03] [--seeds 0 1 2]
+    python tools/suspects.py [--sets captcha-v2 digits-orand-car] [--share 0.03] [--kinds changed swapped] [--seeds 0 1]
 
-A share of a set's labels is spoilt on purpose: half of them get one symbol changed for another that the set has,
-half are swapped with another picture's. Convert sees only the spoilt ones. Then recall (of the spoilt labels, how
-many are suspects) and precision (of the suspects, how many are spoilt), in all and by what was done to the label;
-and whether "read" says what the label was. The sets have wrong labels of their own: WRONG_IN_THE_SET lists those that
-this found and a look at the picture confirmed. Precision is given without them, and with them counted as found.
-With so few spoilt labels chance shows: each seed spoils others, and a set's counts are those of all its seeds.
-Leaves OUT/SET-SEED.json, and prints all of OUT as a Markdown table.
+Labels are spoilt on purpose, and convert sees only the spoilt ones. Of a share of them, divided among the kinds:
+
+changed   one symbol for another that the set has
+swapped   two pictures' labels for each other
+dropped   one symbol left out
+
+Of whole parts of the set, whatever the share:
+
+zeros     labels of digits lose their leading zeros, as in a spreadsheet; only sets that have such labels
+shifted   from a random row of the last half on, each label is the next row's
+
+Then recall (of the spoilt labels, how many are suspects) and precision (of the suspects, how many are spoilt), in all
+and by what was done to the label; and whether "read" says what the label was. The sets have wrong labels of their own:
+WRONG_IN_THE_SET lists those that this found and a look at the picture confirmed. Precision is given without them, and
+with them counted as found. With so few spoilt labels chance shows: each seed spoils others, and a set's counts are
+those of all its seeds.
+Leaves OUT/SET-SEED-KINDS.json, and prints all of OUT as a Markdown table.
 """
 
 from __future__ import annotations
@@ -19,17 +29,19 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from real_sets import ROOT, machine, machine_lines, read_results, source_of, write_json, write_labels
+from real_sets import ROOT, forget, machine, machine_lines, read_results, source_of, write_json, write_labels
 
 import detector
 from detector.alphabet import DEFAULT_LENGTH
+from detector.errors import NotLearnedError
 from detector.yolo_format import read_manifest
 
 SETS = ("captcha-v2", "digits-orand-car")
+KINDS = ("changed", "swapped", "dropped", "zeros", "shifted")
 
 WRONG_IN_THE_SET = {
     "captcha-v2": {"cdcb3": "EDCB3", "mxnw4": "MXMW4", "wgnwp": "WGMWP"},
@@ -45,22 +57,41 @@ WRONG_IN_THE_SET = {
 """What stands in pictures whose labels are wrong in the set, by the first part of the file's name."""
 
 
-def spoil(texts: Sequence[str], share: float, seed: int) -> tuple[list[str], dict[int, str]]:
-    """Texts with so many of them wrong, and of which place what was done: "changed" or "swapped"."""
+def spoil(texts: Sequence[str], kinds: Collection[str], share: float, seed: int) -> tuple[list[str], dict[int, str]]:
+    """Texts with some of them wrong, and of which place what was done."""
+    spoilt, done = systematic(texts, kinds, seed)
     rng = random.Random(seed)
     symbols = sorted(set("".join(texts)))
-    spoilt, done = list(texts), {}
-    places = rng.sample(range(len(texts)), round(share * len(texts)))
-    pairs = len(places) // 4
+    single = [kind for kind in ("changed", "swapped", "dropped") if kind in kinds]
+    left = [i for i in range(len(texts)) if i not in done]
+    places = rng.sample(left, min(len(left), round(share * len(texts)))) if single else []
+    pairs = len(places) // (2 * len(single)) if "swapped" in single else 0
     for a, b in zip(places[:pairs], places[pairs : 2 * pairs], strict=True):
         if texts[a] != texts[b]:
             spoilt[a], spoilt[b] = texts[b], texts[a]
             done |= {a: "swapped", b: "swapped"}
-    for i in places[2 * pairs :]:
-        at = rng.randrange(len(texts[i]))
-        other = rng.choice([s for s in symbols if s != texts[i][at]])
-        spoilt[i] = texts[i][:at] + other + texts[i][at + 1 :]
-        done[i] = "changed"
+    others = [kind for kind in single if kind != "swapped"]
+    for nth, i in enumerate(places[2 * pairs :] if others else ()):
+        at, kind = rng.randrange(len(texts[i])), others[nth % len(others)]
+        other = rng.choice([s for s in symbols if s != texts[i][at]]) if kind == "changed" else ""
+        if len(texts[i]) > 1 or other:  # a label of one symbol has none to spare
+            spoilt[i] = texts[i][:at] + other + texts[i][at + 1 :]
+            done[i] = kind
+    return spoilt, done
+
+
+def systematic(texts: Sequence[str], kinds: Collection[str], seed: int) -> tuple[list[str], dict[int, str]]:
+    """The same of errors that whole parts of a set have."""
+    spoilt, done = list(texts), {}
+    if "zeros" in kinds:
+        for i, text in enumerate(texts):
+            if text.isdecimal() and (number := text.lstrip("0") or "0") != text:
+                spoilt[i], done[i] = number, "zeros"
+    if "shifted" in kinds:
+        first = random.Random(f"{seed}: shifted").randrange(len(texts) // 2, len(texts) - 1)
+        spoilt[first:-1] = spoilt[first + 1 :]
+        done = {i: kind for i, kind in done.items() if not first <= i < len(texts) - 1}
+        done |= {i: "shifted" for i in range(first, len(texts) - 1) if spoilt[i] != texts[i]}
     return spoilt, done
 
 
@@ -71,13 +102,23 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         rows = [(original.parent / r["image"], r["text"].upper()) for r in csv.DictReader(file)]
     rows = [(path, text) for path, text in rows if 0 < len(text) <= DEFAULT_LENGTH]
     texts = [text for _, text in rows]
-    spoilt, done = spoil(texts, args.share, seed)
-    out = args.out / f"{name}-{seed}"
+    spoilt, done = spoil(texts, args.kinds, args.share, seed)
+    result: dict[str, Any] = {
+        "set": name, "seed": seed, "kinds": args.kinds, "share": args.share, "pictures": len(rows),
+        "spoilt": Counter(done.values()), "machine": machine(),
+    }  # fmt: skip
+    if missing := [kind for kind in args.kinds if kind not in done.values()]:
+        return {**result, "error": f"no label that could be spoilt so: {', '.join(missing)}"}
+    out = args.out / file_name(name, seed, args.kinds)
     labels = write_labels(
         args.out / f"{out.name}.labels" / "labels.csv", [(p, t) for (p, _), t in zip(rows, spoilt, strict=True)]
     )
     began, worked = time.perf_counter(), time.process_time()
-    detector.convert(labels, out, overwrite=True, seed=seed, budget=args.budget, refine=args.refine)
+    forget(out)
+    try:
+        report = detector.convert(labels, out, overwrite=True, seed=seed, train_scale=args.train_scale)
+    except NotLearnedError as error:
+        return {**result, "error": str(error)}
     minutes, core_minutes = (time.perf_counter() - began) / 60, (time.process_time() - worked) / 60
     place = {path.name: i for i, (path, _) in enumerate(rows)}
     if len(place) != len(rows):
@@ -91,45 +132,46 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         if rows[i][0].name.split("_png")[0].split(".")[0] in WRONG_IN_THE_SET.get(name, {})
     }
     return {
-        "set": name, "seed": seed, "pictures": len(rows), "suspects": len(listed),
-        "minutes": minutes, "core_minutes": core_minutes,
-        "spoilt": {what: len(some) for what, some in by_kind(done).items()},
-        "found": {what: len(some & listed) for what, some in by_kind(done).items()},
-        "wrong_in_the_set": len(own), "read_is_truth": sum(manifest[i].read == texts[i] for i in found),
-        "share": args.share, "refine": args.refine, "machine": machine(),
-        "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].confidence] for i in done.keys() - listed
-                   if i in manifest],
+        **result, "suspects": len(listed), "explained": report.explained, "minutes": minutes,
+        "core_minutes": core_minutes, "found": Counter(done[i] for i in found), "wrong_in_the_set": len(own),
+        "read_is_truth": sum(manifest[i].read == texts[i] for i in found),
+        "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].read, manifest[i].confidence]
+                   for i in sorted(done.keys() - listed) if i in manifest],
         "false_alarms": [[rows[i][0].name, texts[i], manifest[i].read, manifest[i].confidence]
                          for i in sorted(listed - done.keys())],
     }  # fmt: skip
 
 
-def by_kind(done: dict[int, str]) -> dict[str, set[int]]:
-    """Places of the labels by what was done to them."""
-    return {kind: {i for i, how in done.items() if how == kind} for kind in ("changed", "swapped")}
+def file_name(name: str, seed: int, kinds: Sequence[str]) -> str:
+    """Of what a run leaves."""
+    return f"{name}-{seed}-{'-'.join(kinds)}"
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a set: its seeds together."""
+    """Markdown: a line for what was done to a set, its seeds together; and one for each kind of error."""
     lines = [
-        "| set | pictures | seeds | spoilt | suspects | recall | changed | swapped | precision "
-        "| wrong in the set itself | precision with these | read is the truth | minutes a seed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| set | pictures | seeds | spoilt | suspects | recall | precision | wrong in the set itself "
+        "| precision with these | read is the truth | minutes a seed |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in dict.fromkeys(r["set"] for r in results):
-        some = [r for r in results if r["set"] == name]
+    by_kind = ["| set | kind of error | spoilt | suspects | recall |", "|---|---|---|---|---|"]
+    failed = []
+    for name, kinds in dict.fromkeys((r["set"], tuple(r["kinds"])) for r in results):
+        same = [r for r in results if (r["set"], tuple(r["kinds"])) == (name, kinds)]
+        failed += [f"{name}, seed {r['seed']}, {', '.join(kinds)}: {r['error']}" for r in same if "error" in r]
+        some = [r for r in same if "error" not in r]
+        if not some:
+            continue
         spoilt, found = (sum((Counter(r[key]) for r in some), Counter[str]()) for key in ("spoilt", "found"))
         suspects, own, read = (sum(r[key] for r in some) for key in ("suspects", "wrong_in_the_set", "read_is_truth"))
         hits = found.total()
-        shares = [
-            (hits, spoilt.total()), *((found[what], spoilt[what]) for what in ("changed", "swapped")), (hits, suspects)
-        ]  # fmt: skip
         lines.append(
-            f"| {name} | {some[0]['pictures']} | {len(some)} | {spoilt.total()} | {suspects} | "
-            f"{' | '.join(_share(*one) for one in shares)} | {own} | {_share(hits + own, suspects)} | "
-            f"{_share(read, hits)} | {sum(r['minutes'] for r in some) / len(some):.1f} |"
+            f"| {name} | {some[0]['pictures']} | {len(some)} | {spoilt.total()} | {suspects} "
+            f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {own} | {_share(hits + own, suspects)} "
+            f"| {_share(read, hits)} | {sum(r['minutes'] for r in some) / len(some):.1f} |"
         )
-    return "\n".join([*lines, "", *machine_lines(results)])
+        by_kind += [f"| {name} | {k} | {spoilt[k]} | {found[k]} | {_share(found[k], spoilt[k])} |" for k in kinds]
+    return "\n".join([*lines, "", *by_kind, "", *failed, *machine_lines(results)])
 
 
 def _share(part: int, whole: int) -> str:
@@ -140,10 +182,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=list(SETS), metavar="SET", help="folders of --data")
     parser.add_argument("--share", type=float, default=0.03, help="of the labels, spoilt")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=list(KINDS[:2]), help="of errors, at once in a set"
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "suspects", help="folder to work in")
-    parser.add_argument("--budget", type=float, default=1.0, help="as convert's")
-    parser.add_argument("--refine", type=int, default=0, help="as convert's: rounds of refinement at most")
+    parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="each spoils other labels")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -151,7 +195,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
         for seed in args.seeds:
-            write_json(args.out / f"{name}-{seed}.json", run_set(name, seed, args))
+            write_json(args.out / f"{file_name(name, seed, args.kinds)}.json", run_set(name, seed, args))
     print(table(read_results(args.out)))
 
 

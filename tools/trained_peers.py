@@ -5,7 +5,8 @@
 The splits are those that convert makes of the whole set, grouped by text. Every reader gets the same pictures to learn
 from and the same to select on, and none sees the held-out ones. --minutes are wall clock on the cores that this process
 may use (taskset): conversion and training together for this project, training alone for fast-plate-ocr and for the CRNN
-(crnn.py), which start from nothing. fast_plate_peer.py says how fast-plate-ocr ends in time; that takes a short trial,
+(crnn.py), which start from scratch; "detector, from scratch" trains random weights on the boxes that the shipped ones
+locate. fast_plate_peer.py says how fast-plate-ocr ends in time; that takes a short trial,
 which is not counted. RapidOCR and ddddocr read as they are.
 
 Every reader runs in a process of its own, the peers by --peers-python, an environment with `pip install rapidocr
@@ -36,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SETS = ("captcha-v2", "captcha-generic-8", "plates-vn8", "digits-orand-car")
 READERS = {
     "detector": "detector",
-    "detector-from-nothing": "detector, from nothing",
+    "detector-from-scratch": "detector, from scratch",
     "fast-plate-ocr-xs": "fast-plate-ocr CCT-XS",
     "fast-plate-ocr-s": "fast-plate-ocr CCT-S",
     "crnn": "CRNN + CTC",
@@ -94,18 +95,18 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     import detector
     from detector.conversion import TEST_SHARE, VAL_SHARE
 
-    work, seed, from_nothing = Path(question["work"]), question["seed"], question["reader"] != "detector"
+    work, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
     rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]
     began = time.perf_counter()
     forget(work / "set")
     report = detector.convert(
-        write_labels(work / "labels.csv", rows), work / "set", overwrite=True, from_nothing=from_nothing, seed=seed,
+        write_labels(work / "labels.csv", rows), work / "set", overwrite=True, seed=seed,
         # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
         test=0.0, val=TEST_SHARE + VAL_SHARE,
     )  # fmt: skip
     converted = (time.perf_counter() - began) / 60
     left = max(question["minutes"] - converted, LEAST_TRAINING)
-    weights = train_stage(report.data_yaml.resolve(), work, "reader", left, from_nothing, seed)
+    weights = train_stage(report.data_yaml.resolve(), work, "reader", left, from_scratch, seed)
     minutes = {"convert": converted, "train": (time.perf_counter() - began) / 60 - converted}
     reader = detector.Reader(weights)
     facts = {"minutes": minutes, "splits": report.splits, "suspects": report.suspects, "refused": report.refused}

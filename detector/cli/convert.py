@@ -39,17 +39,16 @@ def command(
     keep_suspects: Annotated[
         bool, typer.Option("--keep-suspects", help="Train on pictures whose boxes are doubted, too.")
     ] = False,
+    allow_refused: Annotated[
+        bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an earlier conversion.")] = False,
     review: Annotated[
         Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
     ] = None,
     lines: Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")] = None,
-    refine: Annotated[
-        int, typer.Option(help="Rounds, at most, in which a detector learns the boxes and places them anew.")
-    ] = 0,
-    from_nothing: Annotated[bool, typer.Option("--from-nothing", help="Use no shipped weights.")] = False,
-    budget: Annotated[float, typer.Option(help="Multiplies the time that aligner and detectors are taught.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the splits and of teaching.")] = 0,
+    train_scale: Annotated[float, typer.Option(help="Multiplies the steps of self-training.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the splits and of training.")] = 0,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
@@ -65,23 +64,23 @@ def command(
         with progress_bar() as tell:
             report = convert(
                 source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
-                pattern=pattern, text_column=text_column, image_column=image_column,
-                visual_order=visual_order, val=val, test=test,
-                keep_suspects=keep_suspects, overwrite=overwrite, review=review, lines=lines, refine=refine,
-                from_nothing=from_nothing, budget=budget, seed=seed, device=device, progress=tell,
+                pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,
+                val=val, test=test, keep_suspects=keep_suspects, allow_refused=allow_refused,
+                overwrite=overwrite, review=review, lines=lines,
+                train_scale=train_scale, seed=seed, device=device, progress=tell,
             )  # fmt: skip
     except KeyboardInterrupt:
         kept = f"{out} is as it was, and the same command goes on where this one was."
         say(f"detector: stopped by Ctrl-C; {kept}", always=True)
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
-    check = report.check
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
     for reason, count in report.reasons.most_common(_LISTED):
         say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
-    say(f"the aligner reads {check.exact_match:.1%} of {counted(check.pictures, 'picture')} that it was not taught")
-    for number, share in enumerate(report.explained, 1):
-        say(f"refinement {number}: its detector reads {share:.1%} of training and validation pictures as labelled")
+    first, *rounds = report.explained
+    say(f"the shipped detector reads {first:.1%} of the labels as they are" + (
+        f", and {rounds[-1]:.1%} after it was trained on those" if rounds else ""
+    ))  # fmt: skip
     height, width = report.rules.shape_hw or (0, 0)
     layout = report.rules.layout
     lines_too = f" in {layout.lines} lines" if layout.lines > 1 else ""
@@ -92,7 +91,9 @@ def command(
     if report.to_review:
         undecided = counted(report.to_review, "picture")
         say(f"{undecided} to decide on: {out / REVIEW}, then the same command with --overwrite")
-    typer.echo(report.data_yaml)
     if report.refused:
         say(f"refused inputs and their reasons: {out / REJECTS}")
+    say(f"next: detector train data={report.data_yaml}")
+    typer.echo(report.data_yaml)
+    if report.refused:
         raise typer.Exit(SOME_REFUSED)

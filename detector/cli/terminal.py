@@ -84,24 +84,30 @@ def progress_bar() -> Iterator[Tell]:
         current, number, already = "", 0, 0
         began = said = time.monotonic()
 
+        running = False
+
         def over() -> None:
-            if task is None:
+            nonlocal running
+            if task is None or not running:
                 return
+            running = False
             bar.stop_task(task)
             seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - already
             if not seen and seconds >= STAGE_SECONDS and done:
                 log.info("%d %s: %d in %.0f s, %.0f/s", number, current, done, seconds, done / seconds)
 
         def tell(stage: str, done: int, total: int) -> None:
-            nonlocal task, current, said, number, already, began
+            nonlocal task, current, said, number, already, began, running
             name = stage.split(" (")[0]
             if task is None or name != current:
                 over()
                 # What an earlier run did counts as done, not as speed.
                 number, already, began = number + 1, done, time.monotonic()
-                task, current = bar.add_task(stage, total=total, completed=done), name
+                task, current, running = bar.add_task(stage, total=total, completed=done), name, True
             bar.update(task, completed=done, total=total, description=f"{number} {stage}")
-            if not seen and time.monotonic() - said >= LINE_SECONDS:
+            if done >= total:
+                over()
+            elif not seen and time.monotonic() - said >= LINE_SECONDS:
                 said, left = time.monotonic(), bar.tasks[task].time_remaining
                 log.info(
                     "%d %s: %d of %d%s", number, stage, done, total, "" if left is None else f", {_duration(left)} left"

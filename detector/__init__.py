@@ -18,32 +18,32 @@ from typing import TYPE_CHECKING, Any
 from detector.errors import DetectorError
 
 if TYPE_CHECKING:
-    from detector.alphabet import Alphabet
-    from detector.conversion import ConversionReport, convert
-    from detector.detections import Character, CharDetections, Reading
-    from detector.evaluation import Evaluation, evaluate
-    from detector.exporting import export
-    from detector.predict import Failure, Reader
+    from detector.conversion.convert import ConversionReport, convert
+    from detector.reading.evaluation import Evaluation, evaluate
+    from detector.reading.export import export
+    from detector.reading.reader import Failure, Reader
     from detector.synth import SynthConfig, Synthesizer, write_set
-    from detector.training import train
+    from detector.text.alphabet import Alphabet
+    from detector.text.detections import Character, CharDetections, Reading
+    from detector.training.run import train
 
 __version__ = "0.1.0"
 
 _OWNERS = {
-    "Alphabet": "detector.alphabet",
-    "CharDetections": "detector.detections",
-    "Character": "detector.detections",
-    "ConversionReport": "detector.conversion",
-    "Evaluation": "detector.evaluation",
-    "Failure": "detector.predict",
-    "Reader": "detector.predict",
-    "Reading": "detector.detections",
+    "Alphabet": "detector.text.alphabet",
+    "CharDetections": "detector.text.detections",
+    "Character": "detector.text.detections",
+    "ConversionReport": "detector.conversion.convert",
+    "Evaluation": "detector.reading.evaluation",
+    "Failure": "detector.reading.reader",
+    "Reader": "detector.reading.reader",
+    "Reading": "detector.text.detections",
     "SynthConfig": "detector.synth",
     "Synthesizer": "detector.synth",
-    "convert": "detector.conversion",
-    "evaluate": "detector.evaluation",
-    "export": "detector.exporting",
-    "train": "detector.training",
+    "convert": "detector.conversion.convert",
+    "evaluate": "detector.reading.evaluation",
+    "export": "detector.reading.export",
+    "train": "detector.training.run",
     "write_set": "detector.synth",
 }
 

@@ -134,8 +134,8 @@ def dejavu(name: str = "DejaVuSans-Bold") -> Path:
 
 def toy_synthesizer(**changes: Any) -> Any:
     """Dark text of four unlike symbols on white, in one font: what a network learns in seconds."""
-    from detector.alphabet import Alphabet
     from detector.synth import SynthConfig, Synthesizer
+    from detector.text.alphabet import Alphabet
 
     if isinstance(changes.get("alphabet"), str):
         changes["alphabet"] = Alphabet(changes["alphabet"])

@@ -91,7 +91,7 @@ def network_attempts(_no_network: None) -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def ultralytics_offline() -> None:
     """Ultralytics with its network calls switched off, for tests that import it themselves."""
-    importlib.import_module("detector._ultralytics")
+    importlib.import_module("detector.networks.ultralytics")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class ToyRun:
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """60 pictures of up to 4 symbols, some with blanks, converted."""
-    from detector import conversion
+    from detector.conversion import convert as conversion
 
     folder = tmp_path_factory.mktemp("toy")
     source = toy_folder(folder / "source", 60)
@@ -134,10 +134,10 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     """A detector trained on the toy until it reads it."""
     import detector
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     validated: dict[str, str] = {}
-    real = _ultralytics.TextValidator.update_metrics
+    real = text_trainer.TextValidator.update_metrics
 
     def update_metrics(self: Any, preds: Any, batch: Any) -> None:
         real(self, preds, batch)
@@ -146,7 +146,7 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(_ultralytics.TextValidator, "update_metrics", update_metrics)
+        patch.setattr(text_trainer.TextValidator, "update_metrics", update_metrics)
         weights = detector.train(
             toy.report.data_yaml, model=str(char_network()), epochs=TOY_EPOCHS, batch=8, device="cpu"
         )
@@ -155,6 +155,6 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
 
 def char_network() -> Path:
     """The packaged network that training starts from where no weights fit."""
-    from detector.training import NETWORK
+    from detector.networks.runtimes import NETWORK
 
     return NETWORK

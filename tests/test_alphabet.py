@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of, separators_of, symbols_of
 from detector.errors import AlphabetError
+from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of, separators_of, symbols_of
 
 B = 36  # the blank's id in the default alphabet
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 from albumentations.augmentations.blur.functional import create_gaussian_kernel, create_motion_kernel
 
-from detector import augment_opencv
-from detector.augment import Augment, Policy
-from detector.augment_plan import BatchAugment, Plan, gaussian_kernels, motion_kernels, move_boxes
-from detector.augment_torch import _jpeg, apply
-from detector.fit import GREY
+from detector.data.letterbox import GREY
+from detector.training.augment import on_cpu as augment_opencv
+from detector.training.augment.on_gpu import _jpeg, apply
+from detector.training.augment.plan import BatchAugment, Plan, gaussian_kernels, motion_kernels, move_boxes
+from detector.training.augment.policy import Augment, Policy
 
 SHAPE_HW = (64, 192)
 NOTHING = Policy(degrees=0, translate=0, scale=0, shear=0, perspective=0, photometric=0)

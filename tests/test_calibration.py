@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.calibration import Calibration, Platt, fit_calibration, fit_platt, right_characters
-from detector.decode import decode
-from detector.detections import Character, CharDetections, Reading
 from detector.errors import DatasetError
-from detector.metrics import calibration_curve
-from detector.rules import ReadingRules
+from detector.text.calibration import Calibration, Platt, fit_calibration, fit_platt, right_characters
+from detector.text.decode import decode
+from detector.text.detections import Character, CharDetections, Reading
+from detector.text.metrics import calibration_curve
+from detector.text.reading_config import ReadingRules
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -18,12 +18,18 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from detector import Alphabet, cli, conversion, demo, evaluation, exporting, predict, profiling, synth
+from detector import Alphabet, cli, synth
 from detector.cli import app, main, terminal
 from detector.cli.train import parse_arguments
+from detector.conversion import convert as conversion
+from detector.conversion import demo
 from detector.errors import DetectorError
-from detector.metrics import TextScore
-from detector.training import Trained
+from detector.reading import evaluation
+from detector.reading import export as exporting
+from detector.reading import reader as predict
+from detector.text.metrics import TextScore
+from detector.training import profiling
+from detector.training.run import Trained
 from tests.builders import toy_synthesizer
 
 
@@ -116,7 +122,7 @@ def test_ctrl_c_says_that_convert_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("detector.conversion.convert", stopped)
+    monkeypatch.setattr("detector.conversion.convert.convert", stopped)
     done = CliRunner().invoke(app, ["convert", str(tmp_path), "out"])
     assert done.exit_code == 130
     assert "out is as it was" in done.stderr and "the same command goes on" in done.stderr
@@ -126,12 +132,12 @@ def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: py
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("detector.training.run_training", stopped)
+    monkeypatch.setattr("detector.training.run.run_training", stopped)
     done = CliRunner().invoke(app, ["train", "name=plates"])
     assert done.exit_code == 130 and "before an epoch was finished" in done.stderr and done.stdout == ""
     said: list[str] = []
     monkeypatch.setattr("detector.cli.say", lambda message, **_: said.append(message))
-    monkeypatch.setattr("detector.exporting.export", stopped)
+    monkeypatch.setattr("detector.reading.export.export", stopped)
     monkeypatch.setattr(sys, "argv", ["detector", "export", "shipped"])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -162,7 +168,7 @@ def test_train_ends_with_the_next_command(
     done = Trained(
         Path("weights/x.pt"), tmp_path / "runs/x", tmp_path / "my set", True, TextScore(count, right, 0, 0), 7, False
     )
-    monkeypatch.setattr("detector.training.run_training", lambda *_, **__: replace(done, **changes))
+    monkeypatch.setattr("detector.training.run.run_training", lambda *_, **__: replace(done, **changes))
     monkeypatch.setattr(sys, "argv", ["detector", "train", "name=x"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.conversion import ConversionReport, convert
+from detector.conversion.convert import ConversionReport, convert
+from detector.conversion.inputs import assign_splits
+from detector.conversion.set_writer import SetWriter, alone
+from detector.data.images import read_image
+from detector.data.yolo_dataset import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
 from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedError, SourceError
-from detector.images import read_image
-from detector.intake import assign_splits
-from detector.tree import SetWriter, alone
-from detector.yolo_format import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
 from tests.builders import (
     TOY_LENGTH,
     TOY_SYMBOLS,
@@ -529,7 +529,7 @@ def test_a_failure_while_writing_leaves_no_set(toy: Toy, tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("detector.yolo_format.link_or_copy", full)
+        patch.setattr("detector.data.yolo_dataset.link_or_copy", full)
         with pytest.raises(OSError, match="No space left"):
             convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out.part"]  # what was found is kept
@@ -565,7 +565,7 @@ def test_doubted_pictures_are_kept_out_of_training(toy: Toy, tmp_path: Path, mon
     sure = np.sort([float(row.confidence) for row in read_manifest(toy.root)])
     gap = 10 + np.diff(sure)[10:50].argmax()  # the manifest's figures are rounded: none is near the limit
     limit = (sure[gap] + sure[gap + 1]) / 2
-    monkeypatch.setattr("detector.conversion.MIN_CONFIDENCE", limit)
+    monkeypatch.setattr("detector.conversion.convert.MIN_CONFIDENCE", limit)
     report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
     rows = read_manifest(tmp_path / "out")
     doubted = [row for row in rows if row.status == "suspect"]

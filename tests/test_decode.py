@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detector.candidates import MAX_CANDIDATES, MIN_SCORE
-from detector.decode import decode, decode_batch
-from detector.detections import CharDetections, Reading
 from detector.errors import AlphabetError, DatasetError
-from detector.layout import MEASURES, Layout
-from detector.patterns import matches
-from detector.rules import ReadingRules
+from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
+from detector.text.decode import decode, decode_batch
+from detector.text.detections import CharDetections, Reading
+from detector.text.patterns import matches
+from detector.text.reading_config import ReadingRules
+from detector.text.spacing import MEASURES, Layout
 
 SYMBOLS = "ABCDEF"
 Candidate = tuple[str, float, float] | tuple[str, float, float, float]  # symbol, score, left, width

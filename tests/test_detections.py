@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.detections import Character, CharDetections, Reading
+from detector.text.detections import Character, CharDetections, Reading
 
 BOXES = np.array([[0, 1, 10, 21], [12, 0, 20, 20], [22, 2, 30, 22]], np.float32)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector import device
-from detector.device import Arithmetic, choose_arithmetic, kept_threads, say_arithmetic
+from detector.networks import device
+from detector.networks.device import Arithmetic, choose_arithmetic, kept_threads, say_arithmetic
 
 ONE, ONE_32, TWO = Arithmetic(1, True), Arithmetic(1, False), Arithmetic(2, True)
 

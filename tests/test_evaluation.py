@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 import detector
 from detector import Failure, Reader, Reading
 from detector.cli import app
-from detector.detections import Character
 from detector.errors import ArgumentError, DetectorError
-from detector.evaluation import Evaluation, Row, evaluate
-from detector.evaluation_report import write_evaluation
-from detector.metrics import wilson_interval
+from detector.reading.evaluation import Evaluation, Row, evaluate
+from detector.reading.evaluation_page import write_evaluation
+from detector.text.detections import Character
+from detector.text.metrics import wilson_interval
 from tests.builders import noise_picture
 from tests.conftest import Toy, ToyRun
 

@@ -16,11 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 import detector
-from detector import Reader, backends, exporting
-from detector.backends import SHIPPED, ExportedNetwork, digest
-from detector.cache import cache_folder
+from detector import Reader
 from detector.cli import app
+from detector.data.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
+from detector.networks import runtimes as backends
+from detector.networks.runtimes import SHIPPED, ExportedNetwork, digest
+from detector.reading import export as exporting
 from tests.conftest import Toy, ToyRun
 
 FORMATS = [
@@ -65,7 +67,7 @@ def test_exported_weights_read_as_the_pt(weights: Path, pictures: list[Path], fo
 def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], format: str) -> None:
     import torch
 
-    from detector._ultralytics import Network
+    from detector.networks.ultralytics import Network
 
     written = detector.export(weights, format=format)
     network = Network(written, torch.device("cpu"))  # through Ultralytics' own backend
@@ -96,7 +98,7 @@ def test_what_reads_other_strings_is_not_written(weights: Path, monkeypatch: pyt
 
 
 def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector import _ultralytics
+    from detector.networks import ultralytics
 
     target = weights.with_suffix(".onnx")
     target.write_text("earlier")
@@ -105,7 +107,7 @@ def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytes
         (folder / "half.onnx").write_text("half")
         raise RuntimeError("no more room")
 
-    monkeypatch.setattr(_ultralytics, "write_exported", broken)
+    monkeypatch.setattr(ultralytics, "write_exported", broken)
     with pytest.raises(WeightsError, match=r"could not be exported \(RuntimeError: no more room\)"):
         detector.export(weights)
     assert target.read_text() == "earlier"

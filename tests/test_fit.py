@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.fit import GREY, STRIDE, closer_shape, fit, scaled, shape_for
+from detector.data.letterbox import GREY, STRIDE, closer_shape, fit, scaled, shape_for
 
 FITS: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]] = {
     # picture (width, height), shape (height, width), where it then lies: left, top, width, height

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.candidates import NEVER, Candidates, gather
-from detector.detections import CharDetections
-from detector.locating import forced_alignment
-from detector.locating.forced_alignment import MISSED, UNKNOWN, Alignment, force_align, label_log_probs
-from detector.rules import ReadingRules
+from detector.conversion.locating import forced_alignment
+from detector.conversion.locating.forced_alignment import MISSED, UNKNOWN, Alignment, force_align, label_log_probs
+from detector.text.candidates import NEVER, Candidates, gather
+from detector.text.detections import CharDetections
+from detector.text.reading_config import ReadingRules
 
 SYMBOLS = "ABC"
 RULES = ReadingRules(SYMBOLS, length=8)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.detections import CharDetections
-from detector.fusion import fuse
+from detector.reading.box_fusion import fuse
+from detector.text.detections import CharDetections
 
 CLASSES = 5
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from detector.data.images import image_files, read_image
 from detector.errors import ImageError, SourceError
-from detector.images import image_files, read_image
 from tests.builders import (
     bad_files,
     corner_picture,
@@ -304,7 +304,7 @@ def test_opencv_that_cannot_start_is_one_sentence(tmp_path: Path, code: str, wor
     (tmp_path / "cv2.py").write_text(code)
     program = (
         "from detector.errors import DependencyError\n"
-        "try:\n    import detector.images\nexcept DependencyError as error:\n    print(error)"
+        "try:\n    import detector.data.images\nexcept DependencyError as error:\n    print(error)"
     )
     paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
     done = subprocess.run(

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.alphabet import DEFAULT_SYMBOLS, Alphabet
+from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted
+from detector.data.atomic import Work
+from detector.data.labels.sources import read_source
 from detector.errors import SourceError
-from detector.intake import Inputs, accept, alphabet_of_accepted
-from detector.sources import read_source
-from detector.work import Work
+from detector.text.alphabet import DEFAULT_SYMBOLS, Alphabet
 from tests.builders import labelled_folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.locating.label_errors import wrong_labels
+from detector.conversion.locating.label_errors import wrong_labels
 
 DIGITS = "0123456789"
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
-from detector.sources import Source, read_source
 from tests.builders import label_file, write_pictures
 
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.data.labels.formats import FORMATS, SIDECARS, TABLE_SUFFIXES
+from detector.data.labels.sources import FORMATS as NAMED
+from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
-from detector.label_formats import FORMATS, SIDECARS, TABLE_SUFFIXES
-from detector.sources import FORMATS as NAMED
-from detector.sources import Source, read_source
 from tests.builders import write_pictures
 
 AB = {"a.png": "007", "b.png": "XY"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.label_texts import Spelling, are_whole_numbers, notes_on, plain_form
+from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_on, plain_form
 
 PLAIN: dict[str, tuple[str, str]] = {
     "full width": ("５１Ｆ８８", "51F88"),

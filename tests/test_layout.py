@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.layout import MEASURES, Layout, find_layout
+from detector.text.spacing import MEASURES, Layout, find_layout
 
 Boxes = NDArray[np.float32]
 WIDE = {"M": 18, "W": 18, "I": 4, "1": 6, "J": 8}  # others are 12 wide

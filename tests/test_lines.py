@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.lines import reading_order, straighten, straighten_one
+from detector.text.line_grouping import reading_order, straighten, straighten_one
 
 Boxes = NDArray[np.float64]
 

@@ -16,14 +16,15 @@ import pytest
 import torch
 
 import detector
-from detector import augment_opencv, text_data
-from detector.augment import Augment, Policy
-from detector.augment_plan import BatchAugment
-from detector.augment_torch import apply
+from detector.data.yolo_dataset import read_set
 from detector.errors import DetectorError
-from detector.text_data import TextDataset, TextLoader, fits
-from detector.training import batch_for, lr_factor
-from detector.yolo_format import read_set
+from detector.training import dataset as text_data
+from detector.training.augment import on_cpu as augment_opencv
+from detector.training.augment.on_gpu import apply
+from detector.training.augment.plan import BatchAugment
+from detector.training.augment.policy import Augment, Policy
+from detector.training.dataset import TextDataset, TextLoader, fits
+from detector.training.run import batch_for, lr_factor
 from tests.conftest import Toy, char_network
 
 SHAPE_HW = (64, 192)
@@ -144,12 +145,12 @@ def test_epochs_of_plans_differ_and_repeat_by_seed(dataset: TextDataset) -> None
 
 
 def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
-    from detector import _ultralytics
-    from detector.training import training_arguments
+    from detector.training import trainer as text_trainer
+    from detector.training.run import training_arguments
 
     characters = read_set(toy.root)
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
-    made = _ultralytics.TextTrainer(overrides=training_arguments(characters, chosen))
+    made = text_trainer.TextTrainer(overrides=training_arguments(characters, chosen))
     assert isinstance(made._augment(), BatchAugment), "a batch at a time"
     loading = made.get_dataloader("", 16, rank=-1, mode="train")
     batch = next(iter(loading))
@@ -170,12 +171,12 @@ def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
 def test_training_with_either_way_to_augment(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str | None, kind: type
 ) -> None:
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     monkeypatch.chdir(tmp_path)
     used = []
-    made = _ultralytics.TextTrainer._augment
-    monkeypatch.setattr(_ultralytics.TextTrainer, "_augment", lambda self: (used.append(made(self)), used[-1])[1])
+    made = text_trainer.TextTrainer._augment
+    monkeypatch.setattr(text_trainer.TextTrainer, "_augment", lambda self: (used.append(made(self)), used[-1])[1])
     chosen = {} if augment is None else {"augment": augment}
     weights = detector.train(
         toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", **chosen
@@ -192,12 +193,12 @@ def test_what_augments_is_one_of_two(toy: Toy) -> None:
 def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: Path) -> None:
     import albumentations
 
-    from detector import _ultralytics
-    from detector.training import training_arguments
+    from detector.training import trainer as text_trainer
+    from detector.training.run import training_arguments
 
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
     invert = [albumentations.InvertImg(p=1.0)]
-    made = _ultralytics.TextTrainer(
+    made = text_trainer.TextTrainer(
         overrides={**training_arguments(read_set(toy.root), chosen), "augmentations": invert}
     )
     assert isinstance(made._augment(), Augment), "without being asked"
@@ -222,7 +223,7 @@ def test_a_gpu_gets_larger_batches_of_larger_sets(kind: str, pictures: int, batc
 
 
 def test_a_larger_batch_raises_the_learning_rate(toy: Toy) -> None:
-    from detector.training import training_arguments
+    from detector.training.run import training_arguments
 
     assert [lr_factor(b) for b in (8, 32, 128, -1)] == [1, 1, 2, 1]
     characters = read_set(toy.root)

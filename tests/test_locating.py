@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.alphabet import Alphabet
-from detector.conversion import convert
-from detector.locating.locator import UNKNOWN, Locator, known_classes
-from detector.yolo_format import parse_labels, read_manifest
+from detector.conversion.convert import convert
+from detector.conversion.locating.locator import UNKNOWN, Locator, known_classes
+from detector.data.yolo_dataset import parse_labels, read_manifest
+from detector.text.alphabet import Alphabet
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
 from tests.conftest import Toy
 

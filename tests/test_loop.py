@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from detector.backends import SHIPPED
-from detector.device import Arithmetic, fast_bfloat16
-from detector.loop import Checkpoint, learn
+from detector.networks.device import Arithmetic, fast_bfloat16
+from detector.networks.runtimes import SHIPPED
+from detector.training.loop import Checkpoint, learn
 
 STEPS = 8
 CPU = torch.device("cpu")
 
 
 def network() -> Any:
-    from detector._ultralytics import new_network
+    from detector.networks.ultralytics import new_network
 
     torch.manual_seed(0)
     return new_network("ABCD", None, SHIPPED)
@@ -57,7 +57,7 @@ def test_threads_are_as_they_were() -> None:
 
 
 def test_it_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detector.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("detector.training.loop.CHECKPOINT_SECONDS", 0.0)
 
     def trained(stop_at: int = STEPS, of: str = "this") -> tuple[list[int], Any]:
         steps: list[int] = []

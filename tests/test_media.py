@@ -14,9 +14,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 from detector import Failure, Reader
+from detector.data.images import read_image
 from detector.errors import DetectorError, ImageError, SourceError
-from detector.images import read_image
-from detector.media import is_live, named_pictures
+from detector.reading.inputs import is_live, named_pictures
 from tests.builders import forbid, write_pictures
 from tests.conftest import Toy, ToyRun
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.metrics import (
+from detector.text.metrics import (
     TextScore,
     calibration_curve,
     coverage_at,

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector import packed
+from detector.data import packed
+from detector.data.images import read_image
+from detector.data.letterbox import fit
+from detector.data.packed import Packed, open_packed
+from detector.data.yolo_dataset import parse_labels, read_set, split_images
 from detector.errors import DatasetError
-from detector.fit import fit
-from detector.images import read_image
-from detector.packed import Packed, open_packed
-from detector.yolo_format import parse_labels, read_set, split_images
 from tests.conftest import Toy
 
 SHAPE_HW = (64, 192)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.alphabet import Alphabet
 from detector.errors import AlphabetError
-from detector.patterns import compile_pattern, format_problems, matches
+from detector.text.alphabet import Alphabet
+from detector.text.patterns import compile_pattern, format_problems, matches
 
 TABLE = Alphabet("AB12")
 

@@ -15,12 +15,12 @@ from PIL import Image
 
 import detector
 from detector import Failure, Reader, Reading
-from detector.alphabet import Alphabet
-from detector.backends import SHIPPED
+from detector.data.yolo_dataset import read_manifest
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
-from detector.media import name_of, named_pictures
+from detector.networks.runtimes import SHIPPED
+from detector.reading.inputs import name_of, named_pictures
 from detector.synth import SynthConfig, Synthesizer, SynthImage
-from detector.yolo_format import read_manifest
+from detector.text.alphabet import Alphabet
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, bad_files, dejavu, iou, toy_synthesizer
 from tests.conftest import Toy, ToyRun
 
@@ -293,7 +293,7 @@ def plain_yolo_weights(path: Path, names: list[str]) -> Path:
     """A network of Ultralytics' own, untrained, as `yolo train` would save it."""
     from ultralytics import YOLO
 
-    from detector.training import NETWORK
+    from detector.networks.runtimes import NETWORK
 
     model = YOLO(str(NETWORK), task="detect", verbose=False)
     model.model.names = dict(enumerate(names))

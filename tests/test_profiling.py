@@ -12,10 +12,10 @@ import torch
 from typer.testing import CliRunner
 
 from detector.cli import app
+from detector.data.yolo_dataset import read_set
 from detector.errors import DetectorError
-from detector.profiling import FileLoader, NaiveLoader, _advice, profile
-from detector.text_data import TextDataset
-from detector.yolo_format import read_set
+from detector.training.dataset import TextDataset
+from detector.training.profiling import FileLoader, NaiveLoader, _advice, profile
 from tests.conftest import Toy, char_network
 
 STAGES = ["decode", "fit", "augment", "collate", "forward", "backward", "validate"]

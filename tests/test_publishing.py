@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import detector
-from detector.detections import Character, Reading
-from detector.text_data import TextDataset
-from detector.yolo_format import read_set
+from detector.data.yolo_dataset import read_set
+from detector.text.detections import Character, Reading
+from detector.training.dataset import TextDataset
 from tests.conftest import Toy, ToyRun
 
 SHAPE_HW = (64, 192)
@@ -22,7 +22,7 @@ SHAPE_HW = (64, 192)
 
 def worse(weights: Path, target: Path) -> Path:
     """The same network with some of what it learnt lost."""
-    from detector._ultralytics import library
+    from detector.networks.ultralytics import library
 
     held, _ = library.load_checkpoint(str(weights))
     torch.manual_seed(0)
@@ -33,8 +33,8 @@ def worse(weights: Path, target: Path) -> Path:
 
 
 def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
-    from detector._ultralytics import publish
-    from detector.publishing import towards_start
+    from detector.networks.ultralytics import publish
+    from detector.training.publish import towards_start
 
     characters = read_set(toy.report.data_yaml)
     rules = replace(characters.rules, shape_hw=SHAPE_HW)
@@ -75,7 +75,7 @@ def but_one(text: str) -> str:
 def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
     toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, once: Any, twice: Any, wanted: bool
 ) -> None:
-    from detector import publishing
+    from detector.training import publish as publishing
 
     characters = read_set(toy.report.data_yaml)
     texts = TextDataset(characters, "val", SHAPE_HW).texts
@@ -98,7 +98,7 @@ def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
 
 
 def test_surer_weights_miss_less_where_both_read_the_same() -> None:
-    from detector.publishing import _missed
+    from detector.training.publish import _missed
 
     def reading(text: str, confidence: float) -> Reading:
         return Reading(text, confidence, tuple(Character(s, confidence, (0, 0, 1, 1)) for s in text))

@@ -10,10 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from detector.data.yolo_dataset import (
+    ManifestRow,
+    RejectRow,
+    format_labels,
+    label_file,
+    write_descriptions,
+    write_tables,
+)
 from detector.errors import DatasetError
-from detector.report import REPORT, write_report
-from detector.rules import ReadingRules
-from detector.yolo_format import ManifestRow, RejectRow, format_labels, label_file, write_descriptions, write_tables
+from detector.reading.report import REPORT, write_report
+from detector.text.reading_config import ReadingRules
 from tests.builders import encoded, noise_picture, write_pictures
 
 BLOCKS = {"td", "th", "p", "li", "div", "dt", "dd", "b"}
@@ -236,7 +243,7 @@ def test_large_pictures_are_embedded_small_and_not_without_end(tmp_path: Path, m
     for r in rows:
         (root / r.image).write_bytes(encoded(noise_picture(1000, 400), "PNG"))
     assert len(page_of(root).source) < 6 * 150_000
-    monkeypatch.setattr("detector.report.SHEET_BYTES", 100_000)
+    monkeypatch.setattr("detector.reading.report.SHEET_BYTES", 100_000)
     page = page_of(root)
     shown = len(page.all("li", "card"))
     assert 1 <= shown < 6

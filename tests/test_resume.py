@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from detector.conversion import convert
+from detector.conversion.convert import convert
+from detector.conversion.locating.locator import Locator
+from detector.data.atomic import Work, whole
+from detector.data.images import read_image as read_picture
+from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
-from detector.images import read_image as read_picture
-from detector.locating.locator import Locator
-from detector.work import Work, whole
-from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
 
@@ -38,11 +38,11 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def small_pieces(set_attribute: Any) -> None:
     """Everything is kept often, so that there is something to go on from."""
-    set_attribute("detector.loop.CHECKPOINT_SECONDS", 0.1)
-    set_attribute("detector.locating.boxes._BATCH", 4)
-    set_attribute("detector.locating.boxes._BATCHES_A_PIECE", 2)
-    set_attribute("detector.intake._CHUNK", 4)
-    set_attribute("detector.intake._CHUNKS_A_PIECE", 2)
+    set_attribute("detector.training.loop.CHECKPOINT_SECONDS", 0.1)
+    set_attribute("detector.conversion.locating.boxes._BATCH", 4)
+    set_attribute("detector.conversion.locating.boxes._BATCHES_A_PIECE", 2)
+    set_attribute("detector.conversion.inputs._CHUNK", 4)
+    set_attribute("detector.conversion.inputs._CHUNKS_A_PIECE", 2)
 
 
 def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def start(source: Path, out: Path, **more: Any) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """Processes are forked from one that has imported everything."""
-    FORKS.set_forkserver_preload(["tests.test_resume", "detector.loop"])
+    FORKS.set_forkserver_preload(["tests.test_resume", "detector.training.loop"])
     process = FORKS.Process(target=int)
     process.start()
     process.join()
@@ -164,7 +164,7 @@ class Counted:
             return read_picture(picture)
 
         monkeypatch.setattr(Locator, "locate", locate)
-        monkeypatch.setattr("detector.intake.read_image", read_image)
+        monkeypatch.setattr("detector.conversion.inputs.read_image", read_image)
         small_pieces(monkeypatch.setattr)
 
     def take(self) -> tuple[int, int]:
@@ -176,7 +176,7 @@ class Counted:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    monkeypatch.setattr("detector.locating.cores", lambda: 1)  # batches one after the other
+    monkeypatch.setattr("detector.conversion.locating.cores", lambda: 1)  # batches one after the other
     return Counted(monkeypatch)
 
 

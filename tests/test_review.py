@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector import conversion
-from detector.conversion import ConversionReport, convert
+from detector.conversion import convert as conversion
+from detector.conversion.convert import ConversionReport, convert
+from detector.conversion.locating.locator import Locator
+from detector.conversion.review import Review, ReviewRow
+from detector.data.labels.sources import LabelledImage, Source
+from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
-from detector.locating.locator import Locator
-from detector.review import Review, ReviewRow
-from detector.sources import LabelledImage, Source
-from detector.yolo_format import read_manifest
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 from tests.conftest import Toy
 

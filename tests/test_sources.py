@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from detector.data.labels.label_texts import Spelling
+from detector.data.labels.sources import FORMATS, LabelledImage, Refused, Source, read_source
 from detector.errors import SourceError
-from detector.label_texts import Spelling
-from detector.sources import FORMATS, LabelledImage, Refused, Source, read_source
 from tests.builders import forbid, label_file, labelled_folder, write_pictures
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

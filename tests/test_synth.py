@@ -17,15 +17,15 @@ import matplotlib
 import numpy as np
 import pytest
 
-from detector.alphabet import Alphabet
 from detector.errors import AlphabetError, DetectorError, SourceError
 from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
-from detector.synth.fonts import found_fonts, usable_fonts
-from detector.synth.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
-from detector.synth.glyphs import CAP, GlyphCache
-from detector.synth.pen import PenFace
+from detector.synth.faces.fonts import found_fonts, usable_fonts
+from detector.synth.faces.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
+from detector.synth.faces.glyphs import CAP, GlyphCache
+from detector.synth.faces.pen import PenFace
 from detector.synth.synthesizer import _with_twins
 from detector.synth.texts import Line, break_places
+from detector.text.alphabet import Alphabet
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
@@ -316,7 +316,7 @@ def test_serifs_are_seen() -> None:
 
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     found_fonts.cache_clear()
-    monkeypatch.setattr("detector.synth.fonts._font_files", lambda: list(FONTS))
+    monkeypatch.setattr("detector.synth.faces.fonts._font_files", lambda: list(FONTS))
     assert find_fonts() == sorted(FONTS)
     found_fonts.cache_clear()  # other tests draw with what there is
 
@@ -327,7 +327,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
     font = tmp_path / "font.ttf"
     shutil.copyfile(FOLDER / "DejaVuSans.ttf", font)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("detector.synth.fonts._font_files", lambda: [font])
+    monkeypatch.setattr("detector.synth.faces.fonts._font_files", lambda: [font])
     caplog.set_level("INFO", "detector")
 
     def looked() -> int:

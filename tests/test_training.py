@@ -17,12 +17,12 @@ import pytest
 import torch
 
 import detector
-from detector.augment import Augment, Policy
+from detector.data.yolo_dataset import read_manifest, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
-from detector.text_data import TextDataset, TextLoader
-from detector.training import DEFAULTS
-from detector.validation import FEW
-from detector.yolo_format import read_manifest, read_set
+from detector.training.augment.policy import Augment, Policy
+from detector.training.dataset import TextDataset, TextLoader
+from detector.training.run import DEFAULTS
+from detector.training.validation import FEW
 from tests.builders import TOY_SYMBOLS
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
 
@@ -49,7 +49,7 @@ def class_rows(net: Any) -> dict[str, torch.Tensor]:
 
 def saved(symbols: str, path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
     """Weights that know these symbols, and what they hold for each."""
-    from detector._ultralytics import new_network
+    from detector.networks.ultralytics import new_network
 
     torch.manual_seed(1)
     net = new_network(symbols, char_network(), None)
@@ -63,15 +63,16 @@ def saved(symbols: str, path: Path) -> tuple[Path, dict[str, torch.Tensor]]:
 )
 def test_classes_are_carried_over_by_their_symbols(old: str, new: str, tmp_path: Path) -> None:
     """Also where they are digits in their order, which Ultralytics takes for no names, and by case where both are."""
-    from detector import _ultralytics
-    from detector._ultralytics import library
+    from detector.networks import ultralytics
+    from detector.networks.ultralytics import library
+    from detector.training import trainer as text_trainer
 
     start, rows = saved(old, tmp_path / "start.pt")
     held, _ = library.load_checkpoint(str(start))
-    trainer = _ultralytics.TextTrainer.__new__(_ultralytics.TextTrainer)
+    trainer = text_trainer.TextTrainer.__new__(text_trainer.TextTrainer)
     trainer.data = {"nc": len(new), "channels": 3, "names": dict(enumerate(new))}
     trainer.args = library.get_cfg()
-    for net in (_ultralytics.new_network(new, None, start), trainer.get_model(held.yaml, held, verbose=False)):
+    for net in (ultralytics.new_network(new, None, start), trainer.get_model(held.yaml, held, verbose=False)):
         assert net.names == dict(enumerate(new))
         found = class_rows(net)
         assert all(torch.equal(found[symbol], rows[symbol]) for symbol in new if symbol in rows)
@@ -79,7 +80,7 @@ def test_classes_are_carried_over_by_their_symbols(old: str, new: str, tmp_path:
 
 
 def test_a_small_letter_starts_as_its_capital(tmp_path: Path) -> None:
-    from detector._ultralytics import new_network
+    from detector.networks.ultralytics import new_network
 
     start, rows = saved("AB", tmp_path / "start.pt")
     found = class_rows(new_network("abB", None, start))
@@ -87,12 +88,12 @@ def test_a_small_letter_starts_as_its_capital(tmp_path: Path) -> None:
 
 
 def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: Path) -> None:
-    from detector import _ultralytics
-    from detector._ultralytics import library
+    from detector.networks import ultralytics
+    from detector.networks.ultralytics import library
 
     start, before = saved("A0", tmp_path / "start.pt")
     taught, after = saved("0A-", tmp_path / "taught.pt")
-    mean = _ultralytics.write_mean(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
+    mean = ultralytics.write_mean(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
     found = class_rows(library.load_checkpoint(str(mean))[0])
     assert torch.equal(found["-"], after["-"])
     for symbol in "0A":
@@ -102,10 +103,10 @@ def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: 
 def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detector import _ultralytics
-    from detector._ultralytics import library
+    from detector.networks.ultralytics import library
+    from detector.training import trainer as text_trainer
 
-    trainer = object.__new__(_ultralytics.TextTrainer)
+    trainer = object.__new__(text_trainer.TextTrainer)
     trainer.last, trainer.best = tmp_path / "last.pt", tmp_path / "best.pt"
     trainer.last.write_bytes(b"whole")
 
@@ -168,7 +169,7 @@ def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
 
 
 def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
-    from detector.training import training_arguments
+    from detector.training.run import training_arguments
 
     assert all(DEFAULTS[name] == 0 for name in ("mosaic", "mixup", "cutmix", "erasing"))
     assert all(training_arguments(read_set(toy.root), {})[name] == 0 for name in ("fliplr", "flipud", "mosaic"))
@@ -291,7 +292,7 @@ def test_strings_are_validated_whatever_is_asked(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The weights to publish are chosen by them."""
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     given: dict[str, Any] = {}
 
@@ -299,7 +300,7 @@ def test_strings_are_validated_whatever_is_asked(
         given.update(overrides)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_ultralytics, "run_trainer", run)
+    monkeypatch.setattr(text_trainer, "run_trainer", run)
     with pytest.raises(KeyboardInterrupt):
         detector.train(**short(toy, val=False))
     assert given["val"] is True and "val=False: not followed" in caplog.text
@@ -333,7 +334,7 @@ def test_arguments_that_no_text_can_be_trained_with(
 
 @pytest.mark.parametrize("batch", [-1, 0.7])
 def test_a_batch_that_the_gpu_s_memory_tells_counts_as_the_usual_one(toy: Toy, batch: float) -> None:
-    from detector.training import training_arguments
+    from detector.training.run import training_arguments
 
     usual, told = (training_arguments(read_set(toy.root), {"batch": size}) for size in (32, batch))
     assert told["epochs"] == usual["epochs"] and told["nbs"] == 64
@@ -357,14 +358,14 @@ def test_a_gpu_that_is_not_there(toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_
     ("device", "says"), [("meta", "is no device"), ("sofa", "is no device"), ("mps", "torch finds none here")]
 )
 def test_devices_that_are_not_there(device: str, says: str) -> None:
-    from detector.device import pick_device
+    from detector.networks.device import pick_device
 
     with pytest.raises(DetectorError, match=says):
         pick_device(device)
 
 
 def test_the_device_is_said(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
-    from detector.device import pick_device, say_device
+    from detector.networks.device import pick_device, say_device
 
     assert "no GPU in use" in say_device(pick_device("cpu"))
 
@@ -377,10 +378,10 @@ class Interrupted(Exception):
 
 
 def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     monkeypatch.chdir(tmp_path)
-    real = _ultralytics.TextTrainer.save_model
+    real = text_trainer.TextTrainer.save_model
 
     def save_then_stop(self: Any) -> Any:
         saved = real(self)
@@ -389,7 +390,7 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
         return saved
 
     with monkeypatch.context() as patch:
-        patch.setattr(_ultralytics.TextTrainer, "save_model", save_then_stop)
+        patch.setattr(text_trainer.TextTrainer, "save_model", save_then_stop)
         with pytest.raises(Interrupted):
             detector.train(**short(toy, epochs=4, name="cut"))
     run = tmp_path / "runs" / "cut"
@@ -413,7 +414,7 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
 def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"two.pt .* in 2 epochs"):
@@ -423,7 +424,7 @@ def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
     assert facts_of(weights)["epochs"] == 2 == len(results(run))
     assert detector.Reader(weights, device="cpu").rules.symbols == toy.report.rules.symbols
     kept = (run / "arithmetic.json").read_text()
-    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", pytest.fail)  # as before it was stopped
+    monkeypatch.setattr(text_trainer, "choose_arithmetic", pytest.fail)  # as before it was stopped
     assert detector.train(resume=run / "weights" / "last.pt", weights="mine") == Path("mine/two.pt")
     assert facts_of(weights)["epochs"] == 3 == len(results(run))
     assert [path.name for path in weights.parent.iterdir()] == ["two.pt"]
@@ -433,13 +434,13 @@ def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
 def test_ctrl_c_before_an_epoch_is_finished_leaves_no_weights(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_ultralytics.TextTrainer, "validate", stop)
+    monkeypatch.setattr(text_trainer.TextTrainer, "validate", stop)
     with pytest.raises(KeyboardInterrupt):
         detector.train(**short(toy, epochs=1))
     assert not (tmp_path / "weights").exists()
@@ -452,9 +453,9 @@ def facts_of(weights: Path) -> dict[str, Any]:
 
 def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
     """Ctrl-C when the weights of so many epochs are saved."""
-    from detector import _ultralytics
+    from detector.training import trainer as text_trainer
 
-    real = _ultralytics.TextTrainer.save_model
+    real = text_trainer.TextTrainer.save_model
 
     def save_then_stop(self: Any) -> Any:
         saved = real(self)
@@ -462,7 +463,7 @@ def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
             raise KeyboardInterrupt
         return saved
 
-    patch.setattr(_ultralytics.TextTrainer, "save_model", save_then_stop)
+    patch.setattr(text_trainer.TextTrainer, "save_model", save_then_stop)
 
 
 # Ending
@@ -473,7 +474,7 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
     toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Started where it reads nearly all: a few epochs of thirty, and the learning rate comes down in the last ones."""
-    from detector.validation import ending
+    from detector.training.validation import ending
 
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")
@@ -495,14 +496,14 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
 @pytest.fixture
 def fixed_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: two runs compute alike."""
-    from detector import _ultralytics
-    from detector.device import Arithmetic
+    from detector.networks.device import Arithmetic
+    from detector.training import trainer as text_trainer
 
-    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", lambda *_, **__: (Arithmetic(1, False), {}))
+    monkeypatch.setattr(text_trainer, "choose_arithmetic", lambda *_, **__: (Arithmetic(1, False), {}))
 
 
 def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
-    from detector.training import training_arguments
+    from detector.training.run import training_arguments
 
     characters = read_set(toy.root)
     assert toy.report.splits["val"] < FEW and training_arguments(characters, {})["patience"] == 0
@@ -517,8 +518,8 @@ def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
 def test_bfloat16_is_measured_unless_it_is_turned_off(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amp: bool
 ) -> None:
-    from detector import _ultralytics
-    from detector.device import Arithmetic
+    from detector.networks.device import Arithmetic
+    from detector.training import trainer as text_trainer
 
     asked: list[bool | None] = []
 
@@ -529,7 +530,7 @@ def test_bfloat16_is_measured_unless_it_is_turned_off(
         asked.append(bfloat16)
         return Arithmetic(1, False), {}
 
-    monkeypatch.setattr(_ultralytics.trainer, "choose_arithmetic", choose)
+    monkeypatch.setattr(text_trainer, "choose_arithmetic", choose)
     made = trainer(toy, tmp_path, amp=amp)
     made._setup_train()
     assert asked == [None if amp else False] and made.amp is False and made.train_loader.epoch == 0
@@ -671,11 +672,11 @@ def test_the_default_policy_does_not_mirror() -> None:
 
 def trainer(toy: Toy, folder: Path, **changes: Any) -> Any:
     """The trainer as `detector.train` would make it, before it trains."""
-    from detector import _ultralytics
-    from detector.training import training_arguments
+    from detector.training import trainer as text_trainer
+    from detector.training.run import training_arguments
 
     arguments = {k: v for k, v in short(toy, epochs=1, project=str(folder), **changes).items() if k != "data"}
-    return _ultralytics.TextTrainer(overrides=training_arguments(read_set(toy.root), arguments))
+    return text_trainer.TextTrainer(overrides=training_arguments(read_set(toy.root), arguments))
 
 
 def test_arguments_of_yolo_steer_the_policy(toy: Toy, tmp_path: Path) -> None:
@@ -723,7 +724,7 @@ def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw
 def test_arguments_without_effect_on_text_are_named(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from detector.training import training_arguments
+    from detector.training.run import training_arguments
 
     monkeypatch.chdir(tmp_path)
     given = {"mosaic": 1.0, "hsv_v": 0.4, "fliplr": 0.5}

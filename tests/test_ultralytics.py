@@ -13,13 +13,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector._ultralytics import check_arguments
-from detector.backends import single_symbols
-from detector.candidates import MAX_CANDIDATES, MIN_SCORE
-from detector.device import to_device
 from detector.errors import DetectorError, WeightsError
-from detector.loop import to_batch
-from detector.torch_output import candidates, candidates_on_device, prediction
+from detector.networks.device import to_device
+from detector.networks.nms_torch import candidates, candidates_on_device, prediction
+from detector.networks.runtimes import single_symbols
+from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
+from detector.training.arguments import check_arguments
+from detector.training.loop import to_batch
 
 
 def head(*anchors: tuple[float, float, float, float, list[float]]) -> torch.Tensor:
@@ -137,7 +137,8 @@ def test_a_batch_may_be_on_its_device_already() -> None:
 def test_threads_that_are_asked_for_are_those_of_the_user(asked: str | None) -> None:
     """Importing Ultralytics sets OMP_NUM_THREADS: readers and training would follow it."""
     code = (
-        "import detector._ultralytics; from detector.threads import asked_threads, cores, network_threads;"
+        "import detector.networks.ultralytics; "
+        "from detector.data.parallel import asked_threads, cores, network_threads;"
         "print(asked_threads(), network_threads() == min(asked_threads() or 999, cores()))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detector.validation import (
+from detector.training.validation import (
     CER,
     EXACT_MATCH,
     FEW,

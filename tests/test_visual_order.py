@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.detections import Alternative, Character, Reading
-from detector.evaluation import _labelled
-from detector.predict import Reader
-from detector.rules import ReadingRules
-from detector.sources import read_source
-from detector.visual_order import (
+from detector.data.labels.sources import read_source
+from detector.reading.evaluation import _labelled
+from detector.reading.reader import Reader
+from detector.text.detections import Alternative, Character, Reading
+from detector.text.reading_config import ReadingRules
+from detector.text.visual_order import (
     has_one_order,
     in_logical_order,
     is_right_to_left,

@@ -11,10 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.errors import DatasetError
-from detector.layout import Layout
-from detector.rules import ReadingRules
-from detector.yolo_format import (
+from detector.data.yolo_dataset import (
     RULES_KEY,
     ManifestRow,
     RejectRow,
@@ -27,6 +24,9 @@ from detector.yolo_format import (
     write_descriptions,
     write_tables,
 )
+from detector.errors import DatasetError
+from detector.text.reading_config import ReadingRules
+from detector.text.spacing import Layout
 from tests.builders import write_pictures
 
 RULES = ReadingRules("0AÄ京", " ", 4, 1, 4, Layout("flow", "gap", (0.5, 1.25)), (64, 192))

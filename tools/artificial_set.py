@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from detector.rules import ReadingRules
+from detector.data.parallel import cores
+from detector.data.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.synth import SynthConfig, Synthesizer
-from detector.threads import cores
-from detector.yolo_format import ManifestRow, format_labels, write_descriptions, write_tables
+from detector.text.reading_config import ReadingRules
 
 SIZE_WH = (256, 64)
 _CHUNK = 250

@@ -28,7 +28,8 @@ import torch
 from real_sets import ROOT, SETS, machine, machine_lines, read_results, score, write_json
 
 import detector
-from detector import augment_opencv, augment_torch
+from detector.training.augment import on_cpu as augment_opencv
+from detector.training.augment import on_gpu as augment_torch
 
 WAYS = {"Albumentations, a picture": "picture", "plan, OpenCV": "device", "plan, torch": "device"}
 """Ways to augment, and the argument ``augment`` of each."""

@@ -19,9 +19,9 @@ from typing import Any
 from real_sets import machine, machine_lines, write_json
 
 import detector
-from detector import _ultralytics
-from detector.publishing import calibrated
-from detector.yolo_format import read_set
+from detector.data.yolo_dataset import read_set
+from detector.networks import ultralytics
+from detector.training.publish import calibrated
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
                 if epoch != "published":
                     checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
                     learnt, _ = calibrated(checkpoint, characters, rules, device=args.device)
-                    _ultralytics.publish(checkpoint, weights, learnt, {})
+                    ultralytics.publish(checkpoint, weights, learnt, {})
                 found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
             results[-1][epoch] = found.to_dict()
             curves = (found.calibration, found.character_calibration)

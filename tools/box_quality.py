@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from real_sets import ROOT, forget, machine, machine_lines, read_results, write_json
 
 import detector
+from detector.data.images import read_image
+from detector.data.letterbox import fit
+from detector.data.yolo_dataset import parse_labels, read_set
 from detector.errors import NotLearnedError
-from detector.fit import fit
-from detector.images import read_image
-from detector.yolo_format import parse_labels, read_set
 
 SETS = {
     "digits-orand-car": {},

@@ -18,9 +18,9 @@ from typing import Any
 from real_sets import ROOT, machine, machine_lines, write_json
 
 from detector import Reader, evaluate
-from detector.backends import SHIPPED
-from detector.publishing import calibrated
-from detector.yolo_format import read_set
+from detector.data.yolo_dataset import read_set
+from detector.networks.runtimes import SHIPPED
+from detector.training.publish import calibrated
 
 
 def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:

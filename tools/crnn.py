@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from detector.augment import Augment
-from detector.device import autocast, pick_device
-from detector.images import read_image
-from detector.metrics import score_texts
+from detector.data.images import read_image
+from detector.networks.device import autocast, pick_device
+from detector.text.metrics import score_texts
+from detector.training.augment.policy import Augment
 
 SYMBOLS = string.digits + string.ascii_uppercase
 BLANK = len(SYMBOLS)  # CTC's, the last class

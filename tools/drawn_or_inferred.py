@@ -22,8 +22,8 @@ from box_quality import Drawn, read_drawn
 from real_sets import ROOT, machine, machine_lines, read_results, score, write_json
 
 import detector
-from detector.images import read_image
-from detector.yolo_format import format_labels, label_file, read_set
+from detector.data.images import read_image
+from detector.data.yolo_dataset import format_labels, label_file, read_set
 
 SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
 BOXES = ("drawn", "inferred")

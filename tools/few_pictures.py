@@ -38,10 +38,10 @@ from real_sets import (
 )
 
 import detector
-from detector.conversion import TEST_SHARE, VAL_SHARE
+from detector.conversion.convert import TEST_SHARE, VAL_SHARE
+from detector.conversion.inputs import assign_splits
+from detector.data.labels.sources import LabelledImage, read_source
 from detector.errors import DetectorError
-from detector.intake import assign_splits
-from detector.sources import LabelledImage, read_source
 
 COUNTS = (48, 100, 200, 400, 800)
 STARTS = ("shipped", "scratch")

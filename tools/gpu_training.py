@@ -29,8 +29,8 @@ import torch
 from artificial_set import artificial_set
 from real_sets import machine
 
-from detector.backends import SHIPPED
-from detector.profiling import profile
+from detector.networks.runtimes import SHIPPED
+from detector.training.profiling import profile
 
 QUESTION = 105_000  # pictures
 YOLO = "from ultralytics.cfg import entrypoint; entrypoint()"  # where the command `yolo` is not on the path

@@ -40,14 +40,14 @@ from artificial_set import artificial_set
 from PIL import Image
 from real_sets import machine
 
-from detector import augment_torch
-from detector._ultralytics import prepared_trainer
-from detector.augment import Augment
-from detector.augment_plan import BatchAugment
-from detector.profiling import FileLoader, NaiveLoader, loader_rate, profile, train_step
-from detector.text_data import TextDataset, TextLoader
-from detector.training import training_arguments
-from detector.yolo_format import read_set
+from detector.data.yolo_dataset import read_set
+from detector.training.augment import on_gpu as augment_torch
+from detector.training.augment.plan import BatchAugment
+from detector.training.augment.policy import Augment
+from detector.training.dataset import TextDataset, TextLoader
+from detector.training.profiling import FileLoader, NaiveLoader, loader_rate, profile, train_step
+from detector.training.run import training_arguments
+from detector.training.trainer import prepared_trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).resolve().parent / "loader_peers.py"
@@ -57,7 +57,7 @@ class Ultralytics:
     """Its own dataset and loader: pictures in memory, no mosaic, nothing drawn at random but the order."""
 
     def __init__(self, data: Path, batch: int, longer: int) -> None:
-        import detector._ultralytics  # noqa: F401, its switches
+        import detector.networks.ultralytics  # noqa: F401, its switches
 
         from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg  # isort: skip
         from ultralytics.data.build import build_dataloader, build_yolo_dataset
@@ -156,7 +156,7 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
         print(f"Keras and tf.data are left out: {answer['skipped']}", file=sys.stderr)
     else:
         found |= answer
-    kinds = ("wall clock", "CPU time")[: 3 - cores]  # a worker's CPU time is not this process's
+    kinds = ("wall clock", "CPU time")[: 2 if cores == 1 else 1]  # a worker's CPU time is not this process's
     return {
         name: {kind: statistics.median(pair[i] for pair in rates) for i, kind in enumerate(kinds)}
         for name, rates in found.items()
@@ -268,6 +268,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="a measurement of augment")
     parser.add_argument("--epochs", type=int, default=3, help="of ddp")
     parser.add_argument("--only", default="loaders,augment,share,ddp")
+    parser.add_argument("--cores", nargs="+", type=int, default=[1, 2], help="of loaders")
     parser.add_argument("--peers-python", default=sys.executable, help="that runs Keras and tf.data")
     parser.add_argument("--train", nargs="*", default=[], help="further NAME=VALUE for ddp")
     args = parser.parse_args()
@@ -275,12 +276,12 @@ def main() -> None:
     data = args.set or artificial_set(args.work / f"set{args.pictures}", args.pictures)
     result: dict[str, Any] = {"machine": machine(), "data": str(data)}
     if "loaders" in args.only:
-        counts = [n for n in (1, 2) if n <= len(os.sched_getaffinity(0))]
+        counts = [n for n in sorted(args.cores) if n <= len(os.sched_getaffinity(0))]
         rates = result["loaders"] = {count: loaders(data, args, count) for count in counts}
         columns = [(count, kind) for count in counts for kind in rates[count]["packed"]]
         heads = (f"{count} core{'s' * (count > 1)}, pictures/s of {kind} | packed is" for count, kind in columns)
         print(f"\n| no augmentation | {' | '.join(heads)} |\n|---|{'---|---|' * len(columns)}")
-        for name in rates[1]:
+        for name in rates[counts[0]]:
             held = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
             print(f"| {name} | {' | '.join(f'{r:.0f} | {packed / r:.1f} times as fast' for r, packed in held)} |")
     if "augment" in args.only:

@@ -1,6 +1,7 @@
 """Which network suits characters 10-60 px high: size, latency and accuracy of candidates, in one run.
 
-    python tools/networks.py STORE [--models detector/models/char.yaml yolo11n.yaml yolo26n.yaml] [--minutes 12]
+    python tools/networks.py STORE [--models detector/networks/models/char.yaml yolo11n.yaml yolo26n.yaml]
+        [--minutes 12]
 
 Each network is taught from nothing on the same artificial pictures (synth_store.py) for the same minutes with the
 same optimizer, and reads 1,000 pictures that were held back. Latency is that of the network alone in PyTorch at the
@@ -24,16 +25,16 @@ from ship_weights import BATCH, held_back, parameters_of
 from synth_batches import SynthBatches
 from teach_detector import teach
 
-from detector import _ultralytics
-from detector.alphabet import Alphabet
-from detector.decode import decode_batch
-from detector.metrics import score_texts
-from detector.rules import ReadingRules
+from detector.networks import ultralytics
+from detector.text.alphabet import Alphabet
+from detector.text.decode import decode_batch
+from detector.text.metrics import score_texts
+from detector.text.reading_config import ReadingRules
 
-MODELS = ("detector/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
+MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
 
-def read_detected(network: _ultralytics.Network, rules: ReadingRules, images: np.ndarray) -> list[str]:
+def read_detected(network: ultralytics.Network, rules: ReadingRules, images: np.ndarray) -> list[str]:
     """What a detector reads in one look; the pictures have the network's shape already."""
     texts = []
     for start in range(0, len(images), BATCH):
@@ -42,7 +43,7 @@ def read_detected(network: _ultralytics.Network, rules: ReadingRules, images: np
     return texts
 
 
-def latency_ms(network: _ultralytics.Network, image: np.ndarray, batch: int) -> float:
+def latency_ms(network: ultralytics.Network, image: np.ndarray, batch: int) -> float:
     """Median milliseconds a picture in batches of this size."""
     images = np.repeat(image[None], batch, 0)
     times = []
@@ -62,8 +63,8 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
     del batches
     rules = ReadingRules()
     published = out.with_suffix(".small.pt")
-    _ultralytics.publish(out, published, rules, {})
-    network = _ultralytics.Network(published, torch.device("cpu"))
+    ultralytics.publish(out, published, rules, {})
+    network = ultralytics.Network(published, torch.device("cpu"))
     images, texts = held_back(args.store)
     score = score_texts(texts, read_detected(network, rules, images))
     return {

@@ -34,14 +34,14 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.alphabet import Alphabet
-from detector.decode import decode_batch
-from detector.detections import CharDetections
-from detector.layout import find_layout
-from detector.metrics import score_texts
-from detector.rules import ReadingRules
 from detector.synth import SynthConfig, Synthesizer
 from detector.synth.config import PLAIN
+from detector.text.alphabet import Alphabet
+from detector.text.decode import decode_batch
+from detector.text.detections import CharDetections
+from detector.text.metrics import score_texts
+from detector.text.reading_config import ReadingRules
+from detector.text.spacing import find_layout
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
@@ -155,8 +155,8 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
 
 def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
     """The pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
-    from detector import yolo_format
-    from detector.intake import assign_splits
+    from detector.conversion.inputs import assign_splits
+    from detector.data import yolo_dataset as yolo_format
 
     target = root / name_of(layout, change)
     part = target.with_name(target.name + ".part")
@@ -201,7 +201,7 @@ def by_reader(layout: str, change: str, root: Path) -> dict[str, object] | None:
 def times(seed: int) -> None:
     """Milliseconds of the processor a picture, best of five rounds over ten batches; a Markdown table."""
     from detector import Reader
-    from detector.layout import Layout
+    from detector.text.spacing import Layout
 
     reader = Reader(device="cpu")
     make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))

@@ -57,8 +57,8 @@ def yolo_predict(weights: str | None) -> tuple[One, Many]:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     from ultralytics import YOLO
 
-    import detector._ultralytics  # noqa: F401  # switches its network calls off
-    from detector.backends import SHIPPED
+    import detector.networks.ultralytics  # noqa: F401  # switches its network calls off
+    from detector.networks.runtimes import SHIPPED
 
     model = YOLO(weights or SHIPPED, task="detect")
     options: dict[str, Any] = {"imgsz": [64, 256], "device": "cpu", "verbose": False}
@@ -154,7 +154,7 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
     import numpy as np
 
     import detector
-    from detector.decode import decode_batch
+    from detector.text.decode import decode_batch
 
     reader = detector.Reader(weights, device="0", backend="torch")
     shape_hw = reader.rules.shape_hw or (64, 256)

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import detector
+from detector.data.parallel import cores
 from detector.errors import DetectorError, NotLearnedError
-from detector.threads import cores
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ("captcha-v2", "plates-vn8", "captcha-generic-8")
@@ -110,7 +110,7 @@ def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace)
 
 def train_stage(data: Path, work: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
     """Train for so many minutes; the weights, in ``work``."""
-    from detector.training import NETWORK
+    from detector.networks.runtimes import NETWORK
 
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
     model = {"model": str(NETWORK)} if from_scratch else {}

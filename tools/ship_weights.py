@@ -22,12 +22,13 @@ import torch
 from numpy.typing import NDArray
 from synth_store import HELD_BACK, Store
 
-from detector import Reader, Reading, _ultralytics
-from detector.calibration import fit_calibration
-from detector.exporting import export
-from detector.layout import Layout
-from detector.metrics import TextScore, score_texts
-from detector.rules import ReadingRules
+from detector import Reader, Reading
+from detector.networks import ultralytics
+from detector.reading.export import export
+from detector.text.calibration import fit_calibration
+from detector.text.metrics import TextScore, score_texts
+from detector.text.reading_config import ReadingRules
+from detector.text.spacing import Layout
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
@@ -138,10 +139,10 @@ def ship(args: argparse.Namespace) -> Shipped:
         detector = args.detector
         if args.before is not None:
             mean = Path(folder) / "mean.pt"
-            detector = _ultralytics.write_mean(args.detector, args.before, args.before_share, rules.symbols, mean)
-        _ultralytics.publish(detector, target, rules, facts)
+            detector = ultralytics.write_mean(args.detector, args.before, args.before_share, rules.symbols, mean)
+        ultralytics.publish(detector, target, rules, facts)
         rules = replace(rules, calibration=fit_calibration(read_by(target, others), labels))
-        _ultralytics.publish(detector, target, rules, facts)
+        ultralytics.publish(detector, target, rules, facts)
     export(target)
     return Shipped(
         score_texts(texts, [reading.text for reading in read_by(target, images)]), target.stat().st_size / 1e6,
@@ -153,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path, help="as synth_store.py wrote it")
     parser.add_argument("detector", type=Path, help="as teach_detector.py wrote it")
-    parser.add_argument("--weights-dir", type=Path, default=ROOT / "detector" / "weights")
+    parser.add_argument("--weights-dir", type=Path, default=ROOT / "detector" / "networks" / "weights")
     parser.add_argument(
         "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
     )

@@ -36,9 +36,9 @@ from typing import Any
 from real_sets import ROOT, forget, machine, machine_lines, read_results, source_of, write_json, write_labels
 
 import detector
-from detector.alphabet import DEFAULT_LENGTH
+from detector.data.yolo_dataset import read_manifest
 from detector.errors import NotLearnedError
-from detector.yolo_format import read_manifest
+from detector.text.alphabet import DEFAULT_LENGTH
 
 SETS = ("captcha-v2", "digits-orand-car")
 KINDS = ("changed", "swapped", "dropped", "zeros", "shifted")

@@ -22,9 +22,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from detector.alphabet import Alphabet
 from detector.synth import SynthConfig, Synthesizer, read_texts
-from detector.synth.fonts import found_fonts
+from detector.synth.faces.fonts import found_fonts
+from detector.text.alphabet import Alphabet
 
 SIZE_WH = (256, 64)
 CHUNK = 500  # pictures of one kind in a row, drawn by one process

@@ -1,6 +1,7 @@
 """Teach the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
 
-    python tools/teach_detector.py STORE OUT.pt [--pictures 600000] [--seed 0] [--model detector/models/char.yaml]
+    python tools/teach_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
+        [--model detector/networks/models/char.yaml]
 
 A plain loop round Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
 rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
@@ -26,10 +27,10 @@ from synth_batches import SynthBatches
 from synth_store import HELD_BACK
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from detector._ultralytics import new_network
-from detector.alphabet import Alphabet
-from detector.loop import learn
-from detector.work import whole
+from detector.data.atomic import whole
+from detector.networks.ultralytics import new_network
+from detector.text.alphabet import Alphabet
+from detector.training.loop import learn
 
 
 def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
@@ -125,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="detector/models/char.yaml")
+    parser.add_argument("--model", default="detector/networks/models/char.yaml")
     parser.add_argument("--pictures", type=int, default=600_000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)

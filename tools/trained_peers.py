@@ -70,9 +70,9 @@ def divide(name: str, data: Path, out: Path, seed: int) -> dict[str, list[Row]]:
     """Pictures of a set by split, as convert would split it."""
     from real_sets import source_of
 
-    from detector.conversion import TEST_SHARE, VAL_SHARE
-    from detector.intake import assign_splits
-    from detector.sources import read_source
+    from detector.conversion.convert import TEST_SHARE, VAL_SHARE
+    from detector.conversion.inputs import assign_splits
+    from detector.data.labels.sources import read_source
 
     items = read_source(source_of(name, data, out)).items
     split = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
@@ -93,7 +93,7 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from real_sets import LEAST_TRAINING, forget, train_stage, write_labels
 
     import detector
-    from detector.conversion import TEST_SHARE, VAL_SHARE
+    from detector.conversion.convert import TEST_SHARE, VAL_SHARE
 
     work, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
     rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]

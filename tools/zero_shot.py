@@ -159,7 +159,7 @@ def be_peer(peer: str, asked: Path, answered: Path) -> None:
 
 def score(found: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
     """Exact match with its 95 % interval and CER, both by the module's rule; and what was read wrongly."""
-    from detector.metrics import score_texts
+    from detector.text.metrics import score_texts
 
     pairs = [(compared(label), compared(text)) for label, text in zip(labels, found["texts"], strict=True)]
     result = score_texts([a for a, _ in pairs], [b for _, b in pairs])

@@ -52,13 +52,13 @@ def command(
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
-    from detector.sources import check_source
+    from detector.data.labels.sources import check_source
 
     check_source(source)  # before torch is loaded: a slip is told at once
-    from detector.conversion import convert
-    from detector.report import REPORT
-    from detector.review import REVIEW
-    from detector.yolo_format import REJECTS
+    from detector.conversion.convert import convert
+    from detector.conversion.review import REVIEW
+    from detector.data.yolo_dataset import REJECTS
+    from detector.reading.report import REPORT
 
     try:
         with progress_bar() as tell:

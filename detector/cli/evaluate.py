@@ -13,7 +13,7 @@ from detector.cli.terminal import progress_bar, say
 from detector.errors import SOME_REFUSED, ArgumentError, DetectorError
 
 if TYPE_CHECKING:
-    from detector.evaluation import Evaluation
+    from detector.reading.evaluation import Evaluation
 
 _LISTED = 20
 
@@ -39,8 +39,8 @@ def command(
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
-    from detector.evaluation import evaluate
-    from detector.predict import Reader
+    from detector.reading.evaluation import evaluate
+    from detector.reading.reader import Reader
 
     if not 0 < precision <= 1:
         raise ArgumentError(f"--precision is above 0 and at most 1, got {precision:g}: 0.995 is five errors in 1,000.")
@@ -73,7 +73,7 @@ def command(
             _say_against(result, against, other)
         typer.echo(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
-        from detector.evaluation_report import write_evaluation
+        from detector.reading.evaluation_page import write_evaluation
 
         write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
         say(f"page: {html}")

@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
     from detector.errors import ImageError, SourceError
-    from detector.exporting import export
-    from detector.media import named_pictures, read_named
+    from detector.reading.export import export
+    from detector.reading.inputs import named_pictures, read_named
 
     pictures = []
     for source, named in ((one, named_pictures(one)) for one in sample or ()):

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.cli.terminal import counted, say
-from detector.csv_files import Writer
+from detector.data.csv_files import Writer
 from detector.errors import SOME_REFUSED, SourceError
 
 if TYPE_CHECKING:
-    from detector.detections import Reading
-    from detector.predict import Failure, Reader
+    from detector.reading.reader import Failure, Reader
+    from detector.text.detections import Reading
 
 
 class Format(StrEnum):
@@ -55,7 +55,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
-    from detector.predict import Failure, Reader
+    from detector.reading.reader import Failure, Reader
 
     reader = Reader(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
@@ -112,7 +112,7 @@ def _streamed(reader: Reader, sources: list[str]) -> Iterator[tuple[str, Reading
     if len(sources) == 1:
         yield from reader.stream(sources[0])
         return
-    from detector.media import is_live
+    from detector.reading.inputs import is_live
 
     for live, some in groupby(sources, is_live):
         for one in some if live else [list(some)]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from detector.cli.terminal import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from detector.profiling import Profile
+    from detector.training.profiling import Profile
 
 
 def command(
@@ -29,7 +29,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
 ) -> None:
     """Say where a training step's time goes, how fast each way to load is, and what to change."""
-    from detector.profiling import draw, profile
+    from detector.training.profiling import draw, profile
 
     with progress_bar() as tell:
         result = profile(

@@ -35,8 +35,8 @@ def command(
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
 ) -> None:
     """Artificial labelled pictures, with the true boxes beside them."""
-    from detector.alphabet import Alphabet, symbols_of
     from detector.synth import LOOKS, SynthConfig, read_texts, write_set
+    from detector.text.alphabet import Alphabet, symbols_of
 
     width, _, height = size.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):

@@ -26,8 +26,8 @@ def command(
     """
     parsed = parse_arguments(arguments or [])
     data = parsed.pop("data", None)
-    from detector.device import first_process
-    from detector.training import run_training
+    from detector.networks.device import first_process
+    from detector.training.run import run_training
 
     try:
         done = run_training(data, **parsed)

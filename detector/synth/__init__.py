@@ -1,10 +1,10 @@
 """Artificial labelled pictures of short codes, with the true box of every character."""
 
 from detector.synth.config import LAYOUTS, LOOKS, PLAIN, SynthConfig
-from detector.synth.fonts import find_fonts
+from detector.synth.faces.fonts import find_fonts
 from detector.synth.synthesizer import Synthesizer, SynthImage
 from detector.synth.texts import read_texts
-from detector.synth.write import SynthReport, write_set
+from detector.synth.write_set import SynthReport, write_set
 
 __all__ = [
     "LAYOUTS",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from detector.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
 from detector.errors import AlphabetError, ArgumentError
-from detector.patterns import format_problems
+from detector.text.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
+from detector.text.patterns import format_problems
 
 LOOKS = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
 """The looks that a set mixes by default."""

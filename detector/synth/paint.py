@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.synth.colours import Colour, Image, as_colour, luma
-from detector.synth.layout import INK, Placed, bounds, corners_of, scaled
 from detector.synth.style import Style
+from detector.synth.typesetting import INK, Placed, bounds, corners_of, scaled
 
 Boxes = NDArray[np.float32]
 Layer = NDArray[np.uint8]

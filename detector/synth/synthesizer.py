@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from detector.errors import SourceError
 from detector.synth.colours import Colour, Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
-from detector.synth.fonts import FontInfo, capitals_of, found_fonts, given_fonts
+from detector.synth.faces.fonts import FontInfo, capitals_of, found_fonts, given_fonts
+from detector.synth.faces.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
+from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
+from detector.synth.faces.pen import WRITERS, PenFace, can_write
+from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.frame import Setting, captions, fit, fit_slots
-from detector.synth.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
-from detector.synth.glyphs import Face, FontFace, GlyphCache
-from detector.synth.layout import (
+from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
+from detector.synth.style import Style, style_of
+from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_blanks
+from detector.synth.typesetting import (
     CAPTION,
     EMBLEM,
     GHOST,
@@ -29,11 +34,6 @@ from detector.synth.layout import (
     moved,
     numbered,
 )
-from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
-from detector.synth.pen import WRITERS, PenFace, can_write
-from detector.synth.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
-from detector.synth.style import Style, style_of
-from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_blanks
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from detector.alphabet import Alphabet
 from detector.errors import SourceError
-from detector.patterns import is_labelled, pools_of
+from detector.text.alphabet import Alphabet
+from detector.text.patterns import is_labelled, pools_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_texts(path: Path) -> tuple[str, ...]:
 
 
 def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
-    """A text of one of a format's alternatives; see :mod:`detector.patterns`."""
+    """A text of one of a format's alternatives; see :mod:`detector.text.patterns`."""
     form = rng.choice(pattern.split("|"))
     pools = pools_of(alphabet)
     signs = "".join(rng.choice(pools[s]) if s in pools else s for s in form)

@@ -1,0 +1,315 @@
+"""Pictures and strings in, a YOLO dataset out: every box inferred, every doubt written down."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+
+from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted
+from detector.conversion.locating import locate_labels
+from detector.conversion.locating.run import Run
+from detector.conversion.review import REVIEW, read_review
+from detector.conversion.set_writer import (
+    WORK,
+    SetWriter,
+    alone,
+    check_outside,
+    check_pictures,
+    check_target,
+    part_of,
+    put_in_place,
+    recover,
+    target_of,
+)
+from detector.data.atomic import Work, package_hash
+from detector.data.labels.label_texts import Spelling
+from detector.data.labels.sources import Source, read_source
+from detector.data.yolo_dataset import SPLITS, SUSPECTS
+from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
+from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
+from detector.text.patterns import REGEX, compile_pattern
+from detector.text.reading_config import ReadingRules
+from detector.text.visual_order import is_right_to_left
+
+log = logging.getLogger("detector")
+
+VAL_SHARE, TEST_SHARE = 0.1, 0.2
+"""Shares of the texts that go to validation and to the held-out test split."""
+
+MIN_CONFIDENCE = 0.5
+"""Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
+
+_MOST_LINES = 2  # of text in a picture
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Args:
+        data_yaml: for training.
+        source: what the labels were recognised as.
+        inputs: pictures or lines of the source; always ``converted + suspects + refused``.
+        splits: pictures in each split.
+        suspects: pictures kept out of training, for their boxes are doubted.
+        reasons: refusals, counted by reason.
+        rules: what readers of this set must know.
+        layout_share: share of the texts that the layout's rule for blanks explains.
+        seconds: of wall clock.
+        to_review: suspects in ``review.csv`` that a person has not decided on.
+        explained: share of the labels that are read by a detector that was not trained on them: the shipped one, then
+            that of each round of self-training.
+        examples: of each reason, the first refusal in full.
+    """
+
+    data_yaml: Path
+    source: str
+    inputs: int
+    splits: dict[str, int]
+    suspects: int
+    reasons: Counter[str]
+    rules: ReadingRules
+    layout_share: float
+    seconds: float
+    to_review: int = 0
+    explained: tuple[float, ...] = ()
+    examples: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def converted(self) -> int:
+        """Pictures in the splits."""
+        return sum(self.splits.values())
+
+    @property
+    def refused(self) -> int:
+        """Inputs that are in no split and not suspects."""
+        return sum(self.reasons.values())
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    *,
+    length: int = DEFAULT_LENGTH,
+    alphabet: str | None = None,
+    blank: str | None = None,
+    labels: str | Path = "auto",
+    upper: bool = False,
+    ignore: str = "",
+    pattern: str | None = None,
+    text_column: str | None = None,
+    image_column: str | None = None,
+    visual_order: bool = False,
+    val: float = VAL_SHARE,
+    test: float = TEST_SHARE,
+    keep_suspects: bool = False,
+    allow_refused: bool = False,
+    overwrite: bool = False,
+    review: str | Path | None = None,
+    lines: int | None = None,
+    train_scale: float = 1.0,
+    seed: int = 0,
+    device: str | None = None,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Convert labelled pictures to a YOLO dataset.
+
+    A run that was stopped, however that came, leaves what it found so far in ``OUT.part``: the same call goes on
+    there, and ends in the same set. A finished set keeps it in ``OUT/work``: with ``overwrite`` the detectors and the
+    boxes of pictures whose text is the same are taken from there, if source, arguments and package are the same.
+
+    Args:
+        source: folder or label file; see :func:`detector.data.labels.sources.read_source` for the formats.
+        out: folder to write; it appears whole or not at all.
+        length: symbols that a text may have, blanks included.
+        alphabet: its symbols in class-id order, or ranges such as ``0-9A-Z``, see
+            :func:`detector.text.alphabet.symbols_of`;
+            "auto" takes those of the labels that can be used; None takes 0-9A-Z.
+        blank: what stands for a blank in the labels, if not a space.
+        labels, upper, ignore, text_column, image_column: passed to ``read_source``.
+        visual_order: whether labels with right-to-left letters are as one types them. They are put in the order of the
+            picture, which a pattern is about, too; readers of this set give back the order of the labels.
+        pattern: what texts look like, as :mod:`detector.text.patterns` describes, a format with ``blank`` as the labels
+            have it; labels that do not fit are refused, and readers of this set read nothing else.
+        val, test: shares of the texts for these splits; all pictures of a text fall in one split.
+        keep_suspects: train on pictures whose boxes are doubted, too.
+        allow_refused: convert the others also where most inputs are refused.
+        overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
+        review: a file with more decisions, see :mod:`detector.conversion.review`.
+        lines: text lines of every picture, 1 or 2, read from top to bottom. None finds out, picture by picture.
+        train_scale: multiplies the steps of self-training; see :mod:`detector.conversion.locating.self_training`.
+        seed: of the splits and of training.
+        device: as Ultralytics spells it.
+        progress: called as the work goes on.
+
+    Raises:
+        ArgumentError: if a number makes no sense.
+        SourceError: if no labelled pictures can be made out, or most are refused.
+        AlphabetError: if the pattern is not understood, or allows no text of this length.
+        NotLearnedError: if labels and pictures have nothing to do with each other, as far as can be told; nothing is
+            written then.
+        DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
+            something else is in the way beside it; if lines of a review make no sense.
+    """
+    began = time.perf_counter()
+    _check_numbers(length, val, test, lines, train_scale, seed)
+    tell = progress or (lambda stage, done, total: None)
+    target = target_of(out)
+    part, final_review = part_of(target), target / REVIEW
+    check_target(target, Path(source), overwrite)  # before anything is made for it
+    with alone(target):
+        recover(target)
+        check_target(target, Path(source), overwrite)  # what is there now, be it another run's
+        earlier = _bytes_of(final_review)
+        decided = read_review(*([final_review] if earlier is not None else []), *([Path(review)] if review else []))
+        symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
+        keep = "" if symbols == "auto" else symbols
+        listed = read_source(
+            source, labels=labels, blank=blank, upper=upper, ignore=ignore, text_column=text_column,
+            image_column=image_column, visual_order=visual_order, keep=keep,
+        )  # fmt: skip
+        _check_apart(target, listed)
+        log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
+        if listed.unlisted:
+            log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
+        for note in listed.notes:
+            log.warning("%s", note)
+        spell = Spelling(blank, upper, ignore, keep, visual_order)
+        found = decided.apply(listed, spell)
+        table = alphabet_of_accepted(found, length, pattern, blank) if symbols == "auto" else Alphabet(symbols)
+        decided.check(found, table, length, spell)
+        if pattern:
+            if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
+                pattern = pattern.replace(blank, table.blank)
+            compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
+        request = _request(
+            listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
+            train_scale=train_scale, seed=seed, device=device,
+        )  # fmt: skip
+        work = Work.open(part / WORK, request, target / WORK)
+        try:
+            inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
+            if inputs.rejects:
+                refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
+                first, why = inputs.rejects[0][:2]
+                if 2 * len(inputs.rejects) > found.count and not allow_refused:
+                    some = "; ".join(f"{name}: {why}" for name, why, *_ in inputs.rejects[:3])
+                    raise SourceError(
+                        f"{refused}, for example {some}. Nothing was converted: correct them, or say --allow-refused "
+                        "to convert the others."
+                    )
+                log.warning("%s, as %s: %s", refused, first, why)
+            run = Run(inputs, table, length, lines, train_scale, seed, device, work, tell)
+            located = locate_labels(run)
+        except ImageError:
+            raise  # what was found out so far is kept for the next run
+        except DetectorError as error:
+            shutil.rmtree(part)  # something must change before this can go on
+            if isinstance(error, NotLearnedError) and (first := _look_first(found, inputs, visual_order)):
+                raise NotLearnedError(f"{error} But look at this first: {first}.") from error
+            raise
+        written = SetWriter(
+            part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table),
+            keep_suspects=keep_suspects, visual_order=visual_order,
+        )  # fmt: skip
+        texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
+        rules, share = written.write(located.boxes.__getitem__, length, located.shape_hw, pattern, decided, texts, tell)
+        if (edited := _bytes_of(final_review)) != earlier and edited is not None:
+            (part / REVIEW).write_bytes(edited)
+            log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
+        put_in_place(target)
+    return _report(target, found, written, rules, share, located.explained, time.perf_counter() - began)
+
+
+def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
+    """Refuse numbers that make no sense, all at once."""
+    problems = []
+    if length < 1:
+        problems.append(f"length is the most symbols that a text may have, 1 or more, got {length}")
+    if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
+        rule = "val, more than 0, and test, 0 or more, are shares of 1 that leave some for training"
+        problems.append(f"{rule}, got {val} and {test}")
+    if lines not in (None, *range(1, _MOST_LINES + 1)):
+        problems.append(f"lines is the number of text lines in each picture, 1 or {_MOST_LINES}, got {lines}")
+    if not 0 < train_scale < math.inf:
+        problems.append(f"train_scale multiplies the steps and is more than 0, got {train_scale}")
+    if seed < 0:
+        problems.append(f"seed is a whole number, 0 or more, got {seed}")
+    if problems:
+        raise ArgumentError(f"Nothing was converted: {'; '.join(problems)}.")
+
+
+def _check_apart(target: Path, listed: Source) -> None:
+    """Refuse to write among the pictures."""
+    if listed.searched:
+        check_outside(target, listed.root)
+    check_pictures(target, {item.path.parent for item in listed.items})
+
+
+def _report(
+    target: Path, found: Source, written: SetWriter, rules: ReadingRules, share: float,
+    explained: tuple[float, ...], seconds: float,
+) -> ConversionReport:  # fmt: skip
+    return ConversionReport(
+        data_yaml=target / "data.yaml",
+        source=f"{found.format} ({found.detail})",
+        inputs=found.count,
+        splits={s: len(written.images[s]) for s in SPLITS},
+        suspects=len(written.images[SUSPECTS]),
+        reasons=Counter(row.kind for row in written.rejects),
+        rules=rules,
+        layout_share=share,
+        seconds=seconds,
+        to_review=written.to_review,
+        explained=explained,
+        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(written.rejects)},
+    )
+
+
+def _look_first(found: Source, inputs: Inputs, visual_order: bool) -> str:
+    """What is a likelier reason than too little time where nothing was learnt; "" if nothing is."""
+    if 2 * len(inputs.rejects) > found.count:
+        name, why = inputs.rejects[0][:2]
+        return f"{len(inputs.rejects)} of {found.count} inputs were refused, as {name}: {why}"
+    leftward = sum(is_right_to_left(item.text) for item in inputs.items)
+    if leftward and not visual_order:
+        return (
+            f"{leftward} of {len(inputs.items)} labels have right-to-left letters, and were taken to be in the order "
+            "of the picture: where they are as one types them, say --visual-order"
+        )
+    return ""
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _request(listed: Source, **arguments: object) -> dict[str, object]:
+    """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
+    digest = hashlib.sha256()
+    for item in listed.items:
+        try:
+            seen = item.path.stat()
+            state = f"{seen.st_size} {seen.st_mtime_ns}"
+        except OSError as error:  # say a link that leads nowhere: refused when it is looked at
+            state = type(error).__name__
+        digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
+        if item.boxes_xyxy is not None:
+            digest.update(item.boxes_xyxy.tobytes())
+    shaping = ("numpy", "onnxruntime", "pillow", "torch", "ultralytics")  # what boxes and pictures come from
+    libraries = {"cv2": cv2.__version__, **{name: version(name) for name in shaping}}
+    return {
+        **arguments,
+        "pictures": digest.hexdigest(),
+        "package": package_hash(),
+        "libraries": libraries,
+    }

@@ -1,0 +1,98 @@
+"""The whole path on artificial pictures: strings in, reader out, and one picture for the eye."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+from detector.conversion.convert import convert
+from detector.conversion.inputs import Progress
+from detector.data.atomic import clear
+from detector.errors import ArgumentError, DetectorError
+from detector.reading.annotate import write_sheet
+from detector.reading.evaluation import Evaluation, evaluate
+from detector.reading.reader import Reader
+from detector.synth import SynthConfig, write_set
+from detector.training.run import train
+
+UNSEEN = 250
+"""Pictures that are made for reading alone."""
+
+
+_MARK = ".detector-demo"
+"""File that tells a demo's folder."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo made: pictures read and drawn, weights, and how right they read."""
+
+    evaluation: Evaluation
+    weights: Path
+    sheet: Path
+
+
+def _config(seed: int) -> SynthConfig:
+    """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+    fonts = (folder / "DejaVuSansMono.ttf", folder / "DejaVuSansMono-Bold.ttf")  # tell 0 from O, as codes should
+    return SynthConfig(looks=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
+
+
+def demo(
+    out: str | Path,
+    *,
+    pictures: int = 1500,
+    epochs: int = 6,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+    progress: Progress | None = None,
+) -> DemoResult:
+    """Make labelled 8-character pictures, convert, train, and read pictures that were never seen.
+
+    Args:
+        out: folder to work in, replaced if it is one of an earlier demo.
+        pictures: labelled pictures to learn from; blanks are in a quarter of them.
+        epochs: of training.
+        seed: of everything.
+        say: told what happens.
+        progress: as for ``convert``.
+
+    Raises:
+        ArgumentError: if a number makes no sense.
+        DetectorError: if ``out`` holds something else.
+    """
+    if pictures < 1 or epochs < 1 or seed < 0:  # before the earlier demo is gone
+        raise ArgumentError(f"pictures and epochs are 1 or more, seed 0 or more, got {pictures}, {epochs} and {seed}.")
+    root = Path(out).resolve()
+    if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
+        raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    clear(root, keep=_MARK)  # its own folder may be where the command runs
+    (root / _MARK).touch()  # first: what was stopped early is an earlier demo, too
+    began = time.perf_counter()
+
+    def stage(text: str) -> None:
+        say(f"[{time.perf_counter() - began:4.0f} s] {text}")
+
+    stage(f"making {pictures} labelled pictures, and {UNSEEN} that training never sees")
+    write_set(_config(seed), root / "seen", pictures)
+    write_set(_config(seed + 1), root / "unseen", UNSEEN)
+    stage("converting: boxes from strings")
+    report = convert(root / "seen", root / "set", test=0.0, overwrite=True, seed=seed, progress=progress)
+    stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
+    weights = train(
+        report.data_yaml, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights"
+    )
+    stage(f"reading {UNSEEN} pictures that it never saw")
+    reader = Reader(weights)
+    evaluation = evaluate(reader, root / "unseen")
+    sheet = root / "read.png"
+    files = sorted((root / "unseen" / "images").iterdir())[:40]
+    write_sheet(sheet, [(path, reader.read(path)) for path in files])
+    stage("done")
+    return DemoResult(evaluation, weights, sheet)

@@ -1,0 +1,224 @@
+"""Which inputs of a source can be used, and in which split each one falls; pure bookkeeping before any network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+from detector.data.atomic import Work, whole
+from detector.data.images import read_file, read_image
+from detector.data.labels.sources import LabelledImage, Source, reasons_of
+from detector.data.parallel import ahead
+from detector.data.yolo_dataset import RejectRow
+from detector.errors import ImageError, SourceError
+from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of
+from detector.text.patterns import REGEX, matches
+
+Item = TypeVar("Item")
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, what is done and what there is."""
+
+_YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
+SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads
+
+_LOOKED = "looked"  # pieces of kept work
+_CHUNK, _CHUNKS_A_PIECE = 64, 64
+_NARROWEST = 2  # pixels of width for each symbol: with fewer nothing can be told
+_FEW = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
+
+
+class Look(NamedTuple):
+    """What one look at a file told: a hash of its bytes, its size upright; or why it cannot be decoded."""
+
+    digest: str
+    width: int
+    height: int
+    problem: str = ""
+
+
+@dataclass
+class Inputs:
+    """The labelled pictures of one run and what became of them."""
+
+    items: list[LabelledImage]
+    sizes_wh: list[tuple[int, int]]  # of each item, upright
+    split: dict[str, str]  # of each text
+    rejects: list[RejectRow] = field(default_factory=list)
+
+
+def accept(
+    found: Source,
+    table: Alphabet,
+    length: int,
+    pattern: str | None,
+    val: float,
+    test: float,
+    seed: int,
+    work: Work,
+    tell: Progress,
+) -> Inputs:
+    """Labels that fit, the pattern too, and files that can be opened, with their splits; the rest with its reason.
+
+    Every file is decoded once; what that told is kept in ``work``.
+    """
+    rejects = [RejectRow(r.name, r.reason) for r in found.refused]
+    fitting = []
+    separators = separators_of({item.text for item in found.items})
+    for item in found.items:
+        if problem := _problem(item, table, length, pattern, separators):
+            rejects.append(RejectRow(item.name, problem))
+        else:
+            fitting.append(replace(item, text=table.clean(item.text)))
+    items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, work, tell))
+    rejects += more
+    if not items:
+        raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
+    return Inputs(items, sizes_wh, assign_splits({i.text for i in items}, val, test, seed), rejects)
+
+
+def alphabet_of_accepted(found: Source, length: int, pattern: str | None, blank: str | None = None) -> Alphabet:
+    """The alphabet of the labels that are not refused for another reason than their symbols.
+
+    Pictures are opened as long as their labels have symbols that no other has shown.
+
+    Raises:
+        SourceError: if there are none; or if many have letters with combining marks.
+    """
+    items = [item for item in found.items if not _unreadable(item)]
+    marked = [item.text for item in items if first_cluster(item.text)]
+    if len(marked) > _FEW * len(items):
+        raise SourceError(
+            f"{found.root}: {len(marked)} of {len(items)} labels, as {marked[0]!r}, have combining marks, which have "
+            "no box of their own. Spell each letter with its mark as one code point, or leave the marks out."
+        )
+    clean = [
+        item
+        for item in items
+        if len(item.text) <= length and not first_cluster(item.text) and not any(map(is_unseen, item.text))
+    ]
+    if pattern and clean:
+        table = alphabet_of(item.text for item in clean)
+        pattern = pattern.replace(blank, table.blank) if blank and not pattern.startswith(REGEX) else pattern
+        clean = [item for item in clean if matches(item.text, pattern, table)] or clean
+    symbols: set[str] = set()
+    for item in clean:
+        if not symbols.issuperset(item.text) and not _look(item).problem:
+            symbols.update(item.text)
+    if not symbols - {" "}:
+        why = [(r.name, r.reason) for r in found.refused]
+        why += [(i.name, _unreadable(i) or f"the label {i.text!r} cannot be one") for i in found.items]
+        raise SourceError(f"{found.root}: no label is left to take an alphabet from; {reasons_of(why)}.")
+    return alphabet_of(symbols)
+
+
+def _problem(item: LabelledImage, table: Alphabet, length: int, pattern: str | None, separators: str) -> str | None:
+    """Why a label or its file cannot be used; None if nothing is wrong before it is opened."""
+    problem = table.problem(item.text, length, separators=separators)
+    if problem is None and pattern and not matches(item.text, pattern, table):
+        problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
+    return problem or _unreadable(item) or None
+
+
+def _unreadable(item: LabelledImage) -> str:
+    """Why yolo would not read the file, by its name."""
+    if item.path.suffix.lower() in (*_YOLO_READS, *SAME_AS):
+        return ""
+    kind = f"{item.path.suffix} files" if item.path.suffix else "files whose names have no ending"
+    return f"yolo does not read {kind}: save it as PNG"
+
+
+def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[str, Look]:
+    """A look at each picture, by name; only at those that were not looked at before."""
+    looks: dict[str, Look] = {}
+    for piece in work.pieces(_LOOKED):
+        try:
+            held = json.loads(piece.read_text(encoding="utf-8"))
+        except ValueError as error:
+            work.drop(piece, error)
+        else:
+            looks.update((name, Look(*look)) for name, look in held.items())
+    new = [item for item in items if item.name not in looks]
+    before = done = len(items) - len(new)
+    if before:
+        tell("check", before, len(items))
+    fresh: dict[str, Look] = {}
+
+    def keep() -> None:
+        with whole(work.next_piece(_LOOKED, ".json")) as part:
+            # A problem may be gone next time, say one of access, without a trace in size or time.
+            part.write_text(json.dumps({n: look for n, look in fresh.items() if not look.problem}), encoding="utf-8")
+        looks.update(fresh)
+        fresh.clear()
+
+    for chunk in ahead(lambda chunk: [(item.name, _look(item)) for item in chunk], chunked(new, _CHUNK)):
+        for name, look in chunk:
+            fresh[name] = look
+            done += 1
+            tell("check", done, len(items))
+        if len(fresh) >= _CHUNK * _CHUNKS_A_PIECE:
+            keep()
+    if fresh:
+        keep()
+    return looks
+
+
+def _look(item: LabelledImage) -> Look:
+    try:
+        data = read_file(item.path)
+        height, width = read_image(data).shape[:2]
+        return Look(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
+    except ImageError as error:
+        return Look("", 0, 0, str(error))
+
+
+def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Runs of ``size``, the last one shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _without_contradictions(
+    items: list[LabelledImage], looks: dict[str, Look]
+) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
+    """Drop pictures that cannot be decoded or are too narrow, and equal files that are labelled differently.
+
+    Returns:
+        What is left, the width and height of each, and the others with their reasons.
+    """
+    rejects = [RejectRow(item.name, looks[item.name].problem) for item in items if looks[item.name].problem]
+    good = [item for item in items if not looks[item.name].problem]
+    labels: dict[str, set[str]] = {}
+    for item in good:
+        labels.setdefault(looks[item.name].digest, set()).add(item.text)
+    kept, sizes_wh = [], []
+    for item in good:
+        look = looks[item.name]
+        if look.width < _NARROWEST * len(item.text):
+            rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
+        elif len(labels[look.digest]) > 1:
+            texts = ", ".join(sorted(labels[look.digest]))
+            rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
+        else:
+            kept.append(item)
+            sizes_wh.append((look.width, look.height))
+    return kept, sizes_wh, rejects
+
+
+def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:
+    """Split of each text: by hash, so that a text keeps its split when others come or go.
+
+    Raises:
+        SourceError: if there are fewer than two texts.
+    """
+    if len(texts) < 2:
+        raise SourceError(f"All pictures show the text {next(iter(texts))!r}: two different ones are the least.")
+    place = {t: int.from_bytes(hashlib.sha256(f"{seed}:{t}".encode()).digest()[:8]) / 2**64 for t in texts}
+    split = {t: "test" if p < test else "val" if p < test + val else "train" for t, p in place.items()}
+    by_place = sorted(texts, key=lambda t: place[t])
+    for wanted, candidates in (("train", by_place[::-1]), ("val", by_place)):
+        if wanted not in split.values():  # so few texts that none fell there
+            split[next(t for t in candidates if list(split.values()).count(split[t]) > 1 or len(texts) == 2)] = wanted
+    return split

@@ -1,0 +1,189 @@
+"""Boxes of all pictures of a source, batch by batch in threads, kept as they are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.conversion.inputs import Progress, chunked
+from detector.conversion.locating.locator import Ids, Image, Located, as_drawn
+from detector.data.atomic import Work, whole
+from detector.data.images import read_image
+from detector.data.labels.sources import LabelledImage
+from detector.data.parallel import ahead
+from detector.errors import ImageError
+from detector.text.alphabet import Alphabet
+
+_BATCH, _BATCHES_A_PIECE = 64, 16
+
+Locate = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Located]]
+"""Called in several threads with some items and their pictures."""
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """One picture's width and height, upright, and the characters of its label."""
+
+    size_wh: tuple[int, int]
+    located: Located
+
+
+class BoxStore:
+    """Boxes of pictures, by name and text: those of a picture whose text was changed are not found.
+
+    Args:
+        work: where they are kept.
+        kind: of the pieces that they are kept in.
+    """
+
+    def __init__(self, work: Work, kind: str) -> None:
+        self._work = work
+        self._kind = kind
+        self._place: dict[tuple[str, str], tuple[Path, int]] = {}
+        self._open = lru_cache(maxsize=4)(_load)
+        for piece in work.pieces(kind):
+            self._index(piece)
+
+    def __contains__(self, item: LabelledImage) -> bool:
+        return (item.name, item.text) in self._place
+
+    def __getitem__(self, item: LabelledImage) -> Boxes:
+        piece, row = self._place[item.name, item.text]
+        return _row(self._open(piece), row)
+
+    def add(self, several: Sequence[tuple[LabelledImage, Boxes]]) -> None:
+        """Keep some more, in a piece of their own."""
+        piece = self._work.next_piece(self._kind, ".npz")
+        with whole(piece) as part, part.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **_columns(several))
+        self._index(piece)
+
+    def _index(self, piece: Path) -> None:
+        try:
+            items = json.loads(_load(piece)["items"].tobytes())
+        except Exception as error:  # a damaged archive makes numpy and zipfile raise nearly anything
+            self._work.drop(piece, error)
+            return
+        for row, (name, text) in enumerate(items):
+            self._place[name, text] = piece, row
+
+
+class LatestBoxes:
+    """Boxes of each picture from the last store that has them: later rounds look at some pictures only."""
+
+    def __init__(self, *stores: BoxStore) -> None:
+        self._stores = stores
+
+    def __getitem__(self, item: LabelledImage) -> Boxes:
+        return next(store[item] for store in reversed(self._stores) if item in store)
+
+    def then(self, store: BoxStore) -> LatestBoxes:
+        """With one more, which comes first."""
+        return LatestBoxes(*self._stores, store)
+
+
+def locate_all(
+    items: Sequence[LabelledImage], store: BoxStore, locate: Locate, tell: Progress, stage: str, workers: int
+) -> None:
+    """Put into ``store`` what it has not of ``items``.
+
+    Batches are made of the missing ones in their order, and kept in whole pieces: a run that goes on makes the same
+    batches as one that was never stopped.
+    """
+    missing = [item for item in items if item not in store]
+    done = len(items) - len(missing)
+    tell(stage, done, len(items))
+
+    def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
+        images = [opened(item) for item in some]
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        located = locate(some, images)
+        return [
+            (item, Boxes(size, as_drawn(one, item.boxes_xyxy)))
+            for item, size, one in zip(some, sizes, located, strict=True)
+        ]
+
+    fresh: list[tuple[LabelledImage, Boxes]] = []
+    for made in ahead(batch, chunked(missing, _BATCH), workers):
+        fresh += made
+        done += len(made)
+        tell(stage, done, len(items))
+        if len(fresh) >= _BATCH * _BATCHES_A_PIECE:
+            store.add(fresh)
+            fresh = []
+    if fresh:
+        store.add(fresh)
+
+
+def _columns(several: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:
+    """Rows of all arrays one below the other, and how many each picture has."""
+    named = json.dumps([(item.name, item.text) for item, _ in several]).encode()
+    columns: dict[str, NDArray[Any]] = {
+        "items": np.frombuffer(named, np.uint8),
+        "size_wh": np.array([one.size_wh for _, one in several], np.int64),  # (pictures, 2)
+    }
+    for name in (field.name for field in fields(Located)):
+        values = [np.asarray(getattr(one.located, name)) for _, one in several]
+        if values[0].ndim:
+            columns[f"{name}.rows"] = np.array([len(v) for v in values], np.int64)
+            columns[name] = np.concatenate(values)
+        else:
+            columns[name] = np.array(values)
+    return columns
+
+
+def _load(piece: Path) -> dict[str, NDArray[Any]]:
+    with piece.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        return {**held, **{f"{n[:-5]}.start": np.cumsum(held[n]) - held[n] for n in held if n.endswith(".rows")}}
+
+
+def _row(held: dict[str, NDArray[Any]], row: int) -> Boxes:
+    """The inverse of :func:`_columns` for one picture."""
+    values: dict[str, Any] = {}
+    for name in (field.name for field in fields(Located)):
+        if f"{name}.rows" in held:
+            start = int(held[f"{name}.start"][row])
+            values[name] = held[name][start : start + int(held[f"{name}.rows"][row])]
+        else:
+            values[name] = held[name][row].item()
+    width, height = held["size_wh"][row].tolist()
+    return Boxes((width, height), Located(**values))
+
+
+# --- what is asked of items in many places --------------------------------------------------------------------------
+
+
+def shown(text: str, table: Alphabet) -> str:
+    """The symbols that can be seen: the text without its blanks."""
+    return text.replace(table.blank, "")
+
+
+def shown_ids(item: LabelledImage, table: Alphabet) -> Ids:
+    """Class ids of the symbols that can be seen, (n,)."""
+    symbols = shown(item.text, table)
+    ids: Ids = table.encode([symbols], len(symbols))[0]
+    return ids
+
+
+def sureness(located: Located, wrong: float) -> float:
+    """A picture's confidence: its least sure box's, times the probability that its label is not ``wrong``."""
+    return float(located.confidence.min()) * (1 - wrong)
+
+
+def opened(item: LabelledImage) -> Image:
+    """The picture, decoded.
+
+    Raises:
+        ImageError: naming the file, where it could be opened a while ago.
+    """
+    try:
+        return read_image(item.path)
+    except ImageError as error:
+        raise ImageError(f"{item.path}: {error}; it was changed while this ran.") from error

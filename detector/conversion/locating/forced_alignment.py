@@ -1,0 +1,181 @@
+"""Forced alignment: which of a detector's candidates are the symbols of a known label. Pure numpy, a batch at once.
+
+The label is an automaton of one path. Viterbi's algorithm finds the best chain of candidates through it, in reading
+order, none covering another; a symbol for which nothing was seen is skipped at a cost. The forward algorithm over the
+same chains gives the label's probability among all strings that the candidates can spell: a conditional random field
+over segments (Sarawagi, Cohen, "Semi-Markov conditional random fields", NIPS 2004) whose weights are the detector's
+own log odds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.text.calibration import Platt
+from detector.text.candidates import NEVER, Candidates
+
+UNKNOWN = -1
+"""Class id of a label's symbol that the detector does not know: any character may be it."""
+
+MISSED = -1
+"""Candidate of a symbol for which nothing was seen."""
+
+_OTHER_CLASS = -5.0  # log of how much likelier its best class is than another one: a candidate may still be misread
+_SKIP = -9.0  # log odds of leaving a symbol without a candidate: any candidate that is likelier than that is taken
+_MISCLASSIFIED = 1e-3  # share of characters whose symbol gets no score at all
+_OVERLOOKED = 5e-3  # share of characters that a detector has no candidate for
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The best chain of one label.
+
+    Args:
+        candidates: int64 (n,), place of each symbol's candidate in its picture's row; :data:`MISSED` for none.
+        score: of the chain, log odds.
+    """
+
+    candidates: NDArray[np.int64]
+    score: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every symbol has a candidate."""
+        return bool((self.candidates != MISSED).all())
+
+
+def force_align(seen: Candidates, labels: Sequence[NDArray[np.int64]]) -> list[Alignment]:
+    """The best chain of candidates for each picture's label.
+
+    Args:
+        seen: the candidates, ``n`` a picture.
+        labels: class ids of each label's symbols in reading order, :data:`UNKNOWN` for those that are none.
+    """
+    size, n = seen.odds.shape
+    ids = _padded(labels)
+    gains = _gains(seen, ids)  # (batch, symbols, n)
+    barrier = _with_start(seen.barrier)  # (batch, n + 1, n)
+    total = np.full((size, n + 1), 2 * NEVER)  # by the last candidate that was taken; the last column is none yet
+    total[:, n] = 0
+    before = np.full((ids.shape[1], size, n + 1), MISSED, np.int64)
+    totals = []
+    for t in range(ids.shape[1]):
+        chain = total[:, :, None] + barrier
+        taken = chain.max(1) + gains[:, t]  # (batch, n)
+        skipped = total + _SKIP
+        better = taken > skipped[:, :n]
+        before[t][:, :n] = np.where(better, chain.argmax(1), MISSED)
+        total = skipped
+        total[:, :n] = np.where(better, taken, skipped[:, :n])
+        totals.append(total)
+    return [_traced(row, len(label), totals, before) for row, label in enumerate(labels)]
+
+
+def _traced(row: int, length: int, totals: Sequence[Floats], before: NDArray[np.int64]) -> Alignment:
+    candidates = np.full(length, MISSED, np.int64)
+    if not length:
+        return Alignment(candidates, 0.0)
+    last = totals[length - 1][row]
+    at = int(last.argmax())
+    score = float(last[at])
+    for t in range(length - 1, -1, -1):
+        if (earlier := int(before[t, row, at])) != MISSED:
+            candidates[t], at = at, earlier
+    return Alignment(candidates, score)
+
+
+def label_log_probs(seen: Candidates, labels: Sequence[NDArray[np.int64]], calibration: Platt | None = None) -> Floats:
+    """Log probability of each label, (batch,), among all strings that its picture's candidates can spell.
+
+    Args:
+        seen: the candidates.
+        labels: as in :func:`force_align`; of a symbol that is unknown every class is as likely.
+        calibration: what the odds of being a character are worth.
+    """
+    size, n = seen.odds.shape
+    scale = calibration or Platt()
+    odds = np.where(seen.odds > NEVER / 2, scale.slope * seen.odds + scale.offset, NEVER)
+    ids = _padded(labels)
+    shares = _dense(seen, ids)
+    classes = shares.shape[2]
+    shares /= np.maximum(shares.sum(2, keepdims=True), 1e-9)
+    shares = (1 - _MISCLASSIFIED) * shares + _MISCLASSIFIED / classes
+    log_shares = np.log(np.concatenate([shares, np.full((size, n, 1), 1 / classes)], 2))  # UNKNOWN takes the last one
+    barrier = _with_start(seen.barrier)
+    everything = np.full((size, n + 1), 2 * NEVER)
+    everything[:, n] = 0
+    for j in range(n):  # candidates are in reading order: all that may stand before one are done
+        everything[:, j] = odds[:, j] + _log_sum(everything + barrier[:, :, j], 1)
+    total = np.full((size, n + 1), 2 * NEVER)
+    total[:, n] = 0
+    ends = [total]
+    rows = np.arange(size)[:, None], np.arange(n)[None]
+    for t in range(ids.shape[1]):
+        emitted = odds + log_shares[(*rows, ids[:, t][:, None])]  # (batch, n)
+        taken = emitted + _log_sum(total[:, :, None] + barrier, 1)
+        total = total + np.log(_OVERLOOKED)
+        total[:, :n] = np.logaddexp(total[:, :n], taken)
+        ends.append(total)
+    lengths = np.array([len(label) for label in labels], np.intp)
+    of_label = np.stack(ends)[lengths, np.arange(size)]  # (batch, n + 1)
+    return np.minimum(_log_sum(of_label, 1) - _log_sum(everything, 1), 0.0)
+
+
+def places_told_apart(seen: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Log odds of being a character, (m,), of candidates of which that is known, and whether they are, (m,).
+
+    Where each label is right and complete, its candidates are characters, and those that could stand beside them in the
+    string are none; candidates of a place that is taken say nothing.
+    """
+    odds, right = [], []
+    for row, one in enumerate(alignments):
+        chain = one.candidates[one.candidates != MISSED]
+        free = (seen.barrier[row] > NEVER / 2) | (seen.barrier[row].T > NEVER / 2)  # one may follow the other
+        others = free[:, chain].all(1) & (seen.odds[row] > NEVER / 2)
+        others[chain] = False
+        odds += [seen.odds[row, chain], seen.odds[row, others]]
+        right += [np.ones(len(chain), bool), np.zeros(int(others.sum()), bool)]
+    return np.concatenate([*odds, np.zeros(0)]), np.concatenate([*right, np.zeros(0, bool)])
+
+
+def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(batch, symbols of the longest)."""
+    ids = np.full((len(labels), max((len(label) for label in labels), default=0)), UNKNOWN, np.int64)
+    for row, label in enumerate(labels):
+        ids[row, : len(label)] = label
+    return ids
+
+
+def _dense(seen: Candidates, ids: NDArray[np.int64]) -> Floats:
+    """Scores of all classes that are seen or asked for, (batch, n, classes)."""
+    classes = int(max(seen.top_ids.max(initial=0), ids.max(initial=0))) + 1
+    scores = np.zeros((*seen.odds.shape, classes))
+    # A picture with fewer classes than others is filled up with zeros of class 0: the real score must not be lost.
+    np.maximum.at(scores, (*np.indices(seen.top_ids.shape)[:2], seen.top_ids), seen.top_scores)
+    return scores
+
+
+def _gains(seen: Candidates, ids: NDArray[np.int64]) -> Floats:
+    """What each candidate adds as each symbol of its picture's label, (batch, symbols, n)."""
+    logs = np.log(np.maximum(_dense(seen, ids), 1e-9))
+    behind = np.maximum(logs - logs.max(2, keepdims=True), _OTHER_CLASS)
+    behind = np.concatenate([behind, np.zeros((*behind.shape[:2], 1))], 2)  # UNKNOWN takes the last one
+    rows = np.arange(len(ids))[:, None, None], np.arange(behind.shape[1])[None, None]
+    return np.asarray(seen.odds[:, None] + behind[(*rows, ids[:, :, None])])
+
+
+def _with_start(barrier: Floats) -> Floats:
+    """(batch, n + 1, n): the last row is before any candidate, from where all may follow."""
+    return np.concatenate([barrier, np.zeros((len(barrier), 1, barrier.shape[2]))], 1)
+
+
+def _log_sum(values: Floats, axis: int) -> Floats:
+    """Log of the sum of exponentials."""
+    most = values.max(axis, keepdims=True)
+    return np.asarray(np.log(np.exp(values - most).sum(axis)) + most.squeeze(axis))

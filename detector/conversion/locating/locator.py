@@ -1,0 +1,344 @@
+"""Boxes of known labels: a detector looks at each picture, and is told what stands there.
+
+Pictures whose label is what the detector also reads by itself are looked at once. The others are looked at again, from
+the part that their text is in, and both looks are fused. All boxes are in the picture's own pixels throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.conversion.locating.forced_alignment import (
+    MISSED,
+    UNKNOWN,
+    Alignment,
+    force_align,
+    label_log_probs,
+    places_told_apart,
+)
+from detector.data.letterbox import GREY, fit, shape_for
+from detector.networks.runtimes import MOST_AT_ONCE, Network, candidates
+from detector.reading.box_fusion import fuse
+from detector.text.alphabet import Alphabet
+from detector.text.calibration import Platt, fit_platt
+from detector.text.candidates import Candidates, gather
+from detector.text.detections import CharDetections
+from detector.text.patterns import any_string
+from detector.text.reading_config import ReadingRules
+from detector.text.search import search
+from detector.text.spacing import Layout
+
+_AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
+_LOWEST_LINE = 0.6  # of another line's height: what is lower is other text
+_TWO_LINES = 3.0  # log odds by which a label must be likelier in two lines than in one
+_SHARPEST = 3.0  # slope of a calibration: what a few hundred pictures show is not believed beyond
+_SLANTS = (0.1, -0.1)  # of further looks at a doubted label, pixels to the side a pixel down
+
+# Logit of the probability that a box's centre lies in the one that a person drew, and its slope against the logit of
+# the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/box_quality.py`.
+_LOGIT_SEEN, _SLOPE = 5.0, 0.53
+_DRAWN_CONFIDENCE = 0.999  # of a box that a person drew
+_INTERPOLATED, _GUESSED = 0.6, 0.3  # of a box for which nothing was seen, where most others were, and where not
+
+DRAWN = -1
+"""In place of the round of a picture whose boxes a person drew."""
+
+Image = NDArray[np.uint8]
+"""Shape (H, W, 3), BGR."""
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Located:
+    """The characters of one picture's label.
+
+    Args:
+        boxes_xyxy: float32 (n, 4), in the picture's own pixels, in reading order.
+        confidence: float64 (n,), probability that the box is that of its symbol, if the label is right.
+        seen: bool (n,), whether the detector saw a character there; else the box is set between its neighbours.
+        read: class ids of what the detector reads by itself.
+        agrees: whether that is the label.
+        right: log probability that a detector which was not taught the label gives to it.
+        lines: of text that the picture was taken to have.
+        round: of self-training whose detector located it; 0 is the shipped one, :data:`DRAWN` a person.
+    """
+
+    boxes_xyxy: NDArray[np.float32]
+    confidence: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    read: Ids
+    agrees: bool
+    right: float = 0.0
+    lines: int = 1
+    round: int = 0
+
+    def stage(self, i: int) -> str:
+        """Where box ``i`` comes from: "drawn" by a person, "detected" by the shipped detector, "trained-N" by that of a
+        round of self-training, or "interpolated" between its neighbours."""
+        if self.round == DRAWN:
+            return "drawn"
+        return "interpolated" if not self.seen[i] else f"trained-{self.round}" if self.round else "detected"
+
+
+def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Located:
+    """With the boxes that a person drew around the label's symbols, where there are any."""
+    if boxes_xyxy is None or len(boxes_xyxy) != len(located.boxes_xyxy):
+        return located
+    count = len(boxes_xyxy)
+    sure = np.full(count, _DRAWN_CONFIDENCE)
+    return replace(located, boxes_xyxy=boxes_xyxy, confidence=sure, seen=np.ones(count, bool), round=DRAWN)
+
+
+def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
+    """A network's class of each symbol, (symbols,): its own, or the same letter's in the other case, or UNKNOWN."""
+    ids = {name: i for i, name in names.items()}
+    spelt = ((symbol, symbol.upper(), symbol.lower()) for symbol in table.symbols)
+    return np.array([next((ids[s] for s in some if s in ids), UNKNOWN) for some in spelt], np.int64)
+
+
+class Locator:
+    """A detector that is told labels.
+
+    Args:
+        network: the detector.
+        table: the set's alphabet; labels are class ids in it.
+        length: symbols that a text may have.
+        min_count: symbols that the shortest label has.
+        lines: of text in each picture; None finds out whether one or two.
+        shape_hw: of the network's input; None takes what suits each picture.
+        by_class: whether the detector's classes mean the set's symbols; else only where characters are is asked.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        table: Alphabet,
+        *,
+        length: int,
+        min_count: int = 1,
+        lines: int | None = None,
+        shape_hw: tuple[int, int] | None = None,
+        by_class: bool = True,
+    ) -> None:
+        self._network, self._shape_hw, self._min_count, self._length = network, shape_hw, min_count, length
+        self._classes, self._symbols = max(network.names) + 1, len(table)
+        self._class_of = known_classes(table, network.names)  # (symbols,)
+        self._calibration = Platt()
+        self.by_class = by_class and bool((self._class_of != UNKNOWN).any())
+        layouts = {
+            1: Layout(lines=1, lowest_line=_LOWEST_LINE),
+            2: Layout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
+        }
+        self._rules = {
+            n: ReadingRules(table.symbols, table.blank, length, 1, length, layout)
+            for n, layout in layouts.items() if n == (lines or n)
+        }  # fmt: skip
+
+    def locate(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
+        """The characters of each picture's label; see :class:`Located`.
+
+        Args:
+            images: of any sizes.
+            labels: class ids of each one's symbols, blanks of the text left out.
+        """
+        if not images:
+            return []
+        seen = self._detect(images, labels)
+        placed = self._align(seen, images, labels)
+        again = [i for i, one in enumerate(placed) if self.by_class and not one.agrees and one.seen.any()]
+        if again:
+            closer = self._look_closer([images[i] for i in again], [labels[i] for i in again],
+                                       [placed[i].boxes_xyxy for i in again])  # fmt: skip
+            fused = [fuse(seen[i], near, self._symbols, self._symbols) for i, near in zip(again, closer, strict=True)]
+            better = self._align(fused, [images[i] for i in again], [labels[i] for i in again])
+            for i, one in zip(again, better, strict=True):
+                placed[i] = one
+        return placed
+
+    def score(self, images: Sequence[Image], labels: Sequence[Ids]) -> NDArray[np.float64]:
+        """Log probability of each label, (n,): the mean of what a look at the picture and two at it slanted give."""
+        looks = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
+        scores = []
+        for pictures in looks:
+            seen = self._detect(pictures, labels)
+            by_lines = [self._scores(seen, pictures, labels, rules) for rules in self._rules.values()]
+            scores.append(np.max(by_lines, 0))
+        return np.asarray(np.logaddexp.reduce(scores) - np.log(len(scores)))
+
+    def calibrate(self, images: Sequence[Image], labels: Sequence[Ids]) -> None:
+        """Learn what scores are worth, from pictures whose labels are what the detector reads; see :meth:`score`."""
+        rules = self._rules[min(self._rules)]
+        gathered = gather(self._detect(images, labels), rules, [float(image.shape[1]) for image in images])
+        odds, right = places_told_apart(gathered, force_align(gathered, [self._asked(label) for label in labels]))
+        if len(odds):
+            learnt = fit_platt((1 / (1 + np.exp(-odds))).tolist(), right.tolist())
+            self._calibration = replace(learnt, slope=float(np.clip(learnt.slope, 1, _SHARPEST)))
+
+    def identified(self, images: Sequence[Image], labels: Sequence[Ids], others: Sequence[Ids]) -> NDArray[np.bool_]:
+        """Whether each picture's label suits it better than another one does, (n,); half of them by chance."""
+        seen = self._detect(images, labels)
+        own, other = (
+            np.max([self._scores(seen, images, some, rules) for rules in self._rules.values()], 0)
+            for some in (labels, others)
+        )
+        return np.asarray(own > other)
+
+    def _scores(
+        self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids], rules: ReadingRules
+    ) -> NDArray[np.float64]:
+        gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
+        return label_log_probs(gathered, [self._asked(label) for label in labels], self._calibration)
+
+    def _asked(self, label: Ids) -> Ids:
+        """The label as the detector is asked for it: symbols that it does not know are any character."""
+        return np.where(self.by_class & (self._class_of[label] != UNKNOWN), label, UNKNOWN)
+
+    def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
+        """Candidates in the set's classes and the pictures' own pixels; pictures of one input shape go together."""
+        fitted = [fit(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)]
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, (picture, _) in enumerate(fitted):
+            by_shape.setdefault(picture.shape, []).append(i)
+        found: dict[int, CharDetections] = {}
+        for places in by_shape.values():
+            for start in range(0, len(places), MOST_AT_ONCE):
+                some = places[start : start + MOST_AT_ONCE]
+                output = np.asarray(_as_numpy(self._network.output(np.stack([fitted[i][0] for i in some]))))
+                for i, one in zip(some, candidates(output, self._classes), strict=True):
+                    boxes = fitted[i][1].to_picture(one.boxes_xyxy)
+                    found[i] = self._in_set_classes(replace(one, boxes_xyxy=boxes))
+        return [found[i] for i in range(len(images))]
+
+    def _input_shape(self, image: Image, label: Ids) -> tuple[int, int]:
+        height, width = image.shape[:2]
+        return self._shape_hw or shape_for([(width, height)], max(1, len(label)))
+
+    def _in_set_classes(self, found: CharDetections) -> CharDetections:
+        """With the set's classes in place of the detector's, all of them, the likeliest first."""
+        scores = np.zeros((len(found), self._classes), np.float32)
+        np.put_along_axis(scores, found.top_ids, found.top_scores, 1)
+        own = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
+        top_ids = np.argsort(-own, 1, kind="stable")
+        top_scores = np.take_along_axis(own, top_ids, 1)
+        return CharDetections(found.boxes_xyxy, top_scores[:, 0], top_ids[:, 0], found.presence, top_ids, top_scores)
+
+    def _look_closer(
+        self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
+    ) -> list[CharDetections]:
+        """Candidates in the part of each picture that its boxes are in, in the pixels of the whole."""
+        parts = [_part_with(image, some) for image, some in zip(images, boxes, strict=True)]
+        seen = self._detect([part for part, _ in parts], labels)
+        return [
+            replace(one, boxes_xyxy=one.boxes_xyxy + np.array(corner * 2, np.float32))
+            for one, (_, corner) in zip(seen, parts, strict=True)
+        ]
+
+    def _align(self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
+        """Each label along its picture's candidates, in one line or two, whichever it is likelier in."""
+        asked = [self._asked(label) for label in labels]
+        best: list[tuple[float, Located]] = []
+        for lines, rules in self._rules.items():
+            gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
+            chains = force_align(gathered, asked)
+            free = search(gathered, any_string(len(rules.symbols), min(self._length, gathered.odds.shape[1])),
+                          self._min_count)  # fmt: skip
+            for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
+                read = free.best(row)
+                ids = np.zeros(0, np.int64)
+                if read is not None and self.by_class:
+                    ids = gathered.top_ids[row, list(read.candidates), list(read.classes)]
+                placed = _located(gathered, row, label, chain, ids, image.shape[:2], lines)
+                score = chain.score + (_TWO_LINES if lines == 1 else 0.0)
+                if len(best) <= row:
+                    best.append((score, placed))
+                elif placed.lines > 1 and score > best[row][0] and not best[row][1].agrees:
+                    best[row] = score, placed
+        return [placed for _, placed in best]
+
+
+def _located(
+    seen: Candidates, row: int, label: Ids, chain: Alignment, read: Ids, size_hw: tuple[int, int], lines: int
+) -> Located:
+    boxes = np.full((len(label), 4), np.nan)
+    there = chain.candidates != MISSED
+    confidence = np.full(len(label), _INTERPOLATED if 2 * there.sum() > len(label) else _GUESSED)
+    chosen = chain.candidates[there]
+    boxes[there] = seen.boxes[row, chosen]
+    odds = seen.odds[row, chosen]
+    named = seen.top_ids[row, chosen] == label[there][:, None]  # (seen, classes)
+    of_label = np.where(named, seen.top_scores[row, chosen], 0).max(1, initial=0)
+    share = np.clip(of_label / np.maximum(seen.top_scores[row, chosen].sum(1), 1e-9), 1e-3, 1)
+    confidence[there] = _calibrated(odds, share)
+    placed = _with_area(_interpolated(boxes, size_hw), size_hw)
+    spread = int(seen.line[row, chosen].max(initial=0)) + 1 if lines > 1 else 1
+    return Located(placed, confidence, there, read, np.array_equal(read, label), lines=spread)
+
+
+def _calibrated(odds: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability that each box is right, (n,): from its log odds of being a character, and its symbol's share."""
+    score = np.clip(share / (1 + np.exp(-odds)), 1e-6, 1 - 1e-6)
+    return np.asarray(1 / (1 + np.exp(-_LOGIT_SEEN - _SLOPE * np.log(score / (1 - score)))))
+
+
+def _interpolated(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Boxes (n, 4) without the gaps of nan: where nothing was seen, as large as the others and between its neighbours.
+
+    Where nothing at all was seen, the picture's width is shared out.
+    """
+    height, width = size_hw
+    there = ~np.isnan(boxes[:, 0])
+    if there.all():
+        return boxes
+    n = len(boxes)
+    if not there.any():
+        edges = np.linspace(0, width, n + 1)
+        return np.stack([edges[:-1], np.zeros(n), edges[1:], np.full(n, height)], 1)
+    place = np.arange(n)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    size = np.median((boxes[:, 2:] - boxes[:, :2])[there], 0)
+    known = place[there]
+    pitch = (centre[known[-1]] - centre[known[0]]) / (known[-1] - known[0]) if len(known) > 1 else (size[0], 0.0)
+    filled = np.stack([np.interp(place, known, centre[there, k]) for k in (0, 1)], 1)
+    beyond = np.minimum(place - known[0], 0) + np.maximum(place - known[-1], 0)  # places outside all that was seen
+    filled += beyond[:, None] * np.asarray(pitch)
+    made = np.concatenate([filled - size / 2, filled + size / 2], 1)
+    return np.where(there[:, None], boxes, made)
+
+
+def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes (n, 4) inside the picture and at least a pixel wide and high."""
+    limit = np.array([size_hw[1], size_hw[0]], np.float64)
+    low, high = np.clip(boxes[:, :2], 0, limit), np.clip(boxes[:, 2:], 0, limit)
+    middle, half = (low + high) / 2, np.maximum(high - low, 1) / 2
+    middle = np.clip(middle, half, np.maximum(limit - half, half))
+    return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+
+
+def _part_with(image: Image, boxes: NDArray[np.float32]) -> tuple[Image, tuple[int, int]]:
+    """The part of a picture that boxes (n, 4) are in, with some room, and its corner xy."""
+    height, width = image.shape[:2]
+    room = _AROUND * float(np.median(boxes[:, 3] - boxes[:, 1]))
+    x1, y1 = np.maximum(0, np.floor(boxes[:, :2].min(0) - room)).astype(int).tolist()
+    x2, y2 = np.minimum([width, height], np.ceil(boxes[:, 2:].max(0) + room)).astype(int).tolist()
+    return np.ascontiguousarray(image[y1:y2, x1:x2]), (x1, y1)
+
+
+def _slanted(image: Image, slant: float) -> Image:
+    """The picture slanted about its middle, and a little smaller, so that nothing leaves it."""
+    height, width = image.shape[:2]
+    linear = np.array([[0.97, slant], [0.0, 0.97]])
+    middle = np.array([width / 2, height / 2])
+    matrix = np.column_stack([linear, middle - linear @ middle])
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), borderValue=(GREY,) * 3), np.uint8)
+
+
+def _as_numpy(output: Any) -> Any:
+    """A tensor of torch, on whatever device, as an array; an array as it is."""
+    return output.float().cpu().numpy() if hasattr(output, "cpu") else output

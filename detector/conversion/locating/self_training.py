@@ -1,0 +1,327 @@
+"""Self-training: the detector learns the set from the pictures that it explains, and locates the others.
+
+A picture is explained where a detector that was not trained on its label reads it by itself. Only explained pictures
+are trained on: a wrong label is never among them, so what is left is judged by a detector that has not learnt it, be
+the error one label's or the whole set's. Rounds follow each other while more is explained. After Yarowsky,
+"Unsupervised word sense disambiguation rivaling supervised methods", ACL 1995.
+
+Where hardly anything is explained, as in a script that the shipped detector was never trained on, two detectors are
+trained first, each on one half of the pictures, from the boxes that objectness and the length of the label give; each
+reads the other half (cross-fitting), until enough is explained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.conversion.inputs import chunked
+from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, opened
+from detector.conversion.locating.locator import Image, Located, Locator
+from detector.conversion.locating.run import Run
+from detector.data.atomic import whole
+from detector.data.labels.sources import LabelledImage
+from detector.data.letterbox import Fit, fit
+from detector.data.parallel import ahead, cores
+from detector.networks.runtimes import SHIPPED
+
+if TYPE_CHECKING:
+    import torch
+
+    from detector.networks.device import Arithmetic
+
+log = logging.getLogger("detector")
+
+_ROUNDS = 3  # at most, of either kind
+_FEW = 0.02  # share of pictures that are not explained, from which on training is not worth its time
+ENOUGH = 0.25  # share of pictures that are explained, from which on these alone are trained on
+LEAST = 16  # pictures that a detector is trained on at least
+_GROWTH = 0.01  # of the share that is explained, below which another round is not worth its time
+_BATCH = 32
+_STEPS, _HALF_STEPS = (40, 120), (120, 300)  # of a round, at least and at most
+_EPOCHS, _HALF_EPOCHS = 2.5, 40  # that a round aims at
+_LR, _HALF_LR = 1e-3, 2e-3
+_SAMPLE, _SAMPLE_BYTES = 4000, 512 << 20  # pictures that a detector is trained on at most, and their memory
+_CHUNK = 64  # pictures that a thread decodes at once
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What self-training came to.
+
+    Args:
+        boxes: of all pictures.
+        explained: share of the pictures that each round explained; the first is the shipped detector's.
+        locators: of the last round, one or, cross-fitted, one a half.
+    """
+
+    boxes: LatestBoxes
+    explained: tuple[float, ...]
+    locators: tuple[Locator, ...]
+
+    def locator(self, item: LabelledImage) -> Locator:
+        """One that was not trained on the item's label, as far as that is not explained."""
+        return self.locators[(1 - half_of(item.text)) % len(self.locators)]
+
+
+def half_of(text: str) -> int:
+    """In which half of the pictures those of a text fall: 0 or 1."""
+    return hashlib.sha256(b"half:" + text.encode()).digest()[0] & 1
+
+
+@dataclass(frozen=True)
+class SelfTraining:
+    """Rounds of training and locating.
+
+    Args:
+        run: the conversion.
+        shape_hw: of the network's input.
+    """
+
+    run: Run
+    shape_hw: tuple[int, int]
+
+    def __call__(self, first: BoxStore, shipped: Locator) -> Trained:
+        """Rounds, as long as they explain more.
+
+        Args:
+            first: what the shipped detector found.
+            shipped: that detector, told labels.
+        """
+        trained = Trained(LatestBoxes(first), (self._explained(LatestBoxes(first)),), (shipped,))
+        if trained.explained[-1] < ENOUGH or self._too_few_explained(trained.boxes):
+            trained = self._rounds(trained, crossfitted=True)
+        return self._rounds(trained, crossfitted=False)
+
+    def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
+        """One kind of rounds; cross-fitted ones end when the other kind can begin."""
+        states: list[dict[str, Any]] = []
+        for number in range(1, _ROUNDS + 1):
+            explained = trained.explained[-1]
+            if 1 - explained <= _FEW or (crossfitted and explained >= 2 * ENOUGH):
+                break
+            made = self._round(number, trained, states, crossfitted)
+            if made is None:
+                break
+            trained, states = made
+            grown = trained.explained[-1] - explained
+            log.info("round %d of self-training: %.1f%% of the labels are read", number, 100 * trained.explained[-1])
+            if grown < _GROWTH and not (crossfitted and number == 1):
+                break
+        return trained
+
+    def _round(
+        self, number: int, trained: Trained, before: list[dict[str, Any]], crossfitted: bool
+    ) -> tuple[Trained, list[dict[str, Any]]] | None:
+        name = f"{'half' if crossfitted else 'round'}{number}"
+        groups = self._groups(trained.boxes, crossfitted)
+        if min(map(len, groups)) < LEAST:
+            return None
+        states = [
+            self._state(f"{name}-{k}", group, trained.boxes, before[k] if before else None, crossfitted)
+            for k, group in enumerate(groups)
+        ]
+        made = Trained(trained.boxes, trained.explained, tuple(map(self._locator, states)))
+        store = BoxStore(self.run.work, name)
+        left = [item for item in self.run.inputs.items if not trained.boxes[item].located.agrees]
+
+        def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
+            found: dict[int, Located] = {}
+            for locator in made.locators:
+                mine = [i for i, item in enumerate(items) if made.locator(item) is locator]
+                labels = self.run.labels([items[i] for i in mine])
+                found.update(zip(mine, locator.locate([images[i] for i in mine], labels), strict=True))
+            return [replace(found[i], round=len(trained.explained)) for i in range(len(items))]
+
+        locate_all(left, store, locate, self.run.tell, f"locate, {name}", cores())
+        boxes = trained.boxes.then(store)
+        return Trained(boxes, (*trained.explained, self._explained(boxes)), made.locators), states
+
+    def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
+        """The pictures that each detector of a round is trained on."""
+        train = [item for item in self.run.inputs.items if self.run.inputs.split[item.text] == "train"]
+        if crossfitted:
+            whole_ones = [item for item in train if boxes[item].located.seen.all()]
+            halves = [[item for item in whole_ones if half_of(item.text) == half] for half in (0, 1)]
+            return [self._sample(half) for half in halves]
+        return [self._sample([item for item in train if boxes[item].located.agrees])]
+
+    def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
+        """At most so many, and no more than there is memory for, in their order."""
+        most = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
+        if len(items) <= most:
+            return items
+        rng = np.random.default_rng(self.run.seed)
+        return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+
+    def _explained(self, boxes: LatestBoxes) -> float:
+        return float(np.mean([boxes[item].located.agrees for item in self.run.inputs.items]))
+
+    def _too_few_explained(self, boxes: LatestBoxes) -> bool:
+        return len(self._groups(boxes, crossfitted=False)[0]) < LEAST
+
+    def _locator(self, state: dict[str, Any]) -> Locator:
+        from detector.networks.device import pick_device
+        from detector.networks.ultralytics import Network
+
+        net = self._new()
+        net.load_state_dict(state)
+        run = self.run
+        return Locator(
+            Network.of(net, pick_device(run.device)), run.table, length=run.length, min_count=min(run.counts),
+            lines=run.lines, shape_hw=self.shape_hw,
+        )  # fmt: skip
+
+    def _new(self) -> torch.nn.Module:
+        """The network before it is trained: the shipped one, whatever the alphabet."""
+        import torch
+
+        from detector.networks.ultralytics import new_network
+
+        torch.manual_seed(self.run.seed)
+        made: torch.nn.Module = new_network(self.run.table.symbols, None, SHIPPED)
+        return made
+
+    def _state(
+        self, name: str, items: list[LabelledImage], boxes: LatestBoxes, before: dict[str, Any] | None,
+        crossfitted: bool,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Weights of a round's detector: the kept ones, or freshly trained."""
+        import torch
+
+        path = self.run.work.path(f"detector-{name}.pt")
+        if (kept := self._kept(name)) is not None:
+            return kept
+        net = self._new()
+        if before is not None:
+            net.load_state_dict(before)
+        trained = self._train(name, net, items, boxes, crossfitted)
+        state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
+        with whole(path) as part:
+            torch.save(state, part)
+        self.run.work.path(_checkpoint(name)).unlink(missing_ok=True)
+        kept = self._kept(name)  # also the one that was just trained: a run that goes on has no other
+        assert kept is not None
+        return kept
+
+    def _kept(self, name: str) -> dict[str, Any] | None:
+        import torch
+
+        path = self.run.work.path(f"detector-{name}.pt")
+        try:
+            held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # torch has no one error for damaged files
+            self.run.work.drop(path, error)
+            return None
+        return {k: v.float() if v.is_floating_point() else v for k, v in held.items()}
+
+    def _train(
+        self, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes, crossfitted: bool
+    ) -> torch.nn.Module:
+        from detector.networks.device import pick_device
+        from detector.training.loop import Checkpoint, learn
+
+        images, fits = self._fitted(items)
+        placed = [back.to_fitted(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
+        batches = Batches(images, placed, self.run.labels(items), self.run.seed)
+        steps = self._steps(len(items), crossfitted)
+        of = hashlib.sha256(repr((name, steps, images.shape)).encode())
+        for several in placed:
+            of.update(several.tobytes())
+        return learn(
+            net, batches, lambda step: step / steps, lr=_HALF_LR if crossfitted else _LR,
+            device=pick_device(self.run.device), warm_up=max(5, steps // 10),
+            after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
+            checkpoint=Checkpoint(self.run.work.path(_checkpoint(name)), of.hexdigest()),
+            arithmetic=self._arithmetic(net, batches),
+        )  # fmt: skip
+
+    def _arithmetic(self, net: torch.nn.Module, batches: Batches) -> Arithmetic | None:
+        """How steps are computed: measured once, and kept for the next rounds and runs; None on a GPU."""
+        from detector.networks.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
+        from detector.training.loop import loss_of
+
+        device, path = pick_device(self.run.device), self.run.work.path("arithmetic.json")
+        if device.type != "cpu":
+            return None
+        if (kept := Arithmetic.read(path)) is not None:
+            return kept
+        copy, batch = deepcopy(net), batches(0)
+        copy.criterion = copy.init_criterion()  # type: ignore[operator]
+
+        def step() -> None:
+            loss_of(copy, batch, device).backward()  # type: ignore[no-untyped-call]
+
+        # What the numbers are is the hardware's, so that only rounding depends on how busy the machine is.
+        chosen, taken = choose_arithmetic(step, bfloat16=fast_bfloat16())
+        log.info("self-training on %s", say_arithmetic(chosen, taken))
+        chosen.write(path)
+        return chosen
+
+    def _steps(self, pictures: int, crossfitted: bool) -> int:
+        (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
+        return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.train_scale))
+
+    def _fitted(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[Fit]]:
+        """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""
+        images = np.empty((len(items), *self.shape_hw, 3), np.uint8)
+        fits: list[Fit] = []
+        for some in ahead(lambda part: [fit(opened(i), self.shape_hw) for i in part], chunked(items, _CHUNK)):
+            for image, back in some:
+                images[len(fits)] = image
+                fits.append(back)
+        return images, fits
+
+
+def _checkpoint(name: str) -> str:
+    return f"training-{name}.pt"
+
+
+class Batches:
+    """Augmented batches; each is a function of the seed and the step alone.
+
+    Args:
+        images: uint8 (n, H, W, 3).
+        boxes_xyxy: of each, (m, 4), in its pixels.
+        ids: of each, (m,).
+        seed: of what is picked and how it is augmented.
+    """
+
+    def __init__(
+        self, images: NDArray[np.uint8], boxes_xyxy: list[NDArray[np.float32]], ids: list[NDArray[np.int64]], seed: int
+    ) -> None:
+        self._images, self._boxes, self._ids, self._seed = images, boxes_xyxy, ids, seed
+
+    @cached_property
+    def _augment(self) -> Any:
+        from detector.training.augment.plan import BatchAugment
+
+        return BatchAugment()
+
+    def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+        """See :data:`detector.training.loop.Batch`."""
+        from detector.training.augment import on_cpu as augment_opencv
+        from detector.training.augment.plan import move_boxes
+
+        rng = np.random.default_rng((self._seed, step))
+        self._augment.seed(int(rng.integers(2**63)))
+        picked = rng.integers(len(self._images), size=_BATCH)
+        shape_hw = (self._images.shape[1], self._images.shape[2])
+        plan = self._augment.plan(_BATCH, shape_hw)
+        images = augment_opencv.apply(plan, [self._images[i] for i in picked])
+        moved, which = move_boxes(plan, shape_hw, [self._boxes[i] for i in picked], [self._ids[i] for i in picked])
+        most = max(1, max(map(len, which)))
+        boxes, ids = np.zeros((_BATCH, most, 4), np.float32), np.full((_BATCH, most), -1, np.int64)
+        for row, (some, of_some) in enumerate(zip(moved, which, strict=True)):
+            boxes[row, : len(some)], ids[row, : len(of_some)] = some, of_some
+        return images, boxes, ids

@@ -1,0 +1,242 @@
+"""``review.csv``: what a person decides about doubted pictures, taken up by the next conversion.
+
+A line a suspect, likeliest label errors first, then a line a picture that was decided on before. Columns:
+
+    source      as in the manifest; what a line is about
+    text        the label as it is in the source, spelt as the arguments say
+    read        what was read without looking at the label, where that is not the text
+    confidence  of the least sure box
+    status      "suspect", "ok", "refused", or "missing" if the source has no such picture any more
+    decision    empty, "accept" (train on it), "correct" (its text is another one) or "drop" (leave it out)
+    corrected   the right text, where the decision is "correct"; blanks as in the labels
+
+A decision holds until it is emptied here or another file has another one; an "accept" holds for the text that was
+accepted, and of another text the picture is to be decided on anew.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from detector.data.atomic import whole
+from detector.data.csv_files import Writer, read_rows
+from detector.data.labels.label_texts import Spell
+from detector.data.labels.sources import LabelledImage, Refused, Source
+from detector.data.yolo_dataset import ManifestRow
+from detector.errors import DatasetError
+from detector.text.alphabet import Alphabet
+
+log = logging.getLogger("detector")
+
+REVIEW = "review.csv"
+DECISIONS = ("accept", "correct", "drop")
+DROPPED = "dropped in review"
+"""Reason in ``rejects.csv``."""
+
+_SHOWN = 10  # problems of one file in one message
+
+
+class ReviewRow(NamedTuple):
+    """One line; the columns are the module's."""
+
+    source: str
+    text: str
+    read: str = ""
+    confidence: str = ""
+    status: str = ""
+    decision: str = ""
+    corrected: str = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """Decisions by source, and where each one is written."""
+
+    rows: Mapping[str, ReviewRow]
+    places: Mapping[str, str]
+
+    def apply(self, found: Source, spell: Spell) -> Source:
+        """The source with corrected texts, and without what was dropped; ``spell`` as for its labels."""
+        items: list[LabelledImage] = []
+        refused = list(found.refused)
+        for item in found.items:
+            row = self.rows.get(item.name)
+            if row is not None and row.decision == "drop":
+                refused.append(Refused(item.name, DROPPED))
+            elif row is not None and row.decision == "correct":
+                items.append(_corrected(item, spell(row.corrected)))
+            else:
+                items.append(item)
+        unknown = sorted(self.rows.keys() - {item.name for item in found.items})
+        if unknown:
+            shown = "; ".join(f"{self.places[name]}: {name!r}" for name in unknown[:3])
+            log.warning("decisions about no labelled picture of the source: %d, for example %s", len(unknown), shown)
+        if self.rows:
+            log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
+        return replace(found, items=items, refused=refused)
+
+    def check(self, found: Source, table: Alphabet, length: int, spell: Spell) -> None:
+        """Refuse corrections that cannot be labels; those of pictures that are gone do not matter.
+
+        Raises:
+            DatasetError: naming every one, its line and why.
+        """
+        there = {item.name for item in found.items}
+        corrected = [row for row in self.rows.values() if row.decision == "correct" and row.source in there]
+        problems = [
+            f"{self.places[row.source]}: {problem}"
+            for row in corrected
+            if (problem := table.problem(spell(row.corrected), length))
+        ]
+        _refuse(problems)
+
+    def vouched(self, items: Iterable[LabelledImage], table: Alphabet) -> frozenset[str]:
+        """Names of the pictures whose text a person stands for: these are no suspects."""
+        names, other = [], []
+        for item in items:
+            row = self.rows.get(item.name)
+            if row is None:
+                continue
+            if row.decision == "accept" and row.text and table.clean(row.text) != item.text:
+                other.append(f"{self.places[row.source]}: {row.text!r} was accepted, the label is {item.text!r} now")
+            else:
+                names.append(item.name)
+        if other:
+            log.warning("decisions left aside, for the labels have changed: %s", _some(other))
+        return frozenset(names)
+
+
+def read_review(*paths: Path) -> Review:
+    """The decisions in these files, those that exist; a decision of a later file replaces one of an earlier.
+
+    Raises:
+        DatasetError: if a file is no table with the columns ``source`` and ``decision``, or lines make no sense;
+            all of them are named.
+    """
+    rows: dict[str, ReviewRow] = {}
+    places: dict[str, str] = {}
+    for path in paths:
+        for place, row in _read(path):
+            if row.decision:
+                rows.pop(row.source, None)  # so that it stands where the later file has it
+                rows[row.source], places[row.source] = row, place
+    return Review(rows, places)
+
+
+def write_review(
+    path: Path,
+    manifest: Iterable[ManifestRow],
+    refused: Iterable[str],
+    labels: Mapping[str, str],
+    review: Review,
+    vouched: frozenset[str] = frozenset(),
+) -> int:
+    """Suspects to decide on, then what was decided before.
+
+    Args:
+        path: of the file.
+        manifest: the pictures that are suspects, or were decided on.
+        refused: names of refused inputs.
+        labels: of the pictures decided on, the text in the source, by name.
+        review: earlier decisions, which are written again, but for those left aside on what is a suspect now.
+        vouched: what :meth:`Review.vouched` gave.
+
+    Returns:
+        How many suspects are there to decide on.
+    """
+    rows = {row.source: row for row in manifest}
+    gone = set(refused)
+    aside = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
+    new = sorted((row for n, row in rows.items() if n in aside or n not in review.rows), key=_likeliest_error)
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = Writer(file, ReviewRow._fields)
+        writer.rows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
+        for name, old in review.rows.items():
+            if name in aside:
+                continue
+            row = rows.get(name)
+            status = row.status if row else "refused" if name in gone else "missing"
+            text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)
+            seen = (row.read, row.confidence) if row else (old.read, old.confidence)
+            writer.row(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
+    return len(new)
+
+
+def _corrected(item: LabelledImage, text: str) -> LabelledImage:
+    """The same picture with another text; boxes that were drawn stay where they are as many as its symbols."""
+    drawn, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
+    return replace(item, text=text, boxes_xyxy=drawn if drawn is not None and len(drawn) == symbols else None)
+
+
+def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
+    """Something else was read, and the label's own symbols were hardly seen."""
+    return not row.read, float(row.confidence), row.source
+
+
+def _read(path: Path) -> list[tuple[str, ReviewRow]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError(f"There is no {path}: give a review.csv that `detector convert` wrote.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 ({error}): save it as CSV in UTF-8.") from None
+    first = text.split("\n", 1)[0]
+    rows = _rows(text, max(",;\t", key=first.count), path)  # what spreadsheets save
+    header = next(rows, ("", []))[1]
+    missing = {"source", "decision"} - set(header)
+    if missing:
+        columns = ", ".join(ReviewRow._fields)
+        raise DatasetError(f"{path} has no column {' and '.join(sorted(missing))}: the columns are {columns}.")
+    held: list[tuple[str, ReviewRow]] = []
+    first_of: dict[str, tuple[str, ReviewRow]] = {}
+    problems: list[str] = []
+    for place, fields in rows:
+        line = dict(zip(header, fields, strict=False))
+        row = ReviewRow(**{name: line.get(name, "") for name in ReviewRow._fields})
+        row = row._replace(decision=row.decision.strip().lower())
+        if not any(row):
+            continue
+        if not row.source:
+            problems.append(f"{place}: no source is named")
+        elif row.decision and row.decision not in DECISIONS:
+            problems.append(f"{place}: the decision {row.decision!r} is none of {', '.join(DECISIONS)}")
+        elif row.decision == "correct" and not row.corrected.strip():
+            problems.append(f"{place}: the decision is correct, and the column corrected is empty")
+        elif row.corrected.strip() and row.decision != "correct":
+            problems.append(
+                f"{place}: corrected is {row.corrected!r}, and the decision is {row.decision!r}, not 'correct'"
+            )
+        if row.source and row.decision:
+            before = first_of.setdefault(row.source, (place, row))
+            if (before[1].decision, before[1].corrected) != (row.decision, row.corrected):
+                problems.append(f"{place}: {row.source!r} is decided otherwise in {before[0]}")
+        held.append((place, row))
+    _refuse(problems)
+    return held
+
+
+def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each row and where it ends."""
+    ends = path.name
+    try:
+        for line, fields in read_rows(io.StringIO(text, newline=""), delimiter):
+            ends = f"{path}:{line}"
+            yield ends, fields
+    except csv.Error as error:
+        raise DatasetError(f"{ends}: after this, {error}; is a quote not closed?") from None
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise DatasetError(f"{_some(problems)}. Nothing was written: correct the file and convert again.")
+
+
+def _some(said: list[str]) -> str:
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return "; ".join(said[:_SHOWN]) + more

@@ -1,0 +1,87 @@
+"""``boxes``: a table with a drawn character box a line, as Roboflow's ``_annotations.csv`` or a ``boxes.csv``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
+from detector.data.labels.formats.fields import IMAGE_COLUMNS, TEXT_COLUMNS, plain
+from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table, decode
+from detector.errors import SourceError
+
+_SYMBOLS = ("class", "char", "character", "symbol", "label", "name", "category", "class_name", "label_name")
+_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("x_min", "y_min", "x_max", "y_max"),
+            ("left", "top", "right", "bottom"))  # fmt: skip
+
+
+class _Columns(NamedTuple):
+    delimiter: str
+    image: int
+    symbol: int
+    corners: tuple[int, ...]
+
+
+def recognise(head: Head) -> Table | str | None:
+    found = _columns(head)
+    if found is None:
+        return f"{head.file} has no columns of an image, a class and xmin,ymin,xmax,ymax." if head.wanted else None
+    rows = list(csv.reader(head.lines[1:], delimiter=found.delimiter))
+    names = [row[found.symbol].strip() for row in rows if len(row) > found.symbol]
+    if not are_symbols(names):
+        header = map(plain, head.lines[0].split(found.delimiter))
+        return None if TEXT_COLUMNS & set(header) else f"{head.file} {no_symbols(names)}."
+    return Table(head.file, "boxes", partial(_rows, head, found), ", a character's box a line")
+
+
+def _columns(head: Head) -> _Columns | None:
+    for delimiter in ",;\t":
+        header = [plain(name.strip('"')) for name in head.lines[0].split(delimiter)]
+        corners = [names for names in _CORNERS if set(names) <= set(header)]
+        images = [name for name in header if name in IMAGE_COLUMNS]
+        symbols = [name for name in _SYMBOLS if name in header]
+        if corners and len(images) == 1 and symbols:
+            at = header.index
+            return _Columns(delimiter, at(images[0]), at(symbols[0]), tuple(map(at, corners[0])))
+    return None
+
+
+def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
+    boxes: dict[str, list[DrawnBox]] = {}
+    first: dict[str, int] = {}
+    problems: dict[str, str] = {}
+    for line, fields in _fields(head, columns.delimiter):
+        if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
+            yield Row(line, fields[columns.image] if len(fields) > columns.image else "", "", "too few fields")
+            continue
+        image = fields[columns.image]
+        first.setdefault(image, line)
+        try:
+            x1, y1, x2, y2 = (float(fields[i]) for i in columns.corners)
+        except ValueError:
+            problems[image] = f"a box has a corner that is no number (line {line})"
+            continue
+        boxes.setdefault(image, []).append(DrawnBox(fields[columns.symbol].strip(), x1, y1, x2, y2))
+    for image, line in first.items():
+        problem = problems.get(image)
+        yield Row(line, image, "", problem) if problem else drawn_row(line, image, boxes[image])
+
+
+def _fields(head: Head, delimiter: str) -> Iterator[tuple[int, Sequence[str]]]:
+    try:
+        with open(head.file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=delimiter)
+            next(reader)
+            for fields in reader:
+                if any(field.strip() for field in fields):
+                    yield reader.line_num, fields
+    except UnicodeDecodeError:
+        decode(head.file.read_bytes(), head.file)  # says where
+        raise
+    except csv.Error as error:
+        raise SourceError(f"{head.file}, in line {reader.line_num}: {error}; is a quote not closed?") from None
+
+
+FORMAT = Format("boxes", (".csv", ".tsv", ".txt", ""), recognise)

@@ -1,0 +1,73 @@
+"""``coco``: COCO's JSON: character boxes by category, or a text with each annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
+from detector.data.labels.formats.json_file import document
+from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table
+
+_TEXTS = ("text", "utf8_string", "transcription", "caption")
+
+
+def recognise(head: Head) -> Table | str | None:
+    held = document(head)
+    if not _is_coco(held):
+        return f"{head.file} is no COCO file: it needs images and annotations." if head.wanted else None
+    annotations = held["annotations"]
+    if annotations and any(key in annotations[0] for key in _TEXTS):
+        return Table(head.file, "coco", partial(_texts, held), ", a text for each annotation", second_choice=True)
+    names = _names(held)
+    used = [names.get(a.get("category_id"), "") for a in annotations]
+    if not are_symbols(used):
+        return f"{head.file} {no_symbols(used)}."
+    return Table(head.file, "coco", partial(_boxes, held, names), ", character boxes")
+
+
+def _is_coco(held: Any) -> bool:
+    if not isinstance(held, dict) or not all(isinstance(held.get(key), list) for key in ("images", "annotations")):
+        return False
+    return all(isinstance(one, dict) for key in ("images", "annotations") for one in held[key]) and all(
+        "file_name" in image for image in held["images"]
+    )
+
+
+def _names(held: Mapping[str, Any]) -> dict[Any, str]:
+    categories = held.get("categories", [])
+    return {one.get("id"): str(one.get("name", "")) for one in categories if isinstance(one, dict)}
+
+
+def _by_image(held: Mapping[str, Any]) -> dict[Any, list[dict[str, Any]]]:
+    by_image: dict[Any, list[dict[str, Any]]] = {}
+    for annotation in held["annotations"]:
+        by_image.setdefault(annotation.get("image_id"), []).append(annotation)
+    return by_image
+
+
+def _texts(held: Mapping[str, Any]) -> Iterator[Row]:
+    by_image = _by_image(held)
+    for number, image in enumerate(held["images"], 1):
+        texts = [str(a[key]) for a in by_image.get(image.get("id"), []) for key in _TEXTS if key in a]
+        problem = "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
+        yield Row(number, str(image["file_name"]), texts[0] if texts else "", problem)
+
+
+def _boxes(held: Mapping[str, Any], names: Mapping[Any, str]) -> Iterator[Row]:
+    by_image = _by_image(held)
+    for number, image in enumerate(held["images"], 1):
+        boxes, problem = [], ""
+        for annotation in by_image.get(image.get("id"), []):
+            try:
+                x, y, width, height = map(float, annotation.get("bbox", ()))
+            except (TypeError, ValueError):
+                problem = "a box is not x, y, width, height"
+                continue
+            boxes.append(DrawnBox(names.get(annotation.get("category_id"), ""), x, y, x + width, y + height))
+        name = str(image["file_name"])
+        yield Row(number, name, "", problem) if problem else drawn_row(number, name, boxes)
+
+
+FORMAT = Format("coco", (".json", ""), recognise)

@@ -1,0 +1,123 @@
+"""Tables between delimiters: ``csv`` (commas, semicolons, tabs or bars) and ``tsv``.
+
+A header with a column of images and one of texts, in any order; or two columns, no header. Fields are quoted where
+needed. Excel's first line ``sep=;`` names the delimiter.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from detector.data.labels.formats.fields import columns_of, text_in
+from detector.data.labels.formats.model import Format, Head, Row, Table, decode, short
+from detector.errors import SourceError
+
+_SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
+
+
+class _Way(NamedTuple):
+    """How lines are parted: by what, and whether a blank follows it that is no part of the field."""
+
+    delimiter: str
+    padded: bool
+    rows: list[list[str]]
+
+
+def _recognise(head: Head, kind: str) -> Table | str | None:
+    """A header with known columns under some delimiter; else two columns, one of which lists images."""
+    table, problem = _with_header(head, kind)
+    return table or _without_header(head, kind) or problem
+
+
+def _with_header(head: Head, kind: str) -> tuple[Table | None, str]:
+    problem = ""
+    for way in _ways(head, kind):
+        try:
+            image, text = columns_of(head.file, way.rows[0], head.columns)
+        except SourceError as error:
+            problem = problem or str(error)  # of the likeliest delimiter
+            continue
+        return _table(head, kind, way, image, text, len(way.rows[0])), ""
+    return None, problem or f"{head.file} has no column of images and one of texts; its first line is {head.first}."
+
+
+def _without_header(head: Head, kind: str) -> Table | None:
+    for way in _ways(head, kind):
+        if any(head.columns) or len(way.rows[0]) != 2 or not any(map(head.folders.plausible, way.rows[0])):
+            continue
+        hits = [sum(head.folders.plausible(row[i]) for row in way.rows if len(row) == 2) for i in (0, 1)]
+        if 2 * max(hits) > len(way.rows):
+            image = hits.index(max(hits))
+            return _table(head, kind, way, image, 1 - image, 0)
+    return None
+
+
+def _ways(head: Head, kind: str) -> Iterator[_Way]:
+    """Delimiters that the first line has, the likeliest first, and the rows that they make."""
+    lines = head.lines
+    said = _SEPARATOR.match(lines[0].strip(" "))
+    likely: str | list[str] = sorted("\t" if kind == "tsv" else ",;\t|", key=lines[0].count, reverse=True)
+    if said:
+        lines, likely = lines[1:], said[1]
+    for delimiter in likely if lines else ():
+        if delimiter not in lines[0]:
+            continue
+        body = lines[1:] or lines
+        padded = 2 * sum(line.count(delimiter) == line.count(delimiter + " ") > 0 for line in body) > len(body)
+        try:
+            rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=padded))
+        except csv.Error:
+            continue
+        yield _Way(delimiter, padded, rows)
+
+
+def _table(head: Head, kind: str, way: _Way, image: int, text: int, width: int) -> Table:
+    header = "" if width else ", no header"
+    how = f"{header}, image in column {image + 1}, text in column {text + 1}"
+    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, image, text, width), how)
+
+
+def _rows(head: Head, delimiter: str, padded: bool, image: int, label: int, columns: int) -> Iterator[Row]:
+    try:
+        with open(head.file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
+            yield from _parted(head, reader, delimiter, image, label, columns)
+    except UnicodeDecodeError:
+        decode(head.file.read_bytes(), head.file)  # says where
+        raise
+
+
+def _parted(head: Head, reader: csv._reader, delimiter: str, image: int, label: int, columns: int) -> Iterator[Row]:  # type: ignore[name-defined]
+    header, width, last = columns > 0, columns or 2, 0
+    try:
+        for fields in reader:
+            first, last = last + 1, reader.line_num
+            if not fields or (len(fields) == 1 and not fields[0].strip()):
+                continue
+            if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
+                continue
+            if header:
+                header = False
+                continue
+            problem = ""
+            if any("\n" in field for field in fields):
+                ends = f"closes in line {last}" if last > first else "does not close"
+                problem = f"a quote that opens in line {first} {ends}"
+            elif len(fields) < width and len(fields) <= max(image, label):
+                problem = f"{len(fields)} of {width} fields"
+            elif any(fields[width:]):
+                problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
+            fields += [""] * (width - len(fields))
+            yield Row(first, fields[image], text_in(fields[label]) or "", problem)
+    except csv.Error as error:
+        raise SourceError(f"{head.file}, from line {last + 1}: {short(str(error))}; is a quote not closed?") from None
+
+
+HEADED = Format("csv", (".txt", ""), lambda head: _with_header(head, "tsv" if "\t" in head.lines[0] else "csv")[0])
+"""Tables with a header in files that are not called so: these come before all lists without one."""
+CSV = Format("csv", (".csv", ".txt", ""), lambda head: _recognise(head, "csv"))
+TSV = Format("tsv", (".tsv", ".txt", ""), lambda head: _recognise(head, "tsv"))

@@ -1,0 +1,82 @@
+"""Names of columns and keys, and texts inside of values, as several formats have them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from detector.data.labels.formats.model import Columns, short
+from detector.errors import SourceError
+
+_IMAGES = """image images image_path image_name image_file img img_path img_name
+    file files file_name filename file_path filepath path picture"""
+_IDS = "id image_id img_id file_id"
+_TEXTS = """text texts label labels word words string str transcription transcript gt gt_text ground_truth groundtruth
+    target plate plate_text plate_number license_plate licence_plate license_number captcha solution ocr ocr_text"""
+IMAGE_COLUMNS = frozenset(_IMAGES.split())
+TEXT_COLUMNS = frozenset(_TEXTS.split())
+"""Names of columns and keys that are known; case, blanks and ``-`` for ``_`` make no difference."""
+ID_COLUMNS = frozenset(_IDS.split())
+"""Likewise, of pictures where no column of :data:`IMAGE_COLUMNS` is."""
+
+_INSIDE = (*_TEXTS.split(), "text_sequence", "gt_parse", "value")
+_JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\"{])")
+_SHOWN = 12  # columns in one message
+
+
+def plain(name: str) -> str:
+    """A column's name as the known ones are spelt."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
+def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int, int]:
+    """Numbers of the image's and the text's column, from 0.
+
+    Raises:
+        SourceError: if one cannot be told; naming the columns, and the option that says it.
+    """
+    names = [plain(name) for name in header]
+    numbers = []
+    for what, asked, usual in zip(("image", "text"), columns, (IMAGE_COLUMNS, TEXT_COLUMNS), strict=True):
+        if asked is None:
+            found = [i for i, name in enumerate(names) if name in usual]
+            if what == "image" and not found:
+                found = [i for i, name in enumerate(names) if name in ID_COLUMNS]
+        else:
+            found = [i for i, name in enumerate(header) if name.strip() == asked.strip()]
+            found = found or [i for i, name in enumerate(header) if name.strip().lower() == asked.strip().lower()]
+        if len(found) != 1:
+            said = f"no column {asked!r}" if asked is not None else f"no known {what} column"
+            if found:
+                some = ", ".join(short(header[i], 30) for i in found[:_SHOWN])
+                said = f"{len(found)} columns that may be the {what} ({some})"
+            shown = ", ".join(short(name, 30) for name in header[:_SHOWN]) + (", …" if len(header) > _SHOWN else "")
+            raise SourceError(f"{file} has {said}; its columns are {shown}. Name it with --{what}-column.")
+        numbers.append(found[0])
+    return numbers[0], numbers[1]
+
+
+def json_of(text: str) -> Any:
+    """A JSON value, its numbers as they are spelt; None where it is none."""
+    try:
+        return json.loads(text, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def text_in(value: Any, depth: int = 6) -> str | None:
+    """The one text of a JSON value: a string, a number, a list of one, ``{"text": …}``, JSON in a string; else None."""
+    if isinstance(value, str):
+        inner = json_of(value) if depth and _JSON.match(value) else None
+        inside = None if inner is None else text_in(inner, depth - 1)
+        return value if inside is None else inside
+    if isinstance(value, list):
+        return text_in(value[0], depth - 1) if len(value) == 1 and depth else None
+    if isinstance(value, Mapping) and depth:
+        found = [value[key] for key in value if plain(str(key)) in _INSIDE]
+        if len(found) == 1:
+            return text_in(found[0], depth - 1)
+    return None

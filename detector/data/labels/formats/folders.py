@@ -1,0 +1,180 @@
+"""Where the files lie that labels name: as they are named, or by what is left of their names on another machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from detector.data.images import image_files, is_folder, is_image_name
+
+_SPLITS = {
+    word: kind
+    for kind, words in (("train", "train training"), ("val", "val valid validation dev"), ("test", "test testing eval"))
+    for word in words.split()
+}
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio writes it before names
+
+
+class Folders:
+    """Finds listed files in some base folders, by one listing a folder instead of a look at every file."""
+
+    def __init__(self, bases: Sequence[Path]) -> None:
+        self.bases = list(dict.fromkeys(map(str, bases)))
+        self.listings: dict[str, frozenset[str]] = {}
+        self.composed: dict[str, dict[str, str]] = {}
+
+    def find(self, listed: str) -> str | None:
+        """The path of a listed file in the first base that has it, or None."""
+        for spelling in (listed, listed.replace("\\", "/")) if "\\" in listed else (listed,):
+            for base in self.bases:
+                folder, name = os.path.split(os.path.normpath(os.path.join(base, spelling)))
+                if name in self.listing(folder) or (name := self.as_spelt(folder, name)):
+                    return os.path.join(folder, name)
+        return None
+
+    def as_spelt(self, folder: str, name: str) -> str:
+        """How ``folder`` spells a name, accents composed otherwise as archives of macOS do; "" if it has none such."""
+        if name.isascii():
+            return ""
+        if folder not in self.composed:
+            self.composed[folder] = {_nfc(there): there for there in self.listing(folder) if not there.isascii()}
+        return self.composed[folder].get(_nfc(name), "")
+
+    def listing(self, folder: str) -> frozenset[str]:
+        """Names of all in ``folder`` that is no folder; none if it cannot be read."""
+        if folder not in self.listings:
+            try:
+                with os.scandir(folder or ".") as entries:
+                    self.listings[folder] = frozenset(entry.name for entry in entries if not is_folder(entry))
+            except (OSError, ValueError):  # missing, forbidden; a NUL in the name
+                self.listings[folder] = frozenset()
+        return self.listings[folder]
+
+    def plausible(self, field: str) -> bool:
+        """Whether a field looks like the path of an image."""
+        return is_image_name(os.path.basename(field.strip())) or (bool(field) and self.find(field) is not None)
+
+
+class Guess(NamedTuple):
+    """A file that a listed path may mean and by what; or ``path`` is "" and ``how`` says why there is none."""
+
+    path: str
+    how: str
+
+
+BY_CASE, BY_TAIL, BY_STEM = "but for capitals and small letters", "by the end of their paths", "by names without ending"
+
+
+class Tails:
+    """Finds files below a folder by the ends of listed paths, letter case apart; only where one file alone fits.
+
+    Args:
+        root: the folder; it is searched through once, when the first file is sought.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self.searched = False
+        self._by_name: dict[str, list[str]] = {}
+        self._by_stem: dict[str, list[str]] = {}
+
+    def has_stem(self, stem: str) -> bool:
+        """Whether a picture of that name, ending apart, is there."""
+        self._search()
+        return _fold(stem) in self._by_stem
+
+    def guesses(self, listed: Iterable[str], file: Path, found: Iterable[str]) -> dict[str, Guess]:
+        """What each of the listed paths of one label file may mean.
+
+        Args:
+            listed: paths that were not found as they are.
+            file: the label file: splits that its path names (``val/metadata.csv``) are those of its pictures.
+            found: files that its other paths are.
+        """
+        guesses = {path: self._guess(path, file) for path in dict.fromkeys(listed)}
+        taken = Counter([*found, *(guess.path for guess in guesses.values() if guess.path)])
+        return {
+            path: Guess("", f"{os.path.relpath(guess.path, self.root)} ends so, and so do other listed paths")
+            if taken[guess.path] > 1 and guess.path
+            else guess
+            for path, guess in guesses.items()
+        }
+
+    def _guess(self, listed: str, file: Path) -> Guess:
+        self._search()
+        parts = _parts(listed)
+        if not parts:
+            return Guess("", "")
+        own = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
+        splits = {_SPLITS[word] for part in own for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
+        fits, how = self._by_name.get(parts[-1], []), BY_TAIL
+        if not fits and (short := _UPLOADED.sub("", parts[-1])) != parts[-1]:
+            parts = [*parts[:-1], short]
+            fits = self._by_name.get(short, [])
+        if not fits and not is_image_name(parts[-1]):
+            fits, how = self._by_stem.get(parts[-1], []), BY_STEM
+        fits = [path for path in fits if not (of := self._splits_of(path)) or not splits or of & splits]
+        lengths = [self._shared(parts[:-1], path) for path in fits]
+        best = [path for path, length in zip(fits, lengths, strict=True) if length == max(lengths)]
+        if len(best) > 1 and (beside := [path for path in best if os.path.dirname(path) == str(file.parent)]):
+            best = beside if len(parts) == 1 else best
+        if len(best) != 1:
+            some = ", ".join(sorted(os.path.relpath(path, self.root) for path in best)[:3])
+            return Guess("", f"{len(best)} files end so: {some}" if best else "")
+        if how == BY_TAIL and self._differs_by_case(listed, best[0], file):
+            how = BY_CASE
+        return Guess(best[0], how)
+
+    def _differs_by_case(self, listed: str, path: str, file: Path) -> bool:
+        here = os.path.join(file.parent, listed.replace("\\", "/"))
+        return _fold(os.path.normpath(here)) == _fold(path)
+
+    def _shared(self, folders: list[str], path: str) -> int:
+        """How many folders at the end of both are the same."""
+        count = 0
+        for one, other in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
+            if one != other:
+                break
+            count += 1
+        return count
+
+    def _splits_of(self, path: str) -> set[str]:
+        below = _fold(os.path.relpath(os.path.dirname(path), self.root)).split("/")
+        return {_SPLITS[word] for part in below for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
+
+    def _search(self) -> None:
+        if self.searched:
+            return
+        self.searched = True
+        for path, problem in image_files(self.root):
+            if problem is None:
+                name = _fold(path.name)
+                self._by_name.setdefault(name, []).append(str(path))
+                self._by_stem.setdefault(os.path.splitext(name)[0], []).append(str(path))
+
+
+def _parts(listed: str) -> list[str]:
+    """Folders and name of a listed path in one spelling: addresses without host, ``..`` and drives taken out."""
+    path = listed.strip()
+    if re.match(r"[a-z][a-z0-9+.-]*://", path, re.IGNORECASE) or path.startswith("/data/"):
+        try:
+            address = urlsplit(path)
+        except ValueError:
+            return []
+        path = unquote(parse_qs(address.query).get("d", [address.path])[0])
+    folded = _fold(re.sub(r"^[A-Za-z]:(?=[\\/])", "", path).replace("\\", "/"))
+    return [part for part in folded.split("/") if part not in ("", ".", "..")]
+
+
+def _fold(path: str) -> str:
+    return _nfc(path).casefold().replace(os.sep, "/")
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,104 @@
+"""``json``: one JSON value of all labels: ``{"a.jpg": "TEXT"}``; an array of objects or pairs; ``{"data_list": […]}``.
+
+Of objects the keys are those of JSON lines. MMOCR's have a path and ``instances`` with a text each, of which there may
+be one. Numbers are texts as they are spelt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from detector.data.labels.formats.fields import columns_of, json_of, text_in
+from detector.data.labels.formats.jsonl import entry_row
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, decode, short
+from detector.errors import SourceError
+
+_LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
+
+
+def document(head: Head) -> Any:
+    """The whole file's value; None if it is no JSON."""
+    if head.text.lstrip()[:1] not in ("{", "["):
+        return None
+    return json_of(decode(head.file.read_bytes(), head.file))
+
+
+def recognise(head: Head) -> Table | str | None:
+    held = document(head)
+    if held is None:
+        named = head.wanted or (head.file.suffix.lower() == ".json" and len(head.lines) < 2)
+        return f"{head.file} is no JSON file: it begins with {head.first}." if named else None
+    records = _records(held) or _of_columns(held) or _of_pairs(held)
+    if records:
+        return _of_records(head, records)
+    if isinstance(held, dict) and held:
+        some = list(held.items())[:HEAD_LINES]
+        texts = [text_in(value) for _, value in some]
+        plausible = sum(head.folders.plausible(name) for name, _ in some)
+        plain = all(isinstance(value, str) for _, value in some)
+        if None not in texts and (2 * plausible > len(some) or plain or head.wanted):
+            return Table(head.file, "json", partial(_of_map, held), ", a text for each name")
+    return f"{head.file} is JSON of another kind than a text for each picture: it begins with {short(head.text, 60)}."
+
+
+def _records(held: Any) -> list[dict[str, Any]]:
+    """The one list of objects in a value."""
+    if isinstance(held, dict):
+        lists = [value for key, value in held.items() if key.lower() in _LISTS and isinstance(value, list)]
+        held = lists[0] if len(lists) == 1 else None
+    return held if isinstance(held, list) and held and isinstance(held[0], dict) else []
+
+
+def _of_columns(held: Any) -> list[dict[str, Any]]:
+    """Objects of a value that has columns, as pandas writes tables: lists, or objects by row."""
+    if not isinstance(held, dict) or len(held) < 2:
+        return []
+    columns = [list(value.values()) if isinstance(value, dict) else value for value in held.values()]
+    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) != 1:
+        return []
+    return [dict(zip(held, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _of_pairs(held: Any) -> list[dict[str, Any]]:
+    """Objects of an array of pairs of a path and a text."""
+    if not isinstance(held, list) or not all(isinstance(one, list) and len(one) == 2 for one in held):
+        return []
+    return [{"image": image, "text": text} for image, text in held]
+
+
+def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
+    keys = list(records[0])
+    if "instances" in keys and isinstance(records[0]["instances"], list):
+        flat = [_with_instance(record) if isinstance(record, dict) else record for record in records]
+        return _of_records(head, flat)
+    try:
+        image, text = columns_of(head.file, keys, head.columns)
+    except SourceError as error:
+        return str(error)
+    how = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    return Table(head.file, "json", partial(_of_list, records, keys[image], keys[text]), how)
+
+
+def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
+    texts = [instance.get("text") for instance in record["instances"] if isinstance(instance, dict)]
+    rest = {key: value for key, value in record.items() if key not in ("instances", "text")}
+    return {**rest, "text": texts}
+
+
+def _of_list(records: Sequence[Any], image: str, text: str) -> Iterator[Row]:
+    for number, record in enumerate(records, 1):
+        if isinstance(record, dict):
+            yield entry_row(number, record, image, text)
+        else:
+            yield Row(number, "", "", "not a JSON object")
+
+
+def _of_map(held: dict[str, Any]) -> Iterator[Row]:
+    for number, (name, value) in enumerate(held.items(), 1):
+        text = text_in(value)
+        yield Row(number, name, text or "", "" if text is not None else "its text is not a string")
+
+
+FORMAT = Format("json", (".json", ".jsonl", ".ndjson", ".txt", ""), recognise)

@@ -1,0 +1,44 @@
+"""``jsonl``: one JSON object a line, with keys of an image and a text, as HuggingFace's ``metadata.jsonl`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detector.data.labels.formats.fields import columns_of, json_of, text_in
+from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines, short
+
+
+def recognise(head: Head) -> Table | str | None:
+    first = json_of(head.lines[0])
+    if not isinstance(first, dict) or (len(head.lines) == 1 and head.file.suffix.lower() == ".json"):
+        named = head.wanted or head.file.suffix.lower() in (".jsonl", ".ndjson")
+        return f"{head.file} is not JSON lines: its first line is no JSON object: {head.first}." if named else None
+    keys = list(first)
+    image, text = columns_of(head.file, keys, head.columns)
+    how = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    return Table(head.file, "jsonl", partial(_rows, head.file, keys[image], keys[text]), how)
+
+
+def entry_row(number: int, entry: Mapping[str, Any], image: str, text: str) -> Row:
+    """One input of an object with these keys."""
+    listed, label = entry.get(image), text_in(entry.get(text))
+    problem = "" if label is not None else f"{text!r} is not a string"
+    if not isinstance(listed, str):
+        listed, problem = "", f"{image!r} is not a string"
+    return Row(number, listed, label or "", problem)
+
+
+def _rows(file: Path, image: str, text: str) -> Iterator[Row]:
+    for number, line in opened_lines(file):
+        entry = json_of(line)
+        yield (
+            entry_row(number, entry, image, text)
+            if isinstance(entry, dict)
+            else Row(number, "", "", "not a JSON object")
+        )
+
+
+FORMAT = Format("jsonl", (".jsonl", ".ndjson", ".json", ".txt", ""), recognise)

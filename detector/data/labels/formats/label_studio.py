@@ -1,0 +1,109 @@
+"""``label-studio``: exports of Label Studio: JSON with its annotations, JSON-MIN and CSV.
+
+The picture is the task's value that is a path or an address; the text the one that a person typed.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from detector.data.images import is_image_name
+from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
+from detector.data.labels.formats.json_file import document
+from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
+
+_OWN = frozenset(
+    "id annotation_id annotator created_at updated_at lead_time annotations predictions data meta project".split()
+)
+
+
+def recognise(head: Head) -> Table | str | None:
+    if head.file.suffix.lower() == ".csv":
+        header = next(csv.reader(head.lines[:1]))
+        if {"annotation_id", "lead_time"} <= set(header):
+            return Table(head.file, "label-studio", partial(_of_csv, head, header))
+    elif isinstance(held := document(head), list) and held and isinstance(held[0], dict):
+        if {"data", "annotations"} <= held[0].keys() or {"data", "completions"} <= held[0].keys():
+            return Table(head.file, "label-studio", partial(_of_tasks, held))
+        if {"annotation_id", "lead_time"} <= held[0].keys():
+            return Table(head.file, "label-studio", partial(_of_short, held))
+    return f"{head.file} is no export of Label Studio." if head.wanted else None
+
+
+def _of_csv(head: Head, header: Sequence[str]) -> Iterator[Row]:
+    reader = csv.reader(line + "\n" for _, line in opened_lines(head.file))
+    next(reader)
+    for fields in reader:
+        yield _row(reader.line_num, dict(zip(header, fields, strict=False)))
+
+
+def _of_short(held: Sequence[Any]) -> Iterator[Row]:
+    for number, entry in enumerate(held, 1):
+        yield _row(number, entry) if isinstance(entry, dict) else Row(number, "", "", "not a JSON object")
+
+
+def _of_tasks(held: Sequence[Any]) -> Iterator[Row]:
+    for number, task in enumerate(held, 1):
+        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+            yield Row(number, "", "", "no task of Label Studio")
+            continue
+        image = _image(task["data"])
+        done = [one for one in _marks(task) if not one.get("was_cancelled")]
+        results = done[-1].get("result", []) if done else []
+        values = [one.get("value") for one in results if isinstance(one, dict)]
+        typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
+        texts = [text for one in typed for text in (one if isinstance(one, list) else [one])]
+        yield Row(number, image, str(texts[0]) if texts else "", _problem(texts))
+
+
+def _marks(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    marks = task.get("annotations") or task.get("completions") or []
+    return [one for one in marks if isinstance(one, dict)] if isinstance(marks, list) else []
+
+
+def _row(number: int, entry: Mapping[str, Any]) -> Row:
+    """One annotation whose values stand by the names that the project gave them."""
+    mine = {key: value for key, value in entry.items() if key not in _OWN}
+    image = _image(mine)
+    known = [value for key, value in mine.items() if plain(key) in TEXT_COLUMNS and value not in ("", None)]
+    typed = [value for value in known if not _is_shape(value)]
+    texts = [text for value in typed for text in _texts(value)]
+    return Row(number, image, texts[0] if texts else "", _problem(texts))
+
+
+def _texts(value: Any) -> list[str]:
+    held = json_of(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
+    if isinstance(held, dict):
+        held = held.get("text", held)
+    if isinstance(held, list):
+        return [str(text) for text in held]
+    text = text_in(value)
+    return [] if text is None else [text]
+
+
+def _is_shape(value: Any) -> bool:
+    held = json_of(value) if isinstance(value, str) else value
+    return isinstance(held, list) and bool(held) and isinstance(held[0], dict)
+
+
+def _image(values: Mapping[str, Any]) -> str:
+    paths = [value for value in values.values() if isinstance(value, str) and is_image_name(_name(value))]
+    return paths[0] if len(paths) == 1 else ""
+
+
+def _name(path: str) -> str:
+    return os.path.basename(unquote(path).replace("\\", "/"))
+
+
+def _problem(texts: Sequence[Any]) -> str:
+    if not texts:
+        return "nothing was typed for it"
+    return "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
+
+
+FORMAT = Format("label-studio", (".json", ".csv"), recognise)

@@ -1,0 +1,179 @@
+"""What formats of labels have in common: what a reader looks at, and what it gives."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from detector.data.labels.formats.folders import Folders
+from detector.errors import SourceError
+
+HEAD_BYTES = 1 << 16
+HEAD_LINES = 200
+
+Columns = tuple[str | None, str | None]
+"""The names that the caller gave for the image's and the text's column."""
+
+
+class DrawnBox(NamedTuple):
+    """A symbol's box as a person drew it, in pixels of the upright picture."""
+
+    symbol: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class Row(NamedTuple):
+    """One input of a label file.
+
+    ``line`` counts from 1, 0 where there are none; ``problem`` says what is wrong with the row, if anything. ``drawn``
+    are the boxes of ``text``'s symbols, in its order, where the format has them.
+    """
+
+    line: int
+    image: str
+    text: str
+    problem: str = ""
+    drawn: tuple[DrawnBox, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a label file is to be read.
+
+    Args:
+        file: of the labels.
+        format: the format's name.
+        rows: gives all rows, in order; may be called again and again.
+        how: what was made out, for the log: columns, keys.
+        images_first: whether its paths are relative to ``images/`` beside it rather than to its folder.
+        second_choice: whether it is read only where no other label file is, as lists of detections are.
+    """
+
+    file: Path
+    format: str
+    rows: Callable[[], Iterator[Row]] = field(compare=False)
+    how: str = ""
+    images_first: bool = False
+    second_choice: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file.name} ({self.format}{self.how})"
+
+    @property
+    def bases(self) -> list[Path]:
+        """Where its paths start, the likeliest first."""
+        folder = self.file.parent
+        return [folder / "images", folder] if self.images_first else [folder, folder / "images"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a file, by which its format is recognised.
+
+    Args:
+        file: the file.
+        text: its first bytes, whole lines of them if there are more.
+        columns: names that the caller gave for the columns of images and texts.
+        folders: where its images may lie.
+        wanted: whether the caller named the format that is asked.
+    """
+
+    file: Path
+    text: str
+    columns: Columns
+    folders: Folders
+    wanted: bool = False
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines that are not empty."""
+        return [line for _, line in islice(numbered_lines(io.StringIO(self.text, newline=None)), HEAD_LINES)]
+
+    @cached_property
+    def first(self) -> str:
+        """The first line's beginning, for messages."""
+        return short(self.lines[0])
+
+
+class Format(NamedTuple):
+    """One format of label files.
+
+    ``recognise`` gives the table, or None or a sentence where it is none: the sentence where it looks like one.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    recognise: Callable[[Head], Table | str | None]
+
+
+Classes = Mapping[int, str]
+"""Names of the classes of boxes, by their numbers; empty where a format has the names in each file."""
+
+
+class Sidecar(NamedTuple):
+    """One format of labels with a file for each picture.
+
+    ``suffix`` takes the place of the picture's. ``recognise`` is given the root and some of the files, and gives the
+    classes, or None or a sentence where the files are of another format: the sentence where they look like this one.
+    ``read`` gives the label of a picture from its file: (file, picture, classes). ``least`` is the share of the
+    pictures that have such a file where it is meant.
+    """
+
+    name: str
+    suffix: str
+    read: Callable[[Path, Path, Classes], Row]
+    recognise: Callable[[Path, Sequence[Path]], Classes | str | None]
+    least: float = 0.5
+
+
+def short(value: Any, most: int = 80) -> str:
+    """A value for a message, in quotes and cut."""
+    shown = repr(value)
+    return shown if len(shown) <= most else f"{shown[:most]}…"
+
+
+def decode(data: bytes, file: Path) -> str:
+    """The text of a label file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        SourceError: naming file, line and byte, and how to convert.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise SourceError(
+            f"{file} is UTF-16: save it as UTF-8, or `iconv -f utf-16 -t utf-8 {file} > new{file.suffix}`."
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise SourceError(
+            f"{file}, line {line}: the byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8, or convert it from what "
+            f"it is, say `iconv -f cp1252 -t utf-8 {file} > new{file.suffix}` (or gb18030, cp1251, …)."
+        ) from None
+
+
+def opened_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers from 1.
+
+    Raises:
+        SourceError: if the file is not UTF-8.
+    """
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            yield from numbered_lines(stream)
+    except UnicodeDecodeError:
+        decode(file.read_bytes(), file)  # says where
+        raise
+
+
+def numbered_lines(stream: TextIO) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers from 1; the stream has made all line ends one."""
+    return ((i, line.rstrip("\n")) for i, line in enumerate(stream, 1) if line.strip())

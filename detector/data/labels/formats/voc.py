@@ -1,0 +1,39 @@
+"""``voc``: Pascal VOC's XML beside each picture or in ``Annotations/``: a character's box an object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
+from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar
+
+_NAME = re.compile(r"<object>\s*<name>\s*(.*?)\s*</name>")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _read(file: Path, picture: Path, classes: Classes) -> Row:
+    data = file.read_bytes()
+    if b"<!ENTITY" in data:
+        return Row(0, picture.name, "", f"{file.name} defines entities, which VOC's files do not")
+    try:
+        root = ElementTree.fromstring(data)
+        boxes = [
+            DrawnBox(
+                (one.findtext("name") or "").strip(), *(float(one.findtext(f"bndbox/{c}") or "") for c in _CORNERS)
+            )
+            for one in root.iter("object")
+        ]
+    except (ElementTree.ParseError, ValueError) as error:
+        return Row(0, picture.name, "", f"{file.name} is no VOC file ({error})")
+    return drawn_row(0, picture.name, boxes)
+
+
+def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
+    names = [name for file in files for name in _NAME.findall(file.read_bytes().decode("utf-8", "replace"))]
+    return f"{root} {no_symbols(names)}." if names and not are_symbols(names) else {}
+
+
+FORMAT = Sidecar("voc", ".xml", _read, _recognise)

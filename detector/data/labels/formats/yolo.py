@@ -1,0 +1,94 @@
+"""``yolo``: a text file for each picture, ``class cx cy w h`` a character, beside it or in ``labels/``; polygons, too.
+
+The classes' names come from ``data.yaml``, ``classes.txt``, ``obj.names`` or ``_darknet.labels`` in a folder above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detector.data.images import read_image
+from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
+from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar, decode
+from detector.errors import ImageError
+
+_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
+
+
+def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
+    if not any(is_boxes(decode(file.read_bytes(), file)) for file in files):
+        return None
+    names = _classes(root, files[0])
+    if not names:
+        return f"{root} has boxes of classes whose names are not there: put a data.yaml or classes.txt beside them."
+    return names if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
+
+
+def _classes(root: Path, file: Path) -> Classes:
+    for folder in (file.parent, *file.parents):
+        for name in (*_DESCRIPTIONS, *_LISTS):
+            if (folder / name).is_file() and (names := _names(folder / name)):
+                return names
+        if folder == root:
+            break
+    return {}
+
+
+def _names(file: Path) -> dict[int, str]:
+    text = decode(file.read_bytes(), file)
+    if file.name in _LISTS:
+        return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+    import yaml  # not needed for any other format
+
+    try:
+        held = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return {}
+    names = held.get("names") if isinstance(held, dict) else None
+    if isinstance(names, list):
+        return {i: str(name) for i, name in enumerate(names)}
+    return {int(k): str(v) for k, v in names.items() if str(k).isdecimal()} if isinstance(names, dict) else {}
+
+
+def is_boxes(text: str) -> bool:
+    """Whether a file's lines are boxes of classes: it says nothing else then."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(_numbers(fields) is not None for fields in lines)
+
+
+def _numbers(fields: list[str]) -> list[float] | None:
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return None
+    inside = all(-0.01 <= number <= 1.01 for number in numbers[1:])
+    return numbers if len(numbers) in (5, *range(7, 2000, 2)) and fields[0].isdecimal() and inside else None
+
+
+def _read(file: Path, picture: Path, classes: Classes) -> Row:
+    boxes = []
+    try:
+        height, width = read_image(picture).shape[:2]
+    except ImageError as error:
+        return Row(0, picture.name, "", str(error))
+    for line in decode(file.read_bytes(), file).splitlines():
+        if not line.strip():
+            continue
+        numbers = _numbers(line.split())
+        if numbers is None:
+            return Row(0, picture.name, "", f"{file.name} has a line that is no box: {line[:40]!r}")
+        name = classes.get(int(numbers[0]), "")
+        if not name:
+            return Row(0, picture.name, "", f"the class {int(numbers[0])} of {file.name} has no name")
+        if len(numbers) == 5:
+            _, cx, cy, w, h = numbers
+            xs, ys = [cx - w / 2, cx + w / 2], [cy - h / 2, cy + h / 2]
+        else:
+            xs, ys = numbers[1::2], numbers[2::2]
+        boxes.append(DrawnBox(name, min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height))
+    return drawn_row(0, picture.name, boxes)
+
+
+FORMAT = Sidecar("yolo", ".txt", _read, _recognise)

@@ -1,0 +1,202 @@
+"""A label as it stands in a file -> the text; and what a look at all labels of a set tells about them.
+
+Texts are put in Unicode's composed form (NFC). Signs that look the same or cannot be seen are made one: full-width and
+other compatibility forms (NFKC) become the usual ones, hard blanks become blanks, invisible characters (zero width,
+bidi marks) are left out, Excel's ``="00123"`` is what is inside; the log says how many there were. Blanks at the end
+are dropped, inner ones kept. With a declared stand-in, plain blanks at both ends are dropped first, then every stand-in
+becomes a blank.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from detector.text.visual_order import has_one_order, is_right_to_left, to_visual
+
+Spell = Callable[[str], str]
+"""A label as it stands in a file -> the text: :class:`Spelling` with the choices made for a source."""
+
+_PLAIN_BLANKS = " \t\r\n"
+_EXCEL = re.compile(r'="(.*)"', re.DOTALL)
+_FLOAT = re.compile(r"([0-9]+)[.,]0+")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
+_NONE = frozenset({"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"})  # what programs write for nothing
+_LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # of other categories, and as invisible
+_LEAST = 3  # labels that must agree before all are taken to be spelt so
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How labels of a source are spelt; call it with a label as it stands in the file.
+
+    Args:
+        blank: the stand-in for a blank, say ``"_"``.
+        upper: whether texts are turned into upper case.
+        ignore: signs that are taken out before anything else, say ``"-."``.
+        keep: symbols that stay as they are, though they are compatibility forms of others: those of an alphabet.
+        visual_order: whether labels are in logical order, and texts shall be in the order of the picture.
+        whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`.
+    """
+
+    blank: str | None = None
+    upper: bool = False
+    ignore: str = ""
+    keep: str = ""
+    visual_order: bool = False
+    whole_numbers: bool = False
+
+    def __call__(self, raw: str) -> str:
+        """The text; "" if there is none."""
+        text = plain_form(raw, self._kept)
+        if self.whole_numbers and (found := _FLOAT.fullmatch(text.strip(_PLAIN_BLANKS))):
+            text = found[1]
+        for sign in self.ignore:
+            text = text.replace(sign, "")
+        if self.blank and self.blank != " ":
+            text = text.strip(_PLAIN_BLANKS).replace(unicodedata.normalize("NFC", self.blank), " ")
+        text = text.rstrip(_PLAIN_BLANKS)
+        text = unicodedata.normalize("NFC", text.upper()) if self.upper else text
+        return to_visual(text) if self.visual_order else text
+
+    @property
+    def _kept(self) -> str:
+        return unicodedata.normalize("NFC", self.keep + (self.blank or "") + self.ignore)
+
+    def problem(self, raw: str) -> str:
+        """What is wrong with a label that is no matter of its symbols; "" if nothing is."""
+        if _ROUNDED.fullmatch(raw.strip()):
+            return f"the label {raw.strip()!r} is a number that a spreadsheet rounded, and its digits are lost"
+        if raw.strip() in _NONE:
+            return f"the label {raw.strip()!r} is what a table program writes where there is none"
+        if self.visual_order:
+            typed = Spelling(self.blank, self.upper, self.ignore, self.keep, False, self.whole_numbers)(raw)
+            if not has_one_order(typed):
+                return f"the label {typed!r} has letters of both directions, or brackets, in an order that is not clear"
+        return ""
+
+
+def plain_form(raw: str, keep: str = "") -> str:
+    """A label in composed form, its signs by the module's rules, but for those of ``keep``."""
+    if raw.isascii() and '="' not in raw:
+        return raw
+    found = _EXCEL.fullmatch(raw.strip())
+    text = unicodedata.normalize("NFC", found[1] if found else raw)
+    return unicodedata.normalize("NFC", "".join(sign if sign in keep else _plain_sign(sign) for sign in text))
+
+
+@lru_cache(maxsize=4096)
+def _plain_sign(sign: str) -> str:
+    kind = unicodedata.category(sign)
+    if _is_invisible(sign):
+        return ""
+    if kind == "Zs":
+        return " "
+    usual = unicodedata.normalize("NFKC", sign)
+    # Not where marks or blanks come of it: a sign that stands for itself, as the acute accent U+00B4.
+    return sign if any(unicodedata.category(part)[0] in "MZ" for part in usual) else usual
+
+
+def _is_invisible(sign: str) -> bool:
+    """Whether it takes no room at all: what is Cf and seen (U+0600 to U+0605, …) is left, for somebody to see."""
+    if unicodedata.category(sign) == "Cf":
+        return not (0x600 <= ord(sign) <= 0x605 or ord(sign) in (0x6DD, 0x70F, 0x8E2, 0x110BD, 0x110CD))
+    return sign in _FILLERS or 0xFE00 <= ord(sign) <= 0xFE0F or 0xE0100 <= ord(sign) <= 0xE01EF
+
+
+def are_whole_numbers(raws: Iterable[str]) -> bool:
+    """Whether these labels are numbers that a table program gave a ``.0``: all that have a point end so."""
+    with_point = [raw.strip() for raw in raws if re.search(r"[0-9][.,][0-9]", raw)]
+    return len(with_point) >= _LEAST and all(map(_FLOAT.fullmatch, with_point))
+
+
+def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
+    """What a look at all labels tells, each in one line for the log: what was normalised, and what may be wrong."""
+    texts = [spelling(raw) for raw in raws]
+    notes = [_normalised(raws, texts, spelling), _zeros(texts), _look_alikes(texts), _directions(texts, spelling)]
+    return [note for note in notes if note]
+
+
+def _normalised(raws: Sequence[str], texts: Sequence[str], spelling: Spelling) -> str:
+    kinds: Counter[str] = Counter()
+    some, example = 0, ""
+    for raw, text in zip(raws, texts, strict=True):
+        if found := _kinds_of(raw, spelling):
+            kinds.update(found)
+            some += 1
+            example = example or f"{raw!a} is {text!r}"
+    if not some:
+        return ""
+    shown = ", ".join(f"{kind} {times}" for kind, times in kinds.items())
+    return f"{some} of {len(raws)} labels are spelt in other signs, and were normalised ({shown}), as {example}"
+
+
+def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
+    kinds = []
+    if _EXCEL.fullmatch(raw.strip()):
+        kinds.append("Excel's formula")
+    if spelling.whole_numbers and _FLOAT.fullmatch(plain_form(raw).strip()):
+        kinds.append("a number with .0")
+    if raw.isascii():
+        return kinds
+    signs = [sign for sign in unicodedata.normalize("NFC", raw.rstrip()) if sign not in spelling._kept]
+    if hidden := sorted({f"U+{ord(sign):04X}" for sign in signs if _is_invisible(sign)}):
+        kinds.append(f"invisible {hidden[0]}")
+    if any(unicodedata.category(sign) == "Zs" and sign != " " for sign in signs):
+        kinds.append("another blank")
+    if any(_plain_sign(sign) not in (sign, "", " ") for sign in signs):
+        kinds.append("full-width or other compatibility form")
+    return kinds
+
+
+def _zeros(texts: Sequence[str]) -> str:
+    """A warning where short labels look like numbers whose leading zeros are gone."""
+    held = [text for text in texts if text]
+    if len(held) < 8:
+        return ""
+    usual = max(map(len, held))
+    short = [text for text in held if len(text) < usual]
+    numbers = [text for text in held if text.isdecimal()]
+    if not short or 2 * len(short) > len(held) or any(text.startswith("0") for text in numbers):
+        return ""
+    if not all(text.isdecimal() for text in short):
+        return ""
+    return (
+        f"{len(short)} of {len(held)} labels are digits, shorter than the usual {usual}, and none begins with 0: did a "
+        f"spreadsheet take leading zeros? As {short[0]!r}, which may be {short[0].zfill(usual)!r}"
+    )
+
+
+def _look_alikes(texts: Sequence[str]) -> str:
+    """A warning where letters of two scripts that look the same are in one label."""
+    mixed = [text for text in texts if not text.isascii() and _mixes_scripts(text)]
+    if not mixed:
+        return ""
+    odd = next(sign for sign in mixed[0] if sign in _LOOK_LIKE_LATIN)
+    return (
+        f"{len(mixed)} of {len(texts)} labels have Cyrillic or Greek letters that look like the Latin ones beside "
+        f"them, as U+{ord(odd):04X} in {mixed[0]!r}: they are symbols of their own"
+    )
+
+
+def _mixes_scripts(text: str) -> bool:
+    return any(sign in _LOOK_LIKE_LATIN for sign in text) and any(sign.isascii() and sign.isalpha() for sign in text)
+
+
+def _directions(texts: Sequence[str], spelling: Spelling) -> str:
+    """What is taken for granted of right-to-left labels."""
+    some = [text for text in texts if is_right_to_left(text)]
+    if not some:
+        return ""
+    said = f"{len(some)} of {len(texts)} labels have right-to-left letters"
+    if spelling.visual_order:
+        return f"{said}: they were put in the order of the picture, and readers give back the order of the labels"
+    return (
+        f"{said}, and are taken to be in the order of the picture, its leftmost sign first, as {some[0]!r}: where they "
+        "are as one types them, say --visual-order"
+    )

@@ -1,0 +1,383 @@
+"""Label files of a folder -> their inputs as they stand: which files are read, and which picture each line means."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from detector.data.images import image_files, is_image_name
+from detector.data.labels.formats import (
+    SIDECARS,
+    TABLE_SUFFIXES,
+    Columns,
+    DrawnBox,
+    Folders,
+    Row,
+    Sidecar,
+    Table,
+    recognise,
+)
+from detector.data.labels.formats.folders import Guess, Tails
+from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
+from detector.data.labels.formats.other import said_of
+from detector.errors import SourceError
+
+_SHOWN = 6  # files that were passed over
+_LOOKED_INTO = 20  # files beside pictures, to know their format
+_LEAST_CONSTANT = 4  # lines with one and the same text: no list of labels
+_LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
+
+
+class Entry(NamedTuple):
+    """One input as it stands: its name, the picture (None if there is none), its label, and why it cannot be used."""
+
+    name: str
+    path: str | None
+    raw: str
+    reason: str = ""
+    line: int = 0
+    place: str = ""
+    drawn: tuple[DrawnBox, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The inputs of one source or of one label file; the fields are as those of a source."""
+
+    root: Path
+    format: str
+    files: tuple[Path, ...]
+    detail: str
+    entries: list[Entry]
+    unlisted: int = 0
+    notes: tuple[str, ...] = ()
+    searched: bool = False
+    tables: tuple[Table, ...] = field(default=(), compare=False)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The label of each picture that is usable."""
+        return {entry.path: entry.raw for entry in self.entries if entry.path is not None and not entry.reason}
+
+    @cached_property
+    def is_drawn(self) -> bool:
+        """Whether its labels are drawn boxes."""
+        return any(entry.drawn for entry in self.entries)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all its labels are one: it lists something else then, say what was looked at."""
+        return len(self.entries) >= _LEAST_CONSTANT and len({entry.raw for entry in self.entries}) == 1
+
+    @property
+    def names_pictures(self) -> bool:
+        """Whether most of its lines name what is called as pictures are, be they there or not."""
+        named = sum(is_image_name(os.path.basename(entry.name)) for entry in self.entries)
+        return not self.entries or 2 * named > len(self.entries)
+
+
+def label_file(named: str | Path, root: Path, formats: Sequence[str]) -> Path:
+    """The label file of that name, here or in the root.
+
+    Raises:
+        SourceError: if there is none.
+    """
+    for file in (Path(named), root / named):
+        if file.is_file():
+            return Path(os.path.abspath(file))
+    raise SourceError(
+        f"--labels {named}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
+    )
+
+
+def one_listing(root: Path, file: Path, wanted: str | None, columns: Columns, named: bool = False) -> Listing:
+    """The inputs of one label file; ``named`` beside the folder of its images, which is searched first."""
+    table = recognise(file, wanted, columns, [root] if named else ())
+    bases = [root, file.parent, file.parent / "images"] if named else table.bases
+    return _resolved(root, table, bases, Tails(root))
+
+
+def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[list[Listing], dict[str, str]]:
+    """The label files directly in ``root``, else those below it; and why others were passed over, by name."""
+    tails = Tails(root)
+    passed_over: dict[str, str] = {}
+    problem: SourceError | None = None
+    useless: list[Listing] = []
+    for folders in ([root], _folders_below(root)):
+        found: list[Listing] = []
+        for folder in folders:
+            tables, error = _tables(root, folder, wanted, columns, passed_over, tails)
+            problem = problem or error
+            found += [_resolved(root, table, table.bases, tails) for table in tables]
+        usable = [one for one in found if one.labels]
+        useless += [one for one in found if not one.labels]
+        if usable:
+            for one in useless:
+                passed_over[_below(root, one.files[0])] = f"{one.files[0].name}: none of its pictures is there."
+            return _chosen(root, usable, passed_over), passed_over
+        if problem is not None and folders == [root]:
+            raise problem
+    for one in useless:
+        if wanted or one.names_pictures:
+            return [one], passed_over
+        passed_over[_below(root, one.files[0])] = f"{one.files[0].name}: none of its pictures is there."
+    return [], passed_over
+
+
+def _folders_below(root: Path) -> list[Path]:
+    found = []
+    for folder, below, _ in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found.append(Path(folder))
+    return found[1:]
+
+
+def _tables(
+    root: Path, folder: Path, wanted: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
+) -> tuple[list[Table], SourceError | None]:
+    """The label files directly in a folder, and what is wrong with one that is called so."""
+    listing = Folders([folder]).listing(str(folder))
+    pictures = {os.path.splitext(name)[0] for name in listing if is_image_name(name)}  # x.txt beside x.png is no list
+    found: list[Table] = []
+    problem: SourceError | None = None
+    for name in sorted(listing):
+        stem, suffix = os.path.splitext(name)
+        shown = _below(root, folder / name)
+        if not wanted and suffix.lower() in OTHER_SUFFIXES and (said := said_of(folder / name)):
+            passed_over[shown] = f"{name} is {said}."
+        beside = stem.removesuffix(".gt") in pictures or (folder != root and suffix == ".txt" and tails.has_stem(stem))
+        if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside:
+            continue
+        try:
+            found.append(recognise(folder / name, wanted, columns))
+        except SourceError as error:
+            passed_over[shown] = str(error).replace(str(folder / name), name)
+            if stem.lower() == "labels":
+                problem = error
+    return found, None if found else problem
+
+
+def _chosen(root: Path, found: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
+    """Those of the label files that are read: no second choices beside others, and none whose lines are another's.
+
+    Raises:
+        SourceError: if two say different things of one picture.
+    """
+    first = [one for one in found if not one.tables[0].second_choice and not one.is_constant] or found
+    texts = [one for one in first if not one.is_drawn] or first
+    called_so = {one.files[0].parent for one in texts if one.files[0].stem.lower() == "labels"}
+    kept: list[Listing] = []
+    for one in sorted(texts, key=lambda listing: -len(listing.labels)):
+        if one.files[0].parent in called_so and one.files[0].stem.lower() != "labels":
+            continue
+        if not any(one.labels.items() <= other.labels.items() for other in kept):
+            kept.append(one)
+    kept = [one for one in found if one in kept]  # in the order of their names
+    for i, one in enumerate(kept):
+        for other in kept[i + 1 :]:
+            for path in one.labels.keys() & other.labels.keys():
+                if one.labels[path].strip() != other.labels[path].strip():
+                    raise _contradiction(root, kept, one, other, path)
+    drawn = [] if any(one.is_drawn for one in kept) else [one for one in first if one.is_drawn]
+    passed_over |= {_below(root, one.files[0]): "" for one in found if one not in kept and one not in drawn}
+    return [_with_boxes(one, drawn) for one in kept]
+
+
+def _contradiction(root: Path, kept: Sequence[Listing], one: Listing, other: Listing, path: str) -> SourceError:
+    names = ", ".join(str(listing.tables[0]) for listing in kept[:_SHOWN]) + (", …" if len(kept) > _SHOWN else "")
+    said = f"{_below(root, path)} is {one.labels[path][:40]!r} in {one.files[0].name}"
+    return SourceError(
+        f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
+        f"{other.files[0].name}. Choose one, say --labels {one.files[0]}."
+    )
+
+
+def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
+    """The same with boxes that another file has of its pictures."""
+    if not drawn:
+        return listing
+    boxes = {entry.path: entry.drawn for other in drawn for entry in other.entries if entry.drawn}
+    entries = [entry._replace(drawn=boxes.get(entry.path, ())) for entry in listing.entries]
+    names = ", ".join(other.files[0].name for other in drawn)
+    return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
+
+
+def several(root: Path, found: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
+    """The inputs of some label files as one listing."""
+    shown = [one.detail.replace(one.files[0].name, _below(root, one.files[0]), 1) for one in found[:_SHOWN]]
+    detail = ", ".join(shown) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    detail += passed_over_in_short(passed_over)
+    entries = [entry for one in found for entry in one.entries]
+    if len(found) > 1:  # a line alone does not say where it stands
+        entries = [
+            entry._replace(place=entry.place and f"{_below(root, one.files[0])}, {entry.place}")
+            for one in found
+            for entry in one.entries
+        ]
+    listed = {entry.path for entry in entries}
+    searched = any(one.searched or one.files[0].parent != root for one in found)
+    unlisted = found[0].unlisted
+    if len(found) > 1 or found[0].files[0].parent != root:
+        all_there = sum(problem is None for _, problem in image_files(root)) if searched else _pictures_in(listed)
+        unlisted = max(0, all_there - len(listed - {None}))
+    return Listing(
+        root,
+        found[0].format,
+        tuple(file for one in found for file in one.files),
+        detail,
+        entries,
+        unlisted,
+        tuple(note for one in found for note in one.notes),
+        searched,
+    )
+
+
+def _pictures_in(paths: Collection[str | None]) -> int:
+    """How many pictures lie in the folders of these."""
+    folders = {os.path.dirname(path) for path in paths if path}
+    return sum(is_image_name(name) for folder in folders for name in Folders([]).listing(folder))
+
+
+def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> Listing:
+    """Look up every row's image, and refuse rows without one."""
+    folders = Folders(bases)
+    rows = [row._replace(image=row.image.strip()) for row in table.rows()]
+    found = {image: folders.find(image) for image in dict.fromkeys(row.image for row in rows) if image}
+    missing = [image for image, path in found.items() if path is None]
+    guesses = tails.guesses(missing, table.file, [path for path in found.values() if path]) if missing else {}
+    found |= {image: guess.path or None for image, guess in guesses.items()}
+    entries = [_entry(root, table, row, found.get(row.image), guesses.get(row.image), bases) for row in rows]
+    images = sum(is_image_name(name) for names in folders.listings.values() for name in names)
+    seen = [path for path in found.values() if path and is_image_name(os.path.basename(path))]
+    in_listings = len({p for p in seen if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
+    return Listing(
+        root, table.format, (table.file,), str(table), entries, images - in_listings,
+        _said_of(root, table, found, guesses), bool(guesses), (table,),
+    )  # fmt: skip
+
+
+def _entry(root: Path, table: Table, row: Row, path: str | None, guess: Guess | None, bases: Sequence[Path]) -> Entry:
+    place = f"line {row.line}" if row.line else ""
+    if path is None:
+        name = writable(row.image.replace("\\", "/"))[:300] or f"{table.file.name}:{row.line}"
+        reason = row.problem or (_missing(row.image, guess, bases) if row.image else "no image is named")
+        return Entry(name, None, row.text, reason, row.line, place)
+    reason = row.problem or ("" if writable(row.image) == row.image else "the file name is not valid UTF-8")
+    return Entry(writable(_below(root, path)), path, row.text, reason, row.line, place, row.drawn)
+
+
+def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
+    shown = writable(listed)
+    shown = shown if len(shown) <= 300 else f"{shown[:300]}…"
+    why = f"; {guess.how}" if guess is not None and guess.how else ""
+    return f"no such file: {shown}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}{why}"
+
+
+def _said_of(root: Path, table: Table, found: dict[str, str | None], guesses: dict[str, Guess]) -> tuple[str, ...]:
+    """One line for all paths that were found otherwise than as they are listed."""
+    hits = {listed: guess for listed, guess in guesses.items() if guess.path}
+    if not hits:
+        return ()
+    listed, guess = next(iter(hits.items()))
+    kinds = Counter(guess.how for guess in hits.values())
+    how = " or ".join(kinds)
+    example = f"{writable(listed)[:200]} is {writable(_below(root, guess.path))}"
+    return (f"{len(hits)} of {len(found)} paths in {table.file.name} were found {how} only, as {example}",)
+
+
+# --- files beside images -------------------------------------------------------------------------------------------
+
+
+def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> Listing | None:
+    """Labels in a file beside each image, of the first format that enough of them have; None without such."""
+    pictures = [path for path, problem in image_files(root) if problem is None]
+    folders = Folders([root])
+    for sidecar in SIDECARS:
+        if not pictures or (wanted and sidecar.name != wanted):
+            continue
+        files = _beside(root, pictures, sidecar, folders)
+        if not files or len(files) < sidecar.least * len(pictures):
+            continue
+        listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
+        if listing is not None:
+            return listing
+    return None
+
+
+def _beside(root: Path, pictures: Sequence[Path], sidecar: Sidecar, folders: Folders) -> dict[Path, Path]:
+    """The file of each picture that has one."""
+    found: dict[Path, Path] = {}
+    for folder, some in groupby(pictures, os.path.dirname):
+        listings = [(place, folders.listing(place)) for place in _places(str(root), folder)]
+        having = [one for one in listings if any(name.endswith(sidecar.suffix) for name in one[1])]
+        for picture in some if having else ():
+            name = picture.stem + sidecar.suffix
+            if place := next((place for place, names in having if name in names), ""):
+                found[picture] = Path(place, name)
+    return found
+
+
+def _places(root: str, folder: str) -> list[str]:
+    """Folders that may hold the labels of a folder's pictures."""
+    below = Path(folder).relative_to(root).parts
+    found = [folder]
+    for at in reversed(range(len(below))):
+        for name in _LABEL_FOLDERS.get(below[at].lower(), ()):
+            found.append(os.path.join(root, *below[:at], name, *below[at + 1 :]))
+    found += [os.path.join(root, name, *below) for name in ("labels", "annotations", "Annotations")]
+    return found
+
+
+def _of_sidecar(
+    root: Path, sidecar: Sidecar, pictures: Sequence[Path], files: dict[Path, Path], passed_over: dict[str, str]
+) -> Listing | None:
+    classes = sidecar.recognise(root, list(islice(files.values(), _LOOKED_INTO)))
+    if classes is None or isinstance(classes, str):
+        passed_over |= {f"*{sidecar.suffix}": classes} if classes else {}
+        return None
+    entries = []
+    for picture in pictures:
+        name = writable(_below(root, picture))
+        if picture not in files:
+            entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
+            continue
+        row = sidecar.read(files[picture], picture, classes)
+        entries.append(Entry(name, str(picture), row.text, row.problem, 0, "", row.drawn))
+    detail = f"{sidecar.name}: a file beside each picture"
+    detail += passed_over_in_short(passed_over)
+    return Listing(root, sidecar.name, (), detail, entries, searched=True)
+
+
+def passed_over_in_short(passed_over: dict[str, str]) -> str:
+    """Which files were not read, the first few, for the log."""
+    if not passed_over:
+        return ""
+    more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
+    return f"; passed over: {', '.join(list(passed_over)[:_SHOWN])}{more}"
+
+
+def what_is_there(root: Path) -> str:
+    """How many files of which kinds a folder holds."""
+    suffixes = Counter(os.path.splitext(name)[1].lower() or "without suffix" for _, _, n in os.walk(root) for name in n)
+    kinds = ", ".join(
+        f"{times} {suffix}" for suffix, times in sorted(suffixes.items(), key=lambda x: (-x[1], x[0]))[:6]
+    )
+    return f"{suffixes.total()} files ({kinds})" if kinds else "no files at all"
+
+
+def writable(text: str) -> str:
+    """``text`` with what UTF-8 cannot hold (half characters of broken names) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _below(root: Path, path: Path | str) -> str:
+    """A path relative to the root, with ``/`` between folders."""
+    inside, whole = os.path.join(root, ""), str(path)
+    below = whole[len(inside) :] if whole.startswith(inside) else os.path.relpath(whole, root)
+    return below.replace(os.sep, "/")

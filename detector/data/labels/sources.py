@@ -1,0 +1,296 @@
+"""Labelled images on disk -> :class:`Source`: every input either an item or refused, with the reason.
+
+Labels come from label files (:mod:`detector.data.labels.formats` reads each), from a file beside each image, or from
+the names of the images (:mod:`detector.data.labels.file_names`); :mod:`detector.data.labels.label_texts` says how a
+label becomes a text.
+
+**Which label files.** Those directly in the folder; else those in folders below; ``labels.csv`` and the like go before
+others. Several are read together (``train.csv`` and ``val.csv``), unless they say different things of one image.
+Character boxes that a person drew (COCO, VOC, YOLO with names, Roboflow's CSV) are labels where there are no others,
+and stay with their image where they agree with its text.
+
+**Paths** in label files are tried relative to the label file's folder, then to ``images/`` in it; if the caller named
+both a label file and a root, the root comes first. Absolute paths and Windows separators are understood, and accents
+may be composed otherwise. What is not found so is looked for below the root by the end of its path, letter case
+apart, and taken where one file alone fits; the log says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.data.images import image_files, is_image_name
+from detector.data.labels.file_names import NAME_FORMATS, Names, how_to_read, stem_of
+from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
+from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_on
+from detector.data.labels.listings import (
+    Entry,
+    Listing,
+    find_listings,
+    label_file,
+    one_listing,
+    passed_over_in_short,
+    read_beside,
+    several,
+    what_is_there,
+    writable,
+)
+from detector.errors import SourceError
+
+FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES)
+"""What ``labels`` may name beside "auto" and a file."""
+
+_ACCEPTED = (
+    "Accepted: a label file beside the images (CSV, TSV or JSON lines with columns like image,text; "
+    "lines of path<TAB>text in a .txt file; JSON; drawn character boxes), a text file beside each image (x.gt.txt), "
+    "or file names that are the texts (TEXT.png, TEXT_12.png, text_hash.jpg)."
+)
+_SHOWN = 4  # reasons in one message
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One picture that exists, and its text.
+
+    ``path`` opens it; ``text`` is as labelled, by the module's rules; ``name`` is the path relative to the source's
+    root with ``/`` between folders, unique among the items of a source. ``boxes_xyxy``, float32 (n, 4) in pixels of the
+    upright picture, are those that a person drew around the text's symbols, in its order without blanks; None where
+    nobody did.
+    """
+
+    path: Path
+    text: str
+    name: str
+    boxes_xyxy: NDArray[np.float32] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One input that is no item: its name (as listed if there is no such file; names repeat if lines do) and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """All inputs of one source, in their order: each line (or file) is in ``items`` or in ``refused``.
+
+    ``label_file`` is the first of ``label_files``, None if the images' names or files beside them are the labels.
+    ``detail`` says for the log how it was read, ``notes`` what else there is to say, a line each. ``unlisted`` counts
+    pictures in the folders looked into that no line names; they are no inputs. ``searched`` says whether the folders
+    below the root were searched, too.
+    """
+
+    root: Path
+    format: str
+    label_files: tuple[Path, ...]
+    detail: str
+    items: list[LabelledImage]
+    refused: list[Refused]
+    unlisted: int = 0
+    notes: tuple[str, ...] = ()
+    searched: bool = False
+
+    @property
+    def label_file(self) -> Path | None:
+        """The first label file."""
+        return self.label_files[0] if self.label_files else None
+
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(self.items) + len(self.refused)
+
+
+def check_source(source: str | Path) -> None:
+    """Refuse what is not there.
+
+    Raises:
+        SourceError: naming it.
+    """
+    if not Path(source).exists():
+        raise SourceError(f"There is no file or folder {source}.")
+
+
+def read_source(
+    path: str | Path,
+    *,
+    labels: str | Path = "auto",
+    blank: str | None = None,
+    upper: bool = False,
+    ignore: str = "",
+    text_column: str | None = None,
+    image_column: str | None = None,
+    visual_order: bool = False,
+    keep: str = "",
+) -> Source:
+    """Find the labelled images of a folder or label file.
+
+    Args:
+        path: a folder, or a label file (then its folder is the root).
+        labels: "auto"; one of :data:`FORMATS`; or a label file for the images in the folder ``path``.
+        blank: the stand-in for a blank in labels, say ``"_"``.
+        upper: whether texts are turned into upper case.
+        ignore: signs that are taken out of labels before anything else, say ``"-."``.
+        text_column, image_column: names of columns or keys, where they are not the usual ones.
+        visual_order: whether right-to-left labels are as they are typed; texts are in the order of the picture.
+        keep: symbols that are not normalised, though they look like others: those of an alphabet.
+
+    Raises:
+        SourceError: if nothing usable is found, more than one reading is plausible, or a label file cannot be
+            decoded. Single bad lines are refused, not raised.
+    """
+    root = Path(os.path.abspath(path))
+    check_source(root)
+    spelling = Spelling(blank, upper, ignore, keep, visual_order)
+    meant = frozenset((blank or "") + ignore) - {" ", "("}
+    listing = _listing(root, labels, (image_column, text_column), meant)
+    return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
+
+
+def _listing(root: Path, labels: str | Path, columns: Columns, meant: frozenset[str]) -> Listing:
+    """All inputs with their labels as they stand."""
+    wanted = str(labels) if str(labels) in FORMATS else None
+    if str(labels) != "auto" and wanted is None:
+        if not root.is_dir():
+            raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
+        return one_listing(root, label_file(labels, root, FORMATS), None, columns, named=True)
+    if root.is_file():
+        if wanted in (*NAME_FORMATS, *SIDECAR_NAMES) or is_image_name(root.name):
+            raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
+        return one_listing(root.parent, root, wanted, columns)
+    if wanted in NAME_FORMATS:
+        return _named(root, wanted, meant, {})
+    passed_over: dict[str, str] = {}
+    found: list[Listing] = []
+    if wanted not in SIDECAR_NAMES:
+        found, passed_over = find_listings(root, wanted, columns)
+    if found:
+        return several(root, found, passed_over)
+    if any(columns):
+        why = _shown(passed_over) or "there is no label file"
+        raise SourceError(f"{root}: columns are named, by which no label file can be read: {why}")
+    if wanted not in TABLE_NAMES and (beside := read_beside(root, wanted, passed_over)) is not None:
+        return beside
+    if wanted:
+        said = f"{what_is_there(root)}. {_shown(passed_over)}".strip()
+        raise SourceError(f"No {wanted} label file in {root}: {said} {_ACCEPTED}")
+    return _named(root, None, meant, passed_over)
+
+
+def _named(root: Path, wanted: str | None, meant: frozenset[str], passed_over: dict[str, str]) -> Listing:
+    """Labels from file names; a mark in ``meant`` is a part of labels and does not begin a running number."""
+    start = len(str(root / "x")) - 1
+    files = list(image_files(root))
+    names = [str(path)[start:] for path, problem in files if problem is None]
+    entries = [
+        Entry(writable(str(path)[start:].replace(os.sep, "/")), None, "", str(problem))
+        for path, problem in files
+        if problem
+    ]
+    if not names:
+        instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
+        raise SourceError(f"No labelled images in {root}: {what_is_there(root)}. {instead}")
+    instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
+    how = Names(wanted, meant) if wanted else how_to_read(names, str(root), what_is_there(root), meant, instead)
+    texts = [(name, how.text(name)) for name in names]
+    for name, (raw, reason) in texts:
+        shown = writable(name.replace(os.sep, "/"))
+        if not reason and shown != name.replace(os.sep, "/"):
+            reason = "the file name is not valid UTF-8"
+        entries.append(Entry(shown, None if reason else str(root / name), raw, reason))
+    detail = f"{how.kind}: the labels are the file names"
+    detail += passed_over_in_short(passed_over)
+    if numbered := [pair for pair in texts if how.kind == "names" and pair[1][0] != stem_of(pair[0])]:
+        example = f"{stem_of(numbered[0][0])!r} is {numbered[0][1][0]!r}"
+        detail += f"; {len(numbered)} end in a running number that is no text ({example})"
+    return Listing(root, how.kind, (), detail, entries, searched=True)
+
+
+def _shown(passed_over: dict[str, str]) -> str:
+    """Why other files are not read, the first few."""
+    why = [reason for reason in passed_over.values() if reason]
+    return " ".join(why[:_SHOWN]) + (f" (and {len(why) - _SHOWN} more)" if len(why) > _SHOWN else "")
+
+
+def _spelt(listing: Listing, spelling: Spelling) -> Source:
+    """Texts for labels; refuse rows without one, and images that are listed more than once."""
+    outcomes: list[LabelledImage | Refused] = []
+    first: dict[str, int] = {}  # path -> number of its first outcome
+    repeats: dict[str, list[tuple[int, str]]] = {}
+    untaken = 0
+    for entry in listing.entries:
+        text = spelling(entry.raw)
+        reason = entry.reason or spelling.problem(entry.raw) or _no_text(text)
+        where = f" ({entry.place})" if entry.place else ""
+        if reason or entry.path is None:
+            outcomes.append(Refused(entry.name, reason + where))
+            continue
+        if entry.path in first:
+            repeats.setdefault(entry.path, []).append((len(outcomes), text))
+        first.setdefault(entry.path, len(outcomes))
+        boxes = _boxes(entry.drawn, text)
+        untaken += bool(entry.drawn) and boxes is None
+        outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes))
+    for path, again in repeats.items():
+        _refuse_repeats(outcomes, listing.entries, first[path], again)
+    items = [outcome for outcome in outcomes if isinstance(outcome, LabelledImage)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    if not outcomes:
+        raise SourceError(f"{', '.join(map(str, listing.files[:_SHOWN]))} lists no images. {_ACCEPTED}")
+    taken = Counter(entry.path for entry in listing.entries)
+    notes = [*listing.notes, *notes_on([e.raw for e in listing.entries if e.path and taken[e.path] == 1], spelling)]
+    if untaken:
+        notes.append(f"{untaken} pictures have drawn boxes of other symbols than their text: these are not taken")
+    return Source(
+        listing.root, listing.format, listing.files, listing.detail, items, refused, listing.unlisted,
+        tuple(notes), listing.searched,
+    )  # fmt: skip
+
+
+def _no_text(text: str) -> str:
+    if writable(text) != text:
+        return f"the label {writable(text)!r} is not valid Unicode"
+    return "" if text else "the label is empty"
+
+
+def _boxes(drawn: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
+    """The drawn boxes where they are of the text's symbols, in its order."""
+    if not drawn or [box.symbol for box in drawn] != [sign for sign in text if not sign.isspace()]:
+        return None
+    return np.array([box[1:] for box in drawn], np.float32)  # (n, 4)
+
+
+def _refuse_repeats(
+    outcomes: list[LabelledImage | Refused], entries: Sequence[Entry], at: int, again: Sequence[tuple[int, str]]
+) -> None:
+    """The same label again: all but the first line are refused. Different labels: all are."""
+    kept = outcomes[at]
+    assert isinstance(kept, LabelledImage)
+    labels = {kept.text: entries[at].place}
+    for number, text in again:
+        labels.setdefault(text, entries[number].place)
+    if len(labels) > 1:
+        shown = ", ".join(f"{text!r} in {place}" for text, place in list(labels.items())[:4])
+        reason = f"listed with {len(labels)} different labels: {shown}"
+        for number in (at, *(number for number, _ in again)):
+            outcomes[number] = Refused(kept.name, reason)
+        return
+    for number, _ in again:
+        places = f"{entries[at].place} and {entries[number].place}"
+        places = f"lines {entries[at].line} and {entries[number].line}" if places.count("line ") == 2 else places
+        outcomes[number] = Refused(kept.name, f"listed twice with the same label ({places})")
+
+
+def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
+    """How many inputs were refused, and why the first few were: (name, reason) of each."""
+    shown = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
+    return f"all {len(refused)} were refused, for example {shown}"

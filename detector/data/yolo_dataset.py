@@ -1,0 +1,281 @@
+"""The formats of a converted set: label lines, data.yaml, darknet's files, tables. datasets/README.md shows the tree.
+
+SET/
+  data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
+  images/{train,val,test}/     hard links to the pictures where possible, copies otherwise
+  labels/{train,val,test}/     a text file a picture: class cx cy w h, shares of the picture, left to right
+  images/suspects/, labels/…   training pictures whose boxes are doubted, in no split
+  obj.data obj.names train.txt val.txt test.txt     for darknet
+  manifest.csv                 a line a picture: where it came from, text, split, confidence, status
+  boxes.csv                    a line a character: its box in pixels, how sure, which stage made it
+  rejects.csv                  a line a refused input, with the reason
+  report.html, review.csv      all of this for the eye, and decisions on it: report.py, review.py
+  work/, packed/               what the next conversion and training take up: work.py, packed.py
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from detector.data.csv_files import read_rows, write_csv
+from detector.errors import DatasetError
+from detector.text.reading_config import ReadingRules
+
+SPLITS = ("train", "val", "test")
+SUSPECTS = "suspects"
+MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
+RULES_KEY = "detector"
+"""Where the reading rules lie, as plain values: in data.yaml, and in a checkpoint."""
+
+
+class ManifestRow(NamedTuple):
+    """One picture of a set.
+
+    ``image`` is relative to the set; ``method`` counts its boxes by the stage that made them; ``confidence`` in [0, 1]
+    is its least sure box's, times the probability that the label is right; ``read`` is what was read without looking
+    at the label, where that is not the text; ``status`` is "ok" or "suspect".
+    """
+
+    source: str
+    image: str
+    text: str
+    split: str
+    method: str
+    confidence: str
+    status: str
+    read: str = ""
+
+
+class BoxRow(NamedTuple):
+    """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
+
+    ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is "cut"
+    (from the ink, between aligned positions), "detected" (by the shipped detector) or "refined-1" (by the detector of
+    the first round of refinement) and so on.
+    """
+
+    image: str
+    char: str
+    x1: str
+    y1: str
+    x2: str
+    y2: str
+    confidence: str
+    stage: str
+
+
+class RejectRow(NamedTuple):
+    """One refused input."""
+
+    source: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without what is particular to one input, for counting."""
+        return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+", "…", self.reason.split(": ")[0])
+
+
+@dataclass(frozen=True)
+class CharacterSet:
+    """A converted set as its ``data.yaml`` describes it."""
+
+    root: Path
+    yaml_path: Path
+    rules: ReadingRules
+
+    def manifest(self) -> list[ManifestRow]:
+        """All pictures of the set."""
+        return read_manifest(self.root)
+
+    def rows(self, *splits: str) -> list[list[ManifestRow]]:
+        """The pictures of each of these splits.
+
+        Raises:
+            DatasetError: if one has none.
+        """
+        found: dict[str, list[ManifestRow]] = {}
+        for row in self.manifest():
+            found.setdefault(row.image.split("/")[1], []).append(row)
+        for split in splits:
+            if split not in found:
+                raise DatasetError(
+                    f"{self.root} has no pictures in split {split!r}, only in {', '.join(sorted(found))}."
+                )
+        return [found[split] for split in splits]
+
+    @property
+    def splits(self) -> set[str]:
+        """The splits that have pictures, suspects among them."""
+        return {row.image.split("/")[1] for row in self.manifest()}
+
+    def texts(self) -> dict[str, str]:
+        """Text of each picture, by its path relative to the set."""
+        return {row.image: row.text for row in self.manifest()}
+
+
+def format_labels(class_ids: Sequence[int], boxes_xyxy: NDArray[np.floating], width: int, height: int) -> str:
+    """Lines of one label file: class, centre and size as shares of a picture of ``width`` x ``height``."""
+    x1, y1, x2, y2 = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4).T
+    shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+    return "".join(
+        f"{int(c)} {' '.join(f'{v:.6f}' for v in row)}\n" for c, row in zip(class_ids, shares.tolist(), strict=True)
+    )
+
+
+def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The inverse of :func:`format_labels`.
+
+    Returns:
+        Class ids (n,), and boxes xyxy in pixels (n, 4).
+
+    Raises:
+        DatasetError: naming file and line, if the file is missing or a line is not five numbers in range.
+    """
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"The label file {path} is missing; every picture needs one: convert again.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is no text file ({error}): convert again.") from None
+    ids, boxes = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            c, cx, cy, w, h = (float(v) for v in line.split())
+        except ValueError:
+            raise DatasetError(f"{path}:{number}: expected `class cx cy w h`, got {line!r}.") from None
+        if not (0 <= c < classes and c == int(c)) or not all(-0.01 <= v <= 1.01 for v in (cx, cy, w, h)):
+            raise DatasetError(f"{path}:{number}: class must be below {classes}, the rest shares of 1, got {line!r}.")
+        ids.append(int(c))
+        boxes.append([(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height])
+    return np.array(ids, np.int64), np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def link_or_copy(source: Path, target: Path) -> bool:
+    """Hard-link, or copy where links cannot go; whether it was linked. The bytes stay as they are."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(os.path.realpath(source), target)  # of a symlink, what it leads to: the link would lead nowhere here
+        return True
+    except FileExistsError:  # it may be a link to somebody's picture, which a copy would overwrite
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        return False
+
+
+def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
+    """:data:`MANIFEST` and :data:`REJECTS`."""
+    for name, header, rows in (
+        (MANIFEST, ManifestRow._fields, manifest),
+        (REJECTS, RejectRow._fields, rejects),
+    ):
+        write_csv(root / name, header, rows)
+
+
+def read_manifest(root: Path) -> list[ManifestRow]:
+    """The manifest of a converted set.
+
+    Raises:
+        DatasetError: if there is none, or its columns are not a manifest's.
+    """
+    return [ManifestRow(*row) for row in _read_table(root / MANIFEST, ManifestRow._fields)]
+
+
+def read_rejects(root: Path) -> list[RejectRow]:
+    """The refused inputs of a converted set.
+
+    Raises:
+        DatasetError: if the list is missing, or has other columns.
+    """
+    return [RejectRow(*row) for row in _read_table(root / REJECTS, RejectRow._fields)]
+
+
+def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for _, row in read_rows(file)]
+    except FileNotFoundError:
+        raise DatasetError(f"{path.parent} has no {path.name}: is it a set made by `detector convert`?") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}): convert again.") from None
+    if not rows or tuple(rows[0]) != fields:
+        raise DatasetError(f"{path} has other columns than {', '.join(fields)}: convert again.")
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(fields):
+            raise DatasetError(f"{path}:{number}: {len(row)} columns, not {len(fields)}: convert again.")
+    return rows[1:]
+
+
+def write_descriptions(root: Path, final_root: Path, rules: ReadingRules, images: dict[str, list[str]]) -> None:
+    """``data.yaml`` and darknet's files.
+
+    Args:
+        root: where to write.
+        final_root: where the set will lie when it is whole; darknet's lists name files there.
+        rules: what goes under the key ``detector``.
+        images: of each split, paths relative to the set.
+    """
+    held = {split: f"images/{split}" for split in SPLITS if images.get(split)}
+    # No `path` key: Ultralytics then takes the yaml's own folder, and the set can be moved.
+    described: dict[str, Any] = {**held, "names": dict(enumerate(rules.symbols)), RULES_KEY: rules.to_dict()}
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    (root / "data.yaml").write_text("# Made by `detector convert`.\n" + text, encoding="utf-8")
+    (root / "obj.names").write_text("".join(f"{s}\n" for s in rules.symbols), encoding="utf-8")
+    lines = [f"classes = {len(rules.symbols)}"]
+    for split in held:
+        (root / f"{split}.txt").write_text("".join(f"{final_root / i}\n" for i in images[split]), encoding="utf-8")
+        key = "valid" if split == "val" else split
+        lines.append(f"{key} = {final_root / f'{split}.txt'}")
+    lines += [f"names = {final_root / 'obj.names'}", "backup = backup/"]
+    (root / "obj.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_set(data: str | Path) -> CharacterSet:
+    """A set from its ``data.yaml``, or from the folder that holds one.
+
+    Raises:
+        DatasetError: if it is missing, no YAML, or without the key ``detector``.
+    """
+    path = Path(data)
+    path = path / "data.yaml" if path.is_dir() else path
+    try:
+        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(f"There is no {path}: give the data.yaml that `detector convert` wrote.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is no YAML file: {error}") from error
+    if not isinstance(held, dict) or not isinstance(held.get(RULES_KEY), dict):
+        raise DatasetError(
+            f"{path} has no key `{RULES_KEY}`: it was not made by `detector convert`, and says nothing about texts. "
+            "Train it with plain `yolo train`, or convert the pictures from their strings."
+        )
+    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingRules.from_dict(held[RULES_KEY]))
+
+
+def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
+    """Pictures of a split and their label files, in order of name."""
+    folder = root / "images" / split
+    for image in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if image.name.startswith("."):  # what a desktop leaves in folders
+            continue
+        yield image, label_file(root, image)
+
+
+def label_file(root: Path, image: str | Path) -> Path:
+    """Where the boxes of a picture of the set lie."""
+    path = Path(image)
+    return root / "labels" / path.parent.name / f"{path.stem}.txt"

@@ -1,0 +1,68 @@
+"""What is read from a network's output while it is torch's, as :mod:`detector.networks.runtimes` reads numpy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+
+from detector.networks import runtimes as backends
+from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
+from detector.text.detections import TOP_CLASSES, CharDetections
+
+_AT_ONCE = 65_536  # places whose candidates are sorted out at once: that costs the square of the candidates
+_FAR = 1e4  # pixels; boxes that reach further are as good as endless
+
+
+def candidates(output: torch.Tensor) -> list[CharDetections]:
+    """The adapter: :func:`detector.networks.runtimes.candidates` of a tensor, on the device that it is on.
+
+    Args:
+        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
+    """
+    if output.device.type == "cpu":
+        return backends.candidates(output.float().numpy())
+    return candidates_on_device(output)
+
+
+def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
+    """The same, so that only the candidates leave the device."""
+    together = max(1, _AT_ONCE // max(1, output.shape[2]))  # pictures
+    starts = range(0, len(output), together)
+    return [one for start in starts for one in _candidates(output[start : start + together])]
+
+
+def _candidates(output: torch.Tensor) -> list[CharDetections]:
+    boxes, classes = output[:, :4].float(), output[:, 4:].float()
+    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
+    picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
+    surely, boxes = presence[picture, anchor], boxes[picture, :, anchor]
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
+    # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
+    near = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
+    apart = near.max() - near.min() + 1 if len(near) else 0
+    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), backends.SAME_PLACE)  # surest first
+    keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
+    picture, anchor = picture[keep], anchor[keep]
+    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
+    columns = (picture, xyxy[keep], surely[keep], top_ids, top_scores)
+    picture_of, boxes_xyxy, presence_of, ids, scores = (column.cpu().numpy() for column in columns)
+    found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], presence_of, ids, scores)
+    ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()
+    return [found[start : min(end, start + MAX_CANDIDATES)] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def prediction(output: Any) -> torch.Tensor:
+    """The tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
+
+    Raises:
+        WeightsError: if it is the output of a head that has suppressed already.
+    """
+    while isinstance(output, (list, tuple)):
+        output = output[0]
+    tensor = torch.as_tensor(output)
+    backends.check_output(tensor.shape)
+    return tensor

@@ -1,0 +1,100 @@
+"""Ultralytics itself: imported here and nowhere else, its switches set before."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import PIL.Image
+
+from detector.data.user_cache import cache_folder
+
+__all__ = [
+    "DEFAULT_CFG_DICT",
+    "LOGGER",
+    "RANK",
+    "AutoBackend",
+    "DetectionModel",
+    "DetectionTrainer",
+    "DetectionValidator",
+    "Exporter",
+    "LoadStreams",
+    "ModelEMA",
+    "__version__",
+    "check_dict_alignment",
+    "get_cfg",
+    "get_latest_run",
+    "get_save_dir",
+    "in_short",
+    "increment_path",
+    "intersect_dicts",
+    "load_checkpoint",
+    "quiet",
+    "validator_module",
+    "yaml_model_load",
+]  # fmt: skip
+
+
+def _switch_network_off() -> None:
+    """Ultralytics asks the network for its address, newer versions, fonts and packages: not from here."""
+    os.environ["YOLO_OFFLINE"] = "1"
+    os.environ["YOLO_AUTOINSTALL"] = "0"
+    os.environ.setdefault("YOLO_VERBOSE", "true")
+    folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))) / "Ultralytics"
+    import matplotlib
+
+    font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+            if not (folder / name).exists():
+                shutil.copyfile(font, folder / name)
+    except OSError:  # a read-only home: plots are then drawn without a font
+        return
+
+
+_switch_network_off()
+
+_image_open, _asked_threads = PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
+with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
+    from ultralytics import __version__
+    from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
+    from ultralytics.data.loaders import LoadStreams
+    from ultralytics.engine import validator as validator_module
+    from ultralytics.engine.exporter import Exporter
+    from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+    from ultralytics.nn.autobackend import AutoBackend
+    from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
+    from ultralytics.utils import LOGGER, RANK
+    from ultralytics.utils.files import get_latest_run, increment_path
+    from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
+
+PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
+if _asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
+    os.environ.pop("OMP_NUM_THREADS", None)
+
+for _handler in LOGGER.handlers:
+    if isinstance(_handler, logging.StreamHandler):
+        _handler.setStream(sys.stderr)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Ultralytics says only what goes wrong."""
+    level = LOGGER.level
+    LOGGER.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
+
+
+def in_short(error: Exception) -> str:
+    """What went wrong, without Ultralytics' advice to download other weights."""
+    cause = error.__cause__ or error.__context__ or error
+    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no more is said'}"

@@ -1,0 +1,132 @@
+"""Networks in use: to read with, to export, and the frames of a camera."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+
+from detector.data.yolo_dataset import RULES_KEY
+from detector.errors import SourceError, WeightsError
+from detector.networks import runtimes as backends
+from detector.networks.device import to_device
+from detector.networks.nms_torch import candidates, prediction
+from detector.networks.ultralytics.library import AutoBackend, Exporter, LoadStreams, in_short, load_checkpoint, quiet
+from detector.networks.ultralytics.weights import rules_held
+from detector.text.detections import CharDetections
+
+
+class Network:
+    """Weights of any format that Ultralytics knows, as a function from fitted pictures to candidates.
+
+    Raises:
+        WeightsError: if they cannot be opened.
+    """
+
+    names: dict[int, str]
+    shape_hw: tuple[int, int] | None = None
+    _run: Any
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        self.device, self._one_at_a_time = device, Lock()
+        try:
+            if path.suffix.lower() == ".pt":
+                with quiet():  # it tells the layers of what it fuses
+                    model, held = load_checkpoint(str(path), fuse=True)
+                self.rules = rules_held(held.get(RULES_KEY))
+            else:
+                backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
+                self.names = backend.names
+                self._run = backend
+                self.rules = backends.rules_in(backend.backend.metadata)
+                if not backend.dynamic and getattr(backend, "imgsz", None):
+                    self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
+        except Exception as error:  # each backend has errors of its own
+            raise WeightsError(
+                f"{path} cannot be opened as weights: it is damaged, or none ({in_short(error)})."
+            ) from error
+        if path.suffix.lower() == ".pt":  # after that: what goes wrong on the device is not the file's fault
+            self._hold(model.to(device))
+
+    def _hold(self, model: Any) -> None:
+        self.names = model.names
+        model.end2end = False
+        self._run = model.eval().to(memory_format=torch.channels_last)
+
+    @classmethod
+    def of(cls, net: Any, device: torch.device) -> Network:
+        """One of :func:`new_network` that was taught; it is not to be taught any further."""
+        made = cls.__new__(cls)
+        made.device, made.rules, made._one_at_a_time = device, None, Lock()
+        net.criterion = None
+        made._hold(net.to(device).fuse(verbose=False))
+        return made
+
+    def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
+        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        return candidates(self.output(images))
+
+    @torch.inference_mode()
+    def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
+        with self._one_at_a_time:  # a reader may be shared by threads, and the head keeps what suits the last shape
+            return prediction(self._run(to_device(images, self.device, flip=True)))
+
+
+def write_exported(
+    weights: Path, folder: Path, kind: str, shape_hw: tuple[int, int], metadata: dict[str, str], device: str
+) -> Path:
+    """Export through Ultralytics: raw output, any number of pictures at once, ``metadata`` beside its own.
+
+    Args:
+        weights: a ``.pt`` file.
+        folder: to write in.
+        kind: "onnx", "openvino" or "engine".
+        shape_hw: of the pictures that it is traced with.
+        metadata: entries of the file's metadata, or of the ``metadata.yaml`` beside it.
+        device: as Ultralytics spells it.
+
+    Returns:
+        The file or folder.
+    """
+    model, _ = load_checkpoint(str(weights))
+    model.pt_path = str(folder / weights.name)  # what it writes goes beside
+    most = {"batch": backends.MOST_AT_ONCE} if kind == "engine" else {}  # TensorRT plans for a largest batch
+    overrides = {"format": kind, "imgsz": list(shape_hw), "dynamic": True, "device": device, "simplify": False, **most}
+    if kind == "openvino":
+        backends.import_openvino()
+        del overrides["simplify"]
+    with quiet(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of its own ways to trace
+        exporter = Exporter(overrides=overrides)
+        exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
+        return Path(exporter(model=model))
+
+
+def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """(name, picture) of each frame of cameras and network streams as they come; late ones are passed over.
+
+    Args:
+        source: a camera's index, an address, or a ``.streams`` file that lists some.
+
+    Raises:
+        SourceError: if one cannot be opened.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            loader = LoadStreams(source)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{source} cannot be opened as a camera or stream ({error}).") from error
+    try:
+        for number, (names, images, _) in enumerate(loader, 1):
+            for name, image in zip(names, images, strict=True):
+                yield f"{name}#{number}", image
+    finally:
+        loader.close()

@@ -1,0 +1,134 @@
+"""Weights: a network that is to be taught, one between two, one to hand around."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detector.data.atomic import whole
+from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.yolo_dataset import RULES_KEY
+from detector.networks.ultralytics.library import (
+    DetectionModel,
+    ModelEMA,
+    __version__,
+    get_cfg,
+    intersect_dicts,
+    load_checkpoint,
+    quiet,
+)
+from detector.text.reading_config import ReadingRules
+
+log = logging.getLogger("detector")
+
+
+def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:
+    """A network that is to be taught these symbols, for :func:`detector.training.loop.learn`.
+
+    Args:
+        symbols: in class-id order.
+        structure: a ``.yaml``; None takes that of ``start``.
+        start: weights (``.pt``), whose classes are carried over by their symbols; None starts from nothing.
+    """
+    held: Any = None if start is None else load_checkpoint(str(start))[0]
+    with quiet():  # it says that the number of classes is another one
+        net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
+    net.names = dict(enumerate(symbols))
+    if held is not None:
+        own = net.state_dict()
+        known = len(intersect_dicts(held.state_dict(), own))
+        if known < 0.9 * len(own):
+            log.warning("only %d of the network's %d tensors are in %s too: the others are new", known, len(own), start)
+        load_by_symbol(net, held)
+    net.args = get_cfg()
+    return net
+
+
+def load_by_symbol(net: Any, held: Any, verbose: bool = False) -> None:
+    """Load weights, their classes carried over by their symbols.
+
+    Ultralytics carries them over by name. But it takes a small letter for its capital also where there are both, and
+    "0", "1", "2" in this order for no names: so it is shown others.
+    """
+    named, of_held = net.names, held.names
+    known = {*of_held.values()}
+    net.names = {i: _code_points(_known_as(name, known) or name) for i, name in named.items()}
+    held.names = {i: _code_points(name) for i, name in of_held.items()}
+    try:
+        net.load(held, verbose=verbose)
+    finally:
+        net.names, held.names = named, of_held
+
+
+def _known_as(symbol: str, known: Collection[str]) -> str | None:
+    """The class that a symbol starts from: its own, or the same letter's in the other case; None where it is new."""
+    return next((one for one in (symbol, symbol.upper(), symbol.lower()) if one in known), None)
+
+
+def _code_points(name: str) -> str:
+    return " ".join(f"U+{ord(sign):04X}" for sign in name)
+
+
+def averaged(net: torch.nn.Module) -> Any:
+    """A moving average of a network's weights: its ``ema``, after each ``update``."""
+    return ModelEMA(net, decay=0.999, tau=500)
+
+
+def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
+    """Weights between two, for :class:`Network` and :func:`publish`.
+
+    Args:
+        taught: of a run.
+        start: what it started from; classes are carried over by their symbols.
+        share: of ``start``, 0 to 1; classes and tensors that it does not have stay as they were taught.
+        symbols: of ``taught``, in class-id order.
+        target: file to write.
+    """
+    held = load_checkpoint(str(taught))[0].float()
+    before = deepcopy(held)
+    before.names = dict(enumerate(symbols))
+    load_by_symbol(before, load_checkpoint(str(start))[0])
+    own, old = held.state_dict(), before.state_dict()
+    mean = {
+        name: tensor.lerp(old[name].to(tensor), share)
+        for name, tensor in own.items() if tensor.is_floating_point() and old[name].shape == tensor.shape
+    }  # fmt: skip
+    held.load_state_dict({**own, **mean})
+    with whole(target) as part:
+        torch.save({"model": held, "train_args": held.args}, part)
+    return target
+
+
+def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
+    """Write weights to hand around: the network in half precision, the rules, nothing of this machine."""
+    model, _ = load_checkpoint(str(checkpoint))
+    model = model.float().to(memory_format=torch.contiguous_format).half().eval()
+    model.criterion = None
+    model.args = {"task": "detect", "imgsz": max(rules.shape_hw or DEFAULT_SHAPE_HW)}
+    model.names = dict(enumerate(rules.symbols))
+    model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    held = {
+        "model": model,
+        "ema": None,
+        "optimizer": None,
+        "epoch": -1,
+        "train_args": dict(model.args),
+        "version": __version__,
+        "license": "AGPL-3.0-or-later",
+        RULES_KEY: {**rules.to_dict(), "facts": facts},
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with whole(target) as part:
+        torch.save(held, part)
+
+
+def rules_held(held: dict[str, Any] | None) -> ReadingRules | None:
+    """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
+    return None if held is None else ReadingRules.from_dict({k: v for k, v in held.items() if k != "facts"})

@@ -1,0 +1,49 @@
+"""One picture of many readings, boxes and strings drawn over them, for a person to open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import supervision as sv
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from detector.data.atomic import whole
+from detector.data.images import Picture, read_image
+from detector.data.letterbox import fit
+from detector.text.detections import Reading
+
+_TILE_HW = (96, 300)
+_CAPTION = 22
+_COLUMNS = 4
+
+
+def draw(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
+    """One tile: the picture fitted to ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
+    tile, back = fit(read_image(picture), shape_hw)
+    tile = tile.copy()
+    if reading.characters:
+        boxes = back.to_fitted(np.array([c.box_xyxy for c in reading.characters], np.float32))
+        seen = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
+        tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, seen)
+    return tile
+
+
+def write_sheet(path: Path, read: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None) -> None:
+    """Tiles with their strings and confidences beneath, as one PNG."""
+    rows = -(-len(read) // _COLUMNS)
+    height, width = _TILE_HW
+    sheet: Any = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(15)  # bundled with Pillow: any script that it has
+    for i, (picture, reading) in enumerate(read):
+        left, top = i % _COLUMNS * width, i // _COLUMNS * (height + _CAPTION)
+        sheet.paste(Image.fromarray(cv2.cvtColor(draw(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
+        caption = captions[i] if captions is not None else f"{reading.text or '(nothing)'}   {reading.confidence:.2f}"
+        pen.text((left + 4, top + height + 1), caption, fill="black", font=font)
+    with whole(path) as part:
+        sheet.save(part, format="PNG")

@@ -1,0 +1,70 @@
+"""Two looks at one picture as one set of candidates. Pure numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.text.detections import TOP_CLASSES, CharDetections
+
+_SAME = 0.4  # IoU from which a candidate of either look is the same place
+_ALONE = 0.5  # what is left of the scores of a candidate that only one look has: the mean with nothing
+
+
+def fuse(first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES) -> CharDetections:
+    """What both looks say of each place: the mean of their scores, and of their boxes by how sure each is.
+
+    A box of one look has at most one partner in the other, the pairs with the greatest IoU first. Without one its
+    scores are halved. After "Weighted boxes fusion" (Solovyev, Wang, Gabruseva, 2021), whatever the class.
+
+    Args:
+        first, second: candidates of the same network, their boxes in the same pixels.
+        classes: that the network has.
+        top_classes: likeliest classes that each is reduced to.
+    """
+    pairs = _pairs(_iou(first.boxes_xyxy, second.boxes_xyxy))
+    one, other = pairs.T
+    alone = np.setdiff1d(np.arange(len(first)), one), np.setdiff1d(np.arange(len(second)), other)
+    sure = np.stack([first.presence[one], second.presence[other]]).astype(np.float64)  # (2, pairs)
+    share = (sure + 1e-6) / (sure + 1e-6).sum(0)
+    met = share[0, :, None] * first.boxes_xyxy[one] + share[1, :, None] * second.boxes_xyxy[other]
+    scores_1, scores_2 = _all_scores(first, classes), _all_scores(second, classes)
+    boxes = np.concatenate([met, first.boxes_xyxy[alone[0]], second.boxes_xyxy[alone[1]]])
+    presence = np.concatenate([sure.mean(0), _ALONE * first.presence[alone[0]], _ALONE * second.presence[alone[1]]])
+    scores = np.concatenate(
+        [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
+    )
+    top_ids = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
+    top_scores = np.take_along_axis(scores, top_ids, 1).astype(np.float32)
+    return CharDetections(
+        boxes.astype(np.float32), top_scores[:, 0], top_ids[:, 0], presence.astype(np.float32), top_ids, top_scores
+    )
+
+
+def _all_scores(detections: CharDetections, classes: int) -> NDArray[np.float64]:
+    """(n, classes); 0 for those that are not among a candidate's likeliest."""
+    scores = np.zeros((len(detections), classes))
+    np.put_along_axis(scores, detections.top_ids, detections.top_scores.astype(np.float64), 1)
+    return scores
+
+
+def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n, m)."""
+    a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (n, m, 2)
+    shared = np.maximum(sides, 0).prod(2)
+    own, others = (a[..., 2:] - a[..., :2]).prod(2), (b[..., 2:] - b[..., :2]).prod(2)
+    return np.asarray(shared / np.maximum(own + others - shared, 1e-9))
+
+
+def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(pairs, 2): rows and columns that go together, each at most once."""
+    rows, columns = np.nonzero(iou >= _SAME)
+    taken: list[tuple[int, int]] = []
+    free_rows, free_columns = np.ones(iou.shape[0], bool), np.ones(iou.shape[1], bool)
+    for at in np.argsort(-iou[rows, columns], kind="stable"):
+        row, column = int(rows[at]), int(columns[at])
+        if free_rows[row] and free_columns[column]:
+            free_rows[row] = free_columns[column] = False
+            taken.append((row, column))
+    return np.array(taken, np.intp).reshape(-1, 2)

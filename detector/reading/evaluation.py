@@ -1,0 +1,379 @@
+"""A reader against labels, and two readers against each other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from detector.data.labels.sources import read_source, reasons_of
+from detector.data.yolo_dataset import read_set
+from detector.errors import ArgumentError, DetectorError, SourceError
+from detector.reading.inputs import is_several
+from detector.reading.reader import Failure, Reader
+from detector.text.calibration import right_characters, right_string
+from detector.text.detections import Reading
+from detector.text.metrics import (
+    CalibrationCurve,
+    Coverage,
+    TextScore,
+    calibration_curve,
+    coverage_at,
+    differing,
+    mcnemar,
+    score_texts,
+    wilson_interval,
+)
+from detector.text.visual_order import to_logical
+
+log = logging.getLogger("detector")
+
+PRECISION = 0.995
+"""Precision that readings must have to be taken as they are, where no other is asked for."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled picture: its file, its name in messages, its label, and what was read."""
+
+    path: Path
+    name: str
+    label: str
+    reading: Reading | Failure
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of a kind there are, and how many of them are right."""
+
+    count: int
+    right: int
+
+    @property
+    def share(self) -> float:
+        """Right ones of all, in [0, 1]."""
+        return self.right / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a reader did.
+
+    Every picture is one of four: right, wrong, refused by the reader, or failed, as it could not be decoded. All but
+    ``exact_match`` and its interval are about the first two.
+
+    Args:
+        rows: of each picture, in order.
+        blank: the reader's; at the end of a label or a reading it does not count.
+        seconds: from file to string, for all.
+        unusable: inputs of the source without a label or a picture; they are in no count.
+        min_confidence: the reader's, below which it refused.
+        pattern: the reader's, without which it refuses what shows more characters than strings may have, once there is
+            a ``min_confidence``.
+    """
+
+    rows: tuple[Row, ...]
+    blank: str
+    seconds: float
+    unusable: tuple[Failure, ...] = ()
+    min_confidence: float = 0.0
+    pattern: str | None = None
+
+    @cached_property
+    def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
+        """Pictures that were read and not refused, each with the reading and whether it is right."""
+        return tuple(
+            (row, reading, right_string(row.label, reading, self.blank))
+            for row in self.rows
+            if isinstance(reading := row.reading, Reading) and reading.accepted
+        )
+
+    @cached_property
+    def score(self) -> TextScore:
+        """Exact match, CER and confusions of what was not refused."""
+        return score_texts(
+            [row.label for row, _, _ in self.accepted], [r.text for _, r, _ in self.accepted], self.blank
+        )
+
+    @property
+    def wrong(self) -> tuple[tuple[str, str, str, float], ...]:
+        """(name, label, reading, confidence) of those read wrongly, the surest first."""
+        return tuple((row.name, row.label, r.text, r.confidence) for row, r in self.wrong_rows)
+
+    @cached_property
+    def wrong_rows(self) -> tuple[tuple[Row, Reading], ...]:
+        """The same with all that is known of each."""
+        wrong = [(row, reading) for row, reading, right in self.accepted if not right]
+        return tuple(sorted(wrong, key=lambda pair: -pair[1].confidence))
+
+    @cached_property
+    def refused(self) -> tuple[tuple[Row, Reading], ...]:
+        """Those that the reader refused, by its ``min_confidence`` or its pattern, the surest first."""
+        refused = [(row, r) for row in self.rows if isinstance(r := row.reading, Reading) and not r.accepted]
+        return tuple(sorted(refused, key=lambda pair: -pair[1].confidence))
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Pictures that could not be decoded."""
+        return tuple(row.reading for row in self.rows if isinstance(row.reading, Failure))
+
+    @property
+    def count(self) -> int:
+        """Labelled pictures, all of them."""
+        return len(self.rows)
+
+    @property
+    def exact_match(self) -> float:
+        """Share of all pictures whose string is right altogether, blanks included."""
+        return self.score.right / self.count if self.count else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the exact match."""
+        return wilson_interval(self.score.right, self.count)
+
+    @cached_property
+    def by_length(self) -> dict[int, Share]:
+        """By the label's length, blanks inside it included."""
+        counts, right = Counter[int](), Counter[int]()
+        for row, _, ok in self.accepted:
+            length = len(row.label.rstrip(self.blank))
+            counts[length] += 1
+            right[length] += ok
+        return {length: Share(counts[length], right[length]) for length in sorted(counts)}
+
+    @cached_property
+    def by_position(self) -> dict[int, Share]:
+        """By the place of a label's symbol, from 1, blanks inside it included."""
+        counts, wrong = Counter[int](), Counter[int]()
+        for row, reading, _ in self.accepted:
+            label = row.label.rstrip(self.blank)
+            counts.update(range(1, len(label) + 1))
+            wrong.update(place + 1 for place in differing(label, reading.text.rstrip(self.blank))[0])
+        return {place: Share(counts[place], counts[place] - wrong[place]) for place in sorted(counts)}
+
+    @cached_property
+    def calibration(self) -> CalibrationCurve:
+        """The confidence of strings against how many are right."""
+        return calibration_curve([r.confidence for _, r, _ in self.accepted], [ok for _, _, ok in self.accepted])
+
+    @cached_property
+    def character_calibration(self) -> CalibrationCurve:
+        """The confidence of characters against how many are right."""
+        pairs = [
+            (c.confidence, right)
+            for row, reading, _ in self.accepted
+            for c, right in zip(
+                reading.characters, right_characters(row.label, reading, self.blank), strict=True
+            )
+        ]  # fmt: skip
+        return calibration_curve([confidence for confidence, _ in pairs], [right for _, right in pairs])
+
+    def coverage(self, precision: float = PRECISION) -> Coverage:
+        """How many readings may be taken as they are, if as large a share of these must be right, and by which
+        ``min_confidence``.
+
+        Raises:
+            ArgumentError: if ``precision`` is not in (0, 1].
+        """
+        if not 0 < precision <= 1:
+            raise ArgumentError(
+                f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
+            )
+        # Any min_confidence refuses what shows no character, and without a pattern what shows too many.
+        never = [not r.characters or (r.overruled is not None and not self.pattern) for _, r, _ in self.accepted]
+        least = [0.0 if refused else r.least for refused, (_, r, _) in zip(never, self.accepted, strict=True)]
+        found = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
+        # Nothing is known of a threshold below the one that these readings had to pass.
+        return replace(found, threshold=max(found.threshold, self.min_confidence))
+
+    def against(self, other: Evaluation) -> Comparison:
+        """Whether this reader is better or worse than another on the same pictures; what is not right counts as such,
+        refused or not.
+
+        Raises:
+            DetectorError: if they did not read the same pictures.
+        """
+        if [(row.name, row.label) for row in self.rows] != [(row.name, row.label) for row in other.rows]:
+            raise DetectorError("Two readers are compared on the same pictures: evaluate both on one source.")
+        mine, theirs = ({row.name for row, _, right in one.accepted if right} for one in (self, other))
+        return Comparison(
+            other.exact_match, both=len(mine & theirs), only_this=len(mine - theirs), only_other=len(theirs - mine),
+            neither=self.count - len(mine | theirs),
+        )  # fmt: skip
+
+    def to_dict(self, precision: float = PRECISION, against: Evaluation | None = None) -> dict[str, Any]:
+        """Plain values, for JSON; docs/commands.md says what each key means.
+
+        Args:
+            precision: as :meth:`coverage` takes it.
+            against: another reader, to be compared with.
+        """
+        refused = [
+            {"name": row.name, "label": row.label, "candidate": r.candidate, "confidence": round(r.confidence, 4),
+             "reason": r.refused}
+            for row, r in self.refused
+        ]  # fmt: skip
+        plain: dict[str, Any] = {
+            "exact_match": round(self.exact_match, 4),
+            "interval_95": _interval(self.interval),
+            "cer": round(self.score.cer, 4),
+            "count": self.count,
+            "right": self.score.right,
+            "wrong": [{"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong],
+            "refused": refused,
+            "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
+            "unusable": [{"name": f.name, "reason": f.reason} for f in self.unusable],
+            "by_length": [{"length": k, **asdict(share)} for k, share in self.by_length.items()],
+            "by_position": [{"position": k, **asdict(share)} for k, share in self.by_position.items()],
+            "confusions": [{"label": a, "reading": b, "times": n} for (a, b), n in self.score.confusions.most_common()],
+            "calibration": {"strings": _curve(self.calibration), "characters": _curve(self.character_calibration)},
+            "coverage": _coverage(self.coverage(precision)),
+            "seconds": round(self.seconds, 3),
+        }
+        if against is not None:
+            plain["against"] = self.against(against).to_dict()
+        return plain
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two readers on the same pictures: how many both, one of them, and neither read right.
+
+    Args:
+        other_exact_match: the other reader's.
+        both, only_this, only_other, neither: pictures.
+    """
+
+    other_exact_match: float
+    both: int
+    only_this: int
+    only_other: int
+    neither: int
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a difference as large as this, or larger, between two readers that are equally good."""
+        return mcnemar(self.only_this, self.only_other)
+
+    @property
+    def real(self) -> bool:
+        """Whether chance alone would show such a difference less than once in 20 times."""
+        return self.p_value < 0.05
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "exact_match": round(self.other_exact_match, 4), "both_right": self.both, "only_this": self.only_this,
+            "only_other": self.only_other, "neither": self.neither, "p_value": self.p_value, "real": self.real,
+        }  # fmt: skip
+
+
+def _interval(interval: tuple[float, float]) -> list[float]:
+    return [round(end, 4) for end in interval]
+
+
+def _curve(curve: CalibrationCurve) -> dict[str, Any]:
+    bins = [{"count": b.count, "confidence": round(b.confidence, 4), "right": round(b.right, 4)} for b in curve.bins]
+    return {"ece": round(curve.ece, 4), "ece_by_chance": round(curve.by_chance, 4), "bins": bins}
+
+
+def _coverage(found: Coverage) -> dict[str, Any]:
+    return {
+        "precision_wanted": found.wanted, "min_confidence": found.threshold, "coverage": round(found.coverage, 4),
+        "taken": found.taken, "right": found.right, "precision": round(found.precision, 4),
+        "interval_95": _interval(found.interval),
+    }  # fmt: skip
+
+
+def evaluate(
+    reader: Reader | str | Path,
+    source: str | Path,
+    *,
+    split: str | None = None,
+    labels: str | Path = "auto",
+    blank: str | None = None,
+    upper: bool = False,
+    ignore: str = "",
+    text_column: str | None = None,
+    image_column: str | None = None,
+    visual_order: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Read labelled pictures and compare.
+
+    Args:
+        reader: the reader, or weights to read with; what it refuses is counted apart.
+        source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
+        split: of a converted set, "test" if it is not said; other sources have none.
+        labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
+            them.
+        visual_order: likewise; with weights that give back the order of such labels they are as these give them.
+        progress: called with (done, total).
+
+    Raises:
+        SourceError: if there are no labelled pictures.
+        ArgumentError: if a split of what has none is asked for, or a converted set's labels are to be read otherwise.
+        DatasetError: if a converted set has no such split.
+    """
+    if not isinstance(reader, Reader):
+        reader = Reader(reader)
+    pairs, unusable = _labelled(
+        source,
+        split,
+        labels=labels,
+        blank=blank,
+        upper=upper,
+        ignore=ignore,
+        text_column=text_column,
+        image_column=image_column,
+        visual_order=visual_order,
+        typed=reader.rules.visual_order,
+        keep=reader.rules.symbols,
+    )
+    table, length = reader.rules.alphabet, reader.rules.length
+    if never := [why for _, label, _ in pairs if (why := table.problem(label, length, fixed=True))]:
+        log.warning("%d of %d labels are none that this reader can give: %s", len(never), len(pairs), never[0])
+    rows = []
+    began = time.perf_counter()
+    for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
+        rows.append(Row(path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading))
+        if progress is not None:
+            progress(len(rows), len(pairs))
+    seconds = time.perf_counter() - began
+    return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence, reader.rules.pattern)
+
+
+def _labelled(
+    source: str | Path, split: str | None, typed: bool, keep: str, **how: Any
+) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
+    """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``.
+
+    ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
+    """
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
+        if given := [name for name, value in how.items() if value not in ("auto", None, False, "")]:
+            told = ", ".join(given)
+            raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {told}.")
+        characters = read_set(path)
+        (rows,) = characters.rows(split or "test")
+        order = to_logical if typed else str  # the set's texts are in the order of the picture
+        return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
+    if split is not None:
+        raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
+    found = read_source(path, keep=keep, **{**how, "visual_order": how["visual_order"] and not typed})
+    for note in found.notes:
+        log.warning("%s", note)
+    pictures = [item for item in found.items if not is_several(item.path)]
+    several = [Failure(item.name, "not a picture") for item in found.items if is_several(item.path)]
+    unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *several)
+    if not pictures:
+        why = reasons_of([(failure.name, failure.reason) for failure in unusable])
+        raise SourceError(f"{path}: no labelled picture is left; {why}.")
+    return [(item.path, item.text, item.name) for item in pictures], unusable

@@ -1,0 +1,231 @@
+"""Weights for other runtimes: the same network as ONNX, OpenVINO or TensorRT, rules inside, checked to read alike."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.data.images import Picture
+from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.user_cache import cache_folder, keep_newest, used_now
+from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError
+from detector.networks.runtimes import (
+    MOST_AT_ONCE,
+    ExportedNetwork,
+    Network,
+    digest,
+    metadata_for,
+    rules_of,
+    weights_path,
+)
+from detector.reading.inputs import read_named
+from detector.reading.two_pass import Looks
+from detector.text.reading_config import ReadingRules
+
+log = logging.getLogger("detector")
+
+SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "engine": ".engine"}
+"""Formats, and how the name of what is written ends; as ``yolo export`` names them."""
+
+_NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
+_EXTRA = {"onnx": "export", "openvino": "export", "engine": "tensorrt"}
+
+_DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
+# Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
+# most that `shape_for` gives.
+_TRACED = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
+_CACHED = 16  # converted weights that are kept
+
+
+def export(
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    *,
+    format: str = "onnx",  # as `yolo export` calls it
+    sample: Iterable[Picture] = (),
+    device: str | None = None,
+) -> Path:
+    """Write weights for another runtime; what is written reads the same strings, or nothing is written.
+
+    Args:
+        weights: a ``.pt`` file; None or "shipped" takes the shipped weights.
+        out: what to write, replaced if it exists; None names it after the weights, beside them.
+        format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
+        sample: pictures to compare the strings of, beside artificial ones and noise.
+        device: as Ultralytics spells it; for "engine" the GPU.
+
+    Returns:
+        The file, or OpenVINO's folder. The alphabet and all else that reading needs is in its metadata.
+
+    Raises:
+        DependencyError: if the package that writes or runs the format is missing.
+        WeightsError: if the weights cannot be opened, or what was written reads other strings.
+        ImageError: if one of the sample cannot be decoded.
+    """
+    if format not in SUFFIXES:
+        raise ArgumentError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
+    if weights not in (None, "shipped") and Path(str(weights)).suffix.lower() != ".pt":
+        raise WeightsError(
+            f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
+        )
+    path = weights_path(weights)
+    missing = [module for module in _NEEDED[format] if find_spec(module) is None]
+    if missing:
+        raise DependencyError(
+            f"format={format} needs {' and '.join(missing)}: run `pip install 'detector[{_EXTRA[format]}]'`."
+        )
+    target = Path(out) if out is not None else path.with_name(path.stem + SUFFIXES[format])
+    if not target.name.endswith(SUFFIXES[format]):
+        raise ArgumentError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(target.parent, os.W_OK):
+        raise DetectorError(f"{target.parent} cannot be written to: name another place with out.")
+    from detector.networks.device import pick_device
+    from detector.networks.ultralytics import Network as TorchNetwork
+
+    reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
+    write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)
+    return target
+
+
+def write_checked(
+    weights: Path,
+    reference: Network,
+    target: Path,
+    format: str = "onnx",
+    sample: Sequence[NDArray[np.uint8]] = (),
+    device: str | None = None,
+) -> None:
+    """Export and compare strings with ``reference``, the same weights in torch; only then ``target`` is there.
+
+    Raises:
+        WeightsError: if the strings differ, or the export fails.
+    """
+    from detector.networks import ultralytics
+    from detector.networks.device import pick_device
+
+    rules = rules_of(reference, weights)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
+        try:
+            made = ultralytics.write_exported(
+                weights, Path(folder), format, rules.shape_hw or _TRACED[format], metadata_for(rules, digest(weights)),
+                ("0" if device is None else device) if format == "engine" else "cpu",
+            )  # fmt: skip
+        except Exception as error:  # exporters raise whatever the libraries below them do
+            raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error
+        gpu = format == "engine"
+        network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
+        _compare(weights, reference, network, rules, [*sample, *_artificial(rules), *_noise(rules)])
+        _move(made, target)
+
+
+def _compare(
+    weights: Path, one: Network, other: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]
+) -> None:
+    if other.rules != rules:
+        raise WeightsError(f"{weights} lost its rules in the export, which was taken back.")
+    wanted, read = (strings(network, rules, images) for network in (one, other))
+    wrong = [(a, b) for a, b in zip(wanted, read, strict=True) if a != b]
+    if wrong:
+        first, second = wrong[0]
+        raise WeightsError(
+            f"{weights} reads otherwise once exported: of {len(images)} pictures {len(wrong)} differ, the first reads "
+            f"{first!r} in torch and {second!r} exported. Nothing was written."
+        )
+
+
+def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]) -> list[str]:
+    """What a network reads, looking once: at as many pictures together as a reader takes."""
+    look = Looks(network, rules, second=False)
+    batches = (images[start : start + MOST_AT_ONCE] for start in range(0, len(images), MOST_AT_ONCE))
+    return [reading.text for batch in batches for reading in look(batch)]
+
+
+def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+    """Drawn pictures of the alphabet's symbols; none where no font has them."""
+    import matplotlib
+
+    from detector.synth import PLAIN, SynthConfig, Synthesizer
+    from detector.text.alphabet import Alphabet
+
+    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+    length = min(rules.length, width // 12)
+    try:
+        make = Synthesizer(SynthConfig(
+            Alphabet(rules.symbols, rules.blank), length, min_length=max(1, min(rules.min_count, length)),
+            size_wh=(width, height), looks=(PLAIN, "plate", "label", "captcha"),
+            fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
+        ))  # fmt: skip
+        return [make(i).image for i in range(_DRAWN)]
+    except DetectorError:
+        return []
+
+
+def _noise(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(0)
+    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
+    coarse = rng.integers(0, 256, (_NOISE, height // 8, width // 8, 3), dtype=np.uint8)
+    return list(coarse.repeat(8, 1).repeat(8, 2))  # blots, in which a reader sees something
+
+
+def _move(made: Path, target: Path) -> None:
+    """``made`` in the place of whatever is at ``target``."""
+    if made.is_dir() and target.exists():
+        target.rename(made.with_name("replaced"))  # goes with the temporary folder
+    os.replace(made, target)
+
+
+# --- converted once ---------------------------------------------------------------------------------------------
+
+
+def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
+    """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
+    wanted = digest(weights)
+    kept = _cached(wanted)
+    for path in (weights.with_suffix(SUFFIXES["onnx"]), kept):
+        if path.is_file():
+            try:
+                network = ExportedNetwork(path, backend)
+            except DetectorError as error:
+                log.info("%s is not used: %s", path, error)
+                continue
+            if network.source == wanted:
+                if path == kept:
+                    used_now(path)
+                return network
+    return None
+
+
+def convert_once(weights: Path, reference: Network, backend: str | None = None) -> ExportedNetwork | None:
+    """Export a ``.pt`` to the cache for a faster start and faster reading; None, with a word in the log, if it cannot.
+
+    Args:
+        weights: the file.
+        reference: the same, in torch.
+        backend: as for :class:`ExportedNetwork`.
+    """
+    if find_spec("onnx") is None:
+        log.info("with the package onnx installed, %s would be read faster on a CPU", weights)
+        return None
+    path = _cached(digest(weights))
+    try:
+        log.info("converting %s to ONNX once, for faster reading on a CPU", weights)
+        write_checked(weights, reference, path)
+        keep_newest(path.parent, "*.onnx", _CACHED)
+        return ExportedNetwork(path, backend)
+    except (DetectorError, OSError) as error:  # a read-only home, a full disk: torch reads as well
+        log.info("reading with torch: %s", error)
+        return None
+
+
+def _cached(source: str) -> Path:
+    return cache_folder("onnx") / f"{source[:32]}.onnx"

@@ -1,0 +1,222 @@
+"""What a reader is pointed at, as ``yolo predict`` takes it: from one picture to the address of a camera."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from detector.data.images import IMAGE_SUFFIXES, Picture, image_files, read_image
+from detector.errors import DetectorError, ImageError, SourceError
+
+VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
+"""Suffixes, in lower case, of the files that count as videos."""
+
+Source = str | int | os.PathLike[str] | Iterable[Picture]
+"""What :func:`named_pictures` takes."""
+
+Named = tuple[str, Picture | ImageError]
+"""A picture and how messages call it; where it could not be had, the reason in its place."""
+
+_ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "tcp://", "udp://")
+
+
+def is_live(source: Source) -> bool:
+    """Whether a source has no end of its own: a camera's index, the address of a stream, a ``.streams`` file."""
+    if isinstance(source, int):
+        return True
+    if not isinstance(source, str) or os.path.exists(source):
+        return isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".streams"
+    return source.isdecimal() or source.lower().startswith(_ADDRESSES)
+
+
+def live_pictures(source: Source) -> Iterator[tuple[str, Picture]]:
+    """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over.
+
+    Raises:
+        SourceError: if it cannot be opened.
+    """
+    from detector.networks import ultralytics
+
+    return ultralytics.live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))
+
+
+def named_pictures(source: Source) -> Iterator[Named]:
+    """The pictures that a source names, in order.
+
+    Args:
+        source: a picture; a video, whose frames are named ``video.mp4#12``, from 1; a folder, searched through for
+            both; a pattern (``new/*.png``, ``**`` for folders below); a ``.txt`` file with a source a line, relative
+            to where it lies; ``-`` for such lines on stdin, relative to here; or any iterable of these and of pictures
+            in memory.
+
+    Raises:
+        SourceError: at once, if there is no such file or folder, or a pattern fits nothing.
+        DetectorError: if it is one picture in memory.
+    """
+    if not isinstance(source, (str, int, os.PathLike)):
+        return (named for one in many(source, "stream") for named in _of(one))
+    if str(source) == "-":
+        return (named for line in _stdin() if (name := line.strip()) for named in _of(name))
+    if not str(source).strip():
+        raise SourceError("An empty name is no source: give a picture or a folder of pictures, a video or a .txt list.")
+    path = Path(str(source))
+    if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
+        if not glob.has_magic(str(path)):
+            raise SourceError(f"There is no {path}: give a picture or a folder of pictures, a video, or a .txt list.")
+        if not (found := _fitting(str(path))):
+            raise SourceError(f"No file fits {path}.")
+        return (named for one in found for named in _of(one))
+    if path.suffix.lower() == ".txt" and os.path.isfile(path):
+        return _listed(path, _lines_of(path), frozenset({path.resolve()}))
+    return _in_folder(path) if os.path.isdir(path) else _of(path)
+
+
+def _stdin() -> Iterator[str]:
+    """Lines of stdin, without the mark that may stand before the first; names of files need not be UTF-8."""
+    binary = getattr(sys.stdin, "buffer", None)  # what stands in for it in a notebook has none
+    lines = iter(sys.stdin) if binary is None else map(os.fsdecode, binary)
+    return (line.removeprefix("\ufeff") for line in lines)
+
+
+def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
+    """The same; its letters, bytes or rows would be taken for pictures if it were one.
+
+    Raises:
+        DetectorError: if it is one picture, and not many.
+    """
+    one = isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
+    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+        raise DetectorError(
+            f"{method} takes many pictures, and got one ({type(pictures).__name__}): put it into a list, or use read."
+        )
+    return pictures
+
+
+def as_it_is(picture: Picture) -> Picture | ImageError:
+    """The picture as it is now: what walks through pages or frames may put the next one into the same object."""
+    if isinstance(picture, np.ndarray):
+        return picture.copy()
+    if isinstance(picture, (bytearray, memoryview)):
+        return bytes(picture)
+    if isinstance(picture, Image.Image):
+        try:
+            return read_image(picture)
+        except ImageError as error:
+            return error
+    return picture
+
+
+def is_several(path: Path) -> bool:
+    """Whether a file stands for pictures of its own: a list's, or a video's."""
+    return path.suffix.lower() in {".txt", *VIDEO_SUFFIXES}
+
+
+def read_named(picture: Picture) -> NDArray[np.uint8]:
+    """As :func:`detector.data.images.read_image`; the error names the picture."""
+    try:
+        return read_image(picture)
+    except ImageError as error:
+        raise ImageError(f"{name_of(picture)}: {error}") from None
+
+
+def name_of(picture: Picture) -> str:
+    """How messages call a picture."""
+    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
+
+
+def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Named]:
+    """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too.
+
+    Args:
+        source: the thing.
+        within: the ``.txt`` lists that it is named in.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        yield name_of(source), as_it_is(source)
+        return
+    if source == "-":
+        yield from named_pictures(source)
+        return
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        yield from _frames(path)
+    elif suffix == ".txt" and os.path.isfile(path):
+        if path.resolve() in within:  # `ls > list.txt` lists itself
+            yield str(path), ImageError("the list names itself")
+        else:
+            yield from _or_named(path, lambda: _listed(path, _lines_of(path), within | {path.resolve()}))
+    elif os.path.isdir(path):
+        yield from _or_named(path, lambda: _in_folder(path))
+    elif glob.has_magic(str(path)) and not os.path.exists(path) and (found := _fitting(str(path))):
+        for name in found:
+            yield from _of(name, within)
+    else:
+        yield name_of(source), source
+
+
+def _or_named(path: Path, held: Callable[[], Iterator[Named]]) -> Iterator[Named]:
+    """What a list or a folder among other things holds; one that cannot be read is named."""
+    try:
+        found = held()
+    except SourceError as error:
+        found = iter([(str(path), ImageError(str(error).rstrip(".")))])
+    yield from found
+
+
+def _in_folder(folder: Path) -> Iterator[Named]:
+    """What a folder holds; a folder below that cannot be read is named."""
+    found = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    return (named for path, problem in found for named in (_of(path) if problem is None else [(str(path), problem)]))
+
+
+def _frames(path: Path) -> Iterator[Named]:
+    """Frames of a video until none is left: how many a file says that it has is a guess in some formats."""
+    if not os.path.isfile(path):
+        yield str(path), ImageError("no such file")
+        return
+    video, number = cv2.VideoCapture(str(path)), 0
+    try:
+        if not video.isOpened():
+            yield str(path), ImageError("not a video that can be opened")
+            return
+        while (got := video.read())[0]:
+            number += 1
+            yield f"{path}#{number}", np.asarray(got[1], np.uint8)
+    finally:
+        video.release()
+    if not number:
+        yield str(path), ImageError("a video without a frame")
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"The list {path} cannot be read ({error}).") from error
+
+
+def _listed(path: Path, lines: list[str], within: frozenset[Path]) -> Iterator[Named]:
+    for line in map(str.strip, lines):
+        if line.lower().startswith(_ADDRESSES):
+            yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
+        elif line:
+            named = path.parent / line
+            found: list[str] = []
+            if glob.has_magic(line) and not os.path.exists(named):
+                found = _fitting(os.path.join(glob.escape(str(path.parent)), line))
+            for one in map(Path, found) if found else (named,):
+                yield from _of(one, within)
+
+
+def _fitting(pattern: str) -> list[str]:
+    """Files of a pattern, sorted; folders are searched only where the pattern says so."""
+    return sorted(file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file))

@@ -1,0 +1,285 @@
+"""The reader: pictures in, strings out."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from detector.data.images import Picture, read_image
+from detector.data.letterbox import fit
+from detector.data.parallel import cores
+from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError
+from detector.networks.runtimes import (
+    BACKENDS,
+    MOST_AT_ONCE,
+    ExportedNetwork,
+    Network,
+    installed,
+    is_onnx,
+    is_openvino,
+    may_have_gpu,
+    present,
+    rules_of,
+    weights_path,
+)
+from detector.reading.inputs import (
+    Named,
+    Source,
+    as_it_is,
+    is_live,
+    live_pictures,
+    many,
+    name_of,
+    named_pictures,
+    read_named,
+)
+from detector.reading.two_pass import Found, Looks, Prepared
+from detector.text.detections import CharDetections, Reading
+from detector.text.reading_config import ReadingRules
+from detector.text.visual_order import in_logical_order
+
+log = logging.getLogger("detector")
+
+_WEIGHTS = (".pt", ".onnx", ".engine")
+_AHEAD = 2  # batches that are on their way while one is handed out
+_DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
+_TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be read: its name, and the reason in the user's terms. It is false."""
+
+    name: str
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class Reader:
+    """Reads the strings in pictures.
+
+    Weights are code as well as numbers where they are a ``.pt`` file: opening one runs what is pickled in it.
+    Open only ``.pt`` files whose maker you trust; ONNX is the format to hand around.
+
+    On a CPU a ``.pt`` file is run as ONNX, which starts and reads faster and gives the same strings: the file that
+    ``detector export`` wrote beside it, or else one that is made once and kept in the user's cache.
+
+    Args:
+        weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
+            one; None or "shipped" takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
+        device: as Ultralytics spells it; None takes a GPU if there is one, for ONNX and OpenVINO the CPU.
+        backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
+        pattern: what strings look like, as :mod:`detector.text.patterns` describes; None takes the weights' own, ""
+            none.
+        min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
+            and ``refused`` and ``candidate`` say why, and what it would have been.
+        alternatives: how many of the next likely strings each reading brings.
+        second_look: whether a text that does not fill its picture, and is not read surely, is read again, from the
+            part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
+            does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
+            trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
+            that, or as few more as chance may make.
+
+    Raises:
+        WeightsError: if the weights are missing, damaged, or not for single characters.
+        DependencyError: if the backend asked for is not installed.
+        AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
+        ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        device: str | None = None,
+        backend: str | None = None,
+        pattern: str | None = None,
+        min_confidence: float = 0.0,
+        alternatives: int = 0,
+        second_look: bool | None = None,
+    ) -> None:
+        if pattern is not None and not isinstance(pattern, str):
+            raise ArgumentError(f"pattern={pattern!r} is no text: alternatives are joined, as in 'AAA9999|AAA999'.")
+        if not 0 <= min_confidence <= 1 or alternatives < 0:
+            raise ArgumentError(
+                f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
+            )
+        self.min_confidence, self.alternatives = min_confidence, alternatives
+        self.weights = path = weights_path(weights)
+        self._network = open_network(path, device, backend)
+        rules = rules_of(self._network, path)
+        self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
+        self.second_look = self.rules.looks_twice if second_look is None else second_look
+
+    @property
+    def _looks(self) -> Looks:
+        return Looks(self._network, self.rules, self.second_look, self.min_confidence, self.alternatives)
+
+    def _as_labelled(self, reading: Reading) -> Reading:
+        """Strings in the order of the labels that the weights were taught."""
+        return in_logical_order(reading) if self.rules.visual_order else reading
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: "onnx", "openvino" or "torch"."""
+        return self._network.backend if isinstance(self._network, ExportedNetwork) else "torch"
+
+    def read(self, picture: Picture) -> Reading:
+        """The string in one picture.
+
+        Args:
+            picture: a path, an image file's bytes, a Pillow image, or an array (H, W, 3) in BGR order.
+
+        Raises:
+            ImageError: if it cannot be decoded; the message names a path.
+        """
+        return self._as_labelled(self._looks([read_named(picture)])[0])
+
+    def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
+        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
+
+        Raises:
+            DetectorError: if it is one picture.
+        """
+        return [reading for _, reading in self._stream((name_of(p), as_it_is(p)) for p in many(pictures, "read_many"))]
+
+    def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
+        """(name, reading) of each picture, in order, in constant memory.
+
+        Files are decoded and fitted, pictures detected and readings decoded at the same time, in threads. Of a camera
+        or a network stream each frame is read as it comes.
+
+        Args:
+            source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; a pattern such as
+                ``new/*.png``; a ``.txt`` file with a source a line; a camera's index, the address of a stream or a
+                ``.streams`` file of such; or any iterable of pictures. Frames are named ``video.mp4#12``.
+
+        Raises:
+            SourceError: if there is no such folder or file, or a camera or stream cannot be opened.
+        """
+        if is_live(source):
+            return ((name, self.read(image)) for name, image in live_pictures(source))
+        return self._stream(named_pictures(source))
+
+    def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
+        """Prepare on many threads, detect on a few, decode on the caller's: each some batches behind the one before."""
+        looks, coming, failed = self._looks, iter(named), list[Exception]()
+        waiting: deque[tuple[list[str], Future[tuple[list[Prepared | str], list[Found]]]]] = deque()
+        pool = ThreadPoolExecutor(cores())
+        detecting = ThreadPoolExecutor(_DETECTING if isinstance(self._network, ExportedNetwork) else 1)
+
+        def take() -> None:
+            batch: list[Named] = []
+            try:
+                batch.extend(islice(coming, 0 if failed else MOST_AT_ONCE))
+            except Exception as error:  # whatever the caller's iterable raises: after what came before it
+                failed.append(error)
+            if batch:
+                pictures = [picture for _, picture in batch]
+                starts = range(0, len(batch), _TOGETHER)
+                parts = [pool.submit(_prepare, looks, pictures[i : i + _TOGETHER]) for i in starts]
+                task = detecting.submit(lambda: _detected(looks, [one for part in parts for one in part.result()]))
+                waiting.append(([name for name, _ in batch], task))
+
+        def again(prepared: Sequence[Prepared]) -> list[Found]:
+            return detecting.submit(looks.detect, prepared).result()
+
+        try:
+            for _ in range(1 + _AHEAD):
+                take()
+            while waiting:
+                names, task = waiting.popleft()
+                prepared, found = task.result()
+                take()
+                readable = [one for one in prepared if isinstance(one, Prepared)]
+                readings = iter(looks.decode(readable, found, again))
+                for name, one in zip(names, prepared, strict=True):
+                    yield name, Failure(name, one) if isinstance(one, str) else self._as_labelled(next(readings))
+            if failed:
+                raise failed[0]
+        finally:  # the caller may stop early
+            detecting.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+
+    def detect(self, picture: Picture) -> CharDetections:
+        """The candidates in one picture, before they are decoded; boxes in its own pixels.
+
+        Raises:
+            ImageError: as :meth:`read`.
+        """
+        image = read_named(picture)
+        fitted, back = fit(image, self._looks.shape_for(image))
+        found = self._network(fitted[None])[0]
+        return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
+
+
+def _prepare(looks: Looks, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
+    """Decoded and fitted; the reason where that cannot be."""
+    prepared: list[Prepared | str] = []
+    for picture in pictures:
+        try:
+            if isinstance(picture, ImageError):
+                raise picture
+            prepared.append(looks.prepare(read_image(picture)))
+        except ImageError as error:
+            prepared.append(str(error))
+    return prepared
+
+
+def _detected(looks: Looks, prepared: list[Prepared | str]) -> tuple[list[Prepared | str], list[Found]]:
+    """The same, and what was found in those that are pictures."""
+    return prepared, looks.detect([one for one in prepared if isinstance(one, Prepared)])
+
+
+def open_network(path: Path, device: str | None, backend: str | None) -> Network:
+    """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
+    if not (path.suffix.lower() in _WEIGHTS and path.is_file()) and not is_openvino(path):
+        if path.is_dir() and (path / "data.yaml").is_file():
+            raise WeightsError(f"{path} is a dataset: the weights that were trained on it are in weights/.")
+        raise WeightsError(
+            f"{path} is no weights: give a .pt, .onnx or .engine file, or a folder of OpenVINO, as `detector train` "
+            "and `detector export` write them."
+        )
+    if backend not in (None, "torch", *BACKENDS):
+        raise ArgumentError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
+    if backend in BACKENDS and not present(backend):
+        raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
+    exported = is_onnx(path) or is_openvino(path)  # for a CPU, where no device is asked for
+    if device != "cpu" and (device not in (None, "") or (may_have_gpu() and not exported)):
+        from detector.networks.device import pick_device
+
+        chosen = pick_device(device)
+        if chosen.type != "cpu":
+            if backend in BACKENDS:
+                raise DetectorError(f"backend={backend!r} runs on a CPU: say device=cpu, or leave it out.")
+            from detector.networks import ultralytics
+
+            return ultralytics.Network(path, chosen)
+    if exported:
+        return ExportedNetwork(path, backend)
+    if path.suffix.lower() != ".pt" or not path.is_file() or backend == "torch" or not installed():
+        return _in_torch(path)
+    from detector.reading import export as exporting
+
+    if (ready := exporting.twin(path, backend)) is not None:
+        return ready
+    network = _in_torch(path)
+    rules_of(network, path)  # what is no reader's weights is not converted
+    converted = exporting.convert_once(path, network, backend)
+    if converted is None and backend is not None:
+        raise WeightsError(f"{path} cannot be converted for backend={backend!r}: see the log, or leave it out.")
+    return converted or network
+
+
+def _in_torch(path: Path) -> Network:
+    from detector.networks import ultralytics
+    from detector.networks.device import pick_device
+
+    return ultralytics.Network(path, pick_device("cpu"))

@@ -1,0 +1,284 @@
+"""Where every sign of a text stands: from texts and faces to masks with a matrix each.
+
+The layout's space has y down and a capital's height as its unit; the first baseline is y = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.synth.faces.glyphs import CAP, Face, Glyph, GlyphCache, Mask
+from detector.synth.faces.segments import UNLIT
+from detector.synth.style import Style
+from detector.synth.texts import Line, break_places
+
+Matrix = NDArray[np.float64]
+Rect = tuple[float, float, float, float]
+
+INK, CAPTION, EMBLEM, GHOST = "ink", "caption", "emblem", "ghost"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A mask and the (3, 3) matrix from its pixels to the layout's space (later: to the picture's pixels).
+
+    ``label`` is the sign's place among the label's symbols, -1 for what is drawn beside them.
+    """
+
+    mask: Mask
+    matrix: Matrix
+    label: int = -1
+    role: str = INK
+
+
+class Typesetter:
+    """Sets lines of signs in the faces that ``face_of`` gives, one call a sign."""
+
+    def __init__(self, rng: Random, style: Style, cache: GlyphCache, face_of: Callable[[], Face]) -> None:
+        self._rng, self._style, self._cache = rng, style, cache
+        self._face_of = face_of
+        self._face = face_of()
+
+    def line(self, signs: str, labels: Sequence[int], blank: str) -> list[Placed]:
+        """One line from x = 0; ``labels`` holds a number a sign, -1 where it is not labelled."""
+        placed: list[Placed] = []
+        pen = 0.0
+        group_at = self._group_place(signs)
+        if self._wants_emblem():
+            pen = self._emblem(pen, placed) + self._rng.uniform(0.0, 0.3)
+        for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
+            if sign == blank:
+                # As wide as a sign that nobody inked: the gaps on both sides of it stay.
+                pen += self._rng.uniform(0.5, 0.75) * self._style.stretch + self._spread()
+                continue
+            if i == group_at:
+                pen += self._rng.uniform(0.1, 0.5) * self._style.stretch
+                pen = self._emblem(pen, placed) if self._wants_emblem() else pen + 0.2 * self._style.stretch
+            glyph, ghost = self._glyph(sign)
+            if glyph is None:
+                continue
+            size = 1 + self._rng.uniform(-1, 1) * self._style.jitter_size
+            pen = self._place(placed, glyph, ghost, pen, size, label)
+        if self._wants_emblem():
+            self._emblem(pen + self._rng.uniform(0.0, 0.3), placed)
+        return placed
+
+    def slots(self, signs: str, labels: Sequence[int], blank: str, pitch: float) -> list[Placed]:
+        """One line of signs centred ``pitch`` apart, the first at ``pitch / 2``; blanks leave their slot empty."""
+        placed: list[Placed] = []
+        for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
+            if sign == blank:
+                continue
+            glyph, _ = self._glyph(sign)
+            if glyph is None:
+                continue
+            size = 1 + self._rng.uniform(-1, 1) * self._style.jitter_size
+            width = glyph.mask.shape[1] / CAP * size * self._style.stretch
+            squeeze = min(1.0, 0.86 * pitch / max(width, 1e-6))
+            centre = (i + 0.5) * pitch + self._rng.uniform(-0.03, 0.03) * pitch
+            placed.append(self._placed(glyph, centre, size, squeeze, label))
+        return placed
+
+    def _glyph(self, sign: str) -> tuple[Glyph | None, Glyph | None]:
+        """The sign in the face of its turn, and what is unlit behind it."""
+        face = self._face_of() if self._style.mixed_faces else self._face
+        ghost = self._cache.get(face, UNLIT) if self._style.ghosts else None
+        return self._cache.get(face, sign), ghost
+
+    def _spread(self) -> float:
+        """Added to a blank so that it grows as the gaps between signs do."""
+        if self._style.gap is not None:
+            return max(0.1, self._style.gap)
+        return 0.1 + max(0.0, self._style.tracking)
+
+    def _place(
+        self, placed: list[Placed], glyph: Glyph, ghost: Glyph | None, pen: float, size: float, label: int
+    ) -> float:
+        """Appends the sign at the pen; returns where the next one starts."""
+        scale = size * self._style.stretch / CAP
+        width = glyph.mask.shape[1] * scale
+        if self._style.gap is None:
+            left, step = glyph.left * scale, glyph.advance * scale + self._style.tracking
+        else:
+            gap = max(self._style.gap, -0.22 * width)  # else the next sign might hide a narrow one
+            left, step = 0.0, width + gap + self._rng.uniform(-0.25, 0.25) * abs(gap)
+        if ghost is not None and self._style.gap is None:
+            centre = pen + ghost.left * scale + ghost.mask.shape[1] * scale / 2
+            placed.append(replace(self._placed(ghost, centre, size, 1.0, -1), role=GHOST))
+        placed.append(self._placed(glyph, pen + left + width / 2, size, 1.0, label))
+        return pen + step
+
+    def _placed(self, glyph: Glyph, centre: float, size: float, squeeze: float, label: int) -> Placed:
+        style, rng = self._style, self._rng
+        mask = shaped(glyph.mask, style, rng)
+        y = -(glyph.top - glyph.mask.shape[0] / 2) / CAP * size + rng.uniform(-1, 1) * style.jitter_y
+        turn = rng.uniform(-style.rotation, style.rotation) if style.rotation else 0.0
+        return Placed(mask, local_matrix(mask, centre, y, size * style.stretch * squeeze, size, turn), label)
+
+    def _group_place(self, signs: str) -> int:
+        return break_places(self._rng, signs, 1)[0] if self._style.grouped and len(signs) >= 4 else -1
+
+    def _wants_emblem(self) -> bool:
+        return self._style.emblems > 0 and self._rng.random() < self._style.emblems
+
+    def _emblem(self, pen: float, placed: list[Placed]) -> float:
+        """A small picture where a sign could stand, and which is none; returns where the next sign starts."""
+        rng = self._rng
+        size = rng.choice((rng.uniform(0.2, 1.3), rng.uniform(0.8, 1.4)))  # many are as high as the signs
+        wide = size * rng.uniform(0.6, 1.3) * self._style.stretch
+        x, y = pen + wide / 2, -0.5 + rng.uniform(-0.15, 0.15)
+        share, pale = 1.0, rng.choice((1.0, 1.0, rng.uniform(0.15, 0.6)))
+        for _ in range(rng.choice((1, 1, 2, 3, 4))):  # each part lies on those before it, in a colour of its own
+            mask = scaled(emblem(rng), pale)
+            off_x, off_y = (rng.uniform(-0.5, 0.5) * (1 - share) * side for side in (wide, size))
+            at = local_matrix(mask, x + off_x, y + off_y, wide * share, size * share, rng.uniform(-20, 20))
+            placed.append(Placed(mask, at, -1, EMBLEM))
+            share = rng.uniform(0.3, 0.9)
+        return pen + wide * rng.choice((1.0, 1.0, rng.uniform(0.5, 1.0)))  # the next sign may stand on it
+
+
+def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
+    """(3, 3) from the mask's pixels to the layout's space, its middle at (x, y), CAP pixels a unit."""
+    h, w = mask.shape
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    a, b = scale_x / CAP, scale_y / CAP
+    linear = np.array([[cos * a, -sin * b], [sin * a, cos * b]])
+    shift = np.array([x, y]) - linear @ np.array([(w - 1) / 2, (h - 1) / 2])
+    return np.array([[*linear[0], shift[0]], [*linear[1], shift[1]], [0, 0, 1]])
+
+
+def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
+    """The mask with the style's weight, hollowness and wobble; its middle stays its middle."""
+    if style.wobble:
+        mask = _wobbled(mask, style.wobble, rng)
+    if style.weight > 0 and float(mask.mean()) < 110:  # bold ink would close up
+        pad = style.weight // 2 + 1
+        mask = _padded(mask, pad)
+        mask = np.asarray(cv2.dilate(mask, np.ones((style.weight + 1, style.weight + 1), np.uint8)), np.uint8)
+    elif style.weight < 0:
+        thin = np.asarray(cv2.erode(mask, np.ones((1 - style.weight, 1 - style.weight), np.uint8)), np.uint8)
+        if int(thin.sum()) > 0.45 * int(mask.sum()):  # hairlines would break
+            mask = thin
+    if style.outline:
+        edge = cv2.morphologyEx(_padded(mask, 3), cv2.MORPH_GRADIENT, np.ones((style.outline, style.outline), np.uint8))
+        mask = np.asarray(edge, np.uint8)
+    return mask
+
+
+def scaled(mask: Mask, by: float) -> Mask:
+    """The mask times ``by``, cut at 255."""
+    return np.asarray(cv2.convertScaleAbs(mask, alpha=by), np.uint8)
+
+
+def _padded(mask: Mask, pad: int) -> Mask:
+    return np.asarray(cv2.copyMakeBorder(mask, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0), np.uint8)
+
+
+def _wobbled(mask: Mask, strength: float, rng: Random) -> Mask:
+    """The mask bent by slow waves along both axes."""
+    mask = _padded(mask, 5)
+    h, w = mask.shape
+    waves = [(rng.uniform(1.5, 4) * strength, rng.uniform(0.03, 0.09), rng.uniform(0, 6.3)) for _ in range(2)]
+    (ax, fx, px), (ay, fy, py) = waves
+    x, y = np.arange(w, dtype=np.float32)[None], np.arange(h, dtype=np.float32)[:, None]
+    map_x = x + np.float32(ax) * np.sin(np.float32(fx) * y + np.float32(px))  # (h, w)
+    map_y = y + np.float32(ay) * np.sin(np.float32(fy) * x + np.float32(py))  # (h, w)
+    return np.asarray(cv2.remap(mask, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
+
+
+def emblem(rng: Random) -> Mask:
+    """A small shape that is no sign: a disc, star, shield, blob, drawing, or an outline as ragged as a coast."""
+    mask = np.zeros((CAP, CAP), np.uint8)
+    kinds = ("disc", "ring", "star", "blob", "shield", "coast", "coast", "figure", "drawing", "drawing", "rays")
+    kind, c, r = rng.choice(kinds), CAP // 2, CAP // 2 - 3
+    if kind == "figure":  # limbs round a body
+        for _ in range(rng.randint(3, 7)):
+            middle = (rng.randint(c // 2, c + c // 2), rng.randint(c // 2, c + c // 2))
+            axes = (rng.randint(3, c // 2), rng.randint(3, c))
+            cv2.ellipse(mask, middle, axes, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+        return mask
+    if kind in ("drawing", "rays"):  # thin lines, bent or straight
+        for _ in range(rng.randint(2, 6)):
+            path = np.array([[rng.uniform(4, CAP - 4) for _ in "xy"] for _ in range(2 if kind == "rays" else 5)])
+            cv2.polylines(mask, [path.round().astype(np.int32)], False, 255, rng.choice((2, 3, 5)), cv2.LINE_AA)
+        return mask
+    if kind in ("disc", "ring"):
+        cv2.circle(mask, (c, c), r, 255, -1 if kind == "disc" else 7, cv2.LINE_AA)
+        if kind == "ring" or rng.random() < 0.5:  # something inside: a bare ring is an O
+            cv2.circle(mask, (c, c), round(r * rng.uniform(0.3, 0.6)), 0 if kind == "disc" else 255, -1, cv2.LINE_AA)
+        return mask
+    points = {"star": 10, "blob": rng.randint(6, 12)}.get(kind, 36)
+    radii = [r * (1.0 if i % 2 == 0 else 0.42) if kind == "star" else r * rng.uniform(0.45, 1.0) for i in range(points)]
+    if kind == "coast":  # a slow outline with a fast one on it
+        slow = [rng.uniform(0.3, 0.95) for _ in range(7)]
+        radii = [r * float(np.interp(i * 6 / 36, range(7), slow)) * rng.uniform(0.85, 1.05) for i in range(points)]
+    if kind == "shield":
+        corners = [(4.0, 4.0), (CAP - 4, 4), (CAP - 4, CAP * 0.55), (c, CAP - 4), (4, CAP * 0.55)]
+    else:
+        turns = [2 * math.pi * i / points - math.pi / 2 for i in range(points)]
+        corners = [(c + q * math.cos(t), c + q * math.sin(t)) for q, t in zip(radii, turns, strict=True)]
+    outline = [np.round(np.array(corners)).astype(np.int32)]
+    if rng.random() < 0.25:
+        cv2.polylines(mask, outline, True, 255, rng.choice((3, 5)), cv2.LINE_AA)
+    else:
+        cv2.fillPoly(mask, outline, 255, cv2.LINE_AA)
+    return mask
+
+
+def corners_of(placed: Sequence[Placed]) -> NDArray[np.float64]:
+    """Corners of all masks in the layout's space, (4 n, 2) xy."""
+    points = []
+    for one in placed:
+        h, w = one.mask.shape
+        right, low = w - 0.5, h - 0.5
+        points.append(np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [right, low, 1], [-0.5, low, 1]]) @ one.matrix.T)
+    flat = np.concatenate(points)
+    return np.asarray(flat[:, :2] / flat[:, 2:])
+
+
+def bounds(points: NDArray[np.float64]) -> Rect:
+    """x1, y1, x2, y2 around (n, 2) points."""
+    (x1, y1), (x2, y2) = points.min(0), points.max(0)
+    return float(x1), float(y1), float(x2), float(y2)
+
+
+def moved(placed: Sequence[Placed], matrix: Matrix) -> list[Placed]:
+    """All with ``matrix`` applied after their own."""
+    return [replace(one, matrix=matrix @ one.matrix) for one in placed]
+
+
+def arched(placed: Sequence[Placed], arc: float) -> list[Placed]:
+    """The line bent to a bow that is ``arc`` high, every sign turned along it."""
+    x1, _, x2, _ = bounds(corners_of(placed))
+    half, middle = max(1e-3, (x2 - x1) / 2), (x1 + x2) / 2
+    bent = []
+    for one in placed:
+        h, w = one.mask.shape
+        x, y, _ = one.matrix @ np.array([(w - 1) / 2, (h - 1) / 2, 1.0])
+        t = (x - middle) / half
+        turn = math.atan(2 * arc * t / half)
+        cos, sin = math.cos(turn), math.sin(turn)
+        shift_x, shift_y = x - cos * x + sin * y, y - sin * x - cos * y + arc * t * t
+        about = np.array([[cos, -sin, shift_x], [sin, cos, shift_y], [0, 0, 1]])
+        bent.append(replace(one, matrix=about @ one.matrix))
+    return bent
+
+
+def numbered(lines: Sequence[Line], blank: str) -> list[list[int]]:
+    """For every sign of every line its place among the label's non-blank symbols, -1 for the others."""
+    count, numbers = 0, []
+    for line in lines:
+        row = []
+        for sign, labelled in zip(line.signs, line.labelled, strict=True):
+            shown = labelled and sign != blank
+            row.append(count if shown else -1)
+            count += shown
+        numbers.append(row)
+    return numbers

@@ -1,0 +1,139 @@
+"""A set of artificial pictures on disk: images/, labels.csv, boxes.csv."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from detector.data.atomic import whole
+from detector.data.csv_files import write_csv
+from detector.data.parallel import cores
+from detector.errors import ArgumentError, DetectorError
+from detector.synth.config import SynthConfig
+from detector.synth.synthesizer import Synthesizer
+
+_CHUNK = 64
+_worker: tuple[Synthesizer, Path] | None = None  # set once in each process of the pool
+
+Row = tuple[str, str, list[tuple[float, ...]]]  # image, text, boxes
+
+
+@dataclass(frozen=True)
+class SynthReport:
+    """What was written: the folder, how many pictures and characters, and how long drawing them took."""
+
+    out: Path
+    images: int
+    characters: int
+    seconds: float
+
+
+def write_set(
+    config: SynthConfig,
+    out: str | Path,
+    count: int,
+    *,
+    workers: int | None = None,
+    start: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> SynthReport:
+    """Writes pictures ``start`` to ``start + count - 1`` of the config's set.
+
+    ``out`` gets ``images/NUMBER.png``, ``labels.csv`` (image,text) and ``boxes.csv`` (image,char,x1,y1,x2,y2 in
+    pixels). The two tables appear when all pictures lie there, so a table never names a missing picture.
+
+    Args:
+        workers: processes; None means one for each core that this process may use.
+        progress: called with the number of pictures finished since the last call.
+
+    Raises:
+        DetectorError: if count or start make no sense, or ``out`` already has a labels.csv or pictures.
+        SourceError: if fonts or characters are missing.
+    """
+    out = Path(out)
+    for name, value, least in (("count", count, 1), ("workers", workers, 1), ("start", start, 0)):
+        if value is not None and value < least:
+            raise ArgumentError(f"{name} must be {least} or more, got {value}.")
+    if out.exists() and not out.is_dir():
+        raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
+    if (out / "labels.csv").exists():
+        raise DetectorError(f"{out} already holds a set (labels.csv): choose another folder, or delete it.")
+    if any((out / "images").glob("*")):
+        raise DetectorError(
+            f"{out / 'images'} is not empty, say of a run that was stopped: choose another folder, or delete it."
+        )
+    synthesizer = Synthesizer(config)  # before any folder is made: it may refuse
+    began = time.perf_counter()
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    chunks = [range(i, min(i + _CHUNK, start + count)) for i in range(start, start + count, _CHUNK)]
+    processes = min(len(chunks), workers or cores())
+    rows: list[Row] = []
+    for done in _run(synthesizer, out, chunks, processes):
+        rows += done
+        if progress is not None:
+            progress(len(done))
+    blank = config.alphabet.blank
+    shown = [(name, text.replace(blank, ""), boxes) for name, text, boxes in rows]
+    boxes = [(name, char, *box) for name, chars, found in shown for char, box in zip(chars, found, strict=True)]
+    _write_table(out / "boxes.csv", ("image", "char", "x1", "y1", "x2", "y2"), boxes)
+    _write_table(out / "labels.csv", ("image", "text"), [(name, text) for name, text, _ in rows])
+    return SynthReport(out, len(rows), len(boxes), time.perf_counter() - began)
+
+
+def _run(synthesizer: Synthesizer, out: Path, chunks: list[range], processes: int) -> Iterator[list[Row]]:
+    """Rows of each chunk in order, from this process or a pool."""
+    if processes == 1:
+        for chunk in chunks:
+            yield _write_pictures(synthesizer, out, chunk)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads (torch, OpenCV) may hang
+    try:
+        with ProcessPoolExecutor(processes, context, _start_worker, (synthesizer, out)) as pool:
+            yield from pool.map(_work, chunks)
+    except BrokenProcessPool as error:
+        raise DetectorError(
+            "The processes that draw ended early. In a script of your own put the call under "
+            '`if __name__ == "__main__":`, since each of them reads the script first; or say workers=1.'
+        ) from error
+
+
+def _start_worker(synthesizer: Synthesizer, out: Path) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = (synthesizer, out)
+
+
+def _work(chunk: range) -> list[Row]:
+    if _worker is None:
+        raise DetectorError("A worker began without its config.")
+    return _write_pictures(*_worker, chunk)
+
+
+def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[Row]:
+    rows: list[Row] = []
+    for index in chunk:
+        made = synthesizer(index)
+        name = f"images/{index:07d}.png"
+        done, data = cv2.imencode(".png", made.image)
+        if not done:
+            raise DetectorError(f"{out / name} could not be encoded as PNG.")
+        part = out / f"{name}.part"
+        part.write_bytes(np.asarray(data).tobytes())
+        part.replace(out / name)
+        rows.append((name, made.text, [tuple(round(float(v), 2) for v in box) for box in made.boxes_xyxy]))
+    return rows
+
+
+def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    """The whole table or nothing."""
+    with whole(path) as part:
+        write_csv(part, header, rows)

@@ -1,0 +1,132 @@
+"""The candidates of a batch of pictures as arrays, in reading order. Pure numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.text.detections import CharDetections
+from detector.text.line_grouping import reading_order, straighten
+from detector.text.reading_config import ReadingRules
+
+MIN_SCORE = 0.02
+"""Candidates whose presence is below this are not looked at."""
+
+MAX_CANDIDATES = 48
+"""Best candidates of a picture that enter the search."""
+
+NEVER = -1e9
+"""Log odds of what cannot be."""
+
+_OVERLAP = 0.55  # of the narrower one, along the reading line, above which two candidates are one place
+_WITHIN = 0.8  # likewise, before boxes are narrowed: one that lies inside another is the same place in slanted text too
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best candidates of a batch in reading order, filled up to ``n`` a picture.
+
+    Args:
+        boxes: (batch, n, 4), as they are in the picture.
+        straight: (batch, n, 4), as they would be in straight text.
+        line: (batch, n).
+        odds: (batch, n), log odds that there is a character; ``NEVER`` where a picture has fewer.
+        top_ids, top_scores: (batch, n, k), surest first.
+        barrier: (batch, n, n), 0 where the second may follow the first, else ``NEVER``.
+        widths: (batch,), of the pictures.
+        blanks: expected before each candidate and between each two, (batch, n) and (batch, n, n), for a pattern.
+    """
+
+    boxes: NDArray[np.float64]
+    straight: NDArray[np.float64]
+    line: NDArray[np.int64]
+    odds: NDArray[np.float64]
+    top_ids: NDArray[np.int64]
+    top_scores: NDArray[np.float64]
+    barrier: NDArray[np.float64]
+    widths: NDArray[np.float64]
+    blanks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def rows(self, rows: NDArray[np.intp]) -> Candidates:
+        """Those of some pictures, without what a pattern expects."""
+        some = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "blanks"}
+        return Candidates(**some)
+
+
+def gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequence[float]) -> Candidates:
+    """The best candidates of every picture, along its lines; ties are broken by content, so order does not matter."""
+    picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
+    presence = np.concatenate([d.presence for d in batch])
+    seen = np.flatnonzero(presence >= MIN_SCORE)
+    boxes = np.concatenate([d.boxes_xyxy for d in batch])[seen].astype(np.float64)
+    scores, ids = (np.concatenate([getattr(d, name) for d in batch])[seen] for name in ("scores", "class_ids"))
+    picture, presence = picture[seen], presence[seen]
+    content = (-scores, ids, *boxes.T[::-1], -presence, picture)  # the last one is looked at first
+    order = np.lexsort(content)
+    picture = picture[order]
+    rank = np.arange(len(order)) - np.searchsorted(picture, picture)
+    kept = rank < MAX_CANDIDATES
+    order, at = order[kept], (picture[kept], rank[kept])
+    counts = np.bincount(at[0], minlength=len(batch))
+    shape = (len(batch), max(1, int(counts.max())))
+
+    def filled(values: NDArray[Any], filling: float) -> NDArray[Any]:
+        full = np.full((*shape, *values.shape[1:]), filling, values.dtype)
+        full[at] = values[order]
+        return full
+
+    present = filled(presence.astype(np.float64), 0.0)
+    layout = rules.layout
+    straight = straighten(
+        filled(boxes, 0.0), present, np.asarray(widths, np.float64), layout.lines,
+        lowest_line=layout.lowest_line, stacked=layout.stacked,
+    )  # fmt: skip
+    place = np.arange(shape[0])[:, None], reading_order(straight)
+    present = np.where(straight.aside, 0.0, present)
+    p = np.clip(present, 1e-4, 1 - 1e-4)
+    odds = np.where(present > 0, np.log(p / (1 - p)), NEVER)[place]
+    top_ids, top_scores = _likeliest(batch, seen)
+    along, line = straight.boxes_xyxy[place], straight.line[place]
+    return Candidates(
+        boxes=filled(boxes, 0.0)[place],
+        straight=along + np.stack([straight.start, 0 * straight.start] * 2, 1)[:, None],
+        line=line,
+        odds=odds,
+        top_ids=filled(top_ids, 0)[place],
+        top_scores=filled(top_scores, 0.0)[place],
+        barrier=_barrier(along, straight.whole_xyxy[place], line),
+        widths=np.asarray(widths, np.float64),
+    )
+
+
+def _likeliest(
+    batch: Sequence[CharDetections], seen: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Likeliest classes and their scores, (candidates, k), 0 where a picture of the batch has fewer."""
+    k = max(d.top_ids.shape[1] for d in batch)
+    ids, scores = (
+        np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[seen]
+        for columns in ([d.top_ids for d in batch], [d.top_scores for d in batch])
+    )
+    return ids, scores.astype(np.float64)
+
+
+def _barrier(along: NDArray[np.float64], whole: NDArray[np.float64], line: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Which candidate may follow which: a later one, elsewhere on the line or on a later line."""
+    apart = _share_at_most(along, _OVERLAP) & _share_at_most(whole, _WITHIN)
+    if line.any():
+        apart |= line[:, :, None] != line[:, None]
+    apart &= np.tri(along.shape[1], k=-1, dtype=bool).T  # i before j
+    return np.where(apart, 0.0, NEVER)
+
+
+def _share_at_most(boxes: NDArray[np.float64], most: float) -> NDArray[np.bool_]:
+    """Which pairs, (batch, i, j), share at most this part of the narrower one's extent along the line."""
+    x1, x2 = boxes[..., 0], boxes[..., 2]
+    width = np.maximum(x2 - x1, 1e-6)
+    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
+    return np.asarray(shared <= most * np.minimum(width[:, :, None], width[:, None]))

@@ -1,0 +1,450 @@
+"""What strings a set allows: a format such as ``AAA9A99``, or a regular expression; both become one automaton.
+
+A *format* names each symbol: ``A`` a letter, ``9`` a digit, ``X`` any symbol, the blank and symbols of the alphabet as
+they are, ``|`` between alternatives. Any other sign (``-``, ``.``) stands on the picture and is no part of the string.
+
+A *regular expression* follows ``regex:``. It is matched against the whole string and knows literals, ``\\`` before a
+sign that is meant as such, ``.``, classes ``[A-Z0-9]`` and ``[^IO]``, ``\\d \\w \\s`` (a digit, any symbol, the blank),
+groups, ``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from detector.errors import AlphabetError
+from detector.text.alphabet import Alphabet
+
+REGEX = "regex:"
+"""What a pattern begins with that is a regular expression and no format."""
+
+_MOST_REPEATS = 99
+_MOST_STATES = 2000
+
+
+def letters_of(alphabet: Alphabet) -> str:
+    """Symbols that "A" stands for in a format."""
+    return "".join(s for s in alphabet.symbols if s.isalpha())
+
+
+def digits_of(alphabet: Alphabet) -> str:
+    """Symbols that "9" stands for in a format."""
+    return "".join(s for s in alphabet.symbols if s.isdigit())
+
+
+@lru_cache(maxsize=64)  # asked of every sign of every text that is drawn
+def pools_of(alphabet: Alphabet) -> dict[str, str]:
+    """The signs of a format that stand for others, and the symbols that each stands for."""
+    return {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+
+
+def is_labelled(sign: str, alphabet: Alphabet) -> bool:
+    """Whether a sign of a format is part of the string."""
+    return sign in pools_of(alphabet) or sign in alphabet.symbols or sign == alphabet.blank
+
+
+def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
+    """Why a format cannot be drawn or read, in words for a user; empty where it can."""
+    if pattern.startswith(REGEX):
+        return [f"{pattern!r} is a regular expression, and a format is wanted here"]
+    problems = []
+    for form in pattern.split("|"):
+        labelled = [s for s in form if is_labelled(s, alphabet)]
+        if not [s for s in labelled if s != alphabet.blank]:
+            problems.append(f"the pattern {form!r} names no symbol of the alphabet")
+        elif alphabet.blank in (labelled[0], labelled[-1]):  # also beside a sign that is not read
+            problems.append(f"the pattern {form!r} begins or ends with a blank")
+        known = f"AX{alphabet.symbols}"
+        slips = [s for s in form if s.isalpha() and not is_labelled(s, alphabet) and s.upper() in known]
+        if slips:
+            problems.append(f"the pattern {form!r} has {slips[0]!r}, no symbol of the alphabet: A stands for a letter")
+        if len(labelled) > length:
+            problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
+        if "A" in form and not letters_of(alphabet):
+            problems.append(f"the pattern {form!r} wants letters and the alphabet has none")
+        if "9" in form and not digits_of(alphabet):
+            problems.append(f"the pattern {form!r} wants digits and the alphabet has none")
+    return problems
+
+
+# Expressions. An expression's derivative by a symbol matches what may follow that symbol (Brzozowski, "Derivatives of
+# regular expressions", JACM 1964): the expressions that derivatives lead to are the states of the automaton.
+
+
+class _Expr(NamedTuple):
+    """``kind`` is "none" (matches nothing), "empty", "one" of ``symbols``, "or" of ``choices``, "then" or "many"."""
+
+    kind: str
+    symbols: frozenset[str] = frozenset()
+    parts: tuple[_Expr, ...] = ()
+    choices: frozenset[_Expr] = frozenset()
+
+
+_NONE, _EMPTY = _Expr("none"), _Expr("empty")
+
+
+def _then(first: _Expr, second: _Expr) -> _Expr:
+    if _NONE in (first, second):
+        return _NONE
+    if first == _EMPTY or second == _EMPTY:
+        return second if first == _EMPTY else first
+    if first.kind == "then":  # always nested to the right, so that equal expressions look equal
+        return _then(first.parts[0], _then(first.parts[1], second))
+    return _Expr("then", parts=(first, second))
+
+
+def _or(*choices: _Expr) -> _Expr:
+    flat = {part for c in choices for part in (c.choices or (c,)) if part != _NONE}
+    if len(flat) < 2:
+        return flat.pop() if flat else _NONE
+    return _Expr("or", choices=frozenset(flat))
+
+
+def _many(inner: _Expr) -> _Expr:
+    return inner if inner.kind == "many" else _EMPTY if inner in (_NONE, _EMPTY) else _Expr("many", parts=(inner,))
+
+
+def _accepts_empty(expr: _Expr) -> bool:
+    if expr.kind == "then":
+        return all(map(_accepts_empty, expr.parts))
+    return expr.kind in ("empty", "many") or (expr.kind == "or" and any(map(_accepts_empty, expr.choices)))
+
+
+def _after(expr: _Expr, symbol: str) -> _Expr:
+    """The derivative."""
+    if expr.kind == "one":
+        return _EMPTY if symbol in expr.symbols else _NONE
+    if expr.kind == "or":
+        return _or(*(_after(part, symbol) for part in expr.choices))
+    if expr.kind == "many":
+        return _then(_after(expr.parts[0], symbol), expr)
+    if expr.kind == "then":
+        first, second = expr.parts
+        consumed = _then(_after(first, symbol), second)
+        return _or(consumed, _after(second, symbol)) if _accepts_empty(first) else consumed
+    return _NONE
+
+
+def _alike(expr: _Expr, symbols: str) -> list[str]:
+    """``symbols`` in groups that no part of the expression tells apart, so that one derivative does for all of them."""
+    told: set[frozenset[str]] = set()
+    unseen = [expr]
+    while unseen:
+        part = unseen.pop()
+        told.add(part.symbols)
+        unseen += (*part.parts, *part.choices)
+    groups: dict[tuple[bool, ...], str] = {}
+    some = sorted(told, key=sorted)
+    for symbol in symbols:
+        where = tuple(symbol in one for one in some)
+        groups[where] = groups.get(where, "") + symbol
+    return list(groups.values())
+
+
+def _of_format(pattern: str, alphabet: Alphabet) -> _Expr:
+    pools = pools_of(alphabet)
+    forms = []
+    for form in pattern.split("|"):
+        expr = _EMPTY
+        for sign in reversed([s for s in form if is_labelled(s, alphabet)]):
+            expr = _then(_Expr("one", frozenset(pools.get(sign, sign))), expr)
+        forms.append(expr)
+    return _or(*forms)
+
+
+class _Parser:
+    """Recursive descent over a regular expression, for strings of at most ``length`` symbols."""
+
+    def __init__(self, text: str, alphabet: Alphabet, length: int) -> None:
+        self.text, self.at, self.length = text, 0, length
+        self.known = frozenset(alphabet.symbols + alphabet.blank)
+        self.classes = {
+            "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.blank),
+        }  # fmt: skip
+
+    def parse(self) -> _Expr:
+        expr = self._choice()
+        if self.at < len(self.text):
+            raise self._error("a ')' without its '('")
+        return expr
+
+    def _error(self, what: str) -> AlphabetError:
+        return AlphabetError(f"The regular expression {self.text!r} is not understood at place {self.at}: {what}.")
+
+    def _next(self) -> str:
+        return self.text[self.at] if self.at < len(self.text) else ""
+
+    def _take(self, wanted: str) -> bool:
+        taken = self._next() == wanted
+        self.at += taken
+        return taken
+
+    def _choice(self) -> _Expr:
+        choices = [self._sequence()]
+        while self._take("|"):
+            choices.append(self._sequence())
+        return _or(*choices)
+
+    def _sequence(self) -> _Expr:
+        parts = []
+        while self._next() and self._next() not in "|)":
+            parts.append(self._repeated(self._atom()))
+        expr = _EMPTY
+        for part in reversed(parts):
+            expr = _then(part, expr)
+        return expr
+
+    def _repeated(self, atom: _Expr) -> _Expr:
+        expr = atom
+        if self._take("?"):
+            expr = _or(atom, _EMPTY)
+        elif self._take("*"):
+            expr = _many(atom)
+        elif self._take("+"):
+            expr = _then(atom, _many(atom))
+        elif self._take("{"):
+            least, most = self._bounds()
+            expr = _many(atom) if most is None else _EMPTY
+            for _ in range((most or least) - least):
+                expr = _or(_EMPTY, _then(atom, expr))
+            for _ in range(least):
+                expr = _then(atom, expr)
+        if self._next() and self._next() in "?*+{":
+            raise self._error(f"{self._next()!r} after a repetition; put the repetition in brackets")
+        return expr
+
+    def _bounds(self) -> tuple[int, int | None]:
+        end = self.text.find("}", self.at)
+        least, comma, most = self.text[self.at : max(end, self.at)].partition(",")
+        if end < 0 or not least.isdecimal() or (most and not most.isdecimal()):
+            raise self._error("a repetition is {m}, {m,} or {m,n}")
+        low, high = int(least), int(most) if most else None if comma else int(least)
+        if max(low, high or 0) > _MOST_REPEATS or (high is not None and high < low):
+            raise self._error(f"a repetition's m and n run from 0 to {_MOST_REPEATS}, m not above n")
+        self.at = end + 1
+        told = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
+        return min(low, told), None if high is None else min(high, told)
+
+    def _atom(self) -> _Expr:
+        if self._take("("):
+            if self._take("?") and not self._take(":"):
+                raise self._error("of groups with '?' only '(?:' is known")
+            inner = self._choice()
+            if not self._take(")"):
+                raise self._error("a '(' without its ')'")
+            return inner
+        if self._take("["):
+            return _Expr("one", self._class())
+        if self._take("."):
+            return _Expr("one", self.known)
+        if self._next() in "^$":
+            raise self._error(f"the whole string is matched anyway, leave {self._next()!r} out")
+        if self._next() in "?*+{":
+            raise self._error(f"nothing before {self._next()!r} to repeat")
+        return _Expr("one", self._sign())
+
+    def _sign(self) -> frozenset[str]:
+        """One sign, escaped or not, or a class such as backslash and d."""
+        escaped = self._take("\\")
+        sign = self._next()
+        if not sign:
+            raise self._error("it ends too early")
+        if escaped and sign.isalnum():
+            if sign not in self.classes:
+                raise self._error(f"'\\{sign}' is not known, only \\d, \\w and \\s are")
+            if not self.classes[sign]:
+                raise self._error(f"the alphabet has nothing that is '\\{sign}'")
+            self.at += 1
+            return self.classes[sign]
+        if sign not in self.known:
+            raise self._error(f"{sign!r} is neither in the alphabet nor the blank")
+        self.at += 1
+        return frozenset(sign)
+
+    def _end(self) -> str:
+        """The sign that may begin or end a range here, passed over; empty before ``\\d`` and the like."""
+        at = self.at + (self._next() == "\\")
+        sign = self.text[at : at + 1]
+        if at > self.at and sign.isalnum():
+            return ""
+        self.at = at + 1
+        return sign
+
+    def _class(self) -> frozenset[str]:
+        negated = self._take("^")
+        symbols: set[str] = set()
+        first = True
+        while first or self._next() != "]":
+            first = False
+            here = self.at
+            start = self._end()
+            if start and self._next() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                end = self._end()
+                if not end:
+                    raise self._error("a class of signs cannot end a range")
+                if end < start:
+                    raise self._error(f"the range {start}-{end} runs backwards")
+                symbols |= {s for s in self.known if start <= s <= end}
+            else:
+                self.at = here
+                symbols |= self._sign()
+        self.at += 1
+        chosen = self.known - symbols if negated else frozenset(symbols)
+        if not chosen:
+            raise self._error("the class before it holds nothing of the alphabet")
+        return chosen
+
+
+@lru_cache(maxsize=64)  # a million labels are matched one by one
+def _expression(pattern: str, alphabet: Alphabet, length: int) -> _Expr:
+    pattern = unicodedata.normalize("NFC", pattern)  # as labels are
+    if pattern.startswith(REGEX):
+        return _Parser(pattern[len(REGEX) :], alphabet, length).parse()
+    problems = format_problems(pattern, alphabet, length)
+    if problems:
+        raise AlphabetError("This pattern cannot be read: " + "; ".join(problems) + ".")
+    return _of_format(pattern, alphabet)
+
+
+# The automaton
+
+
+class Edge(NamedTuple):
+    """From state ``source`` of one layer to ``target`` of the next, by any of ``class_ids``; None is a blank."""
+
+    source: int
+    target: int
+    class_ids: frozenset[int] | None
+
+
+@dataclass(frozen=True)
+class Automaton:
+    """The strings that are allowed, as layers: layer t holds the states after t symbols, blanks included.
+
+    Args:
+        layers: edges into layers 1, 2, …; layer 0 is the start, one state. Only states are kept from which a string
+            that is allowed can be ended.
+        counts: of each layer from 0 on and each state, how many symbols other than blanks it has seen.
+        pending: likewise, blanks since the last such symbol.
+        accepting: likewise, whether a string may end here.
+        is_pattern: whether it says where blanks are, too.
+    """
+
+    layers: tuple[tuple[Edge, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+    pending: tuple[tuple[int, ...], ...]
+    accepting: tuple[tuple[bool, ...], ...]
+    is_pattern: bool = True
+
+    @property
+    def has_blanks(self) -> bool:
+        """Whether a string that is allowed has a blank."""
+        return any(edge.class_ids is None for layer in self.layers for edge in layer)
+
+
+@lru_cache(maxsize=64)
+def any_string(classes: int, most: int) -> Automaton:
+    """All strings of up to ``most`` symbols without blanks."""
+    every = frozenset(range(classes))
+    return Automaton(
+        layers=((Edge(0, 0, every),),) * most,
+        counts=tuple((k,) for k in range(most + 1)),
+        pending=((0,),) * (most + 1),
+        accepting=((False,), *((True,),) * most),
+        is_pattern=False,
+    )
+
+
+@lru_cache(maxsize=64)
+def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: int, max_count: int) -> Automaton:
+    """The strings of up to ``length`` symbols, ``min_count`` to ``max_count`` of them no blanks, that fit ``pattern``.
+
+    Strings never end with a blank: those at the end are not significant.
+
+    Raises:
+        AlphabetError: if the pattern is not understood, or no such string fits it.
+    """
+    try:
+        layers, edges = _explored(pattern, alphabet, length, max_count)
+    except RecursionError:
+        raise AlphabetError(f"The pattern {pattern!r} is nested too deeply: make it simpler.") from None
+    accepting = [
+        [c >= min_count and c > 0 and not p and _accepts_empty(e) for e, c, p in sorted(layer, key=layer.__getitem__)]
+        for layer in layers
+    ]
+    automaton = _pruned(layers, edges, accepting)
+    if not automaton.layers:
+        counts = f"{min_count}" if min_count == max_count else f"{min_count} to {max_count}"
+        raise AlphabetError(
+            f"The pattern {pattern!r} allows no string of {counts} symbols, or {length} with blanks, and no other is "
+            "read here: change one of them."
+        )
+    return automaton
+
+
+_State = tuple[_Expr, int, int]
+"""What may follow, how many symbols other than blanks there were, and blanks since the last of them."""
+
+
+def _explored(
+    pattern: str, alphabet: Alphabet, length: int, max_count: int
+) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
+    """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
+    expr = _expression(pattern, alphabet, length)
+    groups = [[alphabet.symbols.index(s) for s in group] for group in _alike(expr, alphabet.symbols)]
+    layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
+    edges: list[list[Edge]] = []
+    for _ in range(length):
+        target_of: dict[_State, int] = {}
+        by_pair: dict[tuple[int, int], set[int]] = {}
+        blanks: list[Edge] = []
+        for state, source in layers[-1].items():
+            expr, count, pending = state
+            for ids in groups if count < max_count else ():
+                if (after := _after(expr, alphabet.symbols[ids[0]])) != _NONE:
+                    target = target_of.setdefault((after, count + 1, 0), len(target_of))
+                    by_pair.setdefault((source, target), set()).update(ids)
+            if (after := _after(expr, alphabet.blank)) != _NONE:
+                target = target_of.setdefault((after, count, pending + 1), len(target_of))
+                blanks.append(Edge(source, target, None))
+        if len(target_of) > _MOST_STATES:
+            raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
+        layers.append(target_of)
+        edges.append([*blanks, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
+    return layers, edges
+
+
+def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
+    """Without the states from which no string that is allowed can be ended."""
+    alive = [{i for i, ends in enumerate(layer) if ends} for layer in accepting]
+    for t in range(len(edges) - 1, -1, -1):
+        alive[t] |= {edge.source for edge in edges[t] if edge.target in alive[t + 1]}
+    deepest = max((t for t, states in enumerate(alive) if states), default=0)
+    new = [{old: i for i, old in enumerate(sorted(states))} for states in alive[: deepest + 1]]
+    facts = [{i: state for state, i in layer.items()} for layer in layers]
+    return Automaton(
+        layers=tuple(
+            tuple(Edge(new[t][e.source], new[t + 1][e.target], e.class_ids)
+                  for e in edges[t] if e.source in new[t] and e.target in new[t + 1])
+            for t in range(deepest)
+        ),
+        counts=tuple(tuple(facts[t][old][1] for old in states) for t, states in enumerate(new)),
+        pending=tuple(tuple(facts[t][old][2] for old in states) for t, states in enumerate(new)),
+        accepting=tuple(tuple(accepting[t][old] for old in states) for t, states in enumerate(new)),
+    )  # fmt: skip
+
+
+def matches(text: str, pattern: str, alphabet: Alphabet) -> bool:
+    """Whether ``text``, without blanks at its end, is what ``pattern`` allows.
+
+    Raises:
+        AlphabetError: if the pattern is not understood.
+    """
+    expr = _expression(pattern, alphabet, max(len(text), len(pattern)))
+    for symbol in alphabet.clean(text):
+        expr = _after(expr, symbol)
+    return _accepts_empty(expr)

@@ -1,0 +1,260 @@
+"""The likeliest string that candidates can spell: Viterbi's algorithm over an automaton. Pure numpy, a batch at once.
+
+Among all chains of candidates that do not exclude each other, the one with the greatest sum of log odds is taken, of a
+length that is allowed. The chain also walks through an automaton, that of a pattern or one that allows any string: each
+candidate is read as the likeliest of its classes that may stand there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.text.candidates import NEVER, Candidates
+from detector.text.patterns import Automaton
+
+_FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
+_BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out
+_LEAST_SCORE = 1e-6  # of a class, so that its logarithm exists
+_UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Chosen candidates in reading order, which of its likeliest classes each is read as, and blanks before each.
+
+    ``blanks`` is None where no pattern says how many: the layout does then.
+    """
+
+    candidates: tuple[int, ...]
+    classes: tuple[int, ...]
+    blanks: tuple[int, ...] | None
+    score: float
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Everything that the search knows; layers and states are the automaton's.
+
+    Args:
+        total: of each layer, (states, batch, n): the greatest score of a string whose last character is this candidate.
+        via: likewise: by which edge, as its place in the layer.
+        before: of each layer, by state: (batch, n), the candidate before, for an edge out of that state to each one.
+        gains: of each class set, (batch, n, k): what a candidate adds that is read as each of its likeliest classes.
+        choice: likewise, (batch, n): which of them is best.
+        ends: as ``total``, where a string may end, less what each of its characters must be worth.
+        last: (batch,), the layer at which the best string of each picture ends.
+        score: (batch,), what that string has in ``ends``.
+    """
+
+    seen: Candidates
+    automaton: Automaton
+    total: list[NDArray[np.float64]]
+    via: list[NDArray[np.intp]]
+    before: list[dict[int, NDArray[np.intp]]]
+    gains: dict[frozenset[int], NDArray[np.float64]]
+    choice: dict[frozenset[int], NDArray[np.intp]]
+    ends: list[NDArray[np.float64]]
+    last: NDArray[np.intp]
+    score: NDArray[np.float64]
+
+    @property
+    def by_pattern(self) -> bool:
+        """Whether the automaton is a pattern's, and says where blanks are."""
+        return self.automaton.is_pattern
+
+    def best(self, row: int) -> Chain | None:
+        """The likeliest string of picture ``row``; None if there is none."""
+        layer, score = int(self.last[row]), float(self.score[row])
+        if score < NEVER / 2:
+            return None
+        ends = self.ends[layer][:, row]  # (states, n)
+        state, j = divmod(int(ends.argmax()), ends.shape[1])
+        candidates, classes, blanks = [], [], []
+        while self.automaton.counts[layer][state]:
+            edge = self.automaton.layers[layer - 1][int(self.via[layer][state, row, j])]
+            layer, state = layer - 1, edge.source
+            if edge.class_ids is not None:
+                candidates.append(j)
+                classes.append(int(self.choice[edge.class_ids][row, j]))
+                blanks.append(self.automaton.pending[layer][state])
+                if state in self.before[layer]:
+                    j = int(self.before[layer][state][row, j])
+        return self._chain(candidates[::-1], classes[::-1], blanks[::-1], score)
+
+    def _chain(self, candidates: list[int], classes: list[int], blanks: list[int], score: float) -> Chain:
+        return Chain(tuple(candidates), tuple(classes), tuple(blanks) if self.by_pattern else None, score)
+
+    def chains(self, row: int, steps: int) -> Iterator[Chain]:
+        """Strings of picture ``row``, the likeliest first, some of them more than once.
+
+        The A* algorithm, from the end of the string to its beginning: ``total`` says exactly how good the rest can
+        get. It gives up after so many steps, or where strings are too unlikely.
+        """
+        order = count()
+        heap: list[tuple[float, int, _Part]] = []
+        for layer, ends in enumerate(self.ends):
+            for state, j in np.argwhere(ends[:, row] > NEVER / 2).tolist():
+                after = float(ends[state, row, j] - self.total[layer][state, row, j])
+                heap.append((-float(ends[state, row, j]), next(order), _Part(layer, state, j, after)))
+        heapify(heap)
+        least = -heap[0][0] - _UNLIKELY if heap else 0.0
+        for _ in range(steps):
+            if not heap:
+                return
+            bound, _, part = heappop(heap)
+            if part.j is None:
+                yield self._chain(list(part.candidates), list(part.classes), list(part.blanks), -bound)
+                continue
+            for likely, longer in self._longer(row, part):
+                if likely > least:
+                    heappush(heap, (-likely, next(order), longer))
+
+    def _longer(self, row: int, part: _Part) -> Iterator[tuple[float, _Part]]:
+        """The ways on towards the beginning, each with the score of the best string that goes it."""
+        t, j, seen = part.layer - 1, part.j, self.seen
+        assert j is not None  # a whole string is not made longer
+        for edge in self.automaton.layers[t]:
+            if edge.target != part.state:
+                continue
+            rest = self.total[t][edge.source, row]  # (n,)
+            if edge.class_ids is None:
+                yield part.after + float(rest[j]), part._replace(layer=t, state=edge.source)
+                continue
+            pending = self.automaton.pending[t][edge.source]
+            gains = self.gains[edge.class_ids][row, j]
+            for choice in np.flatnonzero(gains > NEVER / 2).tolist():
+                longer = _Part(
+                    t, edge.source, None, part.after + float(gains[choice]), (j, *part.candidates),
+                    (choice, *part.classes), (pending, *part.blanks),
+                )  # fmt: skip
+                if self.automaton.counts[t][edge.source] == 0:
+                    yield longer.after + float(_start(seen, pending, (row, j))), longer
+                    continue
+                link = _link(seen, pending, (row, slice(None), j))  # (n,)
+                for i in np.flatnonzero(rest + link > NEVER / 2).tolist():
+                    whole = longer._replace(j=i, after=longer.after + float(link[i]))
+                    yield whole.after + float(rest[i]), whole
+
+
+class _Part(NamedTuple):
+    """The end of a string whose beginning is still open.
+
+    ``candidates``, ``classes`` and ``blanks`` are as in a chain; candidate ``j`` stands before them, None where they
+    are the whole string; ``after`` is what they add to the score.
+    """
+
+    layer: int
+    state: int
+    j: int | None
+    after: float
+    candidates: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
+    blanks: tuple[int, ...] = ()
+
+
+def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searched:
+    """Viterbi over candidates and the automaton's states, for a batch at once.
+
+    Args:
+        seen: the candidates.
+        automaton: the strings that are allowed.
+        at_least: characters that a string has where the picture shows so many.
+    """
+    size, n = seen.odds.shape
+    sets = {edge.class_ids for layer in automaton.layers for edge in layer if edge.class_ids is not None}
+    gains = {class_ids: _gains(seen, class_ids) for class_ids in sets}
+    choice = {class_ids: values.argmax(2) for class_ids, values in gains.items()}
+    gain = {class_ids: values.max(2) for class_ids, values in gains.items()}
+    total = [np.zeros((1, size, n))]
+    via = [np.zeros((1, size, n), np.intp)]
+    before: list[dict[int, NDArray[np.intp]]] = []
+    links = {pending: _link(seen, pending) for pending in {p for layer in automaton.pending for p in layer}}
+    for t, edges in enumerate(automaton.layers):
+        states = len(automaton.counts[t + 1])
+        total.append(np.full((states, size, n), 2 * NEVER))
+        via.append(np.zeros((states, size, n), np.intp))
+        before.append({})
+        reach: dict[int, NDArray[np.float64]] = {}
+        for number, edge in enumerate(edges):
+            if edge.class_ids is None:
+                value = total[t][edge.source]
+            else:
+                if edge.source not in reach:
+                    reach[edge.source] = _reach(seen, automaton, t, edge.source, total, before, links)
+                value = reach[edge.source] + gain[edge.class_ids]
+            better = value > total[t + 1][edge.target]
+            np.copyto(total[t + 1][edge.target], value, where=better)
+            via[t + 1][edge.target][better] = number
+    ends, tops = _ends(automaton, total, at_least)
+    return Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
+
+
+def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
+    """What each candidate adds as each of its likeliest classes, (batch, n, k); ``NEVER`` where it is none of these.
+
+    Log odds that it is a character, less how much likelier its best class is than this one.
+    """
+    known = np.zeros(max(int(seen.top_ids.max()), *class_ids) + 1, bool)
+    known[list(class_ids)] = True
+    allowed = known[seen.top_ids]
+    allowed[..., 1:] &= seen.top_scores[..., 1:] > 0
+    logs = np.log(np.maximum(seen.top_scores, _LEAST_SCORE))
+    return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), NEVER))
+
+
+def _link(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to go from one candidate to another with so many blanks between; (batch, i, j), or a part of it."""
+    if seen.blanks is None:
+        return np.asarray(seen.barrier[at])
+    return np.asarray(seen.barrier[at] - _BLANK_COST * abs(seen.blanks[1][at] - pending))
+
+
+def _start(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:
+    """What it costs to begin with each candidate after so many blanks; (batch, n), or a part of it."""
+    if seen.blanks is None:
+        return np.zeros_like(seen.odds[at])
+    return np.asarray(-_BLANK_COST * abs(seen.blanks[0][at] - pending))
+
+
+def _reach(
+    seen: Candidates, automaton: Automaton, t: int, state: int, total: list[NDArray[np.float64]],
+    before: list[dict[int, NDArray[np.intp]]], links: dict[int, NDArray[np.float64]],
+) -> NDArray[np.float64]:  # fmt: skip
+    """Greatest score with which each candidate can come next after this state, (batch, n)."""
+    pending = automaton.pending[t][state]
+    if automaton.counts[t][state] == 0:
+        return _start(seen, pending)
+    chain = total[t][state][:, :, None] + links[pending]  # (batch, i, j)
+    before[t][state] = chain.argmax(1)
+    return np.asarray(chain.max(1))
+
+
+def _ends(
+    automaton: Automaton, total: list[NDArray[np.float64]], at_least: int
+) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+    """Totals where a string may end, and the greatest of each layer and picture, (layers, batch).
+
+    Where strings may differ in length, each character must be worth its place.
+    """
+    worth = math.log(_FREE_SCORE / (1 - _FREE_SCORE))
+    ends = []
+    for counts, accepting, layer in zip(automaton.counts, automaton.accepting, total, strict=True):
+        may_end = [(0.0 if yes else 2 * NEVER) - worth * count for yes, count in zip(accepting, counts, strict=True)]
+        ends.append(layer + np.array(may_end)[:, None, None])
+    tops = np.stack([layer.max((0, 2)) for layer in ends])
+    if at_least:
+        longest = np.array([max(counts) for counts in automaton.counts])[:, None]
+        most = np.where(tops > NEVER / 2, longest, 0).max(0)  # characters of the longest string that a picture shows
+        short = longest < np.minimum(most, at_least)  # (layers, batch)
+        for k in np.flatnonzero(short.any(1)):
+            ends[k][:, short[k]] = 2 * NEVER
+        tops = np.where(short, 2 * NEVER, tops)
+    return ends, tops

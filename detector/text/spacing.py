@@ -1,0 +1,308 @@
+"""Where a text's blanks are: from character boxes to the places of blanks, and how that rule is found.
+
+Two layouts. ``slots``: a fixed pitch across the picture, so that a box's place says which slot it fills.
+``flow``: proportional text, where a wide gap between neighbours is a blank. Text of several lines is read from top to
+bottom; with slots every line has as many. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
+Pure numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.text.line_grouping import MOST_LINES, reading_order, straighten_one
+
+_ENOUGH_SLOTS = 0.98  # share of texts that fixed slots must explain to be believed
+
+
+MEASURES = ("gap", "pitch", "excess", "ratio")
+
+_ENOUGH_ORDER = 0.98  # share of texts whose order so many lines must give, before more are tried
+_ENOUGH_BLANKS = 5  # runs of so many blanks, that show how wide they are
+_NEARLY_ALL = 0.95
+_PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: blanks are fewer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The rule of one set.
+
+    Args:
+        kind: "flow" or "slots".
+        measure: for flow, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre to
+            centre, as multiples of the picture's median character height; "excess", the gap over the picture's
+            own plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit
+            sets whose letters are spaced differently from picture to picture.
+        thresholds: for flow, increasing; a measure at or over the k-th means k blanks. Empty: no blanks.
+        origin, pitch: for slots, centre of the first slot and distance of slots, as shares of the width.
+        plain_most: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
+            all blanks inside. None where there is no such bound.
+        lines: that a text may have.
+        between_lines: for flow, blanks that a string has where one line ends and the next begins.
+        lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
+        stacked: whether lines are two only where characters of one stand below those of the other, or farther down
+            than they are high. For pictures that may have two lines or one whose characters float up and down; where
+            all have two, a short line may stand above a blank.
+    """
+
+    kind: str = "flow"
+    measure: str = "gap"
+    thresholds: tuple[float, ...] = ()
+    origin: float = 0.0
+    pitch: float = 0.0
+    plain_most: float | None = None
+    lines: int = 1
+    between_lines: int = 0
+    lowest_line: float = 0.0
+    stacked: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "thresholds", tuple(float(t) for t in self.thresholds))
+        if self.kind not in ("flow", "slots") or self.measure not in MEASURES:
+            measures = ", ".join(MEASURES)
+            raise ValueError(f"a layout is flow or slots by {measures}; got {self.kind!r}, {self.measure!r}")
+        if self.kind == "slots" and not self.pitch > 0:
+            raise ValueError(f"slots need a pitch above 0, got {self.pitch}")
+        if not (1 <= self.lines <= MOST_LINES and self.between_lines >= 0):
+            raise ValueError(
+                f"a layout has 1 to {MOST_LINES} lines and no less than 0 blanks between them, "
+                f"got {self.lines} and {self.between_lines}"
+            )
+
+    def places(
+        self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Index in the string of each box; strictly increasing, so the skipped indices are blanks.
+
+        Args:
+            boxes_xyxy: (n, 4), in reading order, n <= length.
+            width: of the picture, in the boxes' pixels.
+            length: symbols that a string may have; places stay below it as far as n allows.
+            line: of each box, (n,), 0 the upper one; None where all are on one.
+        """
+        count = len(boxes_xyxy)
+        if count == 0:
+            return np.zeros(0, np.int64)
+        if self.kind == "flow" and not self.thresholds and not self.between_lines:
+            return np.arange(count)
+        line = np.zeros(count, np.int64) if line is None else line
+        if self.kind == "slots":
+            wanted = self._slot(boxes_xyxy, width, length, line)
+        else:
+            blanks = self._blanks_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
+            blanks = np.where(line[1:] == line[:-1], blanks, self.between_lines)
+            wanted = np.r_[0, np.cumsum(blanks + 1)].astype(np.int64)
+        order = np.arange(count)
+        rising = np.maximum.accumulate(np.maximum(wanted, 0) - order) + order
+        latest = max(length, count) - count + order  # what the boxes still to come leave free
+        return np.minimum(rising, latest).astype(np.int64)
+
+    def blanks(
+        self,
+        boxes_xyxy: NDArray[np.floating],
+        width: float,
+        length: int,
+        line: NDArray[np.int64],
+        read: NDArray[np.intp],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many blanks each pair of candidates would have between it, if they were neighbours in the string.
+
+        Args:
+            boxes_xyxy, width, length, line: of all candidates, as for :meth:`places`.
+            read: which of them, in reading order, were read without a pattern: they show how far letters stand apart.
+
+        Returns:
+            Blanks before each candidate if it were the first, (n,), and between each pair, (n, n); 0 or more.
+        """
+        n = len(boxes_xyxy)
+        if self.kind == "slots":
+            slot = self._slot(boxes_xyxy, width, length, line)
+            return np.maximum(slot, 0), np.maximum(slot[None] - slot[:, None] - 1, 0)
+        scale = self._scale(boxes_xyxy[read], line[read])
+        between = self._blanks_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
+        return np.zeros(n, np.int64), np.where(line[:, None] == line, between, self.between_lines)
+
+    def _slot(
+        self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        centres = boxes_xyxy[:, [0, 2]].astype(np.float64).sum(1) / 2 / width
+        slot: NDArray[np.int64] = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(
+            np.int64
+        )
+        return slot + line * -(-length // self.lines) if self.lines > 1 else slot
+
+    def _scale(self, boxes_xyxy: NDArray[np.floating], line: NDArray[np.int64]) -> tuple[float, float]:
+        """Median height of a text's characters, and its plain distance where the measure asks for one."""
+        boxes = boxes_xyxy.astype(np.float64)
+        height = max(_quantile((boxes[:, 3] - boxes[:, 1]).tolist(), 0.5), 1e-6)
+        if self.measure in ("gap", "pitch"):
+            return height, 0.0
+        same = line[1:] == line[:-1]
+        apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
+        plain = _quantile(apart.tolist(), _PLAIN_SHARE)
+        return height, plain if self.plain_most is None else min(plain, self.plain_most)
+
+    def _blanks_of(
+        self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
+    ) -> NDArray[np.int64]:
+        measured = _measured(first, second, self.measure, scale)
+        return np.asarray(np.searchsorted(self.thresholds, measured, side="right"))
+
+
+def _quantile(values: list[float], share: float) -> float:
+    """As ``np.quantile``, which takes longer over a few values than all the rest of a reading; 0 of none."""
+    ordered = sorted(values)
+    if not ordered:
+        return 0.0
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _apart(first: NDArray[np.floating], second: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
+    """How far each second box is from its first, in pixels: from edge to edge or from centre to centre."""
+    one, other = first.astype(np.float64), second.astype(np.float64)
+    if measure in ("gap", "excess"):
+        return np.asarray(other[..., 0] - one[..., 2])
+    return np.asarray((other[..., 0] + other[..., 2] - one[..., 0] - one[..., 2]) / 2)
+
+
+def _measured(
+    first: NDArray[np.floating], second: NDArray[np.floating], measure: str, scale: tuple[float, float]
+) -> NDArray[np.float64]:
+    """The measure of each pair."""
+    height, plain = scale
+    apart = _apart(first, second, measure) / height
+    if measure == "excess":
+        return np.asarray(apart - plain)
+    return np.asarray(apart / max(plain, 1e-6)) if measure == "ratio" else apart
+
+
+def find_layout(
+    boxes: Sequence[NDArray[np.float32]], texts: Sequence[str], widths: Sequence[float], length: int, blank: str = " "
+) -> tuple[Layout, float]:
+    """The layout that explains most texts, and the share it explains.
+
+    Args:
+        boxes: of each picture, (n, 4), one for every symbol but the blank, in reading order.
+        texts: of each picture, blanks included.
+        widths: of each picture, in the boxes' pixels.
+        length: symbols that a string may have.
+    """
+    places = [np.flatnonzero([symbol != blank for symbol in text]) for text in texts]
+    usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
+    if not usable:
+        return Layout(), 1.0
+    seen = _straightened([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
+    if all(len(s.place) == s.place[-1] + 1 for s in seen):
+        return Layout(lines=seen[0].lines), 1.0  # no blanks but at the end: nothing to find
+
+    def explained(layout: Layout) -> float:
+        right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in seen)
+        return right / len(seen)
+
+    candidates = [_fit_flow(seen, measure) for measure in MEASURES]
+    slots = _fit_slots(seen, length)
+    scored = [(explained(c), c) for c in candidates]
+    if slots is not None and (share := explained(slots)) >= _ENOUGH_SLOTS:
+        scored.insert(0, (share, slots))
+    share, layout = max(scored, key=lambda pair: pair[0])
+    return layout, share
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One picture: its boxes as straight text, their lines and places, its width, and the lines that the set has."""
+
+    boxes: NDArray[np.float64]
+    line: NDArray[np.int64]
+    place: NDArray[np.intp]
+    width: float
+    lines: int
+
+
+def _straightened(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Seen]:
+    """All pictures with as many lines as most often give the order in which their boxes are known to be read."""
+    tried = []
+    for lines in range(1, MOST_LINES + 1):
+        seen, in_order = [], 0
+        for b, place, width in zip(boxes, places, widths, strict=True):
+            straight = straighten_one(b, width, lines)
+            order = reading_order(straight)[0]
+            in_order += bool((order == np.arange(len(b))).all())
+            own = straight.boxes_xyxy[0]
+            own[:, [0, 2]] += straight.start[0]
+            seen.append(_Seen(own, straight.line[0], place, width, lines))
+        if in_order >= _ENOUGH_ORDER * len(boxes):
+            return seen
+        tried.append((in_order, -lines, seen))
+    return max(tried, key=lambda t: t[:2])[2]
+
+
+def _fit_flow(seen: list[_Seen], measure: str) -> Layout:
+    """The threshold between neighbours and neighbours with a blank between that errs least."""
+    plain_layout = Layout("flow", measure, lines=seen[0].lines, plain_most=_plain_most(seen, measure))
+    distances, counts, between = [], [], []
+    for s in seen:
+        same = s.line[1:] == s.line[:-1]
+        scale = plain_layout._scale(s.boxes, s.line)
+        distances.append(_measured(s.boxes[:-1][same], s.boxes[1:][same], measure, scale))
+        blanks = np.diff(s.place) - 1
+        counts.append(blanks[same])
+        between.append(blanks[~same])
+    distance, blanks, breaks = (np.concatenate(parts) for parts in (distances, counts, between))
+    found = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
+    if not (blanks > 0).any():
+        return found
+    plain, single = distance[blanks == 0], distance[blanks == 1]
+    thresholds = [_border(distance, blanks > 0)]
+    step = float(np.median(single) - np.median(plain)) if len(plain) and len(single) else thresholds[0]
+    for k in range(1, max(3, int(blanks.max()))):
+        if (blanks > k).sum() >= _ENOUGH_BLANKS:
+            thresholds.append(_border(distance[blanks >= k], blanks[blanks >= k] > k))
+        else:  # too few to tell: as much further as one blank is from none
+            thresholds.append(thresholds[-1] + max(step, 0.001))
+    return replace(found, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
+
+
+def _plain_most(seen: list[_Seen], measure: str) -> float | None:
+    """What nearly all neighbours without a blank between them stay under, in heights."""
+    if measure in ("gap", "pitch"):
+        return None
+    layout, plain = Layout("flow", measure), []
+    for s in seen:
+        near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
+        plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
+    distances = np.concatenate(plain)
+    return float(np.quantile(distances, _NEARLY_ALL)) if len(distances) else None
+
+
+def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
+    """The threshold that errs least when it tells those that are over it from the others."""
+    order = np.argsort(distance)
+    distance, over = distance[order], over[order]
+    # Errors of a threshold before place i: those over it that lie below, and the others from it on.
+    errors = np.r_[0, np.cumsum(over)] + np.r_[np.cumsum((~over)[::-1])[::-1], 0]
+    best = np.flatnonzero(errors == errors.min())
+    at = int(best[len(best) // 2])
+    low = distance[at - 1] if at else distance[0] - 1
+    high = distance[at] if at < len(distance) else distance[-1] + 1
+    return float(low + high) / 2
+
+
+def _fit_slots(seen: list[_Seen], length: int) -> Layout | None:
+    """A straight line from slot number to relative centre, by least squares."""
+    centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in seen])
+    of_line = -(-length // seen[0].lines)
+    number = np.concatenate([s.place - s.line * of_line for s in seen]).astype(np.float64)
+    if len(np.unique(number)) < 2:
+        return None
+    pitch, origin = np.polyfit(number, centres, 1)
+    if not pitch > 1e-4:
+        return None
+    return Layout("slots", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)

@@ -1,0 +1,98 @@
+"""Labels as they are typed (logical order) <-> as their signs stand in the picture, left to right (visual order).
+
+Detectors see pictures, so inside the package all strings are in visual order. A label with right-to-left letters is
+mostly kept as it is typed; python-bidi reorders it by Unicode's bidirectional algorithm (UAX #9). The way back is
+found by undoing its last step (L2: from the right, what runs left to right as it is) and trying it forwards.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import replace
+
+from detector.text.detections import Alternative, Reading
+
+_RUNS = (  # what runs left to right, written from the right: numbers with separators inside, or without
+    re.compile(r"[lne](?:[lnes]*[lne])?"),
+    re.compile(r"[lne]+"),
+    re.compile(r"[ne]+(?:s[ne]+)*|[ln]+"),
+    re.compile(r"[ne]+|l+(?:s+l+)*"),
+)
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether it has letters that are written from right to left."""
+    return any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
+
+
+def to_visual(text: str) -> str:
+    """A label in logical order -> its signs from left to right."""
+    if not is_right_to_left(text):
+        return text
+    from bidi import get_display
+
+    return str(get_display(text))
+
+
+def logical_order(text: str) -> list[int]:
+    """The places of a string in visual order, in logical order: ``to_logical(text)[i]`` was ``text[places[i]]``."""
+    places = list(range(len(text)))
+    if not is_right_to_left(text):
+        return places
+    tried = [_undone(text, run) for run in _RUNS]
+    return next((one for one in tried if to_visual(_reordered(text, one)) == text), tried[0])
+
+
+def to_logical(text: str) -> str:
+    """The inverse of :func:`to_visual` where there is one, see :func:`has_one_order`."""
+    return _reordered(text, logical_order(text)) if is_right_to_left(text) else text
+
+
+def has_one_order(text: str) -> bool:
+    """Whether a label in logical order comes back from its visual order, and shows the signs that it is typed with.
+
+    Not where letters of both directions stand beside each other in more than one way, nor with brackets, which are
+    mirrored among right-to-left letters.
+    """
+    return not is_right_to_left(text) or (
+        to_logical(to_visual(text)) == text and not any(map(unicodedata.mirrored, text))
+    )
+
+
+def _undone(text: str, run: re.Pattern[str]) -> list[int]:
+    backwards = list(range(len(text)))[::-1]
+    kinds = "".join(_kind(text[place]) for place in backwards)
+    for found in run.finditer(kinds):
+        backwards[found.start() : found.end()] = backwards[found.start() : found.end()][::-1]
+    return backwards
+
+
+def _kind(sign: str) -> str:
+    """l(eft-to-right letter), n(umber), e(xtra, of a number), s(eparator or another neutral sign), r(ight to left)."""
+    kind = unicodedata.bidirectional(sign)
+    return {"L": "l", "EN": "n", "AN": "n", "ET": "e", "R": "r", "AL": "r"}.get(kind, "s")
+
+
+def _reordered(text: str, places: list[int]) -> str:
+    return "".join(text[place] for place in places)
+
+
+def in_logical_order(reading: Reading) -> Reading:
+    """A reading as it is decoded -> with its strings as they are typed, and its characters in that order."""
+    shown = reading.shown
+    if not any(map(is_right_to_left, (shown, reading.overruled or "", *(a.text for a in reading.alternatives)))):
+        return reading
+    symbols = {c.symbol for c in reading.characters}
+    number = {place: i for i, place in enumerate(place for place, sign in enumerate(shown) if sign in symbols)}
+    characters = reading.characters
+    if len(number) == len(characters):  # blanks are no characters
+        characters = tuple(characters[number[place]] for place in logical_order(shown) if place in number)
+    return replace(
+        reading,
+        text=to_logical(reading.text),
+        candidate=to_logical(reading.candidate),
+        overruled=None if reading.overruled is None else to_logical(reading.overruled),
+        alternatives=tuple(Alternative(to_logical(a.text), a.confidence) for a in reading.alternatives),
+        characters=characters,
+    )

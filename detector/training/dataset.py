@@ -1,0 +1,247 @@
+"""The pictures of a split as a training loop takes them: fitted once, augmented each time they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
+
+from detector.data.packed import open_packed
+from detector.data.yolo_dataset import MANIFEST, CharacterSet
+from detector.errors import DatasetError
+from detector.training.augment import on_cpu as augment_opencv
+from detector.training.augment.plan import BatchAugment, Plan, move_boxes
+from detector.training.augment.policy import Augment
+
+_MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
+
+
+class TextDataset(Dataset[dict[str, Any]]):
+    """One split, packed: see :mod:`detector.data.packed`.
+
+    Args:
+        characters: the set.
+        split: "train", "val" or "test".
+        shape_hw: height and width of the network's input.
+
+    Attributes:
+        images: uint8 (n, H, W, 3), BGR, mapped from the disk.
+        boxes: of each picture, float32 (m, 4) xyxy in pixels of the fitted picture.
+        ids: of each picture, int64 (m,).
+        texts: of each picture, blanks included.
+        im_files: of each picture, its path.
+        labels: what Ultralytics wants to see of a dataset: classes and boxes as shares.
+
+    Raises:
+        DatasetError: if the split is empty, or a picture or label file is missing or damaged.
+    """
+
+    def __init__(self, characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> None:
+        packed = open_packed(characters, split, shape_hw)
+        texts = characters.texts()
+        folder = characters.root / "images" / split
+        unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
+        if unknown:
+            raise DatasetError(f"{folder / unknown[0]} is not in {MANIFEST}: convert again, or remove it.")
+        self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
+        self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
+        self.im_files = [str(folder / name) for name in packed.names]
+        sides = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
+        self.labels = [
+            {"cls": ids[:, None].astype(np.float32), "bboxes": _centred(boxes) / sides}
+            for ids, boxes in zip(self.ids, self.boxes, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
+
+    def rgb(self, indices: Sequence[int], pinned: bool = False) -> Tensor:
+        """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
+        _, height, width, _ = self.images.shape
+        taken = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        pixels = taken.numpy()
+        np.take(self.images, indices, axis=0, out=pixels, mode="clip")  # the default mode copies twice
+        _swap_colours(pixels)
+        return taken.permute(0, 3, 1, 2)
+
+    def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, each picture changed on its own."""
+        made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
+        image = _as_rgb(np.stack([image for image, _, _ in made]))
+        return self.batch(indices, image, [boxes for _, boxes, _ in made], [ids for _, _, ids in made])
+
+    def changed(self, indices: Sequence[int], plan: Plan) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, done here as the plan says."""
+        image = _as_rgb(augment_opencv.apply(plan, [self.images[i] for i in indices]))
+        return self.planned(indices, image, plan)
+
+    def planned(self, indices: Sequence[int], images: Tensor, plan: Plan) -> dict[str, Any]:
+        """A batch as :meth:`batch` gives it, of ``images`` as they are, and boxes where the plan puts them."""
+        boxes, ids = [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
+        shape_hw = (self.images.shape[1], self.images.shape[2])
+        return self.batch(indices, images, *move_boxes(plan, shape_hw, boxes, ids))
+
+    def batch(
+        self,
+        indices: Sequence[int],
+        images: Tensor,
+        boxes_xyxy: Sequence[NDArray[np.float32]],
+        ids: Sequence[NDArray[np.int64]],
+    ) -> dict[str, Any]:
+        """A batch in Ultralytics' form: boxes as centre and size, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
+        height, width = self.images.shape[1:3]
+        shares = _centred(np.concatenate(boxes_xyxy)) / np.array([width, height] * 2, np.float32)
+        return {
+            "img": images,
+            "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
+            "bboxes": torch.from_numpy(shares),
+            "batch_idx": torch.from_numpy(np.repeat(np.arange(len(ids)), [len(k) for k in ids])).float(),
+            "im_file": [self.im_files[i] for i in indices],
+            "text": [self.texts[i] for i in indices],
+            "ori_shape": [(height, width)] * len(indices),
+            "resized_shape": [(height, width)] * len(indices),
+            "ratio_pad": [((1.0, 1.0), (0.0, 0.0))] * len(indices),
+        }
+
+
+def _as_rgb(pixels: NDArray[np.uint8]) -> Tensor:
+    """(n, 3, H, W) of (n, H, W, 3) BGR, in the same memory."""
+    _swap_colours(pixels)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _swap_colours(pixels: NDArray[np.uint8]) -> None:
+    """BGR to RGB in place, (n, H, W, 3)."""
+    rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
+    cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
+
+
+def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    x1, y1, x2, y2 = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4).T
+    return np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], 1)
+
+
+class TextLoader:
+    """Batches of a split, sliced from its store; the next one is made in a thread while the network learns from this.
+
+    It has the attributes that Ultralytics' trainer asks of a loader. The order of an epoch, and what
+    augmentation does in it, follow from the seed and the epoch's number. Of several processes each draws its own
+    share: in training equally many, so that none waits for a batch that never comes; in validation each picture once.
+
+    Args:
+        dataset: the split.
+        batch_size: pictures of a batch; the last one may be smaller.
+        training: whether an epoch is shuffled.
+        augment: None; an :class:`Augment`, which changes one picture after the other; or a :class:`BatchAugment`, whose
+            plan is carried out here where the network is on the CPU. On a GPU the boxes are moved here, and the
+            ``plan`` is left in the batch, for :func:`detector.training.augment.on_gpu.apply` there.
+        seed: of order and augmentation.
+        rank: of this process, -1 where it is the only one.
+        device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
+            pinned batches otherwise.
+        resident: overrules that.
+        drop_last: leave out a last batch that is smaller: a compiled network wants one shape.
+    """
+
+    num_workers = 0
+
+    def __init__(
+        self,
+        dataset: TextDataset,
+        batch_size: int,
+        *,
+        training: bool,
+        augment: Augment | BatchAugment | None,
+        seed: int,
+        rank: int,
+        device: torch.device | None = None,
+        resident: bool | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = min(batch_size, len(dataset))
+        self.seed = seed + max(rank, 0)
+        self.epoch = 0
+        self.drop_last = drop_last
+        self._generator = torch.Generator()
+        self.sampler: Any
+        if rank != -1 and training:
+            self.sampler = DistributedSampler(dataset, seed=seed)
+        elif rank != -1:
+            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
+        elif training:
+            self.sampler = RandomSampler(dataset, generator=self._generator)
+        else:
+            self.sampler = SequentialSampler(dataset)
+        self._augment = augment
+        device = device or torch.device("cpu")
+        self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
+        if resident is None:
+            resident = not isinstance(augment, Augment) and fits(dataset.images.nbytes, device)
+        self._resident = self._moved(device) if resident else None
+
+    def _moved(self, device: torch.device) -> Tensor:
+        """The whole split on the device, uint8 (N, 3, H, W) RGB, NHWC in memory."""
+        count, height, width, _ = self.dataset.images.shape
+        held = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        for start in range(0, count, _MOVED_AT_ONCE):
+            some = range(start, min(start + _MOVED_AT_ONCE, count))
+            held[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
+        return held
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return max(1, whole + (rest > 0 and not self.drop_last))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self._generator.manual_seed(self.seed * 1_000_003 + self.epoch)
+        if self._augment is not None:
+            self._augment.seed(self.seed * 1_000_003 + self.epoch)
+        self.epoch += 1
+        order = list(self.sampler)
+        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)][: len(self)]
+        if not chunks:
+            return
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self._batch, chunks[0])
+            for chunk in chunks[1:]:
+                batch = coming.result()
+                coming = pool.submit(self._batch, chunk)
+                yield batch
+            yield coming.result()
+
+    def _batch(self, chunk: list[int]) -> dict[str, Any]:
+        if isinstance(self._augment, Augment):
+            return self.dataset.augmented(chunk, self._augment)
+        _, height, width, _ = self.dataset.images.shape
+        plan = None if self._augment is None else self._augment.plan(len(chunk), (height, width))
+        if plan is not None and self._on_cpu:
+            return self.dataset.changed(chunk, plan)
+        if self._resident is not None:
+            images = self._resident[torch.tensor(chunk, device=self._resident.device)]
+        else:
+            images = self.dataset.rgb(chunk, self._pinned)
+        if plan is not None:
+            return {**self.dataset.planned(chunk, images, plan), "plan": plan}
+        boxes, ids = [self.dataset.boxes[i] for i in chunk], [self.dataset.ids[i] for i in chunk]
+        return self.dataset.batch(chunk, images, boxes, ids)
+
+    def reset(self) -> None:
+        """Nothing is kept between epochs."""
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether ``size`` bytes may lie in the device's memory beside a network that trains: a GPU of which they take at
+    most a third of what is free."""
+    return device.type == "cuda" and 3 * size <= torch.cuda.mem_get_info(device)[0]

@@ -1,0 +1,183 @@
+"""A plain loop round a detection network and its loss, on batches that the caller draws."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detector.data.atomic import whole
+from detector.networks.device import Arithmetic, autocast, kept_threads, to_device
+from detector.networks.ultralytics import averaged
+
+log = logging.getLogger("detector")
+
+Batch = tuple[NDArray[np.uint8] | torch.Tensor, NDArray[np.float32], NDArray[np.int64]]
+"""Pictures, boxes (B, n, 4), xyxy in their pixels, class ids (B, n), -1 where no character is.
+
+Pictures are uint8 (B, H, W, 3), BGR, or as the network takes them and where it is: float (B, 3, H, W), RGB, in [0, 1].
+"""
+
+CHECKPOINT_SECONDS = 15.0
+"""How often :func:`learn` writes down where it is."""
+
+WARM_UP = 300
+"""Steps in which the learning rate rises, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where :func:`learn` writes down how far it is, and goes on from.
+
+    Args:
+        path: file that is written every :data:`CHECKPOINT_SECONDS`.
+        of: what is taught; a file of something else is not gone on from.
+    """
+
+    path: Path
+    of: str
+
+
+def learn(
+    net: Any,
+    draw: Callable[[int], Batch],
+    done: Callable[[int], float],
+    *,
+    lr: float,
+    device: torch.device,
+    warm_up: int = WARM_UP,
+    after: Callable[[int, float, torch.nn.Module], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    arithmetic: Arithmetic | None = None,
+) -> torch.nn.Module:
+    """Train a network of :func:`detector.networks.ultralytics.new_network`: AdamW, one cosine, averaged weights.
+
+    Where ``draw`` and ``done`` depend on the step alone, training that goes on from a checkpoint ends in the same
+    weights as training that was never stopped.
+
+    Args:
+        net: is trained in place.
+        draw: the batch of a step; called in a thread, a step ahead.
+        done: share of all there is to do that is done before a step; the learning rate follows it, and 1 ends.
+        lr: highest learning rate.
+        device: where it learns.
+        warm_up: steps in which the learning rate rises.
+        after: told of each step that was taken: how many there were, the loss a picture, the averaged network.
+        checkpoint: to go on from.
+        arithmetic: on a CPU; None takes all of torch's threads, and bfloat16 where the hardware has it.
+
+    Returns:
+        The averaged network.
+    """
+    with kept_threads():
+        if arithmetic is not None:
+            torch.set_num_threads(arithmetic.threads)
+        return _learn(net, draw, done, lr, device, warm_up, after, checkpoint, arithmetic)
+
+
+def loss_of(net: Any, batch: Batch, device: torch.device, arithmetic: Arithmetic | None = None) -> torch.Tensor:
+    """The mean loss of a batch's pictures; the network has its criterion."""
+    images, boxes, ids = batch
+    held = to_batch(images, boxes, ids, device)
+    net.train()
+    with autocast(device) if arithmetic is None else arithmetic.autocast():
+        predictions = net.predict(held["img"])
+    with torch.autocast(device.type, enabled=False):  # where the caller measures steps in one
+        loss, _ = net.loss(held, _as_float(predictions))
+    mean: torch.Tensor = loss.sum() / len(images)
+    return mean
+
+
+def _learn(
+    net: Any, draw: Callable[[int], Batch], done: Callable[[int], float], lr: float, device: torch.device,
+    warm_up: int, after: Callable[[int, float, torch.nn.Module], None] | None, checkpoint: Checkpoint | None,
+    arithmetic: Arithmetic | None,
+) -> torch.nn.Module:  # fmt: skip
+    net = net.to(device=device, memory_format=torch.channels_last)
+    net.criterion = net.init_criterion()
+    average = averaged(net)
+    decayed = [p for p in net.parameters() if p.ndim > 1]
+    plain = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}])
+    moving: dict[str, Any] = {"net": net, "average": average.ema, "optimizer": optimizer}
+    step = 0
+    if checkpoint is not None and (before := resumed(checkpoint.path, checkpoint.of)):
+        for name, part in moving.items():
+            part.load_state_dict(before[name])
+        step = average.updates = before["step"]
+    written = time.perf_counter()
+    with ThreadPoolExecutor(1) as pool:  # one thread: the next batch is made while the network learns from this one
+        coming = pool.submit(draw, step)
+        while (share := done(step)) < 1:
+            batch = coming.result()
+            coming = pool.submit(draw, step + 1)
+            for group in optimizer.param_groups:
+                warm = min(1.0, (step + 1) / warm_up)
+                group["lr"] = lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+            total = loss_of(net, batch, device, arithmetic)
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimizer.step()
+            average.update(net)
+            step += 1
+            if after is not None:
+                after(step, total.item(), average.ema)
+            if checkpoint is not None and time.perf_counter() - written >= CHECKPOINT_SECONDS:
+                states = {name: part.state_dict() for name, part in moving.items()}
+                with whole(checkpoint.path) as path:
+                    torch.save({"taught": checkpoint.of, "step": step, **states}, path)
+                written = time.perf_counter()
+        coming.cancel()
+    trained: torch.nn.Module = average.ema
+    return trained
+
+
+def resumed(checkpoint: Path, of: str) -> dict[str, Any] | None:
+    """What was written down of the same training, or None."""
+    try:
+        held: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # torch has no one error for damaged files
+        log.warning("%s cannot be read (%s): training begins anew", checkpoint, error)
+        return None
+    return held if held.get("taught") == of else None
+
+
+def to_batch(
+    images: NDArray[np.uint8] | torch.Tensor,
+    boxes_xyxy: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    device: torch.device,
+) -> dict[str, torch.Tensor]:
+    """A :data:`Batch` as Ultralytics' loss takes it: centre and size of each box as shares of the picture."""
+    pictures = images.to(device) if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
+    height, width = pictures.shape[2:]
+    rows, columns = np.nonzero(ids >= 0)
+    x1, y1, x2, y2 = boxes_xyxy[rows, columns].T
+    shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+    return {
+        "img": pictures,
+        "batch_idx": torch.from_numpy(rows).float().to(device),
+        "cls": torch.from_numpy(ids[rows, columns]).float()[:, None].to(device),
+        "bboxes": torch.from_numpy(shares).float().to(device),
+    }
+
+
+def _as_float(held: Any) -> Any:
+    """The same nest of dicts, lists and tensors in full precision, for the loss."""
+    if torch.is_tensor(held):
+        return held.float()
+    if isinstance(held, dict):
+        return {k: _as_float(v) for k, v in held.items()}
+    return type(held)(_as_float(v) for v in held) if isinstance(held, (list, tuple)) else held

@@ -1,0 +1,198 @@
+"""The weights of a run to read with: which ones, what their scores are worth, and written to hand around."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detector.data.images import read_image
+from detector.data.yolo_dataset import CharacterSet
+from detector.errors import DatasetError
+from detector.networks.device import pick_device
+from detector.reading.two_pass import Looks
+from detector.text.calibration import fit_calibration, right_characters
+from detector.text.decode import decode_batch
+from detector.text.detections import Reading
+from detector.text.metrics import TextScore, score_texts
+from detector.text.reading_config import ReadingRules
+from detector.training.validation import CER, EXACT_MATCH, FEW, best_beyond_chance, best_epoch, gains_beyond_chance
+
+if TYPE_CHECKING:
+    from detector.networks import ultralytics
+    from detector.training.dataset import TextDataset
+
+log = logging.getLogger("detector")
+
+_BATCH = 32  # pictures read at once
+_START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
+_JUDGED = 1000  # pictures of the validation split that tell the best share
+
+
+def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
+    """Write the weights of a run to read with: those of the epoch, and as near to the start, as validation says.
+
+    Args:
+        trainer: that of the run, finished or stopped after an epoch or more.
+        target: file to write.
+        device: as Ultralytics spells it.
+
+    Returns:
+        How what these weights read of the validation split compares with its labels.
+    """
+    from detector.networks import ultralytics
+    from detector.training import trainer as text_trainer
+
+    characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
+    judged_by = [row.text for row in characters.rows(split)[0]]
+    epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
+    log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(judged_by),
+             split)  # fmt: skip
+    better = best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by))) and trainer.best.exists()
+    taught, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
+    facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
+    facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
+    chosen, share = towards_start(taught, text_trainer.start_of(trainer), characters, rules, split, device)
+    rules, score = calibrated(chosen, characters, rules, split, device)
+    if share:
+        facts["towards_start"] = share
+        facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
+        log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
+    ultralytics.publish(chosen, target, rules, facts)
+    if share:
+        chosen.unlink()
+    if score.count < FEW:
+        log.info("validation: %d of %d pictures are read right, too few to tell anything", score.right, score.count)
+    else:
+        low, high = score.interval
+        log.info(
+            "validation: %d of %d pictures are read right, %.1f%% (95 %%: %.1f to %.1f%%)",
+            score.right, score.count, 100 * score.exact_match, 100 * low, 100 * high,
+        )  # fmt: skip
+    return score
+
+
+def towards_start(
+    taught: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
+) -> tuple[Path, float]:
+    """The weights between those that were taught and those that teaching started from that read most of a split.
+
+    Few pictures teach what they show, and unlearn some of what they do not. A mean of both, a weight at a time, often
+    reads more than either: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
+
+    Args:
+        taught: of the run.
+        start: what it started from; None from nothing.
+        characters: the set.
+        rules: of the network, with its shape.
+        split: not learnt.
+        device: as Ultralytics spells it.
+
+    Returns:
+        A file, and the start's share: that with which :func:`_missed` is least, if less beyond chance; with 0 it is
+        ``taught`` itself.
+    """
+    from detector.networks import ultralytics
+    from detector.training.dataset import TextDataset
+
+    if start is None:
+        return taught, 0.0
+    rules = replace(rules, calibration=None, second_look=False)
+    assert rules.shape_hw is not None  # a trainer needs one
+    dataset = TextDataset(characters, split, rules.shape_hw)
+
+    def mean_path(share: float) -> Path:
+        return taught.with_name(f"mean-{share:g}.pt")
+
+    def missed(weights: Path) -> list[float]:
+        network = ultralytics.Network(weights, pick_device(device))
+        readings = _read_fitted(network, rules, dataset, _JUDGED)
+        return [
+            _missed([text], [reading], rules.blank)
+            for text, reading in zip(dataset.texts[: len(readings)], readings, strict=True)
+        ]
+
+    of_taught = missed(taught)
+    least, chosen, chosen_share = sum(of_taught), taught, 0.0
+    for share in _START_SHARES:
+        mean = ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
+        of_mean = missed(mean)
+        if sum(of_mean) < least and gains_beyond_chance(of_taught, of_mean):
+            least, chosen, chosen_share = sum(of_mean), mean, share
+    for share in _START_SHARES:
+        if share != chosen_share:
+            mean_path(share).unlink()
+    return chosen, chosen_share
+
+
+def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> float:
+    """Symbols that are wrong, and of the right ones how much they lack of sure, squared, as a Brier score has it.
+
+    A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
+    are tells.
+    """
+    unsure = sum(
+        (1 - character.confidence) ** 2
+        for label, reading in zip(labels, readings, strict=True)
+        for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
+        if right
+    )
+    return score_texts(labels, [reading.shown for reading in readings], blank).errors + unsure
+
+
+def _read_fitted(
+    network: ultralytics.Network, rules: ReadingRules, dataset: TextDataset, most: int | None = None
+) -> list[Reading]:
+    """What a network reads of a set's pictures, looking once."""
+    assert rules.shape_hw is not None
+    readings: list[Reading] = []
+    count = len(dataset) if most is None else min(most, len(dataset))
+    for start in range(0, count, _BATCH):
+        found = network(np.asarray(dataset.images[start : min(start + _BATCH, count)]))
+        readings += decode_batch(found, rules, [float(rules.shape_hw[1])] * len(found))
+    return readings
+
+
+def calibrated(
+    weights: Path, characters: CharacterSet, rules: ReadingRules, split: str = "val", device: str | None = None
+) -> tuple[ReadingRules, TextScore]:
+    """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
+
+    A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
+    no more of them wrong, or as few more as chance may make: on what few validation pictures show, it seldom harms.
+
+    Args:
+        weights: of the network.
+        characters: the set.
+        rules: of the network, with its shape; the calibration and the looks that they may have are replaced.
+        split: of the set.
+        device: as Ultralytics spells it.
+
+    Returns:
+        The rules, and how what was read compares with the labels.
+
+    Raises:
+        DatasetError: if the split is empty or damaged, or the rules name no shape.
+    """
+    from detector.networks import ultralytics
+    from detector.training.dataset import TextDataset
+
+    shape_hw = rules.shape_hw
+    if shape_hw is None:
+        raise DatasetError(f"{weights} does not say the network's shape: train again.")
+    rules = replace(rules, calibration=None, second_look=False)
+    network = ultralytics.Network(weights, pick_device(device))
+    dataset = TextDataset(characters, split, shape_hw)
+    readings = _read_fitted(network, rules, dataset)
+    looks, twice = Looks(network, rules, second=True), list[Reading]()
+    for start in range(0, len(dataset), _BATCH):
+        twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
+    score, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
+    if again.errors < score.errors + math.sqrt(score.errors):
+        readings, score, rules = twice, again, replace(rules, second_look=True)
+    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), score

@@ -1,0 +1,270 @@
+"""`yolo train` for text: its arguments, other defaults, strings in its metrics."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.yolo_dataset import CharacterSet, read_set
+from detector.errors import ArgumentError, DatasetError, DetectorError
+from detector.networks.device import first_process, kept_threads, pick_device, say_device
+from detector.networks.runtimes import NETWORK, shipped_detector
+from detector.text.metrics import TextScore
+from detector.training.augment.policy import Policy
+from detector.training.publish import publish
+from detector.training.validation import FEW, default_patience, say_few
+
+log = logging.getLogger("detector")
+
+
+WEIGHTS_FOLDER = Path("weights")
+"""Where the weights to read with land."""
+
+_LEFT = "weights.txt"
+"""In the folder of a run that Ctrl-C stopped: name of the weights that it left."""
+
+AUGMENT_ON = ("device", "picture")
+"""Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
+torch on a GPU), or a picture at a time with Albumentations, the reference."""
+
+_NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
+"""Augmentations of `yolo train` that tear text apart or are done otherwise here."""
+
+_NOT_FOLLOWED = {"fraction": 1.0, "classes": None}
+"""Arguments of `yolo train` that choose pictures, and the value that chooses all."""
+
+_OF_LOADING = ("cache", "rect", "workers")
+"""Arguments of `yolo train` about how pictures get to the network; here they are packed, all of one shape."""
+
+DEFAULTS: dict[str, Any] = {
+    # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
+    **dict.fromkeys(_NO_EFFECT, 0.0), "close_mosaic": 0, "rect": False,
+    # A small network and small pictures: AdamW with a short warm-up and one cosine.
+    "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
+    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
+    "plots": False, "exist_ok": False,
+}  # fmt: skip
+"""Arguments of `yolo train` that differ from its own defaults; the ones given win."""
+
+_FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
+_STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
+_BATCH, _MOST_ON_GPU = 32, 512  # pictures; the larger one keeps a GPU busy
+_STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run of training left.
+
+    Attributes:
+        weights: to read with.
+        run: its folder.
+        set_root: folder of the set that it was trained on.
+        tested: whether that has a test split.
+        validation: how what the weights read of the validation split compares with its labels.
+        epochs: that were finished.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    weights: Path
+    run: Path
+    set_root: Path
+    tested: bool
+    validation: TextScore
+    epochs: int
+    interrupted: bool
+
+    @property
+    def learnt(self) -> bool:
+        """Whether anything: of a dozen validation pictures or more, one at least is read right."""
+        return self.validation.right > 0 or self.validation.count < FEW
+
+
+def train(data: str | Path | None = None, **arguments: Any) -> Path:
+    """Train a detector on a converted set; returns the path of the weights to read with, ``weights/NAME.pt``.
+
+    A file of that name which is there, from a run in another project, is kept: a number is added, as to runs, unless
+    ``exist_ok=True``.
+
+    Args:
+        data: data.yaml of the set, or its folder; not needed with ``resume``.
+        arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
+            nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
+            half of them, and training ends before that where validation says that it is done (``patience=0``: never);
+            ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
+            Two more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
+            there; ``augment="picture"`` one picture at a time with Albumentations, the default with
+            ``augmentations=[…]``. ``weights=FOLDER`` is where the weights land.
+
+    Raises:
+        DatasetError: if the set is missing or damaged.
+        ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
+        WeightsError: if ``model`` or ``pretrained`` is nothing to start from.
+        DetectorError: if there is no run to resume, or weights cannot be written into the folder for them.
+        KeyboardInterrupt: on Ctrl-C; if an epoch was finished, weights are written before, and the message says where.
+    """
+    done = run_training(data, **arguments)
+    if done.interrupted:
+        raise KeyboardInterrupt(
+            f"{done.weights} is what was learnt in {done.epochs} epochs; "
+            f"resume={done.run / 'weights' / 'last.pt'} goes on"
+        )
+    if not done.learnt:
+        log.warning("not one of %d validation pictures is read right: train longer, or look at the set's report",
+                    done.validation.count)  # fmt: skip
+    return done.weights
+
+
+def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
+    """As :func:`train`, and tells more; a run that Ctrl-C stopped after an epoch or more is returned, too.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
+    """
+    from detector.training import trainer as text_trainer  # torch takes seconds to load: only when it is needed
+    from detector.training.arguments import check_arguments
+
+    arguments = dict(arguments)
+    augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
+    if augment_on not in (None, *AUGMENT_ON):
+        raise ArgumentError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
+    folder = Path(arguments.pop("weights", WEIGHTS_FOLDER))
+    check_arguments(arguments)
+    if not arguments.get("val", True):
+        log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
+        arguments = {**arguments, "val": True}
+    _check_folder(folder)  # said before hours of training
+    overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
+    with kept_threads():
+        log.info("%s", say_device(pick_device(arguments.get("device"))))
+        trainer = text_trainer.run_trainer(overrides, augment_on)
+        finished = trainer.results()[: trainer.saved_epochs or None]
+        if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
+            raise KeyboardInterrupt
+        target = _target(trainer, folder)
+        published = publish(trainer, target, arguments.get("device")) if first_process() else TextScore(0, 0, 0, 0)
+    return Trained(
+        target, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits, published,
+        len(finished), trainer.interrupted,
+    )  # fmt: skip
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder for weights that they cannot be written into."""
+    if folder.suffix == ".pt":
+        raise ArgumentError(f"weights={folder}: give the folder; the file in it is named after the run (name=…).")
+    if folder.exists() and not folder.is_dir():
+        raise DetectorError(f"{folder.absolute()} is a file, and the weights land in that folder: move it away.")
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise DetectorError(f"{there} cannot be written into, and the weights land in {folder}: say weights=FOLDER.")
+
+
+def _target(trainer: Any, folder: Path) -> Path:
+    """Where a run's weights land; those that it left when Ctrl-C stopped it are replaced when it has gone on."""
+    from detector.training.arguments import free_path
+
+    left = trainer.save_dir / _LEFT
+    earlier = folder / left.read_text(encoding="utf-8") if left.exists() and trainer.resume else None
+    target = earlier or free_path(folder / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
+    if first_process():
+        left.unlink(missing_ok=True)
+        if trainer.interrupted:
+            left.write_text(target.name, encoding="utf-8")
+    return target
+
+
+def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    from detector.training.arguments import check_start
+
+    if data is None:
+        raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
+    characters = read_set(data)
+    overrides = training_arguments(characters, arguments)
+    if (judging := len(characters.rows(overrides.get("split") or "val")[0])) < FEW:
+        log.warning("%s", say_few(judging))
+    for start in (overrides["model"], overrides.get("pretrained")):
+        if isinstance(start, (str, Path)):
+            check_start(str(start))
+    return overrides
+
+
+def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    from detector.training.arguments import check_resumable, latest_run
+
+    named = isinstance(arguments["resume"], (str, Path))
+    checkpoint = Path(str(arguments["resume"])) if named else latest_run()
+    if not checkpoint.is_file():
+        raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
+    check_resumable(checkpoint)
+    again = {"model": str(checkpoint), "resume": str(checkpoint)}
+    return {**arguments, **({"data": str(data)} if data else {}), **again}
+
+
+def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
+    shape_hw = characters.rules.shape_hw or DEFAULT_SHAPE_HW
+    device = pick_device(arguments.get("device"))
+    to_learn, judging = characters.rows("train", arguments.get("split") or "val")
+    pictures = len(to_learn)
+    batch = arguments.get("batch", batch_for(device.type, pictures))
+    model = str(arguments.get("model") or shipped_detector(characters.rules.symbols) or NETWORK)
+    from_weights = model.endswith(".pt")
+    ignored = [name for name in _NO_EFFECT if arguments.get(name)]
+    if ignored:
+        log.warning("%s: no effect on text; see docs/commands.md for what is augmented", ", ".join(ignored))
+    if chosen := [name for name, all_ in _NOT_FOLLOWED.items() if arguments.get(name, all_) != all_]:
+        log.warning("%s: not followed, all of the set is trained on; convert fewer pictures", ", ".join(chosen))
+    if loading := [name for name in _OF_LOADING if arguments.get(name)]:
+        log.warning("%s: no effect, pictures are packed once and all have one shape", ", ".join(loading))
+    policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
+    overrides = {
+        **DEFAULTS,
+        **policy,
+        "batch": batch,
+        "lr0": (_FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR) * lr_factor(batch),
+        "imgsz": max(shape_hw),
+        "name": characters.root.name,
+        "project": str(Path("runs").resolve()),
+        "amp": "bf16" if device.type == "cuda" else True,
+        "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
+        **arguments,
+        **dict.fromkeys(_NO_EFFECT, 0.0),
+        "model": model,
+        "data": str(characters.yaml_path),
+        "task": "detect",
+        "mode": "train",
+    }
+    asked = overrides["batch"]
+    overrides.setdefault("nbs", asked if asked >= 1 else 64)
+    if "epochs" not in arguments and "time" not in arguments:
+        steps = _STEPS // 2 if from_weights else _STEPS
+        # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
+        epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
+        overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
+        steps_an_epoch = math.ceil(pictures / (asked if asked >= 1 else _BATCH))
+        overrides.setdefault("patience", default_patience(len(judging), steps_an_epoch))
+    overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
+    overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
+    return overrides
+
+
+def batch_for(device_type: str, pictures: int) -> int:
+    """Pictures of a batch where none is asked for: 32, and on a GPU as many as leave enough steps an epoch."""
+    batch = _BATCH
+    while device_type == "cuda" and batch < _MOST_ON_GPU and pictures >= 2 * batch * _STEPS_AN_EPOCH:
+        batch *= 2
+    return batch
+
+
+def lr_factor(batch: float) -> float:
+    """By how much a larger batch raises the learning rate of AdamW: the root of its growth.
+
+    Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022.
+    """
+    return math.sqrt(max(batch, _BATCH) / _BATCH)

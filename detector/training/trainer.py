@@ -1,0 +1,389 @@
+"""The trainer and the validator: pictures of one shape, text-safe augmentation, strings compared."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from copy import copy, deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.distributed as dist
+
+from detector.data.atomic import whole
+from detector.data.letterbox import scaled
+from detector.data.parallel import network_threads
+from detector.data.yolo_dataset import read_set
+from detector.errors import DetectorError
+from detector.networks.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
+from detector.networks.nms_torch import candidates, prediction
+from detector.networks.ultralytics.library import (
+    DEFAULT_CFG_DICT,
+    LOGGER,
+    RANK,
+    AutoBackend,
+    DetectionTrainer,
+    DetectionValidator,
+    get_cfg,
+    get_save_dir,
+    quiet,
+    validator_module,
+)
+from detector.networks.ultralytics.weights import load_by_symbol
+from detector.text.decode import decode_batch
+from detector.text.metrics import TextScore, score_texts
+from detector.text.reading_config import ReadingRules
+from detector.training.augment import on_gpu as augment_torch
+from detector.training.augment.plan import BatchAugment
+from detector.training.augment.policy import Augment, Policy, from_dict
+from detector.training.dataset import TextDataset, TextLoader
+from detector.training.validation import CER, EXACT_MATCH, Ending, ending
+
+log = logging.getLogger("detector")
+
+START = "start.pt"
+"""In the folder of a run's weights: those that it started from."""
+
+_ARITHMETIC = "arithmetic.json"
+"""In the folder of a run: how it computes on this CPU, so that it goes on in the same way."""
+
+
+class TextValidator(DetectionValidator):  # type: ignore[misc]
+    """Validation that reads strings: exact match and CER beside mAP, and exact match as the fitness."""
+
+    rules: ReadingRules
+    left: Callable[[], str] = staticmethod(str)
+    """Says how long training still takes."""
+
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        """Start counting anew."""
+        super().init_metrics(model)
+        self.texts = TextScore(0, 0, 0, 0)
+        self.read: list[str] = []
+
+    def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
+        """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
+        found = candidates(prediction(preds))
+        width = float(self.dataloader.dataset.images.shape[2])
+        self.read = [r.text for r in decode_batch(found, self.rules, [width] * len(found))]
+        suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
+        return suppressed
+
+    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
+        """Compare the batch's strings."""
+        super().update_metrics(preds, batch)
+        self.texts += score_texts(batch["text"], self.read, self.rules.blank)
+
+    def gather_stats(self) -> None:
+        """Merge the counts of all processes."""
+        super().gather_stats()
+        if RANK == 0:
+            gathered: list[Any] = [None] * dist.get_world_size()
+            dist.gather_object(self.texts, gathered, dst=0)
+            self.texts = sum(gathered[1:], gathered[0])
+        elif RANK > 0:
+            dist.gather_object(self.texts, None, dst=0)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Metrics by name; best.pt follows ``fitness``."""
+        stats: dict[str, Any] = super().get_stats()
+        stats[EXACT_MATCH] = self.texts.exact_match
+        stats[CER] = self.texts.cer
+        # Among equally right epochs the lower error rate wins, then the tighter boxes.
+        stats["fitness"] = self.texts.exact_match - 0.01 * self.texts.cer + 1e-4 * float(stats.get("fitness") or 0.0)
+        return stats
+
+    def get_desc(self) -> str:
+        """Head of the progress line."""
+        return str(("%22s" + "%11s" * 5) % ("Validation", "Images", "exact", "CER", "mAP50-95", "time left"))
+
+    def print_results(self) -> None:
+        """One line a validation."""
+        values = (self.seen, self.texts.exact_match, self.texts.cer, self.metrics.mean_results()[3])
+        LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3 + "%11s") % ("all", *values, self.left()))
+
+
+class TextTrainer(DetectionTrainer):  # type: ignore[misc]
+    """Ultralytics' trainer on a converted set: pictures of one shape, text-safe augmentation, strings compared."""
+
+    last: Path
+    best: Path
+    augment_on: str | None = None
+    """How pictures are changed: "device" a batch at a time, "picture" one at a time; None: "picture" where the user's
+    own transforms want that."""
+    interrupted = False
+    """Whether Ctrl-C ended the training."""
+    lf: Callable[[int], float]
+    saved_epochs = 0
+    """Epochs whose weights are in the checkpoint; 0 where other processes train."""
+    _ending: Ending | None = None
+
+    def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
+        overrides = dict(overrides or {})
+        self.cpu_ranks = RANK >= 0 and pick_device(overrides.get("device")).type == "cpu"
+        if self.cpu_ranks:  # Ultralytics knows several processes on GPUs only
+            _join_cpu_ranks(overrides)
+        super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
+        if self.cpu_ranks:
+            self.world_size = dist.get_world_size()
+        self.characters = read_set(self.args.data)
+        shape_hw = self.characters.rules.shape_hw
+        if shape_hw is None:
+            raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
+        self.shape_hw = scaled(shape_hw, int(self.args.imgsz) / max(shape_hw))
+        self.rules = replace(self.characters.rules, shape_hw=self.shape_hw)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
+        """Batches of the split that ``mode`` names."""
+        training = mode == "train"
+        dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
+        return TextLoader(
+            dataset, batch_size, training=training, augment=self._augment() if training else None, seed=self.args.seed,
+            rank=rank, device=self.device, drop_last=training and bool(self.args.compile),
+        )  # fmt: skip
+
+    def _augment(self) -> Augment | BatchAugment:
+        """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
+        args = self.args
+        given = getattr(args, "augmentations", None)  # no default of `yolo train`'s: there only where it was given
+        policy = Policy(
+            args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
+            photometric=0.0 if given == [] else 1.0,
+        )  # fmt: skip
+        where = self.augment_on or ("picture" if given else "device")
+        if where == "device" and given:
+            raise DetectorError("augmentations=[…] are done one picture at a time: leave them out, or augment=device.")
+        if where == "device":
+            return BatchAugment(policy, args.seed)
+        more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
+        return Augment(policy, args.seed, more)
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
+        """The network, its classes carried over from the weights by their symbols."""
+        if not self.args.cls_remap:
+            return super().get_model(cfg, weights, verbose)
+        net = super().get_model(cfg, None, verbose)
+        if weights is not None:
+            load_by_symbol(net, weights, verbose)
+        return net
+
+    def set_model_attributes(self) -> None:
+        """Also lay the weights out channels last: three times faster convolutions on a CPU."""
+        super().set_model_attributes()
+        self.model: Any = self.model.to(memory_format=torch.channels_last)
+
+    def _setup_ddp(self) -> None:
+        if not self.cpu_ranks:
+            super()._setup_ddp()
+
+    def _setup_train(self) -> None:
+        # On the CPU the wrapper wants no device_ids, and Ultralytics always gives some.
+        with (
+            mock.patch("torch.nn.parallel.DistributedDataParallel", _OnCpu)
+            if self.cpu_ranks
+            else contextlib.nullcontext()
+        ):
+            super()._setup_train()
+        if self.device.type == "cpu":
+            arithmetic = self._arithmetic()
+            torch.set_num_threads(arithmetic.threads)
+            self.amp = arithmetic.bfloat16  # torch's CPU autocast is bfloat16; the scaler, made before, stays off
+        self.train_loader.epoch = self.saved_epochs = self.start_epoch
+        self.stopper.patience = float("inf")  # it would cut training off where the learning rate is high
+        self.add_callback("on_fit_epoch_end", lambda trainer: trainer._end_when_done(trainer.epoch + 1))
+        self._end_when_done(self.start_epoch)
+
+    def _setup_scheduler(self) -> None:
+        """The learning rate as planned, until training is about to end."""
+        super()._setup_scheduler()
+        planned = self.lf
+
+        def factor(epoch: int) -> float:
+            if self._ending is None or epoch < self._ending.after:
+                return float(planned(epoch))
+            return max(float(self.args.lrf), planned(self._ending.after - 1) * self._ending.falls_to(epoch))
+
+        self.lf = factor
+        self.scheduler.lr_lambdas = [factor] * len(self.scheduler.lr_lambdas)
+
+    def _arithmetic(self) -> Arithmetic:
+        """How this run computes on the CPU: as before it was stopped, or as a step is fastest here and now."""
+        asked = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
+        if self.cpu_ranks:  # all alike
+            return Arithmetic(network_threads(), fast_bfloat16() if asked is None else asked)
+        path = self.save_dir / _ARITHMETIC
+        kept = Arithmetic.read(path) if self.resume else None
+        chosen, taken = (kept, {}) if kept else choose_arithmetic(self._step_that_changes_nothing(), bfloat16=asked)
+        chosen.write(path)
+        log.info("%s", say_arithmetic(chosen, taken))
+        return chosen
+
+    def _step_that_changes_nothing(self) -> Callable[[], None]:
+        """Forward and backward of a copy of the network on the first batch."""
+        net = deepcopy(getattr(self.model, "_orig_mod", self.model)).train()
+        batches = iter(self.train_loader)
+        batch = self.preprocess_batch(next(batches))
+        batches.close()
+
+        def step() -> None:
+            losses, _ = net(batch)
+            losses.sum().backward()
+            net.zero_grad()
+
+        return step
+
+    def _end_when_done(self, finished: int) -> None:
+        """Where validation says that there is nothing to gain, let the learning rate come down, and end.
+
+        The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
+        """
+        found: list[Ending | None] = [None]
+        if RANK in (-1, 0):
+            epochs = self.results()[:finished]
+            found = [ending(epochs, len(self.test_loader.dataset), self.args.patience)]
+        if RANK != -1:
+            dist.broadcast_object_list(found, 0)
+        if (new := found[0]) is None or new.end >= self.args.epochs:
+            return
+        if self._ending is None and RANK in (-1, 0):
+            log.info(
+                "after %d epochs %s: the learning rate comes down now, and training ends after epoch %d of %d "
+                "(patience=0 trains all of them)", new.after, new.why, new.end, self.args.epochs,
+            )  # fmt: skip
+        self._ending, self.epochs = new, new.end
+
+    def results(self) -> list[dict[str, str]]:
+        """The rows of ``results.csv``, one for each epoch; none before the first one is finished."""
+        if not self.csv.exists():
+            return []
+        with self.csv.open(newline="", encoding="utf-8") as file:  # an epoch that was done again has two rows
+            return list({int(row["epoch"]): row for row in csv.DictReader(file)}.values())
+
+    def _left(self) -> str:
+        """Hours, minutes and seconds that training takes from now on, at most; empty where it does not go on."""
+        elapsed = time.time() - self.train_time_start
+        epochs = self.epochs - self.epoch - 1
+        left = elapsed / (self.epoch + 1 - self.start_epoch) * epochs
+        if self.args.time:
+            left = self.args.time * 3600 - elapsed
+        return str(timedelta(seconds=round(left))) if epochs > 0 and left > 0 else ""
+
+    def final_eval(self) -> None:
+        """Validate the best weights; processes on the CPU do it there."""
+        there = mock.patch.multiple(validator_module, **_VALIDATE_ON_CPU)
+        with there if self.cpu_ranks else contextlib.nullcontext():
+            super().final_eval()
+
+    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """To the device, as float in [0, 1], and changed there where a plan says how."""
+        plan = batch.pop("plan", None)
+        batch = super().preprocess_batch(batch)
+        if plan is not None:
+            batch["img"] = augment_torch.apply(plan, batch["img"])
+        batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+        return batch
+
+    def save_model(self) -> bool:
+        """Checkpoints appear whole: one that Ctrl-C cuts off could not be resumed."""
+        paths: tuple[Path, Path] = self.last, self.best
+        parts = self.last, self.best = [path.with_name(path.name + ".part") for path in paths]
+        try:
+            saved = bool(super().save_model())
+            for part, path in zip(parts, paths, strict=True):
+                if part.exists():  # the best one only if it is the best
+                    part.replace(path)
+            self.saved_epochs = self.epoch + 1
+            return saved
+        finally:
+            self.last, self.best = paths
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+    def get_validator(self) -> TextValidator:
+        """A validator that knows the rules."""
+        made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
+        made.rules, made.left = self.rules, self._left
+        return made
+
+
+class _OnCpu(torch.nn.parallel.DistributedDataParallel):
+    """The wrapper for processes on the CPU."""
+
+    def __init__(self, module: torch.nn.Module, device_ids: Any = None, **named: Any) -> None:
+        super().__init__(module, **named)
+
+
+_VALIDATE_ON_CPU: dict[str, Any] = {
+    # With several processes the validator takes the current GPU for granted.
+    "get_torch_device_backend": lambda _: SimpleNamespace(current_device=lambda: 0),
+    "AutoBackend": lambda *args, device, **named: AutoBackend(*args, device=torch.device("cpu"), **named),
+}
+
+
+def _join_cpu_ranks(overrides: dict[str, Any]) -> None:
+    """Meet the other processes that ``torchrun`` started (gloo), and agree on the run's folder."""
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    folder = [str(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides))) if RANK == 0 else None]
+    dist.broadcast_object_list(folder, src=0)
+    overrides["save_dir"] = folder[0]
+
+
+def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
+    """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C."""
+    # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
+    kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
+    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        trainer: TextTrainer = kind(overrides=overrides)
+        if RANK in (-1, 0) and not overrides.get("resume"):
+            kept = trainer.wdir / START
+            kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
+            if str(overrides["model"]).endswith(".pt"):
+                with whole(kept) as part:
+                    shutil.copyfile(overrides["model"], part)
+        try:
+            trainer.train()
+        except NotImplementedError as error:
+            if not str(error).startswith("Optimizer"):
+                raise
+            raise DetectorError(str(error).split("Request support")[0].strip()) from None
+        except KeyboardInterrupt:
+            trainer.interrupted = True
+    if trainer.cpu_ranks and not trainer.interrupted:
+        dist.destroy_process_group()
+    return trainer
+
+
+def start_of(trainer: TextTrainer) -> Path | None:
+    """The weights that a run started from, also one that was resumed; None where it started from nothing."""
+    kept = trainer.wdir / START
+    return kept if kept.is_file() else None
+
+
+def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
+    """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
+    with quiet():
+        trainer = TextTrainer(overrides=overrides)
+        trainer.augment_on = augment_on
+        trainer._setup_train()
+    trainer.epoch = 0
+    trainer.model.train()
+    return trainer
+
+
+def validate_once(trainer: TextTrainer) -> None:
+    """One validation of a trainer that has taken a step, silent."""
+    trainer.train_time_start = time.time()
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):
+        trainer.validator(trainer)

@@ -1,0 +1,138 @@
+"""What the validation split can tell: which epoch reads best, when training is done, and when it can tell nothing.
+
+Epochs are rows of a run's ``results.csv``. The same pictures are read after each epoch, so that two epochs differ by
+what was learnt and by chance; all rules here ask for more than chance.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from detector.text.metrics import wilson_interval
+
+EXACT_MATCH, CER = "metrics/exact_match", "metrics/CER"
+"""Columns of ``results.csv``."""
+
+FEW = 12
+"""Validation pictures below which next to nothing can be told: of eleven that are all right, a quarter of others may be
+wrong (95 % interval)."""
+
+_STEPS = 150  # that an epoch may be one of without being better than those before it
+_LEAST = 6  # epochs of patience, so that there is something to average
+
+
+def say_few(pictures: int) -> str:
+    """One line for a person who has too few validation pictures."""
+    return (
+        f"{pictures} picture{'' if pictures == 1 else 's'} for validation: next to nothing can be told from so few, "
+        f"neither how well it reads nor when training is done (from {FEW} on it is tried)"
+    )
+
+
+def default_patience(pictures: int, steps_an_epoch: int) -> int:
+    """Epochs of patience: about 150 steps of the optimizer; 0, never to end early, with :data:`FEW` pictures."""
+    return 0 if pictures < FEW else max(_LEAST, math.ceil(_STEPS / max(1, steps_an_epoch)))
+
+
+class Ending(NamedTuple):
+    """Training has nothing to gain any more.
+
+    Attributes:
+        after: epochs that were finished when that was clear.
+        epochs: that the learning rate comes down in, from then on.
+        why: in words.
+    """
+
+    after: int
+    epochs: int
+    why: str
+
+    @property
+    def end(self) -> int:
+        """Epochs of the whole run."""
+        return self.after + self.epochs
+
+    def falls_to(self, epoch: int) -> float:
+        """Share of the learning rate at which it began, in an epoch counted from 0: along a line to nothing."""
+        return 1.0 - min(1.0, max(0, epoch + 1 - self.after) / (self.epochs + 1))
+
+
+def ending(epochs: Sequence[Mapping[str, str]], pictures: int, patience: int) -> Ending | None:
+    """When training had nothing to gain any more; None while it has.
+
+    That is where all pictures were read right in half of ``patience`` epochs in a row, or where the last ``patience``
+    epochs are no better than as many before them: neither more strings nor more symbols are right on average, by more
+    than epochs differ among themselves. Before the first string is right, training may just be slow. Then the learning
+    rate needs ``patience`` epochs to come down: half of them cost a point of handwritten numbers (docs/training.md).
+
+    Args:
+        epochs: rows of the run's ``results.csv``.
+        pictures: of the validation split.
+        patience: 0 is endless.
+    """
+    half = max(1, patience // 2)
+    for after in range(1, len(epochs) + 1 if patience else 1):
+        past = epochs[:after]
+        if after >= half and all(_right(row)[0] == 1 for row in past[-half:]):
+            return Ending(
+                after, patience, f"all {pictures} validation pictures were read right in {half} epochs in a row"
+            )
+        before, last = past[-2 * patience : -patience], past[-patience:]
+        if after >= 2 * patience and any(_right(row)[0] for row in last) and not _better(before, last):
+            return Ending(after, patience, f"validation has not improved beyond chance in {patience} epochs")
+    return None
+
+
+def _better(before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a mean share of strings or symbols has grown by more than its standard error."""
+    for kind in (0, 1):
+        first, second = ([_right(row)[kind] for row in rows] for rows in (before, after))
+        error = math.sqrt((statistics.pvariance(first) + statistics.pvariance(second)) / len(first))
+        if statistics.mean(second) - statistics.mean(first) > error:
+            return True
+    return False
+
+
+def _right(row: Mapping[str, str]) -> tuple[float, float]:
+    """Shares of strings and of symbols."""
+    return float(row.get(EXACT_MATCH) or 0.0), max(0.0, 1.0 - float(row.get(CER) or 0.0))
+
+
+def best_epoch(epochs: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """The row that reads most."""
+    return max(epochs, key=_right)
+
+
+def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbols: int) -> bool:
+    """Whether the last epoch reads less than the best one, by more than chance does: fewer pictures and fewer symbols.
+
+    The best of a hundred epochs is mostly the luckiest, with few validation pictures by far. On other pictures the last
+    one, where the learning rate has come down, reads as well, and its confidences are calibrated on pictures that did
+    not choose it.
+
+    Args:
+        epochs: rows of the run's ``results.csv``.
+        pictures: of the validation split.
+        symbols: of their texts.
+    """
+    return all(
+        of_last < wilson_interval(round(of_best * count), count)[0]
+        and of_best > wilson_interval(round(of_last * count), count)[1]
+        for of_best, of_last, count in zip(
+            _right(best_epoch(epochs)), _right(epochs[-1]), (pictures, symbols), strict=True
+        )
+    )
+
+
+def gains_beyond_chance(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether mistakes grew less, picture for picture, by more than their scatter; of one picture nothing is.
+
+    Args:
+        before: mistakes of each picture.
+        after: of the same pictures.
+    """
+    gains = [old - new for old, new in zip(before, after, strict=True)]
+    return len(gains) > 1 and sum(gains) > math.sqrt(sum(gain * gain for gain in gains))

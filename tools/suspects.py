@@ -46,12 +46,13 @@ KINDS = ("changed", "swapped", "dropped", "zeros", "shifted")
 WRONG_IN_THE_SET = {
     "captcha-v2": {"cdcb3": "EDCB3", "mxnw4": "MXMW4", "wgnwp": "WGMWP"},
     "digits-orand-car": {
-        "train_a_car_000285": "89800", "train_a_car_000340": "7393", "train_a_car_000525": "22107",
-        "train_a_car_000669": "157946", "train_a_car_000672": "32712", "train_a_car_000768": "17146",
-        "train_a_car_000803": "39300", "train_a_car_000817": "1119", "train_a_car_000977": "19620",
-        "train_a_car_001027": "15775", "train_a_car_001037": "110820", "train_a_car_001068": "28304",
-        "train_a_car_001086": "97060", "train_a_car_001163": "5965", "train_a_car_001165": "15371",
-        "train_a_car_001167": "109", "train_a_car_001192": "198",
+        "train_a_car_000232": "49575", "train_a_car_000285": "89800", "train_a_car_000340": "7393",
+        "train_a_car_000414": "30800", "train_a_car_000525": "22107", "train_a_car_000669": "157946",
+        "train_a_car_000672": "32712", "train_a_car_000768": "17146", "train_a_car_000803": "39300",
+        "train_a_car_000817": "1119", "train_a_car_000819": "671", "train_a_car_000885": "40000",
+        "train_a_car_000977": "19620", "train_a_car_001027": "15775", "train_a_car_001037": "110820",
+        "train_a_car_001068": "28304", "train_a_car_001086": "97060", "train_a_car_001163": "5965",
+        "train_a_car_001165": "15371", "train_a_car_001167": "109", "train_a_car_001192": "198",
     },
 }  # fmt: skip
 """What stands in pictures whose labels are wrong in the set, by the first part of the file's name."""

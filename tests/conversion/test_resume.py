@@ -66,7 +66,7 @@ def start(source: Path, out: Path, **more: Any) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """Processes are forked from one that has imported everything."""
-    FORKS.set_forkserver_preload(["tests.test_resume", "detector.training.loop"])
+    FORKS.set_forkserver_preload(["tests.conversion.test_resume", "detector.training.loop"])
     process = FORKS.Process(target=int)
     process.start()
     process.join()

@@ -15,7 +15,7 @@ from detector.data.labels.sources import FORMATS, LabelledImage, Refused, Source
 from detector.errors import SourceError
 from tests.builders import forbid, label_file, labelled_folder, write_pictures
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 def pairs(source: Source) -> dict[str, str]:
@@ -494,7 +494,7 @@ def test_running_numbers_after_any_mark(tmp_path: Path, stems: list[str], texts:
 
 # --- the cases that are handed around --------------------------------------------------------------------------------
 
-CASES = Path(__file__).parents[2] / "shared" / "cases"
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 LABELLED_CASES: dict[str, tuple[int, str, str, int]] = {
     "split_folders_distinct": (30, "val/000000.jpg", "29A51796", 0),
     "tesseract_gt": (24, "eng_0.jpg", "51F88270", 0),

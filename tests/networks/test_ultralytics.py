@@ -145,7 +145,7 @@ def test_threads_that_are_asked_for_are_those_of_the_user(asked: str | None) -> 
     environment |= {} if asked is None else {"OMP_NUM_THREADS": asked}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         env=environment,
         capture_output=True,
         text=True,

@@ -306,7 +306,7 @@ def test_opencv_that_cannot_start_is_one_sentence(tmp_path: Path, code: str, wor
         "from detector.errors import DependencyError\n"
         "try:\n    import detector.data.images\nexcept DependencyError as error:\n    print(error)"
     )
-    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": paths},

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detector.conversion.locating import forced_alignment
-from detector.conversion.locating.forced_alignment import MISSED, UNKNOWN, Alignment, force_align, label_log_probs
+from detector.conversion.locating.forced_alignment import (
+    MISSED,
+    UNKNOWN,
+    Alignment,
+    force_align,
+    label_log_probs,
+    places_told_apart,
+)
+from detector.text.calibration import Platt
 from detector.text.candidates import NEVER, Candidates, gather
 from detector.text.detections import CharDetections
 from detector.text.reading_config import ReadingRules
@@ -172,3 +180,19 @@ def test_a_label_that_is_read_is_likely_and_others_are_not() -> None:
 
 def test_no_pictures() -> None:
     assert force_align(seen([]), [ids("")])[0].candidates.tolist() == []
+
+
+def test_places_whose_truth_is_known() -> None:
+    """The label's candidates are characters, what could stand beside them is none; the rest says nothing."""
+    held = seen([(0, 10, A), (1, 9, [0.3, 0.02, 0.02]), (20, 10, B), (40, 10, [0.1, 0.02, 0.02])])
+    odds, right = places_told_apart(held, force_align(held, [ids("AB")]))
+    assert sorted(right.tolist()) == [False, True, True], "the second one covers the first"
+    assert odds[~right].max() < odds[right].min()
+
+
+def test_a_missing_symbol_costs_what_a_character_is_worth() -> None:
+    """A character that is surely there and is not in the label: the surer scores are, the likelier that is an error."""
+    held = seen([(0, 10, A), (20, 10, B), (40, 10, C)])
+    (plain,) = label_log_probs(held, [ids("AC")])
+    (sharp,) = label_log_probs(held, [ids("AC")], Platt(3.0, 0.0))
+    assert sharp < 2 * plain

@@ -13,7 +13,7 @@ from detector.cli.terminal import progress_bar, say
 def command(
     out: Annotated[Path, typer.Argument(help="Folder to work in; replaced if it is an earlier demo's.")] = Path("demo"),
     pictures: Annotated[int, typer.Option(help="Labelled pictures to make.")] = 1500,
-    epochs: Annotated[int, typer.Option(help="Epochs to train.")] = 6,
+    epochs: Annotated[int, typer.Option(help="Epochs to train.")] = 3,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
 ) -> None:
     """The whole path in minutes: make labelled pictures, convert, train, read new ones, draw what was read."""

@@ -4,7 +4,7 @@
     ├── ArgumentError            2   a value that makes no sense
     │   └── AlphabetError        2   a symbol or length that the alphabet does not allow
     ├── SourceError              4   labelled images that cannot be found or understood
-    ├── NotLearnedError          5   an aligner or a reader that did not learn from what it was given
+    ├── NotLearnedError          5   labels that have nothing to do with their pictures, a reader that learnt nothing
     ├── DatasetError             6   a converted set or data.yaml that is not what it should be
     ├── WeightsError             7   a weights file that is missing, damaged or of another kind
     ├── ImageError               8   one picture that cannot be decoded

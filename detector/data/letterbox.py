@@ -1,7 +1,7 @@
 """Pictures of any size, fitted to the one shape that a network takes; the only owner of that rule.
 
 The rule is a letterbox, the same as Ultralytics' own: scaled to fit with the aspect kept, centred, the rest
-grey. So the aligner, training, validation, this package's reader and plain ``yolo predict`` see the same.
+grey. So locating, training, validation, this package's reader and plain ``yolo predict`` see the same.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ DEFAULT_SHAPE_HW = (64, 256)
 
 _ROOM = 24  # pixels of width for one character, below which neighbours fall into one cell of the network
 _LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
-_CHARACTER = 33  # pixels: median height of the characters that the shipped network was taught
-_CLOSEST = 1.5  # how much longer the sides get at most where characters are lower: every pixel costs time
 
 
 @dataclass(frozen=True)
@@ -103,23 +101,6 @@ def shape_for(
     width = int(np.clip(STRIDE * round(width / STRIDE), 2 * STRIDE, _HIGH))
     height = int(np.clip(STRIDE * np.ceil(width / aspect / STRIDE - 0.25), low, _HIGH // 2))
     return height, width
-
-
-def closer_shape(shape_hw: tuple[int, int], heights: Sequence[float]) -> tuple[int, int]:
-    """A network's input as much larger as it needs to show characters as high as those that it was taught.
-
-    Args:
-        shape_hw: of the input, multiples of 32.
-        heights: of characters in pictures fitted to it, pixels; there may be none.
-
-    Returns:
-        (height, width), multiples of 32, sides up to half as long again; the same where characters are about as high.
-    """
-    if not heights:
-        return shape_hw
-    factor = float(np.clip(_CHARACTER / np.median(heights), 1, _CLOSEST))
-    # What the height can grow, the width does: where it grew alone, nothing would be seen closer.
-    return scaled(shape_hw, scaled(shape_hw, factor)[0] / shape_hw[0])
 
 
 def scaled(shape_hw: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -60,9 +60,9 @@ class ManifestRow(NamedTuple):
 class BoxRow(NamedTuple):
     """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
 
-    ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is "cut"
-    (from the ink, between aligned positions), "detected" (by the shipped detector) or "refined-1" (by the detector of
-    the first round of refinement) and so on.
+    ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is
+    "drawn" (by a person), "detected" (by the shipped detector), "trained-1" (by the detector of the first round of
+    self-training) and so on, or "interpolated" (between its neighbours: nothing was seen there).
     """
 
     image: str

@@ -44,7 +44,7 @@ NETWORK = Path(__file__).parent / "models" / "char.yaml"
 """The network that training starts from where no weights are given or fit."""
 
 SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
-"""The detector that comes with the package: the default alphabet, taught on artificial pictures."""
+"""The detector that comes with the package: the default alphabet, trained on artificial pictures."""
 
 SOURCE_KEY = "detector_source"
 """Where an exported file says which weights it was made of: their :func:`digest`."""

@@ -123,7 +123,7 @@ class Reader:
         return Looks(self._network, self.rules, self.second_look, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
-        """Strings in the order of the labels that the weights were taught."""
+        """Strings in the order of the labels that the weights were trained on."""
         return in_logical_order(reading) if self.rules.visual_order else reading
 
     @property

@@ -40,7 +40,7 @@ class Checkpoint:
 
     Args:
         path: file that is written every :data:`CHECKPOINT_SECONDS`.
-        of: what is taught; a file of something else is not gone on from.
+        of: what is trained; a file of something else is not gone on from.
     """
 
     path: Path
@@ -135,7 +135,7 @@ def _learn(
             if checkpoint is not None and time.perf_counter() - written >= CHECKPOINT_SECONDS:
                 states = {name: part.state_dict() for name, part in moving.items()}
                 with whole(checkpoint.path) as path:
-                    torch.save({"taught": checkpoint.of, "step": step, **states}, path)
+                    torch.save({"of": checkpoint.of, "step": step, **states}, path)
                 written = time.perf_counter()
         coming.cancel()
     trained: torch.nn.Module = average.ema
@@ -151,7 +151,7 @@ def resumed(checkpoint: Path, of: str) -> dict[str, Any] | None:
     except Exception as error:  # torch has no one error for damaged files
         log.warning("%s cannot be read (%s): training begins anew", checkpoint, error)
         return None
-    return held if held.get("taught") == of else None
+    return held if held.get("of") == of else None
 
 
 def to_batch(

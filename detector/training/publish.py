@@ -54,10 +54,10 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(judged_by),
              split)  # fmt: skip
     better = best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by))) and trainer.best.exists()
-    taught, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
+    trained, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
-    chosen, share = towards_start(taught, text_trainer.start_of(trainer), characters, rules, split, device)
+    chosen, share = towards_start(trained, text_trainer.start_of(trainer), characters, rules, split, device)
     rules, score = calibrated(chosen, characters, rules, split, device)
     if share:
         facts["towards_start"] = share
@@ -78,15 +78,15 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
 
 
 def towards_start(
-    taught: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
+    trained: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
 ) -> tuple[Path, float]:
-    """The weights between those that were taught and those that teaching started from that read most of a split.
+    """The weights between those that were trained and those that training started from that read most of a split.
 
     Few pictures teach what they show, and unlearn some of what they do not. A mean of both, a weight at a time, often
     reads more than either: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
 
     Args:
-        taught: of the run.
+        trained: of the run.
         start: what it started from; None from nothing.
         characters: the set.
         rules: of the network, with its shape.
@@ -95,19 +95,19 @@ def towards_start(
 
     Returns:
         A file, and the start's share: that with which :func:`_missed` is least, if less beyond chance; with 0 it is
-        ``taught`` itself.
+        ``trained`` itself.
     """
     from detector.networks import ultralytics
     from detector.training.dataset import TextDataset
 
     if start is None:
-        return taught, 0.0
+        return trained, 0.0
     rules = replace(rules, calibration=None, second_look=False)
     assert rules.shape_hw is not None  # a trainer needs one
     dataset = TextDataset(characters, split, rules.shape_hw)
 
     def mean_path(share: float) -> Path:
-        return taught.with_name(f"mean-{share:g}.pt")
+        return trained.with_name(f"mean-{share:g}.pt")
 
     def missed(weights: Path) -> list[float]:
         network = ultralytics.Network(weights, pick_device(device))
@@ -117,12 +117,12 @@ def towards_start(
             for text, reading in zip(dataset.texts[: len(readings)], readings, strict=True)
         ]
 
-    of_taught = missed(taught)
-    least, chosen, chosen_share = sum(of_taught), taught, 0.0
+    of_trained = missed(trained)
+    least, chosen, chosen_share = sum(of_trained), trained, 0.0
     for share in _START_SHARES:
-        mean = ultralytics.write_mean(taught, start, share, rules.symbols, mean_path(share))
+        mean = ultralytics.write_mean(trained, start, share, rules.symbols, mean_path(share))
         of_mean = missed(mean)
-        if sum(of_mean) < least and gains_beyond_chance(of_taught, of_mean):
+        if sum(of_mean) < least and gains_beyond_chance(of_trained, of_mean):
             least, chosen, chosen_share = sum(of_mean), mean, share
     for share in _START_SHARES:
         if share != chosen_share:

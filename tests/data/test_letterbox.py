@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.letterbox import GREY, STRIDE, closer_shape, fit, scaled, shape_for
+from detector.data.letterbox import GREY, STRIDE, fit, scaled, shape_for
 
 FITS: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]] = {
     # picture (width, height), shape (height, width), where it then lies: left, top, width, height
@@ -122,24 +122,6 @@ def test_shapes_suit_a_network(sizes: list[tuple[int, int]], length: int) -> Non
     assert 64 <= height <= 256 and 64 <= width <= 512
     assert (type(height), type(width)) == (int, int)
     assert shape_for(np.array(sizes, np.int64).reshape(-1, 2), length) == (height, width)
-
-
-@pytest.mark.parametrize(
-    ("shape_hw", "heights", "closer_hw"),
-    [
-        ((64, 512), [20, 24, 28], (96, 768)),
-        ((64, 512), [5], (96, 768)),
-        ((64, 256), [30, 33, 90], (64, 256)),
-        ((64, 256), [28], (64, 256)),
-        ((128, 256), [27], (160, 320)),
-        ((64, 256), [], (64, 256)),
-    ],
-    ids=["low", "very low", "as taught", "a little low", "one stride", "none"],
-)
-def test_low_characters_are_seen_closer(
-    shape_hw: tuple[int, int], heights: list[float], closer_hw: tuple[int, int]
-) -> None:
-    assert closer_shape(shape_hw, heights) == closer_hw
 
 
 def test_a_shape_is_scaled_in_whole_strides() -> None:

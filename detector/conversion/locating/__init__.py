@@ -140,8 +140,8 @@ def _check_suited(run: Run, trained: Trained) -> None:
 def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
     """What a locator's scores are worth, by some of the pictures that are read as they are labelled."""
     sure = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
-    untaught = [item for item in sure if run.inputs.split[item.text] != "train"]
-    sure = untaught if len(untaught) >= LEAST else sure
+    held_out = [item for item in sure if run.inputs.split[item.text] != "train"]
+    sure = held_out if len(held_out) >= LEAST else sure
     rng = np.random.default_rng(run.seed)
     some = [sure[i] for i in np.sort(rng.permutation(len(sure))[:_ASKED])]
     if some:

@@ -65,7 +65,7 @@ class Located:
         seen: bool (n,), whether the detector saw a character there; else the box is set between its neighbours.
         read: class ids of what the detector reads by itself.
         agrees: whether that is the label.
-        right: log probability that a detector which was not taught the label gives to it.
+        right: log probability that a detector that was not trained on the label gives to it.
         lines: of text that the picture was taken to have.
         round: of self-training whose detector located it; 0 is the shipped one, :data:`DRAWN` a person.
     """

@@ -62,7 +62,7 @@ class Network:
 
     @classmethod
     def of(cls, net: Any, device: torch.device) -> Network:
-        """One of :func:`new_network` that was taught; it is not to be taught any further."""
+        """One of :func:`new_network` that was trained; it is not to be trained any further."""
         made = cls.__new__(cls)
         made.device, made.rules, made._one_at_a_time = device, None, Lock()
         net.criterion = None

@@ -1,4 +1,4 @@
-"""Weights: a network that is to be taught, one between two, one to hand around."""
+"""Weights: a network that is to be trained, one between two, one to hand around."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("detector")
 
 
 def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:
-    """A network that is to be taught these symbols, for :func:`detector.training.loop.learn`.
+    """A network that is to be trained these symbols, for :func:`detector.training.loop.learn`.
 
     Args:
         symbols: in class-id order.
@@ -79,17 +79,17 @@ def averaged(net: torch.nn.Module) -> Any:
     return ModelEMA(net, decay=0.999, tau=500)
 
 
-def write_mean(taught: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
+def write_mean(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
     """Weights between two, for :class:`Network` and :func:`publish`.
 
     Args:
-        taught: of a run.
+        trained: of a run.
         start: what it started from; classes are carried over by their symbols.
-        share: of ``start``, 0 to 1; classes and tensors that it does not have stay as they were taught.
-        symbols: of ``taught``, in class-id order.
+        share: of ``start``, 0 to 1; classes and tensors that it does not have stay as they were trained.
+        symbols: of ``trained``, in class-id order.
         target: file to write.
     """
-    held = load_checkpoint(str(taught))[0].float()
+    held = load_checkpoint(str(trained))[0].float()
     before = deepcopy(held)
     before.names = dict(enumerate(symbols))
     load_by_symbol(before, load_checkpoint(str(start))[0])

@@ -242,25 +242,34 @@ class Locator:
 
     def _align(self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
         """Each label along its picture's candidates, in one line or two, whichever it is likelier in."""
-        asked = [self._asked(label) for label in labels]
-        best: list[tuple[float, Located]] = []
-        for lines, rules in self._rules.items():
-            gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
-            chains = force_align(gathered, asked)
-            free = search(gathered, any_string(len(rules.symbols), min(self._length, gathered.odds.shape[1])),
-                          self._min_count)  # fmt: skip
-            for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
-                read = free.best(row)
-                ids = np.zeros(0, np.int64)
-                if read is not None and self.by_class:
-                    ids = gathered.top_ids[row, list(read.candidates), list(read.classes)]
-                placed = _located(gathered, row, label, chain, ids, image.shape[:2], lines)
-                score = chain.score + (_TWO_LINES if lines == 1 else 0.0)
-                if len(best) <= row:
-                    best.append((score, placed))
-                elif placed.lines > 1 and score > best[row][0] and not best[row][1].agrees:
-                    best[row] = score, placed
-        return [placed for _, placed in best]
+        fewest, *more = sorted(self._rules)
+        best = self._align_in(fewest, seen, images, labels)
+        for lines in more:
+            rows = [i for i, (_, one) in enumerate(best) if not one.agrees]
+            if not rows:
+                break
+            some = [seen[i] for i in rows], [images[i] for i in rows], [labels[i] for i in rows]
+            for i, (score, one) in zip(rows, self._align_in(lines, *some), strict=True):
+                if one.lines > 1 and score > best[i][0] + _TWO_LINES:
+                    best[i] = score, one
+        return [one for _, one in best]
+
+    def _align_in(
+        self, lines: int, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
+    ) -> list[tuple[float, Located]]:
+        """The best chain of each label in so many lines, with its score."""
+        rules = self._rules[lines]
+        gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
+        chains = force_align(gathered, [self._asked(label) for label in labels])
+        most = min(self._length, gathered.odds.shape[1])
+        free = search(gathered, any_string(len(rules.symbols), most), self._min_count)
+        best = []
+        for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
+            read, ids = free.best(row), np.zeros(0, np.int64)
+            if read is not None and self.by_class:
+                ids = gathered.top_ids[row, list(read.candidates), list(read.classes)]
+            best.append((chain.score, _located(gathered, row, label, chain, ids, image.shape[:2], lines)))
+        return best
 
 
 def _located(

@@ -15,7 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from detector.errors import DetectorError
+from detector.data import switches as switches  # first: libraries are imported with them set
+from detector.errors import DetectorError, missing_extra
 
 if TYPE_CHECKING:
     from detector.conversion.convert import ConversionReport, convert
@@ -68,11 +69,20 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module (PEP 562)."""
+    """Load a public name from its module (PEP 562).
+
+    Raises:
+        DependencyError: if the module needs an extra that is not installed.
+    """
     owner = _OWNERS.get(name)
     if owner is None:
         raise AttributeError(f"module 'detector' has no attribute {name!r}")
-    value = getattr(importlib.import_module(owner), name)
+    try:
+        value = getattr(importlib.import_module(owner), name)
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        raise missing from error
     globals()[name] = value
     return value
 

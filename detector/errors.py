@@ -17,6 +17,18 @@ A message names the thing, its value and the next step.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+DISTRIBUTION = "string-detector"
+"""What is installed to import ``detector``; a package index has another project by that name."""
+
+EXTRAS = {
+    "train": ("torch", "torchvision", "ultralytics", "albumentations", "matplotlib", "onnx", "supervision"),
+    "export": ("openvino",),
+    "tensorrt": ("tensorrt",),
+}
+"""Extras of the distribution, and the modules that an installation without them lacks. Each holds "train"."""
+
 SOME_REFUSED = 3
 """Exit code of a run that finished but refused some of its inputs."""
 
@@ -75,3 +87,46 @@ class DependencyError(DetectorError):
     """Something that must be installed first is missing."""
 
     exit_code = 9
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported, told without importing it."""
+    try:
+        return find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):  # of a finder that refuses it, or a module without a spec
+        return False
+
+
+def install_extra(extra: str) -> str:
+    """The command that installs an extra, for messages."""
+    return f"`pip install '{DISTRIBUTION}[{extra}]'`"
+
+
+def require(what: str, *modules: str, then: str = "") -> None:
+    """Refuse to begin what needs modules of the extras.
+
+    Args:
+        what: the message begins with.
+        modules: by their names in ``import``.
+        then: what to do once they are installed.
+
+    Raises:
+        DependencyError: naming those that are missing, and the extra that has them.
+    """
+    missing = [module for module in modules if not is_installed(module)]
+    if missing:
+        named = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise DependencyError(f"{what} needs {named}: run {install_extra(_extra_of(missing))}{then}.")
+
+
+def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:
+    """The same for an import that failed; None where the module is of no extra."""
+    module = (error.name or "").partition(".")[0]
+    if not any(module in modules for modules in EXTRAS.values()):
+        return None
+    return DependencyError(f"This needs {module}, which is not installed: run {install_extra(_extra_of([module]))}.")
+
+
+def _extra_of(modules: list[str]) -> str:
+    """The extra that has all of them: "train" is in the others, so the last that has one."""
+    return [extra for extra, held in EXTRAS.items() if not {*held}.isdisjoint(modules)][-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import detector
+from detector.data import switches
 from tests.conftest import NetworkCallError, Toy, ToyRun, char_network
 
 CALLS = {
@@ -39,6 +41,8 @@ def test_this_machine_may_be_asked(network_attempts: list[str]) -> None:
     other.close()
     assert not network_attempts
 
+
+ROOT = Path(detector.__file__).parents[1]
 
 PREAMBLE = """
 import socket, sys
@@ -83,3 +87,70 @@ def test_reading_and_training_ask_for_nothing(toy: Toy, toy_run: ToyRun, tmp_pat
     assert any(line.startswith("READ ") for line in lines)
     assert f"LANDED {Path('weights/toy.pt')}" in lines
     assert (tmp_path / "weights" / "toy.pt").is_file()
+
+
+def test_one_place_sets_every_switch() -> None:
+    assert switches.ALWAYS == {
+        "YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "ULTRALYTICS_SAFE_LOAD": "1", "NO_ALBUMENTATIONS_UPDATE": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }  # fmt: skip
+    set_elsewhere = [
+        path for path in Path(detector.__file__).parent.rglob("*.py")
+        if path.name != "switches.py" and any(name in path.read_text(encoding="utf-8") for name in
+                                              {*switches.ALWAYS} - {"ULTRALYTICS_SAFE_LOAD"})
+    ]  # fmt: skip
+    assert not set_elsewhere
+
+
+@pytest.mark.parametrize(
+    "importer", ["detector", "detector.networks.runtimes", "detector.cli", "detector.networks.ultralytics"]
+)
+def test_every_importer_has_the_switches_set_first(importer: str) -> None:
+    code = (
+        "import importlib.abc, os, sys\n"
+        "class First(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name in ('onnxruntime', 'ultralytics', 'albumentations'):\n"
+        "            from detector.data.switches import ALWAYS\n"
+        "            assert {k: os.environ.get(k) for k in ALWAYS} == ALWAYS, name\n"
+        "sys.meta_path.insert(0, First())\n"
+        f"import {importer}\n"
+        "from detector.data.switches import ALWAYS\n"
+        "assert {k: os.environ.get(k) for k in ALWAYS} == ALWAYS\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in switches.ALWAYS} | {"ORT_DISABLE_TELEMETRY": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+READ_AND_LIVE_ON = """
+import sys, time, numpy, detector
+reader = detector.Reader(device="cpu")
+reader.read(numpy.full((64, 256, 3), 255, numpy.uint8))
+time.sleep(float(sys.argv[1]))
+"""
+
+LIVES = 8.0
+"""Seconds; telemetry of ONNX Runtime writes its id after about five. `tools/silence.py` waits for a minute."""
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_reader_that_lives_on_leaves_nothing_and_asks_nobody(tmp_path: Path) -> None:
+    home, calls = tmp_path / "home", tmp_path / "calls"
+    home.mkdir()
+    kept = ("XDG_", "YOLO_", "MPL", *switches.ALWAYS)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(kept)}
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls), sys.executable, "-c",
+         READ_AND_LIVE_ON, str(LIVES)],
+        cwd=tmp_path, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    if "ptrace" in done.stderr or "PTRACE" in done.stderr:
+        pytest.skip("no process may be traced here")
+    assert done.returncode == 0, done.stderr[-2000:]
+    left = [str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()]
+    assert all(name.startswith(".cache/detector/") for name in left), left
+    assert "AF_INET" not in calls.read_text(encoding="utf-8", errors="replace")

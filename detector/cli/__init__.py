@@ -12,7 +12,9 @@ import typer
 from detector import __version__
 from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
 from detector.cli.terminal import hush, say
-from detector.errors import DetectorError
+from detector.data import switches
+from detector.data.user_cache import cache_folder
+from detector.errors import DetectorError, missing_extra
 
 app = typer.Typer(
     name="detector",
@@ -37,6 +39,9 @@ def _root(
     _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     hush(quiet)
+    if quiet:
+        switches.hush()
+    switches.keep_in(str(cache_folder()))
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
@@ -61,6 +66,10 @@ def main() -> None:
     try:
         try:
             app()
+        except ModuleNotFoundError as error:
+            if (missing := missing_extra(error)) is None:
+                raise
+            raise missing from error
         finally:
             sys.stdout.flush()  # Python's own flush at the end would have no one to tell
     except DetectorError as error:

@@ -37,6 +37,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
     from detector.reading.evaluation import evaluate
@@ -52,7 +53,9 @@ def command(
         raise DetectorError(f"--html {html}: {html.absolute().parent} cannot be written to; name another folder.")
 
     def opened(name: str) -> Reader:
-        return Reader(name, device=device, pattern=pattern, min_confidence=min_confidence, second_look=second_look)
+        return Reader(
+            name, device=device, pattern=pattern, min_confidence=min_confidence, second_look=second_look, trust=trust
+        )
 
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as tell:

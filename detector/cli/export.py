@@ -29,6 +29,7 @@ def command(
         list[str] | None, typer.Option(help="Pictures or folders whose strings are compared, too; may be repeated.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="For engine: the GPU, as yolo spells it.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
     """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
     from detector.errors import ImageError, SourceError
@@ -48,6 +49,6 @@ def command(
                 say(f"not compared: {error}", always=True)
     if sample and not pictures:
         raise SourceError(f"There is no picture in {', '.join(sample)} to compare on.")
-    written = export(weights, out, format=format.value, sample=pictures, device=device)
+    written = export(weights, out, format=format.value, sample=pictures, device=device, trust=trust)
     say(f"written, and checked to read as {weights} does")
     typer.echo(written)

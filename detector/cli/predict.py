@@ -53,13 +53,14 @@ def command(
         typer.Option(help="Read text that does not fill its picture again, closer. [as the weights say]"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
     from detector.reading.reader import Failure, Reader
 
     reader = Reader(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
-        second_look=second_look,
+        second_look=second_look, trust=trust,
     )  # fmt: skip
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):

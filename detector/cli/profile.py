@@ -27,6 +27,7 @@ def command(
     seconds: Annotated[float, typer.Option(min=0.0, help="Spent on each measurement, at least.")] = 3.0,
     plot: Annotated[Path | None, typer.Option(help="Draw the result into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
     """Say where a training step's time goes, how fast each way to load is, and what to change."""
     from detector.training.profiling import draw, profile
@@ -34,7 +35,7 @@ def command(
     with progress_bar() as tell:
         result = profile(
             data, pictures=pictures, imgsz=imgsz, model=model, batch=batch, loader=loader, augment=augment,
-            device=device, seconds=seconds, progress=tell,
+            device=device, seconds=seconds, trust=trust, progress=tell,
         )  # fmt: skip
     if plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -33,12 +34,12 @@ from detector.conversion.set_writer import (
 from detector.data.atomic import Work, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
+from detector.data.labels.visual_order import is_right_to_left
 from detector.data.yolo_dataset import SPLITS, SUSPECTS
-from detector.errors import ArgumentError, DetectorError, ImageError, NotLearnedError, SourceError
+from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
 from detector.text.patterns import REGEX, compile_pattern
 from detector.text.reading_config import ReadingRules
-from detector.text.visual_order import is_right_to_left
 
 log = logging.getLogger("detector")
 
@@ -48,6 +49,7 @@ VAL_SHARE, TEST_SHARE = 0.1, 0.2
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
+_LOCATE, _TRAIN = ("numpy", "onnxruntime", "pillow"), ("torch", "ultralytics")  # what boxes and pictures come from
 _MOST_LINES = 2  # of text in a picture
 
 
@@ -157,6 +159,8 @@ def convert(
         AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if labels and pictures have nothing to do with each other, as far as can be told; nothing is
             written then.
+        DependencyError: if the set must be trained on, and the extra "train" is not installed; what was found out so
+            far is kept.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
     """
@@ -195,7 +199,7 @@ def convert(
             listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
             train_scale=train_scale, seed=seed, device=device,
         )  # fmt: skip
-        work = Work.open(part / WORK, request, target / WORK)
+        work = Work.open(part / WORK, request, target / WORK, _before_training(request))
         try:
             inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
             if inputs.rejects:
@@ -210,7 +214,7 @@ def convert(
                 log.warning("%s, as %s: %s", refused, first, why)
             run = Run(inputs, table, length, lines, train_scale, seed, device, work, tell)
             located = locate_labels(run)
-        except ImageError:
+        except (ImageError, DependencyError):
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
             shutil.rmtree(part)  # something must change before this can go on
@@ -293,7 +297,7 @@ def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _request(listed: Source, **arguments: object) -> dict[str, object]:
+def _request(listed: Source, **arguments: object) -> dict[str, Any]:
     """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
     digest = hashlib.sha256()
     for item in listed.items:
@@ -305,11 +309,21 @@ def _request(listed: Source, **arguments: object) -> dict[str, object]:
         digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
         if item.boxes_xyxy is not None:
             digest.update(item.boxes_xyxy.tobytes())
-    shaping = ("numpy", "onnxruntime", "pillow", "torch", "ultralytics")  # what boxes and pictures come from
-    libraries = {"cv2": cv2.__version__, **{name: version(name) for name in shaping}}
     return {
         **arguments,
         "pictures": digest.hexdigest(),
         "package": package_hash(),
-        "libraries": libraries,
+        "libraries": {"cv2": cv2.__version__, **{name: _version(name) for name in (*_LOCATE, *_TRAIN)}},
     }
+
+
+def _before_training(request: dict[str, Any]) -> dict[str, Any]:
+    """The same request where nothing could be trained: its boxes are the shipped detector's, and serve here too."""
+    return {**request, "libraries": {**request["libraries"], **dict.fromkeys(_TRAIN)}}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

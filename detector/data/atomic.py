@@ -58,32 +58,42 @@ class Work:
         self.folder = folder
 
     @classmethod
-    def open(cls, folder: Path, request: Mapping[str, Any], earlier: Path | None = None) -> Work:
+    def open(
+        cls, folder: Path, request: Mapping[str, Any], earlier: Path | None = None,
+        lesser: Mapping[str, Any] | None = None,
+    ) -> Work:  # fmt: skip
         """The work of ``request`` in ``folder``, empty if there is none.
 
         Args:
             folder: made if it is missing; work of another request in it is thrown away.
             request: what the work depends on, as JSON has it.
             earlier: folder of a finished run, whose work is taken over if it is of the same request.
+            lesser: another request whose work is good for this one, too, as far as it goes.
         """
         wanted = json.loads(json.dumps(request))
+        good = [wanted] if lesser is None else [wanted, json.loads(json.dumps(lesser))]
         work, held = cls(folder), _request_of(folder)
-        if held == wanted:
+        if held in good:
+            if held != wanted:
+                work._is_of(wanted)
             return work
         if held is not None:
             _say_why(folder, held, wanted)
         work.discard()
         folder.mkdir(parents=True, exist_ok=True)
         before = _request_of(earlier) if earlier is not None else None
-        if earlier is not None and before == wanted:
+        if earlier is not None and before in good:
             for path in sorted(p for p in earlier.iterdir() if p.is_file() and p.name != _REQUEST):
                 with whole(folder / path.name) as part:
                     shutil.copyfile(path, part)
         elif earlier is not None and before is not None:
             _say_why(earlier, before, wanted)
-        with whole(folder / _REQUEST) as part:  # last: the folder counts from here on
-            part.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        work._is_of(wanted)  # last: the folder counts from here on
         return work
+
+    def _is_of(self, request: Mapping[str, Any]) -> None:
+        with whole(self.folder / _REQUEST) as part:
+            part.write_text(json.dumps(request, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def path(self, name: str) -> Path:
         """Where a piece lies or shall lie."""

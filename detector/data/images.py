@@ -22,17 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from detector.data import jpeg
 from detector.errors import DependencyError, ImageError, SourceError
+
+# Beside opencv-python, too: both own the folder cv2/, and what is installed last is imported.
+_HEADLESS = "`pip install --force-reinstall --no-deps opencv-python-headless`"
 
 try:
     import cv2
 except ImportError as error:
     if getattr(error, "name", None) == "cv2":
-        raise DependencyError("OpenCV is not installed: run `pip install opencv-python`.") from error
+        raise DependencyError(f"OpenCV is not installed: run {_HEADLESS}.") from error
     raise DependencyError(
         f"OpenCV cannot start, for a library of the system is missing ({error}). Install it: on Debian or Ubuntu "
         "`apt-get install libgl1 libglib2.0-0`, on Fedora `dnf install mesa-libGL glib2`; or, on a machine without a "
-        "screen, `pip uninstall opencv-python` and `pip install opencv-python-headless`, which does without."
+        f"screen, run {_HEADLESS}, which does without."
     ) from error
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
@@ -42,22 +46,29 @@ _SUFFIXES = ".png .jpg .jpeg .jpe .jfif .bmp .dib .webp .tif .tiff .gif .ppm .pg
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 """Suffixes, in lower case, of the files that count as pictures."""
 
+MAX_PIXELS = 50_000_000
+"""Pixels of the largest picture that is decoded: a file of one megabyte may hold a thousand times as many."""
+
+MAX_BYTES = 500_000_000
+"""Of the largest file that is read."""
+
 MIN_SIDE = 4
 """Pixels; a picture with a shorter side holds no text."""
 
 _DIGITS = re.compile(r"[0-9]+")
 
 
-def read_image(picture: Picture) -> NDArray[np.uint8]:
+def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one picture.
 
     Transparent pixels are laid over white if transparency varies in the picture, otherwise it is ignored.
-    16-bit samples keep their high byte. Of an animation the first frame is taken. A rotation noted in EXIF
-    is applied.
+    Of 16-bit samples the highest eight bits that the picture uses are kept, for many hold 8, 10 or 12. Of an animation
+    the first frame is taken. A rotation noted in EXIF is applied.
 
     Args:
         picture: a path; the bytes of an image file; a Pillow image; or an array of ``uint8``, ``uint16`` or
             ``bool`` and shape (H, W), (H, W, 1), (H, W, 3) in BGR or (H, W, 4) in BGRA order.
+        max_pixels: of a file or a Pillow image; one that says that it has more is refused before it is decoded.
 
     Returns:
         Shape (H, W, 3), BGR, contiguous, the caller's to change.
@@ -65,20 +76,34 @@ def read_image(picture: Picture) -> NDArray[np.uint8]:
     Raises:
         ImageError: with the reason alone ("no such file", "truncated …"); the caller knows the name.
     """
-    if isinstance(picture, np.ndarray):
-        pixels = _from_array(picture)
-    elif isinstance(picture, Image.Image):
-        pixels = _from_pillow(picture)
-    elif isinstance(picture, bytes | bytearray | memoryview):
-        pixels = _from_bytes(bytes(picture))
-    elif isinstance(picture, str | os.PathLike):
-        pixels = _from_bytes(read_file(picture))
-    else:
-        raise ImageError(f"{type(picture).__name__} is no picture: give a path, bytes, a Pillow image or an array")
+    try:
+        pixels = _decoded(picture, max_pixels)
+    except MemoryError:
+        raise ImageError("it needs more memory than there is") from None
     height, width = pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise ImageError(f"{width}x{height} pixels: too small to hold text")
     return np.ascontiguousarray(pixels)
+
+
+def _decoded(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    if isinstance(picture, Image.Image):
+        return _from_pillow(picture, max_pixels)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(picture), max_pixels)
+    if isinstance(picture, str | os.PathLike):
+        return _from_bytes(read_file(picture), max_pixels)
+    raise ImageError(f"{type(picture).__name__} is no picture: give a path, bytes, a Pillow image or an array")
+
+
+def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
+    width, height = size_wh
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width}x{height}: {width * height / 1e6:.0f} megapixels, and at most {max_pixels / 1e6:g} are decoded"
+        )
 
 
 def image_files(
@@ -148,9 +173,11 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         ImageError: with the reason alone.
     """
     try:
-        kind = os.stat(path).st_mode
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        told = os.stat(path)
+        if not (stat.S_ISREG(told.st_mode) or stat.S_ISDIR(told.st_mode)):
             raise ImageError("not a regular file (a pipe, a socket or a device)")
+        if told.st_size > MAX_BYTES:
+            raise ImageError(f"{told.st_size / 1e6:.0f} MB, and files of at most {MAX_BYTES / 1e6:.0f} MB are read")
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
@@ -161,13 +188,17 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _from_bytes(data: bytes) -> NDArray[np.uint8]:
+def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("empty file (0 bytes)")
-    flag = None  # how OpenCV is to decode it, if it can
+    flag, header = None, None  # how OpenCV is to decode it, if it can
     if data.startswith(b"\xff\xd8\xff"):
-        flag = _jpeg_flag(data)
+        header = jpeg.read_header(data)
+        _check_size(header.size_wh, max_pixels)
+        # OpenCV is right about grey and three colours, and minds a rotation note; not about CMYK.
+        flag = cv2.IMREAD_COLOR if header.scans and len(header.components) in (1, 3) else None
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
+        _check_size((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")), max_pixels)
         flag = _png_flag(data)
     if flag is not None:
         try:
@@ -175,45 +206,42 @@ def _from_bytes(data: bytes) -> NDArray[np.uint8]:
         except cv2.error:  # more pixels than OpenCV allows; Pillow has the clearer words
             pixels = None
         if pixels is not None:
+            if header is not None and jpeg.cut(data, header, _grey_units(pixels, header)):
+                raise ImageError("truncated (the JPEG's data end before its picture does)")
             return _from_array(pixels) if flag == cv2.IMREAD_UNCHANGED else np.asarray(pixels, np.uint8)
     try:
         opened = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise ImageError(f"not an image (the file starts with {data[:8]!r})") from None
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged header makes Pillow's readers raise nearly anything
         raise ImageError(f"damaged or too large: {error}") from error
     with opened:
-        return _from_pillow(opened)
+        return _from_pillow(opened, max_pixels)
 
 
-def _jpeg_flag(data: bytes) -> int | None:
-    """OpenCV is right about grey and three colours, and minds a rotation note; not about CMYK.
-
-    The header's segments are walked to the start of the scan, since a thumbnail inside them has an end
-    marker of its own. After the end marker anything may follow (ITU-T T.81, annex B; cameras append).
+def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
+    """How many of the units that were coded last have the grey of missing data and one before them has it too: 8, 1
+    or 0.
     """
-    at, components = 2, 0
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and at + 9 < len(data):
-            components = data[at + 9]
-        if marker == 0xDA:
-            if data.rfind(b"\xff\xd9", at) < 0:
-                raise ImageError("truncated (the JPEG ends before its end marker)")
-            return cv2.IMREAD_COLOR if components in (1, 3) else None
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    if at + 4 > len(data):
-        raise ImageError("truncated (the JPEG ends within its header)")
-    return None
+    if not (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all(1).any():
+        return 0
+    (width, height), (across, down) = header.size_wh, header.unit_wh
+    rows = max(1, (height - 1) % down)  # decoders smooth colours over the edge of a unit
+    for units in (8, 1):
+        columns = (width - 1) % across + units * across
+        for high, wide in ((rows, columns), (columns, rows)):  # it may have been turned
+            for part in (pixels[-high:], pixels[:high]):
+                if columns <= width and ((part[:, -wide:] == 128).all() or (part[:, :wide] == 128).all()):
+                    return units
+    return 0
 
 
 def _png_flag(data: bytes) -> int | None:
     """OpenCV is right but about a palette with transparency and a rotation note. Walks the chunks to the last."""
-    colour_type = data[25] if len(data) > 25 else 0  # 4 and 6 have an alpha channel
-    flag: int | None = cv2.IMREAD_UNCHANGED if colour_type in (4, 6) else cv2.IMREAD_COLOR
+    depth, colour_type = data[24:26] if len(data) > 25 else (8, 0)  # 4 and 6 have an alpha channel
+    flag: int | None = cv2.IMREAD_UNCHANGED if colour_type in (4, 6) or depth == 16 else cv2.IMREAD_COLOR
     at = 8
     while at + 12 <= len(data):
         kind = data[at + 4 : at + 8]
@@ -225,7 +253,8 @@ def _png_flag(data: bytes) -> int | None:
     raise ImageError("truncated (the PNG ends before its last chunk)")
 
 
-def _from_pillow(image: Image.Image) -> NDArray[np.uint8]:
+def _from_pillow(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+    _check_size(image.size, max_pixels)
     try:
         upright = ImageOps.exif_transpose(image)
         mode = upright.mode
@@ -235,7 +264,7 @@ def _from_pillow(image: Image.Image) -> NDArray[np.uint8]:
             if upright.has_transparency_data:
                 return _from_array(np.asarray(upright.convert("RGBA"))[:, :, [2, 1, 0, 3]])
             return _from_array(np.asarray(upright.convert("RGB"))[:, :, ::-1])
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
         word = "truncated" if "truncated" in str(error) else "damaged"
@@ -243,13 +272,26 @@ def _from_pillow(image: Image.Image) -> NDArray[np.uint8]:
     raise ImageError("pixels are 32-bit floats: save the picture with 8 or 16 bits a sample")
 
 
-def _narrow(grey: NDArray[Any]) -> NDArray[np.uint8 | np.uint16]:
-    """Pillow's integer grey, (H, W): 16 bits, often in 32; or 8 there, which would be black if they were 16."""
-    if grey.dtype == np.uint16 or not grey.size:
-        return np.asarray(grey, np.uint16)
-    if grey.min() < 0 or grey.max() > 65535:
+def _narrow(grey: NDArray[Any]) -> NDArray[np.uint16]:
+    """Pillow's integer grey, (H, W): 16 bits, often in 32."""
+    if grey.dtype != np.uint16 and grey.size and (grey.min() < 0 or grey.max() > 65535):
         raise ImageError("pixels are 32-bit integers: save the picture with 8 or 16 bits a sample")
-    return np.asarray(grey, np.uint8 if grey.max() <= 255 else np.uint16)
+    return np.asarray(grey, np.uint16)
+
+
+def _eight_bits(array: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """16-bit samples (H, W, channels) as 8 bits: the highest eight of those that are used, an even number of bits.
+
+    Sensors of 10 and 12 bits, and tools that only change the type, leave the high bits empty: such a picture would be
+    black. Opacity, the fourth channel, is not brightness: it counts from all 16.
+    """
+    colour = array[:, :, :3]
+    used = int(colour.max()).bit_length() if colour.size else 16
+    narrowed = (colour >> max(0, used + used % 2 - 8)).astype(np.uint8)
+    alpha = array[:, :, 3:]
+    if not alpha.size:
+        return narrowed
+    return np.concatenate([narrowed, (alpha >> (0 if alpha.max() <= 255 else 8)).astype(np.uint8)], 2)
 
 
 def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -263,7 +305,7 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
+        array = _eight_bits(array)
     elif array.dtype != np.uint8:
         kind = "float" if np.issubdtype(array.dtype, np.floating) else "wrong"
         advice = "scale to 0-255 and use array.astype(numpy.uint8)"

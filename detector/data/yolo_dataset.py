@@ -248,7 +248,7 @@ def read_set(data: str | Path) -> CharacterSet:
     """A set from its ``data.yaml``, or from the folder that holds one.
 
     Raises:
-        DatasetError: if it is missing, no YAML, or without the key ``detector``.
+        DatasetError: if it is missing, no YAML, without the key ``detector``, or with keys of others.
     """
     path = Path(data)
     path = path / "data.yaml" if path.is_dir() else path
@@ -263,7 +263,22 @@ def read_set(data: str | Path) -> CharacterSet:
             f"{path} has no key `{RULES_KEY}`: it was not made by `detector convert`, and says nothing about texts. "
             "Train it with plain `yolo train`, or convert the pictures from their strings."
         )
+    _check_keys(path, held)
     return CharacterSet(path.parent.resolve(), path.resolve(), ReadingRules.from_dict(held[RULES_KEY]))
+
+
+def _check_keys(path: Path, held: dict[str, Any]) -> None:
+    """Refuse what `detector convert` does not write: such keys would do nothing here, and elsewhere run code."""
+    if more := sorted(str(key) for key in held if key not in (*SPLITS, "names", RULES_KEY)):
+        raise DatasetError(
+            f"{path} has {', '.join(more[:5])}, which `detector convert` does not write and nothing follows here "
+            "(Ultralytics would run a `download`): take it out."
+        )
+    for split in SPLITS:
+        if held.get(split, f"images/{split}") != f"images/{split}":
+            raise DatasetError(
+                f"{path} says {split}: {held[split]!r}, and the set's pictures lie in images/{split}: write that."
+            )
 
 
 def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:

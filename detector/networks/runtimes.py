@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, current_thread, main_thread
 from typing import Any, Protocol
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 
 from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import RULES_KEY
-from detector.errors import DependencyError, WeightsError
+from detector.errors import DependencyError, WeightsError, is_installed
 from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.text.detections import TOP_CLASSES, CharDetections
@@ -51,6 +50,9 @@ SOURCE_KEY = "detector_source"
 
 BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
 """Backends that run an ONNX file, and the module of each; the fastest that gives torch's own strings first."""
+
+TORCH = ("torch", "torchvision", "ultralytics")
+"""What a network needs that torch runs: on a GPU, or from a ``.pt`` file that was not exported."""
 
 _AT_ONCE = 8
 """Pictures in one call of a network: more of them gain nothing, and leave cores without work at the end."""
@@ -308,7 +310,7 @@ def is_openvino(path: Path) -> bool:
 
 def present(backend: str) -> bool:
     """Whether a backend of ``BACKENDS`` is installed."""
-    return find_spec(BACKENDS[backend]) is not None
+    return is_installed(BACKENDS[backend])
 
 
 def installed() -> str | None:
@@ -317,8 +319,13 @@ def installed() -> str | None:
 
 
 def may_have_gpu() -> bool:
-    """Whether torch could find a GPU: told without torch, by the driver; true too often does no harm."""
+    """Whether torch could find a GPU: told without torch, by the driver; true too often does no harm.
+
+    False where what would use it is not installed.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    if not all(map(is_installed, TORCH)):
         return False
     if "torch" in sys.modules:
         return bool(sys.modules["torch"].cuda.is_available())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.labels.sources import read_source, reasons_of
+from detector.data.labels.visual_order import to_logical
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.inputs import is_several
@@ -29,7 +30,6 @@ from detector.text.metrics import (
     score_texts,
     wilson_interval,
 )
-from detector.text.visual_order import to_logical
 
 log = logging.getLogger("detector")
 
@@ -304,6 +304,7 @@ def evaluate(
     image_column: str | None = None,
     visual_order: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    trust: bool = False,
 ) -> Evaluation:
     """Read labelled pictures and compare.
 
@@ -315,6 +316,7 @@ def evaluate(
             them.
         visual_order: likewise; with weights that give back the order of such labels they are as these give them.
         progress: called with (done, total).
+        trust: as for :class:`detector.Reader`, where weights are given.
 
     Raises:
         SourceError: if there are no labelled pictures.
@@ -322,7 +324,7 @@ def evaluate(
         DatasetError: if a converted set has no such split.
     """
     if not isinstance(reader, Reader):
-        reader = Reader(reader)
+        reader = Reader(reader, trust=trust)
     pairs, unusable = _labelled(
         source,
         split,

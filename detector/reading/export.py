@@ -6,7 +6,6 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,12 @@ from numpy.typing import NDArray
 
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.trust import trusting
 from detector.data.user_cache import cache_folder, keep_newest, used_now
-from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError
+from detector.errors import ArgumentError, DetectorError, WeightsError, is_installed, require
 from detector.networks.runtimes import (
     MOST_AT_ONCE,
+    TORCH,
     ExportedNetwork,
     Network,
     digest,
@@ -34,8 +35,7 @@ log = logging.getLogger("detector")
 SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "engine": ".engine"}
 """Formats, and how the name of what is written ends; as ``yolo export`` names them."""
 
-_NEEDED = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
-_EXTRA = {"onnx": "export", "openvino": "export", "engine": "tensorrt"}
+_NEEDED = {"onnx": ("onnx",), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
 
 _DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
 # Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
@@ -51,6 +51,7 @@ def export(
     format: str = "onnx",  # as `yolo export` calls it
     sample: Iterable[Picture] = (),
     device: str | None = None,
+    trust: bool = False,
 ) -> Path:
     """Write weights for another runtime; what is written reads the same strings, or nothing is written.
 
@@ -60,6 +61,7 @@ def export(
         format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
         sample: pictures to compare the strings of, beside artificial ones and noise.
         device: as Ultralytics spells it; for "engine" the GPU.
+        trust: open weights that can run code when they are opened.
 
     Returns:
         The file, or OpenVINO's folder. The alphabet and all else that reading needs is in its metadata.
@@ -76,11 +78,7 @@ def export(
             f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
         )
     path = weights_path(weights)
-    missing = [module for module in _NEEDED[format] if find_spec(module) is None]
-    if missing:
-        raise DependencyError(
-            f"format={format} needs {' and '.join(missing)}: run `pip install 'detector[{_EXTRA[format]}]'`."
-        )
+    require(f"format={format}", *TORCH, "matplotlib", *_NEEDED[format])
     target = Path(out) if out is not None else path.with_name(path.stem + SUFFIXES[format])
     if not target.name.endswith(SUFFIXES[format]):
         raise ArgumentError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
@@ -90,8 +88,9 @@ def export(
     from detector.networks.device import pick_device
     from detector.networks.ultralytics import Network as TorchNetwork
 
-    reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
-    write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)
+    with trusting(trust):
+        reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
+        write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)
     return target
 
 
@@ -119,10 +118,13 @@ def write_checked(
                 weights, Path(folder), format, rules.shape_hw or _TRACED[format], metadata_for(rules, digest(weights)),
                 ("0" if device is None else device) if format == "engine" else "cpu",
             )  # fmt: skip
+        except WeightsError:
+            raise
         except Exception as error:  # exporters raise whatever the libraries below them do
             raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error
         gpu = format == "engine"
-        network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
+        with trusting(True):  # it was made here
+            network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
         _compare(weights, reference, network, rules, [*sample, *_artificial(rules), *_noise(rules)])
         _move(made, target)
 
@@ -213,7 +215,7 @@ def convert_once(weights: Path, reference: Network, backend: str | None = None) 
         reference: the same, in torch.
         backend: as for :class:`ExportedNetwork`.
     """
-    if find_spec("onnx") is None:
+    if not is_installed("onnx"):
         log.info("with the package onnx installed, %s would be read faster on a CPU", weights)
         return None
     path = _cached(digest(weights))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from detector.data.images import IMAGE_SUFFIXES, Picture, image_files, read_image
 from detector.errors import DetectorError, ImageError, SourceError
+from detector.reading.live import live_frames
 
 VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .webm".split())
 """Suffixes, in lower case, of the files that count as videos."""
@@ -24,6 +26,15 @@ Source = str | int | os.PathLike[str] | Iterable[Picture]
 
 Named = tuple[str, Picture | ImageError]
 """A picture and how messages call it; where it could not be had, the reason in its place."""
+
+_COUNTED = {".avi": 0, ".mp4": 2, ".mov": 2, ".m4v": 2}
+"""Formats that say how many frames they have, and frames that an editor may have hidden in one."""
+
+_DAMAGED = 300
+"""Frames in a row that may be damaged before a video is given up."""
+
+_DEEPEST = 50
+"""Lists in one another."""
 
 _ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "tcp://", "udp://")
 
@@ -37,15 +48,15 @@ def is_live(source: Source) -> bool:
     return source.isdecimal() or source.lower().startswith(_ADDRESSES)
 
 
-def live_pictures(source: Source) -> Iterator[tuple[str, Picture]]:
-    """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over.
+def live_pictures(source: Source) -> Iterator[Named]:
+    """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over, and
+    what a line lost that dropped is told in its place.
 
     Raises:
+        DependencyError: if Ultralytics is not installed, which opens it.
         SourceError: if it cannot be opened.
     """
-    from detector.networks import ultralytics
-
-    return ultralytics.live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))
+    return live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))
 
 
 def named_pictures(source: Source) -> Iterator[Named]:
@@ -75,7 +86,7 @@ def named_pictures(source: Source) -> Iterator[Named]:
             raise SourceError(f"No file fits {path}.")
         return (named for one in found for named in _of(one))
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
-        return _listed(path, _lines_of(path), frozenset({path.resolve()}))
+        return _listed(path, _lines_of(path), _Lists.of(path))
     return _in_folder(path) if os.path.isdir(path) else _of(path)
 
 
@@ -132,12 +143,30 @@ def name_of(picture: Picture) -> str:
     return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
 
 
-def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Named]:
+class _Lists(NamedTuple):
+    """``.txt`` lists that a thing is named in, and those that were gone through from there: none is twice, for lists
+    that each name the next one twice would have no end."""
+
+    within: frozenset[Path]
+    seen: set[Path]
+
+    @classmethod
+    def of(cls, path: Path) -> _Lists:
+        """One list."""
+        return cls(frozenset({path.resolve()}), {path.resolve()})
+
+    def and_this(self, path: Path) -> _Lists:
+        """One more list, named in these."""
+        self.seen.add(path.resolve())
+        return _Lists(self.within | {path.resolve()}, self.seen)
+
+
+def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
     """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too.
 
     Args:
         source: the thing.
-        within: the ``.txt`` lists that it is named in.
+        lists: the ``.txt`` lists that it is named in.
     """
     if not isinstance(source, (str, os.PathLike)):
         yield name_of(source), as_it_is(source)
@@ -150,15 +179,20 @@ def _of(source: Picture, within: frozenset[Path] = frozenset()) -> Iterator[Name
     if suffix in VIDEO_SUFFIXES:
         yield from _frames(path)
     elif suffix == ".txt" and os.path.isfile(path):
-        if path.resolve() in within:  # `ls > list.txt` lists itself
+        if lists and path.resolve() in lists.within:  # `ls > list.txt` lists itself
             yield str(path), ImageError("the list names itself")
+        elif lists and path.resolve() in lists.seen:
+            yield str(path), ImageError("the list is named more than once: what it names was read already")
+        elif lists and len(lists.within) > _DEEPEST:
+            yield str(path), ImageError(f"more than {_DEEPEST} lists in one another: name what it names")
         else:
-            yield from _or_named(path, lambda: _listed(path, _lines_of(path), within | {path.resolve()}))
+            inner = lists.and_this(path) if lists else _Lists.of(path)
+            yield from _or_named(path, lambda: _listed(path, _lines_of(path), inner))
     elif os.path.isdir(path):
         yield from _or_named(path, lambda: _in_folder(path))
     elif glob.has_magic(str(path)) and not os.path.exists(path) and (found := _fitting(str(path))):
         for name in found:
-            yield from _of(name, within)
+            yield from _of(name, lists)
     else:
         yield name_of(source), source
 
@@ -179,22 +213,34 @@ def _in_folder(folder: Path) -> Iterator[Named]:
 
 
 def _frames(path: Path) -> Iterator[Named]:
-    """Frames of a video until none is left: how many a file says that it has is a guess in some formats."""
+    """Frames of a video until none is left; frames that are damaged and an end that is missing are named, too.
+
+    How many a file says that it has is a guess in some formats.
+    """
     if not os.path.isfile(path):
         yield str(path), ImageError("no such file")
         return
-    video, number = cv2.VideoCapture(str(path)), 0
+    video, number, failed = cv2.VideoCapture(str(path)), 0, 0
     try:
         if not video.isOpened():
             yield str(path), ImageError("not a video that can be opened")
             return
-        while (got := video.read())[0]:
-            number += 1
-            yield f"{path}#{number}", np.asarray(got[1], np.uint8)
+        told = int(max(0, min(video.get(cv2.CAP_PROP_FRAME_COUNT), 1 << 31)))
+        while failed <= min(_DAMAGED, max(0, told - number)):
+            got, image = video.read()
+            if not got:
+                failed += 1
+                continue
+            for lost in range(number + 1, number + failed + 1):
+                yield f"{path}#{lost}", ImageError("a damaged frame")
+            number, failed = number + failed + 1, 0
+            yield f"{path}#{number}", np.asarray(image, np.uint8)
     finally:
         video.release()
     if not number:
         yield str(path), ImageError("a video without a frame")
+    elif (slack := _COUNTED.get(path.suffix.lower())) is not None and told - number > slack:
+        yield str(path), ImageError(f"the video ends after {number} of its {told} frames")
 
 
 def _lines_of(path: Path) -> list[str]:
@@ -204,7 +250,7 @@ def _lines_of(path: Path) -> list[str]:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
 
 
-def _listed(path: Path, lines: list[str], within: frozenset[Path]) -> Iterator[Named]:
+def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[Named]:
     for line in map(str.strip, lines):
         if line.lower().startswith(_ADDRESSES):
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
@@ -214,7 +260,7 @@ def _listed(path: Path, lines: list[str], within: frozenset[Path]) -> Iterator[N
             if glob.has_magic(line) and not os.path.exists(named):
                 found = _fitting(os.path.join(glob.escape(str(path.parent)), line))
             for one in map(Path, found) if found else (named,):
-                yield from _of(one, within)
+                yield from _of(one, lists)
 
 
 def _fitting(pattern: str) -> list[str]:

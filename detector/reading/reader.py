@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 from detector.data.images import Picture, read_image
+from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import fit
 from detector.data.parallel import cores
-from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError
+from detector.data.trust import trusting
+from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError, require
 from detector.networks.runtimes import (
     BACKENDS,
     MOST_AT_ONCE,
+    TORCH,
     ExportedNetwork,
     Network,
     installed,
@@ -41,10 +49,10 @@ from detector.reading.inputs import (
 from detector.reading.two_pass import Found, Looks, Prepared
 from detector.text.detections import CharDetections, Reading
 from detector.text.reading_config import ReadingRules
-from detector.text.visual_order import in_logical_order
 
 log = logging.getLogger("detector")
 
+_AFTER_FORK = Lock()
 _WEIGHTS = (".pt", ".onnx", ".engine")
 _AHEAD = 2  # batches that are on their way while one is handed out
 _DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
@@ -65,11 +73,13 @@ class Failure:
 class Reader:
     """Reads the strings in pictures.
 
-    Weights are code as well as numbers where they are a ``.pt`` file: opening one runs what is pickled in it.
-    Open only ``.pt`` files whose maker you trust; ONNX is the format to hand around.
+    Opening weights runs no code: a ``.pt`` file that holds more than a network's layers and numbers is refused, and so
+    is a TensorRT engine, which is machine code, unless ``trust`` says that its maker is trusted.
 
     On a CPU a ``.pt`` file is run as ONNX, which starts and reads faster and gives the same strings: the file that
     ``detector export`` wrote beside it, or else one that is made once and kept in the user's cache.
+
+    A reader may be used in processes that are forked after it was opened, and pickled: it is opened anew there.
 
     Args:
         weights: a ``.pt`` file of :func:`detector.train`, or what :func:`detector.export` or ``yolo export`` made of
@@ -86,10 +96,11 @@ class Reader:
             does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
             trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
             that, or as few more as chance may make.
+        trust: open weights that can run code.
 
     Raises:
-        WeightsError: if the weights are missing, damaged, or not for single characters.
-        DependencyError: if the backend asked for is not installed.
+        WeightsError: if the weights are missing, damaged, not for single characters, or would run code.
+        DependencyError: if the backend asked for is not installed, or torch where only that can run the weights.
         AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
         ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
@@ -104,6 +115,7 @@ class Reader:
         min_confidence: float = 0.0,
         alternatives: int = 0,
         second_look: bool | None = None,
+        trust: bool = False,
     ) -> None:
         if pattern is not None and not isinstance(pattern, str):
             raise ArgumentError(f"pattern={pattern!r} is no text: alternatives are joined, as in 'AAA9999|AAA999'.")
@@ -113,10 +125,36 @@ class Reader:
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
         self.weights = path = weights_path(weights)
-        self._network = open_network(path, device, backend)
+        self._asked: dict[str, Any] = {"device": device, "backend": backend, "pattern": pattern, "trust": trust}
+        self._opened = self._open()
         rules = rules_of(self._network, path)
         self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
         self.second_look = self.rules.looks_twice if second_look is None else second_look
+
+    def _open(self) -> tuple[int, Network]:
+        """The network, and the process that it is of: its threads do not live on in a child that was forked."""
+        with trusting(self._asked["trust"]):
+            return os.getpid(), open_network(self.weights, self._asked["device"], self._asked["backend"])
+
+    @property
+    def _network(self) -> Network:
+        process, network = self._opened
+        if process != os.getpid():
+            with _AFTER_FORK:
+                if self._opened[0] != os.getpid():
+                    # What is left of the parent's is never freed: it would wait for threads that are not here.
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(network))
+                    self._opened = self._open()
+            network = self._opened[1]
+        return network
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its arguments: who gets it opens the weights anew."""
+        held: dict[str, Any] = {
+            **self._asked, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
+            "second_look": self.second_look,
+        }  # fmt: skip
+        return partial(Reader, os.path.abspath(self.weights), **held), ()
 
     @property
     def _looks(self) -> Looks:
@@ -159,13 +197,17 @@ class Reader:
         Args:
             source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; a pattern such as
                 ``new/*.png``; a ``.txt`` file with a source a line; a camera's index, the address of a stream or a
-                ``.streams`` file of such; or any iterable of pictures. Frames are named ``video.mp4#12``.
+                ``.streams`` file of such; or any iterable of pictures. Frames are named ``video.mp4#12``; what is
+                damaged or lost of a video or a stream is a failure.
 
         Raises:
             SourceError: if there is no such folder or file, or a camera or stream cannot be opened.
         """
         if is_live(source):
-            return ((name, self.read(image)) for name, image in live_pictures(source))
+            return (
+                (name, Failure(name, str(one)) if isinstance(one, ImageError) else self.read(one))
+                for name, one in live_pictures(source)
+            )
         return self._stream(named_pictures(source))
 
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
@@ -220,6 +262,16 @@ class Reader:
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
 
 
+def _forked() -> None:
+    """The lock may be held by a thread that is not here."""
+    global _AFTER_FORK
+    _AFTER_FORK = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 def _prepare(looks: Looks, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
     """Decoded and fitted; the reason where that cannot be."""
     prepared: list[Prepared | str] = []
@@ -253,6 +305,7 @@ def open_network(path: Path, device: str | None, backend: str | None) -> Network
         raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
     exported = is_onnx(path) or is_openvino(path)  # for a CPU, where no device is asked for
     if device != "cpu" and (device not in (None, "") or (may_have_gpu() and not exported)):
+        require(f"device={device!r}", *TORCH)  # where None was asked for, `may_have_gpu` has looked
         from detector.networks.device import pick_device
 
         chosen = pick_device(device)
@@ -279,6 +332,7 @@ def open_network(path: Path, device: str | None, backend: str | None) -> Network
 
 
 def _in_torch(path: Path) -> Network:
+    require(f"Without an .onnx that `detector export` made of it, {path}", *TORCH)
     from detector.networks import ultralytics
     from detector.networks.device import pick_device
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from detector.errors import AlphabetError
 from detector.text.alphabet import Alphabet
+from detector.text.expressions import EMPTY, NONE, Derivatives, Expression, alike, any_of, in_short, many, one_of, then
 
 REGEX = "regex:"
 """What a pattern begins with that is a regular expression and no format."""
@@ -70,89 +71,15 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
     return problems
 
 
-# Expressions. An expression's derivative by a symbol matches what may follow that symbol (Brzozowski, "Derivatives of
-# regular expressions", JACM 1964): the expressions that derivatives lead to are the states of the automaton.
-
-
-class _Expr(NamedTuple):
-    """``kind`` is "none" (matches nothing), "empty", "one" of ``symbols``, "or" of ``choices``, "then" or "many"."""
-
-    kind: str
-    symbols: frozenset[str] = frozenset()
-    parts: tuple[_Expr, ...] = ()
-    choices: frozenset[_Expr] = frozenset()
-
-
-_NONE, _EMPTY = _Expr("none"), _Expr("empty")
-
-
-def _then(first: _Expr, second: _Expr) -> _Expr:
-    if _NONE in (first, second):
-        return _NONE
-    if first == _EMPTY or second == _EMPTY:
-        return second if first == _EMPTY else first
-    if first.kind == "then":  # always nested to the right, so that equal expressions look equal
-        return _then(first.parts[0], _then(first.parts[1], second))
-    return _Expr("then", parts=(first, second))
-
-
-def _or(*choices: _Expr) -> _Expr:
-    flat = {part for c in choices for part in (c.choices or (c,)) if part != _NONE}
-    if len(flat) < 2:
-        return flat.pop() if flat else _NONE
-    return _Expr("or", choices=frozenset(flat))
-
-
-def _many(inner: _Expr) -> _Expr:
-    return inner if inner.kind == "many" else _EMPTY if inner in (_NONE, _EMPTY) else _Expr("many", parts=(inner,))
-
-
-def _accepts_empty(expr: _Expr) -> bool:
-    if expr.kind == "then":
-        return all(map(_accepts_empty, expr.parts))
-    return expr.kind in ("empty", "many") or (expr.kind == "or" and any(map(_accepts_empty, expr.choices)))
-
-
-def _after(expr: _Expr, symbol: str) -> _Expr:
-    """The derivative."""
-    if expr.kind == "one":
-        return _EMPTY if symbol in expr.symbols else _NONE
-    if expr.kind == "or":
-        return _or(*(_after(part, symbol) for part in expr.choices))
-    if expr.kind == "many":
-        return _then(_after(expr.parts[0], symbol), expr)
-    if expr.kind == "then":
-        first, second = expr.parts
-        consumed = _then(_after(first, symbol), second)
-        return _or(consumed, _after(second, symbol)) if _accepts_empty(first) else consumed
-    return _NONE
-
-
-def _alike(expr: _Expr, symbols: str) -> list[str]:
-    """``symbols`` in groups that no part of the expression tells apart, so that one derivative does for all of them."""
-    told: set[frozenset[str]] = set()
-    unseen = [expr]
-    while unseen:
-        part = unseen.pop()
-        told.add(part.symbols)
-        unseen += (*part.parts, *part.choices)
-    groups: dict[tuple[bool, ...], str] = {}
-    some = sorted(told, key=sorted)
-    for symbol in symbols:
-        where = tuple(symbol in one for one in some)
-        groups[where] = groups.get(where, "") + symbol
-    return list(groups.values())
-
-
-def _of_format(pattern: str, alphabet: Alphabet) -> _Expr:
+def _of_format(pattern: str, alphabet: Alphabet) -> Expression:
     pools = pools_of(alphabet)
     forms = []
     for form in pattern.split("|"):
-        expr = _EMPTY
+        expr = EMPTY
         for sign in reversed([s for s in form if is_labelled(s, alphabet)]):
-            expr = _then(_Expr("one", frozenset(pools.get(sign, sign))), expr)
+            expr = then(one_of(frozenset(pools.get(sign, sign))), expr)
         forms.append(expr)
-    return _or(*forms)
+    return any_of(*forms)
 
 
 class _Parser:
@@ -165,7 +92,7 @@ class _Parser:
             "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.blank),
         }  # fmt: skip
 
-    def parse(self) -> _Expr:
+    def parse(self) -> Expression:
         expr = self._choice()
         if self.at < len(self.text):
             raise self._error("a ')' without its '('")
@@ -182,36 +109,36 @@ class _Parser:
         self.at += taken
         return taken
 
-    def _choice(self) -> _Expr:
+    def _choice(self) -> Expression:
         choices = [self._sequence()]
         while self._take("|"):
             choices.append(self._sequence())
-        return _or(*choices)
+        return any_of(*choices)
 
-    def _sequence(self) -> _Expr:
+    def _sequence(self) -> Expression:
         parts = []
         while self._next() and self._next() not in "|)":
             parts.append(self._repeated(self._atom()))
-        expr = _EMPTY
+        expr = EMPTY
         for part in reversed(parts):
-            expr = _then(part, expr)
+            expr = then(part, expr)
         return expr
 
-    def _repeated(self, atom: _Expr) -> _Expr:
+    def _repeated(self, atom: Expression) -> Expression:
         expr = atom
         if self._take("?"):
-            expr = _or(atom, _EMPTY)
+            expr = any_of(atom, EMPTY)
         elif self._take("*"):
-            expr = _many(atom)
+            expr = many(atom)
         elif self._take("+"):
-            expr = _then(atom, _many(atom))
+            expr = then(atom, many(atom))
         elif self._take("{"):
             least, most = self._bounds()
-            expr = _many(atom) if most is None else _EMPTY
+            expr = many(atom) if most is None else EMPTY
             for _ in range((most or least) - least):
-                expr = _or(_EMPTY, _then(atom, expr))
+                expr = any_of(EMPTY, then(atom, expr))
             for _ in range(least):
-                expr = _then(atom, expr)
+                expr = then(atom, expr)
         if self._next() and self._next() in "?*+{":
             raise self._error(f"{self._next()!r} after a repetition; put the repetition in brackets")
         return expr
@@ -228,7 +155,7 @@ class _Parser:
         told = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
         return min(low, told), None if high is None else min(high, told)
 
-    def _atom(self) -> _Expr:
+    def _atom(self) -> Expression:
         if self._take("("):
             if self._take("?") and not self._take(":"):
                 raise self._error("of groups with '?' only '(?:' is known")
@@ -237,14 +164,14 @@ class _Parser:
                 raise self._error("a '(' without its ')'")
             return inner
         if self._take("["):
-            return _Expr("one", self._class())
+            return one_of(self._class())
         if self._take("."):
-            return _Expr("one", self.known)
+            return one_of(self.known)
         if self._next() in "^$":
             raise self._error(f"the whole string is matched anyway, leave {self._next()!r} out")
         if self._next() in "?*+{":
             raise self._error(f"nothing before {self._next()!r} to repeat")
-        return _Expr("one", self._sign())
+        return one_of(self._sign())
 
     def _sign(self) -> frozenset[str]:
         """One sign, escaped or not, or a class such as backslash and d."""
@@ -300,14 +227,22 @@ class _Parser:
 
 
 @lru_cache(maxsize=64)  # a million labels are matched one by one
-def _expression(pattern: str, alphabet: Alphabet, length: int) -> _Expr:
-    pattern = unicodedata.normalize("NFC", pattern)  # as labels are
-    if pattern.startswith(REGEX):
-        return _Parser(pattern[len(REGEX) :], alphabet, length).parse()
-    problems = format_problems(pattern, alphabet, length)
+def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
+    """What may follow what.
+
+    Raises:
+        AlphabetError: if the pattern is not understood.
+    """
+    plain = unicodedata.normalize("NFC", pattern)  # as labels are
+    if plain.startswith(REGEX):
+        try:
+            return Derivatives(_Parser(plain[len(REGEX) :], alphabet, length).parse(), pattern)
+        except RecursionError:
+            raise AlphabetError(f"The pattern {in_short(pattern)} is nested too deeply: make it simpler.") from None
+    problems = format_problems(plain, alphabet, length)
     if problems:
         raise AlphabetError("This pattern cannot be read: " + "; ".join(problems) + ".")
-    return _of_format(pattern, alphabet)
+    return Derivatives(_of_format(plain, alphabet), pattern)
 
 
 # The automaton
@@ -368,12 +303,9 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     Raises:
         AlphabetError: if the pattern is not understood, or no such string fits it.
     """
-    try:
-        layers, edges = _explored(pattern, alphabet, length, max_count)
-    except RecursionError:
-        raise AlphabetError(f"The pattern {pattern!r} is nested too deeply: make it simpler.") from None
+    layers, edges = _explored(pattern, alphabet, length, max_count)
     accepting = [
-        [c >= min_count and c > 0 and not p and _accepts_empty(e) for e, c, p in sorted(layer, key=layer.__getitem__)]
+        [c >= min_count and c > 0 and not p and e.accepts_empty for e, c, p in sorted(layer, key=layer.__getitem__)]
         for layer in layers
     ]
     automaton = _pruned(layers, edges, accepting)
@@ -386,7 +318,7 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     return automaton
 
 
-_State = tuple[_Expr, int, int]
+_State = tuple[Expression, int, int]
 """What may follow, how many symbols other than blanks there were, and blanks since the last of them."""
 
 
@@ -394,8 +326,9 @@ def _explored(
     pattern: str, alphabet: Alphabet, length: int, max_count: int
 ) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
     """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
-    expr = _expression(pattern, alphabet, length)
-    groups = [[alphabet.symbols.index(s) for s in group] for group in _alike(expr, alphabet.symbols)]
+    derivatives = _derivatives(pattern, alphabet, length)
+    expr = derivatives.of
+    groups = [[alphabet.symbols.index(s) for s in group] for group in alike(expr, alphabet.symbols)]
     layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
     edges: list[list[Edge]] = []
     for _ in range(length):
@@ -405,10 +338,10 @@ def _explored(
         for state, source in layers[-1].items():
             expr, count, pending = state
             for ids in groups if count < max_count else ():
-                if (after := _after(expr, alphabet.symbols[ids[0]])) != _NONE:
+                if (after := derivatives.after(expr, alphabet.symbols[ids[0]])) != NONE:
                     target = target_of.setdefault((after, count + 1, 0), len(target_of))
                     by_pair.setdefault((source, target), set()).update(ids)
-            if (after := _after(expr, alphabet.blank)) != _NONE:
+            if (after := derivatives.after(expr, alphabet.blank)) != NONE:
                 target = target_of.setdefault((after, count, pending + 1), len(target_of))
                 blanks.append(Edge(source, target, None))
         if len(target_of) > _MOST_STATES:
@@ -444,7 +377,8 @@ def matches(text: str, pattern: str, alphabet: Alphabet) -> bool:
     Raises:
         AlphabetError: if the pattern is not understood.
     """
-    expr = _expression(pattern, alphabet, max(len(text), len(pattern)))
+    derivatives = _derivatives(pattern, alphabet, max(len(text), len(pattern)))
+    expr = derivatives.of
     for symbol in alphabet.clean(text):
-        expr = _after(expr, symbol)
-    return _accepts_empty(expr)
+        expr = derivatives.after(expr, symbol)
+    return expr.accepts_empty

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from detector.data.letterbox import STRIDE
 from detector.errors import ArgumentError, DetectorError, WeightsError
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
+    DetectionModel,
     check_dict_alignment,
     get_cfg,
-    get_latest_run,
     in_short,
     increment_path,
-    load_checkpoint,
     quiet,
     yaml_model_load,
 )
+from detector.networks.ultralytics.opening import open_weights
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
@@ -56,44 +54,72 @@ def check_start(model: str) -> None:
     path = Path(model)
     try:
         if path.suffix in (".yaml", ".yml"):
-            yaml_model_load(model)
+            _check_structure(model)
             return
         if path.suffix.lower() == ".pt" and path.is_file():
-            load_checkpoint(model)
+            open_weights(model)
             return
+    except WeightsError:
+        raise
     except Exception as error:  # whatever pickle and YAML meet
         raise WeightsError(f"{model} is nothing to start training from ({in_short(error)}).") from error
     there = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
     raise WeightsError(f"{model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
 
 
-def latest_run() -> Path:
-    """The checkpoint of the newest run below this folder, which ``resume=True`` goes on with.
+def _check_structure(model: str) -> None:
+    """Build it once: of an activation no more than a class of ``torch.nn`` and numbers is taken, and no code is run."""
+    described = yaml_model_load(model)
+    layers = [*described.get("backbone", ()), *described.get("head", ())]
+    if any("TorchVision" in layer for layer in layers):
+        raise WeightsError(f"{model} has a layer TorchVision, whose weights would be downloaded: leave it out.")
+    try:
+        with quiet():
+            DetectionModel(described, verbose=False)
+    except TypeError as error:
+        if "activation" not in str(error):
+            raise
+        raise WeightsError(
+            f"{model} has an activation that is no class of torch.nn with numbers: write for example nn.SiLU()."
+        ) from None
+
+
+def latest_run(runs: Path) -> Path:
+    """The checkpoint of the newest of some runs, which ``resume=True`` goes on with.
+
+    Args:
+        runs: folder of the runs; nothing outside of it is looked at.
 
     Raises:
         DetectorError: if there is none.
     """
-    found = get_latest_run()
+    found = list(runs.glob("*/weights/last.pt"))
     if not found:
-        raise DetectorError(f"There is no run to resume below {Path.cwd()}: give resume=RUN/weights/last.pt.")
-    return Path(found)
+        raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def check_resumable(path: Path) -> None:
-    """Refuse what is no checkpoint of a run that was stopped.
+    """Refuse what is no checkpoint of a run that was stopped, or lies beside weights that cannot be opened.
 
     Raises:
+        WeightsError: if weights would run code.
         DetectorError: saying what it is.
     """
     try:
-        held = torch.load(path, map_location="cpu", weights_only=False)
+        _, held = open_weights(path)
+    except WeightsError:
+        raise
     except Exception as error:  # whatever pickle meets
-        raise DetectorError(f"{path} is no checkpoint: {error}") from None
-    if not isinstance(held, dict) or held.get("optimizer") is None or held.get("epoch", -1) < 0:
+        raise DetectorError(f"{path} is no checkpoint: {in_short(error)}") from None
+    if held.get("optimizer") is None or held.get("epoch", -1) < 0:
         raise DetectorError(
             f"{path} is of a run that is finished, or was never one: there is nothing to resume. To train on from it, "
             f"start a new run with model={path}."
         )
+    for other in path.parent.glob("*.pt"):  # training that goes on opens them, too
+        if other != path:
+            check_start(str(other))
 
 
 def free_path(path: Path, exist_ok: bool) -> Path:

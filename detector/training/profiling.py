@@ -21,6 +21,7 @@ from PIL import Image
 from detector.data.atomic import whole
 from detector.data.images import read_image
 from detector.data.letterbox import fit
+from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.training.arguments import check_start
@@ -144,6 +145,7 @@ def profile(
     augment: str | None = None,
     device: str | None = None,
     seconds: float = 3.0,
+    trust: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Profile:
     """Measure a converted set's training, a step's parts and the whole; nothing is kept.
@@ -155,6 +157,7 @@ def profile(
         loader: what the step loads with, one of ``LOADERS``; each is also measured alone.
         augment: "device", "picture" or "off"; by default as training would do it. Only ``packed`` augments.
         seconds: to spend on each measurement, at least.
+        trust: open weights that can run code when they are opened.
         progress: called as the work goes on.
 
     Raises:
@@ -165,7 +168,7 @@ def profile(
     _check("augment", augment or "off", AUGMENT)
     tell = progress or (lambda stage, done, total: None)
     characters = read_set(data)
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    with trusting(trust), tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         chosen = {"model": model, "imgsz": imgsz, "device": device, "batch": batch, "epochs": 1, "val": True}
         given = {name: value for name, value in chosen.items() if value is not None}
         overrides = training_arguments(characters, {**given, "project": folder, "name": "profile"})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.trust import trusting
 from detector.data.yolo_dataset import CharacterSet, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.networks.device import first_process, kept_threads, pick_device, say_device
@@ -21,6 +22,9 @@ from detector.training.validation import FEW, default_patience, say_few
 
 log = logging.getLogger("detector")
 
+
+RUNS = Path("runs")
+"""Where runs land."""
 
 WEIGHTS_FOLDER = Path("weights")
 """Where the weights to read with land."""
@@ -97,9 +101,10 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
             nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
             half of them, and training ends before that where validation says that it is done (``patience=0``: never);
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
-            Two more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
+            Some more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
             there; ``augment="picture"`` one picture at a time with Albumentations, the default with
-            ``augmentations=[…]``. ``weights=FOLDER`` is where the weights land.
+            ``augmentations=[…]``. ``weights=FOLDER`` is where the weights land. ``trust=True`` opens ``.pt`` files that
+            can run code, for those whose maker you trust.
 
     Raises:
         DatasetError: if the set is missing or damaged.
@@ -126,7 +131,6 @@ def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
     Raises:
         KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
     """
-    from detector.training import trainer as text_trainer  # torch takes seconds to load: only when it is needed
     from detector.training.arguments import check_arguments
 
     arguments = dict(arguments)
@@ -134,11 +138,21 @@ def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
     if augment_on not in (None, *AUGMENT_ON):
         raise ArgumentError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
     folder = Path(arguments.pop("weights", WEIGHTS_FOLDER))
+    trust = arguments.pop("trust", False)
+    if not isinstance(trust, bool):
+        raise ArgumentError(f"trust={trust!r}: give True, or leave it out.")
     check_arguments(arguments)
     if not arguments.get("val", True):
         log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
         arguments = {**arguments, "val": True}
     _check_folder(folder)  # said before hours of training
+    with trusting(trust):
+        return _run(data, arguments, augment_on, folder)
+
+
+def _run(data: str | Path | None, arguments: dict[str, Any], augment_on: str | None, folder: Path) -> Trained:
+    from detector.training import trainer as text_trainer
+
     overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
     with kept_threads():
         log.info("%s", say_device(pick_device(arguments.get("device"))))
@@ -188,7 +202,7 @@ def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, An
     overrides = training_arguments(characters, arguments)
     if (judging := len(characters.rows(overrides.get("split") or "val")[0])) < FEW:
         log.warning("%s", say_few(judging))
-    for start in (overrides["model"], overrides.get("pretrained")):
+    for start in (overrides["model"], overrides.get("pretrained"), overrides.get("distill_model")):
         if isinstance(start, (str, Path)):
             check_start(str(start))
     return overrides
@@ -198,7 +212,7 @@ def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str
     from detector.training.arguments import check_resumable, latest_run
 
     named = isinstance(arguments["resume"], (str, Path))
-    checkpoint = Path(str(arguments["resume"])) if named else latest_run()
+    checkpoint = Path(str(arguments["resume"])) if named else latest_run(RUNS)
     if not checkpoint.is_file():
         raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
     check_resumable(checkpoint)
@@ -230,7 +244,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "lr0": (_FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR) * lr_factor(batch),
         "imgsz": max(shape_hw),
         "name": characters.root.name,
-        "project": str(Path("runs").resolve()),
+        "project": str(RUNS.resolve()),
         "amp": "bf16" if device.type == "cuda" else True,
         "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
         **arguments,

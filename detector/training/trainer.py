@@ -24,7 +24,7 @@ import torch.distributed as dist
 from detector.data.atomic import whole
 from detector.data.letterbox import scaled
 from detector.data.parallel import network_threads
-from detector.data.yolo_dataset import read_set
+from detector.data.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
 from detector.networks.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
 from detector.networks.nms_torch import candidates, prediction
@@ -40,6 +40,7 @@ from detector.networks.ultralytics.library import (
     quiet,
     validator_module,
 )
+from detector.networks.ultralytics.opening import library_trust
 from detector.networks.ultralytics.weights import load_by_symbol
 from detector.text.decode import decode_batch
 from detector.text.metrics import TextScore, score_texts
@@ -137,12 +138,21 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
         if self.cpu_ranks:
             self.world_size = dist.get_world_size()
-        self.characters = read_set(self.args.data)
         shape_hw = self.characters.rules.shape_hw
         if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
         self.shape_hw = scaled(shape_hw, int(self.args.imgsz) / max(shape_hw))
         self.rules = replace(self.characters.rules, shape_hw=self.shape_hw)
+
+    def get_dataset(self) -> dict[str, Any]:
+        """What Ultralytics is told of the set: no more than the classes and the splits' folders, as they are here.
+
+        The user's ``data.yaml`` never gets there: Ultralytics runs what one says of how to download.
+        """
+        self.characters = read_set(self.args.data)
+        root, symbols = self.characters.root, self.characters.rules.symbols
+        folders = {split: str(root / "images" / split) for split in SPLITS if split in self.characters.splits}
+        return {"path": root, **folders, "names": dict(enumerate(symbols)), "nc": len(symbols), "channels": 3}
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
         """Batches of the split that ``mode`` names."""
@@ -280,9 +290,9 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return str(timedelta(seconds=round(left))) if epochs > 0 and left > 0 else ""
 
     def final_eval(self) -> None:
-        """Validate the best weights; processes on the CPU do it there."""
-        there = mock.patch.multiple(validator_module, **_VALIDATE_ON_CPU)
-        with there if self.cpu_ranks else contextlib.nullcontext():
+        """Validate the best weights, on the set as :meth:`get_dataset` has it; processes on the CPU do it there."""
+        ours: dict[str, Any] = {"check_det_dataset": lambda *_, **__: self.data}
+        with mock.patch.multiple(validator_module, **ours, **(_VALIDATE_ON_CPU if self.cpu_ranks else {})):
             super().final_eval()
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -344,7 +354,7 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C."""
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
-    with contextlib.redirect_stdout(sys.stderr):  # its progress bars
+    with library_trust(), contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer: TextTrainer = kind(overrides=overrides)
         if RANK in (-1, 0) and not overrides.get("resume"):
             kept = trainer.wdir / START
@@ -373,7 +383,7 @@ def start_of(trainer: TextTrainer) -> Path | None:
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
     """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
-    with quiet():
+    with library_trust(), quiet():
         trainer = TextTrainer(overrides=overrides)
         trainer.augment_on = augment_on
         trainer._setup_train()

@@ -280,6 +280,16 @@ def test_files_appear_whole(tmp_path: Path) -> None:
     assert path.read_text() == "all" and not part.exists()
 
 
+def test_work_of_a_lesser_request_goes_on_as_that_of_this_one(tmp_path: Path) -> None:
+    asked, lesser, other = {"torch": "2", "seed": 0}, {"torch": None, "seed": 0}, {"torch": "3", "seed": 0}
+    for taken in (tmp_path / "work", tmp_path / "next"):  # the same folder, then another one
+        shutil.rmtree(tmp_path / "work", ignore_errors=True)
+        Work.open(tmp_path / "work", lesser).next_piece("boxes", ".npz").write_bytes(b"1")
+        assert len(Work.open(taken, asked, tmp_path / "work", lesser).pieces("boxes")) == 1
+        assert json.loads((taken / "request.json").read_text()) == asked
+        assert Work.open(taken, other, None, lesser).pieces("boxes") == []
+
+
 def test_work_that_was_being_thrown_away_does_not_count(tmp_path: Path) -> None:
     work = Work.open(tmp_path / "work", {"seed": 0})
     work.next_piece("boxes", ".npz").write_bytes(b"1")

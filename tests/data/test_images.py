@@ -115,7 +115,7 @@ def test_suffix_does_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_keeps_the_high_byte(kind: str) -> None:
+def test_16_bit_grey_that_uses_all_bits_keeps_the_high_byte(kind: str) -> None:
     ramp = sixteen_bit()
     pixels = read_image(encoded(Image.fromarray(ramp), kind))
     np.testing.assert_array_equal(pixels, np.repeat((ramp >> 8)[:, :, None], 3, axis=2))
@@ -130,7 +130,7 @@ def test_grey_in_32_bits_is_as_deep_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_16_bit_colour_keeps_the_high_byte(channels: int) -> None:
+def test_16_bit_colour_that_uses_all_bits_keeps_the_high_byte(channels: int) -> None:
     samples = np.stack([sixteen_bit()] * 2 + [np.full((20, 30), 65535, np.uint16)] * (channels - 2), axis=2)
     ok, data = cv2.imencode(".png", samples)
     assert ok
@@ -297,7 +297,10 @@ def test_image_files_of_nothing(tmp_path: Path) -> None:
     ("code", "words"),
     [
         ("raise ImportError('libGL.so.1: cannot open shared object file')", "apt-get install libgl1 libglib2.0-0"),
-        ("raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')", "pip install opencv-python"),
+        (
+            "raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')",
+            "pip install --force-reinstall --no-deps opencv-python-headless",
+        ),
     ],
 )
 def test_opencv_that_cannot_start_is_one_sentence(tmp_path: Path, code: str, words: str) -> None:
@@ -316,3 +319,150 @@ def test_opencv_that_cannot_start_is_one_sentence(tmp_path: Path, code: str, wor
     )
     assert words in done.stdout
     assert "\n" not in done.stdout.strip()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM", "colour PNG", "with opacity", "array", "32 bits"])
+def test_16_bits_that_hold_fewer(kind: str, bits: int) -> None:
+    """The picture is that of 8 bits, not black."""
+    plain = (sixteen_bit() >> 8).astype(np.uint8)
+    samples = plain.astype(np.uint16) << (bits - 8)
+    colour = np.stack([samples] * 3, axis=2)
+    opaque = np.concatenate([colour, np.full((20, 30, 1), 65535, np.uint16)], axis=2)
+    held: Any = {
+        "colour PNG": lambda: cv2.imencode(".png", colour)[1].tobytes(),
+        "with opacity": lambda: cv2.imencode(".png", opaque)[1].tobytes(),
+        "array": lambda: colour, "32 bits": lambda: Image.fromarray(samples.astype(np.int32)),
+    }.get(kind, lambda: encoded(Image.fromarray(samples), kind))()  # fmt: skip
+    np.testing.assert_array_equal(read_image(held), np.repeat(plain[:, :, None], 3, axis=2))
+
+
+def big_png(width: int, height: int) -> bytes:
+    """A file that says that it is so large."""
+    data = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return bytes(data)
+
+
+def big_jpeg(width: int, height: int) -> bytes:
+    data = bytearray(encoded(Image.new("L", (8, 8)), "JPEG"))
+    at = data.find(b"\xff\xc0")
+    data[at + 5 : at + 9] = height.to_bytes(2, "big") + width.to_bytes(2, "big")
+    return bytes(data)
+
+
+BOMBS: dict[str, Any] = {
+    "PNG": lambda: big_png(30_000, 30_000),
+    "JPEG": lambda: big_jpeg(60_000, 60_000),
+    "TIFF": lambda: encoded(Image.new("1", (8_000, 8_000)), "TIFF", compression="group4"),
+    "GIF": lambda: encoded(Image.new("P", (8_000, 8_000)), "GIF"),
+    "a Pillow image": lambda: Image.new("1", (8_000, 8_000)),
+}
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS.keys())
+def test_bombs_are_refused_from_their_header(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = make()
+
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(cv2, "imdecode", forbidden)
+    monkeypatch.setattr(Image.Image, "convert", forbidden)
+    with pytest.raises(ImageError, match=r"^\d+x\d+: \d+ megapixels, and at most 50 are decoded$"):
+        read_image(held)
+
+
+def test_the_limit_is_an_argument() -> None:
+    picture = encoded(Image.new("RGB", (30, 20)), "PNG")
+    assert read_image(picture, max_pixels=600).shape == (20, 30, 3)
+    with pytest.raises(ImageError, match="30x20: 0 megapixels"):
+        read_image(picture, max_pixels=599)
+
+
+def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large.png"
+    path.write_bytes(encoded(noise_picture(), "PNG"))
+    monkeypatch.setattr("detector.data.images.MAX_BYTES", 1000)
+    with pytest.raises(ImageError, match="and files of at most 0 MB are read"):
+        read_image(path)
+
+
+def test_no_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> None:
+        raise MemoryError
+
+    for owner, name in ((cv2, "imdecode"), (Image, "open")):
+        monkeypatch.setattr(owner, name, none_left)
+        with pytest.raises(ImageError, match="needs more memory than there is"):
+            read_image(encoded(noise_picture(), "PNG" if owner is cv2 else "GIF"))
+
+
+JPEGS = [
+    {"quality": quality, "subsampling": subsampling, "progressive": progressive, "optimize": progressive, **restarts}
+    for quality in (50, 95) for subsampling in (0, 1, 2) for progressive in (False, True)
+    for restarts in ({}, {"restart_marker_rows": 1})
+]  # fmt: skip
+
+
+def blots(width: int, height: int, mode: str) -> Image.Image:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(60, 200, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR).convert(mode)
+
+
+@pytest.mark.parametrize("how", JPEGS, ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_jpegs_that_are_cut_and_have_their_end_marker(mode: str, how: dict[str, Any]) -> None:
+    """Refused, or hardly another picture."""
+    chosen = how if mode == "RGB" else {k: v for k, v in how.items() if k != "subsampling"}
+    for size in ((256, 64), (250, 61), (40, 100)):
+        data = encoded(blots(*size, mode), "JPEG", **chosen)
+        whole, start = read_image(data), data.find(b"\xff\xda")
+        for share in (0.02, 0.2, 0.45, 0.7, 0.9):
+            cut = data[: start + 14 + int(share * (len(data) - start - 16))] + b"\xff\xd9"
+            try:
+                got = read_image(cut)
+            except ImageError as error:
+                assert str(error).startswith(("truncated", "damaged"))
+                continue
+            assert (np.abs(got.astype(int) - whole).max(2) > 12).mean() < 0.05, share
+
+
+@pytest.mark.parametrize("how", JPEGS, ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_jpegs_that_are_grey(mode: str, how: dict[str, Any]) -> None:
+    """The grey of missing data is also a colour of pictures."""
+    chosen = how if mode == "RGB" else {k: v for k, v in how.items() if k != "subsampling"}
+    for width, height in ((256, 64), (250, 61), (17, 9), (8, 8), (100, 100)):
+        grey = np.full((height, width, 3), 128, np.uint8)
+        for written in (False, True):
+            if written:
+                grey[: height // 2, : width // 2] = np.asarray(blots(width // 2, height // 2, "RGB"))
+            picture = Image.fromarray(grey).convert(mode)
+            assert read_image(encoded(picture, "JPEG", **chosen)).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_jpegs_that_are_cut(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(blots(256, 64, "RGB"), "JPEG", exif=exif)
+    assert read_image(data).size == 256 * 64 * 3
+    with pytest.raises(ImageError, match="the JPEG's data end before its picture does"):
+        read_image(data[: len(data) * 3 // 4] + b"\xff\xd9")
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+def test_the_cases() -> None:
+    for path in (CASES / "half_jpeg").iterdir():
+        with pytest.raises(ImageError, match="truncated"):
+            read_image(path)
+    for path in (CASES / "bombs").iterdir():
+        with pytest.raises(ImageError, match="megapixels"):
+            read_image(path)
+    for path in (CASES / "sixteen-bit").iterdir():
+        assert read_image(path).max() > 200

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import detector
-from detector import Reader
+from detector import Reader, errors
 from detector.cli import app
 from detector.data.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
@@ -115,10 +115,12 @@ def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytes
 
 
 def test_missing_packages_are_named_with_their_extra(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
-    with pytest.raises(DependencyError, match=r"needs openvino: run `pip install 'detector\[export\]'`"):
+    monkeypatch.setattr(errors, "is_installed", lambda name: name not in ("openvino", "onnx", "tensorrt"))
+    with pytest.raises(DependencyError, match=r"needs openvino: run `pip install 'string-detector\[export\]'`"):
         detector.export(weights, format="openvino")
-    with pytest.raises(DependencyError, match=r"needs onnx and tensorrt: run `pip install 'detector\[tensorrt\]'`"):
+    with pytest.raises(
+        DependencyError, match=r"needs onnx and tensorrt: run `pip install 'string-detector\[tensorrt\]'`"
+    ):
         detector.export(weights, format="engine")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import io
+import re
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +219,125 @@ def test_a_name_that_is_too_long_and_a_list_that_is_no_text_do_not_end_a_run(rea
         reader.stream(folder / "notes.txt")
     with pytest.raises(SourceError):
         reader.stream(long)
+
+
+def test_lists_that_each_name_the_next_one_twice(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.txt").write_text(f"{number + 1}.txt\n" * 2, encoding="utf-8")
+    (tmp_path / "40.txt").write_text("a.png\n", encoding="utf-8")
+    found = list(named_pictures(tmp_path / "0.txt"))
+    assert len(found) == 41 and sum(not isinstance(held, ImageError) for _, held in found) == 1
+    assert str(found[1][1]) == "the list is named more than once: what it names was read already"
+
+
+def test_lists_in_lists_without_end(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / f"{number}.txt").write_text(f"{number + 1}.txt\n", encoding="utf-8")
+    ((name, problem),) = named_pictures(tmp_path / "0.txt")
+    assert name.endswith("51.txt") and "more than 50 lists in one another" in str(problem)
+
+
+def long_video(path: Path, frames: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 32))
+    rng = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(cv2.resize(rng.integers(0, 256, (4, 12, 3), np.uint8), (96, 32)))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("lost", [[11], [11, 12, 13], [4, 29], [29, 30]], ids=str)
+def test_damaged_frames_end_no_video(lost: list[int], tmp_path: Path) -> None:
+    path = long_video(tmp_path / "clip.avi", 30)
+    data = bytearray(path.read_bytes())
+    starts = [found.start() for found in re.finditer(rb"00dc....\xff\xd8", data, re.DOTALL)]
+    for number in lost:
+        size = int.from_bytes(data[starts[number - 1] + 4 : starts[number - 1] + 8], "little")
+        data[starts[number - 1] + 8 : starts[number - 1] + 8 + size] = bytes(size)
+    path.write_bytes(data)
+    found = list(named_pictures(path))
+    told = [(Path(name).name, str(held)) for name, held in found if isinstance(held, ImageError)]
+    assert len(found) - len(told) == 30 - len(lost)
+    if lost[-1] < 30:
+        assert told == [(f"clip.avi#{n}", "a damaged frame") for n in lost]
+        assert [Path(name).name for name, _ in found] == [f"clip.avi#{n}" for n in range(1, 31)]
+    else:
+        assert told == [("clip.avi", f"the video ends after {30 - len(lost)} of its 30 frames")]
+
+
+def test_the_end_of_a_video_is_missing(tmp_path: Path) -> None:
+    path = long_video(tmp_path / "clip.avi", 30)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    *frames, (name, problem) = named_pictures(path)
+    assert name == str(path) and str(problem) == f"the video ends after {len(frames)} of its 30 frames"
+    assert 5 < len(frames) < 25 and all(isinstance(held, np.ndarray) for _, held in frames)
+
+
+class Camera(http.server.BaseHTTPRequestHandler):
+    """Sends a few frames each time that it is asked, as often as it is told to, then nobody is there."""
+
+    def do_GET(self) -> None:
+        self.server.times += 1  # type: ignore[attr-defined]
+        if self.server.times > self.server.most:  # type: ignore[attr-defined]
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=f")
+        self.end_headers()
+        for shade in range(5):
+            jpeg = cv2.imencode(".jpg", np.full((32, 64, 3), 50 + 40 * shade, np.uint8))[1].tobytes()
+            head = b"--f\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+            self.wfile.write(head + jpeg + b"\r\n")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str]]:
+    servers = []
+
+    def started(most: int) -> str:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+        server.times, server.most = 0, most  # type: ignore[attr-defined]
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/gate"
+
+    monkeypatch.setattr("detector.reading.live.AGAIN_SECONDS", (0.05, 0.05))
+    yield started
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_camera_that_drops_the_line(camera: Callable[[int], str]) -> None:
+    """No frame is made up, and the loss is told where a reading would be."""
+    address = camera(1)
+    found = list(Reader(device="cpu").stream(address))
+    *frames, (name, last) = found
+    assert name == address and isinstance(last, Failure)
+    assert re.fullmatch(r"the line was lost after \d+ frames", last.reason)
+    assert [name for name, _ in frames] == [f"{address}#{number}" for number in range(1, len(frames) + 1)]
+    assert 1 <= len(frames) <= 5
+
+
+def test_a_camera_that_comes_back(camera: Callable[[int], str]) -> None:
+    from detector.reading.live import live_frames
+
+    found = list(live_frames(camera(3)))
+    assert any(isinstance(held, np.ndarray) for _, held in found)
+    assert all(held.mean() > 40 for _, held in found if isinstance(held, np.ndarray)), "none is black"
+    assert re.fullmatch(r"the line was lost after \d+ frames", str(found[-1][1]))
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
+def test_the_cases() -> None:
+    damaged, cut = (list(named_pictures(CASES / "video" / name)) for name in ("damaged.avi", "cut.avi"))
+    assert len(damaged) == 30 and [i for i, (_, held) in enumerate(damaged, 1) if isinstance(held, ImageError)] == [11]
+    assert len(cut) == 21 and str(cut[-1][1]) == "the video ends after 20 of its 30 frames"
+    assert len(list(named_pictures(CASES / "lists" / "l0.txt"))) < 100

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -413,7 +417,7 @@ def test_text_that_is_read_surely_is_looked_at_once(
         return opened(images)
 
     opened = reader._network
-    monkeypatch.setattr(reader, "_network", network)
+    monkeypatch.setattr(reader, "_opened", (os.getpid(), network))
     assert min(c.confidence for c in reader.read(near).characters) > 0.95 and seen == 1
     reader.read(picture)
     assert seen == 3
@@ -461,3 +465,53 @@ def test_device_0_is_a_gpu(toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_shipped_is_the_name_of_the_package_s_weights() -> None:
     assert Reader("shipped", device="cpu").weights == SHIPPED
+
+
+FORKED = """
+import multiprocessing as mp, sys
+import numpy as np
+import detector
+
+pictures = [np.full((64, 256, 3), 255, np.uint8)] * 40
+reader = detector.Reader(sys.argv[1], device="cpu")
+before = [reading.text for reading in reader.read_many(pictures)]
+reader.read(pictures[0])
+
+def child(_):
+    again = [reading.text for reading in reader.read_many(pictures)]
+    return again == before and reader.read(pictures[0]).text == before[0]
+
+if __name__ == "__main__":
+    context = mp.get_context("fork")
+    process = context.Process(target=lambda: sys.exit(0 if child(0) else 3))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0, process.exitcode
+    with context.Pool(2) as pool:
+        assert pool.map_async(child, [0, 1]).get(60) == [True, True]
+    assert child(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_reader_reads_in_forked_children() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    environment["PYTHONPATH"] = str(Path(detector.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED, "shipped"], env=environment, capture_output=True, text=True,
+        timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_reader_is_pickled_by_its_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(device="cpu", pattern="AAA9999", min_confidence=0.5, alternatives=2, second_look=False)
+    data = pickle.dumps(reader)
+    assert len(data) < 1000
+    monkeypatch.chdir(tmp_path)
+    again = pickle.loads(data)
+    assert (again.rules, again.min_confidence, again.alternatives, again.second_look, again.backend) == (
+        reader.rules, 0.5, 2, False, reader.backend,
+    )  # fmt: skip
+    picture = np.full((64, 256, 3), 255, np.uint8)
+    assert again.read(picture).text == reader.read(picture).text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,38 @@ def test_a_pattern_is_composed_as_labels_are() -> None:
     table = Alphabet("\u00c4\u00d6")  # A and O with dots, one code point each
     assert matches("\u00c4\u00d6", "A\u0308O\u0308", table)
     assert matches("\u00c4\u00c4", "regex:A\u0308+", table)
+
+
+INVOLVED = {
+    "nested counted repetitions": "regex:((((A{0,9}){0,9}){0,9}){0,9}){0,9}",
+    "many that may be left out": f"regex:{'A?' * 500}",
+    "many choices that may be left out": f"regex:{'(A|B|AB)?' * 200}",
+    "any symbols in nested repetitions": "regex:((.{0,9}){0,9}A){0,9}",
+    "a large repetition of many": "regex:(.?.?.?.?.?.?){0,99}",
+    "fixed repetitions, nested": "regex:((((A{9}){9}){9}){9}){9}",
+    "stars in stars": "regex:(((((A*)*)*B*)*)*)*",
+    "alternatives in one another": f"regex:{'(A|' * 200}B{')' * 200}",
+}
+
+
+@pytest.mark.parametrize("length", [8, 40])
+@pytest.mark.parametrize("pattern", INVOLVED.values(), ids=INVOLVED.keys())
+def test_the_work_for_a_pattern_is_bounded(pattern: str, length: int) -> None:
+    """Compiled or refused, in no more than seconds: also a file brings its own pattern."""
+    began = time.process_time()
+    for use in (
+        lambda: compile_pattern(pattern, Alphabet(), length, 1, length),
+        lambda: matches("AAAAAAAB", pattern, Alphabet()),
+    ):
+        try:
+            use()
+        except AlphabetError as error:
+            assert re.search("too involved|nested too deeply|allows no string", str(error)) and len(str(error)) < 250
+    assert time.process_time() - began < 10
+
+
+def test_nested_repetitions_mean_what_they_say() -> None:
+    nested = "regex:((((A{0,9}){0,9}){0,9}){0,9}){0,9}"
+    assert [matches("A" * n, nested, Alphabet()) for n in (0, 1, 30)] == [True, True, True]
+    assert not matches("AB", nested, Alphabet())
+    assert [len(layer) for layer in compile_pattern(nested, Alphabet(), 8, 1, 8).layers] == [1] * 8

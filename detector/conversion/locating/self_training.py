@@ -31,7 +31,8 @@ from detector.data.atomic import whole
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import Fit, fit
 from detector.data.parallel import ahead, cores
-from detector.networks.runtimes import SHIPPED
+from detector.errors import require
+from detector.networks.runtimes import SHIPPED, TORCH
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("detector")
 
 _ROUNDS = 3  # at most, of either kind
-_FEW = 0.02  # share of pictures that are not explained, from which on training is not worth its time
+_FEW, _FEWEST = 0.02, 6  # share and number of pictures, not explained, up to which training is not worth its time
 ENOUGH = 0.25  # share of pictures that are explained, from which on these alone are trained on
 LEAST = 16  # pictures that a detector is trained on at least
 _GROWTH = 0.02  # of the share that is explained, below which another round is not worth its time
@@ -95,6 +96,9 @@ class SelfTraining:
         Args:
             first: what the shipped detector found.
             shipped: that detector, told labels.
+
+        Raises:
+            DependencyError: if a round is needed, and what trains is not installed.
         """
         trained = Trained(LatestBoxes(first), (self._explained(LatestBoxes(first)),), (shipped,))
         if trained.explained[-1] < ENOUGH or self._too_few_explained(trained.boxes):
@@ -106,7 +110,8 @@ class SelfTraining:
         states: list[dict[str, Any]] = []
         for number in range(1, _ROUNDS + 1):
             explained = trained.explained[-1]
-            if 1 - explained <= _FEW or (crossfitted and explained >= 2 * ENOUGH):
+            left = 1 - explained
+            if left <= _FEW or left * len(self.run.inputs.items) < _FEWEST or (crossfitted and explained >= 2 * ENOUGH):
                 break
             made = self._round(number, trained, states, crossfitted)
             if made is None:
@@ -125,6 +130,10 @@ class SelfTraining:
         groups = self._groups(trained.boxes, crossfitted)
         if min(map(len, groups)) < LEAST:
             return None
+        require(
+            f"{trained.explained[-1]:.1%} of the labels are read as they are; training on the set", *TORCH,
+            "albumentations", then=", then the same once more: it goes on from here",
+        )  # fmt: skip
         states = [
             self._state(f"{name}-{k}", group, trained.boxes, before[k] if before else None, crossfitted)
             for k, group in enumerate(groups)

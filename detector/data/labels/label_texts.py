@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detector.text.visual_order import has_one_order, is_right_to_left, to_visual
+from detector.data.labels.visual_order import has_one_order, is_right_to_left, to_visual
 
 Spell = Callable[[str], str]
 """A label as it stands in a file -> the text: :class:`Spelling` with the choices made for a source."""

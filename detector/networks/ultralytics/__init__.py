@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detector.networks.ultralytics.network import Network, live_frames, write_exported
+from detector.networks.ultralytics.network import Network, write_exported
 from detector.networks.ultralytics.weights import averaged, new_network, publish, write_mean
 
-__all__ = ["Network", "averaged", "live_frames", "new_network", "publish", "write_exported", "write_mean"]
+__all__ = ["Network", "averaged", "new_network", "publish", "write_exported", "write_mean"]

@@ -23,27 +23,24 @@ __all__ = [
     "DetectionTrainer",
     "DetectionValidator",
     "Exporter",
-    "LoadStreams",
     "ModelEMA",
     "__version__",
     "check_dict_alignment",
     "get_cfg",
-    "get_latest_run",
     "get_save_dir",
     "in_short",
     "increment_path",
     "intersect_dicts",
     "load_checkpoint",
     "quiet",
+    "tasks_module",
     "validator_module",
     "yaml_model_load",
 ]  # fmt: skip
 
 
-def _switch_network_off() -> None:
-    """Ultralytics asks the network for its address, newer versions, fonts and packages: not from here."""
-    os.environ["YOLO_OFFLINE"] = "1"
-    os.environ["YOLO_AUTOINSTALL"] = "0"
+def _prepare_folder() -> None:
+    """Ultralytics' settings lie in the package's cache, and so do fonts, which it would otherwise fetch."""
     os.environ.setdefault("YOLO_VERBOSE", "true")
     folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))) / "Ultralytics"
     import matplotlib
@@ -58,20 +55,20 @@ def _switch_network_off() -> None:
         return
 
 
-_switch_network_off()
+_prepare_folder()
 
 _image_open, _asked_threads = PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
-    from ultralytics.data.loaders import LoadStreams
     from ultralytics.engine import validator as validator_module
     from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
+    from ultralytics.nn import tasks as tasks_module
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import LOGGER, RANK
-    from ultralytics.utils.files import get_latest_run, increment_path
+    from ultralytics.utils.files import increment_path
     from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify

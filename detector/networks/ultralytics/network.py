@@ -1,11 +1,10 @@
-"""Networks in use: to read with, to export, and the frames of a camera."""
+"""Networks in use: to read with, and to export."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,11 +13,12 @@ import numpy as np
 import torch
 
 from detector.data.yolo_dataset import RULES_KEY
-from detector.errors import SourceError, WeightsError
+from detector.errors import WeightsError
 from detector.networks import runtimes as backends
 from detector.networks.device import to_device
 from detector.networks.nms_torch import candidates, prediction
-from detector.networks.ultralytics.library import AutoBackend, Exporter, LoadStreams, in_short, load_checkpoint, quiet
+from detector.networks.ultralytics.library import AutoBackend, Exporter, in_short, quiet
+from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
 from detector.networks.ultralytics.weights import rules_held
 from detector.text.detections import CharDetections
 
@@ -38,16 +38,19 @@ class Network:
         self.device, self._one_at_a_time = device, Lock()
         try:
             if path.suffix.lower() == ".pt":
-                with quiet():  # it tells the layers of what it fuses
-                    model, held = load_checkpoint(str(path), fuse=True)
+                model, held = open_weights(path, fuse=True)
                 self.rules = rules_held(held.get(RULES_KEY))
             else:
+                if path.suffix.lower() == ".engine":
+                    refuse_untrusted(path, "is machine code for a GPU")
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
                 self.names = backend.names
                 self._run = backend
                 self.rules = backends.rules_in(backend.backend.metadata)
                 if not backend.dynamic and getattr(backend, "imgsz", None):
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
+        except WeightsError:
+            raise
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(
                 f"{path} cannot be opened as weights: it is damaged, or none ({in_short(error)})."
@@ -96,7 +99,7 @@ def write_exported(
     Returns:
         The file or folder.
     """
-    model, _ = load_checkpoint(str(weights))
+    model, _ = open_weights(weights)
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
     most = {"batch": backends.MOST_AT_ONCE} if kind == "engine" else {}  # TensorRT plans for a largest batch
     overrides = {"format": kind, "imgsz": list(shape_hw), "dynamic": True, "device": device, "simplify": False, **most}
@@ -108,25 +111,3 @@ def write_exported(
         exporter = Exporter(overrides=overrides)
         exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
         return Path(exporter(model=model))
-
-
-def live_frames(source: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    """(name, picture) of each frame of cameras and network streams as they come; late ones are passed over.
-
-    Args:
-        source: a camera's index, an address, or a ``.streams`` file that lists some.
-
-    Raises:
-        SourceError: if one cannot be opened.
-    """
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            loader = LoadStreams(source)
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{source} cannot be opened as a camera or stream ({error}).") from error
-    try:
-        for number, (names, images, _) in enumerate(loader, 1):
-            for name, image in zip(names, images, strict=True):
-                yield f"{name}#{number}", image
-    finally:
-        loader.close()

@@ -19,9 +19,9 @@ from detector.networks.ultralytics.library import (
     __version__,
     get_cfg,
     intersect_dicts,
-    load_checkpoint,
     quiet,
 )
+from detector.networks.ultralytics.opening import open_weights
 from detector.text.reading_config import ReadingRules
 
 log = logging.getLogger("detector")
@@ -35,7 +35,7 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
         structure: a ``.yaml``; None takes that of ``start``.
         start: weights (``.pt``), whose classes are carried over by their symbols; None starts from nothing.
     """
-    held: Any = None if start is None else load_checkpoint(str(start))[0]
+    held: Any = None if start is None else open_weights(start)[0]
     with quiet():  # it says that the number of classes is another one
         net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
     net.names = dict(enumerate(symbols))
@@ -89,10 +89,10 @@ def write_mean(trained: Path, start: Path, share: float, symbols: str, target: P
         symbols: of ``trained``, in class-id order.
         target: file to write.
     """
-    held = load_checkpoint(str(trained))[0].float()
+    held = open_weights(trained)[0].float()
     before = deepcopy(held)
     before.names = dict(enumerate(symbols))
-    load_by_symbol(before, load_checkpoint(str(start))[0])
+    load_by_symbol(before, open_weights(start)[0])
     own, old = held.state_dict(), before.state_dict()
     mean = {
         name: tensor.lerp(old[name].to(tensor), share)
@@ -106,7 +106,7 @@ def write_mean(trained: Path, start: Path, share: float, symbols: str, target: P
 
 def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
     """Write weights to hand around: the network in half precision, the rules, nothing of this machine."""
-    model, _ = load_checkpoint(str(checkpoint))
+    model, _ = open_weights(checkpoint)
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
     model.args = {"task": "detect", "imgsz": max(rules.shape_hw or DEFAULT_SHAPE_HW)}

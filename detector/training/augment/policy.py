@@ -8,20 +8,17 @@ then does on a CPU and torch on a GPU.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import albumentations as A
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.letterbox import GREY
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for newer versions at import
-import albumentations as A
 
 from_dict = A.from_dict
 

@@ -10,11 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.data.labels.sources import read_source
-from detector.reading.evaluation import _labelled
-from detector.reading.reader import Reader
-from detector.text.detections import Alternative, Character, Reading
-from detector.text.reading_config import ReadingRules
-from detector.text.visual_order import (
+from detector.data.labels.visual_order import (
     has_one_order,
     in_logical_order,
     is_right_to_left,
@@ -22,6 +18,10 @@ from detector.text.visual_order import (
     to_logical,
     to_visual,
 )
+from detector.reading.evaluation import _labelled
+from detector.reading.reader import Reader
+from detector.text.detections import Alternative, Character, Reading
+from detector.text.reading_config import ReadingRules
 from tests.builders import label_file
 
 # Escapes throughout: what an editor shows of such strings is not the order that they are in.

@@ -1,0 +1,154 @@
+"""The one place that opens ``.pt`` files: without running code, unless the user trusts who made them.
+
+A ``.pt`` file is a pickle, a small program whose steps make objects. What is refused, and by whom:
+
+    any name but torch's tensors and torch's and Ultralytics' network classes    torch and Ultralytics (weights_only)
+    a network class that is called, for a constructor may read files             :class:`_Rehearsal`
+    an ``activation`` of a structure that is more than a class of ``torch.nn``   Ultralytics (ULTRALYTICS_SAFE_LOAD)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import torch
+
+from detector.data.trust import SWITCH, trusted
+from detector.errors import WeightsError
+from detector.networks.ultralytics.library import DetectionModel, load_checkpoint, quiet, tasks_module
+
+_NETWORKS = ("torch.nn.modules.", "ultralytics.nn.")
+_METHODS = ("forward", "forward_fuse", "forward_split")
+"""Of a network's layers that older weights name."""
+
+_ONE_AT_A_TIME = RLock()  # Ultralytics' switch is one of the whole process
+
+
+def open_weights(path: str | Path, *, fuse: bool = False) -> tuple[Any, dict[str, Any]]:
+    """The network of a ``.pt`` file, in 32 bits, and all that the file holds.
+
+    Args:
+        path: of the file.
+        fuse: fold what can be folded, to read with.
+
+    Raises:
+        WeightsError: if opening it would run code and nobody trusts it, or it is no detection network's.
+        Exception: whatever damaged files make torch raise.
+    """
+    with _ONE_AT_A_TIME, library_trust(), quiet():
+        if not trusted():
+            _refuse_code(Path(path))
+        model, held = load_checkpoint(str(path), fuse=fuse)
+    if not isinstance(model, DetectionModel):
+        raise WeightsError(f"{path} holds a {type(model).__name__}, not a detection network: no reader's weights.")
+    return model, held
+
+
+@contextlib.contextmanager
+def library_trust() -> Iterator[None]:
+    """In the block Ultralytics itself opens files as this module does."""
+    before, tasks_module.SAFE_LOAD = tasks_module.SAFE_LOAD, not trusted()
+    try:
+        yield
+    finally:
+        tasks_module.SAFE_LOAD = before
+
+
+def refuse_untrusted(path: Path, what: str) -> None:
+    """Refuse a file that runs code whatever is done.
+
+    Raises:
+        WeightsError: unless it is trusted.
+    """
+    if not trusted():
+        raise WeightsError(f"{path} {what}: open it with {SWITCH}, if you trust who made it.")
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuse a pickle that needs more than tensors, numbers and layers.
+
+    Raises:
+        WeightsError: naming what it needs.
+        Exception: whatever damaged files make torch raise.
+    """
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except ValueError:  # no archive of torch.save
+        with path.open("rb") as file:
+            first = file.read(2)
+        if first in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a network as code, a bare pickle
+            refuse_untrusted(path, "is in a format that can run code when it is opened")
+        return
+    program = torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")
+    rehearsed = _Rehearsal(io.BytesIO(program))
+    try:
+        rehearsed.load()
+    except _CallError as error:
+        refuse_untrusted(path, f"calls {error} when it is opened, which can run code")
+    except Exception:  # a step that fails here must not hide the ones after it
+        refuse_untrusted(path, "takes steps that no weights take when it is opened, which can run code")
+    if more := sorted(name for name in names if not _known(name)):
+        refuse_untrusted(path, f"needs {', '.join(more[:3])} to be opened, which can run code")
+
+
+_DATA = frozenset(
+    "builtins.getattr ultralytics.utils.IterableSimpleNamespace ultralytics.yolo.utils.IterableSimpleNamespace "
+    "numpy.dtype numpy.core.multiarray.scalar numpy._core.multiarray.scalar "
+    "pathlib.PosixPath pathlib.WindowsPath pathlib._local.PosixPath pathlib._local.WindowsPath".split()
+)
+"""What Ultralytics writes beside layers; what ``getattr`` may be used for :class:`_Rehearsal` says."""
+
+
+def _known(name: str) -> bool:
+    return name in _DATA or name.startswith((*_NETWORKS, "ultralytics.utils.loss.", "ultralytics.utils.tal."))
+
+
+class _CallError(Exception):
+    """A step that calls what may do anything."""
+
+
+class _Uncallable(type):
+    def __call__(cls, *args: Any, **named: Any) -> Any:
+        raise _CallError(cls.__name__)
+
+
+class _Layer:
+    """Stands for whatever is made: it takes any state, and does nothing."""
+
+    def __new__(cls, *args: Any) -> _Layer:
+        return object.__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Rehearsal(pickle.Unpickler):
+    """Goes through a pickle's steps with stand-ins: nothing is imported or run. Calls of network classes are refused.
+
+    ``find_class`` gives what a step names, and a step that makes an object of a class without calling it, as all
+    networks are pickled, needs no more than a class.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full == "collections.OrderedDict":
+            return OrderedDict
+        if full in ("builtins.getattr", "__builtin__.getattr"):
+            return _attribute
+        return _Uncallable(full, (_Layer,), {}) if full.startswith(_NETWORKS) else _Layer
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _Layer()
+
+
+def _attribute(of: Any, name: str) -> Any:
+    if name not in _METHODS:
+        raise _CallError(f"getattr(…, {name!r})")
+    return _Layer()

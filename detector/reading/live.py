@@ -1,0 +1,143 @@
+"""Cameras and network streams: frames as they come, those that come faster than they are read passed over.
+
+A line that drops is opened again a few times, a second apart. What was lost is told in the place of a frame: no frame
+is made up.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import ImageError, SourceError
+
+AGAIN_SECONDS = (1.0, 1.0, 2.0)
+"""Before each try to open a line again that dropped; after them it is given up."""
+
+Frame = tuple[str, NDArray[np.uint8] | ImageError]
+"""A frame, or what was lost, and its name."""
+
+
+class _Line:
+    """One source, read in a thread of its own; ``news`` is notified of whatever there is to take."""
+
+    def __init__(self, source: str, news: Condition) -> None:
+        self.source, self.news = source, news
+        self.name = re.sub(r"//[^/@]*@", "//", source)  # without a password
+        self.video = _opened(source)
+        if not self.video.isOpened():
+            self.video.release()
+            raise SourceError(f"{self.name} cannot be opened as a camera or stream.")
+        self.frame: NDArray[np.uint8] | None = None
+        self.losses: list[str] = []
+        self.number, self.over, self.wanted = 0, False, True
+        self.thread = Thread(target=self._read, daemon=True)
+
+    def _read(self) -> None:
+        came = 0
+        try:
+            while self.wanted:
+                got, image = self.video.read()
+                if got:
+                    came += 1
+                    self._tell(image)
+                elif os.path.exists(self.source):  # a file has an end
+                    break
+                elif self._opened_again():
+                    self._tell(loss=f"the line was lost after {came} frames, and is there again")
+                elif self.wanted:
+                    self._tell(loss=f"the line was lost after {came} frames")
+                    break
+        finally:
+            self.video.release()
+            with self.news:
+                self.over = True
+                self.news.notify()
+
+    def _tell(self, image: Any = None, loss: str | None = None) -> None:
+        with self.news:
+            if loss is None:
+                self.frame = np.asarray(image, np.uint8)  # the one before, if nobody took it, is passed over
+            else:
+                self.losses.append(loss)
+            self.news.notify()
+
+    def _opened_again(self) -> bool:
+        for seconds in AGAIN_SECONDS:
+            until = time.monotonic() + seconds
+            while self.wanted and time.monotonic() < until:
+                time.sleep(0.05)
+            if not self.wanted:
+                return False
+            self.video.release()
+            self.video = _opened(self.source)
+            if self.video.isOpened():
+                return True
+        return False
+
+    def take(self) -> list[Frame]:
+        """What there is: a frame at most, and losses."""
+        found: list[Frame] = []
+        if self.frame is not None:
+            self.number += 1
+            found.append((f"{self.name}#{self.number}", self.frame))
+            self.frame = None
+        found += [(self.name, ImageError(loss)) for loss in self.losses]
+        self.losses.clear()
+        return found
+
+
+def live_frames(source: str) -> Iterator[Frame]:
+    """(name, picture) of each frame of cameras and network streams as they come, and (name, reason) of what was lost.
+
+    Args:
+        source: a camera's index, an address, or a ``.streams`` file that lists some.
+
+    Raises:
+        SourceError: if one cannot be opened.
+    """
+    news, lines = Condition(), list[_Line]()
+    try:
+        for one in _listed(source):
+            lines.append(_Line(one, news))
+        for line in lines:
+            line.thread.start()
+        while True:
+            with news:
+                while not (found := [frame for line in lines for frame in line.take()]):
+                    if all(line.over for line in lines):
+                        return
+                    news.wait()
+            yield from found
+    finally:
+        for line in lines:
+            line.wanted = False
+            if line.thread.is_alive():
+                line.thread.join(timeout=5)
+            elif not line.over:
+                line.video.release()
+
+
+def _opened(source: str) -> cv2.VideoCapture:
+    return cv2.VideoCapture(int(source)) if source.isdecimal() else cv2.VideoCapture(source)
+
+
+def _listed(source: str) -> list[str]:
+    if not os.path.isfile(source):
+        return [source]
+    try:
+        lines = Path(source).read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"The list {source} cannot be read ({error}).") from error
+    if not lines:
+        raise SourceError(f"{source} lists no camera or stream: write an address a line.")
+    return lines

@@ -1,0 +1,162 @@
+"""Expressions over symbols, and what may follow a symbol in them: with a bound on the work.
+
+An expression's derivative by a symbol matches what may follow that symbol (Brzozowski, "Derivatives of regular
+expressions", JACM 1964): the expressions that derivatives lead to are the states of an automaton. Equal expressions are
+one object, so that parts which a repetition shares are gone through once: as a tree, `((A{0,9}){0,9}){0,9}` has a
+thousand times the parts.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+from detector.errors import AlphabetError
+
+_MOST_WORK = 2_000_000
+"""Parts that are gone through for one pattern: about a second."""
+
+_SHOWN = 60
+
+
+class Expression:
+    """``kind`` is "none" (matches nothing), "empty", "one" of ``symbols``, "or" of ``choices``, "then" or "many".
+
+    Made by the functions below; equal ones are the same object.
+    """
+
+    __slots__ = ("__weakref__", "accepts_empty", "choices", "kind", "parts", "symbols")
+
+    def __init__(
+        self, kind: str, symbols: frozenset[str], parts: tuple[Expression, ...], choices: frozenset[Expression]
+    ) -> None:
+        self.kind, self.symbols, self.parts, self.choices = kind, symbols, parts, choices
+        self.accepts_empty: bool = (
+            all(part.accepts_empty for part in parts) if kind == "then"
+            else kind in ("empty", "many") or any(choice.accepts_empty for choice in choices)
+        )  # fmt: skip
+
+
+_Key = tuple[str, frozenset[str], tuple[Expression, ...], frozenset[Expression]]
+_MADE: WeakValueDictionary[_Key, Expression] = WeakValueDictionary()
+
+
+def _made(
+    kind: str,
+    symbols: frozenset[str] = frozenset(),
+    parts: tuple[Expression, ...] = (),
+    choices: frozenset[Expression] = frozenset(),
+) -> Expression:
+    key = (kind, symbols, parts, choices)
+    if (there := _MADE.get(key)) is None:
+        there = _MADE.setdefault(key, Expression(*key))
+    return there
+
+
+NONE, EMPTY = _made("none"), _made("empty")
+
+
+def one_of(symbols: frozenset[str]) -> Expression:
+    """Any one of some symbols."""
+    return _made("one", symbols)
+
+
+def then(first: Expression, second: Expression) -> Expression:
+    """One after the other."""
+    if NONE in (first, second):
+        return NONE
+    if first is EMPTY or second is EMPTY:
+        return second if first is EMPTY else first
+    if first.kind == "then":  # always nested to the right, so that equal expressions look equal
+        return then(first.parts[0], then(first.parts[1], second))
+    return _made("then", parts=(first, second))
+
+
+def any_of(*choices: Expression) -> Expression:
+    """One of some."""
+    flat = {part for choice in choices for part in (choice.choices or (choice,)) if part is not NONE}
+    if len(flat) < 2:
+        return flat.pop() if flat else NONE
+    return _made("or", choices=frozenset(flat))
+
+
+def many(inner: Expression) -> Expression:
+    """None, one or more."""
+    if inner.kind == "many":
+        return inner
+    return EMPTY if inner in (NONE, EMPTY) else _made("many", parts=(inner,))
+
+
+class Derivatives:
+    """What may follow what in one expression, each found out once.
+
+    Args:
+        of: the expression.
+        pattern: what messages call it.
+    """
+
+    def __init__(self, of: Expression, pattern: str) -> None:
+        self.of, self.pattern = of, pattern
+        self._known: dict[tuple[Expression, str], Expression] = {}
+        self._work = 0
+
+    def after(self, expression: Expression, symbol: str) -> Expression:
+        """What may follow ``symbol`` where ``expression`` is due.
+
+        Raises:
+            AlphabetError: if that takes too much work.
+        """
+        try:
+            return self._after(expression, symbol)
+        except RecursionError:
+            raise AlphabetError(
+                f"The pattern {in_short(self.pattern)} is nested too deeply: make it simpler."
+            ) from None
+
+    def _after(self, expression: Expression, symbol: str) -> Expression:
+        if expression.kind == "one":
+            return EMPTY if symbol in expression.symbols else NONE
+        if expression.kind in ("none", "empty"):
+            return NONE
+        known = self._known.get((expression, symbol))
+        if known is not None:
+            return known
+        if expression.kind == "or":
+            found = any_of(*self._counted([self._after(part, symbol) for part in expression.choices]))
+        elif expression.kind == "many":
+            found = then(self._after(expression.parts[0], symbol), expression)
+        else:
+            first, second = expression.parts
+            found = then(self._after(first, symbol), second)
+            if first.accepts_empty:
+                found = any_of(*self._counted([found, self._after(second, symbol)]))
+        self._known[expression, symbol] = found
+        return found
+
+    def _counted(self, choices: list[Expression]) -> list[Expression]:
+        self._work += sum(max(1, len(choice.choices)) for choice in choices)
+        if self._work > _MOST_WORK:
+            raise AlphabetError(f"The pattern {in_short(self.pattern)} is too involved: make it simpler.")
+        return choices
+
+
+def in_short(pattern: str) -> str:
+    """A pattern as messages show it."""
+    return repr(pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…")
+
+
+def alike(expression: Expression, symbols: str) -> list[str]:
+    """``symbols`` in groups that no part of the expression tells apart, so that one derivative does for all of them."""
+    told: set[frozenset[str]] = set()
+    unseen, seen = [expression], {expression}
+    while unseen:
+        part = unseen.pop()
+        told.add(part.symbols)
+        new = {*part.parts, *part.choices} - seen
+        seen |= new
+        unseen += new
+    groups: dict[tuple[bool, ...], str] = {}
+    some = sorted(told, key=sorted)
+    for symbol in symbols:
+        where = tuple(symbol in one for one in some)
+        groups[where] = groups.get(where, "") + symbol
+    return list(groups.values())

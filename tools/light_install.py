@@ -1,0 +1,90 @@
+"""What an installation without extras takes: megabytes, seconds to install, seconds to the first string.
+
+    python tools/light_install.py
+
+The wheel is built, installed into an empty environment, and reads a picture with the shipped weights there. uv is
+needed, and the packages: from an index, or from where uv is told to look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = Path(__file__).parents[1]
+TEXT = "AB12CD"
+MOST_MB, MOST_SECONDS = 400, 2.0
+STARTS = 5
+
+
+def draw(path: Path) -> None:
+    """A picture of TEXT, in the font that comes with Pillow."""
+    image = Image.new("RGB", (256, 64), "white")
+    ImageDraw.Draw(image).text((30, 4), TEXT, fill="black", font=ImageFont.load_default(46))
+    image.save(path)
+
+
+def megabytes(folder: Path) -> float:
+    """Of all files in a folder, as they lie on the disk."""
+    return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*")) / 1e6
+
+
+def run(*words: object, cwd: Path) -> tuple[str, float]:
+    """What a command prints, and its seconds."""
+    began = time.perf_counter()
+    done = subprocess.run(list(map(str, words)), cwd=cwd, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout, time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--constraint", type=Path, default=ROOT / "constraints.txt", help="versions [the tested ones]")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    constraint = parser.parse_args().constraint.resolve()
+    uv = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
+    if uv is None:
+        sys.exit("uv is missing: run `pip install uv`.")
+    with tempfile.TemporaryDirectory(prefix="light-install-") as name:
+        folder = Path(name)
+        run(uv, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT, cwd=folder)
+        (wheel,) = folder.glob("*.whl")
+        run(uv, "venv", "--quiet", "--python", sys.executable, "light", cwd=folder)
+        python = folder / "light" / "bin" / "python"
+        _, installed = run(
+            uv, "pip", "install", "--quiet", "--link-mode", "copy", "--compile-bytecode", "--python", python,
+            "--constraint", constraint, wheel, cwd=folder,
+        )  # fmt: skip
+        draw(folder / "picture.png")
+        code = "import detector; print(detector.Reader().read('picture.png').text)"
+        read = [run(python, "-I", "-c", code, cwd=folder) for _ in range(1 + STARTS)]
+        told = [run(python.with_name("detector"), "predict", "shipped", "picture.png", cwd=folder)
+                for _ in range(1 + STARTS)]  # fmt: skip
+        figures = {
+            "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
+            "installed_mb": round(megabytes(folder / "light")),
+            "packages": len(list((folder / "light").rglob("*.dist-info"))),
+            "install_s": round(installed, 1),
+            "python_first_string_s": round(statistics.median(seconds for _, seconds in read[1:]), 2),
+            "command_first_string_s": round(statistics.median(seconds for _, seconds in told[1:]), 2),
+        }
+    if {text for text, _ in read} != {f"{TEXT}\n"} or {text for text, _ in told} != {f"picture.png\t{TEXT}\n"}:
+        sys.exit(f"{TEXT} was read as {read[0][0]!r} and {told[0][0]!r}.")
+    print("| " + " | ".join(figures) + " |\n|" + "---|" * len(figures))
+    print("| " + " | ".join(map(str, figures.values())) + " |")
+    if (out := parser.parse_args().json) is not None:
+        out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if figures["installed_mb"] > MOST_MB or figures["python_first_string_s"] > MOST_SECONDS:
+        sys.exit(f"More than {MOST_MB} MB or {MOST_SECONDS} s.")
+
+
+if __name__ == "__main__":
+    main()

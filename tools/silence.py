@@ -1,0 +1,80 @@
+"""Does any command speak to the network, or leave files outside the package's cache? Each runs for a minute.
+
+    .venv/bin/python tools/silence.py [--seconds 60]
+
+Every command runs under strace, with an empty home, on a small artificial set, and its process lives on for a minute
+after its work, since libraries upload what they gather from time to time. Says which addresses were asked for and which
+files appeared; exit code 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from detector.data.switches import ALWAYS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LIVE_ON = """
+import sys, time
+from detector.cli import app
+seconds, sys.argv = float(sys.argv[1]), ["detector", *sys.argv[2:]]
+try:
+    app()
+finally:
+    time.sleep(seconds)
+"""
+
+COMMANDS = (
+    "synth pictures --count 40 --looks plain",
+    "convert pictures set",
+    "predict shipped pictures/images",
+    "evaluate shipped pictures",
+    "export shipped --out shipped.onnx",
+    "profile set --seconds 0.1",
+    "train data=set epochs=1",
+)
+"""In this order: one leaves what the next takes."""
+
+
+def watched(command: str, seconds: float, work: Path) -> list[str]:
+    """What is wrong with a command: addresses that it asked for, files that it left in the home."""
+    home, calls = work / "home", work / "calls"
+    home.mkdir(exist_ok=True)
+    before = {*home.rglob("*")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "MPL", *ALWAYS))}
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", calls, sys.executable, "-c", LIVE_ON,
+         str(seconds), *command.split()],
+        cwd=work, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    told = calls.read_text(encoding="utf-8", errors="replace")
+    files = [str(path.relative_to(home)) for path in {*home.rglob("*")} - before if path.is_file()]
+    wrong = sorted(set(re.findall(r"sa_family=AF_INET6?.*?inet_\w+\([^)]*\)", told)))
+    wrong += [name for name in files if not name.startswith(".cache/detector/")]
+    return wrong if done.returncode in (0, 3, 5) else [f"exit code {done.returncode}: {done.stderr[-500:]}", *wrong]
+
+
+def main() -> None:
+    """Watch every command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    seconds = parser.parse_args().seconds
+    bad = False
+    with tempfile.TemporaryDirectory() as folder:
+        for command in COMMANDS:
+            wrong = watched(command, seconds, Path(folder))
+            bad |= bool(wrong)
+            print(f"detector {command}: {'silent' if not wrong else '; '.join(wrong)}", flush=True)
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main()

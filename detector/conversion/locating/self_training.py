@@ -108,6 +108,7 @@ class SelfTraining:
     def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
         """One kind of rounds; cross-fitted ones end when the other kind can begin."""
         states: list[dict[str, Any]] = []
+        new = not trained.locators[0].by_class or len(trained.locators) > 1  # the first round may just begin to read
         for number in range(1, _ROUNDS + 1):
             explained = trained.explained[-1]
             left = 1 - explained
@@ -119,7 +120,7 @@ class SelfTraining:
             trained, states = made
             grown = trained.explained[-1] - explained
             log.info("round %d of self-training: %.1f%% of the labels are read", number, 100 * trained.explained[-1])
-            if grown < _GROWTH and not (crossfitted and number == 1):
+            if grown < _GROWTH and not (new and number == 1):
                 break
         return trained
 

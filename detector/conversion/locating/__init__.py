@@ -97,11 +97,14 @@ def _suited(
     """Of some of the items, whether the label suits its picture better than another label as long does."""
     rng = np.random.default_rng(run.seed)
     some = [items[i] for i in np.sort(rng.permutation(len(items))[:_ASKED])]
+    by_count: dict[int, list[str]] = {}
+    for one, count in zip(run.inputs.items, run.counts, strict=True):
+        by_count.setdefault(count, []).append(one.text)
     suited = []
     for item in some:
         label = shown_ids(item, run.table)
-        others = [one.text for one in run.inputs.items if one.text != item.text]
-        as_long = [text for text in others if len(shown(text, run.table)) == len(label)] or others
+        as_long = [text for text in by_count[len(label)] if text != item.text]
+        as_long = as_long or [one.text for one in run.inputs.items if one.text != item.text]
         other = run.table.encode([shown(as_long[int(rng.integers(len(as_long)))], run.table)], run.length)[0]
         suited.append(locator_of(item).identified([opened(item)], [label], [other[other < len(run.table)]])[0])
     return np.array(suited, bool)

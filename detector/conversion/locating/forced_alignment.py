@@ -44,11 +44,6 @@ class Alignment:
     candidates: NDArray[np.int64]
     score: float
 
-    @property
-    def complete(self) -> bool:
-        """Whether every symbol has a candidate."""
-        return bool((self.candidates != MISSED).all())
-
 
 def force_align(seen: Candidates, labels: Sequence[NDArray[np.int64]]) -> list[Alignment]:
     """The best chain of candidates for each picture's label.

@@ -47,7 +47,9 @@ def wrong_labels(
     agrees = distance == 0
     texts = len({tuple(label) for label in own})
     other = 2 * distance > np.maximum(lengths, 2)
-    slips = np.array([_slip(a, b, symbols) for a, b in zip(own, others, strict=True)])
+    slips = np.array(
+        [_slip(a, b, symbols) if one == 1 else 0.0 for a, b, one in zip(own, others, distance, strict=True)]
+    )
     if not (~other).any() or agrees[~other].mean() < _LEAST_AGREEMENT:
         slips[:] = 0  # a weak reader misreads some symbols here and there
     else:
@@ -88,9 +90,7 @@ def _confusions(labels: Sequence[list[int]], read: Sequence[list[int]]) -> NDArr
 
 
 def _slip(label: list[int], read: list[int], symbols: int) -> float:
-    """Probability of a label if one symbol of what was read was changed, left out or added by chance; 0 if none was."""
-    if edit_distance(label, read) != 1:
-        return 0.0
+    """Probability of a label if one symbol of what was read, which it differs by, was changed, left out or added."""
     if len(label) == len(read):
         return 1 / (3 * len(label) * max(symbols - 1, 1))
     return 1 / (3 * len(read)) if len(label) < len(read) else 1 / (3 * len(label) * max(symbols, 1))

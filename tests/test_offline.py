@@ -133,7 +133,7 @@ time.sleep(float(sys.argv[1]))
 """
 
 LIVES = 8.0
-"""Seconds; telemetry of ONNX Runtime writes its id after about five. `tools/silence.py` waits for a minute."""
+"""Seconds; telemetry of ONNX Runtime writes its id after about five. `tools/install/silence.py` waits for a minute."""
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")

@@ -41,7 +41,7 @@ _SHARPEST = 3.0  # slope of a calibration: what a few hundred pictures show is n
 _SLANTS = (0.1, -0.1)  # of further looks at a doubted label, pixels to the side a pixel down
 
 # Logit of the probability that a box's centre lies in the one that a person drew, and its slope against the logit of
-# the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/box_quality.py`.
+# the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/boxes/box_quality.py`.
 _LOGIT_SEEN, _SLOPE = 5.0, 0.53
 _DRAWN_CONFIDENCE = 0.999  # of a box that a person drew
 _INTERPOLATED, _GUESSED = 0.6, 0.3  # of a box for which nothing was seen, where most others were, and where not

@@ -1,6 +1,6 @@
 """A network with one layer more, taught as far as the one it is made from: to go on teaching with another structure.
 
-    python tools/insert_layer.py OLD.pt detector/networks/models/char.yaml STORE NEW.pt --at 8
+    python tools/weights/insert_layer.py OLD.pt detector/networks/models/char.yaml STORE NEW.pt --at 8
 
 The layer must be a C2PSA, and keep the shape of what it is given. Its two 1x1 convolutions are set to pass on what they
 get, normalised as it is on pictures of the store, and what its block adds is a tenth. Their activations (SiLU) still
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from synth_store import Store
-from teach_detector import save
 
 from detector.networks.device import to_device
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
+from tools.weights.synth_store import Store
+from tools.weights.teach_detector import save
 
 PICTURES = 384
 

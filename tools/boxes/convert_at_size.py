@@ -1,6 +1,6 @@
 """Conversion at size: pictures a second and a core, peak memory by stage; and what is left of it after kills.
 
-    python tools/convert_at_size.py [--counts 10500 105000] [--kills 10]
+    python tools/boxes/convert_at_size.py [--counts 10500 105000] [--kills 10]
 
 Artificial pictures of 256x64 are drawn once, as many as the largest count; a smaller one takes the first of them, so
 that the table shows what grows with the count. Each conversion runs in a process of its own. With --kills it is run
@@ -26,9 +26,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from real_sets import ROOT, machine, machine_lines, read_results, write_json, write_labels
-
 import detector
+from tools.results import ROOT, machine, machine_lines, read_results, write_json
+from tools.sets import write_labels
 
 STAGES = ("check", "locate", "train", "judge", "write")
 """As convert names them; the rounds of self-training, each of which trains and locates, are taken together."""

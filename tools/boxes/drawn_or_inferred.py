@@ -1,6 +1,6 @@
 """Is a reader that learnt from inferred boxes worse than one that learnt from boxes that a person drew?
 
-    python tools/drawn_or_inferred.py [--sets digits-orand-car] [--epochs 40] [--seeds 0 1]
+    python tools/boxes/drawn_or_inferred.py [--sets digits-orand-car] [--epochs 40] [--seeds 0 1]
 
 Converts a set that has drawn boxes from its strings alone, copies the result, and puts the drawn boxes into the
 copy's label files. Both are trained on the same pictures with the same arguments and seeds, and read the held-out
@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from box_quality import Drawn, read_drawn
-from real_sets import ROOT, machine, machine_lines, read_results, score, write_json
-
 import detector
 from detector.data.images import read_image
 from detector.data.yolo_dataset import format_labels, label_file, read_set
+from tools.boxes.box_quality import Drawn, read_drawn
+from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
+from tools.training.real_sets import score
 
 SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
 BOXES = ("drawn", "inferred")
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=["digits-orand-car"], help=", ".join(SETS))
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "drawn_or_inferred", help="folder to work in")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

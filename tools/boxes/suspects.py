@@ -1,6 +1,7 @@
 """Do the suspects of a conversion hold the labels that are wrong?
 
-    python tools/suspects.py [--sets captcha-v2 digits-orand-car] [--share 0.03] [--kinds changed swapped] [--seeds 0 1]
+    python tools/boxes/suspects.py [--sets captcha-v2 digits-orand-car] [--share 0.03] [--kinds changed swapped]
+        [--seeds 0 1]
 
 Labels are spoilt on purpose, and convert sees only the spoilt ones. Of a share of them, divided among the kinds:
 
@@ -33,12 +34,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from real_sets import ROOT, forget, machine, machine_lines, read_results, source_of, write_json, write_labels
-
 import detector
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import NotLearnedError
 from detector.text.alphabet import DEFAULT_LENGTH
+from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
+from tools.sets import source_of, write_labels
+from tools.training.real_sets import forget
 
 SETS = ("captcha-v2", "digits-orand-car")
 KINDS = ("changed", "swapped", "dropped", "zeros", "shifted")
@@ -186,7 +188,7 @@ def main() -> None:
     parser.add_argument(
         "--kinds", nargs="+", choices=KINDS, default=list(KINDS[:2]), help="of errors, at once in a set"
     )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "suspects", help="folder to work in")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="each spoils other labels")

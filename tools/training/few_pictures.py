@@ -1,6 +1,6 @@
 """The learning curve: exact match on the held-out fifth against the number of labelled pictures.
 
-    python tools/few_pictures.py [--sets captcha-v2] [--counts 48 100 200 400 800] [--minutes 5]
+    python tools/training/few_pictures.py [--sets captcha-v2] [--counts 48 100 200 400 800] [--minutes 5]
 
 The held-out fifth of a set is the split "test" that convert would make of the whole set, grouped by text; every
 point is scored on it. Of the rest, put in order by hash, a point of n pictures takes the first n, so each smaller
@@ -22,26 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from real_sets import (
-    LEAST_TRAINING,
-    ROOT,
-    SETS,
-    forget,
-    is_done,
-    machine,
-    machine_lines,
-    read_results,
-    source_of,
-    train_stage,
-    write_json,
-    write_labels,
-)
-
 import detector
 from detector.conversion.convert import TEST_SHARE, VAL_SHARE
 from detector.conversion.inputs import assign_splits
 from detector.data.labels.sources import LabelledImage, read_source
 from detector.errors import DetectorError
+from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.sets import source_of, write_labels
+from tools.training.real_sets import LEAST_TRAINING, SETS, forget, train_stage
 
 COUNTS = (48, 100, 200, 400, 800)
 STARTS = ("shipped", "scratch")
@@ -122,7 +110,7 @@ def main() -> None:
     )
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS), help="cut to what a set has")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=["shipped"])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "few_pictures", help="folder to work in")
     parser.add_argument("--minutes", type=float, default=5.0, help="of conversion and training together, a point")
     parser.add_argument("--seed", type=int, default=0)

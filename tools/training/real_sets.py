@@ -1,6 +1,6 @@
 """The whole path on real pictures: strings in, boxes, a trained reader, exact match on the held-out fifth.
 
-    python tools/real_sets.py [--sets captcha-v2 plates-vn8 captcha-generic-8] [--minutes 10] [--from-scratch]
+    python tools/training/real_sets.py [--sets captcha-v2 plates-vn8 captcha-generic-8] [--minutes 10] [--from-scratch]
 
 For each set: convert, train, evaluate on the split "test", which is grouped by text. Conversion and training
 together take at most --minutes a set; training gets what conversion left. With --from-scratch the network that is
@@ -13,12 +13,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import json
 import logging
-import platform
 import shutil
-import subprocess
 import time
 import traceback
 from collections.abc import Sequence
@@ -26,64 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import detector
-from detector.data.parallel import cores
-from detector.errors import DetectorError, NotLearnedError
+from detector.errors import DetectorError
+from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.sets import source_of
 
-ROOT = Path(__file__).resolve().parent.parent
 SETS = ("captcha-v2", "plates-vn8", "captcha-generic-8")
 LEAST_TRAINING = 0.5  # minutes that training gets even where conversion took the whole budget
-
-
-def source_of(name: str, data: Path, work: Path) -> Path:
-    """The label file of a set; ``NAME-8`` is the 8-character part of NAME, listed anew in ``work``."""
-    original = data.resolve() / name.removesuffix("-8") / "labels.csv"
-    if not name.endswith("-8"):
-        return original
-    with original.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if len(row["text"]) == 8]
-    return write_labels(
-        work / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
-    )
-
-
-def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
-    """A labels.csv that names pictures where they lie."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("image", "text"))
-        writer.writerows(rows)
-    return path
-
-
-def machine() -> dict[str, Any]:
-    """What the times depend on."""
-    import torch
-    import ultralytics
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "ultralytics": ultralytics.__version__}
-    return {"cpu": _cpu_model(), "cores": cores(), "gpu": gpu, **versions, "commit": _commit()}
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _commit() -> str:
-    """The commit, with a plus where tracked files differ from it."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def forget(root: Path) -> None:
@@ -158,21 +102,6 @@ def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def write_json(path: Path, result: dict[str, Any]) -> None:
-    """The whole file or none."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    part.replace(path)
-
-
-def is_done(path: Path) -> bool:
-    """Whether a result is there: a score, or that nothing was learnt, which another run would not change."""
-    if not path.exists():
-        return False
-    error = json.loads(path.read_text(encoding="utf-8")).get("error")
-    return error is None or error["kind"] == NotLearnedError.__name__
-
-
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, a line a set."""
     lines = [
@@ -201,24 +130,10 @@ def _line(result: dict[str, Any]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def machine_lines(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines under a table that say where it was made."""
-    said = []
-    for held in (result["machine"] for result in results):
-        gpu = f", {held['gpu']}" if held["gpu"] else ""
-        said.append(f"{held['cpu']}, {held['cores']} cores{gpu}; torch {held['torch']}; commit {held['commit']}")
-    return sorted(set(said))
-
-
-def read_results(out: Path) -> list[dict[str, Any]]:
-    """All results in a folder, by name."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*.json"))]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real_sets", help="folder to work in")
     parser.add_argument("--minutes", type=float, default=10.0, help="of conversion and training together, a set")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")

@@ -1,12 +1,13 @@
 """How long it takes from strings to a reader that is right so often: conversion and training on the wall clock.
 
-    python tools/strings_to_reader.py [--set captcha-v2] [--target 0.95] [--epochs 1 2 3 5 8 12 20] [--train NAME=VALUE]
+    python tools/training/strings_to_reader.py [--set captcha-v2] [--target 0.95] [--epochs 1 2 3 5 8 12 20]
+        [--train NAME=VALUE]
 
 Converts the set, anew each time, and trains for the first of --epochs; if the reader gets fewer than --target of the
 held-out fifth right, it does the same with the next. What is told is the time of the first that is good enough, from
 its strings to its weights, without the tries before it. It uses nothing but the package's functions: another commit is
-measured by the same file, `PYTHONPATH=OTHER python tools/strings_to_reader.py`. Run it on an idle machine. Prints a
-line a try, and leaves OUT.
+measured by the same file, `PYTHONPATH=OTHER python tools/training/strings_to_reader.py`. Run it on an idle
+machine. Prints a line a try, and leaves OUT.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import shutil
 import time
 from pathlib import Path
 
-from real_sets import ROOT, machine, write_json
-
 import detector
+from tools.results import DATA, ROOT, machine, write_json
 
 
 def one_try(source: Path, work: Path, epochs: int, train: dict[str, str]) -> dict[str, float]:
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=0.95)
     parser.add_argument("--epochs", nargs="+", type=int, default=[1, 2, 3, 5, 8, 12, 20])
     parser.add_argument("--train", nargs="*", default=[], help="further NAME=VALUE, as augment=picture")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "strings_to_reader", help="folder to work in")
     args = parser.parse_args()
     out, tries = args.out.resolve(), []

@@ -1,6 +1,6 @@
 """Teach the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
 
-    python tools/teach_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
+    python tools/weights/teach_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
         [--model detector/networks/models/char.yaml]
 
 A plain loop round Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
@@ -23,14 +23,14 @@ import cv2
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from synth_batches import SynthBatches
-from synth_store import HELD_BACK
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from detector.data.atomic import whole
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
 from detector.training.loop import learn
+from tools.weights.synth_batches import SynthBatches
+from tools.weights.synth_store import HELD_BACK
 
 
 def save(model: torch.nn.Module, path: Path, pictures: int) -> None:

@@ -1,6 +1,6 @@
 """Artificial pictures for the shipped weights, in arrays that can be mapped into memory.
 
-    python tools/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
+    python tools/weights/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
         [--digits FOLDER]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)

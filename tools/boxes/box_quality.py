@@ -1,6 +1,6 @@
 """Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
 
-    python tools/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k plates-id plates-ir]
+    python tools/boxes/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k plates-id plates-ir]
         [--train-scale 1] [--sheet]
 
 Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
@@ -27,13 +27,14 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from real_sets import ROOT, forget, machine, machine_lines, read_results, write_json
 
 import detector
 from detector.data.images import read_image
 from detector.data.letterbox import fit
 from detector.data.yolo_dataset import parse_labels, read_set
 from detector.errors import NotLearnedError
+from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
+from tools.training.real_sets import forget
 
 SETS = {
     "digits-orand-car": {},
@@ -330,7 +331,7 @@ def _line(name: str, way: str, held: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")

@@ -1,6 +1,6 @@
 """Whether the ways to follow the augmentation policy train equally well: the same reader, three seeds, each way.
 
-    python tools/augmentation_parity.py [--sets captcha-v2] [--epochs 15] [--seeds 0 1 2] [--threads 1]
+    python tools/training/augmentation_parity.py [--sets captcha-v2] [--epochs 15] [--seeds 0 1 2] [--threads 1]
 
 One conversion a set; then each way trains with each seed from the shipped weights, with the same epochs, and reads
 the held-out fifth: Albumentations a picture at a time (augment=picture, the reference), and the batched plan by
@@ -25,11 +25,12 @@ from unittest import mock
 import cv2
 import numpy as np
 import torch
-from real_sets import ROOT, SETS, machine, machine_lines, read_results, score, write_json
 
 import detector
 from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment import on_gpu as augment_torch
+from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
+from tools.training.real_sets import SETS, score
 
 WAYS = {"Albumentations, a picture": "picture", "plan, OpenCV": "device", "plan, torch": "device"}
 """Ways to augment, and the argument ``augment`` of each."""
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "augmentation_parity", help="folder to work in")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

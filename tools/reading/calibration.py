@@ -1,6 +1,6 @@
 """What confidences are worth on held-out pictures: ECE before and after calibration, coverage at a wanted precision.
 
-    python tools/calibration.py WEIGHTS SET [WEIGHTS SET …] [--learn] [--precision 0.995]
+    python tools/reading/calibration.py WEIGHTS SET [WEIGHTS SET …] [--learn] [--precision 0.995]
 
 Each pair is weights ("shipped" for the package's own) and a converted set, or labelled pictures as `detector evaluate`
 takes them. Scores as the network gives them are put beside the calibration that the weights carry; of a converted set,
@@ -15,12 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from real_sets import ROOT, machine, machine_lines, write_json
-
 from detector import Reader, evaluate
 from detector.data.yolo_dataset import read_set
 from detector.networks.runtimes import SHIPPED
 from detector.training.publish import calibrated
+from tools.results import ROOT, machine, machine_lines, write_json
 
 
 def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:

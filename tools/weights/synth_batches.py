@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from synth_store import HELD_BACK, Store
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from detector.data.letterbox import GREY
 from detector.networks.device import to_device
 from detector.text.alphabet import Alphabet
 from detector.training.loop import Batch
+from tools.weights.synth_store import HELD_BACK, Store
 
 _LOOK_AGAIN = 100  # batches after which a store that is still drawn is looked at for more
 

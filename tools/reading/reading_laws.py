@@ -1,10 +1,10 @@
 """Blanks, turns, slants and lines: how many strings are read right of artificial pictures that have them.
 
-    python tools/reading_laws.py                      the decoder alone
-    python tools/reading_laws.py --write SETS         the same pictures as sets to train on, with their true boxes
-    detector train data=SETS/NAME name=NAME           … for each of them, and then
-    python tools/reading_laws.py --read SETS          for real: each set's test split, read by weights/NAME.pt
-    python tools/reading_laws.py --time               how long decoding takes, of what the shipped weights see
+    python tools/reading/reading_laws.py                 the decoder alone
+    python tools/reading/reading_laws.py --write SETS    the same pictures as sets to train on, with their true boxes
+    detector train data=SETS/NAME name=NAME                          … for each of them, and then
+    python tools/reading/reading_laws.py --read SETS     for real: each set's test split, read by weights/NAME.pt
+    python tools/reading/reading_laws.py --time          how long decoding takes, of what the shipped weights see
 
 Two sets, with blanks inside and at the end of half of the strings: monospaced (`slots`) and proportional (`flow`);
 each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that

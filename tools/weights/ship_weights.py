@@ -1,6 +1,6 @@
 """Put trained weights into the package, scored and described; see tools/README.md for the whole recipe.
 
-    python tools/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/weights]
+    python tools/weights/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/weights]
         [--detector-args "--pictures 600000 --seed 0"]
 
 Writes detector.pt, detector.onnx and README.md. The arguments with which it was trained are only written down. The
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from synth_store import HELD_BACK, Store
 
 from detector import Reader, Reading
 from detector.networks import ultralytics
@@ -29,8 +28,9 @@ from detector.text.calibration import fit_calibration
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingRules
 from detector.text.spacing import Layout
+from tools.results import ROOT
+from tools.weights.synth_store import HELD_BACK, Store
 
-ROOT = Path(__file__).resolve().parent.parent
 SCORED = 1000
 BATCH = 50
 MOST_MB = 12.0  # of all files together
@@ -99,11 +99,11 @@ ones.
 ## How they were made
 
 ```sh
-python tools/written_digits.py DIGITS
-python tools/synth_store.py STORE {trained_on}
-{f"python tools/teach_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
-python tools/synth_store.py SCORED {scored}
-python tools/ship_weights.py SCORED DETECTOR.pt{mean}
+python tools/weights/written_digits.py DIGITS
+python tools/weights/synth_store.py STORE {trained_on}
+{f"python tools/weights/teach_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
+python tools/weights/synth_store.py SCORED {scored}
+python tools/weights/ship_weights.py SCORED DETECTOR.pt{mean}
 ```
 
 The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
@@ -112,11 +112,12 @@ another order, so a rerun gives weights as good, not the same bytes.
 ## Licence
 
 AGPL-3.0-or-later, as the whole project. The characters were drawn with the fonts of the Debian packages listed in
-`tools/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`), and of the npm packages listed
-in `tools/web_fonts.txt`, all under the SIL Open Font License 1.1. The fonts were only rendered: no font file, outline
-or part of one is in these weights or in this repository. MNIST (Yann LeCun, Corinna Cortes, Christopher Burges) is made
-from Special Databases 1 and 3 of NIST, which are in the public domain; its authors offer it under Creative Commons
-Attribution-Share Alike 3.0. None of its pictures is in the weights or in this repository, either.
+`tools/weights/fonts.txt`, each under its own free licence (`/usr/share/doc/PACKAGE/copyright`), and of the npm
+packages listed in `tools/weights/web_fonts.txt`, all under the SIL Open Font License 1.1. The fonts were only
+rendered: no font file, outline or part of one is in these weights or in this repository. MNIST (Yann LeCun, Corinna
+Cortes, Christopher Burges) is made from Special Databases 1 and 3 of NIST, which are in the public domain; its authors
+offer it under Creative Commons Attribution-Share Alike 3.0. None of its pictures is in the weights or in this
+repository, either.
 """
 
 

@@ -1,6 +1,6 @@
 """Does any command speak to the network, or leave files outside the package's cache? Each runs for a minute.
 
-    .venv/bin/python tools/silence.py [--seconds 60]
+    .venv/bin/python tools/install/silence.py [--seconds 60]
 
 Every command runs under strace, with an empty home, on a small artificial set, and its process lives on for a minute
 after its work, since libraries upload what they gather from time to time. Says which addresses were asked for and which
@@ -18,8 +18,7 @@ import tempfile
 from pathlib import Path
 
 from detector.data.switches import ALWAYS
-
-ROOT = Path(__file__).resolve().parents[1]
+from tools.results import ROOT
 
 LIVE_ON = """
 import sys, time

@@ -1,6 +1,6 @@
-"""Free fonts beyond those of Debian, for a store of artificial pictures: the npm packages of tools/web_fonts.txt.
+"""Free fonts beyond those of Debian, for a store of artificial pictures: the npm packages of web_fonts.txt.
 
-    python tools/web_fonts.py [~/.local/share/fonts/web]
+    python tools/weights/web_fonts.py [~/.local/share/fonts/web]
 
 Installs the packages with npm, and leaves the Latin letters of each family, regular and bold, as TrueType files in
 a folder a kind, where `detector synth` finds them. Every one is under the SIL Open Font License 1.1.

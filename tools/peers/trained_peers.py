@@ -1,6 +1,6 @@
 """Readers trained on the same strings for the same time, on the same held-out fifth; beside them two as they are.
 
-    python tools/trained_peers.py --peers-python PEERS/bin/python [--sets captcha-v2] [--readers detector crnn]
+    python tools/peers/trained_peers.py --peers-python PEERS/bin/python [--sets captcha-v2] [--readers detector crnn]
 
 The splits are those that convert makes of the whole set, grouped by text. Every reader gets the same pictures to learn
 from and the same to select on, and none sees the held-out ones. --minutes are wall clock on the cores that this process
@@ -29,11 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import zero_shot
+from tools.peers import zero_shot
+from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
-ROOT = Path(__file__).resolve().parent.parent
 SETS = ("captcha-v2", "captcha-generic-8", "plates-vn8", "digits-orand-car")
 READERS = {
     "detector": "detector",
@@ -46,7 +46,11 @@ READERS = {
 }
 """How each is called in files and options, and in the table."""
 
-MODULES = {"fast-plate-ocr-xs": "fast_plate_peer", "fast-plate-ocr-s": "fast_plate_peer", "crnn": "crnn"}
+MODULES = {
+    "fast-plate-ocr-xs": "tools.peers.fast_plate_peer",
+    "fast-plate-ocr-s": "tools.peers.fast_plate_peer",
+    "crnn": "tools.peers.crnn",
+}
 """Where ``learn`` of the readers that are not this project's is."""
 
 Row = tuple[str, str]
@@ -68,11 +72,10 @@ def hold_threads() -> int:
 
 def divide(name: str, data: Path, out: Path, seed: int) -> dict[str, list[Row]]:
     """Pictures of a set by split, as convert would split it."""
-    from real_sets import source_of
-
     from detector.conversion.convert import TEST_SHARE, VAL_SHARE
     from detector.conversion.inputs import assign_splits
     from detector.data.labels.sources import read_source
+    from tools.sets import source_of
 
     items = read_source(source_of(name, data, out)).items
     split = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
@@ -90,10 +93,10 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     import torch
 
     torch.set_num_threads(question["threads"])
-    from real_sets import LEAST_TRAINING, forget, train_stage, write_labels
-
     import detector
     from detector.conversion.convert import TEST_SHARE, VAL_SHARE
+    from tools.sets import write_labels
+    from tools.training.real_sets import LEAST_TRAINING, forget, train_stage
 
     work, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
     rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]
@@ -154,8 +157,6 @@ def ask(reader: str, rows: dict[str, list[Row]], work: Path, args: argparse.Name
 
 def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argparse.Namespace) -> dict[str, Any]:
     """One reader on one set: its score, or the error that ended it."""
-    from real_sets import machine
-
     result: dict[str, Any] = {
         "set": name, "reader": reader, "seed": args.seed, "budget_minutes": args.minutes,
         "pictures": {part: len(pairs) for part, pairs in rows.items()}, "machine": machine(),
@@ -171,8 +172,6 @@ def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argpars
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: a line a set, a column a reader, the best of each line in bold."""
-    from real_sets import machine_lines
-
     readers = [reader for reader in READERS if any(r["reader"] == reader for r in results)]
     held = {(r["set"], r["reader"]): r for r in results}
     lines = [
@@ -222,14 +221,14 @@ def main() -> None:
     parser.add_argument(
         "--readers", nargs="+", choices=READERS, default=list(READERS), metavar="READER", help=", ".join(READERS)
     )
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and reader")
     parser.add_argument("--peers-python", default=sys.executable, help="that runs the peers")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "trained_peers", help="folder to work in")
     parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
     parser.add_argument("--again", action="store_true", help="run what is done already, too")
     args = parser.parse_args()
-    from real_sets import is_done, read_results, write_json, write_labels
+    from tools.sets import write_labels
 
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Plates of two text lines, and of one or two: boxes inferred from strings against the true ones, and readers.
 
-    python tools/two_lines.py [--count 400] [--minutes 3] [--out runs/two_lines]
+    python tools/boxes/two_lines.py [--count 400] [--minutes 3] [--out runs/two_lines]
 
 There are no such plates among the real sets, so `detector synth` draws them. Strings only go in. Of each set: boxes of
 all pictures as in box_quality.py, how many pictures were taken to have the lines that they have, and exact match on
@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from box_quality import Boxes, inferred_boxes, measure, read_drawn
-from real_sets import ROOT, forget, machine, machine_lines, read_results, train_stage, write_json, write_labels
 
 import detector
 from detector.synth import SynthConfig, write_set
+from tools.boxes.box_quality import Boxes, inferred_boxes, measure, read_drawn
+from tools.results import ROOT, machine, machine_lines, read_results, write_json
+from tools.sets import write_labels
+from tools.training.real_sets import forget, train_stage
 
 SETS = {"two lines": {2: 1.0}, "one line or two": {1: 0.5, 2: 0.5}}
 """Of each set, the lines of its plates and how large a share has them."""

@@ -1,6 +1,6 @@
 """Milliseconds from file to string on a few CPU cores: this reader on each backend, and others, in one run.
 
-    python tools/reading_speed.py [--data SET] [--pictures 320] [--cores 2] [--peers-python PEERS/bin/python]
+    python tools/peers/reading_speed.py [--data SET] [--pictures 320] [--cores 2] [--peers-python PEERS/bin/python]
 
 Every reader reads the same files, one after another (the median counts), and in batches of 32 (the median batch, by
 picture): with its own way to take many where it has one, otherwise one after another. Each runs in a process of its
@@ -25,11 +25,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import zero_shot
+from tools.peers import zero_shot
+from tools.results import ROOT, machine, write_json
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
-ROOT = Path(__file__).resolve().parent.parent
 BATCH = 32
 MOST_SECONDS = 30  # that a reader is measured, one picture at a time or in batches; five inputs are always read
 FIRST = "detector (onnx)"  # that the others are compared with
@@ -255,8 +255,6 @@ def main() -> None:
             print(f"reading with {name}", file=sys.stderr, flush=True)
             python = args.peers_python if name in PEERS else sys.executable
             readers[name] = zero_shot.ask_peer(__file__, name, python, question)
-    from real_sets import machine, write_json
-
     result = {
         "pictures": args.data.name if args.data else "artificial, 256x64", "count": len(files), "cores": args.cores,
         "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,

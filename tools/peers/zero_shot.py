@@ -1,6 +1,6 @@
 """What the shipped weights read of real pictures, beside RapidOCR and ddddocr, on the same pictures in one run.
 
-    python tools/zero_shot.py [--pictures 110] [--weights PT] [--peers-python PEERS/bin/python]
+    python tools/peers/zero_shot.py [--pictures 110] [--weights PT] [--peers-python PEERS/bin/python]
 
 The peers are optional: each is run by --peers-python (by default the Python that runs this), and left out, with
 the reason, where it cannot be imported there. Their requirements may clash with this project's, so give them an
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -26,9 +27,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.results import DATA, ROOT, machine, write_json
+
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
-ROOT = Path(__file__).resolve().parent.parent
 SETS = (
     "captcha-generic", "captcha-generic-8", "captcha-v2", "captcha-swust-20191218", "plates-vn8", "plates-us-crops",
     "words-iiit5k", "captcha-digits-boxes", "digits-orand-car",
@@ -136,8 +138,12 @@ def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, An
         asked, answered = Path(folder) / "question.json", Path(folder) / "answer.json"
         asked.write_text(json.dumps(question), encoding="utf-8")
         command = (python, script, "--peer", peer, str(asked), str(answered))
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        environment = {**os.environ, "PYTHONPATH": path}  # for tools.*, which a peer's Python does not know
         try:
-            ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+            ended = subprocess.run(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+            )
         except OSError as error:
             return {"skipped": f"{python} does not run: {error.strerror}"}
         if ended.returncode or not answered.exists():
@@ -198,7 +204,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     parser.add_argument("--pictures", type=int, default=110, help="of each set; 0 takes all")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
     parser.add_argument("--weights", type=Path, default=None, help="others than the shipped ones")
@@ -217,8 +223,6 @@ def main() -> None:
         reader: held if "skipped" in held else {name: score(held[name], labels[name]) for name in args.sets}
         for reader, held in found.items()
     }
-    from real_sets import machine, write_json
-
     result = {
         "pictures": {name: len(pairs) for name, pairs in rows.items()}, "seed": args.seed,
         "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,

@@ -1,6 +1,6 @@
 """Which network suits characters 10-60 px high: size, latency and accuracy of candidates, in one run.
 
-    python tools/networks.py STORE [--models detector/networks/models/char.yaml yolo11n.yaml yolo26n.yaml]
+    python tools/weights/networks.py STORE [--models detector/networks/models/char.yaml yolo11n.yaml yolo26n.yaml]
         [--minutes 12]
 
 Each network is taught from nothing on the same artificial pictures (synth_store.py) for the same minutes with the
@@ -20,16 +20,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from real_sets import ROOT, machine, machine_lines, read_results, write_json
-from ship_weights import BATCH, held_back, parameters_of
-from synth_batches import SynthBatches
-from teach_detector import teach
 
 from detector.networks import ultralytics
 from detector.text.alphabet import Alphabet
 from detector.text.decode import decode_batch
 from detector.text.metrics import score_texts
 from detector.text.reading_config import ReadingRules
+from tools.results import ROOT, machine, machine_lines, read_results, write_json
+from tools.weights.ship_weights import BATCH, held_back, parameters_of
+from tools.weights.synth_batches import SynthBatches
+from tools.weights.teach_detector import teach
 
 MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 

@@ -1,6 +1,6 @@
 """How fast a GPU trains the shipped network at 256x64, beside its own limit and beside plain `yolo train`.
 
-    python tools/gpu_training.py [--set SET] [--pictures 20000] [--batch 128,256,512] [--compile] [--no-yolo]
+    python tools/training/gpu_training.py [--set SET] [--pictures 20000] [--batch 128,256,512] [--compile] [--no-yolo]
 
 For each batch size: pictures/s of training with the packed store and augmentation on the device, pictures/s of the
 same step on one repeated batch (the limit), memory, and what an epoch of 105,000 takes. Then an epoch of `yolo train`
@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from artificial_set import artificial_set
-from real_sets import machine
 
 from detector.networks.runtimes import SHIPPED
 from detector.training.profiling import profile
+from tools.results import machine
+from tools.sets import artificial_set
 
 QUESTION = 105_000  # pictures
 YOLO = "from ultralytics.cfg import entrypoint; entrypoint()"  # where the command `yolo` is not on the path

@@ -2,7 +2,7 @@
 
 What was published is one of both, or the mean of it and of the weights that training started from.
 
-    python tools/best_or_last.py OUT/SET.COUNT.START …
+    python tools/training/best_or_last.py OUT/SET.COUNT.START …
 
 Takes folders that few_pictures.py left: the set, the run of `detector train` and the held-out fifth. Both checkpoints
 are calibrated on the validation split, as `detector train` does it. Leaves OUT/SET.COUNT.START/best_or_last.json.
@@ -16,12 +16,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from real_sets import machine, machine_lines, write_json
-
 import detector
 from detector.data.yolo_dataset import read_set
 from detector.networks import ultralytics
 from detector.training.publish import calibrated
+from tools.results import machine, machine_lines, write_json
 
 
 def main() -> None:

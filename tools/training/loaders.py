@@ -1,6 +1,6 @@
 """What the input of training costs: ways to load on one core, its share of a step on a CPU, and two processes.
 
-    python tools/loaders.py [--set SET] [--pictures 1024] [--only loaders,augment,share,ddp]
+    python tools/training/loaders.py [--set SET] [--pictures 1024] [--only loaders,augment,share,ddp]
         [--peers-python PEERS/bin/python]
 
 loaders   one core and two, 256x64, no augmentation, the same files: the packed store, Ultralytics' own loader with
@@ -35,10 +35,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import zero_shot
-from artificial_set import artificial_set
 from PIL import Image
-from real_sets import machine
 
 from detector.data.yolo_dataset import read_set
 from detector.training.augment import on_gpu as augment_torch
@@ -48,8 +45,10 @@ from detector.training.dataset import TextDataset, TextLoader
 from detector.training.profiling import FileLoader, NaiveLoader, loader_rate, profile, train_step
 from detector.training.run import training_arguments
 from detector.training.trainer import prepared_trainer
+from tools.peers import zero_shot
+from tools.results import ROOT, machine
+from tools.sets import artificial_set
 
-ROOT = Path(__file__).resolve().parent.parent
 PEER = Path(__file__).resolve().parent / "loader_peers.py"
 
 

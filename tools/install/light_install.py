@@ -1,6 +1,6 @@
 """What an installation without extras takes: megabytes, seconds to install, seconds to the first string.
 
-    python tools/light_install.py
+    python tools/install/light_install.py
 
 The wheel is built, installed into an empty environment, and reads a picture with the shipped weights there. uv is
 needed, and the packages: from an index, or from where uv is told to look.
@@ -20,7 +20,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-ROOT = Path(__file__).parents[1]
+from tools.results import ROOT
+
 TEXT = "AB12CD"
 MOST_MB, MOST_SECONDS = 400, 2.0
 STARTS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,21 +79,10 @@ def command(
         if isinstance(reading, Failure):
             failed += 1
             say(f"{name}: {reading.reason}", always=True)
-            if output is Format.JSON:
-                typer.echo(_line({"image": name, "error": reading.reason}))
-            elif output is Format.CSV:
-                row((name, "", "", "", "", reading.reason))
-            continue
-        refused += not reading.accepted
-        if output is Format.JSON:
-            typer.echo(_line({"image": name, **reading.to_dict()}))
-        elif output is Format.CSV:
-            confidence = f"{reading.confidence:.4f}"
-            row((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
-        elif reading.accepted:
-            typer.echo(f"{_field(name)}\t{reading.text}")
+            _print_failure(output, row, name, reading)
         else:
-            typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
+            refused += not reading.accepted
+            _print_reading(output, row, name, reading)
     if not seen and source != ["-"]:  # a list that a script makes may well be empty
         raise SourceError(f"There is no picture in {', '.join(source)}.")
     if failed:
@@ -102,6 +91,27 @@ def command(
         say(f"refused {counted(refused, 'reading')}")
     if failed or refused:
         raise typer.Exit(SOME_REFUSED)
+
+
+def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name: str, failure: Failure) -> None:
+    """The line of a picture that could not be decoded; text has none."""
+    if output is Format.JSON:
+        typer.echo(_line({"image": name, "error": failure.reason}))
+    elif output is Format.CSV:
+        row((name, "", "", "", "", failure.reason))
+
+
+def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name: str, reading: Reading) -> None:
+    """The line of a reading."""
+    if output is Format.JSON:
+        typer.echo(_line({"image": name, **reading.to_dict()}))
+    elif output is Format.CSV:
+        confidence = f"{reading.confidence:.4f}"
+        row((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
+    elif reading.accepted:
+        typer.echo(f"{_field(name)}\t{reading.text}")
+    else:
+        typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
 
 
 def _streamed(reader: Reader, sources: list[str]) -> Iterator[tuple[str, Reading | Failure]]:

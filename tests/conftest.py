@@ -155,6 +155,6 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
 
 def char_network() -> Path:
     """The packaged network that training starts from where no weights fit."""
-    from detector.networks.runtimes import NETWORK
+    from detector.networks.shipped import NETWORK
 
     return NETWORK

@@ -1,4 +1,4 @@
-"""What is read from a network's output while it is torch's, as :mod:`detector.networks.runtimes` reads numpy's."""
+"""What is read from a network's output while it is torch's, as :mod:`detector.networks.nms` reads numpy's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torchvision
 
-from detector.networks import runtimes as backends
+from detector.networks import nms
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.text.detections import TOP_CLASSES, CharDetections
 
@@ -17,13 +17,13 @@ _FAR = 1e4  # pixels; boxes that reach further are as good as endless
 
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: :func:`detector.networks.runtimes.candidates` of a tensor, on the device that it is on.
+    """The adapter: :func:`detector.networks.nms.candidates` of a tensor, on the device that it is on.
 
     Args:
         output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
     """
     if output.device.type == "cpu":
-        return backends.candidates(output.float().numpy())
+        return nms.candidates(output.float().numpy())
     return candidates_on_device(output)
 
 
@@ -44,7 +44,7 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
     # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
     near = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
     apart = near.max() - near.min() + 1 if len(near) else 0
-    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), backends.SAME_PLACE)  # surest first
+    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), nms.SAME_PLACE)  # surest first
     keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
     picture, anchor = picture[keep], anchor[keep]
     top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
@@ -64,5 +64,5 @@ def prediction(output: Any) -> torch.Tensor:
     while isinstance(output, (list, tuple)):
         output = output[0]
     tensor = torch.as_tensor(output)
-    backends.check_output(tensor.shape)
+    nms.check_output(tensor.shape)
     return tensor

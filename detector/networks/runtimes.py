@@ -1,14 +1,11 @@
-"""Networks that run without torch: exported files in ONNX Runtime or OpenVINO, and what is read from their output.
+"""Networks that run without torch: exported files in ONNX Runtime or OpenVINO.
 
 Torch takes seconds to load, and of the three it is the slowest on a CPU in 32-bit floats. So nothing here imports it.
 """
 
 from __future__ import annotations
 
-import ast
 import ctypes
-import hashlib
-import json
 import logging
 import os
 import sys
@@ -19,34 +16,19 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from threading import Lock, current_thread, main_thread
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
 from detector.data.parallel import network_threads
-from detector.data.yolo_dataset import RULES_KEY
 from detector.errors import DependencyError, WeightsError, is_installed
-from detector.text.alphabet import DEFAULT_SYMBOLS
-from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
-from detector.text.detections import TOP_CLASSES, CharDetections
-from detector.text.reading_config import ReadingRules
+from detector.networks.metadata import SOURCE_KEY, names_in, rules_in
+from detector.networks.nms import candidates, check_output
+from detector.text.detections import CharDetections
 
 log = logging.getLogger("detector")
-
-MOST_AT_ONCE = 32
-"""Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
-
-NETWORK = Path(__file__).parent / "models" / "char.yaml"
-"""The network that training starts from where no weights are given or fit."""
-
-SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
-"""The detector that comes with the package: the default alphabet, trained on artificial pictures."""
-
-SOURCE_KEY = "detector_source"
-"""Where an exported file says which weights it was made of: their :func:`digest`."""
 
 BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
 """Backends that run an ONNX file, and the module of each; the fastest that gives torch's own strings first."""
@@ -59,159 +41,6 @@ _AT_ONCE = 8
 
 _WITHIN = 2
 """Threads within one picture that no other waits beside: on two idle cores these took 0.6 of the time of one."""
-
-SAME_PLACE = 0.6
-"""IoU above which two candidates are one place."""
-
-
-def shipped_detector(symbols: str) -> Path | None:
-    """The packaged detector's weights, if they know any of these symbols."""
-    return None if set(symbols).isdisjoint(DEFAULT_SYMBOLS) or not SHIPPED.is_file() else SHIPPED
-
-
-def weights_path(weights: str | Path | None) -> Path:
-    """Where weights lie; None and "shipped" are the package's own.
-
-    Raises:
-        WeightsError: if there is nothing.
-    """
-    path = SHIPPED if weights in (None, "shipped") else Path(str(weights))
-    if not path.exists():
-        name, equals, _ = str(weights).partition("=")
-        spelt = " The weights come first, without a name and '='." if equals and name.isidentifier() else ""
-        raise WeightsError(
-            f"There are no weights at {path}: give a file that `detector train` wrote, or 'shipped'.{spelt}"
-        )
-    return path
-
-
-class Network(Protocol):
-    """Fitted pictures in, candidates out."""
-
-    names: dict[int, str]
-    rules: ReadingRules | None
-    """As the file holds them; None where it holds none."""
-    shape_hw: tuple[int, int] | None
-    """The one input that the file takes; None where it takes any."""
-
-    def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
-
-    def output(self, images: NDArray[np.uint8]) -> Any:
-        """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
-
-
-# --- what an output holds ---------------------------------------------------------------------------------------
-
-
-def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> list[CharDetections]:
-    """A detection head's output as candidates, one for each place where it saw something, the surest first.
-
-    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``SAME_PLACE`` the
-    surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
-
-    Args:
-        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
-        top_classes: likeliest classes that each is reduced to.
-    """
-    presence = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
-    return [_candidates(one, seen, top_classes) for one, seen in zip(output, presence, strict=True)]
-
-
-def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32], top_classes: int) -> CharDetections:
-    places = np.flatnonzero(presence >= MIN_SCORE)
-    columns = output[:, places].T  # (n, 4 + classes)
-    sides, classes, surely = columns[:, 2:4], columns[:, 4:], presence[places]
-    corners = columns[:, :2] - sides / 2  # (n, 2)
-    kept = np.zeros(0, np.intp)
-    if len(places):
-        boxes_xywh = np.concatenate([corners, sides], 1).astype(np.float64)
-        # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
-        kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, SAME_PLACE), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
-    corners, sides, classes = corners[kept], sides[kept], classes[kept]
-    top_ids = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
-    top_scores = np.take_along_axis(classes, top_ids, 1)
-    boxes_xyxy = np.concatenate([corners, corners + sides], 1)
-    return CharDetections(boxes_xyxy, top_scores[:, 0], top_ids[:, 0], surely[kept], top_ids, top_scores)
-
-
-def check_output(shape: Sequence[int]) -> None:
-    """Refuse what is no raw output.
-
-    Raises:
-        WeightsError: if it is the output of a head that has suppressed already.
-    """
-    if len(shape) != 3 or shape[1] < 5 or shape[2] == 6:
-        raise WeightsError(
-            f"These weights give {tuple(shape)}, not (batch, 4 + classes, places): "
-            "export them with `detector export`, or by `yolo export` with `nms=False end2end=False`."
-        )
-
-
-# --- what a file says about itself ------------------------------------------------------------------------------
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def metadata_for(rules: ReadingRules, source: str) -> dict[str, str]:
-    """What an exported file of these rules carries, beside Ultralytics' own metadata."""
-    return {RULES_KEY: json.dumps(rules.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
-
-
-def rules_in(metadata: Mapping[str, Any]) -> ReadingRules | None:
-    """The rules in an exported file's metadata, or None where plain ``yolo export`` made it."""
-    held = metadata.get(RULES_KEY)
-    return None if held is None else ReadingRules.from_dict(json.loads(held))
-
-
-def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:
-    """Class names in Ultralytics' metadata, which is text in some formats.
-
-    Raises:
-        WeightsError: if there are none.
-    """
-    held = metadata.get("names")
-    try:
-        named = ast.literal_eval(held) if isinstance(held, str) else dict(held or {})
-        names = {int(i): str(name) for i, name in named.items()}
-    except (ValueError, SyntaxError, AttributeError, TypeError):
-        names = {}
-    if not names:
-        raise WeightsError("The file does not name its classes: export it with `detector export` or `yolo export`.")
-    return names
-
-
-def rules_of(network: Network, path: Path) -> ReadingRules:
-    """How what a network sees is read: as its file says, or its class names alone where it says nothing.
-
-    Raises:
-        WeightsError: if it detects other things than single characters.
-    """
-    if network.rules is not None:
-        return network.rules
-    symbols = single_symbols(network.names)
-    if symbols is None:
-        names = ", ".join(list(network.names.values())[:5])
-        raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
-    rules = ReadingRules(symbols, shape_hw=network.shape_hw)
-    log.warning(
-        "%s says nothing of the strings: at most %d symbols are read and no blanks. `detector train` and "
-        "`detector export` write weights that say it.", path, rules.length,
-    )  # fmt: skip
-    return rules
-
-
-def single_symbols(names: dict[int, str]) -> str | None:
-    """Class names as an alphabet, if each is one character."""
-    ordered = [names[i] for i in sorted(names)]
-    return "".join(ordered) if all(len(n) == 1 for n in ordered) else None
-
-
-# --- running ----------------------------------------------------------------------------------------------------
 
 
 _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]

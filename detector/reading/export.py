@@ -16,16 +16,10 @@ from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
 from detector.data.user_cache import cache_folder, keep_newest, used_now
 from detector.errors import ArgumentError, DetectorError, WeightsError, is_installed, require
-from detector.networks.runtimes import (
-    MOST_AT_ONCE,
-    TORCH,
-    ExportedNetwork,
-    Network,
-    digest,
-    metadata_for,
-    rules_of,
-    weights_path,
-)
+from detector.networks.metadata import digest, metadata_for
+from detector.networks.network import MOST_AT_ONCE, Network, rules_of
+from detector.networks.runtimes import TORCH, ExportedNetwork
+from detector.networks.shipped import weights_path
 from detector.reading.inputs import read_named
 from detector.reading.two_pass import Looks
 from detector.text.reading_config import ReadingRules

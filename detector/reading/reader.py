@@ -21,20 +21,18 @@ from detector.data.letterbox import fit
 from detector.data.parallel import cores
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError, require
+from detector.networks.network import MOST_AT_ONCE, Network, rules_of
 from detector.networks.runtimes import (
     BACKENDS,
-    MOST_AT_ONCE,
     TORCH,
     ExportedNetwork,
-    Network,
     installed,
     is_onnx,
     is_openvino,
     may_have_gpu,
     present,
-    rules_of,
-    weights_path,
 )
+from detector.networks.shipped import weights_path
 from detector.reading.inputs import (
     Named,
     Source,

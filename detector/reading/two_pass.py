@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.letterbox import Fit, fit, shape_for
-from detector.networks.runtimes import Network
+from detector.networks.network import Network
 from detector.reading.box_fusion import fuse
 from detector.text.decode import decode_batch
 from detector.text.detections import CharDetections, Reading

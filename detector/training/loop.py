@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from detector.data.atomic import whole
-from detector.networks.device import Arithmetic, autocast, kept_threads, to_device
+from detector.networks.arithmetic import Arithmetic, autocast, kept_threads
+from detector.networks.device import to_device
 from detector.networks.ultralytics import averaged
 
 log = logging.getLogger("detector")

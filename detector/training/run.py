@@ -13,8 +13,9 @@ from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import CharacterSet, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError
-from detector.networks.device import first_process, kept_threads, pick_device, say_device
-from detector.networks.runtimes import NETWORK, shipped_detector
+from detector.networks.arithmetic import kept_threads
+from detector.networks.device import first_process, pick_device, say_device
+from detector.networks.shipped import NETWORK, shipped_detector
 from detector.text.metrics import TextScore
 from detector.training.augment.policy import Policy
 from detector.training.publish import publish

@@ -26,7 +26,8 @@ from detector.data.letterbox import scaled
 from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
-from detector.networks.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
+from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
+from detector.networks.device import pick_device
 from detector.networks.nms_torch import candidates, prediction
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,

@@ -26,7 +26,7 @@ import yaml
 import detector
 from detector.data.trust import trusted, trusting
 from detector.errors import DatasetError, DetectorError, WeightsError
-from detector.networks.runtimes import SHIPPED
+from detector.networks.shipped import SHIPPED
 from tests.conftest import Toy, ToyRun, char_network
 
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "danger"

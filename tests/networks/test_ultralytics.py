@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from detector.errors import DetectorError, WeightsError
 from detector.networks.device import to_device
+from detector.networks.network import single_symbols
 from detector.networks.nms_torch import candidates, candidates_on_device, prediction
-from detector.networks.runtimes import single_symbols
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.training.arguments import check_arguments
 from detector.training.loop import to_batch

@@ -20,8 +20,10 @@ from detector import Reader, errors
 from detector.cli import app
 from detector.data.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
-from detector.networks import runtimes as backends
-from detector.networks.runtimes import SHIPPED, ExportedNetwork, digest
+from detector.networks import runtimes
+from detector.networks.metadata import digest, metadata_for, rules_in
+from detector.networks.runtimes import ExportedNetwork
+from detector.networks.shipped import SHIPPED
 from detector.reading import export as exporting
 from tests.conftest import Toy, ToyRun
 
@@ -80,8 +82,8 @@ def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], forma
 def test_every_rule_travels(weights: Path) -> None:
     held = Reader(detector.export(weights), device="cpu").rules
     assert held == Reader(weights, device="cpu", backend="torch").rules
-    metadata = backends.metadata_for(held, "x")
-    assert backends.rules_in(metadata) == held
+    metadata = metadata_for(held, "x")
+    assert rules_in(metadata) == held
     assert json.loads(metadata["detector"]) == json.loads(json.dumps(held.to_dict())), "new keys, too"
 
 
@@ -202,7 +204,7 @@ def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[P
 
 
 def test_a_batch_shared_by_cores_gives_what_single_pictures_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "network_threads", lambda: 3)
+    monkeypatch.setattr(runtimes, "network_threads", lambda: 3)
     network = ExportedNetwork(SHIPPED.with_suffix(".onnx"), "onnx")
     images = np.random.default_rng(0).integers(0, 255, (29, 64, 128, 3), np.uint8)
     single = np.concatenate([network.output(image[None]) for image in images])

@@ -21,7 +21,7 @@ import detector
 from detector import Failure, Reader, Reading
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
-from detector.networks.runtimes import SHIPPED
+from detector.networks.shipped import SHIPPED
 from detector.reading.inputs import name_of, named_pictures
 from detector.synth import SynthConfig, Synthesizer, SynthImage
 from detector.text.alphabet import Alphabet
@@ -297,7 +297,7 @@ def plain_yolo_weights(path: Path, names: list[str]) -> Path:
     """A network of Ultralytics' own, untrained, as `yolo train` would save it."""
     from ultralytics import YOLO
 
-    from detector.networks.runtimes import NETWORK
+    from detector.networks.shipped import NETWORK
 
     model = YOLO(str(NETWORK), task="detect", verbose=False)
     model.model.names = dict(enumerate(names))

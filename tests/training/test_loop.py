@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from detector.networks.device import Arithmetic, fast_bfloat16
-from detector.networks.runtimes import SHIPPED
+from detector.networks.arithmetic import Arithmetic, fast_bfloat16
+from detector.networks.shipped import SHIPPED
 from detector.training.loop import Checkpoint, learn
 
 STEPS = 8

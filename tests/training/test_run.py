@@ -496,7 +496,7 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
 @pytest.fixture
 def fixed_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is measured: two runs compute alike."""
-    from detector.networks.device import Arithmetic
+    from detector.networks.arithmetic import Arithmetic
     from detector.training import trainer as text_trainer
 
     monkeypatch.setattr(text_trainer, "choose_arithmetic", lambda *_, **__: (Arithmetic(1, False), {}))
@@ -518,7 +518,7 @@ def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
 def test_bfloat16_is_measured_unless_it_is_turned_off(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amp: bool
 ) -> None:
-    from detector.networks.device import Arithmetic
+    from detector.networks.arithmetic import Arithmetic
     from detector.training import trainer as text_trainer
 
     asked: list[bool | None] = []

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detector.data.images import read_image
-from detector.networks.device import autocast, pick_device
+from detector.networks.arithmetic import autocast
+from detector.networks.device import pick_device
 from detector.text.metrics import score_texts
 from detector.training.augment.policy import Augment
 

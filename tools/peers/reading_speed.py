@@ -58,7 +58,7 @@ def yolo_predict(weights: str | None) -> tuple[One, Many]:
     from ultralytics import YOLO
 
     import detector.networks.ultralytics  # noqa: F401  # switches its network calls off
-    from detector.networks.runtimes import SHIPPED
+    from detector.networks.shipped import SHIPPED
 
     model = YOLO(weights or SHIPPED, task="detect")
     options: dict[str, Any] = {"imgsz": [64, 256], "device": "cpu", "verbose": False}

@@ -17,7 +17,7 @@ from typing import Any
 
 from detector import Reader, evaluate
 from detector.data.yolo_dataset import read_set
-from detector.networks.runtimes import SHIPPED
+from detector.networks.shipped import SHIPPED
 from detector.training.publish import calibrated
 from tools.results import ROOT, machine, machine_lines, write_json
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from detector.networks.runtimes import SHIPPED
+from detector.networks.shipped import SHIPPED
 from detector.training.profiling import profile
 from tools.results import machine
 from tools.sets import artificial_set

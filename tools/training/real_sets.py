@@ -54,7 +54,7 @@ def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace)
 
 def train_stage(data: Path, work: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
     """Train for so many minutes; the weights, in ``work``."""
-    from detector.networks.runtimes import NETWORK
+    from detector.networks.shipped import NETWORK
 
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
     model = {"model": str(NETWORK)} if from_scratch else {}

@@ -17,7 +17,8 @@ from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
 from detector.data.parallel import cores
 from detector.errors import NotLearnedError
-from detector.networks.runtimes import SHIPPED, Network
+from detector.networks.network import Network
+from detector.networks.shipped import SHIPPED
 from detector.reading.reader import open_network
 from detector.text.metrics import wilson_interval
 

@@ -23,7 +23,8 @@ from detector.conversion.locating.forced_alignment import (
     places_told_apart,
 )
 from detector.data.letterbox import GREY, fit, shape_for
-from detector.networks.runtimes import MOST_AT_ONCE, Network, candidates
+from detector.networks.network import MOST_AT_ONCE, Network
+from detector.networks.nms import candidates
 from detector.reading.box_fusion import fuse
 from detector.text.alphabet import Alphabet
 from detector.text.calibration import Platt, fit_platt

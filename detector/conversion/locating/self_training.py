@@ -32,12 +32,13 @@ from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import Fit, fit
 from detector.data.parallel import ahead, cores
 from detector.errors import require
-from detector.networks.runtimes import SHIPPED, TORCH
+from detector.networks.runtimes import TORCH
+from detector.networks.shipped import SHIPPED
 
 if TYPE_CHECKING:
     import torch
 
-    from detector.networks.device import Arithmetic
+    from detector.networks.arithmetic import Arithmetic
 
 log = logging.getLogger("detector")
 
@@ -258,7 +259,8 @@ class SelfTraining:
 
     def _arithmetic(self, net: torch.nn.Module, batches: Batches) -> Arithmetic | None:
         """How steps are computed: measured once, and kept for the next rounds and runs; None on a GPU."""
-        from detector.networks.device import Arithmetic, choose_arithmetic, fast_bfloat16, pick_device, say_arithmetic
+        from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
+        from detector.networks.device import pick_device
         from detector.training.loop import loss_of
 
         device, path = pick_device(self.run.device), self.run.work.path("arithmetic.json")

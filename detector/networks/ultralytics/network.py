@@ -14,9 +14,11 @@ import torch
 
 from detector.data.yolo_dataset import RULES_KEY
 from detector.errors import WeightsError
-from detector.networks import runtimes as backends
 from detector.networks.device import to_device
+from detector.networks.metadata import rules_in
+from detector.networks.network import MOST_AT_ONCE
 from detector.networks.nms_torch import candidates, prediction
+from detector.networks.runtimes import import_openvino
 from detector.networks.ultralytics.library import AutoBackend, Exporter, in_short, quiet
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
 from detector.networks.ultralytics.weights import rules_held
@@ -46,7 +48,7 @@ class Network:
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
                 self.names = backend.names
                 self._run = backend
-                self.rules = backends.rules_in(backend.backend.metadata)
+                self.rules = rules_in(backend.backend.metadata)
                 if not backend.dynamic and getattr(backend, "imgsz", None):
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except WeightsError:
@@ -101,10 +103,10 @@ def write_exported(
     """
     model, _ = open_weights(weights)
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    most = {"batch": backends.MOST_AT_ONCE} if kind == "engine" else {}  # TensorRT plans for a largest batch
+    most = {"batch": MOST_AT_ONCE} if kind == "engine" else {}  # TensorRT plans for a largest batch
     overrides = {"format": kind, "imgsz": list(shape_hw), "dynamic": True, "device": device, "simplify": False, **most}
     if kind == "openvino":
-        backends.import_openvino()
+        import_openvino()
         del overrides["simplify"]
     with quiet(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, of its own ways to trace

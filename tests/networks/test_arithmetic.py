@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector.networks import device
-from detector.networks.device import Arithmetic, choose_arithmetic, kept_threads, say_arithmetic
+from detector.networks import arithmetic
+from detector.networks.arithmetic import Arithmetic, choose_arithmetic, kept_threads, say_arithmetic
 
 ONE, ONE_32, TWO = Arithmetic(1, True), Arithmetic(1, False), Arithmetic(2, True)
 
@@ -33,8 +33,8 @@ class Machine:
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a processor that multiplies bfloat16, and nothing asked for."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(device, "cores", lambda: 2)
-    monkeypatch.setattr(device, "fast_bfloat16", lambda: True)
+    monkeypatch.setattr(arithmetic, "cores", lambda: 2)
+    monkeypatch.setattr(arithmetic, "fast_bfloat16", lambda: True)
 
 
 @pytest.mark.usefixtures("two_cores")
@@ -65,7 +65,7 @@ def test_the_fastest_is_chosen_where_it_clearly_is(
 def test_threads_that_are_hopeless_take_one_step_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine({ONE: 0.1, ONE_32: 0.2, TWO: 9.0})
     assert choose_arithmetic(machine.step, clock=machine.clock)[0] == ONE and machine.steps[TWO] == 1
-    monkeypatch.setattr(device, "_keep_pace", lambda threads, clock: False)
+    monkeypatch.setattr(arithmetic, "_keep_pace", lambda threads, clock: False)
     machine = Machine({ONE: 0.1, ONE_32: 0.2})
     assert choose_arithmetic(machine.step, clock=machine.clock)[0] == ONE
 
@@ -75,7 +75,7 @@ def test_what_the_user_asks_for_is_not_measured(monkeypatch: pytest.MonkeyPatch)
     machine = Machine({Arithmetic(1, False): 0.2, Arithmetic(2, False): 0.1})
     assert choose_arithmetic(machine.step, bfloat16=False, clock=machine.clock)[0] == Arithmetic(2, False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(device, "network_threads", lambda: 1)
+    monkeypatch.setattr(arithmetic, "network_threads", lambda: 1)
     nothing: Callable[[], object] = pytest.fail
     assert choose_arithmetic(nothing, bfloat16=False) == (ONE_32, {})
     assert say_arithmetic(ONE_32, {}) == "1 CPU thread, float32"
@@ -83,7 +83,7 @@ def test_what_the_user_asks_for_is_not_measured(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.usefixtures("two_cores")
 def test_a_processor_without_bfloat16_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "fast_bfloat16", lambda: False)
+    monkeypatch.setattr(arithmetic, "fast_bfloat16", lambda: False)
     machine = Machine({Arithmetic(1, False): 0.2, Arithmetic(2, False): 0.1})
     assert choose_arithmetic(machine.step, clock=machine.clock)[0] == Arithmetic(2, False)
 
@@ -97,14 +97,14 @@ def test_what_is_kept_is_used_again_where_it_can_be(tmp_path: Path, monkeypatch:
         assert Arithmetic.read(path) is None
     TWO.write(path)
     assert Arithmetic.read(path) == TWO
-    monkeypatch.setattr(device, "fast_bfloat16", lambda: False)  # another machine
+    monkeypatch.setattr(arithmetic, "fast_bfloat16", lambda: False)  # another machine
     assert Arithmetic.read(path) is None
     Arithmetic(2, False).write(path)
     assert Arithmetic.read(path) == Arithmetic(2, False)
-    monkeypatch.setattr(device, "cores", lambda: 1)
+    monkeypatch.setattr(arithmetic, "cores", lambda: 1)
     assert Arithmetic.read(path) is None
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # what the user asks for wins
-    monkeypatch.setattr(device, "network_threads", lambda: 2)
+    monkeypatch.setattr(arithmetic, "network_threads", lambda: 2)
     assert Arithmetic.read(path) == Arithmetic(2, False)
     ONE_32.write(path)
     assert Arithmetic.read(path) is None

@@ -1,0 +1,51 @@
+"""What an exported file says about itself, beside Ultralytics' own metadata."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector.data.yolo_dataset import RULES_KEY
+from detector.errors import WeightsError
+from detector.text.reading_config import ReadingRules
+
+SOURCE_KEY = "detector_source"
+"""Where an exported file says which weights it was made of: their :func:`digest`."""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def metadata_for(rules: ReadingRules, source: str) -> dict[str, str]:
+    """What an exported file of these rules carries, beside Ultralytics' own metadata."""
+    return {RULES_KEY: json.dumps(rules.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
+
+
+def rules_in(metadata: Mapping[str, Any]) -> ReadingRules | None:
+    """The rules in an exported file's metadata, or None where plain ``yolo export`` made it."""
+    held = metadata.get(RULES_KEY)
+    return None if held is None else ReadingRules.from_dict(json.loads(held))
+
+
+def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:
+    """Class names in Ultralytics' metadata, which is text in some formats.
+
+    Raises:
+        WeightsError: if there are none.
+    """
+    held = metadata.get("names")
+    try:
+        named = ast.literal_eval(held) if isinstance(held, str) else dict(held or {})
+        names = {int(i): str(name) for i, name in named.items()}
+    except (ValueError, SyntaxError, AttributeError, TypeError):
+        names = {}
+    if not names:
+        raise WeightsError("The file does not name its classes: export it with `detector export` or `yolo export`.")
+    return names

@@ -1,0 +1,61 @@
+"""What every network offers, whatever runs it: fitted pictures in, candidates out."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import WeightsError
+from detector.text.detections import CharDetections
+from detector.text.reading_config import ReadingRules
+
+log = logging.getLogger("detector")
+
+MOST_AT_ONCE = 32
+"""Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
+
+
+class Network(Protocol):
+    """Fitted pictures in, candidates out."""
+
+    names: dict[int, str]
+    rules: ReadingRules | None
+    """As the file holds them; None where it holds none."""
+    shape_hw: tuple[int, int] | None
+    """The one input that the file takes; None where it takes any."""
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
+        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+
+    def output(self, images: NDArray[np.uint8]) -> Any:
+        """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+
+
+def rules_of(network: Network, path: Path) -> ReadingRules:
+    """How what a network sees is read: as its file says, or its class names alone where it says nothing.
+
+    Raises:
+        WeightsError: if it detects other things than single characters.
+    """
+    if network.rules is not None:
+        return network.rules
+    symbols = single_symbols(network.names)
+    if symbols is None:
+        names = ", ".join(list(network.names.values())[:5])
+        raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
+    rules = ReadingRules(symbols, shape_hw=network.shape_hw)
+    log.warning(
+        "%s says nothing of the strings: at most %d symbols are read and no blanks. `detector train` and "
+        "`detector export` write weights that say it.", path, rules.length,
+    )  # fmt: skip
+    return rules
+
+
+def single_symbols(names: dict[int, str]) -> str | None:
+    """Class names as an alphabet, if each is one character."""
+    ordered = [names[i] for i in sorted(names)]
+    return "".join(ordered) if all(len(n) == 1 for n in ordered) else None

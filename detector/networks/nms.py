@@ -1,0 +1,60 @@
+"""What is read from a network's output: candidates, one for each place where it saw something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.errors import WeightsError
+from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
+from detector.text.detections import TOP_CLASSES, CharDetections
+
+SAME_PLACE = 0.6
+"""IoU above which two candidates are one place."""
+
+
+def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> list[CharDetections]:
+    """A detection head's output as candidates, one for each place where it saw something, the surest first.
+
+    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``SAME_PLACE`` the
+    surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
+
+    Args:
+        output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
+        top_classes: likeliest classes that each is reduced to.
+    """
+    presence = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
+    return [_candidates(one, seen, top_classes) for one, seen in zip(output, presence, strict=True)]
+
+
+def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32], top_classes: int) -> CharDetections:
+    places = np.flatnonzero(presence >= MIN_SCORE)
+    columns = output[:, places].T  # (n, 4 + classes)
+    sides, classes, surely = columns[:, 2:4], columns[:, 4:], presence[places]
+    corners = columns[:, :2] - sides / 2  # (n, 2)
+    kept = np.zeros(0, np.intp)
+    if len(places):
+        boxes_xywh = np.concatenate([corners, sides], 1).astype(np.float64)
+        # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
+        kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, SAME_PLACE), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
+    corners, sides, classes = corners[kept], sides[kept], classes[kept]
+    top_ids = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
+    top_scores = np.take_along_axis(classes, top_ids, 1)
+    boxes_xyxy = np.concatenate([corners, corners + sides], 1)
+    return CharDetections(boxes_xyxy, top_scores[:, 0], top_ids[:, 0], surely[kept], top_ids, top_scores)
+
+
+def check_output(shape: Sequence[int]) -> None:
+    """Refuse what is no raw output.
+
+    Raises:
+        WeightsError: if it is the output of a head that has suppressed already.
+    """
+    if len(shape) != 3 or shape[1] < 5 or shape[2] == 6:
+        raise WeightsError(
+            f"These weights give {tuple(shape)}, not (batch, 4 + classes, places): "
+            "export them with `detector export`, or by `yolo export` with `nms=False end2end=False`."
+        )

@@ -32,7 +32,7 @@ def command(
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
-    min_confidence: Annotated[float, typer.Option(help="As for predict; what is refused is counted apart.")] = 0.0,
+    min_confidence: Annotated[float, typer.Option(help="As for predict; what is rejected is counted apart.")] = 0.0,
     second_look: Annotated[bool | None, typer.Option(help="As for predict. [as the weights say]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
@@ -97,7 +97,7 @@ def _say(result: Evaluation, precision: float) -> None:
     rate = result.count / max(result.seconds, 1e-9)
     say(f"95 % interval {low:.3f} to {high:.3f}; CER {result.score.cer:.4f}; {rate:.0f} pictures/s")
     say(
-        f"{result.score.right} right, {len(result.wrong)} wrong, {len(result.refused)} refused, "
+        f"{result.score.right} right, {len(result.wrong)} wrong, {len(result.rejected)} rejected, "
         f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f} "
         f"({result.calibration.by_chance:.3f} by chance)"
     )

@@ -72,8 +72,8 @@ def command(
         sys.stdout.flush()  # a camera's readings are wanted as they come
 
     if output is Format.CSV:
-        row(("image", "text", "confidence", "candidate", "refused", "error"))
-    seen = failed = refused = 0
+        row(("image", "text", "confidence", "rejected_text", "rejected", "error"))
+    seen = failed = rejected = 0
     for name, reading in _streamed(reader, source):
         seen += 1
         if isinstance(reading, Failure):
@@ -81,15 +81,15 @@ def command(
             say(f"{name}: {reading.reason}", always=True)
             _print_failure(output, row, name, reading)
         else:
-            refused += not reading.accepted
+            rejected += not reading.accepted
             _print_reading(output, row, name, reading)
     if not seen and source != ["-"]:  # a list that a script makes may well be empty
         raise SourceError(f"There is no picture in {', '.join(source)}.")
     if failed:
         say(f"{counted(failed, 'picture')} could not be read")
-    if refused:
-        say(f"refused {counted(refused, 'reading')}")
-    if failed or refused:
+    if rejected:
+        say(f"rejected {counted(rejected, 'reading')}")
+    if failed or rejected:
         raise typer.Exit(SOME_REFUSED)
 
 
@@ -107,11 +107,11 @@ def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name:
         typer.echo(_line({"image": name, **reading.to_dict()}))
     elif output is Format.CSV:
         confidence = f"{reading.confidence:.4f}"
-        row((name, reading.text, confidence, reading.candidate, reading.refused or "", ""))
+        row((name, reading.text, confidence, reading.rejected_text, reading.rejected or "", ""))
     elif reading.accepted:
         typer.echo(f"{_field(name)}\t{reading.text}")
     else:
-        typer.echo(f"{_field(name)}\t\trefused {reading.candidate!r}: {reading.refused}")
+        typer.echo(f"{_field(name)}\t\trejected {reading.rejected_text!r}: {reading.rejected}")
 
 
 def _streamed(reader: Reader, sources: list[str]) -> Iterator[tuple[str, Reading | Failure]]:

@@ -64,7 +64,7 @@ class Share:
 class Evaluation:
     """How a reader did.
 
-    Every picture is one of four: right, wrong, refused by the reader, or failed, as it could not be decoded. All but
+    Every picture is one of four: right, wrong, rejected by the reader, or failed, as it could not be decoded. All but
     ``exact_match`` and its interval are about the first two.
 
     Args:
@@ -72,7 +72,7 @@ class Evaluation:
         blank: the reader's; at the end of a label or a reading it does not count.
         seconds: from file to string, for all.
         unusable: inputs of the source without a label or a picture; they are in no count.
-        min_confidence: the reader's, below which it refused.
+        min_confidence: the reader's, below which it rejected.
         pattern: the reader's, without which it refuses what shows more characters than strings may have, once there is
             a ``min_confidence``.
     """
@@ -86,7 +86,7 @@ class Evaluation:
 
     @cached_property
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
-        """Pictures that were read and not refused, each with the reading and whether it is right."""
+        """Pictures that were read and not rejected, each with the reading and whether it is right."""
         return tuple(
             (row, reading, right_string(row.label, reading, self.blank))
             for row in self.rows
@@ -95,7 +95,7 @@ class Evaluation:
 
     @cached_property
     def score(self) -> TextScore:
-        """Exact match, CER and confusions of what was not refused."""
+        """Exact match, CER and confusions of what was not rejected."""
         return score_texts(
             [row.label for row, _, _ in self.accepted], [r.text for _, r, _ in self.accepted], self.blank
         )
@@ -112,10 +112,10 @@ class Evaluation:
         return tuple(sorted(wrong, key=lambda pair: -pair[1].confidence))
 
     @cached_property
-    def refused(self) -> tuple[tuple[Row, Reading], ...]:
-        """Those that the reader refused, by its ``min_confidence`` or its pattern, the surest first."""
-        refused = [(row, r) for row in self.rows if isinstance(r := row.reading, Reading) and not r.accepted]
-        return tuple(sorted(refused, key=lambda pair: -pair[1].confidence))
+    def rejected(self) -> tuple[tuple[Row, Reading], ...]:
+        """Those that the reader rejected, by its ``min_confidence`` or its pattern, the surest first."""
+        rejected = [(row, r) for row in self.rows if isinstance(r := row.reading, Reading) and not r.accepted]
+        return tuple(sorted(rejected, key=lambda pair: -pair[1].confidence))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -186,15 +186,19 @@ class Evaluation:
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
         # Any min_confidence refuses what shows no character, and without a pattern what shows too many.
-        never = [not r.characters or (r.overruled is not None and not self.pattern) for _, r, _ in self.accepted]
-        least = [0.0 if refused else r.least for refused, (_, r, _) in zip(never, self.accepted, strict=True)]
+        never = [
+            not r.characters or (r.unconstrained_text is not None and not self.pattern) for _, r, _ in self.accepted
+        ]
+        least = [
+            0.0 if rejected else r.lowest_confidence for rejected, (_, r, _) in zip(never, self.accepted, strict=True)
+        ]
         found = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
         # Nothing is known of a threshold below the one that these readings had to pass.
         return replace(found, threshold=max(found.threshold, self.min_confidence))
 
     def against(self, other: Evaluation) -> Comparison:
         """Whether this reader is better or worse than another on the same pictures; what is not right counts as such,
-        refused or not.
+        rejected or not.
 
         Raises:
             DetectorError: if they did not read the same pictures.
@@ -214,10 +218,10 @@ class Evaluation:
             precision: as :meth:`coverage` takes it.
             against: another reader, to be compared with.
         """
-        refused = [
-            {"name": row.name, "label": row.label, "candidate": r.candidate, "confidence": round(r.confidence, 4),
-             "reason": r.refused}
-            for row, r in self.refused
+        rejected = [
+            {"name": row.name, "label": row.label, "rejected_text": r.rejected_text, "reason": r.rejected,
+             "confidence": round(r.confidence, 4)}
+            for row, r in self.rejected
         ]  # fmt: skip
         plain: dict[str, Any] = {
             "exact_match": round(self.exact_match, 4),
@@ -226,7 +230,7 @@ class Evaluation:
             "count": self.count,
             "right": self.score.right,
             "wrong": [{"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong],
-            "refused": refused,
+            "rejected": rejected,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
             "unusable": [{"name": f.name, "reason": f.reason} for f in self.unusable],
             "by_length": [{"length": k, **asdict(share)} for k, share in self.by_length.items()],

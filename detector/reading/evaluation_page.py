@@ -19,7 +19,7 @@ from detector.text.detections import Reading
 from detector.text.metrics import differing
 
 SHOWN = 200
-"""Pictures that the page shows at most of those wrong, and of those refused."""
+"""Pictures that the page shows at most of those wrong, and of those rejected."""
 
 _LISTED = 40  # confusions, and pictures that could not be decoded
 
@@ -64,7 +64,7 @@ def write_evaluation(
         title: what was evaluated.
         precision: as :meth:`Evaluation.coverage` takes it.
         against: another reader of the same pictures.
-        shown: pictures embedded at most, of the wrong and of the refused each; 5 MB each at most, too.
+        shown: pictures embedded at most, of the wrong and of the rejected each; 5 MB each at most, too.
 
     Raises:
         DetectorError: if the other one did not read the same pictures, or the precision is none.
@@ -82,8 +82,8 @@ def write_evaluation(
         sheets=[
             _sheet("Wrong, the surest first", "A sure error is the worst one, or a wrong label.",
                    evaluation.wrong_rows, evaluation.blank, shown),
-            _sheet("Refused, the surest first", "Neither right nor wrong: the reader left them to a person.",
-                   evaluation.refused, evaluation.blank, shown),
+            _sheet("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
+                   evaluation.rejected, evaluation.blank, shown),
         ],
         tile=TILE_WH[0],
         strip=STRIP,
@@ -98,10 +98,10 @@ def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blan
 
 
 def _card(row: Row, reading: Reading, blank: str) -> Card:
-    text, read = row.label.rstrip(blank), reading.shown.rstrip(blank)
+    text, read = row.label.rstrip(blank), reading.shown_text.rstrip(blank)
     in_text, in_read = differing(text, read)
     words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
-    note = reading.refused or ""
+    note = reading.rejected or ""
     boxes = np.array(list(chain(*(c.box_xyxy for c in reading.characters))), np.float32).reshape(-1, 4)
     try:
         drawing = draw(read_image(row.path), [c.symbol for c in reading.characters], boxes)

@@ -86,8 +86,8 @@ class Reader:
         backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
         pattern: what strings look like, as :mod:`detector.text.patterns` describes; None takes the weights' own, ""
             none.
-        min_confidence: a reading whose least sure character is below this is refused: its text is empty, it is false,
-            and ``refused`` and ``candidate`` say why, and what it would have been.
+        min_confidence: a reading whose least sure character is below this is rejected: its text is empty, it is false,
+            and ``rejected`` and ``rejected_text`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
         second_look: whether a text that does not fill its picture, and is not read surely, is read again, from the
             part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None

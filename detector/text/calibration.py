@@ -113,8 +113,8 @@ def right_characters(label: str, reading: Reading, blank: str) -> list[bool]:
 
 
 def right_string(label: str, reading: Reading, blank: str) -> bool:
-    """Whether what was read, refused or not, is the label; blanks at the end of either do not count."""
-    return reading.shown.rstrip(blank) == label.rstrip(blank)
+    """Whether what was read, rejected or not, is the label; blanks at the end of either do not count."""
+    return reading.shown_text.rstrip(blank) == label.rstrip(blank)
 
 
 def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], blank: str = " ") -> Calibration:

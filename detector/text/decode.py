@@ -47,13 +47,13 @@ def decode_batch(
         batch: candidates of each picture, before any suppression.
         rules: the alphabet, the length, the layout and the pattern.
         widths: of each picture, in the boxes' pixels.
-        min_confidence: a reading whose least sure character is below this is refused, and without a pattern, which
+        min_confidence: a reading whose least sure character is below this is rejected, and without a pattern, which
             may well choose among them, one of a picture that shows more characters than ``rules.max_count``.
         alternatives: how many of the next likely strings are wanted with each.
 
     Returns:
         One reading a picture, with at most ``rules.length`` symbols; empty where no candidate was found. With a
-        pattern, the text fits it or the reading is refused.
+        pattern, the text fits it or the reading is rejected.
     """
     if len(batch) != len(widths):
         raise ValueError(f"{len(batch)} pictures and {len(widths)} widths: one is shorter")
@@ -134,34 +134,35 @@ def _too_long(
             if candidate not in read.candidates:
                 no_more *= 1 - character.confidence
         confidence = readings[row].confidence * no_more
-        readings[row] = replace(readings[row], overruled=shown.text, confidence=confidence)
+        readings[row] = replace(readings[row], unconstrained_text=shown.text, confidence=confidence)
     return readings
 
 
 def _by_pattern(seen: Candidates, row: int, chain: Chain | None, without: Reading, rules: ReadingRules) -> Reading:
-    """The string that fits the pattern, and what it overruled of the reading without it; refused where none does."""
+    """The string that fits the pattern, and what would be read without it; rejected where none does."""
     if chain is None:
         reason = f"nothing that was seen fits the pattern {rules.pattern!r}" if without.text else _NOTHING_SEEN
-        return replace(without, text="", refused=reason, candidate=without.text)
+        return replace(without, text="", rejected=reason, rejected_text=without.text)
     reading = _to_reading(seen, row, chain, rules)
-    shown = without.overruled or without.text
-    return reading if reading.text == shown else replace(reading, overruled=shown)
+    shown = without.unconstrained_text or without.text
+    return reading if reading.text == shown else replace(reading, unconstrained_text=shown)
 
 
 def _believed(reading: Reading, min_confidence: float, rules: ReadingRules) -> Reading:
-    """The reading, refused where its least sure character is below ``min_confidence``, or where it leaves some out."""
-    if reading.refused is not None:
+    """The reading, rejected where its least sure character is below ``min_confidence``, or where it leaves some out."""
+    if reading.rejected is not None:
         return reading
     if not reading.characters:
-        return replace(reading, refused=_NOTHING_SEEN)
-    if rules.pattern is None and reading.overruled is not None:
-        reason = f"more characters were seen than the {rules.max_count} that strings may have: {reading.overruled!r}"
-        return replace(reading, text="", refused=reason, candidate=reading.text)
+        return replace(reading, rejected=_NOTHING_SEEN)
+    if rules.pattern is None and reading.unconstrained_text is not None:
+        shown = reading.unconstrained_text
+        reason = f"more characters were seen than the {rules.max_count} that strings may have: {shown!r}"
+        return replace(reading, text="", rejected=reason, rejected_text=reading.text)
     number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if least.confidence >= min_confidence:
         return reading
     reason = f"character {number}, {least.symbol!r}, has confidence {least.confidence:.4g}, below {min_confidence:.10g}"
-    return replace(reading, text="", refused=reason, candidate=reading.text)
+    return replace(reading, text="", rejected=reason, rejected_text=reading.text)
 
 
 def _alternatives(searched: Searched, row: int, reading: Reading, rules: ReadingRules, most: int) -> Reading:

@@ -86,44 +86,45 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """The string read from one picture. It is false where it was refused.
+    """The string read from one picture. It is false where it was rejected.
 
     Args:
-        text: symbols in reading order, blanks included, none at the end; empty where the reading is refused.
+        text: symbols in reading order, blanks included, none at the end; empty where the reading is rejected.
         confidence: in [0, 1]: the probability that the string is right where the weights are calibrated, else the
             product of the characters' scores; 0 where nothing was read.
         characters: the symbols that were seen, in reading order; blanks have no box and are not among them.
-        overruled: what would have been read without the pattern, or if strings might be longer, where that is another.
+        unconstrained_text: what would have been read without the pattern, or if strings might be longer, where that
+            is another.
         alternatives: the next likely strings, the likeliest first, where they were asked for.
-        refused: why this is no reading to be relied on; None where it is one.
-        candidate: what was refused: ``confidence``, ``characters`` and ``alternatives`` are about it.
+        rejected: why this is no reading to be relied on; None where it is one.
+        rejected_text: what was rejected: ``confidence``, ``characters`` and ``alternatives`` are about it.
     """
 
     text: str
     confidence: float
     characters: tuple[Character, ...]
-    overruled: str | None = None
+    unconstrained_text: str | None = None
     alternatives: tuple[Alternative, ...] = ()
-    refused: str | None = None
-    candidate: str = ""
+    rejected: str | None = None
+    rejected_text: str = ""
 
     def __bool__(self) -> bool:
-        return self.refused is None
+        return self.rejected is None
 
     @property
-    def shown(self) -> str:
-        """What the picture shows, refused or not: the text, or the candidate."""
-        return self.candidate if self.refused is not None else self.text
+    def shown_text(self) -> str:
+        """What the picture shows, rejected or not: the text, or the rejected one."""
+        return self.rejected_text if self.rejected is not None else self.text
 
     @property
-    def least(self) -> float:
+    def lowest_confidence(self) -> float:
         """The confidence of the least sure character, which ``min_confidence`` is compared with; 0 without any."""
         return min((c.confidence for c in self.characters), default=0.0)
 
     @property
     def accepted(self) -> bool:
-        """Whether it was not refused."""
-        return self.refused is None
+        """Whether it was not rejected."""
+        return self.rejected is None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; what does not apply is left out."""
@@ -139,10 +140,10 @@ class Reading:
                 for c in self.characters
             ],
         }
-        if self.overruled is not None:
-            plain["overruled"] = self.overruled
+        if self.unconstrained_text is not None:
+            plain["unconstrained_text"] = self.unconstrained_text
         if self.alternatives:
             plain["alternatives"] = [{"text": a.text, "confidence": round(a.confidence, 4)} for a in self.alternatives]
-        if self.refused is not None:
-            plain |= {"refused": self.refused, "candidate": self.candidate}
+        if self.rejected is not None:
+            plain |= {"rejected": self.rejected, "rejected_text": self.rejected_text}
         return plain

@@ -142,7 +142,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> f
         for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
         if right
     )
-    return score_texts(labels, [reading.shown for reading in readings], blank).errors + unsure
+    return score_texts(labels, [reading.shown_text for reading in readings], blank).errors + unsure
 
 
 def _read_fitted(
@@ -192,7 +192,7 @@ def calibrated(
     looks, twice = Looks(network, rules, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    score, again = (score_texts(dataset.texts, [r.shown for r in read], rules.blank) for read in (readings, twice))
+    score, again = (score_texts(dataset.texts, [r.shown_text for r in read], rules.blank) for read in (readings, twice))
     if again.errors < score.errors + math.sqrt(score.errors):
         readings, score, rules = twice, again, replace(rules, second_look=True)
     return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), score

@@ -236,7 +236,7 @@ def test_a_folder_without_pictures_is_said_to_be_one(tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, ""), "a list that a script makes may be empty"
 
 
-def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
+def test_rejected_readings_are_shown_as_such(tmp_path: Path) -> None:
     make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
     for number in range(2):
         Image.fromarray(make(number).image[:, :, ::-1]).save(tmp_path / f"{number}.png")
@@ -247,11 +247,12 @@ def test_refused_readings_are_shown_as_such(tmp_path: Path) -> None:
     for line in text.stdout.splitlines():
         _, read, reason = line.split("\t")
         assert read == "" and re.fullmatch(
-            r"refused '[A-Z0-9]+': character \d, '.', has confidence .*, below 1", reason
+            r"rejected '[A-Z0-9]+': character \d, '.', has confidence .*, below 1", reason
         )
     rows = list(csv.DictReader(table.stdout.splitlines()))
     assert (
-        all(row["text"] == "" and row["candidate"] and "below 1" in row["refused"] for row in rows) and len(rows) == 2
+        all(row["text"] == "" and row["rejected_text"] and "below 1" in row["rejected"] for row in rows)
+        and len(rows) == 2
     )
 
 

@@ -115,7 +115,7 @@ TEXT_FILES: dict[str, tuple[str, dict[str, str]]] = {
     "text files in labels/": ("txt", {"labels/a.txt": "007", "labels/b.txt": "XY"}),
     "what predict wrote": (
         "csv",
-        {"read.csv": "image,text,confidence,candidate,refused,error\nnew/a.png,007,0.9,,,\nnew/b.png,XY,0.9,,,\n"},
+        {"read.csv": "image,text,confidence,rejected_text,rejected,error\nnew/a.png,007,0.9,,,\nnew/b.png,XY,0.9,,,\n"},
     ),
     "COCO with texts": (
         "coco",

@@ -82,15 +82,17 @@ def characters(text: str) -> tuple[Character, ...]:
 
 def test_a_reading_in_the_order_of_the_labels() -> None:
     typed, shown = ORDERS["an Arabic plate"]
-    read = Reading(shown, 0.9, characters(shown), overruled=shown, alternatives=(Alternative(shown[::-1], 0.1),))
+    read = Reading(
+        shown, 0.9, characters(shown), unconstrained_text=shown, alternatives=(Alternative(shown[::-1], 0.1),)
+    )
     back = in_logical_order(read)
-    assert (back.text, back.overruled) == (typed, typed)
+    assert (back.text, back.unconstrained_text) == (typed, typed)
     assert back.alternatives[0].text == to_logical(shown[::-1])
     assert "".join(c.symbol for c in back.characters) == typed.replace(" ", "")
     assert {c.box_xyxy for c in back.characters} == {c.box_xyxy for c in read.characters}
     assert back.characters[0].box_xyxy[0] == max(c.box_xyxy[0] for c in read.characters), "the rightmost is first"
-    refused = in_logical_order(replace(read, text="", candidate=shown, refused="why"))
-    assert (refused.text, refused.candidate, refused.refused) == ("", typed, "why")
+    rejected = in_logical_order(replace(read, text="", rejected_text=shown, rejected="why"))
+    assert (rejected.text, rejected.rejected_text, rejected.rejected) == ("", typed, "why")
     latin = Reading("AB 12", 0.9, characters("AB 12"))
     assert in_logical_order(latin) is latin
 

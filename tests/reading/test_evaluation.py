@@ -26,8 +26,8 @@ from tests.conftest import Toy, ToyRun
 
 def row(number: int, label: str, text: str, confidence: float = 0.9, **changes: Any) -> Row:
     characters = tuple(Character(s, confidence, (4 * i, 2, 4 * i + 3, 14)) for i, s in enumerate(text) if s != " ")
-    if "refused" in changes:
-        changes["candidate"], text = text, ""
+    if "rejected" in changes:
+        changes["rejected_text"], text = text, ""
     return Row(Path(f"{number}.png"), f"{number}.png", label, Reading(text, confidence, characters, **changes))
 
 
@@ -36,7 +36,7 @@ ROWS = (
     row(1, "AB12", "AB13", 0.8),
     row(2, "A B", "A B", 0.9),
     row(3, "A B", "AB", 0.95),
-    row(4, "XY", "XY", 0.3, refused="character 1, 'X', has confidence 0.3, below 0.5"),
+    row(4, "XY", "XY", 0.3, rejected="character 1, 'X', has confidence 0.3, below 0.5"),
     Row(Path("5.png"), "5.png", "ZZ", Failure("5.png", "empty file")),
 )
 
@@ -46,12 +46,12 @@ def mixed() -> Evaluation:
     return Evaluation(ROWS, " ", 0.5)
 
 
-def test_every_picture_is_right_wrong_refused_or_failed(mixed: Evaluation) -> None:
+def test_every_picture_is_right_wrong_rejected_or_failed(mixed: Evaluation) -> None:
     assert mixed.count == 6 and mixed.score.right == 2
     assert mixed.wrong == (("3.png", "A B", "AB", 0.95), ("1.png", "AB12", "AB13", 0.8)), "the surest first"
-    assert [r.candidate for _, r in mixed.refused] == ["XY"]
+    assert [r.rejected_text for _, r in mixed.rejected] == ["XY"]
     assert [f.name for f in mixed.failures] == ["5.png"]
-    assert mixed.score.right + len(mixed.wrong) + len(mixed.refused) + len(mixed.failures) == mixed.count
+    assert mixed.score.right + len(mixed.wrong) + len(mixed.rejected) + len(mixed.failures) == mixed.count
     assert mixed.exact_match == 2 / 6 and mixed.interval == wilson_interval(2, 6)
 
 
@@ -66,10 +66,10 @@ def test_by_length_and_by_position(mixed: Evaluation) -> None:
 def test_what_json_has(mixed: Evaluation) -> None:
     plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
     assert set(plain) == {
-        "exact_match", "interval_95", "cer", "count", "right", "wrong", "refused", "failures", "unusable", "by_length",
+        "exact_match", "interval_95", "cer", "count", "right", "wrong", "rejected", "failures", "unusable", "by_length",
         "by_position", "confusions", "calibration", "coverage", "seconds", "against",
     }  # fmt: skip
-    assert plain["refused"][0]["candidate"] == "XY" and "below 0.5" in plain["refused"][0]["reason"]
+    assert plain["rejected"][0]["rejected_text"] == "XY" and "below 0.5" in plain["rejected"][0]["reason"]
     assert plain["confusions"] == [{"label": "2", "reading": "3", "times": 1}]
     assert plain["calibration"]["strings"]["bins"][0]["count"] == 4
     assert plain["calibration"]["characters"]["bins"][0]["count"] == 12
@@ -92,7 +92,7 @@ def test_two_readers_on_the_same_pictures() -> None:
     assert not one.against(one).real and one.against(one).p_value == 1
 
 
-def test_refused_and_failed_pictures_are_not_right_in_a_comparison(mixed: Evaluation) -> None:
+def test_rejected_and_failed_pictures_are_not_right_in_a_comparison(mixed: Evaluation) -> None:
     perfect = Evaluation(tuple(row(i, r.label, r.label) for i, r in enumerate(ROWS)), " ", 1.0)
     found = perfect.against(mixed)
     assert (found.both, found.only_this, found.only_other, found.neither) == (2, 4, 0, 0)
@@ -103,10 +103,10 @@ def test_readers_of_other_pictures_cannot_be_compared(mixed: Evaluation) -> None
         mixed.against(Evaluation(ROWS[1:], " ", 1.0))
 
 
-def test_what_was_refused_is_not_taken_by_the_threshold_that_is_told() -> None:
+def test_what_was_rejected_is_not_taken_by_the_threshold_that_is_told() -> None:
     """All that passed 0.5 are right, and nothing is known of what a lower threshold would let in."""
     rows = [row(i, "AB12", "AB12", 0.9) for i in range(4)]
-    rows += [row(4 + i, "AB12", "AB13", 0.3, refused="below 0.5") for i in range(4)]
+    rows += [row(4 + i, "AB12", "AB13", 0.3, rejected="below 0.5") for i in range(4)]
     found = Evaluation(tuple(rows), " ", 1.0, min_confidence=0.5).coverage(0.99)
     assert (found.taken, found.right, found.threshold) == (4, 4, 0.5)
 
@@ -117,7 +117,7 @@ def test_strings_that_are_too_long_pass_no_threshold() -> None:
     for number in range(10, 13):
         long = row(number, "AB12", "AB13", 0.99)
         assert isinstance(long.reading, Reading)
-        rows.append(replace(long, reading=replace(long.reading, overruled="AB1345")))
+        rows.append(replace(long, reading=replace(long.reading, unconstrained_text="AB1345")))
     found = Evaluation(tuple(rows), " ", 1.0).coverage(0.99)
     assert (found.taken, found.right) == (10, 10) and 0 < found.threshold <= 0.9, "0 refuses nothing"
     assert Evaluation(tuple(rows), " ", 1.0, pattern="AA99").coverage(0.99).taken == 0
@@ -182,7 +182,7 @@ def test_names_and_labels_do_no_harm_on_the_page(tmp_path: Path) -> None:
     rows = (
         Row(tmp_path / "gone" / "0.png", nasty, nasty, Reading("</style><b>", 0.9, ())),
         Row(tmp_path / "1.png", nasty, "A", Failure(nasty, nasty)),
-        row(2, "<u>", "<s>", refused=nasty),
+        row(2, "<u>", "<s>", rejected=nasty),
     )
     write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title=nasty)
     page = Page(tmp_path / "page.html")
@@ -209,7 +209,7 @@ def test_the_threshold_is_what_min_confidence_takes(toy: Toy, toy_run: ToyRun) -
     refusing = found(min_confidence=free.threshold)
     assert len(refusing.accepted) == free.taken
     assert refusing.score.right == free.right
-    assert len(refusing.refused) == free.count - free.taken
+    assert len(refusing.rejected) == free.count - free.taken
 
 
 def test_a_split_of_what_has_none_is_refused(toy: Toy, toy_run: ToyRun) -> None:
@@ -244,7 +244,7 @@ def test_the_command(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
     assert str(toy_run.weights) in Page(page).words
     said = CliRunner().invoke(app, [*asked, "--min-confidence", "1", "--against", str(toy_run.weights)])
     assert said.stdout == f"exact match: 0.000 (n={plain['count']})\n"
-    assert f"0 right, 0 wrong, {plain['count']} refused" in said.stderr and "may be chance" in said.stderr
+    assert f"0 right, 0 wrong, {plain['count']} rejected" in said.stderr and "may be chance" in said.stderr
 
 
 @pytest.mark.parametrize(

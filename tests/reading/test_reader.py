@@ -162,11 +162,11 @@ def test_a_pattern_doubts_and_other_strings(reader: Reader, toy_run: ToyRun, pic
     assert changed
     for one, other in changed:
         assert isinstance(one, Reading) and isinstance(other, Reading)
-        assert one.text == (other.overruled if other.accepted else other.candidate)
+        assert one.text == (other.unconstrained_text if other.accepted else other.rejected_text)
         assert not set(other.text) - set("AKT")
         assert all(not set(a.text) - set("AKT") and a.confidence <= other.confidence for a in other.alternatives)
     doubting = Reader(toy_run.weights, device="cpu", min_confidence=1.0).read(pictures[0])
-    assert not doubting and doubting.candidate == reader.read(pictures[0]).text
+    assert not doubting and doubting.rejected_text == reader.read(pictures[0]).text
 
 
 def test_a_reader_that_cannot_be_asked_so(toy_run: ToyRun) -> None:
@@ -400,7 +400,7 @@ def test_what_a_pattern_overrules_is_what_is_read_without_it(
     picture, _ = far_away
     plain, fitting = Reader().read(picture), Reader(pattern=pattern).read(picture)
     assert fitting.shown != plain.text
-    assert plain.text == (fitting.overruled if fitting.accepted else fitting.candidate)
+    assert plain.text == (fitting.unconstrained_text if fitting.accepted else fitting.rejected_text)
 
 
 def test_text_that_is_read_surely_is_looked_at_once(

@@ -148,7 +148,7 @@ def test_readings_are_refused_by_the_calibrated_confidence() -> None:
     least = LEARNT.character(0.6)
     assert least > 0.7
     assert decode(seen, learnt, 100, min_confidence=0.7).text == "AB"
-    assert decode(seen, RULES, 100, min_confidence=0.7).candidate == "AB"
+    assert decode(seen, RULES, 100, min_confidence=0.7).rejected_text == "AB"
     assert not decode(seen, learnt, 100, min_confidence=least + 0.01)
 
 

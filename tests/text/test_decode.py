@@ -240,10 +240,10 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
     assert 0 <= reading.confidence <= 1
     assert bool(symbols) == bool((np.asarray(found.presence) >= MIN_SCORE).any())
     product = float(np.prod([c.confidence for c in reading.characters])) * bool(symbols)
-    if reading.overruled is None:
+    if reading.unconstrained_text is None:
         assert reading.confidence == pytest.approx(product)
     else:  # more characters than may be read
-        assert len(reading.overruled) > held.max_count and reading.confidence <= product
+        assert len(reading.unconstrained_text) > held.max_count and reading.confidence <= product
 
 
 @given(level_candidates(), any_rules())
@@ -346,56 +346,56 @@ PATTERNS: dict[str, tuple[str, dict[int, str], str, str, str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("seen", "doubts", "pattern", "text", "overruled"), PATTERNS.values(), ids=PATTERNS.keys())
-def test_patterns(seen: str, doubts: dict[int, str], pattern: str, text: str, overruled: str | None) -> None:
+@pytest.mark.parametrize(("seen", "doubts", "pattern", "text", "unconstrained"), PATTERNS.values(), ids=PATTERNS.keys())
+def test_patterns(seen: str, doubts: dict[int, str], pattern: str, text: str, unconstrained: str | None) -> None:
     reading = decode(sure(seen, doubts), plate_rules(pattern, layout=GAPS), 100)
-    assert (reading.text, reading.overruled) == (text, overruled)
+    assert (reading.text, reading.unconstrained_text) == (text, unconstrained)
     assert reading.accepted and reading
     assert [c.symbol for c in reading.characters] == list(text.replace(" ", ""))
 
 
-def test_what_was_overruled_is_less_sure() -> None:
+def test_what_was_unconstrained_is_less_sure() -> None:
     plain, forced = (decode(sure("A0", {1: "O"}), plate_rules(p), 100) for p in (None, "AA"))
     assert [c.confidence for c in forced.characters] == pytest.approx([0.9, 0.06])
     assert forced.confidence == pytest.approx(plain.confidence * 0.06 / 0.9)
 
 
-def test_nothing_that_fits_is_refused() -> None:
+def test_nothing_that_fits_is_rejected() -> None:
     reading = decode(sure("ABC"), plate_rules("999"), 100)
     assert not reading and not reading.accepted
-    assert (reading.text, reading.candidate) == ("", "ABC")
-    assert reading.refused == "nothing that was seen fits the pattern '999'"
+    assert (reading.text, reading.rejected_text) == ("", "ABC")
+    assert reading.rejected == "nothing that was seen fits the pattern '999'"
     assert [c.symbol for c in reading.characters] == list("ABC")
-    assert decode(sure(""), plate_rules("999"), 100).refused == "no character was seen"
+    assert decode(sure(""), plate_rules("999"), 100).rejected == "no character was seen"
 
 
 def test_a_string_longer_than_may_be_read_is_shown_and_not_believed() -> None:
     found = candidates(*((s, 0.9 - i / 100, 20 * i) for i, s in enumerate("ABCDE")))
     fitting, reading = decode(found, rules(), 100), decode(found, rules(**THREE), 100)
-    assert (fitting.text, fitting.overruled) == ("ABCDE", None)
-    assert (reading.text, reading.overruled) == ("ABC", "ABCDE")
+    assert (fitting.text, fitting.unconstrained_text) == ("ABCDE", None)
+    assert (reading.text, reading.unconstrained_text) == ("ABC", "ABCDE")
     assert reading.confidence == pytest.approx(0.9 * 0.89 * 0.88 * (1 - 0.87) * (1 - 0.86))
-    refused = decode(found, rules(**THREE), 100, min_confidence=0.1)
-    assert (refused.text, refused.candidate) == ("", "ABC")
-    assert refused.refused == "more characters were seen than the 3 that strings may have: 'ABCDE'"
+    rejected = decode(found, rules(**THREE), 100, min_confidence=0.1)
+    assert (rejected.text, rejected.rejected_text) == ("", "ABC")
+    assert rejected.rejected == "more characters were seen than the 3 that strings may have: 'ABCDE'"
     # What is likelier not there, or stands where another one does, is no more.
     for more in (("D", 0.4, 60), ("D", 0.8, 1)):
         found = candidates(("A", 0.9, 0), ("B", 0.9, 20), ("C", 0.9, 40), more)
         assert decode(found, rules(**THREE), 100, min_confidence=0.1).text == "ABC"
-        assert decode(found, rules(**THREE), 100).overruled is None
+        assert decode(found, rules(**THREE), 100).unconstrained_text is None
 
 
-def test_a_doubtful_reading_is_refused_and_shown() -> None:
+def test_a_doubtful_reading_is_rejected_and_shown() -> None:
     found = candidates(("A", 0.9, 0), ("B", 0.55, 20), ("C", 0.8, 40))
     assert decode(found, rules(), 100, min_confidence=0.55).text == "ABC"
     reading = decode(found, rules(), 100, min_confidence=0.6, alternatives=1)
     assert not reading
-    assert (reading.text, reading.candidate) == ("", "ABC")
-    assert reading.refused == "character 2, 'B', has confidence 0.55, below 0.6"
+    assert (reading.text, reading.rejected_text) == ("", "ABC")
+    assert reading.rejected == "character 2, 'B', has confidence 0.55, below 0.6"
     assert reading.confidence == pytest.approx(0.9 * 0.55 * 0.8)
     assert len(reading.alternatives) == 1
-    assert reading.to_dict()["refused"] == reading.refused and reading.to_dict()["candidate"] == "ABC"
-    assert decode(candidates(), rules(), 100, min_confidence=0.1).refused == "no character was seen"
+    assert reading.to_dict()["rejected"] == reading.rejected and reading.to_dict()["rejected_text"] == "ABC"
+    assert decode(candidates(), rules(), 100, min_confidence=0.1).rejected == "no character was seen"
     assert decode(candidates(), rules(), 100).accepted
 
 
@@ -477,9 +477,10 @@ def test_a_pattern_s_output_always_fits_it(
         assert matches(text, pattern, held.alphabet)
     free = decode(found, replace(held, pattern=None), WIDTH)
     if reading.accepted:
-        assert reading.overruled == (None if free.text == reading.text else free.text)
+        shown = free.unconstrained_text or free.text  # more than strings may have, too
+        assert reading.unconstrained_text == (None if shown == reading.text else shown)
     else:
-        assert reading.candidate == free.text and reading.refused
+        assert reading.rejected_text == free.text and reading.rejected
 
 
 @given(any_candidates(), any_rules(), st.integers(1, 4))
@@ -498,8 +499,8 @@ def test_what_is_accepted_is_sure_enough(found: CharDetections, held: ReadingRul
     alone, reading = decode(found, held, WIDTH), decode(found, held, WIDTH, min_confidence=least)
     assert reading.characters == alone.characters
     sure = bool(alone.text) and min(c.confidence for c in alone.characters) >= least
-    assert reading.accepted == (least == 0 or (sure and (alone.overruled is None or held.pattern is not None)))
-    assert (reading.text or reading.candidate) == alone.text
+    assert reading.accepted == (least == 0 or (sure and (alone.unconstrained_text is None or held.pattern is not None)))
+    assert (reading.text or reading.rejected_text) == alone.text
 
 
 # The rules themselves

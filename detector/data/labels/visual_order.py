@@ -80,8 +80,10 @@ def _reordered(text: str, places: list[int]) -> str:
 
 def in_logical_order(reading: Reading) -> Reading:
     """A reading as it is decoded -> with its strings as they are typed, and its characters in that order."""
-    shown = reading.shown
-    if not any(map(is_right_to_left, (shown, reading.overruled or "", *(a.text for a in reading.alternatives)))):
+    shown = reading.shown_text
+    if not any(
+        map(is_right_to_left, (shown, reading.unconstrained_text or "", *(a.text for a in reading.alternatives)))
+    ):
         return reading
     symbols = {c.symbol for c in reading.characters}
     number = {place: i for i, place in enumerate(place for place, sign in enumerate(shown) if sign in symbols)}
@@ -91,8 +93,8 @@ def in_logical_order(reading: Reading) -> Reading:
     return replace(
         reading,
         text=to_logical(reading.text),
-        candidate=to_logical(reading.candidate),
-        overruled=None if reading.overruled is None else to_logical(reading.overruled),
+        rejected_text=to_logical(reading.rejected_text),
+        unconstrained_text=None if reading.unconstrained_text is None else to_logical(reading.unconstrained_text),
         alternatives=tuple(Alternative(to_logical(a.text), a.confidence) for a in reading.alternatives),
         characters=characters,
     )

@@ -110,7 +110,7 @@ def write_checked(
         try:
             made = ultralytics.write_exported(
                 weights, Path(folder), format, rules.shape_hw or _TRACED[format], metadata_for(rules, digest(weights)),
-                ("0" if device is None else device) if format == "engine" else "cpu",
+                ("0" if device is None else device) if format == "engine" else "cpu", any_shape=rules.shape_hw is None,
             )  # fmt: skip
         except WeightsError:
             raise

@@ -105,7 +105,7 @@ def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytes
     target = weights.with_suffix(".onnx")
     target.write_text("earlier")
 
-    def broken(weights: Path, folder: Path, *_: object) -> Path:
+    def broken(weights: Path, folder: Path, *_: object, any_shape: bool) -> Path:
         (folder / "half.onnx").write_text("half")
         raise RuntimeError("no more room")
 

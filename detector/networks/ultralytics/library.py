@@ -9,6 +9,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import PIL.Image
 
@@ -25,6 +27,7 @@ __all__ = [
     "Exporter",
     "ModelEMA",
     "__version__",
+    "any_batch",
     "check_dict_alignment",
     "get_cfg",
     "get_save_dir",
@@ -68,6 +71,8 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import LOGGER, RANK
+    from ultralytics.utils.export import engine as onnx_export
+    from ultralytics.utils.export import openvino as openvino_export
     from ultralytics.utils.files import increment_path
     from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
 
@@ -89,6 +94,26 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         LOGGER.setLevel(level)
+
+
+@contextlib.contextmanager
+def any_batch() -> Iterator[None]:
+    """In the block exporters leave the number of pictures open, and height and width fixed: they know both or none."""
+    to_onnx, to_openvino = onnx_export.torch2onnx, openvino_export.torch2openvino
+
+    def onnx(*args: Any, dynamic: Any = None, **named: Any) -> Any:
+        return to_onnx(*args, dynamic={"images": {0: "batch"}, "output0": {0: "batch"}}, **named)
+
+    def openvino(*args: Any, im: Any, dynamic: bool = False, **named: Any) -> Any:
+        model = to_openvino(*args, im=im, dynamic=True, **named)
+        model.reshape([-1, *im.shape[1:]])
+        return model
+
+    with (
+        mock.patch.object(onnx_export, "torch2onnx", onnx),
+        mock.patch.object(openvino_export, "torch2openvino", openvino),
+    ):
+        yield
 
 
 def in_short(error: Exception) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from detector.data.parallel import cores
 from detector.data.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.synth import SynthConfig, Synthesizer
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 SIZE_WH = (256, 64)
 _CHUNK = 250
@@ -69,7 +69,7 @@ def artificial_set(root: Path, count: int, val: int = 256) -> Path:
     with ProcessPoolExecutor(cores()) as pool:
         rows = [row for some in pool.map(_write, jobs) for row in some]
     write_tables(root, rows, [])
-    rules = ReadingRules(shape_hw=(SIZE_WH[1], SIZE_WH[0]))
+    config = ReadingConfig(shape_hw=(SIZE_WH[1], SIZE_WH[0]))
     images = {split: [row.image for row in rows if row.split == split] for split in ("train", "val")}
-    write_descriptions(root, root.resolve(), rules, images)
+    write_descriptions(root, root.resolve(), config, images)
     return root / "data.yaml"

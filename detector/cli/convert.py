@@ -81,8 +81,8 @@ def command(
     say(f"the shipped detector reads {first:.1%} of the labels as they are" + (
         f", and {rounds[-1]:.1%} after it was trained on those" if rounds else ""
     ))  # fmt: skip
-    height, width = report.rules.shape_hw or (0, 0)
-    layout = report.rules.layout
+    height, width = report.config.shape_hw or (0, 0)
+    layout = report.config.layout
     lines_too = f" in {layout.lines} lines" if layout.lines > 1 else ""
     say(f"network input {height}x{width}, layout {layout.kind}{lines_too}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:

@@ -33,7 +33,7 @@ def command(
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
     min_confidence: Annotated[float, typer.Option(help="As for predict; what is rejected is counted apart.")] = 0.0,
-    second_look: Annotated[bool | None, typer.Option(help="As for predict. [as the weights say]")] = None,
+    two_pass: Annotated[bool | None, typer.Option(help="As for predict. [as the weights say]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
@@ -54,7 +54,7 @@ def command(
 
     def opened(name: str) -> Reader:
         return Reader(
-            name, device=device, pattern=pattern, min_confidence=min_confidence, second_look=second_look, trust=trust
+            name, device=device, pattern=pattern, min_confidence=min_confidence, two_pass=two_pass, trust=trust
         )
 
     def score(reader: Reader, stage: str) -> Evaluation:

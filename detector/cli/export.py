@@ -31,7 +31,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="For engine: the GPU, as yolo spells it.")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
-    """Write weights for another runtime, alphabet and rules inside; what reads other strings is not written."""
+    """Write weights for another runtime, alphabet inside; one that reads other strings is not written."""
     from detector.errors import ImageError, SourceError
     from detector.reading.export import export
     from detector.reading.inputs import named_pictures, read_named

@@ -48,7 +48,7 @@ def command(
         float, typer.Option(help="Refuse readings whose least sure character is below this, 0 to 1.")
     ] = 0.0,
     alternatives: Annotated[int, typer.Option(help="Next likely strings that json tells with each reading.")] = 0,
-    second_look: Annotated[
+    two_pass: Annotated[
         bool | None,
         typer.Option(help="Read text that does not fill its picture again, closer. [as the weights say]"),
     ] = None,
@@ -60,7 +60,7 @@ def command(
 
     reader = Reader(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
-        second_look=second_look, trust=trust,
+        two_pass=two_pass, trust=trust,
     )  # fmt: skip
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):

@@ -39,7 +39,7 @@ from detector.data.yolo_dataset import SPLITS, SUSPECTS
 from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, NotLearnedError, SourceError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
 from detector.text.patterns import REGEX, compile_pattern
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -50,7 +50,7 @@ MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
 _LOCATE, _TRAIN = ("numpy", "onnxruntime", "pillow"), ("torch", "ultralytics")  # what boxes and pictures come from
-_MOST_LINES = 2  # of text in a picture
+_MAX_LINES = 2  # of text in a picture
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ConversionReport:
         splits: pictures in each split.
         suspects: pictures kept out of training, for their boxes are doubted.
         reasons: refusals, counted by reason.
-        rules: what readers of this set must know.
+        config: what readers of this set must know.
         layout_share: share of the texts that the layout's rule for blanks explains.
         seconds: of wall clock.
         to_review: suspects in ``review.csv`` that a person has not decided on.
@@ -79,7 +79,7 @@ class ConversionReport:
     splits: dict[str, int]
     suspects: int
     reasons: Counter[str]
-    rules: ReadingRules
+    config: ReadingConfig
     layout_share: float
     seconds: float
     to_review: int = 0
@@ -226,12 +226,14 @@ def convert(
             keep_suspects=keep_suspects, visual_order=visual_order,
         )  # fmt: skip
         texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-        rules, share = written.write(located.boxes.__getitem__, length, located.shape_hw, pattern, decided, texts, tell)
+        config, share = written.write(
+            located.boxes.__getitem__, length, located.shape_hw, pattern, decided, texts, tell
+        )
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
         put_in_place(target)
-    return _report(target, found, written, rules, share, located.explained, time.perf_counter() - began)
+    return _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
 
 
 def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
@@ -242,8 +244,8 @@ def _check_numbers(length: int, val: float, test: float, lines: int | None, trai
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         rule = "val, more than 0, and test, 0 or more, are shares of 1 that leave some for training"
         problems.append(f"{rule}, got {val} and {test}")
-    if lines not in (None, *range(1, _MOST_LINES + 1)):
-        problems.append(f"lines is the number of text lines in each picture, 1 or {_MOST_LINES}, got {lines}")
+    if lines not in (None, *range(1, _MAX_LINES + 1)):
+        problems.append(f"lines is the number of text lines in each picture, 1 or {_MAX_LINES}, got {lines}")
     if not 0 < train_scale < math.inf:
         problems.append(f"train_scale multiplies the steps and is more than 0, got {train_scale}")
     if seed < 0:
@@ -260,7 +262,7 @@ def _check_apart(target: Path, listed: Source) -> None:
 
 
 def _report(
-    target: Path, found: Source, written: SetWriter, rules: ReadingRules, share: float,
+    target: Path, found: Source, written: SetWriter, config: ReadingConfig, share: float,
     explained: tuple[float, ...], seconds: float,
 ) -> ConversionReport:  # fmt: skip
     return ConversionReport(
@@ -270,7 +272,7 @@ def _report(
         splits={s: len(written.images[s]) for s in SPLITS},
         suspects=len(written.images[SUSPECTS]),
         reasons=Counter(row.kind for row in written.rejects),
-        rules=rules,
+        config=config,
         layout_share=share,
         seconds=seconds,
         to_review=written.to_review,

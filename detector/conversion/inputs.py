@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from detector.data.atomic import Work, whole
+from detector.data.atomic import Work, atomic_write
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
-from detector.data.parallel import ahead
+from detector.data.parallel import prefetch_map
 from detector.data.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of
@@ -148,13 +148,13 @@ def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[s
     fresh: dict[str, Look] = {}
 
     def keep() -> None:
-        with whole(work.next_piece(_LOOKED, ".json")) as part:
+        with atomic_write(work.next_piece(_LOOKED, ".json")) as part:
             # A problem may be gone next time, say one of access, without a trace in size or time.
             part.write_text(json.dumps({n: look for n, look in fresh.items() if not look.problem}), encoding="utf-8")
         looks.update(fresh)
         fresh.clear()
 
-    for chunk in ahead(lambda chunk: [(item.name, _look(item)) for item in chunk], chunked(new, _CHUNK)):
+    for chunk in prefetch_map(lambda chunk: [(item.name, _look(item)) for item in chunk], chunked(new, _CHUNK)):
         for name, look in chunk:
             fresh[name] = look
             done += 1

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.csv_files import Writer, read_rows
 from detector.data.labels.label_texts import Spell
 from detector.data.labels.sources import LabelledImage, Refused, Source
@@ -154,7 +154,7 @@ def write_review(
     gone = set(refused)
     aside = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
     new = sorted((row for n, row in rows.items() if n in aside or n not in review.rows), key=_likeliest_error)
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = Writer(file, ReviewRow._fields)
         writer.rows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
         for name, old in review.rows.items():

@@ -28,7 +28,7 @@ from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECT
 from detector.errors import DatasetError, NotLearnedError
 from detector.reading.report import REPORT, write_report
 from detector.text.alphabet import Alphabet
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import find_layout
 
 WORK = "work"
@@ -188,7 +188,7 @@ class SetWriter:
         limit: pictures whose confidence is below this are suspects.
         vouched: names of those that are none all the same, for a person said so.
         keep_suspects: train on them, too.
-        visual_order: whether labels were put in the order of the picture, for the rules.
+        visual_order: whether labels were put in the order of the picture, for the config.
     """
 
     def __init__(
@@ -223,14 +223,14 @@ class SetWriter:
         review: Review,
         labels: Mapping[str, str],
         tell: Progress,
-    ) -> tuple[ReadingRules, float]:
+    ) -> tuple[ReadingConfig, float]:
         """Everything.
 
         Args:
             boxes_of: what there is to write of a picture.
             length: symbols that a text may have.
             shape_hw: of the networks' input.
-            pattern: that all texts fit, for the rules.
+            pattern: that all texts fit, for the config.
             review: earlier decisions.
             labels: of the pictures decided on, the text in the source, by name.
             tell: told of every picture.
@@ -267,12 +267,12 @@ class SetWriter:
         layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
         low, high = min(self._counts), max(self._counts)
         symbols, blank = self.table.symbols, self.table.blank
-        rules = ReadingRules(
+        config = ReadingConfig(
             symbols, blank, length, low, high, layout, shape_hw, pattern, visual_order=self.visual_order
         )
-        yolo_format.write_descriptions(self.root, self.final_root, rules, self.images)
+        yolo_format.write_descriptions(self.root, self.final_root, config, self.images)
         write_report(self.root, title=self.final_root.name)
-        return rules, share
+        return config, share
 
     def _wrong_labels(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
         """Probability that the label is wrong, by the picture's name."""

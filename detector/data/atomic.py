@@ -23,7 +23,7 @@ _REQUEST = "request.json"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Where to write what shall appear at ``path`` at once; on disk before it does, and nothing if the block raises."""
     part = path.with_name(path.name + ".part")
     try:
@@ -84,7 +84,7 @@ class Work:
         before = _request_of(earlier) if earlier is not None else None
         if earlier is not None and before in good:
             for path in sorted(p for p in earlier.iterdir() if p.is_file() and p.name != _REQUEST):
-                with whole(folder / path.name) as part:
+                with atomic_write(folder / path.name) as part:
                     shutil.copyfile(path, part)
         elif earlier is not None and before is not None:
             _say_why(earlier, before, wanted)
@@ -92,7 +92,7 @@ class Work:
         return work
 
     def _is_of(self, request: Mapping[str, Any]) -> None:
-        with whole(self.folder / _REQUEST) as part:
+        with atomic_write(self.folder / _REQUEST) as part:
             part.write_text(json.dumps(request, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def path(self, name: str) -> Path:

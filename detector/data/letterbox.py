@@ -27,7 +27,7 @@ _LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
 
 
 @dataclass(frozen=True)
-class Fit:
+class LetterboxTransform:
     """How one picture lies in the network's input: ``fitted = picture * scale + offset``."""
 
     scale_x: float
@@ -46,7 +46,7 @@ class Fit:
         inside: NDArray[np.float32] = np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
         return inside
 
-    def to_fitted(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+    def to_letterboxed(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """Boxes of the original picture, shape (n, 4), in pixels of the fitted one."""
         boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
@@ -59,7 +59,7 @@ def ratio_of(size_wh: tuple[int, int], shape_hw: tuple[int, int]) -> float:
     return min(shape_hw[0] / size_wh[1], shape_hw[1] / size_wh[0])
 
 
-def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], Fit]:
+def letterbox(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], LetterboxTransform]:
     """Letterbox ``image``, (H, W, 3), into ``shape_hw``.
 
     Returns:
@@ -74,7 +74,7 @@ def fit(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDArray[np
         method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
         image = cv2.resize(image, (new_w, new_h), interpolation=method)  # type: ignore[assignment]
     left, top = (to_w - new_w) // 2, (to_h - new_h) // 2
-    back = Fit(new_w / width, new_h / height, left, top, width, height)
+    back = LetterboxTransform(new_w / width, new_h / height, left, top, width, height)
     if (new_h, new_w) == (to_h, to_w):
         return image, back
     canvas = np.full((to_h, to_w, 3), GREY, np.uint8)

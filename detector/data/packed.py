@@ -33,9 +33,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.images import read_image
-from detector.data.letterbox import Fit, fit
+from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.parallel import cores
 from detector.data.yolo_dataset import CharacterSet, parse_labels, split_images
 from detector.errors import DatasetError, ImageError
@@ -62,7 +62,7 @@ class Row:
     place: int | None = None
     digest: bytes = b""
     checksum: int = 0
-    fit: Fit | None = None
+    fit: LetterboxTransform | None = None
     label_stamp: Stamp = _NEVER
     ids: NDArray[np.int64] | None = None
     boxes_xyxy: NDArray[np.float32] | None = None
@@ -100,7 +100,7 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int])
     if not files:
         raise DatasetError(f"{characters.root}: no pictures in images/{split}: convert again.")
     folder = characters.root / FOLDER / f"{shape_hw[0]}x{shape_hw[1]}"
-    store = _Store(folder, split, shape_hw, len(characters.rules.symbols), files)
+    store = _Store(folder, split, shape_hw, len(characters.config.symbols), files)
     lock = FileLock(folder / f"{split}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ class _Store:
         digests, sums = columns["digests"], columns["checksums"].tolist()
         return [
             Row(
-                name, tuple(stamps[i]), i, digests[i].tobytes(), sums[i], Fit(*scales, *places),
+                name, tuple(stamps[i]), i, digests[i].tobytes(), sums[i], LetterboxTransform(*scales, *places),
                 tuple(label_stamps[i]) if known else _NEVER, ids[i], boxes[i],
             )
             for i, (name, (scales, places)) in enumerate(zip(names, fits, strict=True))
@@ -216,7 +216,7 @@ class _Store:
                 return
             data = _bytes(path)
             try:
-                fitted, row.fit = fit(read_image(data), self.shape_hw)
+                fitted, row.fit = letterbox(read_image(data), self.shape_hw)
             except ImageError as error:
                 raise _unreadable(path, error) from error
             pixels[:] = fitted
@@ -256,14 +256,14 @@ class _Store:
                 row.ids, boxes = parse_labels(label, row.fit.width, row.fit.height, self.classes)
                 if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min() <= 0:
                     raise DatasetError(f"{label} has a box without area: correct its line, or take it out.")
-                row.boxes_xyxy, row.label_stamp = row.fit.to_fitted(boxes), stamp
+                row.boxes_xyxy, row.label_stamp = row.fit.to_letterboxed(boxes), stamp
         return new
 
     def _write_table(self, rows: list[Row], pixels: str) -> None:
         fits = [row.fit for row in rows if row.fit is not None]
         ids = [row.ids if row.ids is not None else np.empty(0, np.int64) for row in rows]
         boxes = [row.boxes_xyxy if row.boxes_xyxy is not None else np.empty((0, 4), np.float32) for row in rows]
-        with whole(self.table) as part, part.open("wb") as file:
+        with atomic_write(self.table) as part, part.open("wb") as file:
             np.savez(
                 file,
                 format=_FORMAT,

@@ -29,7 +29,9 @@ def asked_threads() -> int | None:
     return max(1, int(asked)) if asked.isdigit() else None
 
 
-def ahead(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None) -> Iterator[Result]:
+def prefetch_map(
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
+) -> Iterator[Result]:
     """``map`` in threads, at most two jobs a thread before the one that is asked for: memory does not grow.
 
     Args:

@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 
 from detector.data.csv_files import read_rows, write_csv
 from detector.errors import DatasetError
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
 MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
-RULES_KEY = "detector"
-"""Where the reading rules lie, as plain values: in data.yaml, and in a checkpoint."""
+CONFIG_KEY = "detector"
+"""Key of the reading configuration, as plain values: in data.yaml, and in a checkpoint."""
 
 
 class ManifestRow(NamedTuple):
@@ -93,7 +93,7 @@ class CharacterSet:
 
     root: Path
     yaml_path: Path
-    rules: ReadingRules
+    config: ReadingConfig
 
     def manifest(self) -> list[ManifestRow]:
         """All pictures of the set."""
@@ -220,22 +220,22 @@ def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:
     return rows[1:]
 
 
-def write_descriptions(root: Path, final_root: Path, rules: ReadingRules, images: dict[str, list[str]]) -> None:
+def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
     """``data.yaml`` and darknet's files.
 
     Args:
         root: where to write.
         final_root: where the set will lie when it is whole; darknet's lists name files there.
-        rules: what goes under the key ``detector``.
+        config: what goes under the key ``detector``.
         images: of each split, paths relative to the set.
     """
     held = {split: f"images/{split}" for split in SPLITS if images.get(split)}
     # No `path` key: Ultralytics then takes the yaml's own folder, and the set can be moved.
-    described: dict[str, Any] = {**held, "names": dict(enumerate(rules.symbols)), RULES_KEY: rules.to_dict()}
+    described: dict[str, Any] = {**held, "names": dict(enumerate(config.symbols)), CONFIG_KEY: config.to_dict()}
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     (root / "data.yaml").write_text("# Made by `detector convert`.\n" + text, encoding="utf-8")
-    (root / "obj.names").write_text("".join(f"{s}\n" for s in rules.symbols), encoding="utf-8")
-    lines = [f"classes = {len(rules.symbols)}"]
+    (root / "obj.names").write_text("".join(f"{s}\n" for s in config.symbols), encoding="utf-8")
+    lines = [f"classes = {len(config.symbols)}"]
     for split in held:
         (root / f"{split}.txt").write_text("".join(f"{final_root / i}\n" for i in images[split]), encoding="utf-8")
         key = "valid" if split == "val" else split
@@ -258,18 +258,18 @@ def read_set(data: str | Path) -> CharacterSet:
         raise DatasetError(f"There is no {path}: give the data.yaml that `detector convert` wrote.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} is no YAML file: {error}") from error
-    if not isinstance(held, dict) or not isinstance(held.get(RULES_KEY), dict):
+    if not isinstance(held, dict) or not isinstance(held.get(CONFIG_KEY), dict):
         raise DatasetError(
-            f"{path} has no key `{RULES_KEY}`: it was not made by `detector convert`, and says nothing about texts. "
+            f"{path} has no key `{CONFIG_KEY}`: it was not made by `detector convert`, and says nothing about texts. "
             "Train it with plain `yolo train`, or convert the pictures from their strings."
         )
     _check_keys(path, held)
-    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingRules.from_dict(held[RULES_KEY]))
+    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingConfig.from_dict(held[CONFIG_KEY]))
 
 
 def _check_keys(path: Path, held: dict[str, Any]) -> None:
     """Refuse what `detector convert` does not write: such keys would do nothing here, and elsewhere run code."""
-    if more := sorted(str(key) for key in held if key not in (*SPLITS, "names", RULES_KEY)):
+    if more := sorted(str(key) for key in held if key not in (*SPLITS, "names", CONFIG_KEY)):
         raise DatasetError(
             f"{path} has {', '.join(more[:5])}, which `detector convert` does not write and nothing follows here "
             "(Ultralytics would run a `download`): take it out."

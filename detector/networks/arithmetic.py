@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.parallel import asked_threads, cores, network_threads
 
 CLEARLY = 1.1
@@ -79,7 +79,7 @@ class Arithmetic:
 
     def write(self, path: Path) -> None:
         """Keep it, for work that goes on later."""
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod

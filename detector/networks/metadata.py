@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.data.yolo_dataset import RULES_KEY
+from detector.data.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 SOURCE_KEY = "detector_source"
 """Where an exported file says which weights it was made of: their :func:`digest`."""
@@ -23,15 +23,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def metadata_for(rules: ReadingRules, source: str) -> dict[str, str]:
+def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:
     """What an exported file of these rules carries, beside Ultralytics' own metadata."""
-    return {RULES_KEY: json.dumps(rules.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
+    return {CONFIG_KEY: json.dumps(config.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
 
 
-def rules_in(metadata: Mapping[str, Any]) -> ReadingRules | None:
+def config_in(metadata: Mapping[str, Any]) -> ReadingConfig | None:
     """The rules in an exported file's metadata, or None where plain ``yolo export`` made it."""
-    held = metadata.get(RULES_KEY)
-    return None if held is None else ReadingRules.from_dict(json.loads(held))
+    held = metadata.get(CONFIG_KEY)
+    return None if held is None else ReadingConfig.from_dict(json.loads(held))
 
 
 def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:

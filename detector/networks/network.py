@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from detector.errors import WeightsError
 from detector.text.detections import CharDetections
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
-MOST_AT_ONCE = 32
+MAX_BATCH = 32
 """Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
 
 
@@ -23,7 +23,7 @@ class Network(Protocol):
     """Fitted pictures in, candidates out."""
 
     names: dict[int, str]
-    rules: ReadingRules | None
+    config: ReadingConfig | None
     """As the file holds them; None where it holds none."""
     shape_hw: tuple[int, int] | None
     """The one input that the file takes; None where it takes any."""
@@ -35,24 +35,24 @@ class Network(Protocol):
         """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
 
 
-def rules_of(network: Network, path: Path) -> ReadingRules:
+def config_of(network: Network, path: Path) -> ReadingConfig:
     """How what a network sees is read: as its file says, or its class names alone where it says nothing.
 
     Raises:
         WeightsError: if it detects other things than single characters.
     """
-    if network.rules is not None:
-        return network.rules
+    if network.config is not None:
+        return network.config
     symbols = single_symbols(network.names)
     if symbols is None:
         names = ", ".join(list(network.names.values())[:5])
         raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
-    rules = ReadingRules(symbols, shape_hw=network.shape_hw)
+    config = ReadingConfig(symbols, shape_hw=network.shape_hw)
     log.warning(
         "%s says nothing of the strings: at most %d symbols are read and no blanks. `detector train` and "
-        "`detector export` write weights that say it.", path, rules.length,
+        "`detector export` write weights that say it.", path, config.length,
     )  # fmt: skip
-    return rules
+    return config
 
 
 def single_symbols(names: dict[int, str]) -> str | None:

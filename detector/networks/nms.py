@@ -12,34 +12,34 @@ from detector.errors import WeightsError
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.text.detections import TOP_CLASSES, CharDetections
 
-SAME_PLACE = 0.6
+NMS_IOU = 0.6
 """IoU above which two candidates are one place."""
 
 
 def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> list[CharDetections]:
     """A detection head's output as candidates, one for each place where it saw something, the surest first.
 
-    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``SAME_PLACE`` the
+    Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``NMS_IOU`` the
     surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
 
     Args:
         output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
         top_classes: likeliest classes that each is reduced to.
     """
-    presence = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
-    return [_candidates(one, seen, top_classes) for one, seen in zip(output, presence, strict=True)]
+    objectness = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
+    return [_candidates(one, seen, top_classes) for one, seen in zip(output, objectness, strict=True)]
 
 
-def _candidates(output: NDArray[np.float32], presence: NDArray[np.float32], top_classes: int) -> CharDetections:
-    places = np.flatnonzero(presence >= MIN_SCORE)
+def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], top_classes: int) -> CharDetections:
+    places = np.flatnonzero(objectness >= MIN_SCORE)
     columns = output[:, places].T  # (n, 4 + classes)
-    sides, classes, surely = columns[:, 2:4], columns[:, 4:], presence[places]
+    sides, classes, surely = columns[:, 2:4], columns[:, 4:], objectness[places]
     corners = columns[:, :2] - sides / 2  # (n, 2)
     kept = np.zeros(0, np.intp)
     if len(places):
         boxes_xywh = np.concatenate([corners, sides], 1).astype(np.float64)
         # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
-        kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, SAME_PLACE), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
+        kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, NMS_IOU), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
     corners, sides, classes = corners[kept], sides[kept], classes[kept]
     top_ids = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_scores = np.take_along_axis(classes, top_ids, 1)

@@ -36,21 +36,21 @@ def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
 
 def _candidates(output: torch.Tensor) -> list[CharDetections]:
     boxes, classes = output[:, :4].float(), output[:, 4:].float()
-    presence = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
-    picture, anchor = torch.nonzero(presence >= MIN_SCORE, as_tuple=True)  # of each candidate
-    surely, boxes = presence[picture, anchor], boxes[picture, :, anchor]
+    objectness = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
+    picture, anchor = torch.nonzero(objectness >= MIN_SCORE, as_tuple=True)  # of each candidate
+    surely, boxes = objectness[picture, anchor], boxes[picture, :, anchor]
     centre, half = boxes[:, :2], boxes[:, 2:] / 2
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
     # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
     near = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
     apart = near.max() - near.min() + 1 if len(near) else 0
-    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), nms.SAME_PLACE)  # surest first
+    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), nms.NMS_IOU)  # surest first
     keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
     picture, anchor = picture[keep], anchor[keep]
     top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
     columns = (picture, xyxy[keep], surely[keep], top_ids, top_scores)
-    picture_of, boxes_xyxy, presence_of, ids, scores = (column.cpu().numpy() for column in columns)
-    found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], presence_of, ids, scores)
+    picture_of, boxes_xyxy, objectness_of, ids, scores = (column.cpu().numpy() for column in columns)
+    found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], objectness_of, ids, scores)
     ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()
     return [found[start : min(end, start + MAX_CANDIDATES)] for start, end in zip([0, *ends], ends, strict=False)]
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from detector.data.parallel import network_threads
 from detector.errors import DependencyError, WeightsError, is_installed
-from detector.networks.metadata import SOURCE_KEY, names_in, rules_in
+from detector.networks.metadata import SOURCE_KEY, config_in, names_in
 from detector.networks.nms import candidates, check_output
 from detector.text.detections import CharDetections
 
@@ -87,7 +87,7 @@ class ExportedNetwork:
         try:
             self._engine = (_onnxruntime if backend == "onnx" else _openvino)(path)
             self.names = names_in(self._engine.metadata)
-            self.rules = rules_in(self._engine.metadata)
+            self.config = config_in(self._engine.metadata)
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(f"{path} cannot be opened as weights ({type(error).__name__}: {error}).") from error
         self.shape_hw = self._engine.shape_hw

@@ -12,9 +12,9 @@ import supervision as sv
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.images import Picture, read_image
-from detector.data.letterbox import fit
+from detector.data.letterbox import letterbox
 from detector.text.detections import Reading
 
 _TILE_HW = (96, 300)
@@ -24,10 +24,10 @@ _COLUMNS = 4
 
 def draw(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
     """One tile: the picture fitted to ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
-    tile, back = fit(read_image(picture), shape_hw)
+    tile, back = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
     if reading.characters:
-        boxes = back.to_fitted(np.array([c.box_xyxy for c in reading.characters], np.float32))
+        boxes = back.to_letterboxed(np.array([c.box_xyxy for c in reading.characters], np.float32))
         seen = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
         tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, seen)
     return tile
@@ -45,5 +45,5 @@ def write_sheet(path: Path, read: Sequence[tuple[Picture, Reading]], captions: S
         sheet.paste(Image.fromarray(cv2.cvtColor(draw(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
         caption = captions[i] if captions is not None else f"{reading.text or '(nothing)'}   {reading.confidence:.2f}"
         pen.text((left + 4, top + height + 1), caption, fill="black", font=font)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         sheet.save(part, format="PNG")

@@ -11,7 +11,9 @@ _SAME = 0.4  # IoU from which a candidate of either look is the same place
 _ALONE = 0.5  # what is left of the scores of a candidate that only one look has: the mean with nothing
 
 
-def fuse(first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES) -> CharDetections:
+def weighted_boxes_fusion(
+    first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES
+) -> CharDetections:
     """What both looks say of each place: the mean of their scores, and of their boxes by how sure each is.
 
     A box of one look has at most one partner in the other, the pairs with the greatest IoU first. Without one its
@@ -25,19 +27,21 @@ def fuse(first: CharDetections, second: CharDetections, classes: int, top_classe
     pairs = _pairs(_iou(first.boxes_xyxy, second.boxes_xyxy))
     one, other = pairs.T
     alone = np.setdiff1d(np.arange(len(first)), one), np.setdiff1d(np.arange(len(second)), other)
-    sure = np.stack([first.presence[one], second.presence[other]]).astype(np.float64)  # (2, pairs)
+    sure = np.stack([first.objectness[one], second.objectness[other]]).astype(np.float64)  # (2, pairs)
     share = (sure + 1e-6) / (sure + 1e-6).sum(0)
     met = share[0, :, None] * first.boxes_xyxy[one] + share[1, :, None] * second.boxes_xyxy[other]
     scores_1, scores_2 = _all_scores(first, classes), _all_scores(second, classes)
     boxes = np.concatenate([met, first.boxes_xyxy[alone[0]], second.boxes_xyxy[alone[1]]])
-    presence = np.concatenate([sure.mean(0), _ALONE * first.presence[alone[0]], _ALONE * second.presence[alone[1]]])
+    objectness = np.concatenate(
+        [sure.mean(0), _ALONE * first.objectness[alone[0]], _ALONE * second.objectness[alone[1]]]
+    )
     scores = np.concatenate(
         [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
     )
     top_ids = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_scores = np.take_along_axis(scores, top_ids, 1).astype(np.float32)
     return CharDetections(
-        boxes.astype(np.float32), top_scores[:, 0], top_ids[:, 0], presence.astype(np.float32), top_ids, top_scores
+        boxes.astype(np.float32), top_scores[:, 0], top_ids[:, 0], objectness.astype(np.float32), top_ids, top_scores
     )
 
 

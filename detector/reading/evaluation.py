@@ -339,10 +339,10 @@ def evaluate(
         text_column=text_column,
         image_column=image_column,
         visual_order=visual_order,
-        typed=reader.rules.visual_order,
-        keep=reader.rules.symbols,
+        typed=reader.config.visual_order,
+        keep=reader.config.symbols,
     )
-    table, length = reader.rules.alphabet, reader.rules.length
+    table, length = reader.config.alphabet, reader.config.length
     if never := [why for _, label, _ in pairs if (why := table.problem(label, length, fixed=True))]:
         log.warning("%d of %d labels are none that this reader can give: %s", len(never), len(pairs), never[0])
     rows = []
@@ -352,7 +352,7 @@ def evaluate(
         if progress is not None:
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began
-    return Evaluation(tuple(rows), reader.rules.blank, seconds, unusable, reader.min_confidence, reader.rules.pattern)
+    return Evaluation(tuple(rows), reader.config.blank, seconds, unusable, reader.min_confidence, reader.config.pattern)
 
 
 def _labelled(

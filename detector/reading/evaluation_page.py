@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.images import read_image
-from detector.data.parallel import ahead
+from detector.data.parallel import prefetch_map
 from detector.errors import DetectorError
 from detector.reading.evaluation import PRECISION, Evaluation, Row
 from detector.reading.report import STRIP, TILE_WH, Drawing, as_many_as_fit, draw, environment
@@ -88,12 +88,12 @@ def write_evaluation(
         tile=TILE_WH[0],
         strip=STRIP,
     )  # fmt: skip
-    with whole(path) as part:
+    with atomic_write(path) as part:
         page.dump(str(part), encoding="utf-8")
 
 
 def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blank: str, shown: int) -> Sheet:
-    drawn = ahead(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown))
+    drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown))
     return Sheet(title, explained, as_many_as_fit(drawn), len(rows))
 
 

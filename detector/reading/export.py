@@ -1,4 +1,4 @@
-"""Weights for other runtimes: the same network as ONNX, OpenVINO or TensorRT, rules inside, checked to read alike."""
+"""Export weights to ONNX, OpenVINO or TensorRT, with the reading configuration inside, and check the strings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from detector.data.trust import trusting
 from detector.data.user_cache import cache_folder, keep_newest, used_now
 from detector.errors import ArgumentError, DetectorError, WeightsError, is_installed, require
 from detector.networks.metadata import digest, metadata_for
-from detector.networks.network import MOST_AT_ONCE, Network, rules_of
+from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import TORCH, ExportedNetwork
 from detector.networks.shipped import weights_path
 from detector.reading.inputs import read_named
 from detector.reading.two_pass import Looks
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -104,13 +104,14 @@ def write_checked(
     from detector.networks import ultralytics
     from detector.networks.device import pick_device
 
-    rules = rules_of(reference, weights)
+    config = config_of(reference, weights)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
         try:
             made = ultralytics.write_exported(
-                weights, Path(folder), format, rules.shape_hw or _TRACED[format], metadata_for(rules, digest(weights)),
-                ("0" if device is None else device) if format == "engine" else "cpu", any_shape=rules.shape_hw is None,
+                weights, Path(folder), format, config.shape_hw or _TRACED[format],
+                metadata_for(config, digest(weights)),
+                ("0" if device is None else device) if format == "engine" else "cpu", any_shape=config.shape_hw is None,
             )  # fmt: skip
         except WeightsError:
             raise
@@ -119,16 +120,16 @@ def write_checked(
         gpu = format == "engine"
         with trusting(True):  # it was made here
             network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
-        _compare(weights, reference, network, rules, [*sample, *_artificial(rules), *_noise(rules)])
+        _compare(weights, reference, network, config, [*sample, *_artificial(config), *_noise(config)])
         _move(made, target)
 
 
 def _compare(
-    weights: Path, one: Network, other: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]
+    weights: Path, one: Network, other: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]
 ) -> None:
-    if other.rules != rules:
-        raise WeightsError(f"{weights} lost its rules in the export, which was taken back.")
-    wanted, read = (strings(network, rules, images) for network in (one, other))
+    if other.config != config:
+        raise WeightsError(f"{weights} lost its reading configuration in the export, which was taken back.")
+    wanted, read = (strings(network, config, images) for network in (one, other))
     wrong = [(a, b) for a, b in zip(wanted, read, strict=True) if a != b]
     if wrong:
         first, second = wrong[0]
@@ -138,26 +139,26 @@ def _compare(
         )
 
 
-def strings(network: Network, rules: ReadingRules, images: Sequence[NDArray[np.uint8]]) -> list[str]:
+def strings(network: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]) -> list[str]:
     """What a network reads, looking once: at as many pictures together as a reader takes."""
-    look = Looks(network, rules, second=False)
-    batches = (images[start : start + MOST_AT_ONCE] for start in range(0, len(images), MOST_AT_ONCE))
+    look = Looks(network, config, second=False)
+    batches = (images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH))
     return [reading.text for batch in batches for reading in look(batch)]
 
 
-def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     """Drawn pictures of the alphabet's symbols; none where no font has them."""
     import matplotlib
 
     from detector.synth import PLAIN, SynthConfig, Synthesizer
     from detector.text.alphabet import Alphabet
 
-    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
+    height, width = config.shape_hw or DEFAULT_SHAPE_HW
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
-    length = min(rules.length, width // 12)
+    length = min(config.length, width // 12)
     try:
         make = Synthesizer(SynthConfig(
-            Alphabet(rules.symbols, rules.blank), length, min_length=max(1, min(rules.min_count, length)),
+            Alphabet(config.symbols, config.blank), length, min_length=max(1, min(config.min_count, length)),
             size_wh=(width, height), looks=(PLAIN, "plate", "label", "captcha"),
             fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip
@@ -166,9 +167,9 @@ def _artificial(rules: ReadingRules) -> list[NDArray[np.uint8]]:
         return []
 
 
-def _noise(rules: ReadingRules) -> list[NDArray[np.uint8]]:
+def _noise(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
-    height, width = rules.shape_hw or DEFAULT_SHAPE_HW
+    height, width = config.shape_hw or DEFAULT_SHAPE_HW
     coarse = rng.integers(0, 256, (_NOISE, height // 8, width // 8, 3), dtype=np.uint8)
     return list(coarse.repeat(8, 1).repeat(8, 2))  # blots, in which a reader sees something
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from detector.data.images import Picture, read_image
 from detector.data.labels.visual_order import in_logical_order
-from detector.data.letterbox import fit
+from detector.data.letterbox import letterbox
 from detector.data.parallel import cores
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError, require
-from detector.networks.network import MOST_AT_ONCE, Network, rules_of
+from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import (
     BACKENDS,
     TORCH,
@@ -46,7 +46,7 @@ from detector.reading.inputs import (
 )
 from detector.reading.two_pass import Found, Looks, Prepared
 from detector.text.detections import CharDetections, Reading
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -89,7 +89,7 @@ class Reader:
         min_confidence: a reading whose least sure character is below this is rejected: its text is empty, it is false,
             and ``rejected`` and ``rejected_text`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
-        second_look: whether a text that does not fill its picture, and is not read surely, is read again, from the
+        two_pass: whether a text that does not fill its picture, and is not read surely, is read again, from the
             part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
             does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
             trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
@@ -112,7 +112,7 @@ class Reader:
         pattern: str | None = None,
         min_confidence: float = 0.0,
         alternatives: int = 0,
-        second_look: bool | None = None,
+        two_pass: bool | None = None,
         trust: bool = False,
     ) -> None:
         if pattern is not None and not isinstance(pattern, str):
@@ -125,9 +125,9 @@ class Reader:
         self.weights = path = weights_path(weights)
         self._asked: dict[str, Any] = {"device": device, "backend": backend, "pattern": pattern, "trust": trust}
         self._opened = self._open()
-        rules = rules_of(self._network, path)
-        self.rules: ReadingRules = rules if pattern is None else replace(rules, pattern=pattern)
-        self.second_look = self.rules.looks_twice if second_look is None else second_look
+        config = config_of(self._network, path)
+        self.config: ReadingConfig = config if pattern is None else replace(config, pattern=pattern)
+        self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
 
     def _open(self) -> tuple[int, Network]:
         """The network, and the process that it is of: its threads do not live on in a child that was forked."""
@@ -150,17 +150,17 @@ class Reader:
         """By its arguments: who gets it opens the weights anew."""
         held: dict[str, Any] = {
             **self._asked, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
-            "second_look": self.second_look,
+            "two_pass": self.two_pass,
         }  # fmt: skip
         return partial(Reader, os.path.abspath(self.weights), **held), ()
 
     @property
     def _looks(self) -> Looks:
-        return Looks(self._network, self.rules, self.second_look, self.min_confidence, self.alternatives)
+        return Looks(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
         """Strings in the order of the labels that the weights were trained on."""
-        return in_logical_order(reading) if self.rules.visual_order else reading
+        return in_logical_order(reading) if self.config.visual_order else reading
 
     @property
     def backend(self) -> str:
@@ -218,7 +218,7 @@ class Reader:
         def take() -> None:
             batch: list[Named] = []
             try:
-                batch.extend(islice(coming, 0 if failed else MOST_AT_ONCE))
+                batch.extend(islice(coming, 0 if failed else MAX_BATCH))
             except Exception as error:  # whatever the caller's iterable raises: after what came before it
                 failed.append(error)
             if batch:
@@ -255,7 +255,7 @@ class Reader:
             ImageError: as :meth:`read`.
         """
         image = read_named(picture)
-        fitted, back = fit(image, self._looks.shape_for(image))
+        fitted, back = letterbox(image, self._looks.shape_for(image))
         found = self._network(fitted[None])[0]
         return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
 
@@ -322,7 +322,7 @@ def open_network(path: Path, device: str | None, backend: str | None) -> Network
     if (ready := exporting.twin(path, backend)) is not None:
         return ready
     network = _in_torch(path)
-    rules_of(network, path)  # what is no reader's weights is not converted
+    config_of(network, path)  # what is no reader's weights is not converted
     converted = exporting.convert_once(path, network, backend)
     if converted is None and backend is not None:
         raise WeightsError(f"{path} cannot be converted for backend={backend!r}: see the log, or leave it out.")

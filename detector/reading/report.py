@@ -19,9 +19,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.images import read_image
-from detector.data.parallel import ahead
+from detector.data.parallel import prefetch_map
 from detector.data.yolo_dataset import (
     MANIFEST,
     SPLITS,
@@ -36,7 +36,7 @@ from detector.data.yolo_dataset import (
 )
 from detector.errors import DatasetError, DetectorError
 from detector.text.metrics import differing
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 REPORT = "report.html"
 
@@ -146,30 +146,30 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     Raises:
         DatasetError: if ``root`` is no converted set, or its tables are damaged.
     """
-    rules = read_set(root).rules
+    config = read_set(root).config
     manifest, rejects = read_manifest(root), read_rejects(root)
     suspects = [row for row in manifest if row.status == "suspect"]
     others = [row for row in manifest if row.status != "suspect"]
     places = Counter(_place(row) for row in manifest)
-    characters = Counter(_characters(manifest, rules))
-    learnt = set(_characters((row for row in manifest if _place(row) == "train"), rules))
-    rarest = heapq.nsmallest(_CLASSES, range(len(rules.symbols)), key=lambda i: characters[rules.symbols[i]])
-    page = environment(rules.blank).get_template(REPORT).stream(
+    characters = Counter(_characters(manifest, config))
+    learnt = set(_characters((row for row in manifest if _place(row) == "train"), config))
+    rarest = heapq.nsmallest(_CLASSES, range(len(config.symbols)), key=lambda i: characters[config.symbols[i]])
+    page = environment(config.blank).get_template(REPORT).stream(
         title=title or root.resolve().name,
-        rules=rules,
+        config=config,
         inputs=len(manifest) + len(rejects),
         counts={"ok": len(others), "suspect": len(suspects), "refused": len(rejects)},
         splits=_bars({**{split: places[split] for split in SPLITS}, "kept out": places[SUSPECTS]}),
         lengths=_bars({str(k): n for k, n in sorted(Counter(len(row.text) for row in manifest).items())}),
-        classes=_bars({rules.symbols[i]: characters[rules.symbols[i]] for i in sorted(rarest)}),
-        unlearnt=[symbol for symbol in rules.symbols if symbol not in learnt],
-        sheets=[_sheet("suspect", root, suspects, rules, shown), _sheet("ok", root, others, rules, shown)],
+        classes=_bars({config.symbols[i]: characters[config.symbols[i]] for i in sorted(rarest)}),
+        unlearnt=[symbol for symbol in config.symbols if symbol not in learnt],
+        sheets=[_sheet("suspect", root, suspects, config, shown), _sheet("ok", root, others, config, shown)],
         refusals=_refusals(rejects),
         tile=TILE_WH[0],
         strip=STRIP,
     )  # fmt: skip
     path = root / REPORT
-    with whole(path) as part:
+    with atomic_write(path) as part:
         page.dump(str(part), encoding="utf-8")
     return path
 
@@ -191,8 +191,8 @@ def _place(row: ManifestRow) -> str:
     return Path(row.image).parent.name
 
 
-def _characters(rows: Iterable[ManifestRow], rules: ReadingRules) -> Iterable[str]:
-    return (symbol for row in rows for symbol in row.text if symbol != rules.blank)
+def _characters(rows: Iterable[ManifestRow], config: ReadingConfig) -> Iterable[str]:
+    return (symbol for row in rows for symbol in row.text if symbol != config.blank)
 
 
 def _bars(counts: dict[str, int]) -> list[Bar]:
@@ -209,7 +209,7 @@ def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
     return [Refusals(kind, len(rows), rows[:_EXAMPLES]) for kind, rows in kinds[:_KINDS]]
 
 
-def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingRules, shown: int) -> Sheet:
+def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, shown: int) -> Sheet:
     def rank(row: ManifestRow) -> tuple[bool, float, str]:
         try:
             return status == "suspect" and not row.read, float(row.confidence), row.image
@@ -218,7 +218,7 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], rules: ReadingR
                 f"{root / MANIFEST}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
             ) from None
 
-    drawn = ahead(lambda row: _card(root, row, rules), heapq.nsmallest(shown, rows, key=rank))
+    drawn = prefetch_map(lambda row: _card(root, row, config), heapq.nsmallest(shown, rows, key=rank))
     return Sheet(status, as_many_as_fit(drawn), len(rows))
 
 
@@ -233,10 +233,10 @@ def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
     return fitting
 
 
-def _card(root: Path, row: ManifestRow, rules: ReadingRules) -> Card:
-    text, read = _compared(row.text, row.read, rules.blank)
+def _card(root: Path, row: ManifestRow, config: ReadingConfig) -> Card:
+    text, read = _compared(row.text, row.read, config.blank)
     try:
-        return Card(row, text, read, _drawing(root, row, rules))
+        return Card(row, text, read, _drawing(root, row, config))
     except DetectorError as error:
         return Card(row, text, read, None, str(error))
 
@@ -251,11 +251,11 @@ def _compared(text: str, read: str, blank: str) -> tuple[list[tuple[str, bool]],
     return [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
 
 
-def _drawing(root: Path, row: ManifestRow, rules: ReadingRules) -> Drawing:
+def _drawing(root: Path, row: ManifestRow, config: ReadingConfig) -> Drawing:
     image = read_image(root / row.image)
     height, width = image.shape[:2]
-    class_ids, boxes_xyxy = parse_labels(label_file(root, row.image), width, height, len(rules.symbols))
-    return draw(image, [rules.symbols[c] for c in class_ids], boxes_xyxy)
+    class_ids, boxes_xyxy = parse_labels(label_file(root, row.image), width, height, len(config.symbols))
+    return draw(image, [config.symbols[c] for c in class_ids], boxes_xyxy)
 
 
 def draw(image: NDArray[np.uint8], symbols: Sequence[str], boxes_xyxy: NDArray[np.floating]) -> Drawing:

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.letterbox import Fit, fit, shape_for
+from detector.data.letterbox import LetterboxTransform, letterbox, shape_for
 from detector.networks.network import Network
-from detector.reading.box_fusion import fuse
+from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.decode import decode_batch
 from detector.text.detections import CharDetections, Reading
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 _AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
 _CLOSER = 1024  # longer side of what is kept for a second look: twice a network's, or memory would follow the pictures
@@ -31,24 +31,24 @@ class Prepared:
     """A picture as the network takes it, the way back, and what may be looked at again, ``scale`` times its size."""
 
     fitted: NDArray[np.uint8]
-    back: Fit
+    back: LetterboxTransform
     image: NDArray[np.uint8] | None = None
     scale: float = 1.0
 
 
 @dataclass(frozen=True)
 class Looks:
-    """A network and its rules, from decoded pictures to readings in steps that may run in threads of their own.
+    """A network and its config, from decoded pictures to readings in steps that may run in threads of their own.
 
     Args:
         network: fitted pictures in, candidates out.
-        rules: of the network.
+        config: of the network.
         second: whether a text that does not fill its picture, and is not read surely, is looked at again.
         min_confidence, alternatives: as :func:`detector.text.decode.decode_batch` takes them.
     """
 
     network: Network
-    rules: ReadingRules
+    config: ReadingConfig
     second: bool
     min_confidence: float = 0.0
     alternatives: int = 0
@@ -60,11 +60,11 @@ class Looks:
 
     def shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """The shape that the weights were trained with; without one, what suits this picture."""
-        return self.rules.shape_hw or _shape_for(image.shape[1], image.shape[0], self.rules.length)
+        return self.config.shape_hw or _shape_for(image.shape[1], image.shape[0], self.config.length)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """The picture fitted, and what a second look needs of it."""
-        fitted, back = fit(image, self.shape_for(image))
+        fitted, back = letterbox(image, self.shape_for(image))
         if not self.second:
             return Prepared(fitted, back)
         height, width = image.shape[:2]
@@ -91,9 +91,9 @@ class Looks:
     ) -> list[Reading]:
         """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
         if not self.second:
-            return self._strings(prepared, found, self.rules, self.alternatives)
+            return self._strings(prepared, found, self.config, self.alternatives)
         # Where to look again a pattern has no say: what it overrules is what would be read without it.
-        free = replace(self.rules, pattern=None) if self.rules.pattern else self.rules
+        free = replace(self.config, pattern=None) if self.config.pattern else self.config
         readings = self._strings(prepared, found, free)
         parts = {i: part for i, one in enumerate(prepared) if (part := _text_of(one, readings[i])) is not None}
         seen = list(found)
@@ -102,21 +102,21 @@ class Looks:
         for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, nearer, strict=True):
             first, width = found[i]
             boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
-            moved = replace(second, boxes_xyxy=prepared[i].back.to_fitted(boxes))
-            seen[i] = fuse(first, moved, len(self.rules.symbols)), width
+            moved = replace(second, boxes_xyxy=prepared[i].back.to_letterboxed(boxes))
+            seen[i] = weighted_boxes_fusion(first, moved, len(self.config.symbols)), width
         # Patterns and other strings are looked for once, when nothing more is going to be seen.
-        again = list(range(len(prepared)) if self.alternatives or self.rules.pattern else parts)
-        final = self._strings([prepared[i] for i in again], [seen[i] for i in again], self.rules, self.alternatives)
+        again = list(range(len(prepared)) if self.alternatives or self.config.pattern else parts)
+        final = self._strings([prepared[i] for i in again], [seen[i] for i in again], self.config, self.alternatives)
         for i, reading in zip(again, final, strict=True):
             readings[i] = reading
         return readings
 
     def _strings(
-        self, prepared: Sequence[Prepared], found: Sequence[Found], rules: ReadingRules, alternatives: int = 0
+        self, prepared: Sequence[Prepared], found: Sequence[Found], config: ReadingConfig, alternatives: int = 0
     ) -> list[Reading]:
         # Decoded in the fitted picture, as validation does: the same candidates give the same string.
         readings = decode_batch(
-            [seen for seen, _ in found], rules, [width for _, width in found],
+            [seen for seen, _ in found], config, [width for _, width in found],
             min_confidence=self.min_confidence, alternatives=alternatives,
         )  # fmt: skip
         return [_to_picture(reading, one.back) for reading, one in zip(readings, prepared, strict=True)]
@@ -142,7 +142,7 @@ def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], t
     return np.ascontiguousarray(image[y1:y2, x1:x2]), (x1, y1)
 
 
-def _to_picture(reading: Reading, back: Fit) -> Reading:
+def _to_picture(reading: Reading, back: LetterboxTransform) -> Reading:
     if not reading.characters:
         return reading
     boxes = back.to_picture(np.array([c.box_xyxy for c in reading.characters], np.float32)).tolist()

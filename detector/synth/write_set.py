@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.csv_files import write_csv
 from detector.data.parallel import cores
 from detector.errors import ArgumentError, DetectorError
@@ -135,5 +135,5 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
 
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     """The whole table or nothing."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         write_csv(part, header, rows)

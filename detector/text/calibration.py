@@ -19,7 +19,7 @@ from detector.text.metrics import differing
 
 _EDGE = 1e-7  # scores of exactly 0 or 1 have no log odds
 _SLOPE_SPREAD, _OFFSET_SPREAD = 1.0, 2.0  # of the normal prior around the identity
-_LEAST_SLOPE = 0.05  # scores that say nothing leave a map that is almost flat, not one that turns their order round
+_MIN_SLOPE = 0.05  # scores that say nothing leave a map that is almost flat, not one that turns their order round
 _STEPS = 50
 
 
@@ -74,8 +74,8 @@ def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> Platt:
     s = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
     logits = np.log(s / (1 - s))
     slope, offset = _newton(logits, np.asarray(right, np.float64), None)
-    if slope < _LEAST_SLOPE:
-        slope, offset = _newton(logits, np.asarray(right, np.float64), _LEAST_SLOPE)
+    if slope < _MIN_SLOPE:
+        slope, offset = _newton(logits, np.asarray(right, np.float64), _MIN_SLOPE)
     return Platt(slope, offset)
 
 

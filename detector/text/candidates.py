@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.text.detections import CharDetections
-from detector.text.line_grouping import reading_order, straighten
-from detector.text.reading_config import ReadingRules
+from detector.text.line_grouping import deskew, reading_order
+from detector.text.reading_config import ReadingConfig
 
 MIN_SCORE = 0.02
-"""Candidates whose presence is below this are not looked at."""
+"""Candidates whose objectness is below this are not looked at."""
 
 MAX_CANDIDATES = 48
 """Best candidates of a picture that enter the search."""
@@ -32,7 +32,7 @@ class Candidates:
 
     Args:
         boxes: (batch, n, 4), as they are in the picture.
-        straight: (batch, n, 4), as they would be in straight text.
+        deskewed: (batch, n, 4), as they would be in straight text.
         line: (batch, n).
         odds: (batch, n), log odds that there is a character; ``NEVER`` where a picture has fewer.
         top_ids, top_scores: (batch, n, k), surest first.
@@ -42,7 +42,7 @@ class Candidates:
     """
 
     boxes: NDArray[np.float64]
-    straight: NDArray[np.float64]
+    deskewed: NDArray[np.float64]
     line: NDArray[np.int64]
     odds: NDArray[np.float64]
     top_ids: NDArray[np.int64]
@@ -57,15 +57,15 @@ class Candidates:
         return Candidates(**some)
 
 
-def gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequence[float]) -> Candidates:
+def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Sequence[float]) -> Candidates:
     """The best candidates of every picture, along its lines; ties are broken by content, so order does not matter."""
     picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
-    presence = np.concatenate([d.presence for d in batch])
-    seen = np.flatnonzero(presence >= MIN_SCORE)
+    objectness = np.concatenate([d.objectness for d in batch])
+    seen = np.flatnonzero(objectness >= MIN_SCORE)
     boxes = np.concatenate([d.boxes_xyxy for d in batch])[seen].astype(np.float64)
     scores, ids = (np.concatenate([getattr(d, name) for d in batch])[seen] for name in ("scores", "class_ids"))
-    picture, presence = picture[seen], presence[seen]
-    content = (-scores, ids, *boxes.T[::-1], -presence, picture)  # the last one is looked at first
+    picture, objectness = picture[seen], objectness[seen]
+    content = (-scores, ids, *boxes.T[::-1], -objectness, picture)  # the last one is looked at first
     order = np.lexsort(content)
     picture = picture[order]
     rank = np.arange(len(order)) - np.searchsorted(picture, picture)
@@ -79,26 +79,26 @@ def gather(batch: Sequence[CharDetections], rules: ReadingRules, widths: Sequenc
         full[at] = values[order]
         return full
 
-    present = filled(presence.astype(np.float64), 0.0)
-    layout = rules.layout
-    straight = straighten(
+    present = filled(objectness.astype(np.float64), 0.0)
+    layout = config.layout
+    deskewed = deskew(
         filled(boxes, 0.0), present, np.asarray(widths, np.float64), layout.lines,
         lowest_line=layout.lowest_line, stacked=layout.stacked,
     )  # fmt: skip
-    place = np.arange(shape[0])[:, None], reading_order(straight)
-    present = np.where(straight.aside, 0.0, present)
+    place = np.arange(shape[0])[:, None], reading_order(deskewed)
+    present = np.where(deskewed.outlier, 0.0, present)
     p = np.clip(present, 1e-4, 1 - 1e-4)
     odds = np.where(present > 0, np.log(p / (1 - p)), NEVER)[place]
     top_ids, top_scores = _likeliest(batch, seen)
-    along, line = straight.boxes_xyxy[place], straight.line[place]
+    along, line = deskewed.boxes_xyxy[place], deskewed.line[place]
     return Candidates(
         boxes=filled(boxes, 0.0)[place],
-        straight=along + np.stack([straight.start, 0 * straight.start] * 2, 1)[:, None],
+        deskewed=along + np.stack([deskewed.start, 0 * deskewed.start] * 2, 1)[:, None],
         line=line,
         odds=odds,
         top_ids=filled(top_ids, 0)[place],
         top_scores=filled(top_scores, 0.0)[place],
-        barrier=_barrier(along, straight.whole_xyxy[place], line),
+        barrier=_barrier(along, deskewed.whole_xyxy[place], line),
         widths=np.asarray(widths, np.float64),
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import Alternative, Character, CharDetections, Reading
 from detector.text.patterns import any_string
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.search import Chain, Searched, search
 from detector.text.spacing import Layout
 
@@ -27,15 +27,20 @@ _NOTHING_SEEN = "no character was seen"
 
 
 def decode(
-    detections: CharDetections, rules: ReadingRules, width: float, *, min_confidence: float = 0.0, alternatives: int = 0
+    detections: CharDetections,
+    config: ReadingConfig,
+    width: float,
+    *,
+    min_confidence: float = 0.0,
+    alternatives: int = 0,
 ) -> Reading:
     """The string of one picture; see :func:`decode_batch`."""
-    return decode_batch([detections], rules, [width], min_confidence=min_confidence, alternatives=alternatives)[0]
+    return decode_batch([detections], config, [width], min_confidence=min_confidence, alternatives=alternatives)[0]
 
 
 def decode_batch(
     batch: Sequence[CharDetections],
-    rules: ReadingRules,
+    config: ReadingConfig,
     widths: Sequence[float],
     *,
     min_confidence: float = 0.0,
@@ -45,88 +50,88 @@ def decode_batch(
 
     Args:
         batch: candidates of each picture, before any suppression.
-        rules: the alphabet, the length, the layout and the pattern.
+        config: the alphabet, the length, the layout and the pattern.
         widths: of each picture, in the boxes' pixels.
         min_confidence: a reading whose least sure character is below this is rejected, and without a pattern, which
-            may well choose among them, one of a picture that shows more characters than ``rules.max_count``.
+            may well choose among them, one of a picture that shows more characters than ``config.max_count``.
         alternatives: how many of the next likely strings are wanted with each.
 
     Returns:
-        One reading a picture, with at most ``rules.length`` symbols; empty where no candidate was found. With a
+        One reading a picture, with at most ``config.length`` symbols; empty where no candidate was found. With a
         pattern, the text fits it or the reading is rejected.
     """
     if len(batch) != len(widths):
         raise ValueError(f"{len(batch)} pictures and {len(widths)} widths: one is shorter")
     if not batch:
         return []
-    seen = gather(batch, rules, widths)
-    free = search(seen, any_string(len(rules.symbols), min(rules.max_count, seen.odds.shape[1])), rules.min_count)
+    seen = gather(batch, config, widths)
+    free = search(seen, any_string(len(config.symbols), min(config.max_count, seen.odds.shape[1])), config.min_count)
     chains = [free.best(row) for row in range(len(batch))]
-    readings = [_to_reading(seen, row, chain, rules) for row, chain in enumerate(chains)]
-    readings, searched = _too_long(seen, chains, readings, rules), free
-    if rules.allowed is not None:
-        if rules.allowed.has_blanks:
-            seen = replace(seen, blanks=_expected_blanks(seen, chains, rules))
-        searched = search(seen, rules.allowed)
-        readings = [_by_pattern(seen, row, searched.best(row), read, rules) for row, read in enumerate(readings)]
+    readings = [_to_reading(seen, row, chain, config) for row, chain in enumerate(chains)]
+    readings, searched = _too_long(seen, chains, readings, config), free
+    if config.allowed is not None:
+        if config.allowed.has_blanks:
+            seen = replace(seen, blanks=_expected_blanks(seen, chains, config))
+        searched = search(seen, config.allowed)
+        readings = [_by_pattern(seen, row, searched.best(row), read, config) for row, read in enumerate(readings)]
     if alternatives > 0:
-        readings = [_alternatives(searched, row, r, rules, alternatives) for row, r in enumerate(readings)]
-    return [_believed(reading, min_confidence, rules) for reading in readings] if min_confidence > 0 else readings
+        readings = [_alternatives(searched, row, r, config, alternatives) for row, r in enumerate(readings)]
+    return [_believed(reading, min_confidence, config) for reading in readings] if min_confidence > 0 else readings
 
 
 def _expected_blanks(
-    seen: Candidates, chains: list[Chain | None], rules: ReadingRules
+    seen: Candidates, chains: list[Chain | None], config: ReadingConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """By the layout, see :meth:`Layout.blanks`; the chains read without a pattern show how far letters stand apart."""
     size, n = seen.odds.shape
     first, between = np.zeros((size, n), np.int64), np.zeros((size, n, n), np.int64)
     for row, chain in enumerate(chains):
         if chain is not None:
-            first[row], between[row] = rules.layout.blanks(
-                seen.straight[row], seen.widths[row], rules.length, seen.line[row], np.array(chain.candidates)
+            first[row], between[row] = config.layout.blanks(
+                seen.deskewed[row], seen.widths[row], config.length, seen.line[row], np.array(chain.candidates)
             )
     return first, between
 
 
-def _to_reading(seen: Candidates, row: int, chain: Chain | None, rules: ReadingRules) -> Reading:
+def _to_reading(seen: Candidates, row: int, chain: Chain | None, config: ReadingConfig) -> Reading:
     """The string of a chain: with the pattern's blanks, or else with the layout's."""
     if chain is None:
         return Reading("", 0.0, ())
     chosen = list(chain.candidates)
     if chain.blanks is None:
-        straight, line = seen.straight[row, chosen], seen.line[row, chosen]
-        places = rules.layout.places(straight, float(seen.widths[row]), rules.length, line).tolist()
+        deskewed, line = seen.deskewed[row, chosen], seen.line[row, chosen]
+        places = config.layout.places(deskewed, float(seen.widths[row]), config.length, line).tolist()
     else:
         places = (np.cumsum(np.array(chain.blanks) + 1) - 1).tolist()
     ids = seen.top_ids[row, chosen, chain.classes].tolist()
     scores = seen.top_scores[row, chosen, chain.classes].tolist()
-    if rules.calibration is not None:
-        scores = [rules.calibration.character(score) for score in scores]
-    text = [rules.blank] * (places[-1] + 1)
+    if config.calibration is not None:
+        scores = [config.calibration.character(score) for score in scores]
+    text = [config.blank] * (places[-1] + 1)
     characters = []
     for place, class_id, score, box in zip(places, ids, scores, seen.boxes[row, chosen].tolist(), strict=True):
-        text[place] = rules.symbols[class_id]
+        text[place] = config.symbols[class_id]
         characters.append(Character(text[place], score, tuple(box)))
     confidence = math.prod(scores)
-    if rules.calibration is not None:
-        confidence = rules.calibration.string(confidence)
+    if config.calibration is not None:
+        confidence = config.calibration.string(confidence)
     return Reading("".join(text), confidence, tuple(characters))
 
 
 def _too_long(
-    seen: Candidates, chains: list[Chain | None], readings: list[Reading], rules: ReadingRules
+    seen: Candidates, chains: list[Chain | None], readings: list[Reading], config: ReadingConfig
 ) -> list[Reading]:
     """The readings; where a picture shows more characters than may be read, with these, and less sure for each."""
-    rows = np.flatnonzero((seen.odds > 0).sum(1) > rules.max_count)
+    rows = np.flatnonzero((seen.odds > 0).sum(1) > config.max_count)
     if not len(rows):
         return readings
     some = seen.rows(rows)
-    searched = search(some, any_string(len(rules.symbols), some.odds.shape[1]))
-    plain = replace(rules, layout=Layout())  # where blanks would be, nobody knows
+    searched = search(some, any_string(len(config.symbols), some.odds.shape[1]))
+    plain = replace(config, layout=Layout())  # where blanks would be, nobody knows
     for place, row in enumerate(rows.tolist()):
         whole, read = searched.best(place), chains[row]
         assert whole is not None and read is not None  # there are candidates
-        if (seen.odds[row, list(whole.candidates)] > 0).sum() <= rules.max_count:
+        if (seen.odds[row, list(whole.candidates)] > 0).sum() <= config.max_count:
             continue  # some of them stand for the same character
         shown = _to_reading(seen, row, whole, plain)
         no_more = 1.0
@@ -138,25 +143,25 @@ def _too_long(
     return readings
 
 
-def _by_pattern(seen: Candidates, row: int, chain: Chain | None, without: Reading, rules: ReadingRules) -> Reading:
+def _by_pattern(seen: Candidates, row: int, chain: Chain | None, without: Reading, config: ReadingConfig) -> Reading:
     """The string that fits the pattern, and what would be read without it; rejected where none does."""
     if chain is None:
-        reason = f"nothing that was seen fits the pattern {rules.pattern!r}" if without.text else _NOTHING_SEEN
+        reason = f"nothing that was seen fits the pattern {config.pattern!r}" if without.text else _NOTHING_SEEN
         return replace(without, text="", rejected=reason, rejected_text=without.text)
-    reading = _to_reading(seen, row, chain, rules)
+    reading = _to_reading(seen, row, chain, config)
     shown = without.unconstrained_text or without.text
     return reading if reading.text == shown else replace(reading, unconstrained_text=shown)
 
 
-def _believed(reading: Reading, min_confidence: float, rules: ReadingRules) -> Reading:
+def _believed(reading: Reading, min_confidence: float, config: ReadingConfig) -> Reading:
     """The reading, rejected where its least sure character is below ``min_confidence``, or where it leaves some out."""
     if reading.rejected is not None:
         return reading
     if not reading.characters:
         return replace(reading, rejected=_NOTHING_SEEN)
-    if rules.pattern is None and reading.unconstrained_text is not None:
+    if config.pattern is None and reading.unconstrained_text is not None:
         shown = reading.unconstrained_text
-        reason = f"more characters were seen than the {rules.max_count} that strings may have: {shown!r}"
+        reason = f"more characters were seen than the {config.max_count} that strings may have: {shown!r}"
         return replace(reading, text="", rejected=reason, rejected_text=reading.text)
     number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if least.confidence >= min_confidence:
@@ -165,12 +170,12 @@ def _believed(reading: Reading, min_confidence: float, rules: ReadingRules) -> R
     return replace(reading, text="", rejected=reason, rejected_text=reading.text)
 
 
-def _alternatives(searched: Searched, row: int, reading: Reading, rules: ReadingRules, most: int) -> Reading:
+def _alternatives(searched: Searched, row: int, reading: Reading, config: ReadingConfig, most: int) -> Reading:
     """The reading with up to ``most`` other strings; each is as much less sure as its score is behind."""
     best, found = None, {reading.text: 0.0}
     for chain in searched.chains(row, (most + 1) * _TRIES):
         best = chain.score if best is None else best
-        text = _to_reading(searched.seen, row, chain, rules).text
+        text = _to_reading(searched.seen, row, chain, config).text
         found.setdefault(text, reading.confidence * math.exp(min(0.0, chain.score - best)))
         if len(found) > most:
             break

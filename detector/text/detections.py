@@ -20,7 +20,7 @@ class CharDetections:
         boxes_xyxy: float32 (n, 4): left, top, right, bottom, in pixels.
         scores: float32 (n,), that of the class, in [0, 1].
         class_ids: int64 (n,).
-        presence: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
+        objectness: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
             Where a zero may be an O, each has half the score, and yet there is surely one of them.
         top_ids: int64 (n, k), the likeliest classes of each, surest first; None takes ``class_ids`` alone.
         top_scores: float32 (n, k), their scores.
@@ -33,7 +33,7 @@ class CharDetections:
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     # None only on the way in: none of these is None once the object is there, and users need not ask.
-    presence: NDArray[np.float32] = None  # type: ignore[assignment]
+    objectness: NDArray[np.float32] = None  # type: ignore[assignment]
     top_ids: NDArray[np.int64] = None  # type: ignore[assignment]
     top_scores: NDArray[np.float32] = None  # type: ignore[assignment]
 
@@ -41,18 +41,18 @@ class CharDetections:
         object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, np.float32).reshape(-1, 4))
         object.__setattr__(self, "scores", np.asarray(self.scores, np.float32).reshape(-1))
         object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int64).reshape(-1))
-        presence = self.scores if self.presence is None else np.asarray(self.presence, np.float32).reshape(-1)
-        object.__setattr__(self, "presence", presence)
+        objectness = self.scores if self.objectness is None else np.asarray(self.objectness, np.float32).reshape(-1)
+        object.__setattr__(self, "objectness", objectness)
         alone = self.top_ids is None or self.top_scores is None
         top_ids = self.class_ids[:, None] if alone else np.asarray(self.top_ids, np.int64)
         top_scores = self.scores[:, None] if alone else np.asarray(self.top_scores, np.float32)
         object.__setattr__(self, "top_ids", top_ids)
         object.__setattr__(self, "top_scores", top_scores)
-        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(presence), len(top_ids)}
+        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(objectness), len(top_ids)}
         if len(lengths) != 1 or top_ids.ndim != 2 or top_ids.shape != top_scores.shape:
             raise ValueError(
                 f"columns differ: {len(self.boxes_xyxy)} boxes, {len(self.scores)} scores, {len(self.class_ids)} ids, "
-                f"{len(presence)} presences, {top_ids.shape} likeliest classes with {top_scores.shape} scores"
+                f"{len(objectness)} objectness values, {top_ids.shape} likeliest classes with {top_scores.shape} scores"
             )
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class CharDetections:
     def __getitem__(self, index: Any) -> CharDetections:
         """The same type for any numpy index: a mask, a slice, an array of places."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
-        columns = (self.boxes_xyxy, self.scores, self.class_ids, self.presence, self.top_ids, self.top_scores)
+        columns = (self.boxes_xyxy, self.scores, self.class_ids, self.objectness, self.top_ids, self.top_scores)
         return CharDetections(*(column[index] for column in columns))
 
 

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from detector.errors import AlphabetError
 
-_MOST_WORK = 2_000_000
+_MAX_PARTS = 2_000_000
 """Parts that are gone through for one pattern: about a second."""
 
 _SHOWN = 60
@@ -134,7 +134,7 @@ class Derivatives:
 
     def _counted(self, choices: list[Expression]) -> list[Expression]:
         self._work += sum(max(1, len(choice.choices)) for choice in choices)
-        if self._work > _MOST_WORK:
+        if self._work > _MAX_PARTS:
             raise AlphabetError(f"The pattern {in_short(self.pattern)} is too involved: make it simpler.")
         return choices
 

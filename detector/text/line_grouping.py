@@ -1,9 +1,9 @@
-"""Reading lines: which way a text runs, how many lines it has, and its boxes as if it were straight. Pure numpy.
+"""Reading lines: which way a text runs, how many lines it has, and its boxes as if it were deskewed. Pure numpy.
 
 Boxes are upright rectangles, so those of a turned, slanted or bowed text overlap their neighbours. A batch is
-straightened in five steps: the surest candidates that are not the same place (*leaders*) vote for a direction; all
+straightened in five steps: the surest candidates that are not the same place (*anchors*) vote for a direction; all
 boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; small boxes beside a
-line are left out; and what neighbouring leaders typically share of the way along the line is taken off every box.
+line are left out; and what neighbouring anchors typically share of the way along the line is taken off every box.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-MOST_LINES = 4
+MAX_LINES = 4
 """More lines than this are not looked for."""
 
-_LEADERS = 12  # of a picture, that find its lines
-_SURE = 0.3  # presence of a leader
+_ANCHORS = 12  # of a picture, that find its lines
+_SURE = 0.3  # objectness of a anchor
 _SAME = 0.5  # of the smaller box's area, above which two candidates are one place
 _STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
-_NEAR = 0.5  # of a character's height: how far from a line through another one a leader still votes for it
+_NEAR = 0.5  # of a character's height: how far from a line through another one a anchor still votes for it
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
 _APART = 1.1  # of a character's height: rows so far apart are lines also where none stands below the other
 _STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
-_LEAST_WIDTH = 0.4  # of a box's width that is left of it
-_PAIRS = np.triu_indices(_LEADERS, 1)
+_MIN_WIDTH = 0.4  # of a box's width that is left of it
+_PAIRS = np.triu_indices(_ANCHORS, 1)
 
 
 @dataclass(frozen=True)
-class Straight:
+class Deskewed:
     """A batch of pictures of ``n`` candidates each as straight lines.
 
     Args:
         boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
         whole_xyxy: likewise, before anything was taken off the boxes' widths.
         line: (batch, n), 0 is the upper one.
-        aside: (batch, n), whether it is small and beside its line, or its line is: of other text, above or below the
+        outlier: (batch, n), whether it is small and beside its line, or its line is: of other text, above or below the
             string.
         start: (batch,): added to x, where it would be in the picture if the text were not turned.
     """
@@ -51,31 +51,31 @@ class Straight:
     boxes_xyxy: Floats
     whole_xyxy: Floats
     line: NDArray[np.int64]
-    aside: NDArray[np.bool_]
+    outlier: NDArray[np.bool_]
     start: Floats
 
 
-def straighten(
+def deskew(
     boxes_xyxy: Floats,
-    presence: Floats,
+    objectness: Floats,
     widths: Floats,
-    most_lines: int,
+    max_lines: int,
     lowest_line: float = 0.0,
     stacked: bool = False,
-) -> Straight:
+) -> Deskewed:
     """Lines of every picture.
 
     Args:
         boxes_xyxy: (batch, n, 4), n at least 1.
-        presence: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
+        objectness: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
-        most_lines: that a picture may have.
-        lowest_line: a line whose characters are lower than this share of another line's is other text, and aside.
+        max_lines: that a picture may have.
+        lowest_line: a line whose characters are lower than this share of another line's is other text, and outlier.
         stacked: whether lines are two only where characters of one stand below those of the other, or farther down
             than they are high.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
-    lead, valid = _leaders(boxes, presence)  # (batch, _LEADERS)
+    lead, valid = _anchors(boxes, objectness)  # (batch, _ANCHORS)
     rows = np.arange(len(boxes))[:, None]
     heights = boxes[..., 3] - boxes[..., 1]
     height = _middle(heights[rows, lead], valid)  # (batch,)
@@ -86,22 +86,22 @@ def straighten(
     along = centre[..., 0] * cos + centre[..., 1] * sin
     across = centre[..., 1] * cos - centre[..., 0] * sin
     half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead] if stacked else None
-    line, middle = _lines(across, across[rows, lead], along[rows, lead], half_width, valid, height, most_lines)
+    line, middle = _lines(across, across[rows, lead], along[rows, lead], half_width, valid, height, max_lines)
     # Where the text's middle crosses the middle of the picture, it stays.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
-    straight = boxes - np.concatenate([origin] * 2, 2)
+    deskewed = boxes - np.concatenate([origin] * 2, 2)
     if turn.any():
         moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
-        straight += np.where(turn[:, None, None] == 0, 0.0, moved)
+        deskewed += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    aside = _aside(across, heights, line, lead, valid, lowest_line)
-    return Straight(_narrowed(straight, line, lead, valid, turn), straight, line, aside, start)
+    outlier = _outliers(across, heights, line, lead, valid, lowest_line)
+    return Deskewed(_narrowed(deskewed, line, lead, valid, turn), deskewed, line, outlier, start)
 
 
-def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _anchors(boxes: Floats, objectness: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Places of the surest candidates that are not the same place as a surer one, and which of them there are."""
-    n = presence.shape[1]
+    n = objectness.shape[1]
     x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
     shared_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
@@ -110,10 +110,10 @@ def _leaders(boxes: Floats, presence: Floats) -> tuple[NDArray[np.intp], NDArray
     area = np.maximum((x2 - x1) * (y2 - y1), 1e-9)
     same = shared > _SAME * np.minimum(area[:, :, None], area[:, None])
     same &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
-    stands = ~same.any(2) & (presence >= _SURE)  # (batch, n)
-    first = np.zeros((len(boxes), _LEADERS), np.intp)
-    first[:, :n] = np.argsort(~stands, axis=1, kind="stable")[:, :_LEADERS]
-    valid = np.arange(_LEADERS) < stands.sum(1)[:, None]
+    stands = ~same.any(2) & (objectness >= _SURE)  # (batch, n)
+    first = np.zeros((len(boxes), _ANCHORS), np.intp)
+    first[:, :n] = np.argsort(~stands, axis=1, kind="stable")[:, :_ANCHORS]
+    valid = np.arange(_ANCHORS) < stands.sum(1)[:, None]
     return first, valid
 
 
@@ -126,7 +126,7 @@ def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
 
 
 def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
-    """The turn, in radians, clockwise as pictures are seen, along which most pairs of leaders lie on one line."""
+    """The turn, in radians, clockwise as pictures are seen, along which most pairs of anchors lie on one line."""
     i, j = _PAIRS
     both = valid[:, i] & valid[:, j]
     step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
@@ -159,10 +159,10 @@ def _lines(
 ) -> tuple[NDArray[np.int64], Floats]:
     """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
 
-    Of the leaders, ``leading`` is where they are across the text, ``along`` along it. With ``half_width`` of them lines
+    Of the anchors, ``leading`` is where they are across the text, ``along`` along it. With ``half_width`` of them lines
     are two only where characters stand stacked or far apart.
     """
-    ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _LEADERS)
+    ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
     last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
     middle = np.where(count > 0, (ordered[:, 0] + last) / 2, 0.0)
@@ -190,17 +190,17 @@ def _lines(
 def _one_below_the_other(
     leading: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
 ) -> NDArray[np.bool_]:
-    """Whether most leaders on the side of the border that has fewer have one on the other side, (batch, 1)."""
+    """Whether most anchors on the side of the border that has fewer have one on the other side, (batch, 1)."""
     above, below = valid & (leading <= border), valid & (leading > border)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
-    over = shared > _STACKED * narrower  # (batch, _LEADERS, _LEADERS), symmetric
+    over = shared > _STACKED * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
     covered = np.where(above, (over & below[:, None]).any(2), (over & above[:, None]).any(2))
     few = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
     return np.asarray(2 * (covered & few).sum(1) >= few.sum(1))[:, None]
 
 
-def _aside(
+def _outliers(
     across: Floats,
     heights: Floats,
     line: NDArray[np.int64],
@@ -208,23 +208,23 @@ def _aside(
     valid: NDArray[np.bool_],
     lowest_line: float,
 ) -> NDArray[np.bool_]:
-    """Which candidates are lower than their line's leaders and beside them, or on a line that is too low, (batch, n).
+    """Which candidates are lower than their line's anchors and beside them, or on a line that is too low, (batch, n).
 
     Characters that float up and down are as high as the others, and raised small ones reach no farther up.
     """
     rows = np.arange(len(across))[:, None]
-    aside = np.zeros(across.shape, bool)
+    outlier = np.zeros(across.shape, bool)
     lines = np.zeros((len(across), int(line.max()) + 1))  # height of each one's characters
     for k in range(lines.shape[1]):
         mine = valid & (line[rows, lead] == k)
         middle, height = (_middle(values[rows, lead], mine)[:, None] for values in (across, heights))
         small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
-        aside |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
+        outlier |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
         lines[:, k] = height[:, 0]
     if lowest_line:
         too_low = lines < lowest_line * lines.max(1, keepdims=True)
-        aside |= too_low[rows, line]
-    return aside
+        outlier |= too_low[rows, line]
+    return outlier
 
 
 def _narrowed(
@@ -235,16 +235,16 @@ def _narrowed(
     if turn.any():
         width, height = (_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
         boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(width, height, np.abs(turn))))
-    left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _LEADERS)
-    on = np.where(valid, line[rows, lead], MOST_LINES)
+    left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _ANCHORS)
+    on = np.where(valid, line[rows, lead], MAX_LINES)
     order = np.lexsort((left + right, on), axis=1)
     left, right, on = left[rows, order], right[rows, order], on[rows, order]
-    pairs = (on[:, 1:] == on[:, :-1]) & (on[:, 1:] < MOST_LINES)
+    pairs = (on[:, 1:] == on[:, :-1]) & (on[:, 1:] < MAX_LINES)
     shared = _middle(right[:, :-1] - left[:, 1:], pairs)
-    width = _middle(right - left, on < MOST_LINES)
+    width = _middle(right - left, on < MAX_LINES)
     # Twice what is over the tolerated, up to all of it: no jump where the one goes over into the other.
     off = np.clip(2 * (shared - _TOLERATED * width), 0, np.maximum(shared, 0))
-    return _taken_off(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two leaders, one may be a mistake
+    return _taken_off(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two anchors, one may be a mistake
 
 
 def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
@@ -262,20 +262,20 @@ def _taken_off(boxes: Floats, off: Floats) -> Floats:
     if not off.any():
         return boxes
     own = boxes[..., 2] - boxes[..., 0]
-    half = np.minimum(off[:, None], (1 - _LEAST_WIDTH) * np.maximum(own, 0)) / 2
+    half = np.minimum(off[:, None], (1 - _MIN_WIDTH) * np.maximum(own, 0)) / 2
     return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)
 
 
-def straighten_one(boxes_xyxy: NDArray[np.floating], width: float, most_lines: int = 1) -> Straight:
+def deskew_picture(boxes_xyxy: NDArray[np.floating], width: float, max_lines: int = 1) -> Deskewed:
     """Lines of one picture whose boxes, (n, 4), are all characters; the batch of one."""
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(1, -1, 4)
-    return straighten(boxes, np.ones(boxes.shape[:2]), np.array([float(width)]), most_lines)
+    return deskew(boxes, np.ones(boxes.shape[:2]), np.array([float(width)]), max_lines)
 
 
-def reading_order(straight: Straight) -> NDArray[np.intp]:
+def reading_order(deskewed: Deskewed) -> NDArray[np.intp]:
     """Places of the candidates from left to right, line under line, (batch, n)."""
-    centre = straight.boxes_xyxy[..., 0] + straight.boxes_xyxy[..., 2]
-    return np.lexsort((centre, straight.line), axis=1)
+    centre = deskewed.boxes_xyxy[..., 0] + deskewed.boxes_xyxy[..., 2]
+    return np.lexsort((centre, deskewed.line), axis=1)
 
 
-__all__: Sequence[str] = ("MOST_LINES", "Straight", "reading_order", "straighten", "straighten_one")
+__all__: Sequence[str] = ("MAX_LINES", "Deskewed", "deskew", "deskew_picture", "reading_order")

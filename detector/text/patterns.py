@@ -22,8 +22,8 @@ from detector.text.expressions import EMPTY, NONE, Derivatives, Expression, alik
 REGEX = "regex:"
 """What a pattern begins with that is a regular expression and no format."""
 
-_MOST_REPEATS = 99
-_MOST_STATES = 2000
+_MAX_REPEATS = 99
+_MAX_STATES = 2000
 
 
 def letters_of(alphabet: Alphabet) -> str:
@@ -149,8 +149,8 @@ class _Parser:
         if end < 0 or not least.isdecimal() or (most and not most.isdecimal()):
             raise self._error("a repetition is {m}, {m,} or {m,n}")
         low, high = int(least), int(most) if most else None if comma else int(least)
-        if max(low, high or 0) > _MOST_REPEATS or (high is not None and high < low):
-            raise self._error(f"a repetition's m and n run from 0 to {_MOST_REPEATS}, m not above n")
+        if max(low, high or 0) > _MAX_REPEATS or (high is not None and high < low):
+            raise self._error(f"a repetition's m and n run from 0 to {_MAX_REPEATS}, m not above n")
         self.at = end + 1
         told = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
         return min(low, told), None if high is None else min(high, told)
@@ -344,7 +344,7 @@ def _explored(
             if (after := derivatives.after(expr, alphabet.blank)) != NONE:
                 target = target_of.setdefault((after, count, pending + 1), len(target_of))
                 blanks.append(Edge(source, target, None))
-        if len(target_of) > _MOST_STATES:
+        if len(target_of) > _MAX_STATES:
             raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
         layers.append(target_of)
         edges.append([*blanks, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])

@@ -11,9 +11,11 @@ from detector.text.calibration import Calibration
 from detector.text.patterns import Automaton, compile_pattern
 from detector.text.spacing import Layout
 
+_TWO_PASS_KEY = "second_look"  # of files: their keys stay when names in code change
+
 
 @dataclass(frozen=True)
-class ReadingRules:
+class ReadingConfig:
     """What a reader must know besides its network; travels in data.yaml and in the weights.
 
     Args:
@@ -25,7 +27,7 @@ class ReadingRules:
         shape_hw: height and width of the network's input; None where it fits any.
         pattern: what strings look like, as :mod:`detector.text.patterns` describes; None where they may be anything.
         calibration: what the network's scores are worth; None where that was not learnt.
-        second_look: whether readers look twice, see :mod:`detector.reading.two_pass`; None where nobody has tried.
+        two_pass: whether readers look twice, see :mod:`detector.reading.two_pass`; None where nobody has tried.
         visual_order: whether labels were right-to-left ones in the order that they are typed in, which readers give
             back; all strings before that, a pattern's too, are in the order of the picture, from left to right.
 
@@ -43,14 +45,14 @@ class ReadingRules:
     shape_hw: tuple[int, int] | None = None
     pattern: str | None = None
     calibration: Calibration | None = None
-    second_look: bool | None = None
+    two_pass: bool | None = None
     visual_order: bool = False
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
         if not 1 <= self.min_count <= self.max_count <= self.length:
             raise DatasetError(
-                "Reading rules need 1 <= min_count <= max_count <= length, "
+                "The reading configuration needs 1 <= min_count <= max_count <= length, "
                 f"got {self.min_count}, {self.max_count}, {self.length}."
             )
         if self.shape_hw is not None:
@@ -65,9 +67,9 @@ class ReadingRules:
         return Alphabet(self.symbols, self.blank)
 
     @property
-    def looks_twice(self) -> bool:
+    def is_two_pass(self) -> bool:
         """Whether readers look twice if they are not told: untried, where the network fits no one kind of picture."""
-        return self.shape_hw is None if self.second_look is None else self.second_look
+        return self.shape_hw is None if self.two_pass is None else self.two_pass
 
     @property
     def allowed(self) -> Automaton | None:
@@ -79,9 +81,11 @@ class ReadingRules:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML, JSON and weights; without what was not learnt."""
         plain = asdict(self)
-        for learnt in ("calibration", "second_look"):
+        for learnt in ("calibration", "two_pass"):
             if plain[learnt] is None:
                 del plain[learnt]
+        if "two_pass" in plain:
+            plain[_TWO_PASS_KEY] = plain.pop("two_pass")
         if not self.visual_order:
             del plain["visual_order"]  # weights without it stay what older readers know
         plain["layout"]["thresholds"] = list(self.layout.thresholds)
@@ -89,17 +93,19 @@ class ReadingRules:
         return plain
 
     @staticmethod
-    def from_dict(held: dict[str, Any]) -> ReadingRules:
+    def from_dict(held: dict[str, Any]) -> ReadingConfig:
         """The inverse of :meth:`to_dict`.
 
         Raises:
             DatasetError: naming keys that are unknown, or values that make no sense.
         """
         try:
-            values = dict(held)
+            values = {"two_pass" if key == _TWO_PASS_KEY else key: value for key, value in held.items()}
             layout = Layout(**values.pop("layout", {}))
             learnt = values.pop("calibration", None)
             calibration = None if learnt is None else Calibration.from_dict(learnt)
-            return ReadingRules(**values, layout=layout, calibration=calibration)
+            return ReadingConfig(**values, layout=layout, calibration=calibration)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise DatasetError(f"Reading rules cannot be understood ({error}); was this file edited?") from error
+            raise DatasetError(
+                f"The reading configuration cannot be understood ({error}); was this file edited?"
+            ) from error

@@ -22,7 +22,7 @@ from detector.text.patterns import Automaton
 
 _FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
 _BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out
-_LEAST_SCORE = 1e-6  # of a class, so that its logarithm exists
+_MIN_CLASS_SCORE = 1e-6  # of a class, so that its logarithm exists
 _UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
 
 
@@ -206,7 +206,7 @@ def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
     known[list(class_ids)] = True
     allowed = known[seen.top_ids]
     allowed[..., 1:] &= seen.top_scores[..., 1:] > 0
-    logs = np.log(np.maximum(seen.top_scores, _LEAST_SCORE))
+    logs = np.log(np.maximum(seen.top_scores, _MIN_CLASS_SCORE))
     return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), NEVER))
 
 

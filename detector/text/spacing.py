@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.text.line_grouping import MOST_LINES, reading_order, straighten_one
+from detector.text.line_grouping import MAX_LINES, deskew_picture, reading_order
 
 _ENOUGH_SLOTS = 0.98  # share of texts that fixed slots must explain to be believed
 
@@ -67,9 +67,9 @@ class Layout:
             raise ValueError(f"a layout is flow or slots by {measures}; got {self.kind!r}, {self.measure!r}")
         if self.kind == "slots" and not self.pitch > 0:
             raise ValueError(f"slots need a pitch above 0, got {self.pitch}")
-        if not (1 <= self.lines <= MOST_LINES and self.between_lines >= 0):
+        if not (1 <= self.lines <= MAX_LINES and self.between_lines >= 0):
             raise ValueError(
-                f"a layout has 1 to {MOST_LINES} lines and no less than 0 blanks between them, "
+                f"a layout has 1 to {MAX_LINES} lines and no less than 0 blanks between them, "
                 f"got {self.lines} and {self.between_lines}"
             )
 
@@ -198,7 +198,7 @@ def find_layout(
     usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
     if not usable:
         return Layout(), 1.0
-    seen = _straightened([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
+    seen = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
     if all(len(s.place) == s.place[-1] + 1 for s in seen):
         return Layout(lines=seen[0].lines), 1.0  # no blanks but at the end: nothing to find
 
@@ -226,18 +226,18 @@ class _Seen:
     lines: int
 
 
-def _straightened(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Seen]:
+def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Seen]:
     """All pictures with as many lines as most often give the order in which their boxes are known to be read."""
     tried = []
-    for lines in range(1, MOST_LINES + 1):
+    for lines in range(1, MAX_LINES + 1):
         seen, in_order = [], 0
         for b, place, width in zip(boxes, places, widths, strict=True):
-            straight = straighten_one(b, width, lines)
-            order = reading_order(straight)[0]
+            deskewed = deskew_picture(b, width, lines)
+            order = reading_order(deskewed)[0]
             in_order += bool((order == np.arange(len(b))).all())
-            own = straight.boxes_xyxy[0]
-            own[:, [0, 2]] += straight.start[0]
-            seen.append(_Seen(own, straight.line[0], place, width, lines))
+            own = deskewed.boxes_xyxy[0]
+            own[:, [0, 2]] += deskewed.start[0]
+            seen.append(_Seen(own, deskewed.line[0], place, width, lines))
         if in_order >= _ENOUGH_ORDER * len(boxes):
             return seen
         tried.append((in_order, -lines, seen))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.networks.arithmetic import Arithmetic, autocast, kept_threads
 from detector.networks.device import to_device
 from detector.networks.ultralytics import averaged
@@ -135,7 +135,7 @@ def _learn(
                 after(step, total.item(), average.ema)
             if checkpoint is not None and time.perf_counter() - written >= CHECKPOINT_SECONDS:
                 states = {name: part.state_dict() for name, part in moving.items()}
-                with whole(checkpoint.path) as path:
+                with atomic_write(checkpoint.path) as path:
                     torch.save({"of": checkpoint.of, "step": step, **states}, path)
                 written = time.perf_counter()
         coming.cancel()

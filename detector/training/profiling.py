@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.images import read_image
-from detector.data.letterbox import fit
+from detector.data.letterbox import letterbox
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
@@ -94,7 +94,7 @@ class FileLoader:
         data = self.dataset
         shape_hw = (data.images.shape[1], data.images.shape[2])
         for chunk in _chunks(len(data), self.batch_size):
-            pixels = np.stack([fit(read_image(data.im_files[i]), shape_hw)[0] for i in chunk])[..., ::-1]
+            pixels = np.stack([letterbox(read_image(data.im_files[i]), shape_hw)[0] for i in chunk])[..., ::-1]
             images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
             yield data.batch(chunk, images, [data.boxes[i] for i in chunk], [data.ids[i] for i in chunk])
 
@@ -264,7 +264,7 @@ def _stages(
     shape_hw = trainer.shape_hw
     works: dict[str, Callable[[], object]] = {
         "decode": lambda: [read_image(path) for path in paths],
-        "fit": lambda: [fit(picture, shape_hw) for picture in decoded],
+        "fit": lambda: [letterbox(picture, shape_hw) for picture in decoded],
     }
     policy = trainer._augment() if executor is None else executor  # shown even where it is off: what it would cost
     if isinstance(policy, Augment):
@@ -397,5 +397,5 @@ def draw(result: Profile, path: Path) -> None:
     bars = step.bar([result.loader, "ready batch"], [result.step_ms, result.limit_ms], color=["C0", "C7"])
     step.bar_label(bars, fmt="%.4g")
     step.set(title=f"a step of {result.batch}: input {result.input_share:.1%}", ylabel="ms")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         figure.savefig(part, format="png", dpi=120)

@@ -20,7 +20,7 @@ from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_batch
 from detector.text.detections import Reading
 from detector.text.metrics import TextScore, score_texts
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.training.validation import CER, EXACT_MATCH, FEW, best_beyond_chance, best_epoch, gains_beyond_chance
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     from detector.networks import ultralytics
     from detector.training import trainer as text_trainer
 
-    characters, rules, split = trainer.characters, trainer.rules, trainer.args.split
+    characters, config, split = trainer.characters, trainer.config, trainer.args.split
     judged_by = [row.text for row in characters.rows(split)[0]]
     epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
     log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(judged_by),
@@ -57,13 +57,13 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     trained, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
-    chosen, share = towards_start(trained, text_trainer.start_of(trainer), characters, rules, split, device)
-    rules, score = calibrated(chosen, characters, rules, split, device)
+    chosen, share = interpolate_weights(trained, text_trainer.start_of(trainer), characters, config, split, device)
+    config, score = calibrated(chosen, characters, config, split, device)
     if share:
-        facts["towards_start"] = share
+        facts["interpolate_weights"] = share
         facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
         log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
-    ultralytics.publish(chosen, target, rules, facts)
+    ultralytics.publish(chosen, target, config, facts)
     if share:
         chosen.unlink()
     if score.count < FEW:
@@ -77,8 +77,8 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     return score
 
 
-def towards_start(
-    trained: Path, start: Path | None, characters: CharacterSet, rules: ReadingRules, split: str, device: str | None
+def interpolate_weights(
+    trained: Path, start: Path | None, characters: CharacterSet, config: ReadingConfig, split: str, device: str | None
 ) -> tuple[Path, float]:
     """The weights between those that were trained and those that training started from that read most of a split.
 
@@ -89,7 +89,7 @@ def towards_start(
         trained: of the run.
         start: what it started from; None from nothing.
         characters: the set.
-        rules: of the network, with its shape.
+        config: of the network, with its shape.
         split: not learnt.
         device: as Ultralytics spells it.
 
@@ -102,25 +102,25 @@ def towards_start(
 
     if start is None:
         return trained, 0.0
-    rules = replace(rules, calibration=None, second_look=False)
-    assert rules.shape_hw is not None  # a trainer needs one
-    dataset = TextDataset(characters, split, rules.shape_hw)
+    config = replace(config, calibration=None, two_pass=False)
+    assert config.shape_hw is not None  # a trainer needs one
+    dataset = TextDataset(characters, split, config.shape_hw)
 
     def mean_path(share: float) -> Path:
         return trained.with_name(f"mean-{share:g}.pt")
 
     def missed(weights: Path) -> list[float]:
         network = ultralytics.Network(weights, pick_device(device))
-        readings = _read_fitted(network, rules, dataset, _JUDGED)
+        readings = _read_fitted(network, config, dataset, _JUDGED)
         return [
-            _missed([text], [reading], rules.blank)
+            _missed([text], [reading], config.blank)
             for text, reading in zip(dataset.texts[: len(readings)], readings, strict=True)
         ]
 
     of_trained = missed(trained)
     least, chosen, chosen_share = sum(of_trained), trained, 0.0
     for share in _START_SHARES:
-        mean = ultralytics.write_mean(trained, start, share, rules.symbols, mean_path(share))
+        mean = ultralytics.write_interpolated(trained, start, share, config.symbols, mean_path(share))
         of_mean = missed(mean)
         if sum(of_mean) < least and gains_beyond_chance(of_trained, of_mean):
             least, chosen, chosen_share = sum(of_mean), mean, share
@@ -146,21 +146,21 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> f
 
 
 def _read_fitted(
-    network: ultralytics.Network, rules: ReadingRules, dataset: TextDataset, most: int | None = None
+    network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, most: int | None = None
 ) -> list[Reading]:
     """What a network reads of a set's pictures, looking once."""
-    assert rules.shape_hw is not None
+    assert config.shape_hw is not None
     readings: list[Reading] = []
     count = len(dataset) if most is None else min(most, len(dataset))
     for start in range(0, count, _BATCH):
         found = network(np.asarray(dataset.images[start : min(start + _BATCH, count)]))
-        readings += decode_batch(found, rules, [float(rules.shape_hw[1])] * len(found))
+        readings += decode_batch(found, config, [float(config.shape_hw[1])] * len(found))
     return readings
 
 
 def calibrated(
-    weights: Path, characters: CharacterSet, rules: ReadingRules, split: str = "val", device: str | None = None
-) -> tuple[ReadingRules, TextScore]:
+    weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
+) -> tuple[ReadingConfig, TextScore]:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
     A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
@@ -169,12 +169,12 @@ def calibrated(
     Args:
         weights: of the network.
         characters: the set.
-        rules: of the network, with its shape; the calibration and the looks that they may have are replaced.
+        config: of the network, with its shape; the calibration and the looks that they may have are replaced.
         split: of the set.
         device: as Ultralytics spells it.
 
     Returns:
-        The rules, and how what was read compares with the labels.
+        The config, and how what was read compares with the labels.
 
     Raises:
         DatasetError: if the split is empty or damaged, or the rules name no shape.
@@ -182,17 +182,19 @@ def calibrated(
     from detector.networks import ultralytics
     from detector.training.dataset import TextDataset
 
-    shape_hw = rules.shape_hw
+    shape_hw = config.shape_hw
     if shape_hw is None:
         raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    rules = replace(rules, calibration=None, second_look=False)
+    config = replace(config, calibration=None, two_pass=False)
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
-    readings = _read_fitted(network, rules, dataset)
-    looks, twice = Looks(network, rules, second=True), list[Reading]()
+    readings = _read_fitted(network, config, dataset)
+    looks, twice = Looks(network, config, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    score, again = (score_texts(dataset.texts, [r.shown_text for r in read], rules.blank) for read in (readings, twice))
+    score, again = (
+        score_texts(dataset.texts, [r.shown_text for r in read], config.blank) for read in (readings, twice)
+    )
     if again.errors < score.errors + math.sqrt(score.errors):
-        readings, score, rules = twice, again, replace(rules, second_look=True)
-    return replace(rules, calibration=fit_calibration(readings, dataset.texts, rules.blank)), score
+        readings, score, config = twice, again, replace(config, two_pass=True)
+    return replace(config, calibration=fit_calibration(readings, dataset.texts, config.blank)), score

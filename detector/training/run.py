@@ -56,9 +56,9 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """Arguments of `yolo train` that differ from its own defaults; the ones given win."""
 
-_FROM_SHIPPED_LR, _FROM_NOTHING_LR = 1e-3, 2e-3
-_STEPS, _MOST_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
-_BATCH, _MOST_ON_GPU = 32, 512  # pictures; the larger one keeps a GPU busy
+_FINE_TUNING_LR, _FROM_SCRATCH_LR = 1e-3, 2e-3
+_STEPS, _MAX_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
+_BATCH, _MAX_GPU_BATCH = 32, 512  # pictures; the larger one keeps a GPU busy
 _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
 
 
@@ -223,12 +223,12 @@ def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
-    shape_hw = characters.rules.shape_hw or DEFAULT_SHAPE_HW
+    shape_hw = characters.config.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
     to_learn, judging = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)
     batch = arguments.get("batch", batch_for(device.type, pictures))
-    model = str(arguments.get("model") or shipped_detector(characters.rules.symbols) or NETWORK)
+    model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
     from_weights = model.endswith(".pt")
     ignored = [name for name in _NO_EFFECT if arguments.get(name)]
     if ignored:
@@ -242,7 +242,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         **DEFAULTS,
         **policy,
         "batch": batch,
-        "lr0": (_FROM_SHIPPED_LR if from_weights else _FROM_NOTHING_LR) * lr_factor(batch),
+        "lr0": (_FINE_TUNING_LR if from_weights else _FROM_SCRATCH_LR) * lr_factor(batch),
         "imgsz": max(shape_hw),
         "name": characters.root.name,
         "project": str(RUNS.resolve()),
@@ -261,7 +261,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         steps = _STEPS // 2 if from_weights else _STEPS
         # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
         epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
-        overrides["epochs"] = min(max(epochs, 10), _MOST_EPOCHS)
+        overrides["epochs"] = min(max(epochs, 10), _MAX_EPOCHS)
         steps_an_epoch = math.ceil(pictures / (asked if asked >= 1 else _BATCH))
         overrides.setdefault("patience", default_patience(len(judging), steps_an_epoch))
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
@@ -272,7 +272,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
 def batch_for(device_type: str, pictures: int) -> int:
     """Pictures of a batch where none is asked for: 32, and on a GPU as many as leave enough steps an epoch."""
     batch = _BATCH
-    while device_type == "cuda" and batch < _MOST_ON_GPU and pictures >= 2 * batch * _STEPS_AN_EPOCH:
+    while device_type == "cuda" and batch < _MAX_GPU_BATCH and pictures >= 2 * batch * _STEPS_AN_EPOCH:
         batch *= 2
     return batch
 

@@ -21,7 +21,7 @@ from unittest import mock
 import torch
 import torch.distributed as dist
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.letterbox import scaled
 from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
@@ -45,7 +45,7 @@ from detector.networks.ultralytics.opening import library_trust
 from detector.networks.ultralytics.weights import load_by_symbol
 from detector.text.decode import decode_batch
 from detector.text.metrics import TextScore, score_texts
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
@@ -64,7 +64,7 @@ _ARITHMETIC = "arithmetic.json"
 class TextValidator(DetectionValidator):  # type: ignore[misc]
     """Validation that reads strings: exact match and CER beside mAP, and exact match as the fitness."""
 
-    rules: ReadingRules
+    config: ReadingConfig
     left: Callable[[], str] = staticmethod(str)
     """Says how long training still takes."""
 
@@ -78,14 +78,14 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
         """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
         found = candidates(prediction(preds))
         width = float(self.dataloader.dataset.images.shape[2])
-        self.read = [r.text for r in decode_batch(found, self.rules, [width] * len(found))]
+        self.read = [r.text for r in decode_batch(found, self.config, [width] * len(found))]
         suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
         return suppressed
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Compare the batch's strings."""
         super().update_metrics(preds, batch)
-        self.texts += score_texts(batch["text"], self.read, self.rules.blank)
+        self.texts += score_texts(batch["text"], self.read, self.config.blank)
 
     def gather_stats(self) -> None:
         """Merge the counts of all processes."""
@@ -139,11 +139,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
         if self.cpu_ranks:
             self.world_size = dist.get_world_size()
-        shape_hw = self.characters.rules.shape_hw
+        shape_hw = self.characters.config.shape_hw
         if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
         self.shape_hw = scaled(shape_hw, int(self.args.imgsz) / max(shape_hw))
-        self.rules = replace(self.characters.rules, shape_hw=self.shape_hw)
+        self.config = replace(self.characters.config, shape_hw=self.shape_hw)
 
     def get_dataset(self) -> dict[str, Any]:
         """What Ultralytics is told of the set: no more than the classes and the splits' folders, as they are here.
@@ -151,7 +151,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         The user's ``data.yaml`` never gets there: Ultralytics runs what one says of how to download.
         """
         self.characters = read_set(self.args.data)
-        root, symbols = self.characters.root, self.characters.rules.symbols
+        root, symbols = self.characters.root, self.characters.config.symbols
         folders = {split: str(root / "images" / split) for split in SPLITS if split in self.characters.splits}
         return {"path": root, **folders, "names": dict(enumerate(symbols)), "nc": len(symbols), "channels": 3}
 
@@ -322,9 +322,9 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
                 part.unlink(missing_ok=True)
 
     def get_validator(self) -> TextValidator:
-        """A validator that knows the rules."""
+        """A validator that knows the config."""
         made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
-        made.rules, made.left = self.rules, self._left
+        made.config, made.left = self.config, self._left
         return made
 
 
@@ -361,7 +361,7 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
             kept = trainer.wdir / START
             kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
             if str(overrides["model"]).endswith(".pt"):
-                with whole(kept) as part:
+                with atomic_write(kept) as part:
                     shutil.copyfile(overrides["model"], part)
         try:
             trainer.train()

@@ -21,7 +21,7 @@ FEW = 12
 wrong (95 % interval)."""
 
 _STEPS = 150  # that an epoch may be one of without being better than those before it
-_LEAST = 6  # epochs of patience, so that there is something to average
+_MIN_PATIENCE = 6  # epochs of patience, so that there is something to average
 
 
 def say_few(pictures: int) -> str:
@@ -34,7 +34,7 @@ def say_few(pictures: int) -> str:
 
 def default_patience(pictures: int, steps_an_epoch: int) -> int:
     """Epochs of patience: about 150 steps of the optimizer; 0, never to end early, with :data:`FEW` pictures."""
-    return 0 if pictures < FEW else max(_LEAST, math.ceil(_STEPS / max(1, steps_an_epoch)))
+    return 0 if pictures < FEW else max(_MIN_PATIENCE, math.ceil(_STEPS / max(1, steps_an_epoch)))
 
 
 class Ending(NamedTuple):

@@ -102,13 +102,13 @@ def test_what_was_explained_is_reported(toy: Toy) -> None:
 
 
 def test_what_readers_need_is_in_data_yaml(toy: Toy) -> None:
-    rules = read_set(toy.root).rules
-    assert rules == toy.report.rules
+    config = read_set(toy.root).config
+    assert config == toy.report.config
     counts = [len(row.text.replace(" ", "")) for row in read_manifest(toy.root)]
-    assert (rules.symbols, rules.length, rules.min_count, rules.max_count) == (
+    assert (config.symbols, config.length, config.min_count, config.max_count) == (
         TOY_SYMBOLS, TOY_LENGTH, min(counts), max(counts),
     )  # fmt: skip
-    assert rules.layout.kind == "flow" and rules.layout.thresholds  # the toy has blanks inside
+    assert config.layout.kind == "flow" and config.layout.thresholds  # the toy has blanks inside
     assert toy.report.layout_share > 0.9
 
 
@@ -137,7 +137,7 @@ def test_labels_that_do_not_fit_the_pattern(toy: Toy, tmp_path: Path) -> None:
     refused = dict(rejects(tmp_path / "out"))
     assert refused.keys() == {name for name, label in labels.items() if "7" in label}
     assert all(r == f"the label {labels[n]!r} does not fit the pattern 'regex:[^7]+'" for n, r in refused.items())
-    assert report.rules.pattern == "regex:[^7]+" == read_set(tmp_path / "out").rules.pattern
+    assert report.config.pattern == "regex:[^7]+" == read_set(tmp_path / "out").config.pattern
     assert len(report.reasons) == 1
 
 
@@ -147,7 +147,7 @@ def test_a_format_has_blanks_as_the_labels_have_them(toy: Toy, tmp_path: Path) -
     form = "X|XX|XXX|XXXX|X_X|X_XX"
     report = convert(toy.source, tmp_path / "out", blank="_", pattern=form, **OPTIONS)
     assert {row.source for row in read_manifest(tmp_path / "out")} == fits
-    assert report.rules.pattern == form.replace("_", " ")
+    assert report.config.pattern == form.replace("_", " ")
 
 
 def test_the_source_is_left_alone(toy: Toy, tmp_path: Path) -> None:
@@ -585,7 +585,7 @@ def test_doubted_pictures_are_kept_out_of_training(toy: Toy, tmp_path: Path, mon
 def test_a_doubted_label_sets_no_length_in_any_split(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One label that was cut short would have every reader of the set read strings as short."""
     lengths = {row.source: len(row.text.replace(" ", "")) for row in read_manifest(toy.root)}
-    short = {name for name, length in lengths.items() if length == toy.report.rules.min_count}
+    short = {name for name, length in lengths.items() if length == toy.report.config.min_count}
     assert {row.split for row in read_manifest(toy.root) if row.source in short} == {"test"}, "else it proves nothing"
 
     def wrong(self: SetWriter, _: Any) -> dict[str, float]:
@@ -593,14 +593,14 @@ def test_a_doubted_label_sets_no_length_in_any_split(toy: Toy, tmp_path: Path, m
 
     monkeypatch.setattr(SetWriter, "_wrong_labels", wrong)
     report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
-    assert report.rules.min_count == min(length for name, length in lengths.items() if name not in short)
+    assert report.config.min_count == min(length for name, length in lengths.items() if name not in short)
     kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
-    assert kept.rules.min_count == toy.report.rules.min_count
+    assert kept.config.min_count == toy.report.config.min_count
 
 
 def test_the_alphabet_may_be_taken_from_the_labels(toy: Toy, tmp_path: Path) -> None:
     report = convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "alphabet": "auto"})
-    assert report.rules.symbols == "".join(sorted(TOY_SYMBOLS))
+    assert report.config.symbols == "".join(sorted(TOY_SYMBOLS))
 
 
 def test_texts_too_long_for_their_picture_are_refused(toy: Toy, tmp_path: Path) -> None:
@@ -611,7 +611,7 @@ def test_texts_too_long_for_their_picture_are_refused(toy: Toy, tmp_path: Path) 
     report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "length": 5})
     assert rejects(tmp_path / "out") == [("AK7TA.png", "the picture is too narrow for its text 'AK7TA'")]
     assert (report.refused, report.converted) == (1, 60)
-    assert report.rules.max_count == toy.report.rules.max_count
+    assert report.config.max_count == toy.report.config.max_count
 
 
 def test_names_that_clash_get_one_of_their_own(toy: Toy, tmp_path: Path) -> None:
@@ -647,7 +647,7 @@ def test_line_ends_in_names_are_kept_in_the_tables_and_nowhere_else(toy: Toy, tm
     options = {**OPTIONS, "labels": "auto", "length": 8, "overwrite": True, "visual_order": True}
     again = convert(source, tmp_path / "out", blank="_", **options)
     assert again.inputs == report.inputs, "its own review is read back"
-    assert read_set(tmp_path / "out").rules.visual_order and not report.rules.visual_order
+    assert read_set(tmp_path / "out").config.visual_order and not report.config.visual_order
 
 
 def test_right_to_left_labels_that_were_not_learnt_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,10 +23,10 @@ from detector.conversion.locating.forced_alignment import (
 from detector.text.calibration import Platt
 from detector.text.candidates import NEVER, Candidates, gather
 from detector.text.detections import CharDetections
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 SYMBOLS = "ABC"
-RULES = ReadingRules(SYMBOLS, length=8)
+RULES = ReadingConfig(SYMBOLS, length=8)
 
 
 def seen(*pictures: list[tuple[float, float, list[float]]], width: float = 100) -> Candidates:
@@ -37,8 +37,8 @@ def seen(*pictures: list[tuple[float, float, list[float]]], width: float = 100) 
         scores = np.array([s for *_, s in rows], np.float32).reshape(-1, len(SYMBOLS))
         ids = np.argsort(-scores, 1, kind="stable")
         top = np.take_along_axis(scores, ids, 1)
-        presence = 1 - (1 - scores).prod(1)
-        batch.append(CharDetections(boxes, top[:, 0], ids[:, 0], presence, ids, top))
+        objectness = 1 - (1 - scores).prod(1)
+        batch.append(CharDetections(boxes, top[:, 0], ids[:, 0], objectness, ids, top))
     return gather(batch, RULES, [width] * len(batch))
 
 
@@ -172,7 +172,7 @@ def test_a_label_that_is_read_is_likely_and_others_are_not() -> None:
     given_ = ["ABC", "ABB", "AB", "CBA"]
     right, changed, shorter, other = label_log_probs(
         Candidates(**{f: np.repeat(getattr(held, f), 4, 0) for f in (
-            "boxes", "straight", "line", "odds", "top_ids", "top_scores", "barrier", "widths")}),
+            "boxes", "deskewed", "line", "odds", "top_ids", "top_scores", "barrier", "widths")}),
         [ids(text) for text in given_],
     )  # fmt: skip
     assert right > -0.5 > -2 > max(changed, shorter) > other

@@ -21,7 +21,7 @@ class Painted:
     """A network that sees each coloured bar of a picture as the class of its colour, and nothing else."""
 
     names = {0: "A", 1: "B", 2: "C"}  # noqa: RUF012
-    rules = None
+    config = None
     shape_hw = None
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
-from detector.data.atomic import Work, whole
+from detector.data.atomic import Work, atomic_write
 from detector.data.images import read_image as read_picture
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
@@ -270,11 +270,11 @@ def test_damaged_work_is_sought_again(
 
 def test_files_appear_whole(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    with pytest.raises(ZeroDivisionError), whole(path) as part:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as part:
         part.write_text("half")
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("all")
         assert not path.exists()
     assert path.read_text() == "all" and not part.exists()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.letterbox import GREY, STRIDE, fit, scaled, shape_for
+from detector.data.letterbox import GREY, STRIDE, letterbox, scaled, shape_for
 
 FITS: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]] = {
     # picture (width, height), shape (height, width), where it then lies: left, top, width, height
@@ -27,7 +27,7 @@ def test_where_a_picture_lies(
     size_wh: tuple[int, int], shape_hw: tuple[int, int], lies: tuple[int, int, int, int]
 ) -> None:
     image = np.full((size_wh[1], size_wh[0], 3), 7, np.uint8)
-    fitted, back = fit(image, shape_hw)
+    fitted, back = letterbox(image, shape_hw)
     left, top, width, height = lies
     inside = np.zeros(shape_hw, bool)
     inside[top : top + height, left : left + width] = True
@@ -35,31 +35,31 @@ def test_where_a_picture_lies(
     assert (fitted[inside] == 7).all() and (fitted[~inside] == GREY).all()
     assert (back.left, back.top, back.width, back.height) == (left, top, *size_wh)
     whole = np.array([[0, 0, *size_wh]], np.float32)
-    assert back.to_fitted(whole)[0] == pytest.approx([left, top, left + width, top + height], abs=1e-3)
+    assert back.to_letterboxed(whole)[0] == pytest.approx([left, top, left + width, top + height], abs=1e-3)
 
 
 def test_the_picture_is_not_changed() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8)
     before = image.copy()
-    fit(image, (64, 192))
+    letterbox(image, (64, 192))
     assert np.array_equal(image, before)
 
 
 def test_thin_strokes_survive_shrinking() -> None:
     image = np.full((640, 1920, 3), 255, np.uint8)
     image[:, 1003:1007] = 0  # skipped by a filter that looks at one pixel in ten
-    fitted, _ = fit(image, (64, 192))
+    fitted, _ = letterbox(image, (64, 192))
     assert fitted.min() < 200
 
 
 def test_boxes_outside_are_clipped() -> None:
-    _, back = fit(np.zeros((20, 40, 3), np.uint8), (64, 192))
+    _, back = letterbox(np.zeros((20, 40, 3), np.uint8), (64, 192))
     assert back.to_picture(np.array([[-50, -50, 500, 500]]))[0].tolist() == [0, 0, 40, 20]
 
 
 def test_no_boxes() -> None:
-    _, back = fit(np.zeros((20, 40, 3), np.uint8), (64, 192))
-    assert back.to_picture(np.zeros((0, 4))).shape == back.to_fitted(np.zeros((0, 4))).shape == (0, 4)
+    _, back = letterbox(np.zeros((20, 40, 3), np.uint8), (64, 192))
+    assert back.to_picture(np.zeros((0, 4))).shape == back.to_letterboxed(np.zeros((0, 4))).shape == (0, 4)
 
 
 sides = st.integers(1, 400)
@@ -71,8 +71,8 @@ def test_boxes_come_back(width: int, height: int, shape_hw: tuple[int, int], see
     corners = np.sort(rng.random((5, 2, 2)) * [width, height], axis=1)  # (5, 2 corners, 2)
     boxes = corners.reshape(5, 4).astype(np.float32)
     before = boxes.copy()
-    _, back = fit(np.zeros((height, width, 3), np.uint8), shape_hw)
-    fitted = back.to_fitted(boxes)
+    _, back = letterbox(np.zeros((height, width, 3), np.uint8), shape_hw)
+    fitted = back.to_letterboxed(boxes)
     assert np.array_equal(boxes, before)
     assert fitted.min() >= -1e-3
     assert (fitted[:, [0, 2]] <= shape_hw[1] + 1e-2).all() and (fitted[:, [1, 3]] <= shape_hw[0] + 1e-2).all()
@@ -81,7 +81,7 @@ def test_boxes_come_back(width: int, height: int, shape_hw: tuple[int, int], see
 
 @given(sides, sides, st.sampled_from([(32, 64), (64, 192), (256, 64)]))
 def test_the_aspect_is_kept_to_a_pixel(width: int, height: int, shape_hw: tuple[int, int]) -> None:
-    _, back = fit(np.zeros((height, width, 3), np.uint8), shape_hw)
+    _, back = letterbox(np.zeros((height, width, 3), np.uint8), shape_hw)
     ratio = min(shape_hw[0] / height, shape_hw[1] / width)
     assert abs(back.scale_x - ratio) * width <= 1 and abs(back.scale_y - ratio) * height <= 1
     assert max(back.scale_x * width / shape_hw[1], back.scale_y * height / shape_hw[0]) == pytest.approx(1)

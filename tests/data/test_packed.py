@@ -14,7 +14,7 @@ import pytest
 
 from detector.data import packed
 from detector.data.images import read_image
-from detector.data.letterbox import fit
+from detector.data.letterbox import letterbox
 from detector.data.packed import Packed, open_packed
 from detector.data.yolo_dataset import parse_labels, read_set, split_images
 from detector.errors import DatasetError
@@ -51,11 +51,11 @@ def check(store: Packed, root: Path, split: str = "train") -> None:
     assert store.names == [image.name for image, _ in files]
     assert store.images.shape == (len(files), *SHAPE_HW, 3)
     for i, (image, label) in enumerate(files):
-        pixels, back = fit(read_image(image), SHAPE_HW)
+        pixels, back = letterbox(read_image(image), SHAPE_HW)
         ids, boxes = parse_labels(label, back.width, back.height, 4)
         assert np.array_equal(store.images[i], pixels)
         assert np.array_equal(store.ids[i], ids)
-        assert np.allclose(store.boxes_xyxy[i], back.to_fitted(boxes))
+        assert np.allclose(store.boxes_xyxy[i], back.to_letterboxed(boxes))
 
 
 def stored(root: Path) -> list[str]:
@@ -160,10 +160,10 @@ def test_labels_are_read_again_for_another_alphabet(root: Path) -> None:
     opened(root)
     text = (root / "data.yaml").read_text()
     characters = read_set(root)
-    assert text and characters.rules.symbols
+    assert text and characters.config.symbols
     from dataclasses import replace
 
-    fewer = replace(characters, rules=replace(characters.rules, symbols=characters.rules.symbols[:1]))
+    fewer = replace(characters, config=replace(characters.config, symbols=characters.config.symbols[:1]))
     with pytest.raises(DatasetError, match="class must be below 1"):
         open_packed(fewer, "train", SHAPE_HW)
 

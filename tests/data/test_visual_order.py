@@ -21,7 +21,7 @@ from detector.data.labels.visual_order import (
 from detector.reading.evaluation import _labelled
 from detector.reading.reader import Reader
 from detector.text.detections import Alternative, Character, Reading
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from tests.builders import label_file
 
 # Escapes throughout: what an editor shows of such strings is not the order that they are in.
@@ -98,17 +98,17 @@ def test_a_reading_in_the_order_of_the_labels() -> None:
 
 
 def test_rules_remember_it() -> None:
-    rules = ReadingRules(symbols=ALEF + BEH, visual_order=True)
-    assert ReadingRules.from_dict(rules.to_dict()) == rules
-    assert "visual_order" not in ReadingRules().to_dict()
+    config = ReadingConfig(symbols=ALEF + BEH, visual_order=True)
+    assert ReadingConfig.from_dict(config.to_dict()) == config
+    assert "visual_order" not in ReadingConfig().to_dict()
 
 
 def test_readers_give_back_the_order_of_the_labels() -> None:
     typed, shown = ORDERS["a Persian plate"]
     reader = Reader.__new__(Reader)
-    reader.rules = ReadingRules(symbols="0123456789" + WAW, visual_order=True)
+    reader.config = ReadingConfig(symbols="0123456789" + WAW, visual_order=True)
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == typed
-    reader.rules = ReadingRules(symbols="0123456789" + WAW)
+    reader.config = ReadingConfig(symbols="0123456789" + WAW)
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == shown
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.data.yolo_dataset import (
-    RULES_KEY,
+    CONFIG_KEY,
     ManifestRow,
     RejectRow,
     format_labels,
@@ -25,11 +25,11 @@ from detector.data.yolo_dataset import (
     write_tables,
 )
 from detector.errors import DatasetError
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import Layout
 from tests.builders import write_pictures
 
-RULES = ReadingRules("0AÄ京", " ", 4, 1, 4, Layout("flow", "gap", (0.5, 1.25)), (64, 192))
+RULES = ReadingConfig("0AÄ京", " ", 4, 1, 4, Layout("flow", "gap", (0.5, 1.25)), (64, 192))
 
 # Label lines
 
@@ -99,9 +99,9 @@ def test_a_missing_label_file_is_not_an_empty_one(tmp_path: Path) -> None:
 # Descriptions
 
 
-def described(root: Path, rules: ReadingRules = RULES, **images: list[str]) -> Path:
+def described(root: Path, config: ReadingConfig = RULES, **images: list[str]) -> Path:
     write_descriptions(
-        root, root / "final", rules, images or {"train": ["images/train/a.png"], "val": ["images/val/b.png"]}
+        root, root / "final", config, images or {"train": ["images/train/a.png"], "val": ["images/val/b.png"]}
     )
     return root
 
@@ -110,7 +110,7 @@ def test_data_yaml(tmp_path: Path) -> None:
     held = yaml.safe_load((described(tmp_path) / "data.yaml").read_text(encoding="utf-8"))
     assert held == {
         "train": "images/train", "val": "images/val", "names": {0: "0", 1: "A", 2: "Ä", 3: "京"},
-        RULES_KEY: RULES.to_dict(),
+        CONFIG_KEY: RULES.to_dict(),
     }  # fmt: skip
     assert "京" in (tmp_path / "data.yaml").read_text(encoding="utf-8"), "readable, not escaped"
 
@@ -146,9 +146,9 @@ def test_symbols_survive_yaml(tmp_path: Path, ultralytics_offline: None, symbols
     """Ours and Ultralytics' reader: a bare 1 must not become a number, nor N a no."""
     from ultralytics.utils import YAML
 
-    rules = ReadingRules(symbols)
-    described(tmp_path, rules)
-    assert read_set(tmp_path).rules == rules
+    config = ReadingConfig(symbols)
+    described(tmp_path, config)
+    assert read_set(tmp_path).config == config
     assert YAML.load(tmp_path / "data.yaml")["names"] == dict(enumerate(symbols))
 
 
@@ -159,7 +159,7 @@ def test_a_set_is_read_by_folder_or_file(tmp_path: Path) -> None:
     described(tmp_path)
     for path in (tmp_path, str(tmp_path), tmp_path / "data.yaml"):
         held = read_set(path)
-        assert (held.root, held.yaml_path, held.rules) == (tmp_path.resolve(), tmp_path.resolve() / "data.yaml", RULES)
+        assert (held.root, held.yaml_path, held.config) == (tmp_path.resolve(), tmp_path.resolve() / "data.yaml", RULES)
 
 
 SETS: dict[str, tuple[str | bytes | None, str]] = {
@@ -170,7 +170,10 @@ SETS: dict[str, tuple[str | bytes | None, str]] = {
     "a list": ("- 1\n- 2\n", "has no key `detector`"),
     "of others": ("names: {0: car}\ntrain: images\n", "Train it with plain `yolo train`"),
     "the key is no table": ("detector: 8\n", "has no key `detector`"),
-    "an unknown rule": ("detector: {symbols: AB, colour: red}\n", "Reading rules cannot be understood.*colour"),
+    "an unknown rule": (
+        "detector: {symbols: AB, colour: red}\n",
+        "The reading configuration cannot be understood.*colour",
+    ),
 }
 
 

@@ -208,7 +208,7 @@ def test_the_refusal_names_the_switch(kind: str, tmp_path: Path) -> None:
 
 def test_the_switch_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = EVIL["os.system"](tmp_path / "weights.pt")
-    assert detector.Reader(path, device="cpu", backend="torch", trust=True).rules.length == 8
+    assert detector.Reader(path, device="cpu", backend="torch", trust=True).config.length == 8
     assert Path(RAN).exists()
     Path(RAN).unlink()
     assert not trusted()

@@ -32,7 +32,7 @@ def test_columns() -> None:
     assert found.class_ids.tolist() == [0, 1], "the surest first"
     assert found.boxes_xyxy.tolist() == [[48, 7, 52, 13], [16, 4, 24, 16]]
     assert found.scores.tolist() == pytest.approx([0.9, 0.7])
-    assert np.asarray(found.presence).tolist() == pytest.approx([0.9, 1 - 0.9 * 0.3])
+    assert np.asarray(found.objectness).tolist() == pytest.approx([0.9, 1 - 0.9 * 0.3])
 
 
 def test_one_place_seen_by_neighbouring_cells_is_one_candidate() -> None:
@@ -70,8 +70,8 @@ def test_a_batch_is_its_pictures_one_at_a_time(batch: int, classes: int, anchors
         (alone,) = candidates(output[i : i + 1])
         assert np.array_equal(found.boxes_xyxy, alone.boxes_xyxy) and np.array_equal(found.class_ids, alone.class_ids)
         assert np.allclose(found.scores, alone.scores)
-        assert (np.asarray(found.presence) >= MIN_SCORE).all()
-        assert (np.asarray(found.presence) >= found.scores - 1e-6).all()
+        assert (np.asarray(found.objectness) >= MIN_SCORE).all()
+        assert (np.asarray(found.objectness) >= found.scores - 1e-6).all()
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 60), st.integers(0, 10**6))
@@ -85,7 +85,7 @@ def test_candidates_are_the_same_on_every_device(batch: int, classes: int, place
     for here, there in zip(candidates(output), candidates_on_device(output), strict=True):
         assert np.array_equal(here.class_ids, there.class_ids)
         assert np.allclose(here.boxes_xyxy, there.boxes_xyxy, atol=1e-4) and np.allclose(here.scores, there.scores)
-        assert np.allclose(np.asarray(here.presence), np.asarray(there.presence), atol=1e-6)
+        assert np.allclose(np.asarray(here.objectness), np.asarray(there.objectness), atol=1e-6)
 
 
 @pytest.mark.parametrize("side", [1e5, 1e30, float("inf"), float("nan")])

@@ -224,10 +224,10 @@ def test_how_labels_are_read_is_not_said_of_a_converted_set(toy: Toy, toy_run: T
 
 def test_weights_are_calibrated_by_training(toy: Toy, toy_run: ToyRun) -> None:
     reader = Reader(toy_run.weights, device="cpu")
-    assert reader.rules.calibration is not None
-    assert reader.rules.calibration.character.slope > 0
+    assert reader.config.calibration is not None
+    assert reader.config.calibration.character.slope > 0
     raw = Reader(toy_run.folder / "weights" / "best.pt", device="cpu")
-    assert raw.rules.calibration is None, "the run's own checkpoint is plain yolo"
+    assert raw.config.calibration is None, "the run's own checkpoint is plain yolo"
 
 
 def test_the_command(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Exported weights: the rules inside, the same strings, nothing left behind; and what a reader runs on a CPU."""
+"""Exported weights: configuration inside, same strings, nothing left behind; and what a reader runs on a CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from detector.cli import app
 from detector.data.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.networks import runtimes
-from detector.networks.metadata import digest, metadata_for, rules_in
+from detector.networks.metadata import config_in, digest, metadata_for
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import SHIPPED
 from detector.reading import export as exporting
@@ -57,7 +57,7 @@ def test_exported_weights_read_as_the_pt(weights: Path, pictures: list[Path], fo
     assert {path.name for path in weights.parent.iterdir()} == {"toy.pt", written.name}
     read = Reader(written, device="cpu")
     assert read.backend == format
-    assert read.rules == wanted.rules
+    assert read.config == wanted.config
     assert texts(read, pictures) == texts(wanted, pictures)
     one, other = (reader.read(pictures[0]) for reader in (read, wanted))
     assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
@@ -73,17 +73,17 @@ def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], forma
 
     written = detector.export(weights, format=format)
     network = Network(written, torch.device("cpu"))  # through Ultralytics' own backend
-    assert network.rules == Reader(written, device="cpu").rules
-    images = np.random.default_rng(0).integers(0, 256, (3, *network.rules.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
+    assert network.config == Reader(written, device="cpu").config
+    images = np.random.default_rng(0).integers(0, 256, (3, *network.config.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
     ours = ExportedNetwork(written).output(images)
     assert np.allclose(network.output(images).numpy(), ours, atol=0.5), "Ultralytics lets OpenVINO compute in bfloat16"
 
 
 def test_every_rule_travels(weights: Path) -> None:
-    held = Reader(detector.export(weights), device="cpu").rules
-    assert held == Reader(weights, device="cpu", backend="torch").rules
+    held = Reader(detector.export(weights), device="cpu").config
+    assert held == Reader(weights, device="cpu", backend="torch").config
     metadata = metadata_for(held, "x")
-    assert rules_in(metadata) == held
+    assert config_in(metadata) == held
     assert json.loads(metadata["detector"]) == json.loads(json.dumps(held.to_dict())), "new keys, too"
 
 
@@ -149,9 +149,9 @@ def test_a_pt_is_converted_once(weights: Path, pictures: list[Path], monkeypatch
     (cached,) = cache_folder("onnx").iterdir()
     monkeypatch.setattr(exporting, "write_checked", lambda *_: pytest.fail("converted twice"))
     again = Reader(weights, device="cpu")
-    assert again.backend == "onnx" and again.rules == first.rules
+    assert again.backend == "onnx" and again.config == first.config
     assert texts(again, pictures) == texts(Reader(weights, device="cpu", backend="torch"), pictures)
-    assert Reader(cached, device="cpu").rules == first.rules
+    assert Reader(cached, device="cpu").config == first.config
 
 
 def test_a_conversion_that_fails_is_no_failure(
@@ -173,7 +173,7 @@ def test_an_export_of_other_weights_is_not_taken(
     assert Reader(weights, device="cpu").backend == "onnx"  # so that the cache has the right one
     beside = weights.with_suffix(".onnx")
     shutil.copyfile(SHIPPED.with_suffix(".onnx"), beside)
-    assert Reader(weights, device="cpu").rules == Reader(toy_run.weights, device="cpu").rules
+    assert Reader(weights, device="cpu").config == Reader(toy_run.weights, device="cpu").config
     beside.write_bytes(b"junk")
     assert Reader(weights, device="cpu").backend == "onnx"
 
@@ -185,10 +185,10 @@ def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[P
 
     written = detector.export(weights)
     model = onnx.load(str(written))
-    rules = Reader(written, device="cpu").rules
-    assert rules.shape_hw is not None
+    config = Reader(written, device="cpu").config
+    assert config.shape_hw is not None
     for dimension, size in zip(
-        model.graph.input[0].type.tensor_type.shape.dim, (batch, 3, *rules.shape_hw), strict=True
+        model.graph.input[0].type.tensor_type.shape.dim, (batch, 3, *config.shape_hw), strict=True
     ):
         dimension.dim_value = size
     kept = [entry for entry in model.metadata_props if not entry.key.startswith("detector")]
@@ -197,9 +197,9 @@ def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[P
     plain = weights.with_name("plain.onnx")
     onnx.save(model, str(plain))
     reader = Reader(plain, device="cpu")
-    assert reader.rules.symbols == rules.symbols and reader.rules.shape_hw == rules.shape_hw
-    assert ExportedNetwork(plain).rules is None
-    images = np.random.default_rng(0).integers(0, 256, (4, *rules.shape_hw, 3), dtype=np.uint8)
+    assert reader.config.symbols == config.symbols and reader.config.shape_hw == config.shape_hw
+    assert ExportedNetwork(plain).config is None
+    images = np.random.default_rng(0).integers(0, 256, (4, *config.shape_hw, 3), dtype=np.uint8)
     assert np.allclose(ExportedNetwork(plain).output(images), ExportedNetwork(written).output(images), atol=1e-4)
 
 

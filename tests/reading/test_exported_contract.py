@@ -36,26 +36,26 @@ def pictures(toy: Toy) -> list[Path]:
 
 def read_by_reader(weights: Path, pictures: list[Path]) -> list[str]:
     """Strings without blanks, which are no class."""
-    reader = Reader(weights, device="cpu", second_look=False)
-    return [reading.text.replace(reader.rules.blank, "") for reading in reader.read_many(pictures) if reading]
+    reader = Reader(weights, device="cpu", two_pass=False)
+    return [reading.text.replace(reader.config.blank, "") for reading in reader.read_many(pictures) if reading]
 
 
 def test_only_the_batch_is_open_where_a_set_has_one_shape(exported: Path, pictures: list[Path]) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(exported))
-    rules = Reader(exported, device="cpu").rules
-    assert rules.shape_hw is not None
+    config = Reader(exported, device="cpu").config
+    assert config.shape_hw is not None
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
-    assert (taken.name, taken.shape[1:]) == ("images", [3, *rules.shape_hw])
-    assert (given.name, given.shape[1]) == ("output0", 4 + len(rules.symbols)) and isinstance(given.shape[2], int)
+    assert (taken.name, taken.shape[1:]) == ("images", [3, *config.shape_hw])
+    assert (given.name, given.shape[1]) == ("output0", 4 + len(config.symbols)) and isinstance(given.shape[2], int)
     for side in (taken.shape[0], given.shape[0]):
         assert side is None, "a name would be taken for a sign that height and width are open"
     held = session.get_modelmeta().custom_metadata_map
-    assert ast.literal_eval(held["names"]) == dict(enumerate(rules.symbols))
-    assert ast.literal_eval(held["imgsz"]) == list(rules.shape_hw)
+    assert ast.literal_eval(held["names"]) == dict(enumerate(config.symbols))
+    assert ast.literal_eval(held["imgsz"]) == list(config.shape_hw)
     assert held["task"] == "detect" and int(held["stride"]) > 0
-    assert json.loads(held["detector"])["symbols"] == rules.symbols and len(held["detector_source"]) == 64
+    assert json.loads(held["detector"])["symbols"] == config.symbols and len(held["detector_source"]) == 64
 
 
 def test_weights_for_pictures_of_any_shape_stay_open(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_openvino_folder_has_one_shape_too(toy_run: ToyRun, tmp_path: Path) -
     import openvino
 
     sides = openvino.Core().read_model(str(next(folder.glob("*.xml")))).input().partial_shape
-    shape_hw = Reader(folder, device="cpu").rules.shape_hw
+    shape_hw = Reader(folder, device="cpu").config.shape_hw
     assert shape_hw is not None
     assert sides[0].is_dynamic and [side.get_length() for side in list(sides)[2:]] == list(shape_hw)
     assert yaml.safe_load((folder / "metadata.yaml").read_text())["imgsz"] == list(shape_hw)
@@ -95,7 +95,7 @@ def test_the_code_of_the_page_reads_as_the_reader_without_this_package(exported:
     reason="needs node, and `npm install --ignore-scripts` in examples/",
 )
 def test_the_javascript_reads_as_the_reader(exported: Path, pictures: list[Path]) -> None:
-    symbols = Reader(exported, device="cpu").rules.symbols
+    symbols = Reader(exported, device="cpu").config.symbols
     done = subprocess.run(
         ["node", str(EXAMPLES / "read.mjs"), str(exported), symbols, *map(str, pictures)],
         capture_output=True, text=True, timeout=600,

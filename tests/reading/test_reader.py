@@ -316,14 +316,14 @@ def test_weights_of_plain_yolo_for_characters(
 ) -> None:
     symbols = "".join(reversed("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
     plain = Reader(plain_yolo_weights(tmp_path / "plain.pt", list(symbols)), device="cpu")
-    assert plain.rules.symbols == symbols
+    assert plain.config.symbols == symbols
     assert "plain.pt says nothing of the strings: at most 8 symbols are read and no blanks" in caplog.text
     assert isinstance(plain.read(np.zeros((64, 256, 3), np.uint8)), Reading)
 
 
 def test_what_a_reader_must_know_is_in_its_weights(reader: Reader, toy: Toy, toy_run: ToyRun) -> None:
-    assert replace(reader.rules, calibration=None, second_look=None) == toy.report.rules
-    assert reader.rules.calibration is not None
+    assert replace(reader.config, calibration=None, two_pass=None) == toy.report.config
+    assert reader.config.calibration is not None
     assert reader.weights == toy_run.weights
 
 
@@ -386,7 +386,7 @@ def far_away() -> tuple[np.ndarray, SynthImage]:
 
 def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage]) -> None:
     picture, true = far_away
-    once, twice = Reader(second_look=False).read(picture), Reader().read(picture)
+    once, twice = Reader(two_pass=False).read(picture), Reader().read(picture)
     assert twice.text == true.text
     assert twice.confidence != once.confidence
     assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
@@ -444,8 +444,8 @@ def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarr
 
 
 def test_weights_trained_on_a_set_look_once(reader: Reader) -> None:
-    assert not reader.second_look and Reader().second_look
-    assert Reader(second_look=False).second_look is False
+    assert not reader.two_pass and Reader().two_pass
+    assert Reader(two_pass=False).two_pass is False
 
 
 def test_what_is_no_weights_is_said_at_once(toy: Toy, tmp_path: Path) -> None:
@@ -505,13 +505,13 @@ def test_a_reader_reads_in_forked_children() -> None:
 
 
 def test_a_reader_is_pickled_by_its_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Reader(device="cpu", pattern="AAA9999", min_confidence=0.5, alternatives=2, second_look=False)
+    reader = Reader(device="cpu", pattern="AAA9999", min_confidence=0.5, alternatives=2, two_pass=False)
     data = pickle.dumps(reader)
     assert len(data) < 1000
     monkeypatch.chdir(tmp_path)
     again = pickle.loads(data)
-    assert (again.rules, again.min_confidence, again.alternatives, again.second_look, again.backend) == (
-        reader.rules, 0.5, 2, False, reader.backend,
+    assert (again.config, again.min_confidence, again.alternatives, again.two_pass, again.backend) == (
+        reader.config, 0.5, 2, False, reader.backend,
     )  # fmt: skip
     picture = np.full((64, 256, 3), 255, np.uint8)
     assert again.read(picture).text == reader.read(picture).text

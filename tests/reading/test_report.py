@@ -20,7 +20,7 @@ from detector.data.yolo_dataset import (
 )
 from detector.errors import DatasetError
 from detector.reading.report import REPORT, write_report
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from tests.builders import encoded, noise_picture, write_pictures
 
 BLOCKS = {"td", "th", "p", "li", "div", "dt", "dd", "b"}
@@ -90,7 +90,7 @@ def make_set(root: Path, rows: Sequence[ManifestRow], rejects: Sequence[RejectRo
         label.write_text(format_labels([symbols.index(s) for s in shown], boxes, 60, 20))
     root.mkdir(exist_ok=True)
     held = {split: [r.image for r in rows if f"/{split}/" in r.image] for split in ("train", "val", "test")}
-    write_descriptions(root, root, ReadingRules(symbols, length=8), held)
+    write_descriptions(root, root, ReadingConfig(symbols, length=8), held)
     write_tables(root, rows, rejects)
     return root
 

@@ -1,4 +1,4 @@
-"""Calibration: monotone maps that are learnt from few readings, and travel with the rules."""
+"""Calibration: monotone maps that are learnt from few readings, and travel with the config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from detector.text.calibration import Calibration, Platt, fit_calibration, fit_p
 from detector.text.decode import decode
 from detector.text.detections import Character, CharDetections, Reading
 from detector.text.metrics import calibration_curve
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -105,10 +105,10 @@ def test_a_label_with_blanks_at_its_end_is_right() -> None:
     assert fit_calibration(held, ["AB__"] * 50, "_") == fit_calibration(held, ["AB"] * 50, "_")
 
 
-# In the rules
+# In the config
 
 LEARNT = Calibration(Platt(0.5, 1.0), Platt(0.8, -0.3))
-RULES = ReadingRules("ABC", length=4, max_count=4)
+RULES = ReadingConfig("ABC", length=4, max_count=4)
 
 
 def found(*rows: tuple[int, float]) -> CharDetections:
@@ -118,9 +118,9 @@ def found(*rows: tuple[int, float]) -> CharDetections:
 
 def test_rules_carry_it_and_old_ones_have_none() -> None:
     held = replace(RULES, calibration=LEARNT)
-    assert ReadingRules.from_dict(json.loads(json.dumps(held.to_dict()))) == held
+    assert ReadingConfig.from_dict(json.loads(json.dumps(held.to_dict()))) == held
     assert "calibration" not in RULES.to_dict()
-    assert ReadingRules.from_dict(RULES.to_dict()).calibration is None
+    assert ReadingConfig.from_dict(RULES.to_dict()).calibration is None
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_rules_carry_it_and_old_ones_have_none() -> None:
     ids=str,
 )  # fmt: skip
 def test_what_is_no_calibration_is_refused(wrong: object) -> None:
-    with pytest.raises(DatasetError, match="Reading rules cannot be understood"):
-        ReadingRules.from_dict({**RULES.to_dict(), "calibration": wrong})
+    with pytest.raises(DatasetError, match="The reading configuration cannot be understood"):
+        ReadingConfig.from_dict({**RULES.to_dict(), "calibration": wrong})
 
 
 def test_readings_have_calibrated_confidences() -> None:

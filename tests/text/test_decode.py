@@ -17,7 +17,7 @@ from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.text.decode import decode, decode_batch
 from detector.text.detections import CharDetections, Reading
 from detector.text.patterns import matches
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import MEASURES, Layout
 
 SYMBOLS = "ABCDEF"
@@ -34,8 +34,8 @@ def candidates(*rows: Candidate) -> CharDetections:
     )
 
 
-def rules(**changes: Any) -> ReadingRules:
-    return ReadingRules(**{"symbols": SYMBOLS, "length": 8, "min_count": 1, "max_count": 8, **changes})
+def config(**changes: Any) -> ReadingConfig:
+    return ReadingConfig(**{"symbols": SYMBOLS, "length": 8, "min_count": 1, "max_count": 8, **changes})
 
 
 THREE = {"length": 3, "min_count": 3, "max_count": 3}
@@ -92,18 +92,18 @@ CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
 def test_small_text_above_the_line_is_not_read() -> None:
     boxes = np.array([*[(x, 10, x + 10, 30) for x in (0, 14, 50, 64)], (30, 0, 36, 8)], np.float32)
     seen = CharDetections(boxes, np.full(5, 0.9, np.float32), np.arange(5))
-    assert decode(seen, rules(), 100).text == "ABCD"
+    assert decode(seen, config(), 100).text == "ABCD"
 
 
 @pytest.mark.parametrize(("rows", "changes", "text"), CASES.values(), ids=CASES.keys())
 def test_decode(rows: list[Candidate], changes: dict[str, Any], text: str) -> None:
-    reading = decode(candidates(*rows), rules(**changes), 100)
+    reading = decode(candidates(*rows), config(**changes), 100)
     assert reading.text == text
-    assert "".join(c.symbol for c in reading.characters) == text.replace(rules(**changes).blank, "")
+    assert "".join(c.symbol for c in reading.characters) == text.replace(config(**changes).blank, "")
 
 
 def test_a_reading_has_its_characters() -> None:
-    reading = decode(candidates(("B", 0.5, 20), ("A", 0.8, 0), ("C", 0.3, 1)), rules(), 100)
+    reading = decode(candidates(("B", 0.5, 20), ("A", 0.8, 0), ("C", 0.3, 1)), config(), 100)
     assert [(c.symbol, c.box_xyxy) for c in reading.characters] == [("A", (0, 10, 10, 30)), ("B", (20, 10, 30, 30))]
     assert [c.confidence for c in reading.characters] == pytest.approx([0.8, 0.5])
     assert reading.confidence == pytest.approx(0.4)
@@ -115,35 +115,35 @@ def test_presence_finds_characters_and_scores_name_them() -> None:
     found = candidates(("A", 0.9, 0), ("B", 0.45, 20), ("C", 0.44, 20.5), ("D", 0.4, 40), ("E", 0.25, 60))
     present = np.array([0.95, 0.9, 0.89, 0.41, 0.28], np.float32)
     found = CharDetections(found.boxes_xyxy, found.scores, found.class_ids, present)
-    assert decode(found, rules(), 100).text == "ABD"
-    assert decode(found, rules(length=2, min_count=2, max_count=2), 100).text == "AB"
-    reading = decode(found, rules(length=2, min_count=2, max_count=2), 100)
+    assert decode(found, config(), 100).text == "ABD"
+    assert decode(found, config(length=2, min_count=2, max_count=2), 100).text == "AB"
+    reading = decode(found, config(length=2, min_count=2, max_count=2), 100)
     assert reading.confidence == pytest.approx(0.9 * 0.45)
 
 
 def test_nothing_read_is_not_believed() -> None:
-    assert decode(candidates(), rules(), 100) == Reading("", 0.0, ())
+    assert decode(candidates(), config(), 100) == Reading("", 0.0, ())
 
 
 def test_batches() -> None:
-    assert decode_batch([], rules(), []) == []
-    read = decode_batch([candidates(), candidates(("A", 0.9, 0)), candidates()], rules(), [100, 100, 100])
+    assert decode_batch([], config(), []) == []
+    read = decode_batch([candidates(), candidates(("A", 0.9, 0)), candidates()], config(), [100, 100, 100])
     assert [r.text for r in read] == ["", "A", ""]
     with pytest.raises(ValueError, match="shorter"):
-        decode_batch([candidates()], rules(), [])
+        decode_batch([candidates()], config(), [])
 
 
 def test_only_the_best_candidates_are_searched() -> None:
     """Noise under every character cannot push the characters out."""
     noise = [("F", 0.03, float(x)) for x in range(MAX_CANDIDATES * 2)]
     strong = [("A", 0.9, 0.0), ("B", 0.9, 20.0), ("C", 0.9, 40.0)]
-    assert decode(candidates(*noise, *strong), rules(**THREE), 100).text == "ABC"
+    assert decode(candidates(*noise, *strong), config(**THREE), 100).text == "ABC"
 
 
 def test_inputs_are_not_changed() -> None:
     found = candidates(("B", 0.5, 20), ("A", 0.8, 0), ("C", 0.01, 1))
     before = found.boxes_xyxy.copy(), found.scores.copy(), found.class_ids.copy()
-    decode(found, rules(), 100)
+    decode(found, config(), 100)
     held = (found.boxes_xyxy, found.scores, found.class_ids)
     assert all(np.array_equal(a, b) for a, b in zip(held, before, strict=True))
 
@@ -190,7 +190,7 @@ def level(rows: list[tuple[int, int, int]]) -> CharDetections:
 
 
 @st.composite
-def any_rules(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> ReadingRules:
+def any_configs(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> ReadingConfig:
     low, high, length = sorted(draw(st.tuples(*[st.integers(1, 8)] * 3)))
     layout = Layout()
     kind = draw(st.sampled_from(("plain", *kinds)))
@@ -199,11 +199,11 @@ def any_rules(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> Re
         layout = Layout("flow", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
     elif kind == "slots":
         layout = Layout("slots", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
-    return rules(length=length, min_count=low, max_count=high, layout=layout)
+    return config(length=length, min_count=low, max_count=high, layout=layout)
 
 
-@given(any_candidates(), any_rules(), st.randoms())
-def test_the_order_of_candidates_does_not_matter(found: CharDetections, held: ReadingRules, random: Any) -> None:
+@given(any_candidates(), any_configs(), st.randoms())
+def test_the_order_of_candidates_does_not_matter(found: CharDetections, held: ReadingConfig, random: Any) -> None:
     order = list(range(len(found)))
     random.shuffle(order)
     assert decode(found, held, WIDTH) == decode(found[np.array(order, np.intp)], held, WIDTH)
@@ -218,19 +218,19 @@ def test_the_order_of_very_many_candidates_does_not_matter(found: CharDetections
     )
     order = list(range(len(found)))
     random.shuffle(order)
-    assert decode(found, rules(), WIDTH) == decode(found[np.array(order, np.intp)], rules(), WIDTH)
+    assert decode(found, config(), WIDTH) == decode(found[np.array(order, np.intp)], config(), WIDTH)
 
 
-@given(st.lists(any_candidates(), max_size=5), any_rules(), st.lists(st.floats(1, 500), min_size=5, max_size=5))
+@given(st.lists(any_candidates(), max_size=5), any_configs(), st.lists(st.floats(1, 500), min_size=5, max_size=5))
 def test_a_batch_is_its_pictures_one_at_a_time(
-    batch: list[CharDetections], held: ReadingRules, widths: list[float]
+    batch: list[CharDetections], held: ReadingConfig, widths: list[float]
 ) -> None:
     widths = widths[: len(batch)]
     assert decode_batch(batch, held, widths) == [decode(d, held, w) for d, w in zip(batch, widths, strict=True)]
 
 
-@given(any_candidates(), any_rules())
-def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> None:
+@given(any_candidates(), any_configs())
+def test_readings_keep_the_configs(found: CharDetections, held: ReadingConfig) -> None:
     reading = decode(found, held, WIDTH)
     symbols = [c.symbol for c in reading.characters]
     assert len(reading.text) <= held.length
@@ -238,7 +238,7 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
     assert [s for s in reading.text if s != " "] == symbols
     assert not reading.text.endswith(" ")
     assert 0 <= reading.confidence <= 1
-    assert bool(symbols) == bool((np.asarray(found.presence) >= MIN_SCORE).any())
+    assert bool(symbols) == bool((np.asarray(found.objectness) >= MIN_SCORE).any())
     product = float(np.prod([c.confidence for c in reading.characters])) * bool(symbols)
     if reading.unconstrained_text is None:
         assert reading.confidence == pytest.approx(product)
@@ -246,9 +246,9 @@ def test_readings_keep_the_rules(found: CharDetections, held: ReadingRules) -> N
         assert len(reading.unconstrained_text) > held.max_count and reading.confidence <= product
 
 
-@given(level_candidates(), any_rules())
-@example(level([(0, 2, 20), (1, 0, 20), (-1, 1, 20), (-1, 2, 21)]), rules(length=2, min_count=1, max_count=2))
-def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections, held: ReadingRules) -> None:
+@given(level_candidates(), any_configs())
+@example(level([(0, 2, 20), (1, 0, 20), (-1, 1, 20), (-1, 2, 21)]), config(length=2, min_count=1, max_count=2))
+def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections, held: ReadingConfig) -> None:
     boxes = [c.box_xyxy for c in decode(found, held, WIDTH).characters]
     centres = [b[0] + b[2] for b in boxes]
     assert centres == sorted(centres)
@@ -259,18 +259,18 @@ def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections,
         assert shared <= 0.85 * narrow
 
 
-@given(any_candidates(), any_rules(("flow",)), st.integers(-300, 300))
-def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingRules, shift: int) -> None:
+@given(any_candidates(), any_configs(("flow",)), st.integers(-300, 300))
+def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingConfig, shift: int) -> None:
     boxes = found.boxes_xyxy + np.array([shift, 0, shift, 0], np.float32)
-    moved = CharDetections(boxes, found.scores, found.class_ids, found.presence)
+    moved = CharDetections(boxes, found.scores, found.class_ids, found.objectness)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
 
-@given(any_candidates(), any_rules(), st.integers(-3, 4))
-def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingRules, power: int) -> None:
+@given(any_candidates(), any_configs(), st.integers(-3, 4))
+def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingConfig, power: int) -> None:
     scale = 2.0**power
-    moved = CharDetections(found.boxes_xyxy * np.float32(scale), found.scores, found.class_ids, found.presence)
+    moved = CharDetections(found.boxes_xyxy * np.float32(scale), found.scores, found.class_ids, found.objectness)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH * scale)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
@@ -279,8 +279,8 @@ def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingRul
 def test_a_stretched_picture_reads_the_same(found: CharDetections, power: int) -> None:
     """Along x alone, where the layout knows no blanks: those are measured in heights."""
     stretch = np.array([2.0**power, 1, 2.0**power, 1], np.float32)
-    moved = CharDetections(found.boxes_xyxy * stretch, found.scores, found.class_ids, found.presence)
-    assert decode(found, rules(), WIDTH).text == decode(moved, rules(), WIDTH * 2.0**power).text
+    moved = CharDetections(found.boxes_xyxy * stretch, found.scores, found.class_ids, found.objectness)
+    assert decode(found, config(), WIDTH).text == decode(moved, config(), WIDTH * 2.0**power).text
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -293,10 +293,10 @@ def test_no_candidates_crash_it(coordinates: Any) -> None:
         st.lists(
             st.tuples(*[coordinates] * 4, st.floats(-10, 10, width=32), st.integers(0, len(SYMBOLS) - 1)), max_size=6
         ),
-        any_rules(),
+        any_configs(),
         st.floats(1, 1e4),
     )
-    def check(rows: list[Any], held: ReadingRules, width: float) -> None:
+    def check(rows: list[Any], held: ReadingConfig, width: float) -> None:
         found = CharDetections(
             np.array([r[:4] for r in rows], np.float32).reshape(-1, 4),
             np.array([r[4] for r in rows], np.float32),
@@ -328,8 +328,8 @@ def sure(text: str, doubts: dict[int, str] | None = None, pitch: float = 12) -> 
 PLATE = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def plate_rules(pattern: str | None, **changes: Any) -> ReadingRules:
-    return ReadingRules(**{"symbols": PLATE, "length": 8, "pattern": pattern, **changes})
+def plate_configs(pattern: str | None, **changes: Any) -> ReadingConfig:
+    return ReadingConfig(**{"symbols": PLATE, "length": 8, "pattern": pattern, **changes})
 
 
 PATTERNS: dict[str, tuple[str, dict[int, str], str, str, str | None]] = {
@@ -348,59 +348,59 @@ PATTERNS: dict[str, tuple[str, dict[int, str], str, str, str | None]] = {
 
 @pytest.mark.parametrize(("seen", "doubts", "pattern", "text", "unconstrained"), PATTERNS.values(), ids=PATTERNS.keys())
 def test_patterns(seen: str, doubts: dict[int, str], pattern: str, text: str, unconstrained: str | None) -> None:
-    reading = decode(sure(seen, doubts), plate_rules(pattern, layout=GAPS), 100)
+    reading = decode(sure(seen, doubts), plate_configs(pattern, layout=GAPS), 100)
     assert (reading.text, reading.unconstrained_text) == (text, unconstrained)
     assert reading.accepted and reading
     assert [c.symbol for c in reading.characters] == list(text.replace(" ", ""))
 
 
 def test_what_was_unconstrained_is_less_sure() -> None:
-    plain, forced = (decode(sure("A0", {1: "O"}), plate_rules(p), 100) for p in (None, "AA"))
+    plain, forced = (decode(sure("A0", {1: "O"}), plate_configs(p), 100) for p in (None, "AA"))
     assert [c.confidence for c in forced.characters] == pytest.approx([0.9, 0.06])
     assert forced.confidence == pytest.approx(plain.confidence * 0.06 / 0.9)
 
 
 def test_nothing_that_fits_is_rejected() -> None:
-    reading = decode(sure("ABC"), plate_rules("999"), 100)
+    reading = decode(sure("ABC"), plate_configs("999"), 100)
     assert not reading and not reading.accepted
     assert (reading.text, reading.rejected_text) == ("", "ABC")
     assert reading.rejected == "nothing that was seen fits the pattern '999'"
     assert [c.symbol for c in reading.characters] == list("ABC")
-    assert decode(sure(""), plate_rules("999"), 100).rejected == "no character was seen"
+    assert decode(sure(""), plate_configs("999"), 100).rejected == "no character was seen"
 
 
 def test_a_string_longer_than_may_be_read_is_shown_and_not_believed() -> None:
     found = candidates(*((s, 0.9 - i / 100, 20 * i) for i, s in enumerate("ABCDE")))
-    fitting, reading = decode(found, rules(), 100), decode(found, rules(**THREE), 100)
+    fitting, reading = decode(found, config(), 100), decode(found, config(**THREE), 100)
     assert (fitting.text, fitting.unconstrained_text) == ("ABCDE", None)
     assert (reading.text, reading.unconstrained_text) == ("ABC", "ABCDE")
     assert reading.confidence == pytest.approx(0.9 * 0.89 * 0.88 * (1 - 0.87) * (1 - 0.86))
-    rejected = decode(found, rules(**THREE), 100, min_confidence=0.1)
+    rejected = decode(found, config(**THREE), 100, min_confidence=0.1)
     assert (rejected.text, rejected.rejected_text) == ("", "ABC")
     assert rejected.rejected == "more characters were seen than the 3 that strings may have: 'ABCDE'"
     # What is likelier not there, or stands where another one does, is no more.
     for more in (("D", 0.4, 60), ("D", 0.8, 1)):
         found = candidates(("A", 0.9, 0), ("B", 0.9, 20), ("C", 0.9, 40), more)
-        assert decode(found, rules(**THREE), 100, min_confidence=0.1).text == "ABC"
-        assert decode(found, rules(**THREE), 100).unconstrained_text is None
+        assert decode(found, config(**THREE), 100, min_confidence=0.1).text == "ABC"
+        assert decode(found, config(**THREE), 100).unconstrained_text is None
 
 
 def test_a_doubtful_reading_is_rejected_and_shown() -> None:
     found = candidates(("A", 0.9, 0), ("B", 0.55, 20), ("C", 0.8, 40))
-    assert decode(found, rules(), 100, min_confidence=0.55).text == "ABC"
-    reading = decode(found, rules(), 100, min_confidence=0.6, alternatives=1)
+    assert decode(found, config(), 100, min_confidence=0.55).text == "ABC"
+    reading = decode(found, config(), 100, min_confidence=0.6, alternatives=1)
     assert not reading
     assert (reading.text, reading.rejected_text) == ("", "ABC")
     assert reading.rejected == "character 2, 'B', has confidence 0.55, below 0.6"
     assert reading.confidence == pytest.approx(0.9 * 0.55 * 0.8)
     assert len(reading.alternatives) == 1
     assert reading.to_dict()["rejected"] == reading.rejected and reading.to_dict()["rejected_text"] == "ABC"
-    assert decode(candidates(), rules(), 100, min_confidence=0.1).rejected == "no character was seen"
-    assert decode(candidates(), rules(), 100).accepted
+    assert decode(candidates(), config(), 100, min_confidence=0.1).rejected == "no character was seen"
+    assert decode(candidates(), config(), 100).accepted
 
 
 def test_alternatives_are_the_next_likely_strings() -> None:
-    reading = decode(sure("A0", {0: "4R", 1: "O"}), plate_rules(None, min_count=2), 100, alternatives=4)
+    reading = decode(sure("A0", {0: "4R", 1: "O"}), plate_configs(None, min_count=2), 100, alternatives=4)
     assert [a.text for a in reading.alternatives] == ["40", "AO", "R0", "4O"] or [
         a.text for a in reading.alternatives
     ] == ["AO", "40", "R0", "4O"]
@@ -408,12 +408,12 @@ def test_alternatives_are_the_next_likely_strings() -> None:
         [0.9 * 0.06, 0.9 * 0.06, 0.9 * 0.02, 0.06 * 0.06], rel=1e-5
     )
     assert reading.to_dict()["alternatives"][2] == {"text": "R0", "confidence": 0.018}
-    fitting = decode(sure("A0", {0: "4R", 1: "O"}), plate_rules("99|AA"), 100, alternatives=4)
+    fitting = decode(sure("A0", {0: "4R", 1: "O"}), plate_configs("99|AA"), 100, alternatives=4)
     assert {a.text for a in fitting.alternatives} | {fitting.text} == {"40", "AO", "RO"}
 
 
 def test_a_string_may_be_a_character_shorter() -> None:
-    reading = decode(candidates(("A", 0.9, 0), ("B", 0.35, 20)), rules(), 100, alternatives=5)
+    reading = decode(candidates(("A", 0.9, 0), ("B", 0.35, 20)), config(), 100, alternatives=5)
     assert reading.text == "AB"
     assert reading.alternatives[0].text == "A"
 
@@ -424,12 +424,12 @@ def test_two_lines_are_read_from_top_to_bottom() -> None:
     boxes[:2] += np.array([5, 30, 5, 30], np.float32)
     boxes[2:] -= np.array([24, 0, 24, 0], np.float32)
     found = replace(found, boxes_xyxy=boxes)
-    assert decode(found, plate_rules(None, layout=Layout(lines=2)), 100).text == "CDAB"
-    assert decode(found, plate_rules(None, layout=Layout(lines=2, between_lines=1, thresholds=(0.5,))), 100).text == (
+    assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == "CDAB"
+    assert decode(found, plate_configs(None, layout=Layout(lines=2, between_lines=1, thresholds=(0.5,))), 100).text == (
         "CD AB"
     )
     slots = Layout("slots", origin=0.05, pitch=0.12, lines=2)
-    assert decode(found, plate_rules(None, layout=slots), 100).text == "CD  AB"
+    assert decode(found, plate_configs(None, layout=slots), 100).text == "CD  AB"
 
 
 def turned(found: CharDetections, degrees: float) -> CharDetections:
@@ -454,7 +454,7 @@ SOME_PATTERNS = (
 
 @given(codes, st.floats(-30, 30))
 def test_a_line_that_is_turned_reads_the_same(text: str, degrees: float) -> None:
-    assert decode(turned(sure(text), degrees), plate_rules(None), 100).text == text
+    assert decode(turned(sure(text), degrees), plate_configs(None), 100).text == text
 
 
 @given(st.text(PLATE, min_size=2, max_size=4), st.text(PLATE, min_size=2, max_size=4), st.floats(-30, 30))
@@ -462,14 +462,14 @@ def test_two_lines_that_are_turned_read_the_same(upper: str, lower: str, degrees
     found = sure(upper + lower)
     down = np.array([-12 * len(upper), 32] * 2, np.float32) * (np.arange(len(found)) >= len(upper))[:, None]
     found = turned(replace(found, boxes_xyxy=found.boxes_xyxy + down), degrees)
-    assert decode(found, plate_rules(None, layout=Layout(lines=2)), 100).text == upper + lower
+    assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == upper + lower
 
 
-@given(any_candidates(), any_rules(), st.sampled_from(SOME_PATTERNS), st.integers(1, 3), st.integers(0, 3))
+@given(any_candidates(), any_configs(), st.sampled_from(SOME_PATTERNS), st.integers(1, 3), st.integers(0, 3))
 def test_a_pattern_s_output_always_fits_it(
-    found: CharDetections, held: ReadingRules, pattern: str, lines: int, more: int
+    found: CharDetections, held: ReadingConfig, pattern: str, lines: int, more: int
 ) -> None:
-    held = plate_rules(pattern, layout=replace(held.layout, lines=lines))
+    held = plate_configs(pattern, layout=replace(held.layout, lines=lines))
     reading = decode(found, held, WIDTH, alternatives=more)
     assert len(reading.text) <= held.length
     assert reading.accepted == bool(reading.text)
@@ -483,8 +483,8 @@ def test_a_pattern_s_output_always_fits_it(
         assert reading.rejected_text == free.text and reading.rejected
 
 
-@given(any_candidates(), any_rules(), st.integers(1, 4))
-def test_alternatives_are_other_strings_and_less_sure(found: CharDetections, held: ReadingRules, more: int) -> None:
+@given(any_candidates(), any_configs(), st.integers(1, 4))
+def test_alternatives_are_other_strings_and_less_sure(found: CharDetections, held: ReadingConfig, more: int) -> None:
     alone, reading = decode(found, held, WIDTH), decode(found, held, WIDTH, alternatives=more)
     assert replace(reading, alternatives=()) == alone
     texts = [reading.text, *(a.text for a in reading.alternatives)]
@@ -494,8 +494,8 @@ def test_alternatives_are_other_strings_and_less_sure(found: CharDetections, hel
     assert all(text and len(text) <= held.length for text in texts[1:])
 
 
-@given(any_candidates(), any_rules(), st.floats(0, 1))
-def test_what_is_accepted_is_sure_enough(found: CharDetections, held: ReadingRules, least: float) -> None:
+@given(any_candidates(), any_configs(), st.floats(0, 1))
+def test_what_is_accepted_is_sure_enough(found: CharDetections, held: ReadingConfig, least: float) -> None:
     alone, reading = decode(found, held, WIDTH), decode(found, held, WIDTH, min_confidence=least)
     assert reading.characters == alone.characters
     sure = bool(alone.text) and min(c.confidence for c in alone.characters) >= least
@@ -503,16 +503,16 @@ def test_what_is_accepted_is_sure_enough(found: CharDetections, held: ReadingRul
     assert (reading.text or reading.rejected_text) == alone.text
 
 
-# The rules themselves
+# The configuration itself
 
 
-@given(any_rules(), st.booleans())
-def test_rules_as_plain_values_and_back(held: ReadingRules, shaped: bool) -> None:
+@given(any_configs(), st.booleans())
+def test_rules_as_plain_values_and_back(held: ReadingConfig, shaped: bool) -> None:
     import json
 
-    held = ReadingRules(**{**vars(held), "shape_hw": (64, 192) if shaped else None})
-    assert ReadingRules.from_dict(held.to_dict()) == held
-    assert ReadingRules.from_dict(json.loads(json.dumps(held.to_dict()))) == held
+    held = ReadingConfig(**{**vars(held), "shape_hw": (64, 192) if shaped else None})
+    assert ReadingConfig.from_dict(held.to_dict()) == held
+    assert ReadingConfig.from_dict(json.loads(json.dumps(held.to_dict()))) == held
 
 
 COUNTS: dict[str, dict[str, int]] = {
@@ -526,39 +526,39 @@ COUNTS: dict[str, dict[str, int]] = {
 @pytest.mark.parametrize("changes", COUNTS.values(), ids=COUNTS.keys())
 def test_counts_that_make_no_sense(changes: dict[str, int]) -> None:
     with pytest.raises(DatasetError, match="1 <= min_count <= max_count <= length"):
-        rules(**changes)
+        config(**changes)
 
 
 HELD: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": ({"colour": "red"}, "colour"),
     "an unknown key of the layout": ({"layout": {"angle": 3}}, "angle"),
     "a layout of another kind": ({"layout": {"kind": "grid"}}, "grid"),
-    "no layout": ({"layout": None}, "Reading rules cannot be understood"),
-    "a length in words": ({"length": "eight"}, "Reading rules cannot be understood"),
-    "half a shape": ({"shape_hw": [64]}, "Reading rules cannot be understood"),
-    "symbols that are a number": ({"symbols": 123}, "Reading rules cannot be understood"),
+    "no layout": ({"layout": None}, "The reading configuration cannot be understood"),
+    "a length in words": ({"length": "eight"}, "The reading configuration cannot be understood"),
+    "half a shape": ({"shape_hw": [64]}, "The reading configuration cannot be understood"),
+    "symbols that are a number": ({"symbols": 123}, "The reading configuration cannot be understood"),
 }
 
 
 @pytest.mark.parametrize(("changes", "message"), HELD.values(), ids=HELD.keys())
-def test_edited_rules(changes: dict[str, Any], message: str) -> None:
+def test_edited_configs(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        ReadingRules.from_dict({**rules().to_dict(), **changes})
+        ReadingConfig.from_dict({**config().to_dict(), **changes})
 
 
 def test_rules_of_older_weights() -> None:
-    held = rules().to_dict()
+    held = config().to_dict()
     del held["pattern"]
     held["layout"] = {k: held["layout"][k] for k in ("kind", "measure", "thresholds", "origin", "pitch")}
-    assert ReadingRules.from_dict(held) == rules()
+    assert ReadingConfig.from_dict(held) == config()
 
 
 def test_a_pattern_that_the_rules_do_not_allow() -> None:
-    assert plate_rules("").pattern is None
+    assert plate_configs("").pattern is None
     with pytest.raises(AlphabetError, match="9 symbols, more than length 8"):
-        plate_rules("AAAAAAAAA")
+        plate_configs("AAAAAAAAA")
 
 
 def test_rules_of_an_alphabet_that_is_none() -> None:
     with pytest.raises(AlphabetError, match="more than once"):
-        rules(symbols="AA")
+        config(symbols="AA")

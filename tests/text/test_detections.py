@@ -35,12 +35,12 @@ def test_none() -> None:
 
 def test_presence_is_the_score_unless_given() -> None:
     found = three()
-    assert np.array_equal(found.presence, found.scores)
+    assert np.array_equal(found.objectness, found.scores)
     given = CharDetections(BOXES, np.zeros(3), np.arange(3), [0.5, 0.25, 1])  # type: ignore[arg-type]
-    assert given.presence.dtype == np.float32
+    assert given.objectness.dtype == np.float32
     part = given[::-1]
-    assert part.presence.tolist() == [1, 0.25, 0.5]
-    with pytest.raises(ValueError, match="3 ids, 2 presences"):
+    assert part.objectness.tolist() == [1, 0.25, 0.5]
+    with pytest.raises(ValueError, match="3 ids, 2 objectness values"):
         CharDetections(BOXES, np.zeros(3), np.arange(3), np.zeros(2))  # type: ignore[arg-type]
 
 

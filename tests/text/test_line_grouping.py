@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.text.line_grouping import reading_order, straighten, straighten_one
+from detector.text.line_grouping import deskew, deskew_picture, reading_order
 
 Boxes = NDArray[np.float64]
 
@@ -45,23 +45,24 @@ def bowed(boxes: Boxes, height: float) -> Boxes:
 
 def test_straight_text_stays_as_it_is() -> None:
     boxes = line_of(6)
-    straight = straighten_one(boxes, 100)
-    own = straight.boxes_xyxy[0]
-    own[:, [0, 2]] += straight.start[0]
+    deskewed = deskew_picture(boxes, 100)
+    own = deskewed.boxes_xyxy[0]
+    own[:, [0, 2]] += deskewed.start[0]
     assert np.array_equal(own[:, [0, 2]], boxes[:, [0, 2]])
-    assert not straight.line.any()
+    assert not deskewed.line.any()
 
 
-def aside(*more: tuple[float, float, float, float], lines: int = 1) -> list[bool]:
+def outlier(*more: tuple[float, float, float, float], lines: int = 1) -> list[bool]:
     """Of boxes beside four characters of 10 by 20, whose middle is at 20."""
     boxes = np.concatenate([line_of(4, pitch=30), np.array(more)])
-    return straighten_one(boxes, 200, lines).aside[0].tolist()
+    return deskew_picture(boxes, 200, lines).outlier[0].tolist()
 
 
 def test_small_boxes_above_or_below_the_line_are_other_text() -> None:
-    assert aside((50, 0, 55, 8), (70, 30, 75, 40)) == [False] * 4 + [True] * 2
+    assert outlier((50, 0, 55, 8), (70, 30, 75, 40)) == [False] * 4 + [True] * 2
     assert (
-        aside((50, 0, 55, 8), (20, 60, 30, 80), (50, 60, 60, 80), (80, 60, 90, 80), lines=2)[4:] == [True] + [False] * 3
+        outlier((50, 0, 55, 8), (20, 60, 30, 80), (50, 60, 60, 80), (80, 60, 90, 80), lines=2)[4:]
+        == [True] + [False] * 3
     )
 
 
@@ -75,30 +76,30 @@ def test_small_boxes_above_or_below_the_line_are_other_text() -> None:
     ],
 )
 def test_other_boxes_are_the_line_s_own(what: str, box: tuple[float, float, float, float]) -> None:
-    assert not any(aside(box)), what
+    assert not any(outlier(box)), what
 
 
 def test_of_few_boxes_none_is_other_text() -> None:
-    assert not straighten_one(np.array([[0, 10, 10, 30], [20, 0, 25, 5]]), 100).aside.any()
+    assert not deskew_picture(np.array([[0, 10, 10, 30], [20, 0, 25, 5]]), 100).outlier.any()
 
 
 @pytest.mark.parametrize("degrees", [-30, -18, -7, 0, 7, 18, 30])
 def test_turned_text_is_straightened(degrees: float) -> None:
     """In order, none covering its neighbour, and where the picture has it before it is turned about its middle."""
     boxes = line_of(8, top=22, left=10)
-    straight = straighten_one(turned(boxes, degrees), 128)
-    assert reading_order(straight)[0].tolist() == list(range(8))
-    own = straight.boxes_xyxy[0]
+    deskewed = deskew_picture(turned(boxes, degrees), 128)
+    assert reading_order(deskewed)[0].tolist() == list(range(8))
+    own = deskewed.boxes_xyxy[0]
     assert (own[1:, 0] >= own[:-1, 2] - 1).all()
-    centres = (own[:, 0] + own[:, 2]) / 2 + straight.start[0]
+    centres = (own[:, 0] + own[:, 2]) / 2 + deskewed.start[0]
     assert np.allclose(centres, (boxes[:, 0] + boxes[:, 2]) / 2, atol=3)
 
 
 @pytest.mark.parametrize("change", [lambda b: slanted(b, 25), lambda b: bowed(b, 25), lambda b: bowed(b, -25)])
 def test_slants_and_arcs_keep_their_order(change: object) -> None:
-    straight = straighten_one(change(line_of(8)), 128)  # type: ignore[operator]
-    own = straight.boxes_xyxy[0]
-    assert reading_order(straight)[0].tolist() == list(range(8))
+    deskewed = deskew_picture(change(line_of(8)), 128)  # type: ignore[operator]
+    own = deskewed.boxes_xyxy[0]
+    assert reading_order(deskewed)[0].tolist() == list(range(8))
     shared = np.minimum(own[1:, 2], own[:-1, 2]) - np.maximum(own[1:, 0], own[:-1, 0])
     assert (shared < 0.5 * (own[1:, 2] - own[1:, 0])).all()
 
@@ -112,25 +113,25 @@ def test_two_lines_turned(upper: int, lower: int, degrees: float, indent: float,
     boxes = np.concatenate([line_of(upper, top=5), line_of(lower, top=37, left=5 + indent)])
     order = list(range(len(boxes)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    straight = straighten_one(turned(boxes, degrees)[order], 128, most)
-    assert [order[i] for i in reading_order(straight)[0]] == list(range(len(boxes)))
-    assert sorted(straight.line[0].tolist()) == [0] * upper + [1] * lower
+    deskewed = deskew_picture(turned(boxes, degrees)[order], 128, most)
+    assert [order[i] for i in reading_order(deskewed)[0]] == list(range(len(boxes)))
+    assert sorted(deskewed.line[0].tolist()) == [0] * upper + [1] * lower
 
 
 def test_one_line_of_a_set_that_has_two() -> None:
     rng = np.random.default_rng(0)
     boxes = line_of(7) + np.tile(rng.uniform(-4, 4, (7, 2)), 2)
-    assert not straighten_one(boxes, 128, 2).line.any()
+    assert not deskew_picture(boxes, 128, 2).line.any()
 
 
 def test_characters_that_float_are_one_line_where_lines_are_stacked() -> None:
     boxes = line_of(6, pitch=14)
     boxes[::2, [1, 3]] += 15
     present, width = np.ones((1, 6)), np.array([128.0])
-    assert not straighten(boxes[None], present, width, 2, stacked=True).line.any()
-    assert straighten(boxes[None], present, width, 2).line[0].tolist() == [1, 0] * 3
+    assert not deskew(boxes[None], present, width, 2, stacked=True).line.any()
+    assert deskew(boxes[None], present, width, 2).line[0].tolist() == [1, 0] * 3
     below = np.concatenate([boxes, boxes + np.float32([0, 40, 0, 40])])
-    assert straighten(below[None], np.ones((1, 12)), width, 2, stacked=True).line[0].tolist() == [0] * 6 + [1] * 6
+    assert deskew(below[None], np.ones((1, 12)), width, 2, stacked=True).line[0].tolist() == [0] * 6 + [1] * 6
 
 
 def test_a_short_line_below_nothing_is_a_line_where_lines_are_stacked() -> None:
@@ -139,7 +140,7 @@ def test_a_short_line_below_nothing_is_a_line_where_lines_are_stacked() -> None:
     for down, lines in ((0.8, [0] * 8), (1.3, [0] * 6 + [1] * 2)):
         step = np.float32([0, down, 0, down]) * (lower[0, 3] - lower[0, 1])
         boxes = np.concatenate([upper, lower + step])
-        assert straighten(boxes[None], present, width, 2, stacked=True).line[0].tolist() == lines
+        assert deskew(boxes[None], present, width, 2, stacked=True).line[0].tolist() == lines
 
 
 def test_a_line_that_is_much_lower_than_another_is_other_text() -> None:
@@ -147,10 +148,10 @@ def test_a_line_that_is_much_lower_than_another_is_other_text() -> None:
     boxes[5:, 3] -= 10
     present = np.ones((1, 8))
     for lowest, left_out in ((0.0, False), (0.6, True), (0.4, False)):
-        aside = straighten(boxes[None], present, np.array([128.0]), 2, lowest).aside[0].tolist()
-        assert aside == [False] * 5 + [left_out] * 3
+        outlier = deskew(boxes[None], present, np.array([128.0]), 2, lowest).outlier[0].tolist()
+        assert outlier == [False] * 5 + [left_out] * 3
 
 
 def test_one_character_is_a_line() -> None:
-    one = straighten_one(np.array([[1, 2, 3, 4]]), 100, 2)
+    one = deskew_picture(np.array([[1, 2, 3, 4]]), 100, 2)
     assert one.line.tolist() == [[0]] and one.boxes_xyxy.tolist() == [[[0, 0, 2, 2]]]

@@ -34,22 +34,22 @@ def worse(weights: Path, target: Path) -> Path:
 
 def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
     from detector.networks.ultralytics import publish
-    from detector.training.publish import towards_start
+    from detector.training.publish import interpolate_weights
 
     characters = read_set(toy.report.data_yaml)
-    rules = replace(characters.rules, shape_hw=SHAPE_HW)
+    config = replace(characters.config, shape_hw=SHAPE_HW)
     good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
-    chosen, share = towards_start(bad, good, characters, rules, "val", "cpu")
+    chosen, share = interpolate_weights(bad, good, characters, config, "val", "cpu")
     assert share > 0 and chosen.parent == tmp_path
     validation = TextDataset(characters, "val", SHAPE_HW)
     published = tmp_path / "published.pt"
-    publish(chosen, published, rules, {})
-    read = detector.Reader(published, device="cpu", second_look=False).read_many(validation.im_files)
+    publish(chosen, published, config, {})
+    read = detector.Reader(published, device="cpu", two_pass=False).read_many(validation.im_files)
     assert [reading.text for reading in read if reading] == validation.texts
     # Where it unlearnt nothing, if the start reads as well, and where it started from nothing, it is what was taught.
     for start in (bad, good):
-        assert towards_start(good, start, characters, rules, "val", "cpu") == (good, 0.0)
-    assert towards_start(good, None, characters, rules, "val", "cpu") == (good, 0.0)
+        assert interpolate_weights(good, start, characters, config, "val", "cpu") == (good, 0.0)
+    assert interpolate_weights(good, None, characters, config, "val", "cpu") == (good, 0.0)
 
 
 # How often readers look
@@ -89,10 +89,10 @@ def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
     monkeypatch.setattr(
         publishing, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
     )
-    rules, score = publishing.calibrated(
-        toy_run.weights, characters, replace(characters.rules, shape_hw=SHAPE_HW), "val", "cpu"
+    config, score = publishing.calibrated(
+        toy_run.weights, characters, replace(characters.config, shape_hw=SHAPE_HW), "val", "cpu"
     )
-    assert rules.second_look is rules.looks_twice is wanted
+    assert config.two_pass is config.is_two_pass is wanted
     look = twice if wanted else once
     assert (score.count, score.right) == (len(texts), sum(look(text) == text for text in texts)), "of what is read then"
 

@@ -93,7 +93,7 @@ def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: 
 
     start, before = saved("A0", tmp_path / "start.pt")
     taught, after = saved("0A-", tmp_path / "taught.pt")
-    mean = ultralytics.write_mean(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
+    mean = ultralytics.write_interpolated(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
     found = class_rows(library.load_checkpoint(str(mean))[0])
     assert torch.equal(found["-"], after["-"])
     for symbol in "0A":
@@ -183,8 +183,8 @@ def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     held = torch.load(toy_run.weights, map_location="cpu", weights_only=False)
     facts = held["detector"].pop("facts")
     learnt = held["detector"].pop("calibration")
-    assert held["detector"].pop("second_look") in (True, False)
-    assert held["detector"] == toy.report.rules.to_dict()
+    assert held["detector"].pop("two_pass") in (True, False)
+    assert held["detector"] == toy.report.config.to_dict()
     assert all(isinstance(learnt[kind][name], float) for kind in ("character", "string") for name in learnt[kind])
     assert json.loads(json.dumps(facts)) == facts
     assert facts["epochs"] == TOY_EPOCHS
@@ -406,8 +406,8 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     assert [row["epoch"] for row in after] == ["1", "2", "3", "4"]
     assert after[:2] == before
     assert weights == Path("weights/cut-2.pt") and weights.is_file()
-    rules = detector.Reader(weights, device="cpu").rules
-    assert replace(rules, calibration=None, second_look=None) == toy.report.rules
+    config = detector.Reader(weights, device="cpu").config
+    assert replace(config, calibration=None, two_pass=None) == toy.report.config
 
 
 @pytest.mark.usefixtures("fixed_threads")
@@ -422,7 +422,7 @@ def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
         detector.train(**short(toy, epochs=3, name="two", weights="mine"))
     run, weights = tmp_path / "runs" / "two", tmp_path / "mine" / "two.pt"
     assert facts_of(weights)["epochs"] == 2 == len(results(run))
-    assert detector.Reader(weights, device="cpu").rules.symbols == toy.report.rules.symbols
+    assert detector.Reader(weights, device="cpu").config.symbols == toy.report.config.symbols
     kept = (run / "arithmetic.json").read_text()
     monkeypatch.setattr(text_trainer, "choose_arithmetic", pytest.fail)  # as before it was stopped
     assert detector.train(resume=run / "weights" / "last.pt", weights="mine") == Path("mine/two.pt")
@@ -716,7 +716,7 @@ SIZES = {192: (64, 192), 96: (32, 96), 384: (128, 384), 32: (32, 32)}
 @pytest.mark.parametrize(("imgsz", "shape_hw"), SIZES.items(), ids=map(str, SIZES))
 def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw: tuple[int, int]) -> None:
     made = trainer(toy, tmp_path, imgsz=imgsz)
-    assert made.rules.shape_hw == shape_hw
+    assert made.config.shape_hw == shape_hw
     batch = next(iter(made.get_dataloader("", 4, rank=-1, mode="val")))
     assert tuple(batch["img"].shape[2:]) == shape_hw
 

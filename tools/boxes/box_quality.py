@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 import detector
 from detector.data.images import read_image
-from detector.data.letterbox import fit
+from detector.data.letterbox import letterbox
 from detector.data.yolo_dataset import parse_labels, read_set
 from detector.errors import NotLearnedError
 from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
@@ -89,7 +89,7 @@ def inferred_boxes(root: Path) -> tuple[dict[str, Boxes], set[str]]:
     for row in characters.manifest():
         height, width = read_image(root / row.image).shape[:2]
         label = root / "labels" / Path(row.image).parent.name / f"{Path(row.image).stem}.txt"
-        _, boxes[row.source] = parse_labels(label, width, height, len(characters.rules.symbols))
+        _, boxes[row.source] = parse_labels(label, width, height, len(characters.config.symbols))
         if row.status == "suspect":
             suspects.add(row.source)
     return boxes, suspects
@@ -256,11 +256,11 @@ def write_sheet(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
 
 
 def _tile(one: Drawn, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
-    picture, back = fit(read_image(one.path), TILE_HW)
+    picture, back = letterbox(read_image(one.path), TILE_HW)
     tile = np.full((TILE_HW[0] + CAPTION, TILE_HW[1], 3), 255, np.uint8)
     tile[: TILE_HW[0]] = picture
     for colour, several in ((GREEN, one.boxes_xyxy), (RED, boxes)):
-        for x1, y1, x2, y2 in back.to_fitted(several).round().astype(int).tolist():
+        for x1, y1, x2, y2 in back.to_letterboxed(several).round().astype(int).tolist():
             cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 1)
     cv2.putText(tile, caption, (4, TILE_HW[0] + 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, BLACK, 1, cv2.LINE_AA)
     return tile

@@ -32,7 +32,7 @@ BOXES = ("drawn", "inferred")
 def put_drawn_boxes(root: Path, drawn: dict[str, Drawn]) -> tuple[int, int]:
     """Replace the boxes of a converted set; how many pictures got theirs, and how many have none and keep theirs."""
     characters, replaced, kept = read_set(root), 0, 0
-    table = characters.rules.alphabet
+    table = characters.config.alphabet
     for row in characters.manifest():
         one = drawn.get(row.source)
         if one is None:

@@ -78,7 +78,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
         del one["confusions"]
     return {
         "set": name, "pictures": report.inputs, "suspects": report.suspects, "convert_s": report.seconds,
-        "input_hw": report.rules.shape_hw, "lines_right": float(np.mean(as_many)), "minutes": args.minutes,
+        "input_hw": report.config.shape_hw, "lines_right": float(np.mean(as_many)), "minutes": args.minutes,
         "machine": machine(), "boxes": measure(work / "set", drawn), "read": read,
     }  # fmt: skip
 

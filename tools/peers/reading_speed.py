@@ -157,7 +157,7 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
     from detector.text.decode import decode_batch
 
     reader = detector.Reader(weights, device="0", backend="torch")
-    shape_hw = reader.rules.shape_hw or (64, 256)
+    shape_hw = reader.config.shape_hw or (64, 256)
     made = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
     images = np.concatenate([made] * (batch // len(made)))
     network: Any = reader._network
@@ -167,7 +167,7 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
         torch.cuda.synchronize()
 
     def whole() -> None:
-        decode_batch(network(images), reader.rules, [float(shape_hw[1])] * len(images))
+        decode_batch(network(images), reader.config, [float(shape_hw[1])] * len(images))
 
     rates = {}
     for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", whole)):

@@ -25,23 +25,23 @@ from tools.results import ROOT, machine, machine_lines, write_json
 def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One line: the same readings with their scores, and calibrated."""
     reader = Reader(None if weights == "shipped" else weights, device=args.device)
-    rules, name, learn, learnt_from = reader.rules, data.stem, False, 0
+    config, name, learn, learnt_from = reader.config, data.stem, False, 0
     if data.suffix == ".yaml" or (data / "data.yaml").is_file():
         characters = read_set(data)
-        rules = replace(rules, shape_hw=rules.shape_hw or characters.rules.shape_hw)
-        name, learn = characters.root.name, args.learn or rules.calibration is None
+        config = replace(config, shape_hw=config.shape_hw or characters.config.shape_hw)
+        name, learn = characters.root.name, args.learn or config.calibration is None
         learnt_from = sum(row.split == "val" for row in characters.manifest())
         if learn:
             path = SHIPPED if weights == "shipped" else Path(weights)
-            rules, _ = calibrated(path, characters, rules, "val", args.device)
-    elif rules.calibration is None:
+            config, _ = calibrated(path, characters, config, "val", args.device)
+    elif config.calibration is None:
         raise SystemExit(f"{weights} carries no calibration: give a converted set to learn one from, not {data}.")
     found: dict[str, Any] = {
         "weights": Path(weights).name, "set": name, "learnt_here": learn, "machine": machine(),
-        "learnt_from": learnt_from, "calibration": rules.to_dict()["calibration"],
+        "learnt_from": learnt_from, "calibration": config.to_dict()["calibration"],
     }  # fmt: skip
-    for what, chosen in (("scores", replace(rules, calibration=None)), ("calibrated", rules)):
-        reader.rules = chosen
+    for what, chosen in (("scores", replace(config, calibration=None)), ("calibrated", config)):
+        reader.config = chosen
         result = evaluate(reader, data, split=args.split).to_dict(args.precision)
         found[what] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
     return found

@@ -40,7 +40,7 @@ from detector.text.alphabet import Alphabet
 from detector.text.decode import decode_batch
 from detector.text.detections import CharDetections
 from detector.text.metrics import score_texts
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import find_layout
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -119,10 +119,10 @@ def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
     nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
     boxes = np.concatenate([true[found], double, nothing])
-    presence = np.concatenate([sure[found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
+    objectness = np.concatenate([sure[found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
     classes = np.concatenate([ids[found], rng.integers(0, len(TABLE), 5)])
     order = rng.permutation(len(boxes))
-    return CharDetections(boxes[order], presence[order], classes[order])
+    return CharDetections(boxes[order], objectness[order], classes[order])
 
 
 def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, misses: float) -> dict[str, object]:
@@ -134,13 +134,13 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     widths = [float(CANVAS_WH[0])] * half
     found, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
     counts = [len(s.boxes_xyxy) for s in shown]
-    rules = ReadingRules(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found)
+    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found)
     given = [seen(s, rng, jitter, misses) for s in shown[half:]]
     read = []
     began = time.process_time()
     for start in range(0, len(given), BATCH):
         batch = given[start : start + BATCH]
-        read += [r.text for r in decode_batch(batch, rules, [float(CANVAS_WH[0])] * len(batch))]
+        read += [r.text for r in decode_batch(batch, config, [float(CANVAS_WH[0])] * len(batch))]
     milliseconds = 1000 * (time.process_time() - began) / max(1, len(given))
     texts = [s.text for s in shown[half:]]
     result = score_texts(texts, read)
@@ -179,8 +179,8 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
         [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
     )
     counts = [len(s.boxes_xyxy) for s in shown]
-    rules = ReadingRules(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found, CANVAS_WH[::-1])
-    yolo_format.write_descriptions(part, target.resolve(), rules, images)
+    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found, CANVAS_WH[::-1])
+    yolo_format.write_descriptions(part, target.resolve(), config, images)
     yolo_format.write_tables(part, rows, [])
     part.rename(target)
 
@@ -207,23 +207,23 @@ def times(seed: int) -> None:
     make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
     batches = [[reader.detect(make(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
     gaps = Layout("flow", "gap", (0.5, 1.0))
-    kinds: dict[str, tuple[ReadingRules, int]] = {
-        "free length": (reader.rules, 0),
-        "blanks by gaps": (replace(reader.rules, layout=gaps), 0),
-        "two lines": (replace(reader.rules, layout=Layout(lines=2)), 0),
-        "pattern `AAA9A99\\|AAA9999`": (replace(reader.rules, pattern="AAA9A99|AAA9999"), 0),
-        "pattern `AAA 9999\\|AA 99 AA`": (replace(reader.rules, layout=gaps, pattern="AAA 9999|AA 99 AA"), 0),
-        "`regex:[A-Z]{1,3}[0-9]{2,5}`": (replace(reader.rules, pattern="regex:[A-Z]{1,3}[0-9]{2,5}"), 0),
-        "free length, 3 alternatives": (reader.rules, 3),
+    kinds: dict[str, tuple[ReadingConfig, int]] = {
+        "free length": (reader.config, 0),
+        "blanks by gaps": (replace(reader.config, layout=gaps), 0),
+        "two lines": (replace(reader.config, layout=Layout(lines=2)), 0),
+        "pattern `AAA9A99\\|AAA9999`": (replace(reader.config, pattern="AAA9A99|AAA9999"), 0),
+        "pattern `AAA 9999\\|AA 99 AA`": (replace(reader.config, layout=gaps, pattern="AAA 9999|AA 99 AA"), 0),
+        "`regex:[A-Z]{1,3}[0-9]{2,5}`": (replace(reader.config, pattern="regex:[A-Z]{1,3}[0-9]{2,5}"), 0),
+        "free length, 3 alternatives": (reader.config, 3),
     }
     print(f"{np.mean([len(d) for b in batches for d in b]):.1f} candidates a picture")
     print("\n| decoding | ms a picture |\n|---|---|")
-    for name, (rules, alternatives) in kinds.items():
+    for name, (config, alternatives) in kinds.items():
         rounds = []
         for _ in range(5):
             began = time.process_time()
             for batch in batches:
-                decode_batch(batch, rules, [float(TEXT_WH[0])] * BATCH, alternatives=alternatives)
+                decode_batch(batch, config, [float(TEXT_WH[0])] * BATCH, alternatives=alternatives)
             rounds.append(1000 * (time.process_time() - began) / (len(batches) * BATCH))
         print(f"| {name} | {min(rounds):.2f} |")
 

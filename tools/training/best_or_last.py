@@ -36,13 +36,13 @@ def main() -> None:
         results.append({"machine": machine()})
         characters = read_set(point / "set")
         published = point / "weights" / "point.pt"
-        rules = detector.Reader(published, device=args.device).rules
+        config = detector.Reader(published, device=args.device).config
         for epoch in ("best", "last", "published"):
             with tempfile.TemporaryDirectory() as folder:
                 weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
                 if epoch != "published":
                     checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
-                    learnt, _ = calibrated(checkpoint, characters, rules, device=args.device)
+                    learnt, _ = calibrated(checkpoint, characters, config, device=args.device)
                     ultralytics.publish(checkpoint, weights, learnt, {})
                 found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
             results[-1][epoch] = found.to_dict()

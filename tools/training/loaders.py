@@ -126,11 +126,11 @@ def some_cores(count: int) -> Iterator[None]:
 def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[str, float]]:
     """Pictures/s of each way on some cores, of wall clock, and on one of CPU time: medians of rounds in turn."""
     characters = read_set(data)
-    shape_hw = characters.rules.shape_hw or (64, 256)
+    shape_hw = characters.config.shape_hw or (64, 256)
     rows = [row for row in characters.manifest() if row.split == "train" and row.status == "ok"]
     question = {
         "files": [str((data.parent / row.image).resolve()) for row in rows], "texts": [row.text for row in rows],
-        "symbols": characters.rules.symbols, "length": characters.rules.length, "shape_hw": shape_hw,
+        "symbols": characters.config.symbols, "length": characters.config.length, "shape_hw": shape_hw,
         "batch": args.batch, "cores": cores, "cpus": sorted(os.sched_getaffinity(0))[-cores:],
         "rounds": args.rounds, "seconds": args.seconds,
     }  # fmt: skip

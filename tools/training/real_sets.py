@@ -47,7 +47,7 @@ def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace)
         "suspects": report.suspects,
         "splits": report.splits,
         "explained": report.explained,
-        "input_hw": report.rules.shape_hw,
+        "input_hw": report.config.shape_hw,
     }
     return report.data_yaml.resolve(), facts
 

@@ -25,7 +25,7 @@ from detector.networks import ultralytics
 from detector.text.alphabet import Alphabet
 from detector.text.decode import decode_batch
 from detector.text.metrics import score_texts
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from tools.results import ROOT, machine, machine_lines, read_results, write_json
 from tools.weights.ship_weights import BATCH, held_back, parameters_of
 from tools.weights.synth_batches import SynthBatches
@@ -34,12 +34,12 @@ from tools.weights.teach_detector import teach
 MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
 
-def read_detected(network: ultralytics.Network, rules: ReadingRules, images: np.ndarray) -> list[str]:
+def read_detected(network: ultralytics.Network, config: ReadingConfig, images: np.ndarray) -> list[str]:
     """What a detector reads in one look; the pictures have the network's shape already."""
     texts = []
     for start in range(0, len(images), BATCH):
         found = network(images[start : start + BATCH])
-        texts += [r.text for r in decode_batch(found, rules, [float(images.shape[2])] * len(found))]
+        texts += [r.text for r in decode_batch(found, config, [float(images.shape[2])] * len(found))]
     return texts
 
 
@@ -61,12 +61,12 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
     batches = SynthBatches(args.store, Alphabet(), args.batch, args.seed)
     steps = teach(model, batches, out, minutes=args.minutes)
     del batches
-    rules = ReadingRules()
+    config = ReadingConfig()
     published = out.with_suffix(".small.pt")
-    ultralytics.publish(out, published, rules, {})
+    ultralytics.publish(out, published, config, {})
     network = ultralytics.Network(published, torch.device("cpu"))
     images, texts = held_back(args.store)
-    score = score_texts(texts, read_detected(network, rules, images))
+    score = score_texts(texts, read_detected(network, config, images))
     return {
         "set": Path(model).stem, "model": model, "minutes": args.minutes, "pictures": steps * args.batch,
         "parameters": parameters_of(published), "megabytes": published.stat().st_size / 1e6,

@@ -26,7 +26,7 @@ from detector.networks import ultralytics
 from detector.reading.export import export
 from detector.text.calibration import fit_calibration
 from detector.text.metrics import TextScore, score_texts
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import Layout
 from tools.results import ROOT
 from tools.weights.synth_store import HELD_BACK, Store
@@ -80,7 +80,7 @@ def describe(shipped: Shipped, scored: str, trained_on: str, arguments: str, mea
     """README.md of the weights' folder."""
     return f"""# Shipped weights
 
-They know the 36 symbols `{ReadingRules().symbols}` and texts of 1 to {ReadingRules().length} of them, in one line or
+They know the 36 symbols `{ReadingConfig().symbols}` and texts of 1 to {ReadingConfig().length} of them, in one line or
 two. They were trained on artificial pictures only: none was photographed. Their characters are drawn with fonts and
 strokes, but for handwritten digits, which are those of MNIST, put together into numbers.
 
@@ -132,7 +132,7 @@ def ship(args: argparse.Namespace) -> Shipped:
     (images, texts), (others, labels) = held_back(args.store), held_back(args.store, SCORED)
     args.weights_dir.mkdir(parents=True, exist_ok=True)
     target = args.weights_dir / "detector.pt"
-    rules = ReadingRules(layout=LAYOUT)
+    config = ReadingConfig(layout=LAYOUT)
     facts: dict[str, Any] = {
         "taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": f"{pictures:,}"
     }  # fmt: skip
@@ -140,10 +140,12 @@ def ship(args: argparse.Namespace) -> Shipped:
         detector = args.detector
         if args.before is not None:
             mean = Path(folder) / "mean.pt"
-            detector = ultralytics.write_mean(args.detector, args.before, args.before_share, rules.symbols, mean)
-        ultralytics.publish(detector, target, rules, facts)
-        rules = replace(rules, calibration=fit_calibration(read_by(target, others), labels))
-        ultralytics.publish(detector, target, rules, facts)
+            detector = ultralytics.write_interpolated(
+                args.detector, args.before, args.before_share, config.symbols, mean
+            )
+        ultralytics.publish(detector, target, config, facts)
+        config = replace(config, calibration=fit_calibration(read_by(target, others), labels))
+        ultralytics.publish(detector, target, config, facts)
     export(target)
     return Shipped(
         score_texts(texts, [reading.text for reading in read_by(target, images)]), target.stat().st_size / 1e6,

@@ -25,7 +25,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
 from detector.training.loop import learn
@@ -37,7 +37,7 @@ def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
     half = model.half().cpu().eval()
     half.criterion = None
     held = {"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(held, part)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, opened, shown, shown_ids
 from detector.conversion.locating.locator import Image, Located, Locator
 from detector.conversion.locating.run import Run
-from detector.conversion.locating.self_training import ENOUGH, LEAST, SelfTraining, Trained
+from detector.conversion.locating.self_training import ENOUGH, MIN_PICTURES, SelfTraining, Trained
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
 from detector.data.parallel import cores
@@ -126,8 +126,8 @@ def _check_suited(run: Run, trained: Trained) -> None:
         raise NotLearnedError(
             f"The shipped detector reads {trained.explained[0]:.1%} of the labels as they are: it does not know these "
             "symbols, or the labels have nothing to do with their pictures. To learn new symbols, "
-            f"{count} pictures to train on are too few, or it sees no characters in them: {2 * LEAST} are about the "
-            "least. Check some labels against their pictures, or add pictures."
+            f"{count} pictures to train on are too few, or it sees no characters in them: {2 * MIN_PICTURES} are about "
+            "the least. Check some labels against their pictures, or add pictures."
         )
     suited = _suited(run, doubted, trained.locator)
     share = 1 - (1 - float(np.mean(suited))) * len(doubted) / len(items)  # those that are read as they are do suit
@@ -145,7 +145,7 @@ def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
     """What a locator's scores are worth, by some of the pictures that are read as they are labelled."""
     sure = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
     held_out = [item for item in sure if run.inputs.split[item.text] != "train"]
-    sure = held_out if len(held_out) >= LEAST else sure
+    sure = held_out if len(held_out) >= MIN_PICTURES else sure
     rng = np.random.default_rng(run.seed)
     some = [sure[i] for i in np.sort(rng.permutation(len(sure))[:_ASKED])]
     if some:

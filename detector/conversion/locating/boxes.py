@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import Progress, chunked
 from detector.conversion.locating.locator import Ids, Image, Located, as_drawn
-from detector.data.atomic import Work, whole
+from detector.data.atomic import Work, atomic_write
 from detector.data.images import read_image
 from detector.data.labels.sources import LabelledImage
-from detector.data.parallel import ahead
+from detector.data.parallel import prefetch_map
 from detector.errors import ImageError
 from detector.text.alphabet import Alphabet
 
@@ -61,7 +61,7 @@ class BoxStore:
     def add(self, several: Sequence[tuple[LabelledImage, Boxes]]) -> None:
         """Keep some more, in a piece of their own."""
         piece = self._work.next_piece(self._kind, ".npz")
-        with whole(piece) as part, part.open("wb") as file:
+        with atomic_write(piece) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **_columns(several))
         self._index(piece)
 
@@ -111,7 +111,7 @@ def locate_all(
         ]
 
     fresh: list[tuple[LabelledImage, Boxes]] = []
-    for made in ahead(batch, chunked(missing, _BATCH), workers):
+    for made in prefetch_map(batch, chunked(missing, _BATCH), workers):
         fresh += made
         done += len(made)
         tell(stage, done, len(items))

@@ -23,7 +23,7 @@ _SYSTEMATIC = 0.0075  # expected of each kind that whole parts of a set may have
 _PRIOR_PICTURES = 20  # that the expected shares count as, beside the set's own
 _ROUNDS = 20  # of expectation maximisation; the shares stand still long before
 _CONFUSED, _CONFUSED_SHARE = 4, 0.03  # how often, at least, one symbol is read for another that looks like it
-_LEAST_AGREEMENT = 0.6  # share of labels read as they are, below which the reader is the likelier culprit of a slip
+_MIN_AGREEMENT = 0.6  # share of labels read as they are, below which the reader is the likelier culprit of a slip
 
 Ids = NDArray[np.int64]
 
@@ -50,7 +50,7 @@ def wrong_labels(
     slips = np.array(
         [_slip(a, b, symbols) if one == 1 else 0.0 for a, b, one in zip(own, others, distance, strict=True)]
     )
-    if not (~other).any() or agrees[~other].mean() < _LEAST_AGREEMENT:
+    if not (~other).any() or agrees[~other].mean() < _MIN_AGREEMENT:
         slips[:] = 0  # a weak reader misreads some symbols here and there
     else:
         other |= distance > 1

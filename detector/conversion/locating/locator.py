@@ -22,16 +22,16 @@ from detector.conversion.locating.forced_alignment import (
     label_log_probs,
     places_told_apart,
 )
-from detector.data.letterbox import GREY, fit, shape_for
-from detector.networks.network import MOST_AT_ONCE, Network
+from detector.data.letterbox import GREY, letterbox, shape_for
+from detector.networks.network import MAX_BATCH, Network
 from detector.networks.nms import candidates
-from detector.reading.box_fusion import fuse
+from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.alphabet import Alphabet
 from detector.text.calibration import Platt, fit_platt
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import CharDetections
 from detector.text.patterns import any_string
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from detector.text.search import search
 from detector.text.spacing import Layout
 
@@ -137,8 +137,8 @@ class Locator:
             1: Layout(lines=1, lowest_line=_LOWEST_LINE),
             2: Layout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
         }
-        self._rules = {
-            n: ReadingRules(table.symbols, table.blank, length, 1, length, layout)
+        self._config_of_lines = {
+            n: ReadingConfig(table.symbols, table.blank, length, 1, length, layout)
             for n, layout in layouts.items() if n == (lines or n)
         }  # fmt: skip
 
@@ -157,7 +157,10 @@ class Locator:
         if again:
             closer = self._look_closer([images[i] for i in again], [labels[i] for i in again],
                                        [placed[i].boxes_xyxy for i in again])  # fmt: skip
-            fused = [fuse(seen[i], near, self._symbols, self._symbols) for i, near in zip(again, closer, strict=True)]
+            fused = [
+                weighted_boxes_fusion(seen[i], near, self._symbols, self._symbols)
+                for i, near in zip(again, closer, strict=True)
+            ]
             better = self._align(fused, [images[i] for i in again], [labels[i] for i in again])
             for i, one in zip(again, better, strict=True):
                 placed[i] = one
@@ -169,14 +172,14 @@ class Locator:
         scores = []
         for pictures in looks:
             seen = self._detect(pictures, labels)
-            by_lines = [self._scores(seen, pictures, labels, rules) for rules in self._rules.values()]
+            by_lines = [self._scores(seen, pictures, labels, config) for config in self._config_of_lines.values()]
             scores.append(np.max(by_lines, 0))
         return np.asarray(np.logaddexp.reduce(scores) - np.log(len(scores)))
 
     def calibrate(self, images: Sequence[Image], labels: Sequence[Ids]) -> None:
         """Learn what scores are worth, from pictures whose labels are what the detector reads; see :meth:`score`."""
-        rules = self._rules[min(self._rules)]
-        gathered = gather(self._detect(images, labels), rules, [float(image.shape[1]) for image in images])
+        config = self._config_of_lines[min(self._config_of_lines)]
+        gathered = gather(self._detect(images, labels), config, [float(image.shape[1]) for image in images])
         odds, right = places_told_apart(gathered, force_align(gathered, [self._asked(label) for label in labels]))
         if len(odds):
             learnt = fit_platt((1 / (1 + np.exp(-odds))).tolist(), right.tolist())
@@ -186,15 +189,15 @@ class Locator:
         """Whether each picture's label suits it better than another one does, (n,); half of them by chance."""
         seen = self._detect(images, labels)
         own, other = (
-            np.max([self._scores(seen, images, some, rules) for rules in self._rules.values()], 0)
+            np.max([self._scores(seen, images, some, config) for config in self._config_of_lines.values()], 0)
             for some in (labels, others)
         )
         return np.asarray(own > other)
 
     def _scores(
-        self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids], rules: ReadingRules
+        self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids], config: ReadingConfig
     ) -> NDArray[np.float64]:
-        gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
+        gathered = gather(seen, config, [float(image.shape[1]) for image in images])
         return label_log_probs(gathered, [self._asked(label) for label in labels], self._calibration)
 
     def _asked(self, label: Ids) -> Ids:
@@ -203,14 +206,16 @@ class Locator:
 
     def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
         """Candidates in the set's classes and the pictures' own pixels; pictures of one input shape go together."""
-        fitted = [fit(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)]
+        fitted = [
+            letterbox(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)
+        ]
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, (picture, _) in enumerate(fitted):
             by_shape.setdefault(picture.shape, []).append(i)
         found: dict[int, CharDetections] = {}
         for places in by_shape.values():
-            for start in range(0, len(places), MOST_AT_ONCE):
-                some = places[start : start + MOST_AT_ONCE]
+            for start in range(0, len(places), MAX_BATCH):
+                some = places[start : start + MAX_BATCH]
                 output = np.asarray(_as_numpy(self._network.output(np.stack([fitted[i][0] for i in some]))))
                 for i, one in zip(some, candidates(output, self._classes), strict=True):
                     boxes = fitted[i][1].to_picture(one.boxes_xyxy)
@@ -228,7 +233,7 @@ class Locator:
         own = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
         top_ids = np.argsort(-own, 1, kind="stable")
         top_scores = np.take_along_axis(own, top_ids, 1)
-        return CharDetections(found.boxes_xyxy, top_scores[:, 0], top_ids[:, 0], found.presence, top_ids, top_scores)
+        return CharDetections(found.boxes_xyxy, top_scores[:, 0], top_ids[:, 0], found.objectness, top_ids, top_scores)
 
     def _look_closer(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
@@ -243,7 +248,7 @@ class Locator:
 
     def _align(self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
         """Each label along its picture's candidates, in one line or two, whichever it is likelier in."""
-        fewest, *more = sorted(self._rules)
+        fewest, *more = sorted(self._config_of_lines)
         best = self._align_in(fewest, seen, images, labels)
         for lines in more:
             rows = [i for i, (_, one) in enumerate(best) if not one.agrees]
@@ -259,11 +264,11 @@ class Locator:
         self, lines: int, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
     ) -> list[tuple[float, Located]]:
         """The best chain of each label in so many lines, with its score."""
-        rules = self._rules[lines]
-        gathered = gather(seen, rules, [float(image.shape[1]) for image in images])
+        config = self._config_of_lines[lines]
+        gathered = gather(seen, config, [float(image.shape[1]) for image in images])
         chains = force_align(gathered, [self._asked(label) for label in labels])
         most = min(self._length, gathered.odds.shape[1])
-        free = search(gathered, any_string(len(rules.symbols), most), self._min_count)
+        free = search(gathered, any_string(len(config.symbols), most), self._min_count)
         best = []
         for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
             read, ids = free.best(row), np.zeros(0, np.int64)

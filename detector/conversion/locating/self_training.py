@@ -27,10 +27,10 @@ from detector.conversion.inputs import chunked
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, opened
 from detector.conversion.locating.locator import Image, Located, Locator
 from detector.conversion.locating.run import Run
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.labels.sources import LabelledImage
-from detector.data.letterbox import Fit, fit
-from detector.data.parallel import ahead, cores
+from detector.data.letterbox import LetterboxTransform, letterbox
+from detector.data.parallel import cores, prefetch_map
 from detector.errors import require
 from detector.networks.runtimes import TORCH
 from detector.networks.shipped import SHIPPED
@@ -43,9 +43,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("detector")
 
 _ROUNDS = 3  # at most, of either kind
-_FEW, _FEWEST = 0.02, 6  # share and number of pictures, not explained, up to which training is not worth its time
+_FEW, _MIN_UNEXPLAINED = (
+    0.02,
+    6,
+)  # share and number of pictures, not explained, up to which training is not worth its time
 ENOUGH = 0.25  # share of pictures that are explained, from which on these alone are trained on
-LEAST = 16  # pictures that a detector is trained on at least
+MIN_PICTURES = 16  # pictures that a detector is trained on at least
 _GROWTH = 0.02  # of the share that is explained, below which another round is not worth its time
 _BATCH = 32
 _STEPS, _HALF_STEPS = (40, 80), (120, 300)  # of a round, at least and at most
@@ -113,7 +116,11 @@ class SelfTraining:
         for number in range(1, _ROUNDS + 1):
             explained = trained.explained[-1]
             left = 1 - explained
-            if left <= _FEW or left * len(self.run.inputs.items) < _FEWEST or (crossfitted and explained >= 2 * ENOUGH):
+            if (
+                left <= _FEW
+                or left * len(self.run.inputs.items) < _MIN_UNEXPLAINED
+                or (crossfitted and explained >= 2 * ENOUGH)
+            ):
                 break
             made = self._round(number, trained, states, crossfitted)
             if made is None:
@@ -130,7 +137,7 @@ class SelfTraining:
     ) -> tuple[Trained, list[dict[str, Any]]] | None:
         name = f"{'half' if crossfitted else 'round'}{number}"
         groups = self._groups(trained.boxes, crossfitted)
-        if min(map(len, groups)) < LEAST:
+        if min(map(len, groups)) < MIN_PICTURES:
             return None
         require(
             f"{trained.explained[-1]:.1%} of the labels are read as they are; training on the set", *TORCH,
@@ -177,7 +184,7 @@ class SelfTraining:
         return float(np.mean([boxes[item].located.agrees for item in self.run.inputs.items]))
 
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
-        return len(self._groups(boxes, crossfitted=False)[0]) < LEAST
+        return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
 
     def _locator(self, state: dict[str, Any]) -> Locator:
         from detector.networks.device import pick_device
@@ -216,7 +223,7 @@ class SelfTraining:
             net.load_state_dict(before)
         trained = self._train(name, net, items, boxes, crossfitted)
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
-        with whole(path) as part:
+        with atomic_write(path) as part:
             torch.save(state, part)
         self.run.work.path(_checkpoint(name)).unlink(missing_ok=True)
         kept = self._kept(name)  # also the one that was just trained: a run that goes on has no other
@@ -243,7 +250,7 @@ class SelfTraining:
         from detector.training.loop import Checkpoint, learn
 
         images, fits = self._fitted(items)
-        placed = [back.to_fitted(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
+        placed = [back.to_letterboxed(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
         batches = Batches(images, placed, self.run.labels(items), self.run.seed)
         steps = self._steps(len(items), crossfitted)
         of = hashlib.sha256(repr((name, steps, images.shape)).encode())
@@ -284,11 +291,13 @@ class SelfTraining:
         (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
         return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.train_scale))
 
-    def _fitted(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[Fit]]:
+    def _fitted(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
         """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""
         images = np.empty((len(items), *self.shape_hw, 3), np.uint8)
-        fits: list[Fit] = []
-        for some in ahead(lambda part: [fit(opened(i), self.shape_hw) for i in part], chunked(items, _CHUNK)):
+        fits: list[LetterboxTransform] = []
+        for some in prefetch_map(
+            lambda part: [letterbox(opened(i), self.shape_hw) for i in part], chunked(items, _CHUNK)
+        ):
             for image, back in some:
                 images[len(fits)] = image
                 fits.append(back)

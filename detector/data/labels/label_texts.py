@@ -28,7 +28,7 @@ _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
 _NONE = frozenset({"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"})  # what programs write for nothing
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # of other categories, and as invisible
-_LEAST = 3  # labels that must agree before all are taken to be spelt so
+_MIN_AGREEING = 3  # labels that must agree before all are taken to be spelt so
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _is_invisible(sign: str) -> bool:
 def are_whole_numbers(raws: Iterable[str]) -> bool:
     """Whether these labels are numbers that a table program gave a ``.0``: all that have a point end so."""
     with_point = [raw.strip() for raw in raws if re.search(r"[0-9][.,][0-9]", raw)]
-    return len(with_point) >= _LEAST and all(map(_FLOAT.fullmatch, with_point))
+    return len(with_point) >= _MIN_AGREEING and all(map(_FLOAT.fullmatch, with_point))
 
 
 def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:

@@ -30,7 +30,7 @@ from detector.errors import SourceError
 
 _SHOWN = 6  # files that were passed over
 _LOOKED_INTO = 20  # files beside pictures, to know their format
-_LEAST_CONSTANT = 4  # lines with one and the same text: no list of labels
+_MIN_CONSTANT = 4  # lines with one and the same text: no list of labels
 _LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
 
 
@@ -73,7 +73,7 @@ class Listing:
     @property
     def is_constant(self) -> bool:
         """Whether all its labels are one: it lists something else then, say what was looked at."""
-        return len(self.entries) >= _LEAST_CONSTANT and len({entry.raw for entry in self.entries}) == 1
+        return len(self.entries) >= _MIN_CONSTANT and len({entry.raw for entry in self.entries}) == 1
 
     @property
     def names_pictures(self) -> bool:

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from detector.data.yolo_dataset import RULES_KEY
+from detector.data.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
 from detector.networks.device import to_device
-from detector.networks.metadata import rules_in
-from detector.networks.network import MOST_AT_ONCE
+from detector.networks.metadata import config_in
+from detector.networks.network import MAX_BATCH
 from detector.networks.nms_torch import candidates, prediction
 from detector.networks.runtimes import import_openvino
 from detector.networks.ultralytics.library import AutoBackend, Exporter, any_batch, in_short, quiet
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
-from detector.networks.ultralytics.weights import rules_held
+from detector.networks.ultralytics.weights import config_held
 from detector.text.detections import CharDetections
 
 
@@ -41,14 +41,14 @@ class Network:
         try:
             if path.suffix.lower() == ".pt":
                 model, held = open_weights(path, fuse=True)
-                self.rules = rules_held(held.get(RULES_KEY))
+                self.config = config_held(held.get(CONFIG_KEY))
             else:
                 if path.suffix.lower() == ".engine":
                     refuse_untrusted(path, "is machine code for a GPU")
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
                 self.names = backend.names
                 self._run = backend
-                self.rules = rules_in(backend.backend.metadata)
+                self.config = config_in(backend.backend.metadata)
                 if not backend.dynamic and getattr(backend, "imgsz", None):
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
         except WeightsError:
@@ -69,7 +69,7 @@ class Network:
     def of(cls, net: Any, device: torch.device) -> Network:
         """One of :func:`new_network` that was trained; it is not to be trained any further."""
         made = cls.__new__(cls)
-        made.device, made.rules, made._one_at_a_time = device, None, Lock()
+        made.device, made.config, made._one_at_a_time = device, None, Lock()
         net.criterion = None
         made._hold(net.to(device).fuse(verbose=False))
         return made
@@ -106,7 +106,7 @@ def write_exported(
     """
     model, _ = open_weights(weights)
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    most = {"batch": MOST_AT_ONCE if kind == "engine" else 1}  # TensorRT plans for a largest batch
+    most = {"batch": MAX_BATCH if kind == "engine" else 1}  # TensorRT plans for a largest batch
     any_shape = any_shape or kind == "engine"
     overrides = {
         "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False, **most,

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.letterbox import DEFAULT_SHAPE_HW
-from detector.data.yolo_dataset import RULES_KEY
+from detector.data.yolo_dataset import CONFIG_KEY
 from detector.networks.ultralytics.library import (
     DetectionModel,
     ModelEMA,
@@ -22,7 +22,7 @@ from detector.networks.ultralytics.library import (
     quiet,
 )
 from detector.networks.ultralytics.opening import open_weights
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -79,7 +79,7 @@ def averaged(net: torch.nn.Module) -> Any:
     return ModelEMA(net, decay=0.999, tau=500)
 
 
-def write_mean(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
+def write_interpolated(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
     """Weights between two, for :class:`Network` and :func:`publish`.
 
     Args:
@@ -99,18 +99,18 @@ def write_mean(trained: Path, start: Path, share: float, symbols: str, target: P
         for name, tensor in own.items() if tensor.is_floating_point() and old[name].shape == tensor.shape
     }  # fmt: skip
     held.load_state_dict({**own, **mean})
-    with whole(target) as part:
+    with atomic_write(target) as part:
         torch.save({"model": held, "train_args": held.args}, part)
     return target
 
 
-def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str, Any]) -> None:
-    """Write weights to hand around: the network in half precision, the rules, nothing of this machine."""
+def publish(checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any]) -> None:
+    """Write weights to hand around: the network in half precision, the config, nothing of this machine."""
     model, _ = open_weights(checkpoint)
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
-    model.args = {"task": "detect", "imgsz": max(rules.shape_hw or DEFAULT_SHAPE_HW)}
-    model.names = dict(enumerate(rules.symbols))
+    model.args = {"task": "detect", "imgsz": max(config.shape_hw or DEFAULT_SHAPE_HW)}
+    model.names = dict(enumerate(config.symbols))
     model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
     for parameter in model.parameters():
         parameter.requires_grad = False
@@ -122,13 +122,13 @@ def publish(checkpoint: Path, target: Path, rules: ReadingRules, facts: dict[str
         "train_args": dict(model.args),
         "version": __version__,
         "license": "AGPL-3.0-or-later",
-        RULES_KEY: {**rules.to_dict(), "facts": facts},
+        CONFIG_KEY: {**config.to_dict(), "facts": facts},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole(target) as part:
+    with atomic_write(target) as part:
         torch.save(held, part)
 
 
-def rules_held(held: dict[str, Any] | None) -> ReadingRules | None:
+def config_held(held: dict[str, Any] | None) -> ReadingConfig | None:
     """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
-    return None if held is None else ReadingRules.from_dict({k: v for k, v in held.items() if k != "facts"})
+    return None if held is None else ReadingConfig.from_dict({k: v for k, v in held.items() if k != "facts"})

@@ -17,7 +17,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from detector.data.atomic import whole
+from detector.data.atomic import atomic_write
 from detector.data.user_cache import cache_folder, keep_newest, used_now
 from detector.errors import SourceError
 from detector.synth.faces.glyphs import FontFace, Glyph
@@ -73,7 +73,7 @@ def found_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
     fonts = tuple(usable_fonts(files, alphabet))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole(kept) as part:
+        with atomic_write(kept) as part:
             part.write_text(json.dumps([{**vars(font), "path": str(font.path)} for font in fonts]), encoding="utf-8")
         keep_newest(kept.parent, "*.json", _CACHED)
     except OSError as error:  # a read-only home, a full disk, another process that writes the same

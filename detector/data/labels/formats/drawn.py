@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.labels.formats.model import DrawnBox, Row, short
-from detector.text.line_grouping import reading_order, straighten_one
+from detector.text.line_grouping import deskew_picture, reading_order
 
-MOST_LINES = 2
+MAX_LINES = 2
 
 
 def is_symbol(name: str) -> bool:
@@ -40,8 +40,8 @@ def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
     if not boxes:
         return Row(line, image, "", "no box is drawn")
     corners = np.array([box[1:] for box in boxes], np.float64)  # (n, 4)
-    lines = MOST_LINES if _are_stacked(corners) else 1
-    order = reading_order(straighten_one(corners, float(corners[:, 2].max()), lines))[0]
+    lines = MAX_LINES if _are_stacked(corners) else 1
+    order = reading_order(deskew_picture(corners, float(corners[:, 2].max()), lines))[0]
     ordered = tuple(boxes[i]._replace(symbol=unicodedata.normalize("NFC", boxes[i].symbol)) for i in order)
     return Row(line, image, "".join(box.symbol for box in ordered), "", ordered)
 

@@ -129,7 +129,7 @@ def test_classes_are_found_by_symbol_and_by_the_other_case() -> None:
     assert known_classes(Alphabet("Abxc"), {0: "A", 1: "B", 2: "C"}).tolist() == [0, 1, UNKNOWN, 2]
 
 
-def test_a_script_that_nobody_taught_is_learnt(tmp_path: Path) -> None:
+def test_an_unknown_script_is_learnt_by_self_training(tmp_path: Path) -> None:
     """Positions from objectness and the label's length, then two cross-fitted halves, then all that is explained."""
     make = toy_synthesizer(alphabet="ЖШЮЯ", min_length=4, blanks=0)
     source = toy_folder(tmp_path / "source", 100, alphabet="ЖШЮЯ", min_length=4, blanks=0)

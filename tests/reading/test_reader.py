@@ -108,7 +108,7 @@ def test_nothing_to_read_is_no_error(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("size_wh", [(4, 4), (500, 4), (4, 500), (2000, 30)], ids=str)
-def test_sizes_far_from_the_taught_ones(reader: Reader, size_wh: tuple[int, int]) -> None:
+def test_sizes_far_from_those_trained_on(reader: Reader, size_wh: tuple[int, int]) -> None:
     reading = reader.read(np.full((size_wh[1], size_wh[0], 3), 200, np.uint8))
     for character in reading.characters:
         x1, y1, x2, y2 = character.box_xyxy

@@ -46,7 +46,7 @@ def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run
     publish(chosen, published, config, {})
     read = detector.Reader(published, device="cpu", two_pass=False).read_many(validation.im_files)
     assert [reading.text for reading in read if reading] == validation.texts
-    # Where it unlearnt nothing, if the start reads as well, and where it started from nothing, it is what was taught.
+    # Where nothing was unlearnt, the start reads as well, or training was from scratch, it is the trained weights.
     for start in (bad, good):
         assert interpolate_weights(good, start, characters, config, "val", "cpu") == (good, 0.0)
     assert interpolate_weights(good, None, characters, config, "val", "cpu") == (good, 0.0)

@@ -87,13 +87,13 @@ def test_a_small_letter_starts_as_its_capital(tmp_path: Path) -> None:
     assert all(torch.equal(found[symbol], rows[symbol.upper()]) for symbol in "abB")
 
 
-def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_taught(tmp_path: Path) -> None:
+def test_a_symbol_that_the_start_does_not_know_stays_as_it_was_trained(tmp_path: Path) -> None:
     from detector.networks import ultralytics
     from detector.networks.ultralytics import library
 
     start, before = saved("A0", tmp_path / "start.pt")
-    taught, after = saved("0A-", tmp_path / "taught.pt")
-    mean = ultralytics.write_interpolated(taught, start, 0.25, "0A-", tmp_path / "mean.pt")
+    trained, after = saved("0A-", tmp_path / "trained.pt")
+    mean = ultralytics.write_interpolated(trained, start, 0.25, "0A-", tmp_path / "mean.pt")
     found = class_rows(library.load_checkpoint(str(mean))[0])
     assert torch.equal(found["-"], after["-"])
     for symbol in "0A":

@@ -99,8 +99,10 @@ def read(net: Crnn, images: Sequence[NDArray[np.uint8]], device: torch.device) -
     return texts
 
 
-def teach(train: Pairs, val: Pairs, minutes: float, seed: int = 0, lr: float = 1e-3) -> tuple[Crnn, dict[str, Any]]:
-    """Teach for so many minutes; the weights that read the validation pictures best, and facts about the run.
+def train_crnn(
+    train: Pairs, val: Pairs, minutes: float, seed: int = 0, lr: float = 1e-3
+) -> tuple[Crnn, dict[str, Any]]:
+    """Train for some minutes and return the weights that read the validation pictures best, and facts about the run.
 
     Texts consist of SYMBOLS.
     """
@@ -151,6 +153,6 @@ def teach(train: Pairs, val: Pairs, minutes: float, seed: int = 0, lr: float = 1
 def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What ``trained_peers.py`` asks: a function from path to text, and facts."""
     cv2.setNumThreads(1)  # its threads would wait for torch's
-    net, facts = teach(question["train"], question["val"], question["minutes"], question["seed"])
+    net, facts = train_crnn(question["train"], question["val"], question["minutes"], question["seed"])
     device = next(net.parameters()).device
     return lambda path: read(net, [load(Path(path).as_posix())], device)[0], facts

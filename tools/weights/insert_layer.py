@@ -1,10 +1,10 @@
-"""A network with one layer more, taught as far as the one it is made from: to go on teaching with another structure.
+"""Insert a layer into a trained network, so that training can go on with another structure.
 
     python tools/weights/insert_layer.py OLD.pt detector/networks/models/char.yaml STORE NEW.pt --at 8
 
 The layer must be a C2PSA, and keep the shape of what it is given. Its two 1x1 convolutions are set to pass on what they
 get, normalised as it is on pictures of the store, and what its block adds is a tenth. Their activations (SiLU) still
-change it by about half, as it says; teaching on makes up for that.
+change it by about half, as it says; further training makes up for that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from detector.networks.device import to_device
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
 from tools.weights.synth_store import Store
-from tools.weights.teach_detector import save
+from tools.weights.train_detector import save
 
 PICTURES = 384
 

@@ -3,7 +3,7 @@
     python tools/weights/networks.py STORE [--models detector/networks/models/char.yaml yolo11n.yaml yolo26n.yaml]
         [--minutes 12]
 
-Each network is taught from nothing on the same artificial pictures (synth_store.py) for the same minutes with the
+Each network is trained from scratch on the same artificial pictures (synth_store.py) for the same minutes with the
 same optimizer, and reads 1,000 pictures that were held back. Latency is that of the network alone in PyTorch at the
 store's shape on the threads of this run, as the median of 50 calls, for one picture and a picture of 32.
 Leaves OUT/NAME.json, and prints all of OUT as a Markdown table.
@@ -29,7 +29,7 @@ from detector.text.reading_config import ReadingConfig
 from tools.results import ROOT, machine, machine_lines, read_results, write_json
 from tools.weights.ship_weights import BATCH, held_back, parameters_of
 from tools.weights.synth_batches import SynthBatches
-from tools.weights.teach_detector import teach
+from tools.weights.train_detector import train_detector
 
 MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
@@ -55,11 +55,11 @@ def latency_ms(network: ultralytics.Network, image: np.ndarray, batch: int) -> f
 
 
 def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Teach, read, time."""
+    """Train, read and time."""
     torch.manual_seed(args.seed)
     out = args.out / f"{Path(model).stem}.pt"
     batches = SynthBatches(args.store, Alphabet(), args.batch, args.seed)
-    steps = teach(model, batches, out, minutes=args.minutes)
+    steps = train_detector(model, batches, out, minutes=args.minutes)
     del batches
     config = ReadingConfig()
     published = out.with_suffix(".small.pt")
@@ -79,7 +79,7 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, a line a network."""
     lines = [
-        "| network | parameters | MB | ms, one | ms, of 32 | pictures taught | exact match (n=1,000) | CER |",
+        "| network | parameters | MB | ms, one | ms, of 32 | pictures trained on | exact match (n=1,000) | CER |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for r in sorted(results, key=lambda r: r["parameters"]):
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
-    parser.add_argument("--minutes", type=float, default=12.0, help="of teaching, each")
+    parser.add_argument("--minutes", type=float, default=12.0, help="of training, each")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=None)

@@ -80,34 +80,33 @@ def describe(shipped: Shipped, scored: str, trained_on: str, arguments: str, mea
     """README.md of the weights' folder."""
     return f"""# Shipped weights
 
-They know the 36 symbols `{ReadingConfig().symbols}` and texts of 1 to {ReadingConfig().length} of them, in one line or
-two. They were trained on artificial pictures only: none was photographed. Their characters are drawn with fonts and
-strokes, but for handwritten digits, which are those of MNIST, put together into numbers.
+They read texts of 1 to {ReadingConfig().length} of the 36 symbols `{ReadingConfig().symbols}`, in one line or two. They
+were trained on artificial pictures only; none was photographed. The characters are drawn with fonts and strokes, except
+for handwritten digits, which are MNIST's, joined into numbers.
 
 | file | what it is | parameters | MB | trained on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
-| `detector.pt` | finds and names characters: `Reader()` reads with it, `convert` locates with it, `train` starts from \
-it | {shipped.parameters:,} | {shipped.megabytes:.2f} | {shipped.pictures:,} pictures | {_share(shipped.score)} |
+| `detector.pt` | detects characters: `Reader()` reads with it, `convert` locates with it, `train` starts from it \
+| {shipped.parameters:,} | {shipped.megabytes:.2f} | {shipped.pictures:,} pictures | {_share(shipped.score)} |
 
-`detector.onnx`, {shipped.onnx_megabytes:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch: the
-same strings. It is not used beside another `detector.pt` than its own.
+`detector.onnx`, {shipped.onnx_megabytes:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch. It
+reads the same strings, and is not used beside another `detector.pt`.
 
-The pictures held back are the first {SCORED:,} of the last {HELD_BACK:,} of a store, which training never draws (SCORED
-below). On the others of these the confidences are calibrated: they say how sure it is of pictures like the artificial
-ones.
+Training never draws the last {HELD_BACK:,} pictures of a store (SCORED below). The first {SCORED:,} of them are
+scored here; on the others the confidences are calibrated, so they hold for pictures like the artificial ones.
 
 ## How they were made
 
 ```sh
 python tools/weights/written_digits.py DIGITS
 python tools/weights/synth_store.py STORE {trained_on}
-{f"python tools/weights/teach_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
+{f"python tools/weights/train_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
 python tools/weights/synth_store.py SCORED {scored}
 python tools/weights/ship_weights.py SCORED DETECTOR.pt{mean}
 ```
 
-The seeds are those of the commands; `tools/README.md` explains each step. Another number of threads adds numbers in
-another order, so a rerun gives weights as good, not the same bytes.
+`tools/README.md` explains each step. Another number of threads sums in another order, so a rerun gives weights that are
+as good, not the same bytes.
 
 ## Licence
 
@@ -134,7 +133,7 @@ def ship(args: argparse.Namespace) -> Shipped:
     target = args.weights_dir / "detector.pt"
     config = ReadingConfig(layout=LAYOUT)
     facts: dict[str, Any] = {
-        "taught_on": "artificial pictures", "arguments": args.detector_args, "pictures": f"{pictures:,}"
+        "trained_on": "artificial pictures", "arguments": args.detector_args, "pictures": f"{pictures:,}"
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         detector = args.detector
@@ -156,10 +155,10 @@ def ship(args: argparse.Namespace) -> Shipped:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store", type=Path, help="as synth_store.py wrote it")
-    parser.add_argument("detector", type=Path, help="as teach_detector.py wrote it")
+    parser.add_argument("detector", type=Path, help="as train_detector.py wrote it")
     parser.add_argument("--weights-dir", type=Path, default=ROOT / "detector" / "networks" / "weights")
     parser.add_argument(
-        "--detector-args", default="--pictures 600000 --seed 0", help="that teach_detector.py was given"
+        "--detector-args", default="--pictures 600000 --seed 0", help="that train_detector.py was given"
     )
     parser.add_argument(
         "--before",
@@ -184,10 +183,10 @@ def main() -> None:
 
 
 def _pictures(trained: Path) -> int:
-    """How many pictures a file of teach_detector.py was trained on."""
+    """How many pictures a file of train_detector.py was trained on."""
     held = torch.load(trained, map_location="cpu", weights_only=False)
     if "pictures" not in held:
-        raise SystemExit(f"{trained} does not say how many pictures it was trained on: it is not teach_detector.py's.")
+        raise SystemExit(f"{trained} does not say how many pictures it was trained on: it is not train_detector.py's.")
     return int(held["pictures"])
 
 

@@ -5,7 +5,7 @@
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
-The last HELD_BACK pictures are never taught, and are drawn first. Deterministic in the arguments.
+The last HELD_BACK pictures are never trained on, and are drawn first. Deterministic in the arguments.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from detector.text.alphabet import Alphabet
 
 SIZE_WH = (256, 64)
 CHUNK = 500  # pictures of one kind in a row, drawn by one process
-HELD_BACK = 2000  # pictures at the end of a store that are never taught, for scores
+HELD_BACK = 2000  # pictures at the end of a store that are never trained on, for scores
 HELD_CHUNK = 50  # of them in a row: each half of them has some of every kind
 
 
@@ -108,7 +108,7 @@ def main() -> None:
     if args.count <= HELD_BACK:
         parser.error(f"--count must be more than the {HELD_BACK} that are held back, got {args.count}")
     if (args.out / "images.npy").exists():
-        parser.error(f"{args.out} holds a store, which somebody may be taught from: delete it, or name another folder")
+        parser.error(f"{args.out} holds a store that training may be using: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
     # Plates, captchas and scene words twice: what people bring most.
     looks = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
@@ -126,10 +126,10 @@ def main() -> None:
         written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, looks=("handwriting",))
         configs[16] = written
         configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
-    taught = args.count - HELD_BACK
+    trained = args.count - HELD_BACK
     jobs = [
         (configs[number % len(configs)], args.out, start, min(start + chunk, stop))
-        for begin, stop, chunk in ((taught, args.count, HELD_CHUNK), (0, taught, CHUNK))
+        for begin, stop, chunk in ((trained, args.count, HELD_CHUNK), (0, trained, CHUNK))
         for number, start in enumerate(range(begin, stop, chunk))
     ]
     found_fonts(config.alphabet)  # looked for once, not in each process

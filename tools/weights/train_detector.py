@@ -1,9 +1,9 @@
-"""Teach the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
+"""Train the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
 
-    python tools/weights/teach_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
+    python tools/weights/train_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
         [--model detector/networks/models/char.yaml]
 
-A plain loop round Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
+A plain training loop on Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
 rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
 
 With ``--device cuda`` the store may still be drawn meanwhile. With ``--processes 2`` two processes of one thread each
@@ -41,7 +41,7 @@ def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
         torch.save(held, part)
 
 
-def teach(
+def train_detector(
     model_yaml: str,
     batches: SynthBatches,
     out: Path,
@@ -52,9 +52,9 @@ def teach(
     start: Path | None = None,
     device: str = "cpu",
 ) -> int:
-    """Teach a network from scratch or from ``start`` and leave its averaged weights in ``out``; the steps taken.
+    """Train a network from scratch or from ``start``, write its averaged weights to ``out`` and return the steps.
 
-    It ends after so many ``pictures``, or after so many ``minutes`` where they are given: the schedule follows.
+    Training ends after ``pictures``, or after ``minutes`` if given; the learning rate follows whichever it is.
     """
     on = torch.device(device)
     net = new_network(Alphabet().symbols, Path(model_yaml), start)
@@ -116,7 +116,7 @@ def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:
         cv2.setNumThreads(threads)
     batch = args.batch // args.processes
     batches = SynthBatches(args.store, Alphabet(), batch, args.seed, rank, args.processes, args.device)
-    teach(
+    train_detector(
         args.model, batches, args.out, pictures=args.pictures // args.processes, minutes=args.minutes, lr=args.lr,
         start=args.start, device=args.device,
     )  # fmt: skip

@@ -141,7 +141,7 @@ def toy_synthesizer(**changes: Any) -> Any:
         changes["alphabet"] = Alphabet(changes["alphabet"])
     choices: dict[str, Any] = {
         "alphabet": Alphabet(TOY_SYMBOLS), "length": TOY_LENGTH, "min_length": 3, "size_wh": TOY_SIZE_WH,
-        "looks": ("plain",), "fonts": (dejavu(),), "blanks": 0.2,
+        "styles": ("plain",), "fonts": (dejavu(),), "blanks": 0.2,
     }  # fmt: skip
     return Synthesizer(SynthConfig(**{**choices, **changes}))
 

@@ -44,7 +44,7 @@ def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
 def _write(job: tuple[Path, int, int, int]) -> list[ManifestRow]:
     root, start, stop, first_val = job
     cv2.setNumThreads(1)
-    make = Synthesizer(SynthConfig(size_wh=SIZE_WH, looks=("captcha", "plate", "label")))
+    make = Synthesizer(SynthConfig(size_wh=SIZE_WH, styles=("captcha", "plate", "label")))
     rows = []
     for number in range(start, stop):
         made, split = make(number), "val" if number >= first_val else "train"

@@ -18,11 +18,11 @@ def command(
     length: Annotated[int, typer.Option(help="Symbols of the longest text.")] = 8,
     min_length: Annotated[int | None, typer.Option(help="Symbols of the shortest text. [length]")] = None,
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x64",
-    looks: Annotated[
+    styles: Annotated[
         str | None,
         typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [not plain]"),
     ] = None,
-    layout: Annotated[str, typer.Option(help="flow (proportional) or slots (fixed pitch).")] = "flow",
+    layout: Annotated[str, typer.Option(help="proportional, or fixed (a fixed pitch).")] = "proportional",
     blanks: Annotated[float, typer.Option(help="Share of pictures with blanks inside or at the end.")] = 0.0,
     lines: Annotated[int, typer.Option(help="1 or 2 lines of text.")] = 1,
     pattern: Annotated[
@@ -35,7 +35,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
 ) -> None:
     """Artificial labelled pictures, with the true boxes beside them."""
-    from detector.synth import LOOKS, SynthConfig, read_texts, write_set
+    from detector.synth import STYLES, SynthConfig, read_texts, write_set
     from detector.text.alphabet import Alphabet, symbols_of
 
     width, _, height = size.lower().partition("x")
@@ -44,7 +44,7 @@ def command(
     config = SynthConfig(
         alphabet=Alphabet() if alphabet is None else Alphabet(symbols_of(alphabet)),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
-        looks=LOOKS if looks is None else tuple(look.strip() for look in looks.split(",") if look.strip()),
+        styles=STYLES if styles is None else tuple(name.strip() for name in styles.split(",") if name.strip()),
         layout=layout, blanks=blanks, lines=lines,
         pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
         fonts=tuple(font) if font else None, seed=seed,

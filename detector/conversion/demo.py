@@ -40,7 +40,7 @@ def _config(seed: int) -> SynthConfig:
     """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
     fonts = (folder / "DejaVuSansMono.ttf", folder / "DejaVuSansMono-Bold.ttf")  # tell 0 from O, as codes should
-    return SynthConfig(looks=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
+    return SynthConfig(styles=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
 
 
 def demo(

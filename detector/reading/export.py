@@ -159,7 +159,7 @@ def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     try:
         make = Synthesizer(SynthConfig(
             Alphabet(config.symbols, config.blank), length, min_length=max(1, min(config.min_count, length)),
-            size_wh=(width, height), looks=(PLAIN, "plate", "label", "captcha"),
+            size_wh=(width, height), styles=(PLAIN, "plate", "label", "captcha"),
             fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip
         return [make(i).image for i in range(_DRAWN)]

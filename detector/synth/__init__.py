@@ -1,6 +1,6 @@
 """Artificial labelled pictures of short codes, with the true box of every character."""
 
-from detector.synth.config import LAYOUTS, LOOKS, PLAIN, SynthConfig
+from detector.synth.config import LAYOUTS, PLAIN, STYLES, SynthConfig
 from detector.synth.faces.fonts import find_fonts
 from detector.synth.synthesizer import Synthesizer, SynthImage
 from detector.synth.texts import read_texts
@@ -8,8 +8,8 @@ from detector.synth.write_set import SynthReport, write_set
 
 __all__ = [
     "LAYOUTS",
-    "LOOKS",
     "PLAIN",
+    "STYLES",
     "SynthConfig",
     "SynthImage",
     "SynthReport",

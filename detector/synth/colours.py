@@ -1,4 +1,4 @@
-"""Grounds and the inks that show on them. Colours are BGR, brightness is Rec. 601 luma, 0-255."""
+"""Background colours and inks that contrast with them. Colours are BGR, brightness is Rec. 601 luma, 0-255."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _GROUNDS = {"white": (245, 255), "pastel": (185, 245), "light": (130, 235), "dar
 
 
 def luma(colour: Colour) -> float:
-    """Brightness of a colour."""
+    """Rec. 601 luma of a colour."""
     return sum(c * w for c, w in zip(colour, _LUMA, strict=True))
 
 
 def as_colour(values: NDArray[np.float64]) -> Colour:
-    """Three numbers as a colour."""
+    """Convert an array of three numbers to a colour."""
     return float(values[0]), float(values[1]), float(values[2])
 
 
 def colour_of(rng: Random, brightness: float, saturation: float) -> Colour:
-    """A random hue of about this brightness; ``saturation`` 0 is grey, 1 as bright a hue as fits."""
+    """Draw a random hue of about this brightness; ``saturation`` 0 is grey, 1 the most saturated possible."""
     raw = (rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-1, 1))
     middle = luma(raw)
     hue = [(c - middle) * 150 * saturation for c in raw]
-    # The hue that fits between 0 and 255 at this brightness: clipping it would change the brightness.
+    # Scale the hue into 0 to 255 at this brightness: clipping would change the brightness.
     room = min([1.0] + [(255 - brightness) / h if h > 0 else brightness / -h for h in hue if abs(h) > 1e-6])
     b, g, r = (float(brightness + max(0.0, room) * h) for h in hue)
     return b, g, r
 
 
 def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
-    """A colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, where there is room."""
+    """Draw a colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, if possible."""
     if style.ink == "each" and style.any_hue:
         return _any_hue(rng, style.contrast, low, high)
     contrast = style.contrast
@@ -57,19 +57,19 @@ def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
 
 
 def _any_hue(rng: Random, contrast: float, low: float, high: float) -> Colour:
-    """Any colour with a channel ``contrast`` or more outside of ``low`` to ``high``: pale yellow on white, too."""
-    least = max(24.0, min(contrast, 0.5 * max(low, 255 - high)))
+    """Draw a colour with one channel at least ``contrast`` outside of ``low`` to ``high``, as pale yellow on white."""
+    min_contrast = max(24.0, min(contrast, 0.5 * max(low, 255 - high)))
     power = rng.choice((1.0, 1.0, 1.0, 0.4))  # below 1: most are close to the ground
     for _ in range(20):
         far = [rng.random() ** power for _ in _LUMA]
         colour = as_colour(255 * np.array(far if low > 255 - high else [1 - f for f in far]))
-        if max(max(low - c, c - high) for c in colour) >= least:
+        if max(max(low - c, c - high) for c in colour) >= min_contrast:
             break
     return colour
 
 
 def ground_of(rng: Random, style: Style) -> Colour:
-    """The ground's main colour."""
+    """Draw the main colour of the background."""
     low, high = _GROUNDS[style.ground]
     saturation = 0.0 if style.grey else rng.choice((0.0, 0.1, 0.4, 0.9))
     return colour_of(rng, rng.uniform(low, high), saturation)
@@ -78,7 +78,7 @@ def ground_of(rng: Random, style: Style) -> Colour:
 def background(
     rng: Random, style: Style, ground: Colour, size_wh: tuple[int, int], noise: np.random.Generator
 ) -> Image:
-    """The empty picture, uint8 (H, W, 3)."""
+    """Draw the empty picture, uint8 (H, W, 3)."""
     width, height = size_wh
     kind = style.background
     if kind in ("gradient", "blobs", "metal", "split"):
@@ -96,7 +96,7 @@ def background(
 
 
 def _clouds(rng: Random, kind: str, ground: Colour, size_wh: tuple[int, int], noise: np.random.Generator) -> Image:
-    """A few cells of colour blown up to the picture: two for a gradient, more for anything out of focus."""
+    """Upscale a few cells of colour to the picture: two give a gradient, more give blurred blobs."""
     cells = {"gradient": (2, 2), "blobs": (rng.randint(2, 5), rng.randint(3, 10)), "metal": (rng.randint(12, 40), 3)}
     rows, columns = cells.get(kind, (2, 2))
     spread = rng.uniform(5, 28)
@@ -112,7 +112,7 @@ def _clouds(rng: Random, kind: str, ground: Colour, size_wh: tuple[int, int], no
 
 
 def _guilloche(rng: Random, image: Image, ground: Colour) -> None:
-    """Fine wavy lines close to the ground's own brightness, as on cheques."""
+    """Draw fine wavy lines close to the brightness of the ground, as on cheques."""
     height, width = image.shape[:2]
     change = rng.choice((-1, 1)) * rng.uniform(14, 34)
     colour = tuple(min(255.0, max(0.0, c + change)) for c in ground)
@@ -127,7 +127,7 @@ def _guilloche(rng: Random, image: Image, ground: Colour) -> None:
 
 
 def brightness_range(image: Image) -> tuple[float, float]:
-    """Brightness of the darkest and brightest parts that matter, single pixels left out."""
+    """Brightness of the darkest and brightest parts, single pixels excluded."""
     small = cv2.resize(image, (16, 8), interpolation=cv2.INTER_AREA).reshape(-1, 3) @ np.array(_LUMA)
     ordered = np.sort(small)
     return float(ordered[5]), float(ordered[-6])

@@ -1,4 +1,4 @@
-"""What a set of artificial pictures is made of: the one place where choices are checked."""
+"""The settings of a set of artificial pictures, and the one place that checks them."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from detector.errors import AlphabetError, ArgumentError
 from detector.text.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
 from detector.text.patterns import format_problems
 
-LOOKS = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
-"""The looks that a set mixes by default."""
+STYLES = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
+"""Styles that a set mixes by default."""
 
 PLAIN = "plain"
-"""Dark upright text on white, undamaged: not in LOOKS; for tests and for looking at boxes."""
+"""Dark upright text on white, undamaged; not in STYLES. For tests and for inspecting boxes."""
 
-LAYOUTS = ("flow", "slots")
+LAYOUTS = ("proportional", "fixed")
 
 
 @dataclass(frozen=True)
 class SynthConfig:
-    """Choices for one set; every problem with them is reported in one message.
+    """Settings of one set. All problems with them are reported in one message.
 
     Args:
         alphabet: symbols that texts are made of; or a string of them, with ranges such as ``0-9A-Z``.
         length: symbols of the longest text, blanks included.
         min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
         size_wh: width and height of every picture, in pixels.
-        looks: names out of ``LOOKS`` (or "plain"); a name given twice is drawn twice as often.
-        layout: "flow" sets text proportionally; "slots" centres symbol ``i`` of a line of ``n`` slots at
+        styles: names out of ``STYLES`` (or "plain"); a name given twice is drawn twice as often.
+        layout: "proportional"; or "fixed", a fixed pitch that centres symbol ``i`` of a line of ``n`` cells at
             ``(i + 0.5) / n`` of the picture's width.
         blanks: share of pictures, 0 to 1, whose text has blanks inside or ends early.
         lines: 1 or 2 lines of text.
         pattern: "A" a letter, "9" a digit, "X" any symbol, the blank and symbols as they are, "|" between
             alternatives. Any other sign (``-``, ``.``) is drawn and never part of the label.
-        texts: the texts to draw from, as often as they are given; None makes them up. ``length`` still bounds them.
-        glyphs: folder of single characters; with ``fonts`` None they replace fonts, else they are mixed in.
-        fonts: font files; None means those that ``find_fonts`` finds.
-        seed: another seed, other pictures.
+        texts: texts to choose from, as often as they are listed; None generates them. ``length`` still bounds them.
+        glyphs: folder of single characters; with ``fonts`` None they replace fonts, otherwise both are used.
+        fonts: font files; None takes those of ``find_fonts``.
+        seed: another seed gives other pictures.
 
     Raises:
-        AlphabetError: if length or pattern do not fit the alphabet.
+        AlphabetError: if length or pattern does not suit the alphabet.
         ArgumentError: if anything else makes no sense.
     """
 
@@ -48,8 +48,8 @@ class SynthConfig:
     length: int = DEFAULT_LENGTH
     min_length: int | None = None
     size_wh: tuple[int, int] = (256, 64)
-    looks: tuple[str, ...] = LOOKS
-    layout: str = "flow"
+    styles: tuple[str, ...] = STYLES
+    layout: str = "proportional"
     blanks: float = 0.0
     lines: int = 1
     pattern: str | None = None
@@ -59,7 +59,7 @@ class SynthConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.alphabet, str):  # its symbols, as in most of a config
+        if isinstance(self.alphabet, str):  # a string of symbols
             object.__setattr__(self, "alphabet", Alphabet(symbols_of(self.alphabet)))
         if self.glyphs is not None:
             object.__setattr__(self, "glyphs", Path(self.glyphs))
@@ -102,8 +102,8 @@ class SynthConfig:
             hint = " (small letters are no symbols of this alphabet: write capitals)" if small else ""
             said = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
             problems.append(f"{said}: {shown}{hint}")
-        if self.layout == "flow" and (indented := [t for t in texts if t.startswith(self.alphabet.blank)]):
-            problems.append(f"texts in flow must not begin with a blank, which nobody could see: {indented[0]!r}")
+        if self.layout == "proportional" and (indented := [t for t in texts if t.startswith(self.alphabet.blank)]):
+            problems.append(f"proportional texts must not begin with a blank, which nobody could see: {indented[0]!r}")
         ends = [t for t in texts if t.endswith(self.alphabet.blank)]
         if ends:
             problems.append(f"texts must not end with a blank, which nobody could see: {ends[0]!r}")
@@ -115,13 +115,13 @@ class SynthConfig:
         if min(width, height) < 16 or max(width, height) > 4096:
             problems.append(f"size_wh must be 16 to 4096 pixels each way, got {width}x{height}")
         elif self.length >= 1 and width * self.lines < 6 * self.length:
-            least = -(-6 * self.length // self.lines)
-            problems.append(f"{self.length} symbols need a width of {least} pixels or more, got {width}")
-        unknown = [look for look in self.looks if look not in (*LOOKS, PLAIN)]
-        if unknown or not self.looks:
-            problems.append(f"looks must be some of {', '.join((*LOOKS, PLAIN))}, got {', '.join(unknown) or 'none'}")
+            min_width = -(-6 * self.length // self.lines)
+            problems.append(f"{self.length} symbols need a width of {min_width} pixels or more, got {width}")
+        unknown = [name for name in self.styles if name not in (*STYLES, PLAIN)]
+        if unknown or not self.styles:
+            problems.append(f"styles must be some of {', '.join((*STYLES, PLAIN))}, got {', '.join(unknown) or 'none'}")
         if self.layout not in LAYOUTS:
-            problems.append(f"layout must be flow or slots, got {self.layout!r}")
+            problems.append(f"layout must be proportional or fixed, got {self.layout!r}")
         if not 0 <= self.blanks <= 1:
             problems.append(f"blanks is a share from 0 to 1, got {self.blanks}")
         if self.lines not in (1, 2):

@@ -1,4 +1,4 @@
-"""What stands around a text, and how it all is laid into the picture."""
+"""Captions and frames around a text, and the placement of everything in the picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAPTION_WORDS = (
 
 @dataclass(frozen=True)
 class Setting:
-    """Signs with matrices to the picture's pixels, and the frame's corners there, (4, 2) xy, where there is one."""
+    """Signs with matrices to the picture's pixels, and the corners of the frame, (4, 2) xy, or None."""
 
     placed: list[Placed]
     frame_xy: np.ndarray | None
@@ -29,7 +29,7 @@ class Setting:
 
 
 def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCache) -> list[Placed]:
-    """Small lines above, below and in the corners of the main text, none of them labelled."""
+    """Set small unlabelled lines above, below and in the corners of the main text."""
     placed: list[Placed] = []
     x1, y1, x2, y2 = main
     for where in style.captions:
@@ -60,7 +60,7 @@ def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCach
 
 
 def _stack(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Placed]:
-    """Two or three small letters above each other, beside the main text."""
+    """Set two or three small letters above each other, beside the main text."""
     count = rng.choice((2, 2, 3))
     size = rng.uniform(0.75, 0.95) / count
     placed: list[Placed] = []
@@ -76,7 +76,7 @@ def _stack(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Place
 
 
 def _sticker(row: list[Placed]) -> Placed:
-    """A field of one colour behind a small line."""
+    """A filled rectangle behind a small line."""
     x1, y1, x2, y2 = bounds(corners_of(row))
     field, rim = np.full((8, 8), 255, np.uint8), 0.25 * (y2 - y1)
     scale_x, scale_y = (x2 - x1 + 2 * rim) / 8, (y2 - y1 + 2 * rim) / 8
@@ -100,8 +100,8 @@ def _small_line(text: str, face: Face, cache: GlyphCache, size: float) -> list[P
     return row
 
 
-def fit(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int]) -> Setting:
-    """Everything turned, sheared, tilted and scaled so that it lies inside the picture."""
+def place(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int]) -> Setting:
+    """Rotate, shear, tilt and scale everything so that it lies inside the picture."""
     width, height = size_wh
     points = corners_of(placed)
     x1, y1, x2, y2 = bounds(points)
@@ -109,14 +109,14 @@ def fit(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int
     rect = (x1 - rim * 1.5, y1 - rim, x2 + rim * 1.5, y2 + rim)
     tilt = _tilt(style, rect)
     corners = _mapped(np.array([[rect[0], rect[1]], [rect[2], rect[1]], [rect[2], rect[3]], [rect[0], rect[3]]]), tilt)
-    # A frame may lie outside of the picture in part, as in a tight crop; signs may not.
+    # A frame may be cut off, as in a tight crop; signs may not.
     kept = corners if style.frame and rng.random() < 0.6 else _mapped(points, tilt)
     bx1, by1, bx2, by2 = bounds(kept)
     room_x = width * (1 - 2 * style.margin) - 2 * style.wave_px - 2
     room_y = height * (1 - 2 * style.margin) - 2 * style.wave_px - 2
     scale_y = min(style.cap_px * height / 64, room_y / (by2 - by1))
     scale_x = min(scale_y * rng.uniform(1.0, 1.3), room_x / (bx2 - bx1))
-    if scale_x < 0.72 * scale_y:  # squeezed signs stay readable, flat ones do not get smaller
+    if scale_x < 0.72 * scale_y:  # narrow signs stay readable; flat ones would not
         scale_y = scale_x / 0.72
     free_x = width - (bx2 - bx1) * scale_x
     free_y = height - (by2 - by1) * scale_y
@@ -127,8 +127,10 @@ def fit(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, int
     return Setting(moved(placed, into @ tilt), _mapped(corners, into) if style.frame else None, scale_y)
 
 
-def fit_slots(placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top: float, bottom: float) -> Setting:
-    """Slots keep their places: the layout is scaled evenly, and only as tall as the picture allows.
+def place_fixed_pitch(
+    placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top: float, bottom: float
+) -> Setting:
+    """Scale a fixed-pitch layout evenly, only as tall as the picture allows; cells keep their places.
 
     ``top`` and ``bottom`` are the y of the text's upper and lower side in the layout's space.
     """
@@ -140,16 +142,16 @@ def fit_slots(placed: list[Placed], size_wh: tuple[int, int], cap_px: float, top
     return Setting(moved(placed, into), None, min(cap_px, scale_y))
 
 
-def _between(free: float, share: float, least: float) -> float:
-    """A place inside the free room that leaves ``least`` on both sides where there is so much."""
-    return min(max(share * free, min(least, free / 2)), max(free - least, free / 2))
+def _between(free: float, share: float, margin: float) -> float:
+    """A position in the free room that leaves ``margin`` on both sides if there is enough."""
+    return min(max(share * free, min(margin, free / 2)), max(free - margin, free / 2))
 
 
 def _tilt(style: Style, rect: Rect) -> Matrix:
     """Rotation, shear and perspective about the middle of ``rect``."""
     x, y = (rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2
     half = max(1.0, (rect[2] - rect[0]) / 2)
-    # A long text gains height quickly when it turns: the turn is held where it would cost half of the size.
+    # A rotated long text gains height quickly: limit the rotation so that it costs at most half of the size.
     turn = math.radians(float(np.clip(style.angle, -70 / half, 70 / half)))
     cos, sin = math.cos(turn), math.sin(turn)
     lean = np.array([[1, -float(np.clip(style.shear, -0.45, 0.45)), 0], [0, 1, 0], [0, 0, 1.0]])
@@ -160,6 +162,6 @@ def _tilt(style: Style, rect: Rect) -> Matrix:
 
 
 def _mapped(points: np.ndarray, matrix: Matrix) -> np.ndarray:
-    """(n, 2) points through a (3, 3) matrix."""
+    """Map (n, 2) points through a (3, 3) matrix."""
     flat = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(flat[:, :2] / flat[:, 2:])

@@ -1,4 +1,4 @@
-"""Ink on the ground: signs with their true boxes, effects, clutter, damage."""
+"""Paint signs with their true boxes, effects, clutter and damage."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Layer = NDArray[np.uint8]
 
 
 class Canvas:
-    """Ink gathered over a whole picture: how much (``alpha``, (H, W)) and which colour (``colour``, (H, W, 3)).
+    """The ink of a whole picture: how much (``alpha``, (H, W)) and which colour (``colour``, (H, W, 3)).
 
-    Remembers the ink of labelled signs as points, so that boxes follow whatever bends the picture.
+    Keeps the ink of labelled signs as points, so that boxes follow all distortions.
     """
 
     def __init__(self, size_wh: tuple[int, int], labels: int, faint: bool = False) -> None:
         width, height = size_wh
-        self._thin = 120 if faint else 225  # what strokes thinner than a pixel are at their darkest
+        self._thin = 120 if faint else 225  # peak ink of strokes thinner than a pixel
         self.alpha: Layer = np.zeros((height, width), np.uint8)
         self.colour: Image = np.zeros((height, width, 3), np.uint8)
         self.points: list[NDArray[np.float32]] = [np.zeros((0, 2), np.float32)] * labels  # ink's pixels, xy
 
     def stamp(self, placed: Placed, colour: Colour, outline_points: bool) -> None:
-        """Puts a sign down; ``outline_points`` keeps its whole outline, else only its extent is kept."""
+        """Draw a sign; ``outline_points`` keeps its whole outline, otherwise only its extent."""
         window = _window(placed, self.alpha.shape)
         if window is None:
             return
@@ -40,7 +40,7 @@ class Canvas:
         peak = int(mask.max())
         if peak < 8:
             return
-        if peak < self._thin - 10 and placed.role == INK:  # strokes thinner than a pixel: few print as pale as that
+        if peak < self._thin - 10 and placed.role == INK:  # strokes thinner than a pixel would be too pale
             mask = scaled(mask, self._thin / peak)
         h, w = mask.shape
         here = np.s_[y : y + h, x : x + w]
@@ -51,7 +51,7 @@ class Canvas:
             self.points[placed.label] = _ink_points(mask, x, y, outline_points)
 
     def wave(self, rng: Random, amplitude: float) -> None:
-        """Bends ink and points by y' = y + f(x), then x' = x + g(y')."""
+        """Bend ink and points by y' = y + f(x), then x' = x + g(y')."""
         height, width = self.alpha.shape
         fx, fy = rng.uniform(3, 9) / width, rng.uniform(2, 5) / height
         px, py, ax = rng.uniform(0, 6.3), rng.uniform(0, 6.3), amplitude * rng.uniform(0.2, 0.8)
@@ -65,7 +65,7 @@ class Canvas:
             self.points[i] = np.column_stack([u, v]).astype(np.float32)
 
     def fray(self, noise: np.random.Generator, amplitude: float) -> None:
-        """Moves each row of ink to a side, in places: their middle stays, and so do the points."""
+        """Shift each row of ink sideways, in places; the mean position stays, and so do the points."""
         height, width = self.alpha.shape
         places = cv2.resize(noise.random((1, 6), np.float32), (width, 1), interpolation=cv2.INTER_CUBIC)
         strays = noise.standard_normal((height, 1), np.float32) * np.float32(amplitude)  # (H, 1)
@@ -74,22 +74,22 @@ class Canvas:
         self._bend(map_x, map_y)
 
     def _bend(self, map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> None:
-        """Takes the ink of each pixel from where the maps, (H, W), say."""
+        """Remap the ink by the maps, (H, W)."""
         self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
         self.colour = np.asarray(cv2.remap(self.colour, map_x, map_y, cv2.INTER_NEAREST), np.uint8)
 
     def boxes_xyxy(self) -> Boxes:
-        """Extent of each labelled sign's ink and a pixel around it, clipped: float32 (n, 4)."""
+        """Extent of the ink of each labelled sign plus one pixel, clipped: float32 (n, 4)."""
         height, width = self.alpha.shape
         boxes = np.zeros((len(self.points), 4), np.float32)
         for i, points in enumerate(self.points):
             if len(points):
-                boxes[i] = (*(points.min(0) - 1), *(points.max(0) + 2))  # a pixel reaches to its number + 1
+                boxes[i] = (*(points.min(0) - 1), *(points.max(0) + 2))  # pixel i covers i to i + 1
         return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
 def _window(placed: Placed, shape_hw: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Pixels x1, y1, x2, y2 that the sign may touch, or None outside of the picture."""
+    """Pixels x1, y1, x2, y2 that the sign may touch; None outside of the picture."""
     h, w = placed.mask.shape
     (a, b, c), (d, e, f), (g, i, j) = placed.matrix.tolist()  # plain numbers: arrays of four are slow
     xs, ys = [], []
@@ -103,17 +103,17 @@ def _window(placed: Placed, shape_hw: tuple[int, ...]) -> tuple[int, int, int, i
 
 
 def _warped(placed: Placed, window: tuple[int, int, int, int]) -> tuple[Layer, int, int]:
-    """The sign's ink in the window, and the window's place."""
+    """Warp the sign's ink into the window; also the window's x and y."""
     x1, y1, x2, y2 = window
     mask, matrix = placed.mask, placed.matrix.copy()
     (a, b, _), (d, e, _), (_, _, depth) = matrix.tolist()
     scale = min(math.hypot(a, d), math.hypot(b, e)) / depth
     if scale < 0.6 and min(mask.shape) > 6:
-        # Made smaller before it is warped: bilinear warping alone would miss thin strokes.
+        # Downscale first: bilinear warping alone would lose thin strokes.
         h, w = mask.shape
-        less = max(scale, 0.15) * 1.2
+        factor = max(scale, 0.15) * 1.2
         mask = np.asarray(
-            cv2.resize(mask, (max(3, round(w * less)), max(3, round(h * less))), interpolation=cv2.INTER_AREA)
+            cv2.resize(mask, (max(3, round(w * factor)), max(3, round(h * factor))), interpolation=cv2.INTER_AREA)
         )
         sx, sy = w / mask.shape[1], h / mask.shape[0]
         matrix[:, 2] += matrix[:, 0] * ((sx - 1) / 2) + matrix[:, 1] * ((sy - 1) / 2)
@@ -126,18 +126,18 @@ def _warped(placed: Placed, window: tuple[int, int, int, int]) -> tuple[Layer, i
 
 
 def _ink_points(mask: Layer, x: int, y: int, outline: bool) -> NDArray[np.float32]:
-    """Outline pixels of the ink, or just two corners of its extent, float32 (n, 2) xy."""
+    """Outline pixels of the ink, or two corners of its extent, float32 (n, 2) xy."""
     ink = (mask > 72).astype(np.uint8)
     if outline:
-        found, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        if found:
-            return np.concatenate(found).reshape(-1, 2).astype(np.float32) + np.array([x, y], np.float32)
+        contours, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        if contours:
+            return np.concatenate(contours).reshape(-1, 2).astype(np.float32) + np.array([x, y], np.float32)
     bx, by, bw, bh = cv2.boundingRect(ink)
     return np.array([[x + bx, y + by], [x + bx + bw - 1, y + by + bh - 1]], np.float32)
 
 
 def blended(image: Image, colour: Image | Colour, alpha: Layer) -> Image:
-    """``colour`` over ``image``, alpha uint8 (H, W)."""
+    """Blend ``colour`` over ``image`` by ``alpha``, uint8 (H, W)."""
     if isinstance(colour, tuple):
         colour = np.full_like(image, np.array(colour).round().clip(0, 255))
     over = alpha.astype(np.float32) * np.float32(1 / 255)
@@ -145,13 +145,13 @@ def blended(image: Image, colour: Image | Colour, alpha: Layer) -> Image:
 
 
 def shifted(alpha: Layer, dx: float, dy: float) -> Layer:
-    """The layer moved by a fraction of pixels."""
+    """Translate the layer with sub-pixel precision."""
     h, w = alpha.shape
     return np.asarray(cv2.warpAffine(alpha, np.array([[1, 0, dx], [0, 1, dy]], np.float64), (w, h)), np.uint8)
 
 
 def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float, noise: np.random.Generator) -> Image:
-    """The picture with the canvas's ink on it and the style's effect under or in it."""
+    """Draw the canvas's ink on the picture, with the style's effect."""
     alpha, step = canvas.alpha, max(0.7, cap_px * 0.035)
     if style.texture:
         worn = noise.random((32, 128) if style.fine_texture else (16, 48), np.float32)
@@ -193,10 +193,10 @@ def draw_lines(
     near_x: float | None = None,
     dashed: bool = False,
 ) -> None:
-    """Straight lines and arcs, or bent ones, across the picture, each in one of ``colours``.
+    """Draw lines and arcs across the picture, each in one of ``colours``.
 
-    With ``near_x`` bent ones start there, to and fro: over the first sign, as if they were another. Half of them are
-    dashed if ``dashed``.
+    ``bent`` lines have corners. With ``near_x`` they start there and zigzag, over the first sign as if they were
+    another one. With ``dashed`` half of the lines are dashed.
     """
     height, width = image.shape[:2]
     for _ in range(count):
@@ -212,7 +212,7 @@ def draw_lines(
             corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
             path = path[[0, *corners, 15]]
             path[:, 1] += [rng.uniform(-0.25, 0.25) * height for _ in path]
-        elif bent:  # to and fro where it starts, then away
+        elif bent:  # zigzag at the start, then away
             early = start + np.array(
                 [[rng.uniform(-0.35, 0.35) * height for _ in "xy"] for _ in range(rng.randint(1, 4))]
             )
@@ -223,7 +223,7 @@ def draw_lines(
 
 
 def _dashes(rng: Random, path_xy: NDArray[np.float64], height: int) -> list[NDArray[np.float64]]:
-    """A path's dashes: equal ones, equally far from each other, as short as a stroke of a sign or as long as a sign."""
+    """Cut a path into equal dashes with equal gaps, between a stroke's and a sign's length."""
     period, share = rng.uniform(0.06, 0.4) * height, rng.uniform(0.35, 0.75)
     along = np.concatenate([[0.0], np.hypot(*np.diff(path_xy, axis=0).T).cumsum()])
     starts = np.arange(0.0, along[-1], max(3.0, period))
@@ -234,7 +234,7 @@ def _dashes(rng: Random, path_xy: NDArray[np.float64], height: int) -> list[NDAr
 def draw_specks(
     rng: Random, image: Image, colours: Sequence[Colour], style: Style, cap_px: float, noise: np.random.Generator
 ) -> None:
-    """Dots and short strokes all over the picture, fewer where signs are small."""
+    """Draw dots and short strokes all over the picture, fewer where signs are small."""
     height, width = image.shape[:2]
     share = width * height / (256 * 64) * min(1.0, (cap_px / 30) ** 2)
     for x, y in noise.random((round(style.dots * share), 2)):
@@ -249,15 +249,15 @@ def draw_specks(
 
 
 def draw_tiles(rng: Random, image: Image, signs: Sequence[tuple[Placed, Colour]]) -> None:
-    """A filled field behind each sign, of its ink: all as large, as near to each other as the signs are, or nearer."""
+    """Draw a filled rectangle in the sign's ink behind each sign, all of one size, at the signs' distance or closer."""
     if not signs:
         return
-    rects = np.array([bounds(corners_of([one])) for one, _ in signs])  # (n, 4) xyxy
+    rects = np.array([bounds(corners_of([sign])) for sign, _ in signs])  # (n, 4) xyxy
     sizes, middles = rects[:, 2:] - rects[:, :2], (rects[:, 2:] + rects[:, :2]) / 2
     steps = np.abs(np.diff(middles[:, 0]))
     high = sizes[:, 1].max() * rng.uniform(1.05, 1.5)
     wide = max(high * rng.uniform(0.5, 1.0), sizes[:, 0].max() * 1.05)
-    if len(steps):  # signs in narrow fonts stand closer than that
+    if len(steps):  # signs of narrow fonts stand closer
         wide = min(wide, float(np.median(steps)) * rng.uniform(0.85, 1.02))
     half = np.array([max(wide, float(np.median(sizes[:, 0]))), high]) / 2
     for middle, (_, ink) in zip(middles, signs, strict=True):
@@ -266,7 +266,7 @@ def draw_tiles(rng: Random, image: Image, signs: Sequence[tuple[Placed, Colour]]
 
 
 def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style) -> None:
-    """The plate's edge with other ground outside of it; bolts where the style has them."""
+    """Draw the plate's edge with another ground outside of it, and bolts if the style has them."""
     outside = np.array([rng.uniform(0, 255)] * 3) + np.array([rng.uniform(-25, 25) for _ in range(3)])
     plate = image.copy()
     image[:] = np.clip(outside, 0, 255).astype(np.uint8)
@@ -289,7 +289,7 @@ def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour
 
 
 def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.random.Generator) -> Image:
-    """What lenses, sensors and files do, in the order in which they do it."""
+    """Apply the damage of lenses, sensors and compression, in that order."""
     height, width = image.shape[:2]
     if style.shade:
         image = _shaded(rng, image, style.shade)
@@ -317,7 +317,7 @@ def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.ra
 
 
 def _shaded(rng: Random, image: Image, loss: float) -> Image:
-    """The picture under uneven light: beyond an edge, sharp or as wide as the picture, it loses this share of it."""
+    """Darken one side of the picture by the share ``loss``, with a sharp or soft edge."""
     height, width = image.shape[:2]
     turn = rng.uniform(0, 2 * math.pi)
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None] * np.float32(math.cos(turn))

@@ -1,4 +1,4 @@
-"""The choices behind one picture: a Style, and a function a look that draws one at random."""
+"""How one picture is drawn: a Style, and for each style name a function that draws one at random."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from random import Random
 
 @dataclass(frozen=True)
 class Style:
-    """Everything that decides how a text is drawn. Lengths are in heights of a capital unless said otherwise."""
+    """All parameters of one drawn text. Lengths are in heights of a capital unless stated otherwise."""
 
     # signs
     # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "segments" (then "seven" or "fourteen")
     faces: str = "any"
-    mixed_faces: bool = False  # a face a sign
+    mixed_faces: bool = False  # another face for each sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
-    twins: str = ""  # digits that the font draws as the letter they look like, where a digit beside them tells
+    twins: str = ""  # digits that are drawn as the similar letter, where a digit beside them disambiguates
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
     outline: int = 0  # stroke of hollow signs at the masks' size; 0: filled
-    wobble: float = 0.0  # own distortion of each sign
+    wobble: float = 0.0  # distortion of each sign by itself
     # setting
     gap: float | None = None  # between the ink of two signs; None: as the font has it
     tracking: float = 0.0  # added to the font's own advance
@@ -27,13 +27,13 @@ class Style:
     separators: str = ""  # drawn between signs now and then, never labelled
     ending: str = ""  # drawn after the text, never labelled
     grouped: bool = False  # a wide unlabelled gap somewhere
-    emblems: float = 0.0  # how likely there is a small picture in that gap, before the text and after it
+    emblems: float = 0.0  # probability of a small picture in that gap, before the text and after it
     jitter_y: float = 0.0
     jitter_size: float = 0.0
     rotation: float = 0.0  # of each sign, degrees, at most
     leading: float = 0.3  # between two lines
     # place
-    cap_px: float = 1e9  # height of capitals in a picture 64 high; very large: as high as there is room
+    cap_px: float = 1e9  # height of capitals in a picture 64 high; very large: as high as fits
     margin: float = 0.05  # shares of the picture kept free
     centred: bool = True
     angle: float = 0.0  # degrees
@@ -41,15 +41,15 @@ class Style:
     perspective: float = 0.0
     arc: float = 0.0
     wave_px: float = 0.0
-    fray_px: float = 0.0  # how far ink strays to the sides, a row at a time, here more and there less
+    fray_px: float = 0.0  # sideways shift of rows of ink, varying along the text
     # colours
     ink: str = "one"  # "one", "each" (a colour a sign)
-    any_hue: bool = False  # those colours need not be darker or brighter than the ground: pale yellow on white
-    faint: bool = False  # strokes thinner than a pixel are as pale as that
-    tiles: bool = False  # each sign is what a field of its ink leaves, as on a counter's wheels
+    any_hue: bool = False  # these colours may be as bright as the ground: pale yellow on white
+    faint: bool = False  # strokes thinner than a pixel stay pale
+    tiles: bool = False  # signs are cut out of filled fields, as on a counter's wheels
     background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
     ground: str = "any"  # "light", "dark", "any", "white", "pastel"
-    contrast: float = 90.0  # least difference of brightness between ink and ground, 0-255
+    contrast: float = 90.0  # minimum difference of brightness between ink and ground, 0-255
     grey: bool = False
     effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow"
     texture: float = 0.0  # share of ink lost in patches
@@ -63,17 +63,17 @@ class Style:
     line_px: float = 1.0
     bold_lines: bool = False  # nearly as thick as strokes, and bent
     dashed: bool = False  # each line may be
-    line_ink: str = "own"  # "own", "text"
+    line_ink: str = "own"  # "own" (a colour of the line), "text" (that of the text)
     ticks: int = 0
     tick_reach: float = 0.14  # share of the picture's height, each way at most
     tick_ink: str = "each"  # "each" (a colour a tick), "one", "black"
     dots: int = 0
-    ghosts: int = 0  # unlit segments, by their brightness; 0: none
+    ghosts: int = 0  # brightness of unlit segments; 0: none
     # damage
-    shade: float = 0.0  # share of its light that the picture loses on one side of a shadow's edge
+    shade: float = 0.0  # share of the light lost on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels
     motion: int = 0  # length, pixels
-    low_px: float = 0.0  # capitals' height that the picture is reduced to; 0: not reduced
+    low_px: float = 0.0  # height of capitals that the picture is downscaled to; 0: not downscaled
     noise: float = 0.0
     jpeg: int = 0  # quality; 0: none
 
@@ -279,7 +279,7 @@ def _scene(rng: Random) -> Style:
 
 
 def _damaged(rng: Random, style: Style) -> Style:
-    """``style`` with what cameras, scanners and files do to a picture; captchas suffer less from it."""
+    """``style`` with the damage of cameras, scanners and compression."""
     hard = rng.random()
     return replace(
         style,
@@ -310,13 +310,13 @@ _SAMPLERS: dict[str, Callable[[Random], Style]] = {
 }
 
 
-def style_of(rng: Random, look: str) -> Style:
-    """A style of the look."""
-    style = _SAMPLERS[look](rng)
-    if look == "plain" or (look == "captcha" and rng.random() < 0.5):
+def style_of(rng: Random, name: str) -> Style:
+    """Draw the style of that name at random."""
+    style = _SAMPLERS[name](rng)
+    if name == "plain" or (name == "captcha" and rng.random() < 0.5):
         return style
     style = _damaged(rng, style)
-    if look in ("captcha", "handwriting"):  # touching and thin signs do not survive being made coarse
+    if name in ("captcha", "handwriting"):  # touching and thin signs do not survive downscaling
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
     return style

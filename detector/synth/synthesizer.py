@@ -1,4 +1,4 @@
-"""Config and number -> one labelled picture."""
+"""Draw picture ``index`` of the set that a config describes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from detector.errors import SourceError
 from detector.synth.colours import Colour, Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
-from detector.synth.faces.fonts import FontInfo, capitals_of, found_fonts, given_fonts
+from detector.synth.faces.fonts import FontInfo, capitals_of, described_fonts, given_fonts
 from detector.synth.faces.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
 from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
 from detector.synth.faces.pen import WRITERS, PenFace, can_write
 from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
-from detector.synth.frame import Setting, captions, fit, fit_slots
+from detector.synth.frame import Setting, captions, place, place_fixed_pitch
 from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
 from detector.synth.style import Style, style_of
 from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_blanks
@@ -38,9 +38,9 @@ from detector.synth.typesetting import (
 
 @dataclass(frozen=True)
 class SynthImage:
-    """A picture with its text and the true place of every character.
+    """A picture with its text and the true box of every character.
 
-    ``image`` is uint8 (H, W, 3), BGR. ``text`` holds blanks and never ends with one. ``boxes_xyxy`` is
+    ``image`` is uint8 (H, W, 3), BGR. ``text`` includes blanks and never ends with one. ``boxes_xyxy`` is
     float32 (n, 4) in pixels, x right and y down, one row for each non-blank symbol in reading order: the
     ink's extent and one pixel around it, clipped to the picture.
     """
@@ -52,12 +52,12 @@ class SynthImage:
 
 @lru_cache(maxsize=1)
 def _cache() -> GlyphCache:
-    """One cache a process, shared by all synthesizers in it and never sent to another process."""
+    """The cache of this process, shared by all its synthesizers and never sent to another process."""
     return GlyphCache()
 
 
 class Synthesizer:
-    """Makes picture ``index`` of the endless set that a config describes.
+    """Draws picture ``index`` of the unlimited set that a config describes.
 
     The same config and index give the same picture in any order and any process on one machine (other
     machines have other fonts, unless the config names them). Picklable; holds no picture.
@@ -72,7 +72,7 @@ class Synthesizer:
         if config.glyphs is not None:
             self._folder = open_glyph_folder(config.glyphs, config.alphabet)
         alphabet = config.alphabet
-        fonts = found_fonts(alphabet) if config.fonts is None else tuple(given_fonts(config.fonts, alphabet))
+        fonts = described_fonts(alphabet) if config.fonts is None else tuple(given_fonts(config.fonts, alphabet))
         if not fonts and self._folder is None:
             where = "on this machine" if config.fonts is None else f"among the {len(config.fonts)} given"
             raise SourceError(
@@ -86,9 +86,9 @@ class Synthesizer:
         config = self.config
         rng = Random(f"{config.seed}:{index}")
         noise = np.random.Generator(np.random.PCG64(rng.getrandbits(64)))
-        look = rng.choice(config.looks)
-        style = self._suited(rng, style_of(rng, look))
-        line = self._line(rng, style, look)
+        style_name = rng.choice(config.styles)
+        style = self._suited(rng, style_of(rng, style_name))
+        line = self._line(rng, style, style_name)
         if style.faces == "segments":
             style = self._display(rng, style, set(line.signs) - {config.alphabet.blank})
         line, style = self._with_separators(rng, style, line)
@@ -98,14 +98,14 @@ class Synthesizer:
         return SynthImage(image, text, boxes)
 
     def _suited(self, rng: Random, style: Style) -> Style:
-        """The style with what the config rules out taken back."""
+        """Remove from the style what the config excludes."""
         config = self.config
-        slots = config.layout == "slots"
+        cells = config.layout == "fixed"
         if any(given is not None for given in (config.fonts, config.glyphs, config.pattern, config.texts)):
-            style = replace(style, twins="")  # signs are as they are given, and what stands beside them tells nothing
-        if config.blanks or config.pattern is not None or slots:  # their gaps would look like blanks
+            style = replace(style, twins="")  # given texts are not disambiguated by neighbours
+        if config.blanks or config.pattern is not None or cells:  # their gaps would look like blanks
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
-        if slots:
+        if cells:
             style = replace(style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5))
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
@@ -116,7 +116,7 @@ class Synthesizer:
                 style = replace(style, faces="folder", mixed_faces=rng.random() < 0.7, outline=0, gap=gap)
         return style
 
-    def _line(self, rng: Random, style: Style, look: str) -> Line:
+    def _line(self, rng: Random, style: Style, style_name: str) -> Line:
         config = self.config
         alphabet = config.alphabet
         if config.pattern is not None:
@@ -127,13 +127,13 @@ class Synthesizer:
         if config.texts is not None:
             text = rng.choice(config.texts)
             return Line(text, (True,) * len(text))
-        text = free_text(rng, symbols, rng.randint(config.shortest, config.length), look)
+        text = free_text(rng, symbols, rng.randint(config.shortest, config.length), style_name)
         if rng.random() < config.blanks:
-            text = with_blanks(rng, text, alphabet.blank, config.layout == "slots")
+            text = with_blanks(rng, text, alphabet.blank, config.layout == "fixed")
         return Line(text, (True,) * len(text))
 
     def _display(self, rng: Random, style: Style, signs: set[str]) -> Style:
-        """The style with the display that can show all signs: seven segments, fourteen, or else dots."""
+        """Choose the display that can show all signs: seven segments, fourteen, or dots."""
         if signs <= SEVEN.keys() and rng.random() < 0.6:
             return replace(style, faces="seven")
         if signs <= FOURTEEN.keys():
@@ -141,7 +141,7 @@ class Synthesizer:
         return replace(style, faces="dots", ghosts=0)
 
     def _with_separators(self, rng: Random, style: Style, line: Line) -> tuple[Line, Style]:
-        """Unlabelled signs between symbols, and small letters where the style has them."""
+        """Insert unlabelled separators between symbols, and the style's ending."""
         blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
         marks = [s for s in style.separators if s not in symbols and s != blank]
         signs, labelled = list(line.signs), list(line.labelled)
@@ -159,7 +159,7 @@ class Synthesizer:
         return Line("".join(signs), tuple(labelled)), style
 
     def _faces(self, rng: Random, style: Style) -> tuple[Callable[[], Face], str]:
-        """What gives the face of each sign, and the small letters that all these faces may draw."""
+        """A function that returns the face of each sign, and the small letters that all these faces can draw."""
         if style.faces == "folder" and self._folder is not None:
             folder = self._folder
             return (lambda: FolderFace(folder, rng.randrange(_VARIANTS))), ""
@@ -174,7 +174,7 @@ class Synthesizer:
         kind = kind if self._by_kind.get(kind) else "any"
         families = self._by_kind[kind]
         if not families:
-            raise SourceError("This look needs a font: name one that has the alphabet's symbols.")
+            raise SourceError("This style needs a font: name one that has the alphabet's symbols.")
         if style.faces == "dots":
             font = rng.choice(rng.choice(self._by_kind["plain"] or families))
             matrix = DotFace(rng.choice((0.7, 0.85, 0.95)), rng.random() < 0.6, FontFace(font.path, self._capitals))
@@ -187,34 +187,34 @@ class Synthesizer:
         return (lambda: face), font.lower
 
     def _set(self, rng: Random, style: Style, line: Line) -> Setting:
-        """The text's lines, and what stands around them, in the picture's pixels."""
+        """Typeset the lines and their surroundings, in the picture's pixels."""
         config = self.config
         blank = config.alphabet.blank
         face_of, small = self._faces(rng, style)
-        slots = -(-config.length // config.lines) if config.layout == "slots" else None
+        cells = -(-config.length // config.lines) if config.layout == "fixed" else None
         line = replace(line, signs=_with_twins(style.twins, line, config.alphabet.symbols))
-        lines = split_lines(rng, line, config.lines, blank, slots)
+        lines = split_lines(rng, line, config.lines, blank, cells)
         setter = Typesetter(rng, style, _cache(), face_of)
         cap_px = min(style.cap_px, 0.8 * 64) * config.size_wh[1] / 64
-        if slots is not None:
+        if cells is not None:
             tallest = config.size_wh[1] * 0.85 / (config.lines * (1 + style.leading))
-            cap_px = min(cap_px, tallest, config.size_wh[0] / slots * 1.6)
+            cap_px = min(cap_px, tallest, config.size_wh[0] / cells * 1.6)
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, blank), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
-            placed = setter.line(signs, labels, blank) if slots is None else setter.slots(
-                signs, labels, blank, config.size_wh[0] / slots / cap_px
+            placed = setter.line(signs, labels, blank) if cells is None else setter.fixed_pitch_line(
+                signs, labels, blank, config.size_wh[0] / cells / cap_px
             )  # fmt: skip
             rows.append(placed)
-        placed = _stacked(rng, rows, style, centre=slots is None)
-        if slots is not None:
-            return fit_slots(placed, config.size_wh, cap_px, -1.0, 0.0)
+        placed = _stacked(rng, rows, style, centre=cells is None)
+        if cells is not None:
+            return place_fixed_pitch(placed, config.size_wh, cap_px, -1.0, 0.0)
         if style.arc:
             placed = arched(placed, style.arc)
         if style.captions and self._by_kind["any"]:
             face = FontFace(rng.choice(rng.choice(self._by_kind["plain"] or self._by_kind["any"])).path, self._capitals)
             placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
-        return fit(rng, style, placed, config.size_wh)
+        return place(rng, style, placed, config.size_wh)
 
     def _painted(
         self, rng: Random, style: Style, setting: Setting, labels: int, noise: np.random.Generator
@@ -233,12 +233,12 @@ class Synthesizer:
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
         }
         canvas = Canvas(size_wh, labels, faint=style.faint)
-        inks = [(one, _ink_of(rng, style, one, ink, low, high)) for one in setting.placed]
+        inks = [(sign, _ink_of(rng, style, sign, ink, low, high)) for sign in setting.placed]
         if style.tiles:
-            draw_tiles(rng, image, [(one, own) for one, own in inks if one.label >= 0])
-            inks = [(one, ground if one.label >= 0 else own) for one, own in inks]
-        for one, own in inks:
-            canvas.stamp(one, roles.get(one.role, own), style.wave_px > 0)
+            draw_tiles(rng, image, [(sign, colour) for sign, colour in inks if sign.label >= 0])
+            inks = [(sign, ground if sign.label >= 0 else colour) for sign, colour in inks]
+        for sign, colour in inks:
+            canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
         if style.fray_px:
@@ -247,7 +247,7 @@ class Synthesizer:
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
         line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)
-        count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # of bold ones, two hide the text
+        count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # two bold ones would hide the text
         boxes = canvas.boxes_xyxy()
         first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
         draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x, dashed=style.dashed)
@@ -255,9 +255,9 @@ class Synthesizer:
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 
 
-def _ink_of(rng: Random, style: Style, one: Placed, ink: Colour, low: float, high: float) -> Colour:
-    """The colour of one sign, where ``ink`` is that of the text."""
-    if one.role == EMBLEM:
+def _ink_of(rng: Random, style: Style, sign: Placed, ink: Colour, low: float, high: float) -> Colour:
+    """Colour of one sign; ``ink`` is that of the text."""
+    if sign.role == EMBLEM:
         return colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
     return ink_for(rng, style, low, high) if style.ink == "each" else ink
 
@@ -275,7 +275,7 @@ _KINDS = {
 
 
 def _families(fonts: list[FontInfo]) -> list[list[FontInfo]]:
-    """Fonts by family, so that a family of forty weights is drawn as often as a lone font."""
+    """Group fonts by family, so that a family of forty weights is drawn as often as a single font."""
     families: dict[str, list[FontInfo]] = {}
     for font in fonts:
         families.setdefault(font.family, []).append(font)
@@ -283,26 +283,26 @@ def _families(fonts: list[FontInfo]) -> list[list[FontInfo]]:
 
 
 def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool, ...], small: str) -> str:
-    """``signs`` with small letters for some capitals; those that a digit looks like only where none can be meant."""
+    """Replace some capitals by small letters; those that look like digits only where no digit can be meant."""
     if how == "never" or not small:
         return signs
-    doubtful = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
+    ambiguous = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
     shown = []
-    for i, (sign, own) in enumerate(zip(signs, labelled, strict=True)):
+    for i, (sign, is_labelled) in enumerate(zip(signs, labelled, strict=True)):
         wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
-        less = sign.lower()
-        shown.append(less if own and wanted and less in small and less not in doubtful else sign)
+        lower = sign.lower()
+        shown.append(lower if is_labelled and wanted and lower in small and lower not in ambiguous else sign)
     return "".join(shown)
 
 
 def _with_twins(twins: str, line: Line, symbols: str) -> str:
-    """The line's signs with the letter for each of these digits, where a digit beside it tells what it is.
+    """Draw digits as the similar letter where a neighbouring digit disambiguates them.
 
-    Not where that letter stands in the same text: nobody could tell the two apart.
+    Not where that letter is in the same text: nobody could tell the two apart.
     """
     shown = list(line.signs)
-    own = [i for i, labelled in enumerate(line.labelled) if labelled]
-    for before, at, after in zip([None, *own], own, [*own[1:], None], strict=False):
+    places = [i for i, labelled in enumerate(line.labelled) if labelled]
+    for before, at, after in zip([None, *places], places, [*places[1:], None], strict=False):
         digit, beside = line.signs[at], [line.signs[i] for i in (before, after) if i is not None]
         letter = _TWINS.get(digit, "") if digit in twins else ""
         if letter and {digit, letter} <= {*symbols} and letter not in line.signs and any(s.isdigit() for s in beside):
@@ -311,7 +311,7 @@ def _with_twins(twins: str, line: Line, symbols: str) -> str:
 
 
 def _stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
-    """Lines under each other, the lower ones moved down by what the upper ones need."""
+    """Stack lines, each moved down below the ones above it."""
     rows = [row for row in rows if row]  # a line may be all blanks
     placed = list(rows[0]) if rows else []
     for row in rows[1:]:

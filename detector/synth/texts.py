@@ -1,4 +1,4 @@
-"""Random texts: plain, by pattern, with blanks; split over lines."""
+"""Generate random texts: plain, by pattern, with blanks; split over lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detector.text.patterns import is_labelled, pools_of
 
 @dataclass(frozen=True)
 class Line:
-    """One line to draw: what is drawn, sign by sign, and which signs belong to the label.
+    """One line to draw, sign by sign, and which signs belong to the label.
 
     ``signs`` and ``labelled`` have the same length; a blank is labelled and leaves a gap.
     """
@@ -23,22 +23,22 @@ class Line:
 
 
 def read_texts(path: Path) -> tuple[str, ...]:
-    """Texts of a UTF-8 file, one a line; empty lines are skipped.
+    """Read texts from a UTF-8 file, one a line; empty lines are skipped.
 
     Raises:
         SourceError: if the file cannot be read.
     """
     try:
-        held = path.read_text(encoding="utf-8-sig")
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(
             f"Texts cannot be read from {path} ({error}): give a UTF-8 file with one text a line."
         ) from error
-    return tuple(line for line in held.splitlines() if line.strip())
+    return tuple(line for line in content.splitlines() if line.strip())
 
 
 def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
-    """A text of one of a format's alternatives; see :mod:`detector.text.patterns`."""
+    """Draw a text of one of the alternatives of a format; see :mod:`detector.text.patterns`."""
     form = rng.choice(pattern.split("|"))
     pools = pools_of(alphabet)
     signs = "".join(rng.choice(pools[s]) if s in pools else s for s in form)
@@ -52,23 +52,23 @@ _MIX = {
     "handwriting": (12, 16, 67, 5),
     "scene": (20, 60, 10, 10),
 }
-"""By look, how often texts are drawn freely, of letters alone, of digits alone, and in runs of either."""
+"""By style, weights of texts drawn freely, of letters only, of digits only, and in runs of either."""
 
 _ANY_MIX = (35, 15, 25, 25)
 
 
-def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
-    """``length`` symbols: drawn freely, all of a kind, or in runs of a kind, as texts of this look have them.
+def free_text(rng: Random, symbols: str, length: int, style: str) -> str:
+    """Draw ``length`` symbols: freely, of one kind, or in runs of a kind, with the weights of the style.
 
-    What people print is seldom drawn freely: between digits, a round sign is a zero. A network that is to
-    tell one from the other has to see such neighbours.
+    Printed codes are seldom random: between digits, a round sign is a zero. A network can only use such neighbours to
+    tell O from 0 if it has seen them.
     """
     letters = [s for s in symbols if s.isalpha()]
     digits = [s for s in symbols if s.isdigit()]
-    mix = _MIX.get(look, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
+    mix = _MIX.get(style, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
     kind = rng.choices(("free", "letters", "digits", "runs"), mix)[0]
-    # Most plates do without letters that look like digits, but for those that say a name or a word.
-    if look == "plate" and kind != "letters" and rng.random() < 0.85:
+    # Most plates have no letters that look like digits, except those with a name or a word.
+    if style == "plate" and kind != "letters" and rng.random() < 0.85:
         letters = [s for s in letters if s not in "IOQ"] or letters
     if kind == "runs":
         kinds = [letters, digits]
@@ -78,17 +78,17 @@ def free_text(rng: Random, symbols: str, length: int, look: str) -> str:
             text += rng.choices(kinds[0], k=min(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5)), length - len(text)))
             kinds.reverse()
         return "".join(text)
-    if kind == "free" and look == "plate":
+    if kind == "free" and style == "plate":
         symbols = "".join(letters + digits)
     drawn = rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length)
-    if look == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
+    if style == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
         zeros = rng.randint(1, 4)
         drawn[1:] = [*drawn[1 : max(1, length - zeros)], *"0" * min(zeros, length - 1)]
     return "".join(drawn)
 
 
 def break_places(rng: Random, signs: str, count: int) -> list[int]:
-    """At most ``count`` places between two signs: mostly where letters and digits meet, as groups are printed."""
+    """Choose at most ``count`` places between two signs, mostly where letters and digits meet."""
     places = list(range(1, len(signs)))
     rng.shuffle(places)
     if rng.random() < 0.75:
@@ -97,7 +97,7 @@ def break_places(rng: Random, signs: str, count: int) -> list[int]:
 
 
 def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:
-    """``text`` cut short, or with one or two symbols inside turned into blanks; trailing ones removed."""
+    """Truncate ``text``, or turn one or two inner symbols into blanks; trailing blanks are removed."""
     signs = list(text)
     first = 0 if may_lead else 1
     if len(signs) > 1 and (rng.random() < 0.3 or len(signs) == 2):
@@ -109,16 +109,16 @@ def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:
     return shown if shown.strip(blank) else text
 
 
-def split_lines(rng: Random, line: Line, lines: int, blank: str, slots: int | None) -> list[Line]:
-    """The text over ``lines`` lines, read top to bottom; ``slots`` a line fixes where the first one ends.
+def split_lines(rng: Random, line: Line, lines: int, blank: str, cells: int | None) -> list[Line]:
+    """Split the text over ``lines`` lines, read from top to bottom; ``cells`` a line fixes where the first one ends.
 
-    Without slots no line begins or ends with a blank, which nobody could see; a text that allows no such
-    place stays in one line.
+    Without cells no line begins or ends with a blank, which would be invisible; a text without such a place stays in
+    one line.
     """
     if lines == 1:
         return [line]
-    if slots is not None:
-        ends = [slots]
+    if cells is not None:
+        ends = [cells]
     else:
         low, high = max(1, len(line.signs) // 3), min(len(line.signs) - 1, -(-2 * len(line.signs) // 3))
         ends = [k for k in range(low, high + 1) if line.signs[k] != blank and line.signs[k - 1] != blank]

@@ -1,4 +1,4 @@
-"""Where every sign of a text stands: from texts and faces to masks with a matrix each.
+"""Typesetting: from texts and faces to masks with a matrix each.
 
 The layout's space has y down and a capital's height as its unit; the first baseline is y = 0.
 """
@@ -27,9 +27,9 @@ INK, CAPTION, EMBLEM, GHOST = "ink", "caption", "emblem", "ghost"
 
 @dataclass(frozen=True)
 class Placed:
-    """A mask and the (3, 3) matrix from its pixels to the layout's space (later: to the picture's pixels).
+    """A mask and the (3, 3) matrix from its pixels to the layout's space, later to the picture's pixels.
 
-    ``label`` is the sign's place among the label's symbols, -1 for what is drawn beside them.
+    ``label`` is the index among the label's symbols, -1 for unlabelled signs.
     """
 
     mask: Mask
@@ -39,7 +39,7 @@ class Placed:
 
 
 class Typesetter:
-    """Sets lines of signs in the faces that ``face_of`` gives, one call a sign."""
+    """Sets lines of signs in the faces that ``face_of`` returns."""
 
     def __init__(self, rng: Random, style: Style, cache: GlyphCache, face_of: Callable[[], Face]) -> None:
         self._rng, self._style, self._cache = rng, style, cache
@@ -47,7 +47,7 @@ class Typesetter:
         self._face = face_of()
 
     def line(self, signs: str, labels: Sequence[int], blank: str) -> list[Placed]:
-        """One line from x = 0; ``labels`` holds a number a sign, -1 where it is not labelled."""
+        """Set one line from x = 0; ``labels`` has a number for each sign, -1 where it is not labelled."""
         placed: list[Placed] = []
         pen = 0.0
         group_at = self._group_place(signs)
@@ -55,7 +55,7 @@ class Typesetter:
             pen = self._emblem(pen, placed) + self._rng.uniform(0.0, 0.3)
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
             if sign == blank:
-                # As wide as a sign that nobody inked: the gaps on both sides of it stay.
+                # As wide as a sign without ink, with the gaps on both sides.
                 pen += self._rng.uniform(0.5, 0.75) * self._style.stretch + self._spread()
                 continue
             if i == group_at:
@@ -70,8 +70,8 @@ class Typesetter:
             self._emblem(pen + self._rng.uniform(0.0, 0.3), placed)
         return placed
 
-    def slots(self, signs: str, labels: Sequence[int], blank: str, pitch: float) -> list[Placed]:
-        """One line of signs centred ``pitch`` apart, the first at ``pitch / 2``; blanks leave their slot empty."""
+    def fixed_pitch_line(self, signs: str, labels: Sequence[int], blank: str, pitch: float) -> list[Placed]:
+        """Set signs centred ``pitch`` apart, the first at ``pitch / 2``; blanks leave their cell empty."""
         placed: list[Placed] = []
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
             if sign == blank:
@@ -87,13 +87,13 @@ class Typesetter:
         return placed
 
     def _glyph(self, sign: str) -> tuple[Glyph | None, Glyph | None]:
-        """The sign in the face of its turn, and what is unlit behind it."""
+        """The sign in its face, and the unlit segments behind it."""
         face = self._face_of() if self._style.mixed_faces else self._face
         ghost = self._cache.get(face, UNLIT) if self._style.ghosts else None
         return self._cache.get(face, sign), ghost
 
     def _spread(self) -> float:
-        """Added to a blank so that it grows as the gaps between signs do."""
+        """Width added to a blank, so that it grows with the gaps between signs."""
         if self._style.gap is not None:
             return max(0.1, self._style.gap)
         return 0.1 + max(0.0, self._style.tracking)
@@ -101,13 +101,13 @@ class Typesetter:
     def _place(
         self, placed: list[Placed], glyph: Glyph, ghost: Glyph | None, pen: float, size: float, label: int
     ) -> float:
-        """Appends the sign at the pen; returns where the next one starts."""
+        """Append the sign at the pen; return where the next one starts."""
         scale = size * self._style.stretch / CAP
         width = glyph.mask.shape[1] * scale
         if self._style.gap is None:
             left, step = glyph.left * scale, glyph.advance * scale + self._style.tracking
         else:
-            gap = max(self._style.gap, -0.22 * width)  # else the next sign might hide a narrow one
+            gap = max(self._style.gap, -0.22 * width)  # otherwise the next sign might hide a narrow one
             left, step = 0.0, width + gap + self._rng.uniform(-0.25, 0.25) * abs(gap)
         if ghost is not None and self._style.gap is None:
             centre = pen + ghost.left * scale + ghost.mask.shape[1] * scale / 2
@@ -129,13 +129,13 @@ class Typesetter:
         return self._style.emblems > 0 and self._rng.random() < self._style.emblems
 
     def _emblem(self, pen: float, placed: list[Placed]) -> float:
-        """A small picture where a sign could stand, and which is none; returns where the next sign starts."""
+        """Append a small picture in place of a sign; return where the next sign starts."""
         rng = self._rng
         size = rng.choice((rng.uniform(0.2, 1.3), rng.uniform(0.8, 1.4)))  # many are as high as the signs
         wide = size * rng.uniform(0.6, 1.3) * self._style.stretch
         x, y = pen + wide / 2, -0.5 + rng.uniform(-0.15, 0.15)
         share, pale = 1.0, rng.choice((1.0, 1.0, rng.uniform(0.15, 0.6)))
-        for _ in range(rng.choice((1, 1, 2, 3, 4))):  # each part lies on those before it, in a colour of its own
+        for _ in range(rng.choice((1, 1, 2, 3, 4))):  # each part covers those before it, in another colour
             mask = scaled(emblem(rng), pale)
             off_x, off_y = (rng.uniform(-0.5, 0.5) * (1 - share) * side for side in (wide, size))
             at = local_matrix(mask, x + off_x, y + off_y, wide * share, size * share, rng.uniform(-20, 20))
@@ -145,7 +145,7 @@ class Typesetter:
 
 
 def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
-    """(3, 3) from the mask's pixels to the layout's space, its middle at (x, y), CAP pixels a unit."""
+    """(3, 3) matrix from the mask's pixels to the layout's space, its middle at (x, y), CAP pixels a unit."""
     h, w = mask.shape
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     a, b = scale_x / CAP, scale_y / CAP
@@ -155,10 +155,10 @@ def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float,
 
 
 def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
-    """The mask with the style's weight, hollowness and wobble; its middle stays its middle."""
+    """Apply the style's weight, outline and wobble to the mask; its centre stays."""
     if style.wobble:
         mask = _wobbled(mask, style.wobble, rng)
-    if style.weight > 0 and float(mask.mean()) < 110:  # bold ink would close up
+    if style.weight > 0 and float(mask.mean()) < 110:  # bolder ink would close up
         pad = style.weight // 2 + 1
         mask = _padded(mask, pad)
         mask = np.asarray(cv2.dilate(mask, np.ones((style.weight + 1, style.weight + 1), np.uint8)), np.uint8)
@@ -173,7 +173,7 @@ def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
 
 
 def scaled(mask: Mask, by: float) -> Mask:
-    """The mask times ``by``, cut at 255."""
+    """Multiply the mask by ``by``, saturating at 255."""
     return np.asarray(cv2.convertScaleAbs(mask, alpha=by), np.uint8)
 
 
@@ -182,7 +182,7 @@ def _padded(mask: Mask, pad: int) -> Mask:
 
 
 def _wobbled(mask: Mask, strength: float, rng: Random) -> Mask:
-    """The mask bent by slow waves along both axes."""
+    """Bend the mask by slow waves along both axes."""
     mask = _padded(mask, 5)
     h, w = mask.shape
     waves = [(rng.uniform(1.5, 4) * strength, rng.uniform(0.03, 0.09), rng.uniform(0, 6.3)) for _ in range(2)]
@@ -194,7 +194,7 @@ def _wobbled(mask: Mask, strength: float, rng: Random) -> Mask:
 
 
 def emblem(rng: Random) -> Mask:
-    """A small shape that is no sign: a disc, star, shield, blob, drawing, or an outline as ragged as a coast."""
+    """Draw a small shape that is no sign: disc, ring, star, shield, blob, drawing or ragged outline."""
     mask = np.zeros((CAP, CAP), np.uint8)
     kinds = ("disc", "ring", "star", "blob", "shield", "coast", "coast", "figure", "drawing", "drawing", "rays")
     kind, c, r = rng.choice(kinds), CAP // 2, CAP // 2 - 3
@@ -235,44 +235,44 @@ def emblem(rng: Random) -> Mask:
 def corners_of(placed: Sequence[Placed]) -> NDArray[np.float64]:
     """Corners of all masks in the layout's space, (4 n, 2) xy."""
     points = []
-    for one in placed:
-        h, w = one.mask.shape
+    for sign in placed:
+        h, w = sign.mask.shape
         right, low = w - 0.5, h - 0.5
-        points.append(np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [right, low, 1], [-0.5, low, 1]]) @ one.matrix.T)
+        points.append(np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [right, low, 1], [-0.5, low, 1]]) @ sign.matrix.T)
     flat = np.concatenate(points)
     return np.asarray(flat[:, :2] / flat[:, 2:])
 
 
 def bounds(points: NDArray[np.float64]) -> Rect:
-    """x1, y1, x2, y2 around (n, 2) points."""
+    """Bounding rectangle x1, y1, x2, y2 of (n, 2) points."""
     (x1, y1), (x2, y2) = points.min(0), points.max(0)
     return float(x1), float(y1), float(x2), float(y2)
 
 
 def moved(placed: Sequence[Placed], matrix: Matrix) -> list[Placed]:
-    """All with ``matrix`` applied after their own."""
-    return [replace(one, matrix=matrix @ one.matrix) for one in placed]
+    """Apply ``matrix`` after the matrix of each sign."""
+    return [replace(sign, matrix=matrix @ sign.matrix) for sign in placed]
 
 
 def arched(placed: Sequence[Placed], arc: float) -> list[Placed]:
-    """The line bent to a bow that is ``arc`` high, every sign turned along it."""
+    """Bend the line to an arc of height ``arc``, every sign turned along it."""
     x1, _, x2, _ = bounds(corners_of(placed))
     half, middle = max(1e-3, (x2 - x1) / 2), (x1 + x2) / 2
     bent = []
-    for one in placed:
-        h, w = one.mask.shape
-        x, y, _ = one.matrix @ np.array([(w - 1) / 2, (h - 1) / 2, 1.0])
+    for sign in placed:
+        h, w = sign.mask.shape
+        x, y, _ = sign.matrix @ np.array([(w - 1) / 2, (h - 1) / 2, 1.0])
         t = (x - middle) / half
         turn = math.atan(2 * arc * t / half)
         cos, sin = math.cos(turn), math.sin(turn)
         shift_x, shift_y = x - cos * x + sin * y, y - sin * x - cos * y + arc * t * t
         about = np.array([[cos, -sin, shift_x], [sin, cos, shift_y], [0, 0, 1]])
-        bent.append(replace(one, matrix=about @ one.matrix))
+        bent.append(replace(sign, matrix=about @ sign.matrix))
     return bent
 
 
 def numbered(lines: Sequence[Line], blank: str) -> list[list[int]]:
-    """For every sign of every line its place among the label's non-blank symbols, -1 for the others."""
+    """Number the labelled non-blank signs of all lines; -1 for the others."""
     count, numbers = 0, []
     for line in lines:
         row = []

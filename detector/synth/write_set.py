@@ -1,4 +1,4 @@
-"""A set of artificial pictures on disk: images/, labels.csv, boxes.csv."""
+"""Write a set of artificial pictures: images/, labels.csv, boxes.csv."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Row = tuple[str, str, list[tuple[float, ...]]]  # image, text, boxes
 
 @dataclass(frozen=True)
 class SynthReport:
-    """What was written: the folder, how many pictures and characters, and how long drawing them took."""
+    """Result of :func:`write_set`: the folder, numbers of pictures and characters, seconds."""
 
     out: Path
     images: int
@@ -46,13 +46,13 @@ def write_set(
     start: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> SynthReport:
-    """Writes pictures ``start`` to ``start + count - 1`` of the config's set.
+    """Write pictures ``start`` to ``start + count - 1`` of the config's set.
 
     ``out`` gets ``images/NUMBER.png``, ``labels.csv`` (image,text) and ``boxes.csv`` (image,char,x1,y1,x2,y2 in
-    pixels). The two tables appear when all pictures lie there, so a table never names a missing picture.
+    pixels). The tables are written last, so that they never name a missing picture.
 
     Args:
-        workers: processes; None means one for each core that this process may use.
+        workers: processes; None takes one for each core that this process may use.
         progress: called with the number of pictures finished since the last call.
 
     Raises:
@@ -60,9 +60,9 @@ def write_set(
         SourceError: if fonts or characters are missing.
     """
     out = Path(out)
-    for name, value, least in (("count", count, 1), ("workers", workers, 1), ("start", start, 0)):
-        if value is not None and value < least:
-            raise ArgumentError(f"{name} must be {least} or more, got {value}.")
+    for name, value, minimum in (("count", count, 1), ("workers", workers, 1), ("start", start, 0)):
+        if value is not None and value < minimum:
+            raise ArgumentError(f"{name} must be {minimum} or more, got {value}.")
     if out.exists() and not out.is_dir():
         raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
     if (out / "labels.csv").exists():
@@ -71,7 +71,7 @@ def write_set(
         raise DetectorError(
             f"{out / 'images'} is not empty, say of a run that was stopped: choose another folder, or delete it."
         )
-    synthesizer = Synthesizer(config)  # before any folder is made: it may refuse
+    synthesizer = Synthesizer(config)  # before any folder is made: it may raise
     began = time.perf_counter()
     (out / "images").mkdir(parents=True, exist_ok=True)
     chunks = [range(i, min(i + _CHUNK, start + count)) for i in range(start, start + count, _CHUNK)]
@@ -83,14 +83,14 @@ def write_set(
             progress(len(done))
     blank = config.alphabet.blank
     shown = [(name, text.replace(blank, ""), boxes) for name, text, boxes in rows]
-    boxes = [(name, char, *box) for name, chars, found in shown for char, box in zip(chars, found, strict=True)]
+    boxes = [(name, char, *box) for name, chars, of_chars in shown for char, box in zip(chars, of_chars, strict=True)]
     _write_table(out / "boxes.csv", ("image", "char", "x1", "y1", "x2", "y2"), boxes)
     _write_table(out / "labels.csv", ("image", "text"), [(name, text) for name, text, _ in rows])
     return SynthReport(out, len(rows), len(boxes), time.perf_counter() - began)
 
 
 def _run(synthesizer: Synthesizer, out: Path, chunks: list[range], processes: int) -> Iterator[list[Row]]:
-    """Rows of each chunk in order, from this process or a pool."""
+    """Yield the rows of each chunk in order, from this process or a pool."""
     if processes == 1:
         for chunk in chunks:
             yield _write_pictures(synthesizer, out, chunk)
@@ -98,7 +98,7 @@ def _run(synthesizer: Synthesizer, out: Path, chunks: list[range], processes: in
     context = multiprocessing.get_context("spawn")  # forking a process with threads (torch, OpenCV) may hang
     try:
         with ProcessPoolExecutor(processes, context, _start_worker, (synthesizer, out)) as pool:
-            yield from pool.map(_work, chunks)
+            yield from pool.map(_draw_chunk, chunks)
     except BrokenProcessPool as error:
         raise DetectorError(
             "The processes that draw ended early. In a script of your own put the call under "
@@ -112,7 +112,7 @@ def _start_worker(synthesizer: Synthesizer, out: Path) -> None:
     _worker = (synthesizer, out)
 
 
-def _work(chunk: range) -> list[Row]:
+def _draw_chunk(chunk: range) -> list[Row]:
     if _worker is None:
         raise DetectorError("A worker began without its config.")
     return _write_pictures(*_worker, chunk)
@@ -121,19 +121,19 @@ def _work(chunk: range) -> list[Row]:
 def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[Row]:
     rows: list[Row] = []
     for index in chunk:
-        made = synthesizer(index)
+        picture = synthesizer(index)
         name = f"images/{index:07d}.png"
-        done, data = cv2.imencode(".png", made.image)
+        done, data = cv2.imencode(".png", picture.image)
         if not done:
             raise DetectorError(f"{out / name} could not be encoded as PNG.")
         part = out / f"{name}.part"
         part.write_bytes(np.asarray(data).tobytes())
         part.replace(out / name)
-        rows.append((name, made.text, [tuple(round(float(v), 2) for v in box) for box in made.boxes_xyxy]))
+        rows.append((name, picture.text, [tuple(round(float(v), 2) for v in box) for box in picture.boxes_xyxy]))
     return rows
 
 
 def _write_table(path: Path, header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    """The whole table or nothing."""
+    """Atomically write a table."""
     with atomic_write(path) as part:
         write_csv(part, header, rows)

@@ -1,4 +1,4 @@
-"""What a reader must know besides its network."""
+"""The reading configuration: everything that reading needs besides the network."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from detector.text.calibration import Calibration
 from detector.text.patterns import Automaton, compile_pattern
 from detector.text.spacing import Layout
 
-_TWO_PASS_KEY = "second_look"  # of files: their keys stay when names in code change
+# Keys and values of files stay when names in code change.
+_TWO_PASS_KEY = "second_look"
+_MAX_PLAIN_KEY = "plain_most"
+_KINDS_IN_FILES = {"proportional": "flow", "fixed": "slots"}
 
 
 @dataclass(frozen=True)
 class ReadingConfig:
-    """What a reader must know besides its network; travels in data.yaml and in the weights.
+    """Everything that reading needs besides the network; stored in data.yaml and in the weights.
 
     Args:
         symbols: the alphabet, in class-id order.
         blank: the symbol that is never detected.
         length: symbols that a string may have, blanks included.
         min_count, max_count: symbols other than blanks that strings have; equal where all have as many.
-        layout: where blanks are.
-        shape_hw: height and width of the network's input; None where it fits any.
+        layout: where spaces are.
+        shape_hw: height and width of the network's input; None where it takes any.
         pattern: what strings look like, as :mod:`detector.text.patterns` describes; None where they may be anything.
-        calibration: what the network's scores are worth; None where that was not learnt.
-        two_pass: whether readers look twice, see :mod:`detector.reading.two_pass`; None where nobody has tried.
-        visual_order: whether labels were right-to-left ones in the order that they are typed in, which readers give
-            back; all strings before that, a pattern's too, are in the order of the picture, from left to right.
+        calibration: maps from scores to probabilities; None if none was fitted.
+        two_pass: whether readers use two passes, see :mod:`detector.reading.two_pass`; None if that was not tried.
+        visual_order: whether labels were typed from right to left, and readers return strings in that order. All
+            strings before that, those of a pattern too, are in visual order, from left to right.
 
     Raises:
-        AlphabetError: if the alphabet is none, or the pattern is not understood or allows no string of this length.
+        AlphabetError: if the alphabet is not valid, or the pattern is not, or it allows no string of this length.
         DatasetError: if the counts make no sense.
     """
 
@@ -58,7 +61,7 @@ class ReadingConfig:
         if self.shape_hw is not None:
             object.__setattr__(self, "shape_hw", (int(self.shape_hw[0]), int(self.shape_hw[1])))
         object.__setattr__(self, "pattern", self.pattern or None)
-        if self.pattern is not None:  # one that cannot be met is refused here, not with the first picture
+        if self.pattern is not None:  # refuse one that cannot be met here, not with the first picture
             compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     @property
@@ -68,7 +71,7 @@ class ReadingConfig:
 
     @property
     def is_two_pass(self) -> bool:
-        """Whether readers look twice if they are not told: untried, where the network fits no one kind of picture."""
+        """Whether readers use two passes by default; if untried, networks without one input shape do."""
         return self.shape_hw is None if self.two_pass is None else self.two_pass
 
     @property
@@ -79,33 +82,49 @@ class ReadingConfig:
         return compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for YAML, JSON and weights; without what was not learnt."""
+        """Plain values for YAML, JSON and weights, without what was not fitted or tried."""
         plain = asdict(self)
-        for learnt in ("calibration", "two_pass"):
-            if plain[learnt] is None:
-                del plain[learnt]
+        for optional in ("calibration", "two_pass"):
+            if plain[optional] is None:
+                del plain[optional]
         if "two_pass" in plain:
             plain[_TWO_PASS_KEY] = plain.pop("two_pass")
         if not self.visual_order:
-            del plain["visual_order"]  # weights without it stay what older readers know
-        plain["layout"]["thresholds"] = list(self.layout.thresholds)
+            del plain["visual_order"]  # weights without it stay readable by older readers
+        plain["layout"] = _layout_to_dict(self.layout)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
         return plain
 
     @staticmethod
-    def from_dict(held: dict[str, Any]) -> ReadingConfig:
+    def from_dict(plain: dict[str, Any]) -> ReadingConfig:
         """The inverse of :meth:`to_dict`.
 
         Raises:
             DatasetError: naming keys that are unknown, or values that make no sense.
         """
         try:
-            values = {"two_pass" if key == _TWO_PASS_KEY else key: value for key, value in held.items()}
-            layout = Layout(**values.pop("layout", {}))
-            learnt = values.pop("calibration", None)
-            calibration = None if learnt is None else Calibration.from_dict(learnt)
+            values = {"two_pass" if key == _TWO_PASS_KEY else key: value for key, value in plain.items()}
+            layout = _layout_from_dict(values.pop("layout", {}))
+            maps = values.pop("calibration", None)
+            calibration = None if maps is None else Calibration.from_dict(maps)
             return ReadingConfig(**values, layout=layout, calibration=calibration)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise DatasetError(
                 f"The reading configuration cannot be understood ({error}); was this file edited?"
             ) from error
+
+
+def _layout_to_dict(layout: Layout) -> dict[str, Any]:
+    plain = asdict(layout)
+    plain["kind"] = _KINDS_IN_FILES[layout.kind]
+    plain["thresholds"] = list(layout.thresholds)
+    return {_MAX_PLAIN_KEY if key == "max_plain" else key: value for key, value in plain.items()}
+
+
+def _layout_from_dict(plain: dict[str, Any]) -> Layout:
+    values = {"max_plain" if key == _MAX_PLAIN_KEY else key: value for key, value in plain.items()}
+    if "kind" in values:
+        values["kind"] = {in_files: kind for kind, in_files in _KINDS_IN_FILES.items()}.get(
+            values["kind"], values["kind"]
+        )
+    return Layout(**values)

@@ -1,6 +1,6 @@
 """Where a text's blanks are: from character boxes to the places of blanks, and how that rule is found.
 
-Two layouts. ``slots``: a fixed pitch across the picture, so that a box's place says which slot it fills.
+Two layouts. ``slots``: a fixed pitch across the picture, so that a box's place says which cell it fills.
 ``flow``: proportional text, where a wide gap between neighbours is a blank. Text of several lines is read from top to
 bottom; with slots every line has as many. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
 Pure numpy.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detector.text.line_grouping import MAX_LINES, deskew_picture, reading_order
 
-_ENOUGH_SLOTS = 0.98  # share of texts that fixed slots must explain to be believed
+_ENOUGH_FIXED = 0.98  # share of texts that fixed slots must explain to be believed
 
 
 MEASURES = ("gap", "pitch", "excess", "ratio")
@@ -32,14 +32,14 @@ class Layout:
     """The rule of one set.
 
     Args:
-        kind: "flow" or "slots".
+        kind: "proportional" or "fixed".
         measure: for flow, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre to
             centre, as multiples of the picture's median character height; "excess", the gap over the picture's
             own plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit
             sets whose letters are spaced differently from picture to picture.
         thresholds: for flow, increasing; a measure at or over the k-th means k blanks. Empty: no blanks.
-        origin, pitch: for slots, centre of the first slot and distance of slots, as shares of the width.
-        plain_most: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
+        origin, pitch: for slots, centre of the first cell and distance of slots, as shares of the width.
+        max_plain: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
             all blanks inside. None where there is no such bound.
         lines: that a text may have.
         between_lines: for flow, blanks that a string has where one line ends and the next begins.
@@ -49,12 +49,12 @@ class Layout:
             all have two, a short line may stand above a blank.
     """
 
-    kind: str = "flow"
+    kind: str = "proportional"
     measure: str = "gap"
     thresholds: tuple[float, ...] = ()
     origin: float = 0.0
     pitch: float = 0.0
-    plain_most: float | None = None
+    max_plain: float | None = None
     lines: int = 1
     between_lines: int = 0
     lowest_line: float = 0.0
@@ -62,11 +62,11 @@ class Layout:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "thresholds", tuple(float(t) for t in self.thresholds))
-        if self.kind not in ("flow", "slots") or self.measure not in MEASURES:
+        if self.kind not in ("proportional", "fixed") or self.measure not in MEASURES:
             measures = ", ".join(MEASURES)
-            raise ValueError(f"a layout is flow or slots by {measures}; got {self.kind!r}, {self.measure!r}")
-        if self.kind == "slots" and not self.pitch > 0:
-            raise ValueError(f"slots need a pitch above 0, got {self.pitch}")
+            raise ValueError(f"a layout is proportional or fixed by {measures}; got {self.kind!r}, {self.measure!r}")
+        if self.kind == "fixed" and not self.pitch > 0:
+            raise ValueError(f"a fixed pitch must be above 0, got {self.pitch}")
         if not (1 <= self.lines <= MAX_LINES and self.between_lines >= 0):
             raise ValueError(
                 f"a layout has 1 to {MAX_LINES} lines and no less than 0 blanks between them, "
@@ -87,11 +87,11 @@ class Layout:
         count = len(boxes_xyxy)
         if count == 0:
             return np.zeros(0, np.int64)
-        if self.kind == "flow" and not self.thresholds and not self.between_lines:
+        if self.kind == "proportional" and not self.thresholds and not self.between_lines:
             return np.arange(count)
         line = np.zeros(count, np.int64) if line is None else line
-        if self.kind == "slots":
-            wanted = self._slot(boxes_xyxy, width, length, line)
+        if self.kind == "fixed":
+            wanted = self._cell(boxes_xyxy, width, length, line)
         else:
             blanks = self._blanks_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
             blanks = np.where(line[1:] == line[:-1], blanks, self.between_lines)
@@ -119,21 +119,21 @@ class Layout:
             Blanks before each candidate if it were the first, (n,), and between each pair, (n, n); 0 or more.
         """
         n = len(boxes_xyxy)
-        if self.kind == "slots":
-            slot = self._slot(boxes_xyxy, width, length, line)
-            return np.maximum(slot, 0), np.maximum(slot[None] - slot[:, None] - 1, 0)
+        if self.kind == "fixed":
+            cell = self._cell(boxes_xyxy, width, length, line)
+            return np.maximum(cell, 0), np.maximum(cell[None] - cell[:, None] - 1, 0)
         scale = self._scale(boxes_xyxy[read], line[read])
         between = self._blanks_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
         return np.zeros(n, np.int64), np.where(line[:, None] == line, between, self.between_lines)
 
-    def _slot(
+    def _cell(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         centres = boxes_xyxy[:, [0, 2]].astype(np.float64).sum(1) / 2 / width
-        slot: NDArray[np.int64] = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(
+        cell: NDArray[np.int64] = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(
             np.int64
         )
-        return slot + line * -(-length // self.lines) if self.lines > 1 else slot
+        return cell + line * -(-length // self.lines) if self.lines > 1 else cell
 
     def _scale(self, boxes_xyxy: NDArray[np.floating], line: NDArray[np.int64]) -> tuple[float, float]:
         """Median height of a text's characters, and its plain distance where the measure asks for one."""
@@ -144,7 +144,7 @@ class Layout:
         same = line[1:] == line[:-1]
         apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
         plain = _quantile(apart.tolist(), _PLAIN_SHARE)
-        return height, plain if self.plain_most is None else min(plain, self.plain_most)
+        return height, plain if self.max_plain is None else min(plain, self.max_plain)
 
     def _blanks_of(
         self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
@@ -206,11 +206,11 @@ def find_layout(
         right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in seen)
         return right / len(seen)
 
-    candidates = [_fit_flow(seen, measure) for measure in MEASURES]
-    slots = _fit_slots(seen, length)
+    candidates = [_fit_proportional(seen, measure) for measure in MEASURES]
+    fixed = _fit_fixed_pitch(seen, length)
     scored = [(explained(c), c) for c in candidates]
-    if slots is not None and (share := explained(slots)) >= _ENOUGH_SLOTS:
-        scored.insert(0, (share, slots))
+    if fixed is not None and (share := explained(fixed)) >= _ENOUGH_FIXED:
+        scored.insert(0, (share, fixed))
     share, layout = max(scored, key=lambda pair: pair[0])
     return layout, share
 
@@ -244,9 +244,9 @@ def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
     return max(tried, key=lambda t: t[:2])[2]
 
 
-def _fit_flow(seen: list[_Seen], measure: str) -> Layout:
+def _fit_proportional(seen: list[_Seen], measure: str) -> Layout:
     """The threshold between neighbours and neighbours with a blank between that errs least."""
-    plain_layout = Layout("flow", measure, lines=seen[0].lines, plain_most=_plain_most(seen, measure))
+    plain_layout = Layout("proportional", measure, lines=seen[0].lines, max_plain=_max_plain(seen, measure))
     distances, counts, between = [], [], []
     for s in seen:
         same = s.line[1:] == s.line[:-1]
@@ -270,11 +270,11 @@ def _fit_flow(seen: list[_Seen], measure: str) -> Layout:
     return replace(found, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
 
 
-def _plain_most(seen: list[_Seen], measure: str) -> float | None:
+def _max_plain(seen: list[_Seen], measure: str) -> float | None:
     """What nearly all neighbours without a blank between them stay under, in heights."""
     if measure in ("gap", "pitch"):
         return None
-    layout, plain = Layout("flow", measure), []
+    layout, plain = Layout("proportional", measure), []
     for s in seen:
         near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
         plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
@@ -295,8 +295,8 @@ def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
     return float(low + high) / 2
 
 
-def _fit_slots(seen: list[_Seen], length: int) -> Layout | None:
-    """A straight line from slot number to relative centre, by least squares."""
+def _fit_fixed_pitch(seen: list[_Seen], length: int) -> Layout | None:
+    """A straight line from cell number to relative centre, by least squares."""
     centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in seen])
     of_line = -(-length // seen[0].lines)
     number = np.concatenate([s.place - s.line * of_line for s in seen]).astype(np.float64)
@@ -305,4 +305,4 @@ def _fit_slots(seen: list[_Seen], length: int) -> Layout | None:
     pitch, origin = np.polyfit(number, centres, 1)
     if not pitch > 1e-4:
         return None
-    return Layout("slots", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)
+    return Layout("fixed", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)

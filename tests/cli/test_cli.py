@@ -207,7 +207,7 @@ def test_stages_are_numbered_and_tell_how_they_went(
 
 
 def test_synth_then_predict(tmp_path: Path) -> None:
-    made = run("synth", "made", "-n", "3", "--looks", "plain", "--workers", "1", cwd=tmp_path)
+    made = run("synth", "made", "-n", "3", "--styles", "plain", "--workers", "1", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stdout.strip() == str(Path("made/labels.csv"))
     (tmp_path / "made" / "images" / "9999999.png").write_bytes(b"")
@@ -303,7 +303,7 @@ def test_a_reader_that_has_gone_is_no_traceback(kind: str, tmp_path: Path) -> No
 
 
 def test_quiet_tells_results_and_errors_only(tmp_path: Path) -> None:
-    drawn = ["synth", "--count", "2", "--workers", "1", "--looks", "segments"]
+    drawn = ["synth", "--count", "2", "--workers", "1", "--styles", "segments"]
     said, quiet = (CliRunner().invoke(app, [*q, *drawn, str(tmp_path / f"of{len(q)}")]) for q in ([], ["-q"]))
     assert said.exit_code == quiet.exit_code == 0 and "2 pictures" in said.stderr
     assert quiet.stderr == "" and quiet.stdout.strip() == str(tmp_path / "of1" / "labels.csv")

@@ -108,7 +108,7 @@ def test_what_readers_need_is_in_data_yaml(toy: Toy) -> None:
     assert (config.symbols, config.length, config.min_count, config.max_count) == (
         TOY_SYMBOLS, TOY_LENGTH, min(counts), max(counts),
     )  # fmt: skip
-    assert config.layout.kind == "flow" and config.layout.thresholds  # the toy has blanks inside
+    assert config.layout.kind == "proportional" and config.layout.thresholds  # the toy has blanks inside
     assert toy.report.layout_share > 0.9
 
 

@@ -29,7 +29,7 @@ from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import Layout
 from tests.builders import write_pictures
 
-RULES = ReadingConfig("0AÄ京", " ", 4, 1, 4, Layout("flow", "gap", (0.5, 1.25)), (64, 192))
+RULES = ReadingConfig("0AÄ京", " ", 4, 1, 4, Layout("proportional", "gap", (0.5, 1.25)), (64, 192))
 
 # Label lines
 

@@ -377,7 +377,7 @@ def test_evaluation_of_a_split_that_is_not_there(reader: Reader, toy: Toy) -> No
 @pytest.fixture(scope="module")
 def far_away() -> tuple[np.ndarray, SynthImage]:
     """A text that takes a fifth of its picture's width, which is where its boxes are."""
-    config = SynthConfig(looks=("plain",), length=6, size_wh=(128, 32), fonts=(dejavu(),), seed=3)
+    config = SynthConfig(styles=("plain",), length=6, size_wh=(128, 32), fonts=(dejavu(),), seed=3)
     made = Synthesizer(config)(0)
     picture = np.full((150, 600, 3), 255, np.uint8)
     picture[60:92, 400:528] = made.image

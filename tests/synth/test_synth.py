@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from detector.errors import AlphabetError, DetectorError, SourceError
-from detector.synth import LOOKS, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
-from detector.synth.faces.fonts import found_fonts, usable_fonts
+from detector.synth import STYLES, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
+from detector.synth.faces.fonts import described_fonts, usable_fonts
 from detector.synth.faces.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
 from detector.synth.faces.glyphs import CAP, GlyphCache
 from detector.synth.faces.pen import PenFace
@@ -30,7 +30,7 @@ from detector.text.alphabet import Alphabet
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf"))
 CONFIG = SynthConfig(fonts=FONTS, seed=5)
-PLAIN = replace(CONFIG, looks=("plain",))
+PLAIN = replace(CONFIG, styles=("plain",))
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def test_another_seed_gives_other_pictures(make: Synthesizer) -> None:
     assert [make(i).text for i in range(5)] != [other(i).text for i in range(5)]
 
 
-@pytest.mark.parametrize("look", [*LOOKS, "plain"])
-@pytest.mark.parametrize("layout", ["flow", "slots"])
-def test_boxes_lie_inside_and_one_stands_for_each_symbol(look: str, layout: str) -> None:
-    make = Synthesizer(replace(CONFIG, looks=(look,), layout=layout, blanks=0.5, min_length=2, size_wh=(200, 50)))
+@pytest.mark.parametrize("style", [*STYLES, "plain"])
+@pytest.mark.parametrize("layout", ["proportional", "fixed"])
+def test_boxes_lie_inside_and_one_stands_for_each_symbol(style: str, layout: str) -> None:
+    make = Synthesizer(replace(CONFIG, styles=(style,), layout=layout, blanks=0.5, min_length=2, size_wh=(200, 50)))
     for i in range(25):
         made = make(i)
         assert made.image.shape == (50, 200, 3)
@@ -82,14 +82,14 @@ def test_boxes_lie_inside_and_one_stands_for_each_symbol(look: str, layout: str)
         assert (x2 - x1 >= 2).all() and (y2 - y1 >= 2).all()
         assert CONFIG.alphabet.problem(made.text, CONFIG.length) is None
         assert made.text == made.text.rstrip()
-        assert layout == "slots" or made.text == made.text.lstrip()
+        assert layout == "fixed" or made.text == made.text.lstrip()
 
 
 def test_a_pen_writes_what_no_font_is_named_for(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     draw = PenFace.draw
     monkeypatch.setattr(PenFace, "draw", lambda face, sign: (written.append(sign), draw(face, sign))[1])
-    with_pen = replace(CONFIG, looks=("handwriting",), fonts=None)
+    with_pen = replace(CONFIG, styles=("handwriting",), fonts=None)
     for config, pen in ((replace(with_pen, fonts=FONTS), False), (with_pen, True)):
         made = [Synthesizer(config)(i) for i in range(12)]
         assert bool(written) == pen
@@ -117,7 +117,7 @@ def test_boxes_follow_rotation_perspective_and_waves(monkeypatch: pytest.MonkeyP
         faces="plain", gap=0.4, ground="white", contrast=220, grey=True, cap_px=26, margin=0.1,
         rotation=20, angle=5, perspective=0.1, shear=0.2, wave_px=3,
     )  # fmt: skip
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: bent)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: bent)
     make = Synthesizer(PLAIN)
     for i in range(20):
         made = make(i)
@@ -134,9 +134,9 @@ def test_frayed_ink_stays_round_its_boxes(monkeypatch: pytest.MonkeyPatch) -> No
     from detector.synth.style import Style
 
     smooth = Style(faces="plain", gap=0.4, ground="white", contrast=220, grey=True, cap_px=30, margin=0.1)
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: smooth)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: smooth)
     before = [Synthesizer(PLAIN)(i) for i in range(20)]
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: replace(smooth, fray_px=2.5))
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: replace(smooth, fray_px=2.5))
     changed = []
     for i, was in enumerate(before):
         made = Synthesizer(PLAIN)(i)
@@ -156,7 +156,7 @@ def test_any_colour_of_a_sign_shows_on_its_ground(monkeypatch: pytest.MonkeyPatc
 
     bright = []
     pale = Style(faces="plain", gap=0.4, ground=ground, ink="each", any_hue=True, cap_px=40, margin=0.1, contrast=30)
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: pale)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: pale)
     for i in range(30):
         made = Synthesizer(PLAIN)(i)
         paper = np.median(made.image.reshape(-1, 3), 0)
@@ -173,7 +173,7 @@ def test_a_tile_of_ink_stands_behind_each_sign(monkeypatch: pytest.MonkeyPatch) 
     from detector.synth.style import Style
 
     tiled = Style(faces="plain", gap=0.6, ground="white", tiles=True, grey=True, cap_px=30, margin=0.1, contrast=220)
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, look: tiled)
+    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: tiled)
     for i in range(20):
         made = Synthesizer(PLAIN)(i)
         for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
@@ -202,8 +202,8 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
 def test_plates_have_runs_of_letters_and_of_digits() -> None:
     """As printed codes do: at most three of them more often than in captchas, which are drawn freely."""
 
-    def in_few_runs(look: str) -> float:
-        make = Synthesizer(replace(CONFIG, looks=(look,), length=8))
+    def in_few_runs(style: str) -> float:
+        make = Synthesizer(replace(CONFIG, styles=(style,), length=8))
         texts = [make(i).text for i in range(400)]
         return float(np.mean([sum(a.isdigit() != b.isdigit() for a, b in pairwise(t)) <= 2 for t in texts]))
 
@@ -259,7 +259,7 @@ def test_blanks_share_is_kept() -> None:
 
 
 def test_slots_stand_at_their_places() -> None:
-    make = Synthesizer(replace(PLAIN, layout="slots", blanks=0.7, size_wh=(320, 64)))
+    make = Synthesizer(replace(PLAIN, layout="fixed", blanks=0.7, size_wh=(320, 64)))
     for i in range(30):
         made = make(i)
         places = [k for k, symbol in enumerate(made.text) if symbol != " "]
@@ -277,7 +277,7 @@ def test_slots_stand_at_their_places() -> None:
     ],
 )
 def test_pattern_is_kept(pattern: str, form: str) -> None:
-    make = Synthesizer(replace(CONFIG, pattern=pattern, looks=("plate", "captcha", "segments")))
+    make = Synthesizer(replace(CONFIG, pattern=pattern, styles=("plate", "captcha", "segments")))
     for i in range(20):
         made = make(i)
         assert re.fullmatch(form, made.text), made.text
@@ -315,10 +315,10 @@ def test_serifs_are_seen() -> None:
 
 
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    found_fonts.cache_clear()
+    described_fonts.cache_clear()
     monkeypatch.setattr("detector.synth.faces.fonts._font_files", lambda: list(FONTS))
     assert find_fonts() == sorted(FONTS)
-    found_fonts.cache_clear()  # other tests draw with what there is
+    described_fonts.cache_clear()  # other tests draw with what there is
 
 
 def test_fonts_are_looked_through_again_only_when_they_change(
@@ -331,10 +331,10 @@ def test_fonts_are_looked_through_again_only_when_they_change(
     caplog.set_level("INFO", "detector")
 
     def looked() -> int:
-        found_fonts.cache_clear()  # as in another process
+        described_fonts.cache_clear()  # as in another process
         caplog.clear()
-        assert [f.family for f in found_fonts(Alphabet())] == ["DejaVu Sans"]
-        return caplog.text.count("looking through 1 font files")
+        assert [f.family for f in described_fonts(Alphabet())] == ["DejaVu Sans"]
+        return caplog.text.count("checking 1 font files")
 
     assert [looked(), looked()] == [1, 0]
     os.utime(font, (1, 1))
@@ -342,7 +342,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
     for kept in (tmp_path / "cache" / "detector" / "fonts").iterdir():
         kept.write_text("damaged", encoding="utf-8")
     assert looked() == 1
-    found_fonts.cache_clear()
+    described_fonts.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -358,16 +358,16 @@ def test_fonts_are_looked_through_again_only_when_they_change(
         ({"texts": ("AB", "hello")}, AlphabetError, "'hello' .small letters are no symbols of this alphabet"),
         ({"texts": ("AB", "ab", "123456789", "  ")}, AlphabetError, "3 of 4 texts .*: 'ab', '123456789', '  '"),
         ({"texts": ("AB ",)}, AlphabetError, "must not end with a blank"),
-        ({"texts": (" AB",)}, AlphabetError, "in flow must not begin with a blank"),
+        ({"texts": (" AB",)}, AlphabetError, "proportional texts must not begin with a blank"),
         ({"texts": ("AB",), "pattern": "99"}, AlphabetError, "drawn as they are"),
-        ({"looks": ("photo",)}, DetectorError, "looks must be some of plate, .*got photo"),
-        ({"layout": "ring"}, DetectorError, "layout must be flow or slots, got 'ring'"),
+        ({"styles": ("photo",)}, DetectorError, "styles must be some of plate, .*got photo"),
+        ({"layout": "ring"}, DetectorError, "layout must be proportional or fixed, got 'ring'"),
         ({"blanks": 2.0}, DetectorError, "blanks is a share from 0 to 1, got 2.0"),
         ({"lines": 3}, DetectorError, "lines must be 1 or 2, got 3"),
         ({"size_wh": (8, 8)}, DetectorError, "16 to 4096 pixels each way, got 8x8"),
         ({"size_wh": (32, 32)}, DetectorError, "8 symbols need a width of 48 pixels or more, got 32"),
         ({"fonts": (Path("no.ttf"),)}, DetectorError, "no font file at no.ttf"),
-        ({"looks": ("photo",)}, DetectorError, "scene, plain, got photo"),
+        ({"styles": ("photo",)}, DetectorError, "scene, plain, got photo"),
         ({"glyphs": Path("nowhere")}, DetectorError, "no folder of characters at nowhere"),
         ({"lines": 3, "layout": "ring"}, DetectorError, "layout.*lines"),
     ],
@@ -445,7 +445,7 @@ def test_glyph_folders_are_drawn_from(tmp_path: Path, form: str) -> None:
             (tmp_path / name).with_name(f"._{Path(name).name}").write_bytes(b"what macOS leaves beside a file")
     if "{" not in form:
         (tmp_path / "labels.csv").write_text(f"{form}\n" + "".join(rows))
-    config = SynthConfig(alphabet=Alphabet("ABK"), glyphs=tmp_path, fonts=FONTS, length=4, looks=("plain", "captcha"))
+    config = SynthConfig(alphabet=Alphabet("ABK"), glyphs=tmp_path, fonts=FONTS, length=4, styles=("plain", "captcha"))
     make = Synthesizer(config)
     assert all(len(make(i).boxes_xyxy) == 4 for i in range(10))
     with pytest.raises(SourceError, match="holds no picture of 'Z'"):
@@ -468,7 +468,7 @@ def test_cuttings_on_nothing_are_read_and_empty_ones_refused(tmp_path: Path) -> 
 
 
 def test_a_line_of_blanks_leaves_the_other_one(tmp_path: Path) -> None:
-    config = replace(PLAIN, layout="slots", lines=2, length=8, texts=("    ABCD",), fonts=FONTS)
+    config = replace(PLAIN, layout="fixed", lines=2, length=8, texts=("    ABCD",), fonts=FONTS)
     made = Synthesizer(config)(0)
     assert made.text == "    ABCD" and len(made.boxes_xyxy) == 4
 

@@ -39,7 +39,7 @@ def config(**changes: Any) -> ReadingConfig:
 
 
 THREE = {"length": 3, "min_count": 3, "max_count": 3}
-GAPS = Layout("flow", "gap", (0.5, 1.5))
+GAPS = Layout("proportional", "gap", (0.5, 1.5))
 
 CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
     "none": ([], {}, ""),
@@ -79,8 +79,8 @@ CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
     "no room for blanks": (
         [("A", 0.9, 0), ("B", 0.9, 30), ("C", 0.9, 60)], {**THREE, "layout": GAPS}, "ABC",
     ),
-    "a blank first by slots": (
-        [("A", 0.9, 25), ("B", 0.9, 65)], {"layout": Layout("slots", origin=0.1, pitch=0.2), "length": 5,
+    "a blank first by a fixed pitch": (
+        [("A", 0.9, 25), ("B", 0.9, 65)], {"layout": Layout("fixed", origin=0.1, pitch=0.2), "length": 5,
                                            "max_count": 5}, " A B",
     ),
     "another blank": ([("A", 0.9, 0), ("B", 0.9, 30)], {"layout": GAPS, "blank": "_"}, "A_B"),
@@ -190,15 +190,15 @@ def level(rows: list[tuple[int, int, int]]) -> CharDetections:
 
 
 @st.composite
-def any_configs(draw: st.DrawFn, kinds: tuple[str, ...] = ("flow", "slots")) -> ReadingConfig:
+def any_configs(draw: st.DrawFn, kinds: tuple[str, ...] = ("proportional", "fixed")) -> ReadingConfig:
     low, high, length = sorted(draw(st.tuples(*[st.integers(1, 8)] * 3)))
     layout = Layout()
     kind = draw(st.sampled_from(("plain", *kinds)))
-    if kind == "flow":
+    if kind == "proportional":
         steps = draw(st.lists(st.integers(0, 24), max_size=3).map(sorted))
-        layout = Layout("flow", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
-    elif kind == "slots":
-        layout = Layout("slots", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
+        layout = Layout("proportional", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
+    elif kind == "fixed":
+        layout = Layout("fixed", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
     return config(length=length, min_count=low, max_count=high, layout=layout)
 
 
@@ -259,7 +259,7 @@ def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections,
         assert shared <= 0.85 * narrow
 
 
-@given(any_candidates(), any_configs(("flow",)), st.integers(-300, 300))
+@given(any_candidates(), any_configs(("proportional",)), st.integers(-300, 300))
 def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingConfig, shift: int) -> None:
     boxes = found.boxes_xyxy + np.array([shift, 0, shift, 0], np.float32)
     moved = CharDetections(boxes, found.scores, found.class_ids, found.objectness)
@@ -428,8 +428,8 @@ def test_two_lines_are_read_from_top_to_bottom() -> None:
     assert decode(found, plate_configs(None, layout=Layout(lines=2, between_lines=1, thresholds=(0.5,))), 100).text == (
         "CD AB"
     )
-    slots = Layout("slots", origin=0.05, pitch=0.12, lines=2)
-    assert decode(found, plate_configs(None, layout=slots), 100).text == "CD  AB"
+    fixed = Layout("fixed", origin=0.05, pitch=0.12, lines=2)
+    assert decode(found, plate_configs(None, layout=fixed), 100).text == "CD  AB"
 
 
 def turned(found: CharDetections, degrees: float) -> CharDetections:

@@ -34,8 +34,8 @@ def monospaced(text: str, *, pitch: float = 16, left: float = 5, height: float =
     return np.array([(c - w / 2, 10, c + w / 2, 10 + height) for c, w in centres], np.float32).reshape(-1, 4)
 
 
-def slots(text: str, length: int = 8, width: float = 160) -> Boxes:
-    """Boxes of text in ``length`` slots over the whole picture."""
+def fixed_pitch(text: str, length: int = 8, width: float = 160) -> Boxes:
+    """Boxes of text at a fixed pitch over the whole picture."""
     return monospaced(text, pitch=width / length, left=0)
 
 
@@ -48,7 +48,7 @@ def shown(layout: Layout, boxes: Boxes, symbols: str, width: float = 200, length
 
 # The rule at work
 
-FLOW = Layout("flow", "gap", (0.4, 1.2))
+PROPORTIONAL = Layout("proportional", "gap", (0.4, 1.2))
 FLOW_TEXTS: dict[str, str] = {
     "no blanks": "AB12",
     "one symbol": "A",
@@ -63,25 +63,25 @@ FLOW_TEXTS: dict[str, str] = {
 
 @pytest.mark.parametrize("text", FLOW_TEXTS.values(), ids=FLOW_TEXTS.keys())
 def test_flow(text: str) -> None:
-    assert shown(FLOW, typeset(text), text) == text
+    assert shown(PROPORTIONAL, typeset(text), text) == text
 
 
 def test_flow_sees_no_blank_at_the_start() -> None:
-    assert shown(FLOW, typeset(" AB"), "AB") == "AB"
+    assert shown(PROPORTIONAL, typeset(" AB"), "AB") == "AB"
 
 
 def test_more_blanks_than_thresholds() -> None:
-    assert FLOW.places(typeset("A    B"), 200, 8).tolist() == [0, 3]
+    assert PROPORTIONAL.places(typeset("A    B"), 200, 8).tolist() == [0, 3]
 
 
-SLOTS = Layout("slots", origin=1 / 16, pitch=1 / 8)
+FIXED = Layout("fixed", origin=1 / 16, pitch=1 / 8)
 SLOT_TEXTS: dict[str, str] = {
     "full": "ABCDEFGH",
     "a blank first": " ABCDEFG",
     "two blanks first": "  A",
     "short": "AB",
     "inside": "A B  CDE",
-    "the last slot only": "       Z",
+    "the last cell only": "       Z",
     "narrow and wide": "MI1 WJ",
 }
 
@@ -89,25 +89,25 @@ SLOT_TEXTS: dict[str, str] = {
 @pytest.mark.parametrize("text", SLOT_TEXTS.values(), ids=SLOT_TEXTS.keys())
 @pytest.mark.parametrize("width", [80.0, 160.0, 1000.0])
 def test_slots(text: str, width: float) -> None:
-    assert shown(SLOTS, slots(text, width=width), text, width) == text
+    assert shown(FIXED, fixed_pitch(text, width=width), text, width) == text
 
 
 def test_boxes_between_slots_do_not_share_one() -> None:
     boxes = np.array([[40, 0, 48, 20], [44, 0, 52, 20], [48, 0, 56, 20]], np.float32)
-    assert SLOTS.places(boxes, 160, 8).tolist() == [2, 3, 4]
+    assert FIXED.places(boxes, 160, 8).tolist() == [2, 3, 4]
 
 
 def test_the_last_boxes_push_no_one_over_the_edge() -> None:
     boxes = np.array([[150, 0, 158, 20], [152, 0, 160, 20], [170, 0, 178, 20]], np.float32)
-    assert SLOTS.places(boxes, 160, 8).tolist() == [5, 6, 7]
+    assert FIXED.places(boxes, 160, 8).tolist() == [5, 6, 7]
 
 
 LAYOUTS: dict[str, tuple[dict[str, Any], str]] = {
-    "kind": ({"kind": "grid"}, r"a layout is flow or slots.* got 'grid', 'gap'"),
-    "measure": ({"measure": "angle"}, r"got 'flow', 'angle'"),
-    "no pitch": ({"kind": "slots"}, "slots need a pitch above 0, got 0.0"),
-    "negative pitch": ({"kind": "slots", "pitch": -0.1}, "slots need a pitch above 0, got -0.1"),
-    "no number": ({"kind": "slots", "pitch": float("nan")}, "slots need a pitch above 0, got nan"),
+    "kind": ({"kind": "grid"}, r"a layout is proportional or fixed.* got 'grid', 'gap'"),
+    "measure": ({"measure": "angle"}, r"got 'proportional', 'angle'"),
+    "no pitch": ({"kind": "fixed"}, "a fixed pitch must be above 0, got 0.0"),
+    "negative pitch": ({"kind": "fixed", "pitch": -0.1}, "a fixed pitch must be above 0, got -0.1"),
+    "no number": ({"kind": "fixed", "pitch": float("nan")}, "a fixed pitch must be above 0, got nan"),
 }
 
 
@@ -117,7 +117,7 @@ def test_layouts_that_are_none(arguments: dict[str, Any], message: str) -> None:
         Layout(**arguments)
 
 
-@pytest.mark.parametrize("layout", [Layout(), FLOW, SLOTS], ids=["plain", "flow", "slots"])
+@pytest.mark.parametrize("layout", [Layout(), PROPORTIONAL, FIXED], ids=["plain", "proportional", "fixed"])
 def test_no_boxes(layout: Layout) -> None:
     places = layout.places(np.zeros((0, 4), np.float32), 100, 8)
     assert (places.dtype, places.shape) == (np.int64, (0,))
@@ -132,11 +132,11 @@ boxes_of_any_kind = st.lists(st.tuples(number, number, number, number), max_size
 layouts = st.one_of(
     st.builds(
         Layout,
-        st.just("flow"),
+        st.just("proportional"),
         st.sampled_from(MEASURES),
         st.lists(st.floats(-2, 5), max_size=4).map(lambda held: tuple(sorted(held))),
     ),
-    st.builds(lambda origin, pitch: Layout("slots", origin=origin, pitch=pitch), st.floats(-1, 1), st.floats(0.01, 1)),
+    st.builds(lambda origin, pitch: Layout("fixed", origin=origin, pitch=pitch), st.floats(-1, 1), st.floats(0.01, 1)),
 )
 
 
@@ -155,7 +155,7 @@ def test_places_rise_and_fit(boxes: Boxes, layout: Layout, width: float, length:
 def test_flow_minds_neither_place_nor_size(text: str, shift: int, power: int) -> None:
     boxes, scale = typeset(text), 2.0**power
     moved = (boxes + np.array([shift, 3, shift, 3], np.float32)) * np.float32(scale)
-    assert np.array_equal(FLOW.places(boxes, 200, 8), FLOW.places(moved, 200 * scale, 8))
+    assert np.array_equal(PROPORTIONAL.places(boxes, 200, 8), PROPORTIONAL.places(moved, 200 * scale, 8))
 
 
 # The rule found
@@ -169,7 +169,7 @@ def found(typesetter: Any, texts: list[str], width: float = 200) -> tuple[Layout
 
 def test_proportional_text_is_found_by_its_gaps() -> None:
     layout, share = found(typeset, TEXTS)
-    assert (layout.kind, layout.measure, share) == ("flow", "gap", 1.0)
+    assert (layout.kind, layout.measure, share) == ("proportional", "gap", 1.0)
     assert layout.thresholds == tuple(sorted(layout.thresholds))
     for text in ("MM MM", "I I", "A 1 W"):
         assert shown(layout, typeset(text), text) == text
@@ -189,10 +189,10 @@ def test_monospaced_text_is_found() -> None:
 
 
 def test_monospaced_text_anywhere_is_found_by_its_pitch() -> None:
-    """The left margin differs, so no slot lies where the last one did, and narrow symbols make wide gaps."""
+    """The left margin differs, so no cell lies where the last one did, and narrow symbols make wide gaps."""
     boxes = [monospaced(t, left=5 + 7 * i) for i, t in enumerate(TEXTS)]
     layout, share = find_layout(boxes, TEXTS, [200.0] * len(TEXTS), 8)
-    assert (layout.kind, layout.measure, share) == ("flow", "pitch", 1.0)
+    assert (layout.kind, layout.measure, share) == ("proportional", "pitch", 1.0)
     assert shown(layout, monospaced("I1 MW", left=33), "I1MW") == "I1 MW"
 
 
@@ -208,26 +208,26 @@ def test_text_spaced_differently_from_picture_to_picture() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_one_box_and_two(measure: str) -> None:
-    layout = Layout("flow", measure, (0.5,))
+    layout = Layout("proportional", measure, (0.5,))
     assert layout.places(typeset("A"), 100, 8).tolist() == [0]
     assert layout.places(typeset("AB"), 100, 8)[0] == 0
 
 
 def test_slots_are_found() -> None:
     texts = ["ABCD", " ABC", "A  B", "   1", "MI W M", "  ABCDEF", "       Z", "1 1 1 1"]
-    layout, share = found(slots, texts, 160)
-    assert (layout.kind, share) == ("slots", 1.0)
+    layout, share = found(fixed_pitch, texts, 160)
+    assert (layout.kind, share) == ("fixed", 1.0)
     assert layout.pitch == pytest.approx(1 / 8, abs=1e-3) and layout.origin == pytest.approx(1 / 16, abs=1e-3)
     for text in (" MIW", "    A  B", "A"):
-        assert shown(layout, slots(text), text, 160) == text
+        assert shown(layout, fixed_pitch(text), text, 160) == text
 
 
 def test_slots_of_pictures_of_several_widths() -> None:
     texts = ["ABCD", " ABC", "A  B", "   1", "MI W M", "1 1 1 1"]
     widths = [80.0, 160, 320, 100, 200, 400]
-    boxes = [slots(t, width=w) for t, w in zip(texts, widths, strict=True)]
+    boxes = [fixed_pitch(t, width=w) for t, w in zip(texts, widths, strict=True)]
     layout, share = find_layout(boxes, texts, widths, 8)
-    assert (layout.kind, share) == ("slots", 1.0)
+    assert (layout.kind, share) == ("fixed", 1.0)
 
 
 def two_lines(upper: str, lower: str, typesetter: Any) -> Boxes:
@@ -237,9 +237,9 @@ def two_lines(upper: str, lower: str, typesetter: Any) -> Boxes:
 
 def test_two_lines_of_slots_are_found() -> None:
     pairs = [("AB1 ", "MI"), ("A  B", " 1A"), ("1B A", "W"), ("AAAA", "BB B")]
-    boxes = [two_lines(*p, slots) for p in pairs]
+    boxes = [two_lines(*p, fixed_pitch) for p in pairs]
     layout, share = find_layout(boxes, ["".join(p) for p in pairs], [160.0] * 4, 8)
-    assert (layout.kind, layout.lines, share) == ("slots", 2, 1.0)
+    assert (layout.kind, layout.lines, share) == ("fixed", 2, 1.0)
 
 
 @pytest.mark.parametrize("between", ["", " "], ids=["nothing", "a blank"])
@@ -247,7 +247,7 @@ def test_two_lines_of_proportional_text_are_found(between: str) -> None:
     pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:]]
     boxes = [two_lines(a, b, typeset) for a, b in pairs]
     layout, share = find_layout(boxes, [a + between + b for a, b in pairs], [200.0] * len(pairs), 16)
-    assert (layout.kind, layout.lines, layout.between_lines, share) == ("flow", 2, len(between), 1.0)
+    assert (layout.kind, layout.lines, layout.between_lines, share) == ("proportional", 2, len(between), 1.0)
 
 
 def test_runs_of_blanks_are_told_by_their_own_width() -> None:
@@ -287,7 +287,7 @@ def test_nothing_to_find(boxes: list[Boxes], texts: list[str]) -> None:
 DEGENERATE: dict[str, list[str]] = {
     "one text": ["A B"],
     "one symbol after a blank": [" A"],
-    "single symbols in their slots": [" A", "  B", "C"],
+    "single symbols in their cells": [" A", "  B", "C"],
     "blanks everywhere": ["A B", "B A", "A A"],
 }
 
@@ -295,7 +295,7 @@ DEGENERATE: dict[str, list[str]] = {
 @pytest.mark.parametrize("texts", DEGENERATE.values(), ids=DEGENERATE.keys())
 @pytest.mark.parametrize("flat", [False, True], ids=["", "without height"])
 def test_degenerate_sets(texts: list[str], flat: bool) -> None:
-    boxes = [slots(t) for t in texts]
+    boxes = [fixed_pitch(t) for t in texts]
     if flat:
         boxes = [b * np.array([1, 0, 1, 0], np.float32) for b in boxes]
     layout, share = find_layout(boxes, texts, [160.0] * len(texts), 8)

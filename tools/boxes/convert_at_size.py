@@ -34,14 +34,14 @@ STAGES = ("check", "locate", "train", "judge", "write")
 """As convert names them; the rounds of self-training, each of which trains and locates, are taken together."""
 
 
-def draw(out: Path, count: int, looks: Sequence[str], workers: int | None, seed: int) -> Path:
-    """The folder of at least ``count`` pictures; drawn anew if there are fewer, or of other looks."""
-    folder, asked = out / "drawn", {"looks": list(looks), "seed": seed}
+def draw(out: Path, count: int, styles: Sequence[str], workers: int | None, seed: int) -> Path:
+    """The folder of at least ``count`` pictures; drawn anew if there are fewer, or of other styles."""
+    folder, asked = out / "drawn", {"styles": list(styles), "seed": seed}
     facts = folder / "asked.json"
     held = json.loads(facts.read_text()) if facts.is_file() else {}
     if not (held.get("asked") == asked and held["count"] >= count):
         shutil.rmtree(folder, ignore_errors=True)
-        config = detector.SynthConfig(size_wh=(256, 64), looks=tuple(looks), seed=seed)
+        config = detector.SynthConfig(size_wh=(256, 64), styles=tuple(styles), seed=seed)
         detector.write_set(config, folder, count, workers=workers)
         facts.write_text(json.dumps({"asked": asked, "count": count}))
     return folder
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=[10_500, 105_000], help="pictures to convert")
     parser.add_argument("--kills", type=int, default=0, help="kill each count's conversion that often, and compare")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
-    parser.add_argument("--looks", nargs="+", default=["plate", "label", "captcha"], help="as of `detector synth`")
+    parser.add_argument("--styles", nargs="+", default=["plate", "label", "captcha"], help="as of `detector synth`")
     parser.add_argument("--workers", type=int, help="processes that draw")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "convert_at_size", help="folder to work in")
     parser.add_argument("--seed", type=int, default=0, help="of the pictures and of the kills")
@@ -186,7 +186,7 @@ def main() -> None:
         return
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
-    folder = draw(args.out, max(args.counts), args.looks, args.workers, args.seed)
+    folder = draw(args.out, max(args.counts), args.styles, args.workers, args.seed)
     for count in sorted(args.counts):
         write_json(args.out / f"{count}.json", measure(listed(folder, count, args.out), count, args))
     print(table(read_results(args.out)))

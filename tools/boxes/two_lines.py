@@ -38,7 +38,7 @@ def draw(folder: Path, shares: dict[int, float], count: int, seed: int) -> None:
     boxes: list[dict[str, str]] = []
     for lines, share in shares.items():
         made = folder / f"lines-{lines}"
-        config = SynthConfig(min_length=6, size_wh=SIZES_WH[lines], looks=("plate",), lines=lines, seed=seed)
+        config = SynthConfig(min_length=6, size_wh=SIZES_WH[lines], styles=("plate",), lines=lines, seed=seed)
         write_set(config, made, round(count * share))
         for name, several in (("labels", labels), ("boxes", boxes)):
             with (made / f"{name}.csv").open(newline="", encoding="utf-8") as file:

@@ -31,7 +31,7 @@ finally:
 """
 
 COMMANDS = (
-    "synth pictures --count 40 --looks plain",
+    "synth pictures --count 40 --styles plain",
     "convert pictures set",
     "predict shipped pictures/images",
     "evaluate shipped pictures",

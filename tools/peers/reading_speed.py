@@ -190,7 +190,7 @@ def artificial(count: int, size_wh: tuple[int, int] = (256, 64)) -> list[Any]:
     from detector.synth import SynthConfig, Synthesizer
 
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
-    make = Synthesizer(SynthConfig(size_wh=size_wh, looks=("plate", "label"), fonts=(fonts / "DejaVuSans.ttf",)))
+    make = Synthesizer(SynthConfig(size_wh=size_wh, styles=("plate", "label"), fonts=(fonts / "DejaVuSans.ttf",)))
     return [make(i).image for i in range(count)]
 
 

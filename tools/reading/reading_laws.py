@@ -6,7 +6,8 @@
     python tools/reading/reading_laws.py --read SETS     for real: each set's test split, read by weights/NAME.pt
     python tools/reading/reading_laws.py --time          how long decoding takes, of what the shipped weights see
 
-Two sets, with blanks inside and at the end of half of the strings: monospaced (`slots`) and proportional (`flow`);
+Two sets, with blanks inside and at the end of half of the strings: monospaced (`fixed`) and proportional
+    (`proportional`);
 each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
 what is turned stays inside. The fonts are three that Matplotlib brings along, in which a zero is no O: what is asked is
 where characters and blanks are.
@@ -49,7 +50,7 @@ TABLE = Alphabet()
 LENGTH = 8
 TEXT_WH, CANVAS_WH = (256, 64), (256, 192)
 BATCH = 32
-LAYOUTS = ("slots", "flow")
+LAYOUTS = ("fixed", "proportional")
 CHANGES = ("straight", "turned", "slanted", "two lines")
 MOST_TURN, MOST_SLANT = 30.0, 24.0  # degrees
 
@@ -72,7 +73,7 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
     two = change == "two lines"
     config = SynthConfig(
         TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
-        looks=(PLAIN,), layout=layout, blanks=0.5, lines=2 if two else 1, seed=seed,
+        styles=(PLAIN,), layout=layout, blanks=0.5, lines=2 if two else 1, seed=seed,
         fonts=tuple(FONTS / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")),
     )  # fmt: skip
     make = Synthesizer(config)
@@ -206,7 +207,7 @@ def times(seed: int) -> None:
     reader = Reader(device="cpu")
     make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
     batches = [[reader.detect(make(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
-    gaps = Layout("flow", "gap", (0.5, 1.0))
+    gaps = Layout("proportional", "gap", (0.5, 1.0))
     kinds: dict[str, tuple[ReadingConfig, int]] = {
         "free length": (reader.config, 0),
         "blanks by gaps": (replace(reader.config, layout=gaps), 0),

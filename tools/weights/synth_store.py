@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from detector.synth import SynthConfig, Synthesizer, read_texts
-from detector.synth.faces.fonts import found_fonts
+from detector.synth.faces.fonts import described_fonts
 from detector.text.alphabet import Alphabet
 
 SIZE_WH = (256, 64)
@@ -111,19 +111,19 @@ def main() -> None:
         parser.error(f"{args.out} holds a store that training may be using: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
     # Plates, captchas and scene words twice: what people bring most.
-    looks = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
-    looks += ("embossed", "segments", "dots", "handwriting")
-    config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, looks=looks, seed=args.seed)
+    styles = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
+    styles += ("embossed", "segments", "dots", "handwriting")
+    config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)
     Store.create(args.out, args.count, args.length)
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 20
     # Square plates, and labels, have two lines; this high a picture is only their middle size.
-    configs[4] = configs[14] = replace(config, looks=("plate", "plate", "label"), lines=2)
+    configs[4] = configs[14] = replace(config, styles=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
-        looks = ("scene", "scene", "scene", "label", "handwriting", "captcha")
-        configs[7:20:10] = configs[9:20:10] = [replace(config, looks=looks, texts=words_of(args.words, config))] * 2
+        styles = ("scene", "scene", "scene", "label", "handwriting", "captcha")
+        configs[7:20:10] = configs[9:20:10] = [replace(config, styles=styles, texts=words_of(args.words, config))] * 2
     if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
-        written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, looks=("handwriting",))
+        written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
         configs[16] = written
         configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
     trained = args.count - HELD_BACK
@@ -132,7 +132,7 @@ def main() -> None:
         for begin, stop, chunk in ((trained, args.count, HELD_CHUNK), (0, trained, CHUNK))
         for number, start in enumerate(range(begin, stop, chunk))
     ]
-    found_fonts(config.alphabet)  # looked for once, not in each process
+    described_fonts(config.alphabet)  # looked for once, not in each process
     began, done = time.perf_counter(), 0
     # Spawned: forking a process in which OpenCV has threads may hang.
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:

@@ -1,6 +1,6 @@
-"""Folders of single characters as faces: NIST SD19, EMNIST exports, own cuttings.
+"""Folders of single characters as faces: NIST SD19, EMNIST exports, your own crops.
 
-How a folder says which picture shows which symbol; the first rule that fits is used:
+How the symbol of a picture is determined; the first matching rule is used:
 
 1. ``labels.csv`` as :mod:`detector.data.labels.formats` reads it, a symbol a row.
 2. Sub-folders, one a class, searched to any depth (NIST's ``41/train_41``, ``41/hsf_0``). Their names are
@@ -43,34 +43,34 @@ _FLAT = re.compile(r"^(?:(?P<kind>[A-Za-z]{2,})_)?(?P<symbol>[^_])_\d+$")
 
 @dataclass(frozen=True)
 class GlyphFolder:
-    """Pictures of single characters: ``pictures`` by symbol, ``tall`` the usual height of their ink in pixels."""
+    """Pictures of single characters: ``pictures`` by symbol, ``tall`` the median height of their ink in pixels."""
 
     root: Path
-    pictures: dict[str, tuple[Path, ...]] = field(compare=False)  # a symbol's follow from the folder
+    pictures: dict[str, tuple[Path, ...]] = field(compare=False)  # they follow from the folder
     tall: float
 
 
 def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
-    """The pictures of the alphabet's symbols.
+    """Find the pictures of the alphabet's symbols.
 
     Raises:
-        SourceError: if the naming is not understood or allows two readings, or a symbol has no picture.
+        SourceError: if the naming is unknown or ambiguous, or a symbol has no picture.
     """
-    found: dict[str, list[Path]] = {}
+    by_symbol: dict[str, list[Path]] = {}
     for symbol, path in _labelled_pictures(root):
         if symbol in {*alphabet.symbols}:
-            found.setdefault(symbol, []).append(path)
-    missing = "".join(s for s in alphabet.symbols if s not in found)
+            by_symbol.setdefault(symbol, []).append(path)
+    missing = "".join(s for s in alphabet.symbols if s not in by_symbol)
     if missing:
         raise SourceError(f"{root} holds no picture of {missing!r}: add some, or choose an alphabet without them.")
-    pictures = {symbol: tuple(sorted(paths)) for symbol, paths in found.items()}
+    pictures = {symbol: tuple(sorted(paths)) for symbol, paths in by_symbol.items()}
     some = [paths[i % len(paths)] for i in range(3) for paths in pictures.values()][:100]
     heights = [mask.shape[0] for mask in (ink_of(read_grey(path)) for path in some) if mask is not None]
     return GlyphFolder(root, pictures, float(np.median(heights or [CAP])))
 
 
 def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
-    """(symbol, file) pairs by the first rule that fits."""
+    """(symbol, file) pairs by the first matching rule."""
     if (root / "labels.csv").is_file():
         rows = recognise(root / "labels.csv", "csv", (None, None)).rows()
         return [(row.text.strip(), root / row.image) for row in rows if row.image and row.text]
@@ -80,10 +80,10 @@ def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
         return [(s, path) for folder in folders for path in _pictures_in(folder) for s in symbols[folder.name]]
     pairs = []
     for path in _pictures_in(root):
-        fits = _FLAT.match(path.stem)
-        if fits:
-            small = (fits["kind"] or "").upper() in ("SMALL", "LOWER")
-            pairs.append((fits["symbol"].lower() if small else fits["symbol"], path))
+        match = _FLAT.match(path.stem)
+        if match:
+            small = (match["kind"] or "").upper() in ("SMALL", "LOWER")
+            pairs.append((match["symbol"].lower() if small else match["symbol"], path))
     if not pairs:
         raise SourceError(
             f"{root} has no labels.csv, no class folders and no files named like CAP_A_12.png: "
@@ -97,10 +97,10 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def class_symbols(names: list[str], root: Path) -> dict[str, str]:
-    """The symbols that class folders hold, by folder name; see the module's docstring for the rules.
+    """Symbols of class folders, by folder name; the module's docstring has the rules.
 
     Raises:
-        SourceError: if no rule fits all names, or two fit and disagree.
+        SourceError: if no rule matches all names, or two match and disagree.
     """
     if all(len(name) == 1 for name in names):
         return {name: name for name in names}
@@ -131,7 +131,7 @@ def class_symbols(names: list[str], root: Path) -> dict[str, str]:
 
 
 def _code_points(name: str) -> str:
-    """The symbols of "41", "U+0041" or "43_63"; empty where it is none of these."""
+    """Symbols of "41", "U+0041" or "43_63"; empty if it is none of these."""
     symbols = []
     for part in name.split("_"):
         digits = part[2:] if part.upper().startswith("U+") else part
@@ -146,10 +146,10 @@ def _sensible(reading: dict[str, str], names: list[str]) -> bool:
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """The picture in grey, uint8 (h, w).
+    """Read a picture in grey, uint8 (h, w).
 
     Raises:
-        ImageError: if it cannot be read.
+        ImageError: if it cannot be decoded.
     """
     try:
         return np.asarray(cv2.cvtColor(read_image(path), cv2.COLOR_BGR2GRAY), np.uint8)
@@ -158,9 +158,9 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 
 
 def ink_of(grey: NDArray[np.uint8]) -> Mask | None:
-    """The character's ink, uint8, cropped; dark on light or light on dark, on paper of any tint. None if empty."""
+    """Extract the ink of a character, uint8, cropped; dark on light or light on dark. None if empty."""
     rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    # Uneven light is taken out by comparing with a smooth surface through the rim's own brightness.
+    # The median brightness of the rim is the paper's.
     off = grey.astype(np.float32) - float(np.median(rim))
     apart = cv2.convertScaleAbs(off)
     cut, _ = cv2.threshold(apart, 0, 255, cv2.THRESH_OTSU)
@@ -177,7 +177,7 @@ def ink_of(grey: NDArray[np.uint8]) -> Mask | None:
 
 
 def _without_specks(ink: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Only parts that are at least a twentieth of the largest one."""
+    """Keep only components of at least a twentieth of the largest one."""
     _, parts, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
@@ -188,7 +188,7 @@ def _without_specks(ink: NDArray[np.bool_]) -> NDArray[np.uint8]:
 class FolderFace:
     """A folder as a face; ``variant`` chooses among the pictures of each symbol.
 
-    What the folder has no picture of, as the marks between symbols, is written with a pen.
+    Signs without a picture, such as separators, are drawn with a pen.
     """
 
     folder: GlyphFolder
@@ -199,13 +199,13 @@ class FolderFace:
         if not paths:
             return PenFace(self.variant % WRITERS).draw(sign)
         start = self.variant * 7919 % len(paths)
-        for path in (*paths[start:], *paths[:start]):  # an empty cutting gives way to the next one
+        for path in (*paths[start:], *paths[:start]):  # skip empty crops
             mask = ink_of(read_grey(path))
             if mask is None:
                 continue
             scale = float(np.clip(CAP / self.folder.tall, 0.05, 20))
             h, w = mask.shape
-            # Sizes differ as they were written, within reason: a stray cutting must not fill the picture.
+            # Sizes vary as written, within limits: one odd crop must not fill the picture.
             scale *= float(np.clip(h * scale, 0.55 * CAP, 1.45 * CAP)) / (h * scale)
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             big = cv2.resize(mask, (max(2, round(w * scale)), max(2, round(h * scale))), interpolation=how)

@@ -1,4 +1,4 @@
-"""Masks of single signs, from fonts or drawn, and the cache that keeps them."""
+"""Masks of single signs, from fonts or drawn, and their cache."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ class Face(Hashable, Protocol):
 
 
 class GlyphCache:
-    """The glyphs drawn last, by face and sign."""
+    """Least-recently-used cache of glyphs, by face and sign."""
 
     def __init__(self, limit: int = _CACHED_GLYPHS) -> None:
         self._limit = limit
-        self._kept: OrderedDict[tuple[Face, str], Glyph | None] = OrderedDict()
+        self._glyphs: OrderedDict[tuple[Face, str], Glyph | None] = OrderedDict()
 
     def get(self, face: Face, sign: str) -> Glyph | None:
-        """The glyph, drawn now if it is not kept."""
+        """Return the glyph; draw it if it is not cached."""
         key = (face, sign)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        self._kept[key] = glyph = face.draw(sign)
-        if len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
+        if key in self._glyphs:
+            self._glyphs.move_to_end(key)
+            return self._glyphs[key]
+        self._glyphs[key] = glyph = face.draw(sign)
+        if len(self._glyphs) > self._limit:
+            self._glyphs.popitem(last=False)
         return glyph
 
 
@@ -79,7 +79,7 @@ class FontFace:
 
 @lru_cache(maxsize=1024)
 def _open_font(path: Path, capitals: str) -> tuple[ImageFont.FreeTypeFont, int, Mask | None]:
-    """The font at the size that makes its capitals CAP high, that size, and what it draws for signs it lacks."""
+    """Open a font at the size that makes capitals CAP high; also that size, and its glyph for missing signs."""
     trial = ImageFont.truetype(str(path), 64, layout_engine=ImageFont.Layout.BASIC)
     heights = [box[3] - box[1] for box in (trial.getbbox(s, anchor="ls") for s in capitals)]
     tall = float(np.median([h for h in heights if h > 0] or [46]))
@@ -99,7 +99,7 @@ def _glyph_of(font: ImageFont.FreeTypeFont, size: int, sign: str) -> Glyph | Non
 
 
 def cropped(mask: Mask, left: float, top: float, advance: float) -> Glyph | None:
-    """A glyph whose mask is cut to its ink, offsets kept; None where there is no ink."""
+    """Crop the mask to its ink, offsets adjusted; None if there is no ink."""
     x, y, w, h = cv2.boundingRect((mask > 40).astype(np.uint8))
     if not w or not h:
         return None

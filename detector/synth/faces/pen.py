@@ -1,4 +1,4 @@
-"""Signs written with a pen: strokes of our own, as people are taught them, in the hands of many made-up writers."""
+"""Handwritten signs from strokes, in the hands of many made-up writers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from detector.synth.faces.glyphs import CAP, Glyph, cropped
 
-# Points on a grid of 7 columns and 10 rows, each as column and row, y down; "/" lifts the pen, "," parts the ways in
-# which a sign is written. A curve goes through the points; one that is given twice is a corner.
-_WAYS = {
+# Points on a grid of 7 columns and 10 rows, each as column and row, y down; "/" lifts the pen, "," separates variants
+# of a sign. A curve goes through the points; a repeated point is a corner.
+_VARIANTS = {
     "0": "30 11 04 17 39 57 64 51 30,40 11 04 17 39 57 64 51 20,20 02 05 28 49 67 63 51 31",
     "1": "30 39,12 30 30 39,03 30 30 39,12 30 30 39 39 / 09 69,42 29",
     "2": "02 20 50 62 45 09 09 69,02 20 50 62 35 09 18 39 69,00 60 60 09 09 69,11 30 51 44 18 08 27 69",
@@ -58,9 +58,9 @@ _WAYS = {
 }
 
 WRITERS = 400
-"""Made-up writers: each writes every sign in one way, at a slant, a width and with a pen of its own."""
+"""Made-up writers, each with one variant of every sign, a slant, a width and a pen."""
 
-_LONG = "1479FJPYZ"  # signs that may be taller than the others, or reach below the line
+_LONG = "1479FJPYZ"  # signs that may be taller than others or descend below the line
 _ROWS = 9  # of the grid, between its first points and its last
 
 
@@ -71,8 +71,8 @@ class PenFace:
     writer: int
 
     def draw(self, sign: str) -> Glyph | None:
-        ways = _WAYS.get(sign)
-        if ways is None:
+        variants = _VARIANTS.get(sign)
+        if variants is None:
             return None
         habit, rng = Random(f"writer {self.writer}"), Random(f"writer {self.writer} {sign}")
         pen, wide, slant, careless = habit.randint(3, 8), habit.uniform(0.5, 1.0), habit.gauss(0.1, 0.2), habit.random()
@@ -83,35 +83,35 @@ class PenFace:
             tall, wide = rng.uniform(1.0 - 0.45 * careless, 1.05), wide * rng.uniform(0.75, 1.1)
         below = rng.uniform(0, 0.3) * CAP if sign in _LONG and rng.random() < 0.4 * careless else 0.0
         scale = np.array([CAP / _ROWS * wide, CAP / _ROWS * tall])
-        way = rng.choice(ways.split(","))
-        strokes = [_curve(_points(stroke, rng, 0.15 + 0.4 * careless) * scale) for stroke in way.split("/")]
-        for stroke in strokes:  # leaning about the line that is written on
+        variant = rng.choice(variants.split(","))
+        strokes = [_curve(_points(stroke, rng, 0.15 + 0.4 * careless) * scale) for stroke in variant.split("/")]
+        for stroke in strokes:  # slant about the baseline
             stroke[:, 0] += (CAP * tall - stroke[:, 1]) * np.clip(slant, -0.3, 0.6)
-        least = np.concatenate(strokes).min(0) - pen - 2
-        size = np.ceil(np.concatenate(strokes).max(0) - least).astype(int) + pen + 2
+        low = np.concatenate(strokes).min(0) - pen - 2
+        size = np.ceil(np.concatenate(strokes).max(0) - low).astype(int) + pen + 2
         mask = np.zeros((size[1], size[0]), np.uint8)
-        lines = [((stroke - least) * 16).round().astype(np.int32) for stroke in strokes]
+        lines = [((stroke - low) * 16).round().astype(np.int32) for stroke in strokes]
         cv2.polylines(mask, lines, False, 255, pen, cv2.LINE_AA, 4)
-        return cropped(mask, 0.0, CAP * tall - least[1] - below, size[0] + 0.1 * CAP)
+        return cropped(mask, 0.0, CAP * tall - low[1] - below, size[0] + 0.1 * CAP)
 
 
 def can_write(symbols: str) -> bool:
-    """Whether a pen knows all of these signs."""
-    return set(symbols) <= _WAYS.keys()
+    """Whether the pen has strokes for all of these signs."""
+    return set(symbols) <= _VARIANTS.keys()
 
 
 def _points(stroke: str, rng: Random, unsteady: float) -> NDArray[np.float64]:
-    """The points of a stroke, each a little off (corners as one), and its ends longer or shorter: (n, 2) xy."""
+    """Points of a stroke with jitter, its ends longer or shorter: (n, 2) xy."""
     points: list[tuple[float, float]] = []
     for i, point in enumerate(names := stroke.split()):
         if i and point == names[i - 1]:
             points.append(points[-1])
             continue
         points.append((int(point[0]) + rng.gauss(0, unsteady), int(point[1]) + rng.gauss(0, unsteady)))
-    held = np.array(points)
+    curve = np.array(points)
     for end, before in ((0, 1), (-1, -2)):
-        held[end] += (held[end] - held[before]) * rng.uniform(-0.05, 0.25) * unsteady
-    return held
+        curve[end] += (curve[end] - curve[before]) * rng.uniform(-0.05, 0.25) * unsteady
+    return curve
 
 
 def _curve(points: NDArray[np.float64], steps: int = 8) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Displays drawn without fonts: seven and fourteen segments, and 5x7 dots."""
+"""Displays without fonts: seven and fourteen segments, and 5x7 dots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEVEN = {
     **dict(zip("0123456789", "abcdef bc abged abgcd fgbc afgcd afgedc abc abcdefg abcdfg".split(), strict=True)),
     **dict(zip("ABCDEFHLPU", "abcefg cdefg adef bcdeg adefg aefg bcefg def abefg bcdef".split(), strict=True)),
 }
-"""Segments of each sign that seven of them show without doubt; B and D as b and d."""
+"""Segments of each sign that seven segments show unambiguously; B and D as b and d."""
 
 _DIGITS14 = "abcdefjm bcj abgned abncd fgnbc afgkd afgnedc abc abcdefgn abcdfgn"
 _LETTERS14 = (
@@ -29,7 +29,7 @@ FOURTEEN = {
 """Segments of each sign in fourteen; 0 has a slash and 5 a diagonal, so that O and S differ from them."""
 
 UNLIT = "\0"
-"""The sign that lights every segment: drawn dim behind the others, as the unlit ones show."""
+"""The sign with every segment, drawn dim behind the others as unlit segments."""
 
 _DOT_COLUMNS = (
     "3E5149453E 00427F4000 4261514946 2141454B31 1814127F10 2745454539 3C4A494930 0171090503 3649494936 064949291E "
@@ -63,7 +63,7 @@ class SegmentFace:
             for bar in self._bars(name, width - 2 * half, height - 2 * half, half):
                 corners = np.round((bar + 4 + half) * 16).astype(np.int32)
                 cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, 4)
-        # One place a sign, whatever is lit: a display's pitch does not change.
+        # The advance does not depend on what is lit: a display has a fixed pitch.
         return cropped(mask, -4.0, CAP + 4.0, width + CAP * 0.16)
 
     def _bars(self, name: str, w: float, h: float, half: float) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ from detector.conversion.set_writer import (
     recover,
     target_of,
 )
-from detector.data.atomic import Work, package_hash
+from detector.data.atomic import ResumeFolder, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
@@ -199,9 +199,9 @@ def convert(
             listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
             train_scale=train_scale, seed=seed, device=device,
         )  # fmt: skip
-        work = Work.open(part / WORK, request, target / WORK, _before_training(request))
+        resume = ResumeFolder.open(part / WORK, request, target / WORK, _before_training(request))
         try:
-            inputs = accept(found, table, length, pattern, val, test, seed, work, tell)
+            inputs = accept(found, table, length, pattern, val, test, seed, resume, tell)
             if inputs.rejects:
                 refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
                 first, why = inputs.rejects[0][:2]
@@ -212,7 +212,7 @@ def convert(
                         "to convert the others."
                     )
                 log.warning("%s, as %s: %s", refused, first, why)
-            run = Run(inputs, table, length, lines, train_scale, seed, device, work, tell)
+            run = Run(inputs, table, length, lines, train_scale, seed, device, resume, tell)
             located = locate_labels(run)
         except (ImageError, DependencyError):
             raise  # what was found out so far is kept for the next run

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
-from detector.data.atomic import Work, atomic_write
+from detector.data.atomic import ResumeFolder, atomic_write
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import prefetch_map
@@ -58,7 +58,7 @@ def accept(
     val: float,
     test: float,
     seed: int,
-    work: Work,
+    resume: ResumeFolder,
     tell: Progress,
 ) -> Inputs:
     """Labels that fit, the pattern too, and files that can be opened, with their splits; the rest with its reason.
@@ -73,7 +73,7 @@ def accept(
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(replace(item, text=table.clean(item.text)))
-    items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, work, tell))
+    items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, resume, tell))
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
@@ -131,14 +131,14 @@ def _unreadable(item: LabelledImage) -> str:
     return f"yolo does not read {kind}: save it as PNG"
 
 
-def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[str, Look]:
+def _looks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress) -> dict[str, Look]:
     """A look at each picture, by name; only at those that were not looked at before."""
     looks: dict[str, Look] = {}
-    for piece in work.pieces(_LOOKED):
+    for piece in resume.pieces(_LOOKED):
         try:
             held = json.loads(piece.read_text(encoding="utf-8"))
         except ValueError as error:
-            work.drop(piece, error)
+            resume.drop(piece, error)
         else:
             looks.update((name, Look(*look)) for name, look in held.items())
     new = [item for item in items if item.name not in looks]
@@ -148,7 +148,7 @@ def _looks(items: Sequence[LabelledImage], work: Work, tell: Progress) -> dict[s
     fresh: dict[str, Look] = {}
 
     def keep() -> None:
-        with atomic_write(work.next_piece(_LOOKED, ".json")) as part:
+        with atomic_write(resume.next_piece(_LOOKED, ".json")) as part:
             # A problem may be gone next time, say one of access, without a trace in size or time.
             part.write_text(json.dumps({n: look for n, look in fresh.items() if not look.problem}), encoding="utf-8")
         looks.update(fresh)

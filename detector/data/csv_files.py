@@ -1,7 +1,7 @@
-"""The one CSV dialect of the files that this package writes: what is written is read back, whatever the text.
+"""The CSV dialect of the files that this package writes: any text survives writing and reading.
 
-Commas, fields in quotes where they hold a comma, a quote, ``\\n`` or ``\\r``, lines end with ``\\n``. (Python's own
-writer leaves a lone ``\\r`` bare where lines end with ``\\n``, and its reader refuses it.) Tables of others are read by
+Commas; fields with a comma, a quote, ``\\n`` or ``\\r`` are quoted; lines end with ``\\n``. (Python's writer does not
+quote a lone ``\\r`` where lines end with ``\\n``, and its reader refuses it.) Other tables are read by
 :mod:`detector.data.labels.formats`.
 """
 
@@ -18,7 +18,7 @@ class _Writable(Protocol):
 
 
 class _Lines:
-    """Turns the line end that makes the writer quote both ``\\r`` and ``\\n`` into ``\\n``."""
+    """Replaces the line end ``\\r\\n``, which makes the writer quote both characters, by ``\\n``."""
 
     def __init__(self, file: _Writable) -> None:
         self.file = file
@@ -28,7 +28,7 @@ class _Lines:
 
 
 class Writer:
-    """Writes rows, header first if there is one, to a text file that was opened with ``newline=""``."""
+    """Writes a header, if given, and rows to a text file that was opened with ``newline=""``."""
 
     def __init__(self, file: _Writable, header: Iterable[str] | None = None) -> None:
         self._writer = csv.writer(_Lines(file), lineterminator="\r\n")
@@ -36,22 +36,22 @@ class Writer:
             self.row(header)
 
     def row(self, fields: Iterable[Any]) -> None:
-        """One row."""
+        """Write one row."""
         self._writer.writerow(fields)
 
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
-        """Many rows, each as it comes."""
+        """Write many rows, each as it comes."""
         self._writer.writerows(rows)
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A whole table in UTF-8."""
+    """Write a table in UTF-8."""
     with path.open("w", newline="", encoding="utf-8") as file:
         Writer(file, header).rows(rows)
 
 
 def read_rows(stream: TextIO, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table and the line that each ends in; ``stream`` was opened with ``newline=""``.
+    """Yield each row of a table with the number of its last line; ``stream`` was opened with ``newline=""``.
 
     Raises:
         csv.Error: if a quote is not closed, or closed inside a field.

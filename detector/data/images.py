@@ -1,11 +1,11 @@
-"""The one place where a picture is decoded, and where pictures are found in folders.
+"""Decode pictures, and find pictures in folders; nothing else in the package does either.
 
-Whatever comes in (a path, the bytes of a file, a Pillow image, an array), :func:`read_image` gives the same:
-``uint8`` pixels of shape (H, W, 3) in BGR order, upright, contiguous, never shared with the caller's own.
+From a path, the bytes of a file, a Pillow image or an array, :func:`read_image` returns ``uint8`` pixels of shape
+(H, W, 3) in BGR order: upright, contiguous, never shared with the caller.
 
-Ordinary JPEG and PNG files are decoded once, by OpenCV. What OpenCV gets wrong (CMYK, transparent palettes, a
-rotation noted in a PNG) and every other format go through Pillow. A file that ends too early is refused
-before it is decoded: OpenCV would hand it back half grey.
+Ordinary JPEG and PNG files are decoded by OpenCV. What OpenCV decodes wrongly (CMYK, transparent palettes, an EXIF
+rotation in a PNG) and all other formats go through Pillow. Truncated files are refused, since OpenCV would return them
+half grey.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from detector.data import jpeg
 from detector.errors import DependencyError, ImageError, SourceError
 
-# Beside opencv-python, too: both own the folder cv2/, and what is installed last is imported.
+# Also for opencv-python: both packages own the folder cv2/, and the last one installed is imported.
 _HEADLESS = "`pip install --force-reinstall --no-deps opencv-python-headless`"
 
 try:
@@ -44,16 +44,16 @@ Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 
 _SUFFIXES = ".png .jpg .jpeg .jpe .jfif .bmp .dib .webp .tif .tiff .gif .ppm .pgm .pbm .pnm .avif .jp2"
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
-"""Suffixes, in lower case, of the files that count as pictures."""
+"""Lower-case suffixes of picture files."""
 
 MAX_PIXELS = 50_000_000
-"""Pixels of the largest picture that is decoded: a file of one megabyte may hold a thousand times as many."""
+"""Maximum pixels of a picture: a file of one megabyte may decode to a thousand times as many."""
 
 MAX_BYTES = 500_000_000
-"""Of the largest file that is read."""
+"""Maximum size of a picture file."""
 
 MIN_SIDE = 4
-"""Pixels; a picture with a shorter side holds no text."""
+"""Minimum side of a picture in pixels."""
 
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -61,20 +61,20 @@ _DIGITS = re.compile(r"[0-9]+")
 def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one picture.
 
-    Transparent pixels are laid over white if transparency varies in the picture, otherwise it is ignored.
-    Of 16-bit samples the highest eight bits that the picture uses are kept, for many hold 8, 10 or 12. Of an animation
-    the first frame is taken. A rotation noted in EXIF is applied.
+    Transparency is blended over white if it varies in the picture, otherwise ignored. Of 16-bit samples the highest
+    eight bits in use are kept, since many hold 8, 10 or 12 bits. Of an animation the first frame is taken. An EXIF
+    rotation is applied.
 
     Args:
         picture: a path; the bytes of an image file; a Pillow image; or an array of ``uint8``, ``uint16`` or
             ``bool`` and shape (H, W), (H, W, 1), (H, W, 3) in BGR or (H, W, 4) in BGRA order.
-        max_pixels: of a file or a Pillow image; one that says that it has more is refused before it is decoded.
+        max_pixels: maximum of a file or a Pillow image; larger ones are refused before they are decoded.
 
     Returns:
-        Shape (H, W, 3), BGR, contiguous, the caller's to change.
+        Shape (H, W, 3), BGR, contiguous; the caller may change it.
 
     Raises:
-        ImageError: with the reason alone ("no such file", "truncated …"); the caller knows the name.
+        ImageError: with the reason only ("no such file", "truncated …"); the caller adds the name.
     """
     try:
         pixels = _decoded(picture, max_pixels)
@@ -109,17 +109,16 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
 def image_files(
     folder: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES
 ) -> Iterator[tuple[Path, ImageError | None]]:
-    """The files in ``folder`` and below that have one of ``suffixes``, by default the pictures; each folder's files
-    first, then its subfolders.
+    """Iterate over the files with one of ``suffixes`` in a folder and below: first its files, then its subfolders.
 
-    Names are in natural order (``a2`` before ``a10``). Hidden files and folders and links to folders are
-    passed over. Memory grows with the largest single folder, not with the tree.
+    Names are in natural order (``a2`` before ``a10``). Hidden files and folders and links to folders are skipped.
+    Memory grows with the largest single folder, not with the tree.
 
     Returns:
-        (path, None) of each file; (path, reason) of each folder below that cannot be read.
+        (path, None) for each file; (path, reason) for each subfolder that cannot be read.
 
     Raises:
-        SourceError: at once, if ``folder`` is not a folder, or cannot be read.
+        SourceError: immediately, if ``folder`` is no folder or cannot be read.
     """
     if not os.path.isdir(folder):
         raise SourceError(f"No such folder: {folder}.")
@@ -131,7 +130,7 @@ def image_files(
 
 
 def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
-    """Whether an entry of a listing is a folder; what cannot be told, say of a link to itself, is none."""
+    """Whether a directory entry is a folder; False if that cannot be determined, as for a link to itself."""
     try:
         return entry.is_dir(follow_symlinks=follow_symlinks)
     except OSError:
@@ -139,14 +138,14 @@ def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
 
 
 def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
-    """Whether a file of this name counts as a picture: a known suffix, not hidden."""
+    """Whether a file name is that of a picture: a known suffix, not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
 
 
 def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageError | None]]:
-    left = [root]  # the next one last
-    while left:
-        folder, files, folders = left.pop(), [], []
+    pending = [root]  # a stack
+    while pending:
+        folder, files, folders = pending.pop(), [], []
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -159,7 +158,7 @@ def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageErro
             continue
         for name in sorted(files, key=_natural):
             yield Path(folder, name), None
-        left += [os.path.join(folder, name) for name in sorted(folders, key=_natural, reverse=True)]
+        pending += [os.path.join(folder, name) for name in sorted(folders, key=_natural, reverse=True)]
 
 
 def _natural(name: str) -> tuple[str, str]:
@@ -167,17 +166,17 @@ def _natural(name: str) -> tuple[str, str]:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file: a pipe might never end.
+    """Read a regular file; a pipe might never end.
 
     Raises:
-        ImageError: with the reason alone.
+        ImageError: with the reason only.
     """
     try:
-        told = os.stat(path)
-        if not (stat.S_ISREG(told.st_mode) or stat.S_ISDIR(told.st_mode)):
+        status = os.stat(path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise ImageError("not a regular file (a pipe, a socket or a device)")
-        if told.st_size > MAX_BYTES:
-            raise ImageError(f"{told.st_size / 1e6:.0f} MB, and files of at most {MAX_BYTES / 1e6:.0f} MB are read")
+        if status.st_size > MAX_BYTES:
+            raise ImageError(f"{status.st_size / 1e6:.0f} MB, and files of at most {MAX_BYTES / 1e6:.0f} MB are read")
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
@@ -191,11 +190,11 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("empty file (0 bytes)")
-    flag, header = None, None  # how OpenCV is to decode it, if it can
+    flag, header = None, None  # flag for OpenCV; None goes to Pillow
     if data.startswith(b"\xff\xd8\xff"):
         header = jpeg.read_header(data)
         _check_size(header.size_wh, max_pixels)
-        # OpenCV is right about grey and three colours, and minds a rotation note; not about CMYK.
+        # OpenCV decodes grey and three colours correctly, EXIF rotation included, but not CMYK.
         flag = cv2.IMREAD_COLOR if header.scans and len(header.components) in (1, 3) else None
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
         _check_size((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")), max_pixels)
@@ -203,7 +202,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if flag is not None:
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-        except cv2.error:  # more pixels than OpenCV allows; Pillow has the clearer words
+        except cv2.error:  # more pixels than OpenCV allows; Pillow's message is clearer
             pixels = None
         if pixels is not None:
             if header is not None and jpeg.cut(data, header, _grey_units(pixels, header)):
@@ -222,16 +221,14 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
-    """How many of the units that were coded last have the grey of missing data and one before them has it too: 8, 1
-    or 0.
-    """
+    """How many of the last coded units are flat grey like missing data, the one before them too: 8, 1 or 0."""
     if not (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all(1).any():
         return 0
     (width, height), (across, down) = header.size_wh, header.unit_wh
-    rows = max(1, (height - 1) % down)  # decoders smooth colours over the edge of a unit
+    rows = max(1, (height - 1) % down)  # decoders smooth colours across unit borders
     for units in (8, 1):
         columns = (width - 1) % across + units * across
-        for high, wide in ((rows, columns), (columns, rows)):  # it may have been turned
+        for high, wide in ((rows, columns), (columns, rows)):  # the picture may have been rotated
             for part in (pixels[-high:], pixels[:high]):
                 if columns <= width and ((part[:, -wide:] == 128).all() or (part[:, :wide] == 128).all()):
                     return units
@@ -239,7 +236,7 @@ def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
 
 
 def _png_flag(data: bytes) -> int | None:
-    """OpenCV is right but about a palette with transparency and a rotation note. Walks the chunks to the last."""
+    """Flag with which OpenCV decodes a PNG; None for a transparent palette or EXIF. Walks all chunks."""
     depth, colour_type = data[24:26] if len(data) > 25 else (8, 0)  # 4 and 6 have an alpha channel
     flag: int | None = cv2.IMREAD_UNCHANGED if colour_type in (4, 6) or depth == 16 else cv2.IMREAD_COLOR
     at = 8
@@ -273,17 +270,17 @@ def _from_pillow(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _narrow(grey: NDArray[Any]) -> NDArray[np.uint16]:
-    """Pillow's integer grey, (H, W): 16 bits, often in 32."""
+    """Convert Pillow's integer grey, (H, W), to 16 bits; it often comes in 32."""
     if grey.dtype != np.uint16 and grey.size and (grey.min() < 0 or grey.max() > 65535):
         raise ImageError("pixels are 32-bit integers: save the picture with 8 or 16 bits a sample")
     return np.asarray(grey, np.uint16)
 
 
 def _eight_bits(array: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """16-bit samples (H, W, channels) as 8 bits: the highest eight of those that are used, an even number of bits.
+    """Convert 16-bit samples (H, W, channels) to the highest eight bits in use, rounded up to an even number of bits.
 
     Sensors of 10 and 12 bits, and tools that only change the type, leave the high bits empty: such a picture would be
-    black. Opacity, the fourth channel, is not brightness: it counts from all 16.
+    black. Alpha, the fourth channel, always uses all 16 bits.
     """
     colour = array[:, :, :3]
     used = int(colour.max()).bit_length() if colour.size else 16
@@ -295,7 +292,7 @@ def _eight_bits(array: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """A copy with shape (H, W, 3)."""
+    """Copy an array to shape (H, W, 3)."""
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
@@ -316,6 +313,6 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.shape[2] == 4 and array.size:
         alpha = np.ascontiguousarray(array[:, :, 3:])  # (H, W, 1)
         if alpha.min() != alpha.max():
-            dark = (255 - colour) * alpha.astype(np.uint16) + 128  # how far from white, times 255, to be rounded
-            return np.asarray(255 - (dark + (dark >> 8) >> 8), np.uint8)  # that is dark / 255
+            dark = (255 - colour) * alpha.astype(np.uint16) + 128  # distance from white times 255, plus 1/2
+            return np.asarray(255 - (dark + (dark >> 8) >> 8), np.uint8)  # exact division by 255
     return np.array(colour, order="C")

@@ -1,7 +1,6 @@
-"""Pictures of any size, fitted to the one shape that a network takes; the only owner of that rule.
+"""Letterbox pictures into the input shape of a network.
 
-The rule is a letterbox, the same as Ultralytics' own: scaled to fit with the aspect kept, centred, the rest
-grey. So locating, training, validation, this package's reader and plain ``yolo predict`` see the same.
+Scaled with the aspect ratio kept, centred, padded with grey; locating, training, validation and reading all use it.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 GREY = 114
-"""Value of the padding, as Ultralytics pads."""
+"""Value of the padding, that of Ultralytics."""
 
 STRIDE = 32
-"""Sides of a network's input are multiples of this."""
+"""Sides of a network input are multiples of this."""
 
 DEFAULT_SHAPE_HW = (64, 256)
-"""Shape of a network's input where neither a set nor weights name one."""
+"""Input shape where neither a set nor weights have one."""
 
-_ROOM = 24  # pixels of width for one character, below which neighbours fall into one cell of the network
-_LOW, _HIGH = 64, 512  # the shorter and the longer side that are allowed
+_ROOM = 24  # pixels of width for each character; with fewer, neighbours fall into one cell of the network
+_LOW, _HIGH = 64, 512  # minimum height and maximum width
 
 
 @dataclass(frozen=True)
 class LetterboxTransform:
-    """How one picture lies in the network's input: ``fitted = picture * scale + offset``."""
+    """Position of a picture in the network input: ``letterboxed = picture * scale + offset``."""
 
     scale_x: float
     scale_y: float
@@ -38,16 +37,16 @@ class LetterboxTransform:
     height: int
 
     def to_picture(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Boxes of the fitted picture, shape (n, 4), in pixels of the original one, clipped to it."""
+        """Convert boxes (n, 4) of the letterboxed picture to pixels of the original one, clipped to it."""
         boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         offset = np.array([self.left, self.top] * 2, np.float32)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        inside: NDArray[np.float32] = np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
-        return inside
+        clipped: NDArray[np.float32] = np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
+        return clipped
 
     def to_letterboxed(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Boxes of the original picture, shape (n, 4), in pixels of the fitted one."""
+        """Convert boxes (n, 4) of the original picture to pixels of the letterboxed one."""
         boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         offset = np.array([self.left, self.top] * 2, np.float32)
@@ -55,7 +54,7 @@ class LetterboxTransform:
 
 
 def ratio_of(size_wh: tuple[int, int], shape_hw: tuple[int, int]) -> float:
-    """How many times as large a picture is once it is fitted."""
+    """Scale factor with which a picture is letterboxed."""
     return min(shape_hw[0] / size_wh[1], shape_hw[1] / size_wh[0])
 
 
@@ -63,33 +62,33 @@ def letterbox(image: NDArray[np.uint8], shape_hw: tuple[int, int]) -> tuple[NDAr
     """Letterbox ``image``, (H, W, 3), into ``shape_hw``.
 
     Returns:
-        The fitted picture, uint8 (*shape_hw, 3), and how to go back.
+        The letterboxed picture, uint8 (*shape_hw, 3), and its transform.
     """
     height, width = image.shape[:2]
     to_h, to_w = shape_hw
     ratio = ratio_of((width, height), shape_hw)
     new_w, new_h = max(1, min(to_w, round(width * ratio))), max(1, min(to_h, round(height * ratio)))
     if (new_w, new_h) != (width, height):
-        # INTER_LINEAR skips pixels when it shrinks; thin strokes need the mean of what they cover.
+        # INTER_LINEAR skips pixels when downscaling; thin strokes need the mean of the area. Ultralytics uses it for
+        # both.
         method = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
         image = cv2.resize(image, (new_w, new_h), interpolation=method)  # type: ignore[assignment]
     left, top = (to_w - new_w) // 2, (to_h - new_h) // 2
-    back = LetterboxTransform(new_w / width, new_h / height, left, top, width, height)
+    transform = LetterboxTransform(new_w / width, new_h / height, left, top, width, height)
     if (new_h, new_w) == (to_h, to_w):
-        return image, back
+        return image, transform
     canvas = np.full((to_h, to_w, 3), GREY, np.uint8)
     canvas[top : top + new_h, left : left + new_w] = image
-    return canvas, back
+    return canvas, transform
 
 
 def shape_for(
     sizes_wh: Sequence[tuple[int, int]] | NDArray[np.integer], length: int, lines: float = 1.0
 ) -> tuple[int, int]:
-    """Height and width of the network's input for pictures of these sizes and texts of ``length`` symbols a line.
+    """Choose the network input for pictures of these sizes and texts of ``length`` symbols a line.
 
-    Small characters must not share a cell, and every pixel costs time: the width gives each symbol about 24
-    pixels, the height follows from the aspect ratio that nine in ten pictures stay under. ``lines`` is how many a text
-    has on average.
+    Small characters must not share a cell, and every pixel costs time: the width has about 24 pixels for each symbol,
+    the height follows from the 90 % quantile of the aspect ratios. ``lines`` is the mean number of lines of a text.
 
     Returns:
         (height, width), multiples of 32.
@@ -104,6 +103,6 @@ def shape_for(
 
 
 def scaled(shape_hw: tuple[int, int], factor: float) -> tuple[int, int]:
-    """A network's input with both sides so many times as long, as far as multiples of 32 go."""
+    """Scale both sides of a network input, rounded to multiples of 32."""
     height, width = (max(STRIDE, STRIDE * round(side * factor / STRIDE)) for side in shape_hw)
     return height, width

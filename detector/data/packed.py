@@ -1,19 +1,19 @@
-"""The pictures of a split, decoded and fitted once: a uint8 array on disk that training maps into memory.
+"""The pictures of a split, decoded and letterboxed once: a uint8 array on disk that training maps into memory.
 
 SET/packed/HEIGHTxWIDTH/
-  SPLIT-KEY.npy     uint8 (N, H, W, 3), BGR, fitted; KEY is the hash of the files that it was made from
-  SPLIT.npz         a row a picture (name, size and time of its files, hash of its bytes, checksum of its pixels, how
-                    it was fitted), and the boxes
-  SPLIT.lock        held while a process looks or builds
+  SPLIT-KEY.npy     uint8 (N, H, W, 3), BGR, letterboxed; KEY is the hash of the source files
+  SPLIT.npz         a row for each picture (name, size and time of its files, hash of its bytes, checksum of its
+                    pixels, letterbox transform), and the boxes
+  SPLIT.lock        held while a process checks or builds
 
-Plain numpy, since all pictures have one shape and are drawn at random: a picture is one slice of the mapped file, with
-no decoder, chunk or record in between. Arrow would hold the same bytes with one more dependency; Zarr reads and
-unpacks a chunk for each picture. 105,000 pictures of 256x64 are 5.2 GB.
+Plain numpy: all pictures have one shape and are sampled at random, so a picture is one slice of the mapped file without
+a decoder, chunk or record. Arrow would hold the same bytes with one more dependency; Zarr reads and unpacks a chunk for
+each picture. 105,000 pictures of 256x64 are 5.2 GB.
 
-A picture is known by the hash of its file. A file of the size and time that are noted counts as unchanged; one that
-was touched is hashed again, and decoded only where no row has that hash. Labels that changed are read again without a
-look at the picture. Pixels are written first, then the table that names them, each as NAME.part and renamed: a kill
-leaves the old store or the new one. Opening compares every checksum. The folder may be deleted at any time.
+A picture is identified by the hash of its file. A file with the recorded size and time counts as unchanged; a touched
+one is hashed again, and decoded only if no row has that hash. Changed labels are read again without decoding the
+picture. Pixels are written first, then the table that names them, both atomically: a kill leaves the old store or the
+new one. Opening verifies every checksum. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ from detector.errors import DatasetError, ImageError
 log = logging.getLogger("detector")
 
 FOLDER = "packed"
-"""Where the stores of a set lie in it."""
+"""Folder of the stores within a set."""
 
-_FORMAT = 1  # raise it when read_image or fit give other pixels, or the table has other columns
-_CHUNK = 512  # pictures in memory at once while a store is written
-_NEVER = (-1, -1)  # size and time of no file
+_FORMAT = 1  # increment when read_image or letterbox give other pixels, or the table has other columns
+_CHUNK = 512  # pictures in memory while a store is written
+_NEVER = (-1, -1)  # stamp of a missing file
 
 Stamp = tuple[int, int]
-"""Size in bytes and time of change in nanoseconds of a file."""
+"""Size in bytes and modification time in nanoseconds of a file."""
 
 
 @dataclass
 class Row:
-    """One picture of a store; ``place`` is where its pixels lie in the store that there was, None if in none."""
+    """One picture of a store; ``place`` is its index in the existing store, None if it is new."""
 
     name: str
     stamp: Stamp
     place: int | None = None
     digest: bytes = b""
     checksum: int = 0
-    fit: LetterboxTransform | None = None
+    transform: LetterboxTransform | None = None
     label_stamp: Stamp = _NEVER
     ids: NDArray[np.int64] | None = None
     boxes_xyxy: NDArray[np.float32] | None = None
@@ -70,12 +70,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Packed:
-    """A split, fitted.
+    """A packed split.
 
     Attributes:
-        images: uint8 (N, H, W, 3), BGR, not to be written to.
-        names: of each picture, its file's name in ``images/SPLIT``; in their order.
-        boxes_xyxy: of each picture, float32 (m, 4), in pixels of the fitted picture.
+        images: uint8 (N, H, W, 3), BGR, read-only.
+        names: of each picture, its file name in ``images/SPLIT``; sorted.
+        boxes_xyxy: of each picture, float32 (m, 4), in pixels of the letterboxed picture.
         ids: of each picture, int64 (m,).
     """
 
@@ -86,7 +86,7 @@ class Packed:
 
 
 def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> Packed:
-    """The split's store, built or brought up to date where it has to be; processes that ask at once wait for the first.
+    """Open the store of a split, building or updating it if necessary; other processes wait meanwhile.
 
     Args:
         characters: the set.
@@ -105,8 +105,8 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the latter where a file system has no locks
-        log.info("%s cannot be written to (%s): what is not packed there is kept in memory", folder, error)
+    except (OSError, NotImplementedError) as error:  # the latter on file systems without locks
+        log.info("%s cannot be written to (%s): pictures that are not packed there are kept in memory", folder, error)
         return store.open(writable=False)
     try:
         return store.open(writable=True)
@@ -125,19 +125,19 @@ class _Store:
         self.table = folder / f"{split}.npz"
 
     def open(self, writable: bool) -> Packed:
-        """The store if it is what the files say, a new one otherwise: on disk, or in memory."""
+        """Open the store if it matches the files, otherwise build a new one: on disk, or in memory."""
         pixels, images, old = self._read()
-        rows = self._look(old)
+        rows = self._match(old)
         unchanged = [row.place for row in rows] == list(range(len(old))) and images is not None
         if not unchanged and writable:
             pixels = self._write_pixels(rows, images)
             images = _mapped(self.folder / pixels)
-            self._write_table(rows, pixels)  # before labels are read: one that is wrong costs no second decoding
+            self._write_table(rows, pixels)  # before labels are read: a wrong one costs no second decoding
         elif not unchanged:
             images = np.concatenate(list(self._chunks(rows, images)))
-        read = self._read_labels(rows)
+        new_labels = self._read_labels(rows)
         touched = any(row.stamp != before.stamp for row, before in zip(rows, old, strict=False))
-        if writable and (read or touched or not unchanged):
+        if writable and (new_labels or touched or not unchanged):
             self._write_table(rows, pixels)
         assert images is not None
         return Packed(
@@ -148,13 +148,13 @@ class _Store:
         )
 
     def _read(self) -> tuple[str, NDArray[np.uint8] | None, list[Row]]:
-        """What there is: the name of the pixels' file, the pixels, and a row each; damaged ones have no digest."""
+        """Read the existing store: name of the pixel file, pixels, and rows; damaged rows have no digest."""
         try:
-            with self.table.open("rb") as file, np.load(file) as held:
-                if held["format"] != _FORMAT:
+            with self.table.open("rb") as file, np.load(file) as table:
+                if table["format"] != _FORMAT:
                     return "", None, []
-                pixels, names = json.loads(held["names"].tobytes())
-                columns = {name: held[name] for name in held.files}
+                pixels, names = json.loads(table["names"].tobytes())
+                columns = {name: table[name] for name in table.files}
             images = _mapped(self.folder / pixels)
             if images.shape != (len(names), *self.shape_hw, 3) or images.dtype != np.uint8:
                 raise ValueError(f"{pixels} holds {images.dtype} {images.shape}")
@@ -165,10 +165,10 @@ class _Store:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
         starts = range(0, len(rows), _CHUNK)
-        with ThreadPoolExecutor(cores()) as pool:  # threads take no notice of chunksize, and a task has its price
-            parts = pool.map(lambda start: [zlib.crc32(one) for one in images[start : start + _CHUNK]], starts)
-            sums = [one for part in parts for one in part]
-        damaged = [row for row, found in zip(rows, sums, strict=True) if row.checksum != found]
+        with ThreadPoolExecutor(cores()) as pool:  # chunks, since each task of a thread pool has an overhead
+            parts = pool.map(lambda start: [zlib.crc32(image) for image in images[start : start + _CHUNK]], starts)
+            checksums = [checksum for part in parts for checksum in part]
+        damaged = [row for row, checksum in zip(rows, checksums, strict=True) if row.checksum != checksum]
         if damaged:
             log.warning("%s: %d of %d pictures are damaged, and packed again", self.table, len(damaged), len(rows))
         for row in damaged:
@@ -178,20 +178,20 @@ class _Store:
     def _rows(self, names: list[str], columns: dict[str, NDArray]) -> list[Row]:  # type: ignore[type-arg]
         ends = np.cumsum(columns["counts"])[:-1]
         ids, boxes = np.split(columns["ids"], ends), np.split(columns["boxes_xyxy"], ends)
-        known = int(columns["classes"]) == self.classes  # otherwise the labels are to be looked at again
+        known = int(columns["classes"]) == self.classes  # otherwise the labels are read again
         stamps, label_stamps = columns["stamps"].tolist(), columns["label_stamps"].tolist()
-        fits = zip(columns["scales"].tolist(), columns["places"].tolist(), strict=True)
+        transforms = zip(columns["scales"].tolist(), columns["places"].tolist(), strict=True)
         digests, sums = columns["digests"], columns["checksums"].tolist()
         return [
             Row(
                 name, tuple(stamps[i]), i, digests[i].tobytes(), sums[i], LetterboxTransform(*scales, *places),
                 tuple(label_stamps[i]) if known else _NEVER, ids[i], boxes[i],
             )
-            for i, (name, (scales, places)) in enumerate(zip(names, fits, strict=True))
+            for i, (name, (scales, places)) in enumerate(zip(names, transforms, strict=True))
         ]  # fmt: skip
 
-    def _look(self, old: list[Row]) -> list[Row]:
-        """A row for each picture that is there now, with all that is known of it."""
+    def _match(self, old: list[Row]) -> list[Row]:
+        """Make a row for each present picture, with everything known of it."""
         by_name = {row.name: row for row in old}
         by_digest = {row.digest: row for row in old if row.digest}
         rows = []
@@ -200,14 +200,15 @@ class _Store:
             if before is None or before.stamp != row.stamp:
                 before = by_digest.get(_hash(_bytes(image))) if by_digest else None
             if before is not None:
-                row.place, row.digest, row.checksum, row.fit = before.place, before.digest, before.checksum, before.fit
+                row.place, row.digest, row.checksum = before.place, before.digest, before.checksum
+                row.transform = before.transform
                 if before.name == row.name and before.label_stamp == _stamp(label) != _NEVER:
                     row.label_stamp, row.ids, row.boxes_xyxy = before.label_stamp, before.ids, before.boxes_xyxy
             rows.append(row)
         return rows
 
     def _chunks(self, rows: list[Row], images: NDArray[np.uint8] | None) -> Iterator[NDArray[np.uint8]]:
-        """The pixels of all rows, some at a time, (n, H, W, 3); fills in what decoding tells of a picture."""
+        """Yield the pixels of all rows in chunks, (n, H, W, 3); completes rows that are decoded."""
 
         def fill(task: tuple[Row, Path, NDArray[np.uint8]]) -> None:
             row, path, pixels = task
@@ -216,14 +217,13 @@ class _Store:
                 return
             data = _bytes(path)
             try:
-                fitted, row.fit = letterbox(read_image(data), self.shape_hw)
+                pixels[:], row.transform = letterbox(read_image(data), self.shape_hw)
             except ImageError as error:
                 raise _unreadable(path, error) from error
-            pixels[:] = fitted
             row.digest, row.checksum = _hash(data), zlib.crc32(pixels.data)
 
         paths = [image for image, _ in self.files]
-        # OpenCV, hashing and files let other threads run: processes would cost more to start than they give.
+        # OpenCV, hashing and file access release the GIL: processes would cost more than they gain.
         with ThreadPoolExecutor(cores()) as pool:
             for start in range(0, len(rows), _CHUNK):
                 some = rows[start : start + _CHUNK]
@@ -232,7 +232,7 @@ class _Store:
                 yield chunk
 
     def _write_pixels(self, rows: list[Row], images: NDArray[np.uint8] | None) -> str:
-        """Write the file of pixels; its name. Not through a mapping: a full disk would kill the process."""
+        """Write the file of pixels and return its name. Not through a mapping: a full disk would kill the process."""
         part = self.folder / f"{self.split}.npy.part"
         new = sum(row.place is None for row in rows)
         log.info("packing %d pictures into %s (%d decoded)", len(rows), self.folder, new)
@@ -246,21 +246,21 @@ class _Store:
         return f"{self.split}-{key}.npy"
 
     def _read_labels(self, rows: list[Row]) -> bool:
-        """Boxes of the rows that have none; whether there were such."""
+        """Read the boxes of rows that have none; return whether there were any."""
         new = False
         for row, (_, label) in zip(rows, self.files, strict=True):
             if row.label_stamp == _NEVER:
                 new = True
                 stamp = _stamp(label)
-                assert row.fit is not None
-                row.ids, boxes = parse_labels(label, row.fit.width, row.fit.height, self.classes)
+                assert row.transform is not None
+                row.ids, boxes = parse_labels(label, row.transform.width, row.transform.height, self.classes)
                 if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min() <= 0:
                     raise DatasetError(f"{label} has a box without area: correct its line, or take it out.")
-                row.boxes_xyxy, row.label_stamp = row.fit.to_letterboxed(boxes), stamp
+                row.boxes_xyxy, row.label_stamp = row.transform.to_letterboxed(boxes), stamp
         return new
 
     def _write_table(self, rows: list[Row], pixels: str) -> None:
-        fits = [row.fit for row in rows if row.fit is not None]
+        transforms = [row.transform for row in rows if row.transform is not None]
         ids = [row.ids if row.ids is not None else np.empty(0, np.int64) for row in rows]
         boxes = [row.boxes_xyxy if row.boxes_xyxy is not None else np.empty((0, 4), np.float32) for row in rows]
         with atomic_write(self.table) as part, part.open("wb") as file:
@@ -272,8 +272,8 @@ class _Store:
                 stamps=np.array([row.stamp for row in rows], np.int64),
                 digests=np.frombuffer(b"".join(row.digest for row in rows), np.uint8).reshape(len(rows), -1),
                 checksums=np.array([row.checksum for row in rows], np.uint32),
-                scales=np.array([(f.scale_x, f.scale_y) for f in fits], np.float64),
-                places=np.array([(f.left, f.top, f.width, f.height) for f in fits], np.int64),
+                scales=np.array([(t.scale_x, t.scale_y) for t in transforms], np.float64),
+                places=np.array([(t.left, t.top, t.width, t.height) for t in transforms], np.int64),
                 label_stamps=np.array([row.label_stamp for row in rows], np.int64),
                 counts=np.array([len(i) for i in ids], np.int64),
                 ids=np.concatenate(ids),
@@ -281,7 +281,7 @@ class _Store:
             )
         for stray in (*self.folder.glob(f"{self.split}-*.npy"), *self.folder.glob(f"{self.split}.*.part")):
             if stray.name != pixels:
-                with contextlib.suppress(OSError):  # Windows keeps what is mapped
+                with contextlib.suppress(OSError):  # Windows does not delete mapped files
                     stray.unlink()
 
 
@@ -291,10 +291,10 @@ def _mapped(path: Path) -> NDArray[np.uint8]:
 
 def _stamp(path: Path) -> Stamp:
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return _NEVER
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _bytes(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Work done ahead in threads, results in order."""
+"""Threads: how many, and a map that prefetches results."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def network_threads() -> int:
-    """Threads of a network at most: the cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
+    """Maximum threads of a network: the cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
     asked = asked_threads()
     return cores() if asked is None else min(asked, cores())
 
 
 def asked_threads() -> int | None:
-    """OMP_NUM_THREADS, 1 or more; None where it is not set to a number."""
+    """OMP_NUM_THREADS, 1 or more; None if it is not set to a number."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(asked)) if asked.isdigit() else None
 
@@ -32,22 +32,22 @@ def asked_threads() -> int | None:
 def prefetch_map(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
 ) -> Iterator[Result]:
-    """``map`` in threads, at most two jobs a thread before the one that is asked for: memory does not grow.
+    """``map`` in threads, in order, at most two jobs a thread ahead of the consumer, so that memory is bounded.
 
     Args:
-        function: called in the threads; what it raises is raised here, and later jobs are not begun.
-        jobs: taken one by one.
+        function: called in the threads; its exceptions are raised here, and later jobs are not started.
+        jobs: consumed one by one.
         workers: threads; None means one for each core.
     """
     workers = workers or cores()
     pool = ThreadPoolExecutor(workers)
-    coming: deque[Future[Result]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
         for job in jobs:
-            coming.append(pool.submit(function, job))
-            if len(coming) > 2 * workers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+            pending.append(pool.submit(function, job))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

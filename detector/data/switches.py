@@ -1,6 +1,6 @@
-"""The switches of libraries that would use the network, or run what a file says: set here, before they are imported.
+"""Environment variables that keep libraries from using the network or running code of files.
 
-Importing the package sets them: no library is imported by this package before.
+Importing the package sets them, before it imports any library.
 """
 
 from __future__ import annotations
@@ -8,27 +8,27 @@ from __future__ import annotations
 import os
 
 ALWAYS = {
-    "YOLO_OFFLINE": "1",  # Ultralytics asks for its address, newer versions and fonts, and counts its users
-    "YOLO_AUTOINSTALL": "0",  # it installs what a file asks for
-    "ULTRALYTICS_SAFE_LOAD": "1",  # it opens weights without running code, and evaluates nothing of a structure
-    "NO_ALBUMENTATIONS_UPDATE": "1",  # asks for newer versions at import
-    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime tells of its use, and writes an id into the user's cache
+    "YOLO_OFFLINE": "1",  # Ultralytics looks up its address, newer versions and fonts, and reports usage
+    "YOLO_AUTOINSTALL": "0",  # it installs packages that a file asks for
+    "ULTRALYTICS_SAFE_LOAD": "1",  # it opens weights without running code, and evaluates no code of a model YAML
+    "NO_ALBUMENTATIONS_UPDATE": "1",  # looks up newer versions at import
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime reports usage and writes an id into the user's cache
 }
-"""Switches of the environment, which child processes inherit."""
+"""Environment variables; child processes inherit them."""
 
 
 def switch_off() -> None:
-    """Set them all; what the user set otherwise is replaced, for this package promises it."""
+    """Set them all, replacing the user's values: this package promises not to use the network."""
     os.environ.update(ALWAYS)
 
 
 def keep_in(folder: str) -> None:
-    """What libraries keep for themselves lies in ``folder``: for processes that are this package's alone."""
-    os.environ.setdefault("MPLCONFIGDIR", os.path.join(folder, "matplotlib"))  # its list of fonts
+    """Move the caches of libraries into ``folder``; only for processes that this package owns."""
+    os.environ.setdefault("MPLCONFIGDIR", os.path.join(folder, "matplotlib"))  # its font list
 
 
 def hush() -> None:
-    """OpenCV and its decoders say nothing of what they meet: before OpenCV is imported."""
+    """Silence OpenCV and its decoders; before OpenCV is imported."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 

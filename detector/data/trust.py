@@ -1,4 +1,4 @@
-"""Whether weights may run code when they are opened: not unless the user says so."""
+"""Whether weights may run code when they are opened; not by default."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextvars import ContextVar
 _TRUSTED = ContextVar("trusted", default=False)
 
 SWITCH = "--trust (in Python trust=True)"
-"""What messages call the switch."""
+"""Name of the switch in messages."""
 
 
 @contextmanager
 def trusting(trust: bool) -> Iterator[None]:
-    """In the block, weights that this thread opens may run code, if ``trust``."""
+    """Within the block, weights that this thread opens may run code if ``trust``."""
     before = _TRUSTED.set(trust)
     try:
         yield
@@ -23,5 +23,5 @@ def trusting(trust: bool) -> Iterator[None]:
 
 
 def trusted() -> bool:
-    """Whether weights may run code here and now."""
+    """Whether weights may currently run code."""
     return _TRUSTED.get()

@@ -1,4 +1,4 @@
-"""The folder of what is kept between runs because it takes long to find out, and can be found out again."""
+"""The user's cache folder, for results that are slow to compute and can be computed again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def cache_folder(kind: str = "") -> Path:
-    """``detector`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, or the folder of a kind of things in it; not made here."""
+    """``detector`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, or a subfolder of it; not created here."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -19,17 +19,17 @@ def cache_folder(kind: str = "") -> Path:
 
 @lru_cache(maxsize=1)
 def _homeless() -> str:
-    """For a user without a home, as in some containers: this process's own, since others may write to a shared one."""
+    """Private temporary folder for users without a home, as in some containers."""
     return tempfile.mkdtemp(prefix="detector-")
 
 
 def keep_newest(folder: Path, pattern: str, count: int) -> None:
-    """Remove all but the ``count`` files of this pattern that were written or used last."""
+    """Delete all but the ``count`` most recently used files that match the pattern."""
 
     def used(file: Path) -> float:
         try:
             return file.stat().st_mtime
-        except FileNotFoundError:  # another process was here
+        except FileNotFoundError:  # deleted by another process
             return 0.0
 
     for file in sorted(folder.glob(pattern), key=used, reverse=True)[count:]:
@@ -37,8 +37,8 @@ def keep_newest(folder: Path, pattern: str, count: int) -> None:
 
 
 def used_now(file: Path) -> None:
-    """Say that a kept file was used, for :func:`keep_newest`."""
+    """Mark a cached file as used, for :func:`keep_newest`."""
     try:
         os.utime(file)
-    except OSError:  # a folder that only others may write to
+    except OSError:  # a read-only folder
         return

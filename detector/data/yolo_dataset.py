@@ -1,16 +1,16 @@
-"""The formats of a converted set: label lines, data.yaml, darknet's files, tables. datasets/README.md shows the tree.
+"""Read and write the files of a converted set: labels, data.yaml, darknet's files, tables. See datasets/README.md.
 
 SET/
-  data.yaml                    for Ultralytics; what readers need more lies under the key `detector`
+  data.yaml                    for Ultralytics; the reading configuration is under the key `detector`
   images/{train,val,test}/     hard links to the pictures where possible, copies otherwise
-  labels/{train,val,test}/     a text file a picture: class cx cy w h, shares of the picture, left to right
-  images/suspects/, labels/…   training pictures whose boxes are doubted, in no split
+  labels/{train,val,test}/     a text file for each picture: class cx cy w h, shares of the picture, left to right
+  images/suspects/, labels/…   training pictures that are suspects, in no split
   obj.data obj.names train.txt val.txt test.txt     for darknet
-  manifest.csv                 a line a picture: where it came from, text, split, confidence, status
-  boxes.csv                    a line a character: its box in pixels, how sure, which stage made it
-  rejects.csv                  a line a refused input, with the reason
-  report.html, review.csv      all of this for the eye, and decisions on it: report.py, review.py
-  work/, packed/               what the next conversion and training take up: work.py, packed.py
+  manifest.csv                 a line for each picture: source, text, split, confidence, status
+  boxes.csv                    a line for each character: box in pixels, confidence, stage
+  rejects.csv                  a line for each refused input, with the reason
+  report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
+  work/, packed/               what the next conversion and training reuse: atomic.py, packed.py
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
 MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
 CONFIG_KEY = "detector"
-"""Key of the reading configuration, as plain values: in data.yaml, and in a checkpoint."""
+"""Key of the reading configuration in data.yaml and in checkpoints."""
 
 
 class ManifestRow(NamedTuple):
     """One picture of a set.
 
-    ``image`` is relative to the set; ``method`` counts its boxes by the stage that made them; ``confidence`` in [0, 1]
-    is its least sure box's, times the probability that the label is right; ``read`` is what was read without looking
-    at the label, where that is not the text; ``status`` is "ok" or "suspect".
+    ``image`` is relative to the set; ``method`` counts its boxes by stage; ``confidence`` in [0, 1] is the lowest of
+    its boxes' times the probability that the label is right; ``read`` is what was read without the label, if that is
+    not the text; ``status`` is "ok" or "suspect".
     """
 
     source: str
@@ -58,11 +58,11 @@ class ManifestRow(NamedTuple):
 
 
 class BoxRow(NamedTuple):
-    """One character of a set: where in its picture, in pixels; how sure in [0, 1]; which stage made its box.
+    """One character of a set: box in pixels, confidence in [0, 1], and the stage that made the box.
 
-    ``confidence`` is the probability that the box is that of its symbol, if the label is right; ``stage`` is
+    ``confidence`` is the probability that the box is that of its symbol, given that the label is right; ``stage`` is
     "drawn" (by a person), "detected" (by the shipped detector), "trained-1" (by the detector of the first round of
-    self-training) and so on, or "interpolated" (between its neighbours: nothing was seen there).
+    self-training) and so on, or "interpolated" (between its neighbours, without a candidate).
     """
 
     image: str
@@ -83,7 +83,7 @@ class RejectRow(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The reason without what is particular to one input, for counting."""
+        """The reason without what is specific to one input, for counting."""
         return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+", "…", self.reason.split(": ")[0])
 
 
@@ -100,20 +100,20 @@ class CharacterSet:
         return read_manifest(self.root)
 
     def rows(self, *splits: str) -> list[list[ManifestRow]]:
-        """The pictures of each of these splits.
+        """Pictures of each of these splits.
 
         Raises:
             DatasetError: if one has none.
         """
-        found: dict[str, list[ManifestRow]] = {}
+        by_split: dict[str, list[ManifestRow]] = {}
         for row in self.manifest():
-            found.setdefault(row.image.split("/")[1], []).append(row)
+            by_split.setdefault(row.image.split("/")[1], []).append(row)
         for split in splits:
-            if split not in found:
+            if split not in by_split:
                 raise DatasetError(
-                    f"{self.root} has no pictures in split {split!r}, only in {', '.join(sorted(found))}."
+                    f"{self.root} has no pictures in split {split!r}, only in {', '.join(sorted(by_split))}."
                 )
-        return [found[split] for split in splits]
+        return [by_split[split] for split in splits]
 
     @property
     def splits(self) -> set[str]:
@@ -126,7 +126,7 @@ class CharacterSet:
 
 
 def format_labels(class_ids: Sequence[int], boxes_xyxy: NDArray[np.floating], width: int, height: int) -> str:
-    """Lines of one label file: class, centre and size as shares of a picture of ``width`` x ``height``."""
+    """Format one label file: class, centre and size as shares of a picture of ``width`` x ``height``."""
     x1, y1, x2, y2 = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4).T
     shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
     return "".join(
@@ -165,12 +165,12 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
-    """Hard-link, or copy where links cannot go; whether it was linked. The bytes stay as they are."""
+    """Hard-link a file, or copy it where links are impossible; return whether it was linked."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(os.path.realpath(source), target)  # of a symlink, what it leads to: the link would lead nowhere here
+        os.link(os.path.realpath(source), target)  # resolve symlinks: a relative one would be broken here
         return True
-    except FileExistsError:  # it may be a link to somebody's picture, which a copy would overwrite
+    except FileExistsError:  # a copy could overwrite the picture that an existing link points to
         raise
     except OSError:
         shutil.copyfile(source, target)
@@ -187,7 +187,7 @@ def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[
 
 
 def read_manifest(root: Path) -> list[ManifestRow]:
-    """The manifest of a converted set.
+    """Read the manifest of a converted set.
 
     Raises:
         DatasetError: if there is none, or its columns are not a manifest's.
@@ -196,7 +196,7 @@ def read_manifest(root: Path) -> list[ManifestRow]:
 
 
 def read_rejects(root: Path) -> list[RejectRow]:
-    """The refused inputs of a converted set.
+    """Read the refused inputs of a converted set.
 
     Raises:
         DatasetError: if the list is missing, or has other columns.
@@ -221,22 +221,22 @@ def _read_table(path: Path, fields: tuple[str, ...]) -> list[list[str]]:
 
 
 def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
-    """``data.yaml`` and darknet's files.
+    """Write ``data.yaml`` and darknet's files.
 
     Args:
         root: where to write.
-        final_root: where the set will lie when it is whole; darknet's lists name files there.
-        config: what goes under the key ``detector``.
+        final_root: final path of the set; darknet's lists have absolute paths.
+        config: written under the key ``detector``.
         images: of each split, paths relative to the set.
     """
-    held = {split: f"images/{split}" for split in SPLITS if images.get(split)}
+    folders = {split: f"images/{split}" for split in SPLITS if images.get(split)}
     # No `path` key: Ultralytics then takes the yaml's own folder, and the set can be moved.
-    described: dict[str, Any] = {**held, "names": dict(enumerate(config.symbols)), CONFIG_KEY: config.to_dict()}
+    described: dict[str, Any] = {**folders, "names": dict(enumerate(config.symbols)), CONFIG_KEY: config.to_dict()}
     text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     (root / "data.yaml").write_text("# Made by `detector convert`.\n" + text, encoding="utf-8")
     (root / "obj.names").write_text("".join(f"{s}\n" for s in config.symbols), encoding="utf-8")
     lines = [f"classes = {len(config.symbols)}"]
-    for split in held:
+    for split in folders:
         (root / f"{split}.txt").write_text("".join(f"{final_root / i}\n" for i in images[split]), encoding="utf-8")
         key = "valid" if split == "val" else split
         lines.append(f"{key} = {final_root / f'{split}.txt'}")
@@ -245,7 +245,7 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
 
 
 def read_set(data: str | Path) -> CharacterSet:
-    """A set from its ``data.yaml``, or from the folder that holds one.
+    """Open a set by its ``data.yaml`` or its folder.
 
     Raises:
         DatasetError: if it is missing, no YAML, without the key ``detector``, or with keys of others.
@@ -253,44 +253,44 @@ def read_set(data: str | Path) -> CharacterSet:
     path = Path(data)
     path = path / "data.yaml" if path.is_dir() else path
     try:
-        held = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data_yaml = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(f"There is no {path}: give the data.yaml that `detector convert` wrote.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} is no YAML file: {error}") from error
-    if not isinstance(held, dict) or not isinstance(held.get(CONFIG_KEY), dict):
+    if not isinstance(data_yaml, dict) or not isinstance(data_yaml.get(CONFIG_KEY), dict):
         raise DatasetError(
             f"{path} has no key `{CONFIG_KEY}`: it was not made by `detector convert`, and says nothing about texts. "
             "Train it with plain `yolo train`, or convert the pictures from their strings."
         )
-    _check_keys(path, held)
-    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingConfig.from_dict(held[CONFIG_KEY]))
+    _check_keys(path, data_yaml)
+    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingConfig.from_dict(data_yaml[CONFIG_KEY]))
 
 
-def _check_keys(path: Path, held: dict[str, Any]) -> None:
-    """Refuse what `detector convert` does not write: such keys would do nothing here, and elsewhere run code."""
-    if more := sorted(str(key) for key in held if key not in (*SPLITS, "names", CONFIG_KEY)):
+def _check_keys(path: Path, data_yaml: dict[str, Any]) -> None:
+    """Refuse keys that `detector convert` does not write: they would have no effect here and may run code elsewhere."""
+    if more := sorted(str(key) for key in data_yaml if key not in (*SPLITS, "names", CONFIG_KEY)):
         raise DatasetError(
             f"{path} has {', '.join(more[:5])}, which `detector convert` does not write and nothing follows here "
             "(Ultralytics would run a `download`): take it out."
         )
     for split in SPLITS:
-        if held.get(split, f"images/{split}") != f"images/{split}":
+        if data_yaml.get(split, f"images/{split}") != f"images/{split}":
             raise DatasetError(
-                f"{path} says {split}: {held[split]!r}, and the set's pictures lie in images/{split}: write that."
+                f"{path} says {split}: {data_yaml[split]!r}, and the set's pictures lie in images/{split}: write that."
             )
 
 
 def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
-    """Pictures of a split and their label files, in order of name."""
+    """Iterate over the pictures of a split and their label files, in order of name."""
     folder = root / "images" / split
     for image in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if image.name.startswith("."):  # what a desktop leaves in folders
+        if image.name.startswith("."):  # files of desktops
             continue
         yield image, label_file(root, image)
 
 
 def label_file(root: Path, image: str | Path) -> Path:
-    """Where the boxes of a picture of the set lie."""
+    """Path of the label file of a picture of the set."""
     path = Path(image)
     return root / "labels" / path.parent.name / f"{path.stem}.txt"

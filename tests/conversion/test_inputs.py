@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted
-from detector.data.atomic import Work
+from detector.data.atomic import ResumeFolder
 from detector.data.labels.sources import read_source
 from detector.errors import SourceError
 from detector.text.alphabet import DEFAULT_SYMBOLS, Alphabet
@@ -22,7 +22,7 @@ def accepted(
     labelled_folder(folder, {f"{i}.png": text for i, text in enumerate(texts)})
     found = read_source(folder)
     table = alphabet_of_accepted(found, length, pattern) if symbols is None else Alphabet(symbols)
-    work = Work.open(folder / "work", {})
+    work = ResumeFolder.open(folder / "work", {})
     return accept(found, table, length, pattern, 0.1, 0.2, 0, work, lambda *_: None)
 
 
@@ -89,7 +89,7 @@ def test_drawn_boxes_stay_with_their_picture(tmp_path: Path) -> None:
     labelled_folder(tmp_path, {"a.png": "A B", "b.png": "CD"})
     (tmp_path / "boxes.csv").write_text("image,char,x1,y1,x2,y2\nimages/a.png,A,1,1,4,7\nimages/a.png,B,8,1,12,7\n")
     found = read_source(tmp_path)
-    work = Work.open(tmp_path / "work", {})
+    work = ResumeFolder.open(tmp_path / "work", {})
     inputs = accept(found, Alphabet(), 8, None, 0.1, 0.2, 0, work, lambda *_: None)
     drawn = {item.name: item.boxes_xyxy for item in inputs.items}
     np.testing.assert_array_equal(drawn["images/a.png"], [[1, 1, 4, 7], [8, 1, 12, 7]])

@@ -16,7 +16,7 @@ import pytest
 
 from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
-from detector.data.atomic import Work, atomic_write
+from detector.data.atomic import ResumeFolder, atomic_write
 from detector.data.images import read_image as read_picture
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
@@ -284,16 +284,16 @@ def test_work_of_a_lesser_request_goes_on_as_that_of_this_one(tmp_path: Path) ->
     asked, lesser, other = {"torch": "2", "seed": 0}, {"torch": None, "seed": 0}, {"torch": "3", "seed": 0}
     for taken in (tmp_path / "work", tmp_path / "next"):  # the same folder, then another one
         shutil.rmtree(tmp_path / "work", ignore_errors=True)
-        Work.open(tmp_path / "work", lesser).next_piece("boxes", ".npz").write_bytes(b"1")
-        assert len(Work.open(taken, asked, tmp_path / "work", lesser).pieces("boxes")) == 1
+        ResumeFolder.open(tmp_path / "work", lesser).next_piece("boxes", ".npz").write_bytes(b"1")
+        assert len(ResumeFolder.open(taken, asked, tmp_path / "work", lesser).pieces("boxes")) == 1
         assert json.loads((taken / "request.json").read_text()) == asked
-        assert Work.open(taken, other, None, lesser).pieces("boxes") == []
+        assert ResumeFolder.open(taken, other, None, lesser).pieces("boxes") == []
 
 
 def test_work_that_was_being_thrown_away_does_not_count(tmp_path: Path) -> None:
-    work = Work.open(tmp_path / "work", {"seed": 0})
+    work = ResumeFolder.open(tmp_path / "work", {"seed": 0})
     work.next_piece("boxes", ".npz").write_bytes(b"1")
-    assert len(Work.open(tmp_path / "work", {"seed": 0}).pieces("boxes")) == 1
+    assert len(ResumeFolder.open(tmp_path / "work", {"seed": 0}).pieces("boxes")) == 1
     assert json.loads((tmp_path / "work" / "request.json").read_text()) == {"seed": 0}
     (tmp_path / "work" / "request.json").unlink()
-    assert Work.open(tmp_path / "work", {"seed": 0}).pieces("boxes") == []
+    assert ResumeFolder.open(tmp_path / "work", {"seed": 0}).pieces("boxes") == []

@@ -399,7 +399,7 @@ def test_what_a_pattern_overrules_is_what_is_read_without_it(
     """Also where a second look is taken: it is the same one."""
     picture, _ = far_away
     plain, fitting = Reader().read(picture), Reader(pattern=pattern).read(picture)
-    assert fitting.shown != plain.text
+    assert fitting.shown_text != plain.text
     assert plain.text == (fitting.unconstrained_text if fitting.accepted else fitting.rejected_text)
 
 

@@ -75,7 +75,7 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
-    store = BoxStore(run.work, kind)
+    store = BoxStore(run.resume, kind)
 
     def locate(some: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
         return locator.locate(images, run.labels(some))
@@ -155,7 +155,7 @@ def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
 def _scored(run: Run, trained: Trained) -> LatestBoxes:
     """With what speaks for each label that is not read as it is."""
     doubted = [item for item in run.inputs.items if not trained.boxes[item].located.agrees]
-    store = BoxStore(run.work, "scored")
+    store = BoxStore(run.resume, "scored")
     if not trained.locators[0].by_class:
         return trained.boxes
 

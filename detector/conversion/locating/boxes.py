@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import Progress, chunked
 from detector.conversion.locating.locator import Ids, Image, Located, as_drawn
-from detector.data.atomic import Work, atomic_write
+from detector.data.atomic import ResumeFolder, atomic_write
 from detector.data.images import read_image
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import prefetch_map
@@ -39,16 +39,16 @@ class BoxStore:
     """Boxes of pictures, by name and text: those of a picture whose text was changed are not found.
 
     Args:
-        work: where they are kept.
+        resume: where they are kept.
         kind: of the pieces that they are kept in.
     """
 
-    def __init__(self, work: Work, kind: str) -> None:
-        self._work = work
+    def __init__(self, resume: ResumeFolder, kind: str) -> None:
+        self._resume = resume
         self._kind = kind
         self._place: dict[tuple[str, str], tuple[Path, int]] = {}
         self._open = lru_cache(maxsize=4)(_load)
-        for piece in work.pieces(kind):
+        for piece in resume.pieces(kind):
             self._index(piece)
 
     def __contains__(self, item: LabelledImage) -> bool:
@@ -60,7 +60,7 @@ class BoxStore:
 
     def add(self, several: Sequence[tuple[LabelledImage, Boxes]]) -> None:
         """Keep some more, in a piece of their own."""
-        piece = self._work.next_piece(self._kind, ".npz")
+        piece = self._resume.next_piece(self._kind, ".npz")
         with atomic_write(piece) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **_columns(several))
         self._index(piece)
@@ -69,7 +69,7 @@ class BoxStore:
         try:
             items = json.loads(_load(piece)["items"].tobytes())
         except Exception as error:  # a damaged archive makes numpy and zipfile raise nearly anything
-            self._work.drop(piece, error)
+            self._resume.drop(piece, error)
             return
         for row, (name, text) in enumerate(items):
             self._place[name, text] = piece, row

@@ -9,7 +9,7 @@ from functools import cached_property
 from detector.conversion.inputs import Inputs, Progress
 from detector.conversion.locating.boxes import shown, shown_ids
 from detector.conversion.locating.locator import Ids
-from detector.data.atomic import Work
+from detector.data.atomic import ResumeFolder
 from detector.data.labels.sources import LabelledImage
 from detector.text.alphabet import Alphabet
 
@@ -26,7 +26,7 @@ class Run:
         train_scale: multiplies the steps of self-training.
         seed: of training.
         device: as Ultralytics spells it.
-        work: where finished pieces are kept.
+        resume: where finished pieces are kept.
         tell: told of the work as it goes on.
     """
 
@@ -37,7 +37,7 @@ class Run:
     train_scale: float
     seed: int
     device: str | None
-    work: Work
+    resume: ResumeFolder
     tell: Progress
 
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:

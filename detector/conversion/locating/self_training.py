@@ -148,7 +148,7 @@ class SelfTraining:
             for k, group in enumerate(groups)
         ]
         made = Trained(trained.boxes, trained.explained, tuple(map(self._locator, states)))
-        store = BoxStore(self.run.work, name)
+        store = BoxStore(self.run.resume, name)
         left = [item for item in self.run.inputs.items if not trained.boxes[item].located.agrees]
 
         def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
@@ -215,7 +215,7 @@ class SelfTraining:
         """Weights of a round's detector: the kept ones, or freshly trained."""
         import torch
 
-        path = self.run.work.path(f"detector-{name}.pt")
+        path = self.run.resume.path(f"detector-{name}.pt")
         if (kept := self._kept(name)) is not None:
             return kept
         net = self._new()
@@ -225,7 +225,7 @@ class SelfTraining:
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
         with atomic_write(path) as part:
             torch.save(state, part)
-        self.run.work.path(_checkpoint(name)).unlink(missing_ok=True)
+        self.run.resume.path(_checkpoint(name)).unlink(missing_ok=True)
         kept = self._kept(name)  # also the one that was just trained: a run that goes on has no other
         assert kept is not None
         return kept
@@ -233,13 +233,13 @@ class SelfTraining:
     def _kept(self, name: str) -> dict[str, Any] | None:
         import torch
 
-        path = self.run.work.path(f"detector-{name}.pt")
+        path = self.run.resume.path(f"detector-{name}.pt")
         try:
             held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except Exception as error:  # torch has no one error for damaged files
-            self.run.work.drop(path, error)
+            self.run.resume.drop(path, error)
             return None
         return {k: v.float() if v.is_floating_point() else v for k, v in held.items()}
 
@@ -260,7 +260,7 @@ class SelfTraining:
             net, batches, lambda step: step / steps, lr=_HALF_LR if crossfitted else _LR,
             device=pick_device(self.run.device), warm_up=max(5, steps // 10),
             after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
-            checkpoint=Checkpoint(self.run.work.path(_checkpoint(name)), of.hexdigest()),
+            checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), of.hexdigest()),
             arithmetic=self._arithmetic(net, batches),
         )  # fmt: skip
 
@@ -270,7 +270,7 @@ class SelfTraining:
         from detector.networks.device import pick_device
         from detector.training.loop import loss_of
 
-        device, path = pick_device(self.run.device), self.run.work.path("arithmetic.json")
+        device, path = pick_device(self.run.device), self.run.resume.path("arithmetic.json")
         if device.type != "cpu":
             return None
         if (kept := Arithmetic.read(path)) is not None:

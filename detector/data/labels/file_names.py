@@ -1,9 +1,9 @@
 """File names as labels: ``names`` (``TEXT.png``, ``TEXT_12.png``, …); ``hash-names``: ``text_hash.jpg``.
 
-**Running numbers**: digits at the end of a name, after ``_`` or ``-`` or in brackets, are a number, not text, unless
-nothing stands before them or the mark is a part of labels. After another mark (``TEXT.1.png``, ``TEXT 2.png``,
-``TEXT~3.png``) they are where they were counted with, by a look at all names. Roboflow's names
-(``TEXT_jpg.rf.HASH.jpg``) are their texts and such numbers.
+**Running numbers**: digits at the end of a name, after ``_`` or ``-`` or in brackets, are a number and not text, unless
+nothing precedes them or the mark is part of labels. After another mark (``TEXT.1.png``, ``TEXT 2.png``, ``TEXT~3.png``)
+they are one if all names together look counted. Roboflow's names (``TEXT_jpg.rf.HASH.jpg``) are texts with such
+numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _OTHER_NUMBERED = re.compile(rf"(?:[{re.escape(_OTHER_MARKS)}][0-9]+| ?\[[0-9]+\
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
-_COUNTED_FROM, _COUNTED_TO = 0.3, 0.5  # shares of the names with such a number that are counted on
+_COUNTED_FROM, _COUNTED_TO = (
+    0.3,
+    0.5,
+)  # shares of the names with such a number that look counted: ambiguous from, clear from
 
 
 @dataclass(frozen=True)
@@ -33,60 +36,60 @@ class Names:
 
     Args:
         kind: one of :data:`NAME_FORMATS`.
-        meant: marks that are a part of labels and begin no running number.
-        others: whether marks other than ``_``, ``-`` and brackets begin one.
+        label_marks: marks that are part of labels and start no running number.
+        others: whether marks other than ``_``, ``-`` and brackets start one.
     """
 
     kind: str
-    meant: frozenset[str]
+    label_marks: frozenset[str]
     others: bool = False
 
     def text(self, name: str) -> tuple[str, str]:
-        """The text of a file's name as it stands there, and why there is none."""
+        """Text of a file name, and why there is none."""
         stem = stem_of(name)
         if self.kind == "hash-names":
             match = _HASHED.fullmatch(stem)
             return (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
-        return without_number(stem, self.meant, self.others), ""
+        return without_number(stem, self.label_marks, self.others), ""
 
 
 def stem_of(name: str) -> str:
-    """A file's name without ending, and without what Roboflow adds."""
+    """File name without suffix and without Roboflow's addition."""
     return _ROBOFLOW.sub("", os.path.splitext(os.path.basename(name))[0])
 
 
-def without_number(stem: str, meant: frozenset[str], others: bool = False) -> str:
-    """The name without a running number at its end."""
+def without_number(stem: str, label_marks: frozenset[str], others: bool = False) -> str:
+    """Strip a running number from the end of a name."""
     match = _NUMBERED.search(stem) or (_OTHER_NUMBERED.search(stem) if others else None)
-    return stem[: match.start()] if match and match.start() and match[0][0] not in meant else stem
+    return stem[: match.start()] if match and match.start() and match[0][0] not in label_marks else stem
 
 
-def how_to_read(names: Sequence[str], where: str, there: str, meant: frozenset[str], instead: str) -> Names:
-    """Find out how these names are read.
+def how_to_read(names: Sequence[str], where: str, there: str, label_marks: frozenset[str], instead: str) -> Names:
+    """Determine how these names are read.
 
     Args:
         names: paths relative to their root.
-        where, there: the root and what it holds, for messages.
-        meant: marks that are a part of labels.
-        instead: what is accepted otherwise, for messages.
+        where, there: the root and its content, for messages.
+        label_marks: marks that are part of labels.
+        instead: what else is accepted, for messages.
 
     Raises:
-        SourceError: if they are hardly texts, or may be read in more than one way.
+        SourceError: if they do not look like texts, or are ambiguous.
     """
     stems = [stem_of(name) for name in names]
-    others = _others_count(stems, meant, where)
-    if doubt := _not_texts(names, meant, others):
+    others = _others_count(stems, label_marks, where)
+    if reason := _not_texts(names, label_marks, others):
         raise SourceError(
-            f"{where} has {there} and no label file; the names of the images are hardly their texts: {doubt}. "
+            f"{where} has {there} and no label file; the names of the images do not look like their texts: {reason}. "
             f"{instead} --labels names takes the names all the same."
         )
-    hashed = 0 if "_" in meant else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
+    hashed = 0 if "_" in label_marks else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
     if hashed >= 0.9 * len(stems):
-        return Names("hash-names", meant)
-    if odd := _no_running_number(stems, meant):
-        text = without_number(odd, meant)
+        return Names("hash-names", label_marks)
+    if odd := _no_running_number(stems, label_marks):
+        text = without_number(odd, label_marks)
         raise _two_ways(where, odd, text)
-    return Names("names", meant, others)
+    return Names("names", label_marks, others)
 
 
 def _two_ways(where: str, odd: str, text: str) -> SourceError:
@@ -97,24 +100,24 @@ def _two_ways(where: str, odd: str, text: str) -> SourceError:
     )
 
 
-def _others_count(stems: Sequence[str], meant: frozenset[str], where: str) -> bool:
-    """Whether digits after other marks than ``_`` and ``-`` are running numbers: whether they were counted with."""
+def _others_count(stems: Sequence[str], label_marks: frozenset[str], where: str) -> bool:
+    """Whether digits after marks other than ``_`` and ``-`` are running numbers, that is, look counted."""
     numbers: dict[str, set[str]] = {}
-    repeated: set[str] = set()  # after a mark that stands in few texts: with letters before, it is no decimal point
+    repeated: set[str] = set()  # after a mark that few texts have; with letters before it, it is no decimal point
     for stem in stems:
         match = _OTHER_NUMBERED.search(stem)
-        if match and match.start() and match[0][0] not in meant and _NUMBERED.search(stem) is None:
+        if match and match.start() and match[0][0] not in label_marks and _NUMBERED.search(stem) is None:
             text = stem[: match.start()]
             numbers.setdefault(text, set()).add(re.sub(r"\D", "", match[0]))
             if match[0][0] in ".~#@[":
                 repeated.add(text)
     there = set(stems)
     counted = total = 0
-    for text, own in numbers.items():
-        total += len(own)
-        from_the_start = max(map(int, own)) - len(own) in (-1, 0)
-        again = text in there or (len(own) > 1 and not text.isdecimal() and text in repeated)
-        counted += len(own) * (from_the_start or again)
+    for text, digits in numbers.items():
+        total += len(digits)
+        from_the_start = max(map(int, digits)) - len(digits) in (-1, 0)
+        again = text in there or (len(digits) > 1 and not text.isdecimal() and text in repeated)
+        counted += len(digits) * (from_the_start or again)
     if not total or counted < _COUNTED_FROM * total:
         return False
     if counted < _COUNTED_TO * total:
@@ -123,15 +126,15 @@ def _others_count(stems: Sequence[str], meant: frozenset[str], where: str) -> bo
     return True
 
 
-def _no_running_number(stems: Sequence[str], meant: frozenset[str]) -> str:
-    """One of these names if most end in ``_`` or ``-`` and digits that nobody counted with, as plates do (51F-88270).
+def _no_running_number(stems: Sequence[str], label_marks: frozenset[str]) -> str:
+    """One of these names if most end in ``_`` or ``-`` and digits that do not look counted, as plates (51F-88270).
 
-    Who counts begins at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they did.
+    Counting starts at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they are counted.
     """
     numbers: dict[str, set[int]] = {}
     long, first = 0, ""
     for stem in stems:
-        text = without_number(stem, meant)
+        text = without_number(stem, label_marks)
         if text != stem and stem[len(text)] in "_-":
             digits = stem[len(text) + 1 :]
             numbers.setdefault(text, set()).add(int(digits))
@@ -139,20 +142,20 @@ def _no_running_number(stems: Sequence[str], meant: frozenset[str]) -> str:
             first = first or stem
     if len(stems) < 4 or 2 * long <= len(stems):
         return ""
-    counted = sum(len(own) for own in numbers.values() if max(own) - len(own) in (-1, 0))
+    counted = sum(len(of_text) for of_text in numbers.values() if max(of_text) - len(of_text) in (-1, 0))
     every = set().union(*numbers.values())
     total = sum(map(len, numbers.values()))
     for_all = len(every) >= 0.99 * total and max(every) - min(every) < 10 * total
     return "" if counted >= 0.9 * total or for_all else first
 
 
-def _not_texts(names: Sequence[str], meant: frozenset[str], others: bool) -> str:
-    """Why these file names are hardly texts, or "". Few names are always taken for texts."""
+def _not_texts(names: Sequence[str], label_marks: frozenset[str], others: bool) -> str:
+    """Why these file names do not look like texts, or "". Fewer than four names always do."""
     if len(names) < 4:
         return ""
     stems = [stem_of(name) for name in names]
     some = ", ".join(repr(stem) for stem in stems[:3])
-    texts = [without_number(stem, meant, others) for stem in stems]
+    texts = [without_number(stem, label_marks, others) for stem in stems]
     if len(set(texts)) == 1:
         return f"they differ by a running number only ({some})"
     if all(text.isascii() and text.isdigit() for text in texts) and _are_counted(names, texts):
@@ -166,7 +169,7 @@ def _not_texts(names: Sequence[str], meant: frozenset[str], others: bool) -> str
 
 
 def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
-    """Whether names of digits were counted, in each folder or in all: next to no number is left out, or zeros lead."""
+    """Whether names of digits are counted, in each folder or in all: hardly a number is left out, or zeros lead."""
     by_folder: dict[str, list[int]] = {}
     for name, text in zip(names, texts, strict=True):
         by_folder.setdefault(os.path.dirname(name), []).append(int(text))

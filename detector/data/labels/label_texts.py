@@ -1,10 +1,9 @@
-"""A label as it stands in a file -> the text; and what a look at all labels of a set tells about them.
+"""Convert labels of files to texts, and check all labels of a set for common mistakes.
 
-Texts are put in Unicode's composed form (NFC). Signs that look the same or cannot be seen are made one: full-width and
-other compatibility forms (NFKC) become the usual ones, hard blanks become blanks, invisible characters (zero width,
-bidi marks) are left out, Excel's ``="00123"`` is what is inside; the log says how many there were. Blanks at the end
-are dropped, inner ones kept. With a declared stand-in, plain blanks at both ends are dropped first, then every stand-in
-becomes a blank.
+Texts are in Unicode's composed form (NFC). Variants of signs are normalised: full-width and other compatibility forms
+(NFKC) become the usual ones, non-breaking spaces become spaces, invisible characters (zero width, bidi marks) are
+removed, Excel's ``="00123"`` is unwrapped; the log says how many labels changed. Trailing spaces are dropped, inner
+ones kept. With a declared stand-in, spaces at both ends are dropped first, then every stand-in becomes a space.
 """
 
 from __future__ import annotations
@@ -19,28 +18,30 @@ from functools import lru_cache
 from detector.data.labels.visual_order import has_one_order, is_right_to_left, to_visual
 
 Spell = Callable[[str], str]
-"""A label as it stands in a file -> the text: :class:`Spelling` with the choices made for a source."""
+"""Converts a label of a file to its text: a :class:`Spelling`."""
 
 _PLAIN_BLANKS = " \t\r\n"
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
 _FLOAT = re.compile(r"([0-9]+)[.,]0+")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
-_NONE = frozenset({"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"})  # what programs write for nothing
+_NONE = frozenset(
+    {"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"}
+)  # what programs write for a missing value
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
-_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # of other categories, and as invisible
-_MIN_AGREEING = 3  # labels that must agree before all are taken to be spelt so
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invisible characters of other categories
+_MIN_AGREEING = 3  # labels needed to conclude how all are spelt
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How labels of a source are spelt; call it with a label as it stands in the file.
+    """How labels of a source are spelt; call it with a label of the file.
 
     Args:
         blank: the stand-in for a blank, say ``"_"``.
-        upper: whether texts are turned into upper case.
-        ignore: signs that are taken out before anything else, say ``"-."``.
-        keep: symbols that stay as they are, though they are compatibility forms of others: those of an alphabet.
-        visual_order: whether labels are in logical order, and texts shall be in the order of the picture.
+        upper: whether texts are converted to upper case.
+        ignore: signs that are removed first, such as ``"-."``.
+        keep: symbols that are not normalised although they are compatibility forms: those of an alphabet.
+        visual_order: whether labels are in logical order and texts are to be in visual order.
         whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`.
     """
 
@@ -52,10 +53,10 @@ class Spelling:
     whole_numbers: bool = False
 
     def __call__(self, raw: str) -> str:
-        """The text; "" if there is none."""
+        """Convert a label; "" if there is no text."""
         text = plain_form(raw, self._kept)
-        if self.whole_numbers and (found := _FLOAT.fullmatch(text.strip(_PLAIN_BLANKS))):
-            text = found[1]
+        if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_BLANKS))):
+            text = match[1]
         for sign in self.ignore:
             text = text.replace(sign, "")
         if self.blank and self.blank != " ":
@@ -69,7 +70,7 @@ class Spelling:
         return unicodedata.normalize("NFC", self.keep + (self.blank or "") + self.ignore)
 
     def problem(self, raw: str) -> str:
-        """What is wrong with a label that is no matter of its symbols; "" if nothing is."""
+        """What is wrong with a label apart from its symbols; "" if nothing."""
         if _ROUNDED.fullmatch(raw.strip()):
             return f"the label {raw.strip()!r} is a number that a spreadsheet rounded, and its digits are lost"
         if raw.strip() in _NONE:
@@ -82,11 +83,11 @@ class Spelling:
 
 
 def plain_form(raw: str, keep: str = "") -> str:
-    """A label in composed form, its signs by the module's rules, but for those of ``keep``."""
+    """Normalise a label by the rules of this module, except signs of ``keep``."""
     if raw.isascii() and '="' not in raw:
         return raw
-    found = _EXCEL.fullmatch(raw.strip())
-    text = unicodedata.normalize("NFC", found[1] if found else raw)
+    match = _EXCEL.fullmatch(raw.strip())
+    text = unicodedata.normalize("NFC", match[1] if match else raw)
     return unicodedata.normalize("NFC", "".join(sign if sign in keep else _plain_sign(sign) for sign in text))
 
 
@@ -98,25 +99,25 @@ def _plain_sign(sign: str) -> str:
     if kind == "Zs":
         return " "
     usual = unicodedata.normalize("NFKC", sign)
-    # Not where marks or blanks come of it: a sign that stands for itself, as the acute accent U+00B4.
+    # Not if the result has marks or spaces: such a sign stands for itself, as the acute accent U+00B4.
     return sign if any(unicodedata.category(part)[0] in "MZ" for part in usual) else usual
 
 
 def _is_invisible(sign: str) -> bool:
-    """Whether it takes no room at all: what is Cf and seen (U+0600 to U+0605, …) is left, for somebody to see."""
+    """Whether a sign takes no space. Visible signs of category Cf (U+0600 to U+0605, …) are not invisible."""
     if unicodedata.category(sign) == "Cf":
         return not (0x600 <= ord(sign) <= 0x605 or ord(sign) in (0x6DD, 0x70F, 0x8E2, 0x110BD, 0x110CD))
     return sign in _FILLERS or 0xFE00 <= ord(sign) <= 0xFE0F or 0xE0100 <= ord(sign) <= 0xE01EF
 
 
 def are_whole_numbers(raws: Iterable[str]) -> bool:
-    """Whether these labels are numbers that a table program gave a ``.0``: all that have a point end so."""
+    """Whether these labels are numbers to which a table program added ``.0``: all with a point end so."""
     with_point = [raw.strip() for raw in raws if re.search(r"[0-9][.,][0-9]", raw)]
     return len(with_point) >= _MIN_AGREEING and all(map(_FLOAT.fullmatch, with_point))
 
 
 def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
-    """What a look at all labels tells, each in one line for the log: what was normalised, and what may be wrong."""
+    """Check all labels; a log line each for what was normalised and what may be wrong."""
     texts = [spelling(raw) for raw in raws]
     notes = [_normalised(raws, texts, spelling), _zeros(texts), _look_alikes(texts), _directions(texts, spelling)]
     return [note for note in notes if note]
@@ -126,8 +127,8 @@ def _normalised(raws: Sequence[str], texts: Sequence[str], spelling: Spelling) -
     kinds: Counter[str] = Counter()
     some, example = 0, ""
     for raw, text in zip(raws, texts, strict=True):
-        if found := _kinds_of(raw, spelling):
-            kinds.update(found)
+        if of_label := _kinds_of(raw, spelling):
+            kinds.update(of_label)
             some += 1
             example = example or f"{raw!a} is {text!r}"
     if not some:
@@ -155,25 +156,25 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
 
 
 def _zeros(texts: Sequence[str]) -> str:
-    """A warning where short labels look like numbers whose leading zeros are gone."""
-    held = [text for text in texts if text]
-    if len(held) < 8:
+    """Warn if short labels look like numbers that lost leading zeros."""
+    texts = [text for text in texts if text]
+    if len(texts) < 8:
         return ""
-    usual = max(map(len, held))
-    short = [text for text in held if len(text) < usual]
-    numbers = [text for text in held if text.isdecimal()]
-    if not short or 2 * len(short) > len(held) or any(text.startswith("0") for text in numbers):
+    usual = max(map(len, texts))
+    short = [text for text in texts if len(text) < usual]
+    numbers = [text for text in texts if text.isdecimal()]
+    if not short or 2 * len(short) > len(texts) or any(text.startswith("0") for text in numbers):
         return ""
     if not all(text.isdecimal() for text in short):
         return ""
     return (
-        f"{len(short)} of {len(held)} labels are digits, shorter than the usual {usual}, and none begins with 0: did a "
-        f"spreadsheet take leading zeros? As {short[0]!r}, which may be {short[0].zfill(usual)!r}"
+        f"{len(short)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: did "
+        f"a spreadsheet take leading zeros? As {short[0]!r}, which may be {short[0].zfill(usual)!r}"
     )
 
 
 def _look_alikes(texts: Sequence[str]) -> str:
-    """A warning where letters of two scripts that look the same are in one label."""
+    """Warn if labels mix similar letters of two scripts."""
     mixed = [text for text in texts if not text.isascii() and _mixes_scripts(text)]
     if not mixed:
         return ""
@@ -189,7 +190,7 @@ def _mixes_scripts(text: str) -> bool:
 
 
 def _directions(texts: Sequence[str], spelling: Spelling) -> str:
-    """What is taken for granted of right-to-left labels."""
+    """Report how right-to-left labels were interpreted."""
     some = [text for text in texts if is_right_to_left(text)]
     if not some:
         return ""

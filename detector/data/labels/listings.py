@@ -1,4 +1,4 @@
-"""Label files of a folder -> their inputs as they stand: which files are read, and which picture each line means."""
+"""Find the label files of a folder, and the picture of each of their rows."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import said_of
 from detector.errors import SourceError
 
-_SHOWN = 6  # files that were passed over
-_LOOKED_INTO = 20  # files beside pictures, to know their format
-_MIN_CONSTANT = 4  # lines with one and the same text: no list of labels
+_SHOWN = 6  # skipped files in one message
+_LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
+_MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
 _LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
 
 
 class Entry(NamedTuple):
-    """One input as it stands: its name, the picture (None if there is none), its label, and why it cannot be used."""
+    """One input: its name, the picture (None if missing), the raw label, and why it cannot be used."""
 
     name: str
     path: str | None
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The inputs of one source or of one label file; the fields are as those of a source."""
+    """The inputs of one source or label file; the fields are those of a source."""
 
     root: Path
     format: str
@@ -62,7 +62,7 @@ class Listing:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """The label of each picture that is usable."""
+        """Label of each usable picture."""
         return {entry.path: entry.raw for entry in self.entries if entry.path is not None and not entry.reason}
 
     @cached_property
@@ -72,18 +72,18 @@ class Listing:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all its labels are one: it lists something else then, say what was looked at."""
+        """Whether all its labels are the same: then it lists something else, such as a processing state."""
         return len(self.entries) >= _MIN_CONSTANT and len({entry.raw for entry in self.entries}) == 1
 
     @property
     def names_pictures(self) -> bool:
-        """Whether most of its lines name what is called as pictures are, be they there or not."""
+        """Whether most of its rows name picture files, existing or not."""
         named = sum(is_image_name(os.path.basename(entry.name)) for entry in self.entries)
         return not self.entries or 2 * named > len(self.entries)
 
 
 def label_file(named: str | Path, root: Path, formats: Sequence[str]) -> Path:
-    """The label file of that name, here or in the root.
+    """Find the label file of that name, in the working directory or in the root.
 
     Raises:
         SourceError: if there is none.
@@ -97,54 +97,58 @@ def label_file(named: str | Path, root: Path, formats: Sequence[str]) -> Path:
 
 
 def one_listing(root: Path, file: Path, wanted: str | None, columns: Columns, named: bool = False) -> Listing:
-    """The inputs of one label file; ``named`` beside the folder of its images, which is searched first."""
+    """Read the inputs of one label file; if ``named`` beside a folder of images, that folder is searched first."""
     table = recognise(file, wanted, columns, [root] if named else ())
     bases = [root, file.parent, file.parent / "images"] if named else table.bases
     return _resolved(root, table, bases, Tails(root))
 
 
 def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[list[Listing], dict[str, str]]:
-    """The label files directly in ``root``, else those below it; and why others were passed over, by name."""
+    """Find the label files in ``root``, otherwise those below it; and why others were skipped, by name."""
     tails = Tails(root)
     passed_over: dict[str, str] = {}
     problem: SourceError | None = None
     useless: list[Listing] = []
     for folders in ([root], _folders_below(root)):
-        found: list[Listing] = []
+        listings: list[Listing] = []
         for folder in folders:
             tables, error = _tables(root, folder, wanted, columns, passed_over, tails)
             problem = problem or error
-            found += [_resolved(root, table, table.bases, tails) for table in tables]
-        usable = [one for one in found if one.labels]
-        useless += [one for one in found if not one.labels]
+            listings += [_resolved(root, table, table.bases, tails) for table in tables]
+        usable = [listing for listing in listings if listing.labels]
+        useless += [listing for listing in listings if not listing.labels]
         if usable:
-            for one in useless:
-                passed_over[_below(root, one.files[0])] = f"{one.files[0].name}: none of its pictures is there."
+            for listing in useless:
+                passed_over[_below(root, listing.files[0])] = _without_pictures(listing)
             return _chosen(root, usable, passed_over), passed_over
         if problem is not None and folders == [root]:
             raise problem
-    for one in useless:
-        if wanted or one.names_pictures:
-            return [one], passed_over
-        passed_over[_below(root, one.files[0])] = f"{one.files[0].name}: none of its pictures is there."
+    for listing in useless:
+        if wanted or listing.names_pictures:
+            return [listing], passed_over
+        passed_over[_below(root, listing.files[0])] = _without_pictures(listing)
     return [], passed_over
 
 
+def _without_pictures(listing: Listing) -> str:
+    return f"{listing.files[0].name}: none of its pictures is there."
+
+
 def _folders_below(root: Path) -> list[Path]:
-    found = []
+    folders = []
     for folder, below, _ in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        found.append(Path(folder))
-    return found[1:]
+        folders.append(Path(folder))
+    return folders[1:]
 
 
 def _tables(
     root: Path, folder: Path, wanted: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
 ) -> tuple[list[Table], SourceError | None]:
-    """The label files directly in a folder, and what is wrong with one that is called so."""
+    """Recognise the label files of a folder; also the error of a file that is named labels."""
     listing = Folders([folder]).listing(str(folder))
     pictures = {os.path.splitext(name)[0] for name in listing if is_image_name(name)}  # x.txt beside x.png is no list
-    found: list[Table] = []
+    tables: list[Table] = []
     problem: SourceError | None = None
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
@@ -155,51 +159,55 @@ def _tables(
         if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside:
             continue
         try:
-            found.append(recognise(folder / name, wanted, columns))
+            tables.append(recognise(folder / name, wanted, columns))
         except SourceError as error:
             passed_over[shown] = str(error).replace(str(folder / name), name)
             if stem.lower() == "labels":
                 problem = error
-    return found, None if found else problem
+    return tables, None if tables else problem
 
 
-def _chosen(root: Path, found: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
-    """Those of the label files that are read: no second choices beside others, and none whose lines are another's.
+def _chosen(root: Path, listings: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
+    """Choose the label files that are read: no second choices beside others, no subsets of others.
 
     Raises:
-        SourceError: if two say different things of one picture.
+        SourceError: if two have different labels for one picture.
     """
-    first = [one for one in found if not one.tables[0].second_choice and not one.is_constant] or found
-    texts = [one for one in first if not one.is_drawn] or first
-    called_so = {one.files[0].parent for one in texts if one.files[0].stem.lower() == "labels"}
+    first = [
+        listing for listing in listings if not listing.tables[0].second_choice and not listing.is_constant
+    ] or listings
+    texts = [listing for listing in first if not listing.is_drawn] or first
+    called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
     kept: list[Listing] = []
-    for one in sorted(texts, key=lambda listing: -len(listing.labels)):
-        if one.files[0].parent in called_so and one.files[0].stem.lower() != "labels":
+    for listing in sorted(texts, key=lambda some: -len(some.labels)):
+        if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
             continue
-        if not any(one.labels.items() <= other.labels.items() for other in kept):
-            kept.append(one)
-    kept = [one for one in found if one in kept]  # in the order of their names
-    for i, one in enumerate(kept):
+        if not any(listing.labels.items() <= other.labels.items() for other in kept):
+            kept.append(listing)
+    kept = [listing for listing in listings if listing in kept]  # in the order of their names
+    for i, listing in enumerate(kept):
         for other in kept[i + 1 :]:
-            for path in one.labels.keys() & other.labels.keys():
-                if one.labels[path].strip() != other.labels[path].strip():
-                    raise _contradiction(root, kept, one, other, path)
-    drawn = [] if any(one.is_drawn for one in kept) else [one for one in first if one.is_drawn]
-    passed_over |= {_below(root, one.files[0]): "" for one in found if one not in kept and one not in drawn}
-    return [_with_boxes(one, drawn) for one in kept]
+            for path in listing.labels.keys() & other.labels.keys():
+                if listing.labels[path].strip() != other.labels[path].strip():
+                    raise _contradiction(root, kept, listing, other, path)
+    drawn = [] if any(listing.is_drawn for listing in kept) else [listing for listing in first if listing.is_drawn]
+    passed_over |= {
+        _below(root, listing.files[0]): "" for listing in listings if listing not in kept and listing not in drawn
+    }
+    return [_with_boxes(listing, drawn) for listing in kept]
 
 
-def _contradiction(root: Path, kept: Sequence[Listing], one: Listing, other: Listing, path: str) -> SourceError:
-    names = ", ".join(str(listing.tables[0]) for listing in kept[:_SHOWN]) + (", …" if len(kept) > _SHOWN else "")
-    said = f"{_below(root, path)} is {one.labels[path][:40]!r} in {one.files[0].name}"
+def _contradiction(root: Path, kept: Sequence[Listing], first: Listing, other: Listing, path: str) -> SourceError:
+    names = ", ".join(str(some.tables[0]) for some in kept[:_SHOWN]) + (", …" if len(kept) > _SHOWN else "")
+    said = f"{_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
     return SourceError(
         f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
-        f"{other.files[0].name}. Choose one, say --labels {one.files[0]}."
+        f"{other.files[0].name}. Choose first, say --labels {first.files[0]}."
     )
 
 
 def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
-    """The same with boxes that another file has of its pictures."""
+    """Add boxes that another file has of its pictures."""
     if not drawn:
         return listing
     boxes = {entry.path: entry.drawn for other in drawn for entry in other.entries if entry.drawn}
@@ -208,57 +216,60 @@ def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
     return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
 
 
-def several(root: Path, found: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
-    """The inputs of some label files as one listing."""
-    shown = [one.detail.replace(one.files[0].name, _below(root, one.files[0]), 1) for one in found[:_SHOWN]]
-    detail = ", ".join(shown) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+def several(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
+    """Join the inputs of some label files."""
+    shown = [
+        listing.detail.replace(listing.files[0].name, _below(root, listing.files[0]), 1)
+        for listing in listings[:_SHOWN]
+    ]
+    detail = ", ".join(shown) + (f" and {len(listings) - _SHOWN} more" if len(listings) > _SHOWN else "")
     detail += passed_over_in_short(passed_over)
-    entries = [entry for one in found for entry in one.entries]
-    if len(found) > 1:  # a line alone does not say where it stands
+    entries = [entry for listing in listings for entry in listing.entries]
+    if len(listings) > 1:  # a line number alone is ambiguous
         entries = [
-            entry._replace(place=entry.place and f"{_below(root, one.files[0])}, {entry.place}")
-            for one in found
-            for entry in one.entries
+            entry._replace(place=entry.place and f"{_below(root, listing.files[0])}, {entry.place}")
+            for listing in listings
+            for entry in listing.entries
         ]
     listed = {entry.path for entry in entries}
-    searched = any(one.searched or one.files[0].parent != root for one in found)
-    unlisted = found[0].unlisted
-    if len(found) > 1 or found[0].files[0].parent != root:
+    searched = any(listing.searched or listing.files[0].parent != root for listing in listings)
+    unlisted = listings[0].unlisted
+    if len(listings) > 1 or listings[0].files[0].parent != root:
         all_there = sum(problem is None for _, problem in image_files(root)) if searched else _pictures_in(listed)
         unlisted = max(0, all_there - len(listed - {None}))
     return Listing(
         root,
-        found[0].format,
-        tuple(file for one in found for file in one.files),
+        listings[0].format,
+        tuple(file for listing in listings for file in listing.files),
         detail,
         entries,
         unlisted,
-        tuple(note for one in found for note in one.notes),
+        tuple(note for listing in listings for note in listing.notes),
         searched,
     )
 
 
 def _pictures_in(paths: Collection[str | None]) -> int:
-    """How many pictures lie in the folders of these."""
+    """Number of pictures in the folders of these."""
     folders = {os.path.dirname(path) for path in paths if path}
     return sum(is_image_name(name) for folder in folders for name in Folders([]).listing(folder))
 
 
 def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> Listing:
-    """Look up every row's image, and refuse rows without one."""
+    """Find the image of every row, and refuse rows without one."""
     folders = Folders(bases)
     rows = [row._replace(image=row.image.strip()) for row in table.rows()]
-    found = {image: folders.find(image) for image in dict.fromkeys(row.image for row in rows) if image}
-    missing = [image for image, path in found.items() if path is None]
-    guesses = tails.guesses(missing, table.file, [path for path in found.values() if path]) if missing else {}
-    found |= {image: guess.path or None for image, guess in guesses.items()}
-    entries = [_entry(root, table, row, found.get(row.image), guesses.get(row.image), bases) for row in rows]
+    path_of = {image: folders.find(image) for image in dict.fromkeys(row.image for row in rows) if image}
+    missing = [image for image, path in path_of.items() if path is None]
+    guesses = tails.guesses(missing, table.file, [path for path in path_of.values() if path]) if missing else {}
+    path_of |= {image: guess.path or None for image, guess in guesses.items()}
+    entries = [_entry(root, table, row, path_of.get(row.image), guesses.get(row.image), bases) for row in rows]
     images = sum(is_image_name(name) for names in folders.listings.values() for name in names)
-    seen = [path for path in found.values() if path and is_image_name(os.path.basename(path))]
-    in_listings = len({p for p in seen if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
+    pictures = [path for path in path_of.values() if path and is_image_name(os.path.basename(path))]
+    in_listings = len({p for p in pictures if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
     return Listing(
         root, table.format, (table.file,), str(table), entries, images - in_listings,
-        _said_of(root, table, found, guesses), bool(guesses), (table,),
+        _said_of(root, table, path_of, guesses), bool(guesses), (table,),
     )  # fmt: skip
 
 
@@ -279,8 +290,8 @@ def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
     return f"no such file: {shown}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}{why}"
 
 
-def _said_of(root: Path, table: Table, found: dict[str, str | None], guesses: dict[str, Guess]) -> tuple[str, ...]:
-    """One line for all paths that were found otherwise than as they are listed."""
+def _said_of(root: Path, table: Table, path_of: dict[str, str | None], guesses: dict[str, Guess]) -> tuple[str, ...]:
+    """One log line for all paths that were not path_of as listed."""
     hits = {listed: guess for listed, guess in guesses.items() if guess.path}
     if not hits:
         return ()
@@ -288,14 +299,14 @@ def _said_of(root: Path, table: Table, found: dict[str, str | None], guesses: di
     kinds = Counter(guess.how for guess in hits.values())
     how = " or ".join(kinds)
     example = f"{writable(listed)[:200]} is {writable(_below(root, guess.path))}"
-    return (f"{len(hits)} of {len(found)} paths in {table.file.name} were found {how} only, as {example}",)
+    return (f"{len(hits)} of {len(path_of)} paths in {table.file.name} were path_of {how} only, as {example}",)
 
 
 # --- files beside images -------------------------------------------------------------------------------------------
 
 
 def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> Listing | None:
-    """Labels in a file beside each image, of the first format that enough of them have; None without such."""
+    """Read labels from a file beside each image, of the first format that enough images have; None if there is none."""
     pictures = [path for path, problem in image_files(root) if problem is None]
     folders = Folders([root])
     for sidecar in SIDECARS:
@@ -311,27 +322,27 @@ def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> 
 
 
 def _beside(root: Path, pictures: Sequence[Path], sidecar: Sidecar, folders: Folders) -> dict[Path, Path]:
-    """The file of each picture that has one."""
-    found: dict[Path, Path] = {}
+    """Label file of each picture that has one."""
+    file_of: dict[Path, Path] = {}
     for folder, some in groupby(pictures, os.path.dirname):
         listings = [(place, folders.listing(place)) for place in _places(str(root), folder)]
-        having = [one for one in listings if any(name.endswith(sidecar.suffix) for name in one[1])]
+        having = [pair for pair in listings if any(name.endswith(sidecar.suffix) for name in pair[1])]
         for picture in some if having else ():
             name = picture.stem + sidecar.suffix
             if place := next((place for place, names in having if name in names), ""):
-                found[picture] = Path(place, name)
-    return found
+                file_of[picture] = Path(place, name)
+    return file_of
 
 
 def _places(root: str, folder: str) -> list[str]:
-    """Folders that may hold the labels of a folder's pictures."""
+    """Folders that may hold the labels of the pictures in a folder."""
     below = Path(folder).relative_to(root).parts
-    found = [folder]
+    folders = [folder]
     for at in reversed(range(len(below))):
         for name in _LABEL_FOLDERS.get(below[at].lower(), ()):
-            found.append(os.path.join(root, *below[:at], name, *below[at + 1 :]))
-    found += [os.path.join(root, name, *below) for name in ("labels", "annotations", "Annotations")]
-    return found
+            folders.append(os.path.join(root, *below[:at], name, *below[at + 1 :]))
+    folders += [os.path.join(root, name, *below) for name in ("labels", "annotations", "Annotations")]
+    return folders
 
 
 def _of_sidecar(
@@ -355,7 +366,7 @@ def _of_sidecar(
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:
-    """Which files were not read, the first few, for the log."""
+    """Names of skipped files, the first few, for the log."""
     if not passed_over:
         return ""
     more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
@@ -363,7 +374,7 @@ def passed_over_in_short(passed_over: dict[str, str]) -> str:
 
 
 def what_is_there(root: Path) -> str:
-    """How many files of which kinds a folder holds."""
+    """Describe how many files of which kinds a folder holds."""
     suffixes = Counter(os.path.splitext(name)[1].lower() or "without suffix" for _, _, n in os.walk(root) for name in n)
     kinds = ", ".join(
         f"{times} {suffix}" for suffix, times in sorted(suffixes.items(), key=lambda x: (-x[1], x[0]))[:6]
@@ -372,12 +383,12 @@ def what_is_there(root: Path) -> str:
 
 
 def writable(text: str) -> str:
-    """``text`` with what UTF-8 cannot hold (half characters of broken names) written as escapes."""
+    """Escape what UTF-8 cannot encode (surrogates of broken names)."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _below(root: Path, path: Path | str) -> str:
-    """A path relative to the root, with ``/`` between folders."""
-    inside, whole = os.path.join(root, ""), str(path)
-    below = whole[len(inside) :] if whole.startswith(inside) else os.path.relpath(whole, root)
+    """Path relative to the root, with ``/`` between folders."""
+    prefix, full = os.path.join(root, ""), str(path)
+    below = full[len(prefix) :] if full.startswith(prefix) else os.path.relpath(full, root)
     return below.replace(os.sep, "/")

@@ -1,18 +1,18 @@
-"""Labelled images on disk -> :class:`Source`: every input either an item or refused, with the reason.
+"""Read labelled images from disk as a :class:`Source`: each input is an item, or refused with a reason.
 
 Labels come from label files (:mod:`detector.data.labels.formats` reads each), from a file beside each image, or from
 the names of the images (:mod:`detector.data.labels.file_names`); :mod:`detector.data.labels.label_texts` says how a
 label becomes a text.
 
-**Which label files.** Those directly in the folder; else those in folders below; ``labels.csv`` and the like go before
-others. Several are read together (``train.csv`` and ``val.csv``), unless they say different things of one image.
-Character boxes that a person drew (COCO, VOC, YOLO with names, Roboflow's CSV) are labels where there are no others,
-and stay with their image where they agree with its text.
+**Which label files.** Those in the folder, otherwise those in subfolders; ``labels.csv`` and the like have priority.
+Several are read together (``train.csv`` and ``val.csv``) unless they contradict each other. Character boxes that a
+person drew (COCO, VOC, YOLO with names, Roboflow's CSV) are labels if there are no others, and are kept with their
+image if they agree with its text.
 
-**Paths** in label files are tried relative to the label file's folder, then to ``images/`` in it; if the caller named
-both a label file and a root, the root comes first. Absolute paths and Windows separators are understood, and accents
-may be composed otherwise. What is not found so is looked for below the root by the end of its path, letter case
-apart, and taken where one file alone fits; the log says so.
+**Paths** in label files are relative to the label file's folder, then to ``images/`` in it; if the caller named both a
+label file and a root, the root comes first. Absolute paths, Windows separators and other Unicode compositions are
+understood. A path that is not found is searched below the root by its last components, case-insensitively, and used if
+exactly one file matches; the log says so.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from detector.data.labels.listings import (
 from detector.errors import SourceError
 
 FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES)
-"""What ``labels`` may name beside "auto" and a file."""
+"""Values of ``labels`` besides "auto" and a file."""
 
 _ACCEPTED = (
     "Accepted: a label file beside the images (CSV, TSV or JSON lines with columns like image,text; "
@@ -59,9 +59,9 @@ _SHOWN = 4  # reasons in one message
 class LabelledImage:
     """One picture that exists, and its text.
 
-    ``path`` opens it; ``text`` is as labelled, by the module's rules; ``name`` is the path relative to the source's
+    ``path`` is the file; ``text`` is the label, normalised; ``name`` is the path relative to the source's
     root with ``/`` between folders, unique among the items of a source. ``boxes_xyxy``, float32 (n, 4) in pixels of the
-    upright picture, are those that a person drew around the text's symbols, in its order without blanks; None where
+    upright picture, are those that a person drew around the text's symbols, in its order without blanks; None if
     nobody did.
     """
 
@@ -73,7 +73,7 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One input that is no item: its name (as listed if there is no such file; names repeat if lines do) and why."""
+    """A refused input: its name (as listed if there is no such file; names may repeat) and the reason."""
 
     name: str
     reason: str
@@ -81,12 +81,12 @@ class Refused:
 
 @dataclass(frozen=True)
 class Source:
-    """All inputs of one source, in their order: each line (or file) is in ``items`` or in ``refused``.
+    """All inputs of one source, in order: each row (or file) is in ``items`` or in ``refused``.
 
-    ``label_file`` is the first of ``label_files``, None if the images' names or files beside them are the labels.
-    ``detail`` says for the log how it was read, ``notes`` what else there is to say, a line each. ``unlisted`` counts
-    pictures in the folders looked into that no line names; they are no inputs. ``searched`` says whether the folders
-    below the root were searched, too.
+    ``label_file`` is the first of ``label_files``, None if the labels are file names or files beside the images.
+    ``detail`` describes for the log how it was read; ``notes`` are further log lines. ``unlisted`` counts pictures in
+    the same folders that no row names; they are no inputs. ``searched`` says whether subfolders of the root were
+    searched.
     """
 
     root: Path
@@ -111,7 +111,7 @@ class Source:
 
 
 def check_source(source: str | Path) -> None:
-    """Refuse what is not there.
+    """Refuse a missing source.
 
     Raises:
         SourceError: naming it.
@@ -132,32 +132,32 @@ def read_source(
     visual_order: bool = False,
     keep: str = "",
 ) -> Source:
-    """Find the labelled images of a folder or label file.
+    """Read the labelled images of a folder or label file.
 
     Args:
         path: a folder, or a label file (then its folder is the root).
         labels: "auto"; one of :data:`FORMATS`; or a label file for the images in the folder ``path``.
         blank: the stand-in for a blank in labels, say ``"_"``.
-        upper: whether texts are turned into upper case.
-        ignore: signs that are taken out of labels before anything else, say ``"-."``.
+        upper: whether texts are converted to upper case.
+        ignore: signs that are removed from labels first, such as ``"-."``.
         text_column, image_column: names of columns or keys, where they are not the usual ones.
-        visual_order: whether right-to-left labels are as they are typed; texts are in the order of the picture.
-        keep: symbols that are not normalised, though they look like others: those of an alphabet.
+        visual_order: whether right-to-left labels are as typed; texts are in visual order.
+        keep: symbols that are not normalised although they are compatibility forms: those of an alphabet.
 
     Raises:
-        SourceError: if nothing usable is found, more than one reading is plausible, or a label file cannot be
-            decoded. Single bad lines are refused, not raised.
+        SourceError: if nothing usable is found, the source is ambiguous, or a label file cannot be decoded. Single bad
+            rows are refused, not raised.
     """
     root = Path(os.path.abspath(path))
     check_source(root)
     spelling = Spelling(blank, upper, ignore, keep, visual_order)
-    meant = frozenset((blank or "") + ignore) - {" ", "("}
-    listing = _listing(root, labels, (image_column, text_column), meant)
+    label_marks = frozenset((blank or "") + ignore) - {" ", "("}
+    listing = _listing(root, labels, (image_column, text_column), label_marks)
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
 
 
-def _listing(root: Path, labels: str | Path, columns: Columns, meant: frozenset[str]) -> Listing:
-    """All inputs with their labels as they stand."""
+def _listing(root: Path, labels: str | Path, columns: Columns, label_marks: frozenset[str]) -> Listing:
+    """Read all inputs with their raw labels."""
     wanted = str(labels) if str(labels) in FORMATS else None
     if str(labels) != "auto" and wanted is None:
         if not root.is_dir():
@@ -168,13 +168,13 @@ def _listing(root: Path, labels: str | Path, columns: Columns, meant: frozenset[
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
         return one_listing(root.parent, root, wanted, columns)
     if wanted in NAME_FORMATS:
-        return _named(root, wanted, meant, {})
+        return _named(root, wanted, label_marks, {})
     passed_over: dict[str, str] = {}
-    found: list[Listing] = []
+    listings: list[Listing] = []
     if wanted not in SIDECAR_NAMES:
-        found, passed_over = find_listings(root, wanted, columns)
-    if found:
-        return several(root, found, passed_over)
+        listings, passed_over = find_listings(root, wanted, columns)
+    if listings:
+        return several(root, listings, passed_over)
     if any(columns):
         why = _shown(passed_over) or "there is no label file"
         raise SourceError(f"{root}: columns are named, by which no label file can be read: {why}")
@@ -183,11 +183,11 @@ def _listing(root: Path, labels: str | Path, columns: Columns, meant: frozenset[
     if wanted:
         said = f"{what_is_there(root)}. {_shown(passed_over)}".strip()
         raise SourceError(f"No {wanted} label file in {root}: {said} {_ACCEPTED}")
-    return _named(root, None, meant, passed_over)
+    return _named(root, None, label_marks, passed_over)
 
 
-def _named(root: Path, wanted: str | None, meant: frozenset[str], passed_over: dict[str, str]) -> Listing:
-    """Labels from file names; a mark in ``meant`` is a part of labels and does not begin a running number."""
+def _named(root: Path, wanted: str | None, label_marks: frozenset[str], passed_over: dict[str, str]) -> Listing:
+    """Read labels from file names; a mark in ``label_marks`` is part of labels and starts no running number."""
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
@@ -200,7 +200,11 @@ def _named(root: Path, wanted: str | None, meant: frozenset[str], passed_over: d
         instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
         raise SourceError(f"No labelled images in {root}: {what_is_there(root)}. {instead}")
     instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
-    how = Names(wanted, meant) if wanted else how_to_read(names, str(root), what_is_there(root), meant, instead)
+    how = (
+        Names(wanted, label_marks)
+        if wanted
+        else how_to_read(names, str(root), what_is_there(root), label_marks, instead)
+    )
     texts = [(name, how.text(name)) for name in names]
     for name, (raw, reason) in texts:
         shown = writable(name.replace(os.sep, "/"))
@@ -216,17 +220,17 @@ def _named(root: Path, wanted: str | None, meant: frozenset[str], passed_over: d
 
 
 def _shown(passed_over: dict[str, str]) -> str:
-    """Why other files are not read, the first few."""
+    """Why other files were skipped, the first few."""
     why = [reason for reason in passed_over.values() if reason]
     return " ".join(why[:_SHOWN]) + (f" (and {len(why) - _SHOWN} more)" if len(why) > _SHOWN else "")
 
 
 def _spelt(listing: Listing, spelling: Spelling) -> Source:
-    """Texts for labels; refuse rows without one, and images that are listed more than once."""
+    """Convert labels to texts; refuse rows without text and images that are listed more than once."""
     outcomes: list[LabelledImage | Refused] = []
     first: dict[str, int] = {}  # path -> number of its first outcome
     repeats: dict[str, list[tuple[int, str]]] = {}
-    untaken = 0
+    unused_boxes = 0
     for entry in listing.entries:
         text = spelling(entry.raw)
         reason = entry.reason or spelling.problem(entry.raw) or _no_text(text)
@@ -238,7 +242,7 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
             repeats.setdefault(entry.path, []).append((len(outcomes), text))
         first.setdefault(entry.path, len(outcomes))
         boxes = _boxes(entry.drawn, text)
-        untaken += bool(entry.drawn) and boxes is None
+        unused_boxes += bool(entry.drawn) and boxes is None
         outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes))
     for path, again in repeats.items():
         _refuse_repeats(outcomes, listing.entries, first[path], again)
@@ -246,10 +250,12 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if not outcomes:
         raise SourceError(f"{', '.join(map(str, listing.files[:_SHOWN]))} lists no images. {_ACCEPTED}")
-    taken = Counter(entry.path for entry in listing.entries)
-    notes = [*listing.notes, *notes_on([e.raw for e in listing.entries if e.path and taken[e.path] == 1], spelling)]
-    if untaken:
-        notes.append(f"{untaken} pictures have drawn boxes of other symbols than their text: these are not taken")
+    listed = Counter(entry.path for entry in listing.entries)
+    notes = [*listing.notes, *notes_on([e.raw for e in listing.entries if e.path and listed[e.path] == 1], spelling)]
+    if unused_boxes:
+        notes.append(
+            f"{unused_boxes} pictures have drawn boxes of other symbols than their text: these boxes are not used"
+        )
     return Source(
         listing.root, listing.format, listing.files, listing.detail, items, refused, listing.unlisted,
         tuple(notes), listing.searched,
@@ -263,7 +269,7 @@ def _no_text(text: str) -> str:
 
 
 def _boxes(drawn: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
-    """The drawn boxes where they are of the text's symbols, in its order."""
+    """The drawn boxes if they are of the text's symbols, in its order; otherwise None."""
     if not drawn or [box.symbol for box in drawn] != [sign for sign in text if not sign.isspace()]:
         return None
     return np.array([box[1:] for box in drawn], np.float32)  # (n, 4)
@@ -272,7 +278,7 @@ def _boxes(drawn: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
 def _refuse_repeats(
     outcomes: list[LabelledImage | Refused], entries: Sequence[Entry], at: int, again: Sequence[tuple[int, str]]
 ) -> None:
-    """The same label again: all but the first line are refused. Different labels: all are."""
+    """Refuse all but the first row if the label is the same, all rows if labels differ."""
     kept = outcomes[at]
     assert isinstance(kept, LabelledImage)
     labels = {kept.text: entries[at].place}
@@ -291,6 +297,6 @@ def _refuse_repeats(
 
 
 def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
-    """How many inputs were refused, and why the first few were: (name, reason) of each."""
+    """Summarise refused inputs, (name, reason) each: how many, and the first few reasons."""
     shown = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
     return f"all {len(refused)} were refused, for example {shown}"

@@ -1,8 +1,8 @@
-"""Labels as they are typed (logical order) <-> as their signs stand in the picture, left to right (visual order).
+"""Convert labels between logical order (as typed) and visual order (as the signs stand in the picture).
 
-Detectors see pictures, so inside the package all strings are in visual order. A label with right-to-left letters is
-mostly kept as it is typed; python-bidi reorders it by Unicode's bidirectional algorithm (UAX #9). The way back is
-found by undoing its last step (L2: from the right, what runs left to right as it is) and trying it forwards.
+Detectors see pictures, so inside the package all strings are in visual order. Labels with right-to-left letters are
+mostly stored as typed; python-bidi reorders them by Unicode's bidirectional algorithm (UAX #9). The inverse undoes its
+last step (L2) for several segmentations and keeps the one that maps forward to the same string.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from detector.text.detections import Alternative, Reading
 
-_RUNS = (  # what runs left to right, written from the right: numbers with separators inside, or without
+_RUNS = (  # left-to-right runs: numbers with separators inside, or without
     re.compile(r"[lne](?:[lnes]*[lne])?"),
     re.compile(r"[lne]+"),
     re.compile(r"[ne]+(?:s[ne]+)*|[ln]+"),
@@ -22,12 +22,12 @@ _RUNS = (  # what runs left to right, written from the right: numbers with separ
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether it has letters that are written from right to left."""
+    """Whether a text has right-to-left letters."""
     return any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
 
 
 def to_visual(text: str) -> str:
-    """A label in logical order -> its signs from left to right."""
+    """Convert a label from logical to visual order."""
     if not is_right_to_left(text):
         return text
     from bidi import get_display
@@ -36,24 +36,24 @@ def to_visual(text: str) -> str:
 
 
 def logical_order(text: str) -> list[int]:
-    """The places of a string in visual order, in logical order: ``to_logical(text)[i]`` was ``text[places[i]]``."""
+    """Places of a string in visual order, in logical order: ``to_logical(text)[i] == text[places[i]]``."""
     places = list(range(len(text)))
     if not is_right_to_left(text):
         return places
     tried = [_undone(text, run) for run in _RUNS]
-    return next((one for one in tried if to_visual(_reordered(text, one)) == text), tried[0])
+    return next((order for order in tried if to_visual(_reordered(text, order)) == text), tried[0])
 
 
 def to_logical(text: str) -> str:
-    """The inverse of :func:`to_visual` where there is one, see :func:`has_one_order`."""
+    """Invert :func:`to_visual` where that is possible, see :func:`has_one_order`."""
     return _reordered(text, logical_order(text)) if is_right_to_left(text) else text
 
 
 def has_one_order(text: str) -> bool:
-    """Whether a label in logical order comes back from its visual order, and shows the signs that it is typed with.
+    """Whether a label in logical order survives conversion to visual order and back, with the same signs.
 
-    Not where letters of both directions stand beside each other in more than one way, nor with brackets, which are
-    mirrored among right-to-left letters.
+    Not if letters of both directions are mixed ambiguously, nor with brackets, which are mirrored among right-to-left
+    letters.
     """
     return not is_right_to_left(text) or (
         to_logical(to_visual(text)) == text and not any(map(unicodedata.mirrored, text))
@@ -63,8 +63,8 @@ def has_one_order(text: str) -> bool:
 def _undone(text: str, run: re.Pattern[str]) -> list[int]:
     backwards = list(range(len(text)))[::-1]
     kinds = "".join(_kind(text[place]) for place in backwards)
-    for found in run.finditer(kinds):
-        backwards[found.start() : found.end()] = backwards[found.start() : found.end()][::-1]
+    for match in run.finditer(kinds):
+        backwards[match.start() : match.end()] = backwards[match.start() : match.end()][::-1]
     return backwards
 
 
@@ -79,7 +79,7 @@ def _reordered(text: str, places: list[int]) -> str:
 
 
 def in_logical_order(reading: Reading) -> Reading:
-    """A reading as it is decoded -> with its strings as they are typed, and its characters in that order."""
+    """Convert the strings and characters of a reading to logical order."""
     shown = reading.shown_text
     if not any(
         map(is_right_to_left, (shown, reading.unconstrained_text or "", *(a.text for a in reading.alternatives)))

@@ -83,13 +83,13 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
         if wanted != form.name if wanted else suffix not in form.suffixes:
             continue
         try:
-            found = form.recognise(head)
+            result = form.recognise(head)
         except SourceError as error:
-            found = str(error)
-        if isinstance(found, Table):
-            return found
-        if found:
-            why.append(found)
+            result = str(error)
+        if isinstance(result, Table):
+            return result
+        if result:
+            why.append(result)
     raise SourceError(why[0] if why else f"{file} is no label file that is known; its first line is {head.first}.")
 
 

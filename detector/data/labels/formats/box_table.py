@@ -25,15 +25,15 @@ class _Columns(NamedTuple):
 
 
 def recognise(head: Head) -> Table | str | None:
-    found = _columns(head)
-    if found is None:
+    columns = _columns(head)
+    if columns is None:
         return f"{head.file} has no columns of an image, a class and xmin,ymin,xmax,ymax." if head.wanted else None
-    rows = list(csv.reader(head.lines[1:], delimiter=found.delimiter))
-    names = [row[found.symbol].strip() for row in rows if len(row) > found.symbol]
+    rows = list(csv.reader(head.lines[1:], delimiter=columns.delimiter))
+    names = [row[columns.symbol].strip() for row in rows if len(row) > columns.symbol]
     if not are_symbols(names):
-        header = map(plain, head.lines[0].split(found.delimiter))
+        header = map(plain, head.lines[0].split(columns.delimiter))
         return None if TEXT_COLUMNS & set(header) else f"{head.file} {no_symbols(names)}."
-    return Table(head.file, "boxes", partial(_rows, head, found), ", a character's box a line")
+    return Table(head.file, "boxes", partial(_rows, head, columns), ", a character's box a line")
 
 
 def _columns(head: Head) -> _Columns | None:

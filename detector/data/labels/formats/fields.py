@@ -42,20 +42,20 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
     numbers = []
     for what, asked, usual in zip(("image", "text"), columns, (IMAGE_COLUMNS, TEXT_COLUMNS), strict=True):
         if asked is None:
-            found = [i for i, name in enumerate(names) if name in usual]
-            if what == "image" and not found:
-                found = [i for i, name in enumerate(names) if name in ID_COLUMNS]
+            matches = [i for i, name in enumerate(names) if name in usual]
+            if what == "image" and not matches:
+                matches = [i for i, name in enumerate(names) if name in ID_COLUMNS]
         else:
-            found = [i for i, name in enumerate(header) if name.strip() == asked.strip()]
-            found = found or [i for i, name in enumerate(header) if name.strip().lower() == asked.strip().lower()]
-        if len(found) != 1:
+            matches = [i for i, name in enumerate(header) if name.strip() == asked.strip()]
+            matches = matches or [i for i, name in enumerate(header) if name.strip().lower() == asked.strip().lower()]
+        if len(matches) != 1:
             said = f"no column {asked!r}" if asked is not None else f"no known {what} column"
-            if found:
-                some = ", ".join(short(header[i], 30) for i in found[:_SHOWN])
-                said = f"{len(found)} columns that may be the {what} ({some})"
+            if matches:
+                some = ", ".join(short(header[i], 30) for i in matches[:_SHOWN])
+                said = f"{len(matches)} columns that may be the {what} ({some})"
             shown = ", ".join(short(name, 30) for name in header[:_SHOWN]) + (", …" if len(header) > _SHOWN else "")
             raise SourceError(f"{file} has {said}; its columns are {shown}. Name it with --{what}-column.")
-        numbers.append(found[0])
+        numbers.append(matches[0])
     return numbers[0], numbers[1]
 
 
@@ -76,7 +76,7 @@ def text_in(value: Any, depth: int = 6) -> str | None:
     if isinstance(value, list):
         return text_in(value[0], depth - 1) if len(value) == 1 and depth else None
     if isinstance(value, Mapping) and depth:
-        found = [value[key] for key in value if plain(str(key)) in _INSIDE]
-        if len(found) == 1:
-            return text_in(found[0], depth - 1)
+        texts = [value[key] for key in value if plain(str(key)) in _INSIDE]
+        if len(texts) == 1:
+            return text_in(texts[0], depth - 1)
     return None

@@ -1,4 +1,4 @@
-"""Where the files lie that labels name: as they are named, or by what is left of their names on another machine."""
+"""Find the files that labels name: by their paths, or by the ends of paths of another machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio writes it before n
 
 
 class Folders:
-    """Finds listed files in some base folders, by one listing a folder instead of a look at every file."""
+    """Finds listed files in some base folders, with one directory listing for each folder."""
 
     def __init__(self, bases: Sequence[Path]) -> None:
         self.bases = list(dict.fromkeys(map(str, bases)))
@@ -39,7 +39,7 @@ class Folders:
         return None
 
     def as_spelt(self, folder: str, name: str) -> str:
-        """How ``folder`` spells a name, accents composed otherwise as archives of macOS do; "" if it has none such."""
+        """Name as ``folder`` spells it in another Unicode composition, as archives of macOS do; "" if missing."""
         if name.isascii():
             return ""
         if folder not in self.composed:
@@ -47,7 +47,7 @@ class Folders:
         return self.composed[folder].get(_nfc(name), "")
 
     def listing(self, folder: str) -> frozenset[str]:
-        """Names of all in ``folder`` that is no folder; none if it cannot be read."""
+        """Names of the files in ``folder``; none if it cannot be read."""
         if folder not in self.listings:
             try:
                 with os.scandir(folder or ".") as entries:
@@ -62,7 +62,7 @@ class Folders:
 
 
 class Guess(NamedTuple):
-    """A file that a listed path may mean and by what; or ``path`` is "" and ``how`` says why there is none."""
+    """The file that a listed path may mean, and how it matched; or ``path`` is "" and ``how`` says why not."""
 
     path: str
     how: str
@@ -72,10 +72,10 @@ BY_CASE, BY_TAIL, BY_STEM = "but for capitals and small letters", "by the end of
 
 
 class Tails:
-    """Finds files below a folder by the ends of listed paths, letter case apart; only where one file alone fits.
+    """Finds files below a folder by the ends of listed paths, case-insensitively; only if exactly one file matches.
 
     Args:
-        root: the folder; it is searched through once, when the first file is sought.
+        root: the folder; it is searched once, when first needed.
     """
 
     def __init__(self, root: Path) -> None:
@@ -85,12 +85,12 @@ class Tails:
         self._by_stem: dict[str, list[str]] = {}
 
     def has_stem(self, stem: str) -> bool:
-        """Whether a picture of that name, ending apart, is there."""
+        """Whether there is a picture of that name with any suffix."""
         self._search()
         return _fold(stem) in self._by_stem
 
     def guesses(self, listed: Iterable[str], file: Path, found: Iterable[str]) -> dict[str, Guess]:
-        """What each of the listed paths of one label file may mean.
+        """Guess what the listed paths of one label file mean.
 
         Args:
             listed: paths that were not found as they are.
@@ -111,8 +111,8 @@ class Tails:
         parts = _parts(listed)
         if not parts:
             return Guess("", "")
-        own = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
-        splits = {_SPLITS[word] for part in own for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
+        folders = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
+        splits = {_SPLITS[word] for part in folders for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
         fits, how = self._by_name.get(parts[-1], []), BY_TAIL
         if not fits and (short := _UPLOADED.sub("", parts[-1])) != parts[-1]:
             parts = [*parts[:-1], short]
@@ -136,10 +136,10 @@ class Tails:
         return _fold(os.path.normpath(here)) == _fold(path)
 
     def _shared(self, folders: list[str], path: str) -> int:
-        """How many folders at the end of both are the same."""
+        """Number of equal folders at the end of both paths."""
         count = 0
-        for one, other in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
-            if one != other:
+        for folder, other in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
+            if folder != other:
                 break
             count += 1
         return count
@@ -160,7 +160,7 @@ class Tails:
 
 
 def _parts(listed: str) -> list[str]:
-    """Folders and name of a listed path in one spelling: addresses without host, ``..`` and drives taken out."""
+    """Split a listed path into normalised folders and name: no host of an address, no ``..``, no drive."""
     path = listed.strip()
     if re.match(r"[a-z][a-z0-9+.-]*://", path, re.IGNORECASE) or path.startswith("/data/"):
         try:

@@ -202,7 +202,7 @@ def _contradiction(root: Path, kept: Sequence[Listing], first: Listing, other: L
     said = f"{_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
     return SourceError(
         f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
-        f"{other.files[0].name}. Choose first, say --labels {first.files[0]}."
+        f"{other.files[0].name}. Choose one, say --labels {first.files[0]}."
     )
 
 
@@ -299,7 +299,7 @@ def _said_of(root: Path, table: Table, path_of: dict[str, str | None], guesses: 
     kinds = Counter(guess.how for guess in hits.values())
     how = " or ".join(kinds)
     example = f"{writable(listed)[:200]} is {writable(_below(root, guess.path))}"
-    return (f"{len(hits)} of {len(path_of)} paths in {table.file.name} were path_of {how} only, as {example}",)
+    return (f"{len(hits)} of {len(path_of)} paths in {table.file.name} were found {how} only, as {example}",)
 
 
 # --- files beside images -------------------------------------------------------------------------------------------

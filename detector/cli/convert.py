@@ -36,9 +36,7 @@ def command(
     ] = False,
     val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the texts that is held out.")] = 0.2,
-    keep_suspects: Annotated[
-        bool, typer.Option("--keep-suspects", help="Train on pictures whose boxes are doubted, too.")
-    ] = False,
+    keep_suspects: Annotated[bool, typer.Option("--keep-suspects", help="Train on suspects, too.")] = False,
     allow_refused: Annotated[
         bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
     ] = False,

@@ -1,4 +1,4 @@
-"""Pictures and strings in, a YOLO dataset out: every box inferred, every doubt written down."""
+"""Convert pictures and strings to a YOLO dataset with inferred boxes, suspects and refusals listed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ConversionReport:
         source: what the labels were recognised as.
         inputs: pictures or lines of the source; always ``converted + suspects + refused``.
         splits: pictures in each split.
-        suspects: pictures kept out of training, for their boxes are doubted.
+        suspects: pictures kept out of training, whose boxes or label are likelier wrong than right.
         reasons: refusals, counted by reason.
         config: what readers of this set must know.
         layout_share: share of the texts that the layout's rule for blanks explains.
@@ -143,7 +143,7 @@ def convert(
         pattern: what texts look like, as :mod:`detector.text.patterns` describes, a format with ``blank`` as the labels
             have it; labels that do not fit are refused, and readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
-        keep_suspects: train on pictures whose boxes are doubted, too.
+        keep_suspects: train on suspects, too.
         allow_refused: convert the others also where most inputs are refused.
         overwrite: replace ``out`` if it is an earlier conversion; the decisions in its review.csv are taken up.
         review: a file with more decisions, see :mod:`detector.conversion.review`.

@@ -1,4 +1,4 @@
-"""``review.csv``: what a person decides about doubted pictures, taken up by the next conversion.
+"""``review.csv``: a person's decisions on suspects, applied by the next conversion.
 
 A line a suspect, likeliest label errors first, then a line a picture that was decided on before. Columns:
 
@@ -108,7 +108,7 @@ class Review:
             else:
                 names.append(item.name)
         if other:
-            log.warning("decisions left aside, for the labels have changed: %s", _some(other))
+            log.warning("decisions that no longer apply, since the labels have changed: %s", _some(other))
         return frozenset(names)
 
 
@@ -144,7 +144,8 @@ def write_review(
         manifest: the pictures that are suspects, or were decided on.
         refused: names of refused inputs.
         labels: of the pictures decided on, the text in the source, by name.
-        review: earlier decisions, which are written again, but for those left aside on what is a suspect now.
+        review: earlier decisions, which are written again, except those on labels that have changed and are suspects
+            now.
         vouched: what :meth:`Review.vouched` gave.
 
     Returns:
@@ -152,13 +153,13 @@ def write_review(
     """
     rows = {row.source: row for row in manifest}
     gone = set(refused)
-    aside = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
-    new = sorted((row for n, row in rows.items() if n in aside or n not in review.rows), key=_likeliest_error)
+    reopened = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
+    new = sorted((row for n, row in rows.items() if n in reopened or n not in review.rows), key=_likeliest_error)
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = Writer(file, ReviewRow._fields)
         writer.rows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
         for name, old in review.rows.items():
-            if name in aside:
+            if name in reopened:
                 continue
             row = rows.get(name)
             status = row.status if row else "refused" if name in gone else "missing"

@@ -91,7 +91,7 @@ class Reader:
         alternatives: how many of the next likely strings each reading brings.
         two_pass: whether a text that does not fill its picture, and is not read surely, is read again, from the
             part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
-            does as the weights say: those that fit no one kind of picture, as the shipped ones, look twice, those
+            follows the weights: those for many kinds of pictures, as the shipped ones, use two passes, those
             trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
             that, or as few more as chance may make.
         trust: open weights that can run code.

@@ -1,4 +1,4 @@
-"""How often a picture is looked at: once as a whole and, where its text does not fill it and is not sure, again."""
+"""Two-pass reading: a second, zoomed pass where the text neither fills its picture nor is read with confidence."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from detector.text.decode import decode_batch
 from detector.text.detections import CharDetections, Reading
 from detector.text.reading_config import ReadingConfig
 
-_AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
-_CLOSER = 1024  # longer side of what is kept for a second look: twice a network's, or memory would follow the pictures
-_SURE = 0.95  # confidence of a text's least sure character, from which another look changes next to nothing
+_AROUND = 0.25  # margin of the zoomed pass, in heights of a character
+_CLOSER = 1024  # longer side of the picture kept for the second pass; bounds memory
+_SURE = 0.95  # lowest character confidence from which a second pass changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 
 Found = tuple[CharDetections, float]
@@ -43,7 +43,7 @@ class Looks:
     Args:
         network: fitted pictures in, candidates out.
         config: of the network.
-        second: whether a text that does not fill its picture, and is not read surely, is looked at again.
+        second: whether a text that does not fill its picture, and is not read surely, gets a second pass.
         min_confidence, alternatives: as :func:`detector.text.decode.decode_batch` takes them.
     """
 
@@ -63,7 +63,7 @@ class Looks:
         return self.config.shape_hw or _shape_for(image.shape[1], image.shape[0], self.config.length)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
-        """The picture fitted, and what a second look needs of it."""
+        """Letterbox a picture, and keep what a second pass needs of it."""
         fitted, back = letterbox(image, self.shape_for(image))
         if not self.second:
             return Prepared(fitted, back)
@@ -89,7 +89,7 @@ class Looks:
     def decode(
         self, prepared: Sequence[Prepared], found: Sequence[Found], detect: Callable[[Sequence[Prepared]], list[Found]]
     ) -> list[Reading]:
-        """Strings, with boxes in the pictures' own pixels; ``detect`` is asked where there is a second look to take."""
+        """Strings, with boxes in the pictures' own pixels; ``detect`` runs the second pass."""
         if not self.second:
             return self._strings(prepared, found, self.config, self.alternatives)
         # Where to look again a pattern has no say: what it overrules is what would be read without it.
@@ -128,7 +128,7 @@ def _shape_for(width: int, height: int, length: int) -> tuple[int, int]:
 
 
 def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """The part of a picture that a text is in, and its corner xy; None where another look is not worth it."""
+    """The part of a picture that a text is in, and its corner xy; None where a second pass is not worthwhile."""
     image = prepared.image
     if image is None or not reading.characters or min(c.confidence for c in reading.characters) >= _SURE:
         return None

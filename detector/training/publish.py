@@ -31,7 +31,7 @@ log = logging.getLogger("detector")
 
 _BATCH = 32  # pictures read at once
 _START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
-_JUDGED = 1000  # pictures of the validation split that tell the best share
+_SCORED = 1000  # pictures of the validation split that tell the best share
 
 
 def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
@@ -49,20 +49,23 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     from detector.training import trainer as text_trainer
 
     characters, config, split = trainer.characters, trainer.config, trainer.args.split
-    judged_by = [row.text for row in characters.rows(split)[0]]
+    labels = [row.text for row in characters.rows(split)[0]]
     epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
-    log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(judged_by),
+    log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(labels),
              split)  # fmt: skip
-    better = best_beyond_chance(epochs, len(judged_by), sum(map(len, judged_by))) and trainer.best.exists()
+    better = best_beyond_chance(epochs, len(labels), sum(map(len, labels))) and trainer.best.exists()
     trained, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
     chosen, share = interpolate_weights(trained, text_trainer.start_of(trainer), characters, config, split, device)
     config, score = calibrated(chosen, characters, config, split, device)
     if share:
-        facts["interpolate_weights"] = share
+        facts["towards_start"] = share
         facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
-        log.info("published a mean: %.0f%% of the weights that training started from, which reads better", 100 * share)
+        log.info(
+            "published an interpolation with %.0f%% of the weights that training started from, which reads better",
+            100 * share,
+        )
     ultralytics.publish(chosen, target, config, facts)
     if share:
         chosen.unlink()
@@ -82,12 +85,12 @@ def interpolate_weights(
 ) -> tuple[Path, float]:
     """The weights between those that were trained and those that training started from that read most of a split.
 
-    Few pictures teach what they show, and unlearn some of what they do not. A mean of both, a weight at a time, often
-    reads more than either: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
+    A few pictures improve what they show, and unlearn some of what they do not. An interpolation of both weights often
+    reads more than either (WiSE-FT): Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
 
     Args:
         trained: of the run.
-        start: what it started from; None from nothing.
+        start: what it started from; None if from scratch.
         characters: the set.
         config: of the network, with its shape.
         split: not learnt.
@@ -111,7 +114,7 @@ def interpolate_weights(
 
     def missed(weights: Path) -> list[float]:
         network = ultralytics.Network(weights, pick_device(device))
-        readings = _read_fitted(network, config, dataset, _JUDGED)
+        readings = _read_fitted(network, config, dataset, _SCORED)
         return [
             _missed([text], [reading], config.blank)
             for text, reading in zip(dataset.texts[: len(readings)], readings, strict=True)
@@ -163,8 +166,8 @@ def calibrated(
 ) -> tuple[ReadingConfig, TextScore]:
     """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
 
-    A second look is for text that is small in its pictures. It is taken where one look gets symbols wrong, and two get
-    no more of them wrong, or as few more as chance may make: on what few validation pictures show, it seldom harms.
+    A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
+    no more of them wrong, or only as many more as chance may make.
 
     Args:
         weights: of the network.

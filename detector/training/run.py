@@ -99,7 +99,7 @@ def train(data: str | Path | None = None, **arguments: Any) -> Path:
     Args:
         data: data.yaml of the set, or its folder; not needed with ``resume``.
         arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
-            nothing where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
+            scratch where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
             half of them, and training ends before that where validation says that it is done (``patience=0``: never);
             ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
             Some more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
@@ -201,8 +201,8 @@ def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, An
         raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
     characters = read_set(data)
     overrides = training_arguments(characters, arguments)
-    if (judging := len(characters.rows(overrides.get("split") or "val")[0])) < FEW:
-        log.warning("%s", say_few(judging))
+    if (pictures := len(characters.rows(overrides.get("split") or "val")[0])) < FEW:
+        log.warning("%s", say_few(pictures))
     for start in (overrides["model"], overrides.get("pretrained"), overrides.get("distill_model")):
         if isinstance(start, (str, Path)):
             check_start(str(start))
@@ -225,7 +225,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
     shape_hw = characters.config.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
-    to_learn, judging = characters.rows("train", arguments.get("split") or "val")
+    to_learn, validation_rows = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)
     batch = arguments.get("batch", batch_for(device.type, pictures))
     model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
@@ -263,7 +263,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MAX_EPOCHS)
         steps_an_epoch = math.ceil(pictures / (asked if asked >= 1 else _BATCH))
-        overrides.setdefault("patience", default_patience(len(judging), steps_an_epoch))
+        overrides.setdefault("patience", default_patience(len(validation_rows), steps_an_epoch))
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides

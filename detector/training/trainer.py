@@ -377,7 +377,7 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
 
 
 def start_of(trainer: TextTrainer) -> Path | None:
-    """The weights that a run started from, also one that was resumed; None where it started from nothing."""
+    """The weights that a run started from, also one that was resumed; None if it trained from scratch."""
     kept = trainer.wdir / START
     return kept if kept.is_file() else None
 

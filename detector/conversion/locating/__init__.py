@@ -32,7 +32,7 @@ __all__ = ["LocatedLabels", "locate_labels"]
 
 @dataclass(frozen=True)
 class LocatedLabels:
-    """What is known of all labels of a set.
+    """Boxes and scores of all labels of a set.
 
     Args:
         boxes: of each picture.
@@ -47,7 +47,7 @@ class LocatedLabels:
 
 
 def locate_labels(run: Run) -> LocatedLabels:
-    """Boxes of all labels: the shipped detector locates, learns the set where it must, and judges the labels.
+    """Locate all labels: by the shipped detector, by self-training where needed; then score the labels.
 
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
@@ -61,7 +61,7 @@ def locate_labels(run: Run) -> LocatedLabels:
 
 
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
-    """Told the labels, or, where its classes mean nothing in this set, only how many symbols there are."""
+    """Locate with the labels, or, if the shipped classes mean nothing in this set, with the number of symbols only."""
     items = run.inputs.items
     told = Locator(network, run.table, length=run.length, min_count=min(run.counts), lines=run.lines)
     if told.by_class:
@@ -118,8 +118,8 @@ def _check_suited(run: Run, trained: Trained) -> None:
         NotLearnedError: saying how many do.
     """
     items = run.inputs.items
-    doubted = [item for item in items if not trained.boxes[item].located.agrees]
-    if not doubted:
+    unexplained = [item for item in items if not trained.boxes[item].located.agrees]
+    if not unexplained:
         return
     if not trained.locators[0].by_class:  # there was too little to train on
         count = sum(run.inputs.split[item.text] == "train" for item in items)
@@ -129,8 +129,8 @@ def _check_suited(run: Run, trained: Trained) -> None:
             f"{count} pictures to train on are too few, or it sees no characters in them: {2 * MIN_PICTURES} are about "
             "the least. Check some labels against their pictures, or add pictures."
         )
-    suited = _suited(run, doubted, trained.locator)
-    share = 1 - (1 - float(np.mean(suited))) * len(doubted) / len(items)  # those that are read as they are do suit
+    suited = _suited(run, unexplained, trained.locator)
+    share = 1 - (1 - float(np.mean(suited))) * len(unexplained) / len(items)  # those that are read as they are do suit
     low, _ = wilson_interval(round(share * len(items)), len(items))
     if share < _SUITED or low <= 0.5:
         raise NotLearnedError(
@@ -142,7 +142,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
 
 
 def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
-    """What a locator's scores are worth, by some of the pictures that are read as they are labelled."""
+    """Calibrate a locator on some of the pictures that are read as labelled."""
     sure = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
     held_out = [item for item in sure if run.inputs.split[item.text] != "train"]
     sure = held_out if len(held_out) >= MIN_PICTURES else sure
@@ -153,8 +153,8 @@ def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
 
 
 def _scored(run: Run, trained: Trained) -> LatestBoxes:
-    """With what speaks for each label that is not read as it is."""
-    doubted = [item for item in run.inputs.items if not trained.boxes[item].located.agrees]
+    """Add the log probability of each label that is not read as labelled."""
+    unexplained = [item for item in run.inputs.items if not trained.boxes[item].located.agrees]
     store = BoxStore(run.resume, "scored")
     if not trained.locators[0].by_class:
         return trained.boxes
@@ -168,8 +168,8 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
                 right[mine] = locator.score([images[i] for i in mine], [labels[i] for i in mine])
         return [replace(trained.boxes[item].located, right=float(one)) for item, one in zip(items, right, strict=True)]
 
-    if not all(item in store for item in doubted):
+    if not all(item in store for item in unexplained):
         for locator in trained.locators:
             _calibrate(run, trained, locator)
-    locate_all(doubted, store, locate, run.tell, "judge", cores())
+    locate_all(unexplained, store, locate, run.tell, "judge", cores())
     return trained.boxes.then(store)

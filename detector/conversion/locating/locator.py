@@ -1,7 +1,7 @@
-"""Boxes of known labels: a detector looks at each picture, and is told what stands there.
+"""Locate known labels with a detector.
 
-Pictures whose label is what the detector also reads by itself are looked at once. The others are looked at again, from
-the part that their text is in, and both looks are fused. All boxes are in the picture's own pixels throughout.
+Pictures that the detector reads as labelled get one pass. The others get a second pass, zoomed to the part with their
+text, merged by weighted boxes fusion. All boxes are in pixels of the original picture.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from detector.text.reading_config import ReadingConfig
 from detector.text.search import search
 from detector.text.spacing import Layout
 
-_AROUND = 0.25  # of a character's height: what is kept around a text that is looked at again
+_AROUND = 0.25  # margin of the zoomed pass, in heights of a character
 _LOWEST_LINE = 0.6  # of another line's height: what is lower is other text
 _TWO_LINES = 3.0  # log odds by which a label must be likelier in two lines than in one
 _SHARPEST = 3.0  # slope of a calibration: what a few hundred pictures show is not believed beyond
-_SLANTS = (0.1, -0.1)  # of further looks at a doubted label, pixels to the side a pixel down
+_SLANTS = (0.1, -0.1)  # shear of the further views of an unexplained picture, pixels sideways for each pixel down
 
 # Logit of the probability that a box's centre lies in the one that a person drew, and its slope against the logit of
 # the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/boxes/box_quality.py`.
@@ -105,7 +105,7 @@ def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
 
 
 class Locator:
-    """A detector that is told labels.
+    """A detector that locates known labels.
 
     Args:
         network: the detector.
@@ -155,7 +155,7 @@ class Locator:
         placed = self._align(seen, images, labels)
         again = [i for i, one in enumerate(placed) if self.by_class and not one.agrees and one.seen.any()]
         if again:
-            closer = self._look_closer([images[i] for i in again], [labels[i] for i in again],
+            closer = self._zoomed_pass([images[i] for i in again], [labels[i] for i in again],
                                        [placed[i].boxes_xyxy for i in again])  # fmt: skip
             fused = [
                 weighted_boxes_fusion(seen[i], near, self._symbols, self._symbols)
@@ -235,7 +235,7 @@ class Locator:
         top_scores = np.take_along_axis(own, top_ids, 1)
         return CharDetections(found.boxes_xyxy, top_scores[:, 0], top_ids[:, 0], found.objectness, top_ids, top_scores)
 
-    def _look_closer(
+    def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
     ) -> list[CharDetections]:
         """Candidates in the part of each picture that its boxes are in, in the pixels of the whole."""

@@ -1,7 +1,7 @@
 """Self-training: the detector learns the set from the pictures that it explains, and locates the others.
 
 A picture is explained where a detector that was not trained on its label reads it by itself. Only explained pictures
-are trained on: a wrong label is never among them, so what is left is judged by a detector that has not learnt it, be
+are trained on: a wrong label is never among them, so the rest is judged by a detector that was not trained on it, be
 the error one label's or the whole set's. Rounds follow each other while more is explained. After Yarowsky,
 "Unsupervised word sense disambiguation rivaling supervised methods", ACL 1995.
 

@@ -291,7 +291,7 @@ def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
 
 
 def _said_of(root: Path, table: Table, path_of: dict[str, str | None], guesses: dict[str, Guess]) -> tuple[str, ...]:
-    """One log line for all paths that were not path_of as listed."""
+    """One log line for all paths that were not found as listed."""
     hits = {listed: guess for listed, guess in guesses.items() if guess.path}
     if not hits:
         return ()

@@ -33,7 +33,7 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
     Args:
         symbols: in class-id order.
         structure: a ``.yaml``; None takes that of ``start``.
-        start: weights (``.pt``), whose classes are carried over by their symbols; None starts from nothing.
+        start: weights (``.pt``), whose classes are carried over by their symbols; None trains from scratch.
     """
     held: Any = None if start is None else open_weights(start)[0]
     with quiet():  # it says that the number of classes is another one

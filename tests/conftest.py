@@ -134,10 +134,10 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     """A detector trained on the toy until it reads it."""
     import detector
-    from detector.training import trainer as text_trainer
+    from detector.training import validator
 
     validated: dict[str, str] = {}
-    real = text_trainer.TextValidator.update_metrics
+    real = validator.TextValidator.update_metrics
 
     def update_metrics(self: Any, preds: Any, batch: Any) -> None:
         real(self, preds, batch)
@@ -146,7 +146,7 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(text_trainer.TextValidator, "update_metrics", update_metrics)
+        patch.setattr(validator.TextValidator, "update_metrics", update_metrics)
         weights = detector.train(
             toy.report.data_yaml, model=str(char_network()), epochs=TOY_EPOCHS, batch=8, device="cpu"
         )

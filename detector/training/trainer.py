@@ -1,4 +1,4 @@
-"""The trainer and the validator: pictures of one shape, text-safe augmentation, strings compared."""
+"""The trainer: pictures of one shape, text-safe augmentation, strings compared."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from copy import copy, deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -28,29 +26,21 @@ from detector.data.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
 from detector.networks.device import pick_device
-from detector.networks.nms_torch import candidates, prediction
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
-    LOGGER,
     RANK,
-    AutoBackend,
     DetectionTrainer,
-    DetectionValidator,
-    get_cfg,
-    get_save_dir,
     quiet,
-    validator_module,
 )
-from detector.networks.ultralytics.opening import library_trust
+from detector.networks.ultralytics.opening import library_trust, open_weights
 from detector.networks.ultralytics.weights import load_by_symbol
-from detector.text.decode import decode_batch
-from detector.text.metrics import TextScore, score_texts
-from detector.text.reading_config import ReadingConfig
+from detector.training import cpu_ranks
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import TextDataset, TextLoader
-from detector.training.validation import CER, EXACT_MATCH, Ending, ending
+from detector.training.validation import Ending, ending
+from detector.training.validator import TextValidator
 
 log = logging.getLogger("detector")
 
@@ -59,61 +49,6 @@ START = "start.pt"
 
 _ARITHMETIC = "arithmetic.json"
 """In the folder of a run: how it computes on this CPU, so that it goes on in the same way."""
-
-
-class TextValidator(DetectionValidator):  # type: ignore[misc]
-    """Validation that reads strings: exact match and CER beside mAP, and exact match as the fitness."""
-
-    config: ReadingConfig
-    left: Callable[[], str] = staticmethod(str)
-    """Says how long training still takes."""
-
-    def init_metrics(self, model: torch.nn.Module) -> None:
-        """Start counting anew."""
-        super().init_metrics(model)
-        self.texts = TextScore(0, 0, 0, 0)
-        self.read: list[str] = []
-
-    def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
-        """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
-        found = candidates(prediction(preds))
-        width = float(self.dataloader.dataset.images.shape[2])
-        self.read = [r.text for r in decode_batch(found, self.config, [width] * len(found))]
-        suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
-        return suppressed
-
-    def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
-        """Compare the batch's strings."""
-        super().update_metrics(preds, batch)
-        self.texts += score_texts(batch["text"], self.read, self.config.blank)
-
-    def gather_stats(self) -> None:
-        """Merge the counts of all processes."""
-        super().gather_stats()
-        if RANK == 0:
-            gathered: list[Any] = [None] * dist.get_world_size()
-            dist.gather_object(self.texts, gathered, dst=0)
-            self.texts = sum(gathered[1:], gathered[0])
-        elif RANK > 0:
-            dist.gather_object(self.texts, None, dst=0)
-
-    def get_stats(self) -> dict[str, Any]:
-        """Metrics by name; best.pt follows ``fitness``."""
-        stats: dict[str, Any] = super().get_stats()
-        stats[EXACT_MATCH] = self.texts.exact_match
-        stats[CER] = self.texts.cer
-        # Among equally right epochs the lower error rate wins, then the tighter boxes.
-        stats["fitness"] = self.texts.exact_match - 0.01 * self.texts.cer + 1e-4 * float(stats.get("fitness") or 0.0)
-        return stats
-
-    def get_desc(self) -> str:
-        """Head of the progress line."""
-        return str(("%22s" + "%11s" * 5) % ("Validation", "Images", "exact", "CER", "mAP50-95", "time left"))
-
-    def print_results(self) -> None:
-        """One line a validation."""
-        values = (self.seen, self.texts.exact_match, self.texts.cer, self.metrics.mean_results()[3])
-        LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3 + "%11s") % ("all", *values, self.left()))
 
 
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -135,10 +70,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         overrides = dict(overrides or {})
         self.cpu_ranks = RANK >= 0 and pick_device(overrides.get("device")).type == "cpu"
         if self.cpu_ranks:  # Ultralytics knows several processes on GPUs only
-            _join_cpu_ranks(overrides)
+            cpu_ranks.join(overrides)
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
-        if self.cpu_ranks:
-            self.world_size = dist.get_world_size()
         shape_hw = self.characters.config.shape_hw
         if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
@@ -194,18 +127,18 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().set_model_attributes()
         self.model: Any = self.model.to(memory_format=torch.channels_last)
 
-    def _setup_ddp(self) -> None:
-        if not self.cpu_ranks:
-            super()._setup_ddp()
+    def _build_train_pipeline(self) -> None:
+        if self.cpu_ranks:  # Ultralytics counted none of them, and has wrapped nothing
+            self.world_size = dist.get_world_size()
+            self.model = cpu_ranks.wrapped(self.model)
+        super()._build_train_pipeline()
 
     def _setup_train(self) -> None:
-        # On the CPU the wrapper wants no device_ids, and Ultralytics always gives some.
-        with (
-            mock.patch("torch.nn.parallel.DistributedDataParallel", _OnCpu)
-            if self.cpu_ranks
-            else contextlib.nullcontext()
-        ):
-            super()._setup_train()
+        asked = self.args.amp
+        if self.cpu_ranks:  # or only the first of them would go without the GPU's scaler
+            self.args.amp = False
+        super()._setup_train()
+        self.args.amp = asked
         if self.device.type == "cpu":
             arithmetic = self._arithmetic()
             torch.set_num_threads(arithmetic.threads)
@@ -281,7 +214,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         with self.csv.open(newline="", encoding="utf-8") as file:  # an epoch that was done again has two rows
             return list({int(row["epoch"]): row for row in csv.DictReader(file)}.values())
 
-    def _left(self) -> str:
+    def time_left(self) -> str:
         """Hours, minutes and seconds that training takes from now on, at most; empty where it does not go on."""
         elapsed = time.time() - self.train_time_start
         epochs = self.epochs - self.epoch - 1
@@ -290,11 +223,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             left = self.args.time * 3600 - elapsed
         return str(timedelta(seconds=round(left))) if epochs > 0 and left > 0 else ""
 
-    def final_eval(self) -> None:
-        """Validate the best weights, on the set as :meth:`get_dataset` has it; processes on the CPU do it there."""
-        ours: dict[str, Any] = {"check_det_dataset": lambda *_, **__: self.data}
-        with mock.patch.multiple(validator_module, **ours, **(_VALIDATE_ON_CPU if self.cpu_ranks else {})):
-            super().final_eval()
+    def put_in_place(self, weights: Path) -> None:
+        """Make the weights of a file those that are validated."""
+        net, _ = open_weights(weights)
+        net.args = self.args  # of the loss
+        self.ema.ema = net.to(device=self.device, memory_format=torch.channels_last)
+        self.stopper.possible_stop = True  # plots, where they are asked for, are those of these weights
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """To the device, as float in [0, 1], and changed there where a plan says how."""
@@ -324,31 +258,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     def get_validator(self) -> TextValidator:
         """A validator that knows the config."""
         made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
-        made.config, made.left = self.config, self._left
+        made.config, made.trainer = self.config, self
         return made
-
-
-class _OnCpu(torch.nn.parallel.DistributedDataParallel):
-    """The wrapper for processes on the CPU."""
-
-    def __init__(self, module: torch.nn.Module, device_ids: Any = None, **named: Any) -> None:
-        super().__init__(module, **named)
-
-
-_VALIDATE_ON_CPU: dict[str, Any] = {
-    # With several processes the validator takes the current GPU for granted.
-    "get_torch_device_backend": lambda _: SimpleNamespace(current_device=lambda: 0),
-    "AutoBackend": lambda *args, device, **named: AutoBackend(*args, device=torch.device("cpu"), **named),
-}
-
-
-def _join_cpu_ranks(overrides: dict[str, Any]) -> None:
-    """Meet the other processes that ``torchrun`` started (gloo), and agree on the run's folder."""
-    if not dist.is_initialized():
-        dist.init_process_group("gloo")
-    folder = [str(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides))) if RANK == 0 else None]
-    dist.broadcast_object_list(folder, src=0)
-    overrides["save_dir"] = folder[0]
 
 
 def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:

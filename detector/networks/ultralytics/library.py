@@ -17,6 +17,7 @@ import PIL.Image
 from detector.data.user_cache import cache_folder
 
 __all__ = [
+    "DDP_BUFFERS",
     "DEFAULT_CFG_DICT",
     "LOGGER",
     "RANK",
@@ -37,7 +38,6 @@ __all__ = [
     "load_checkpoint",
     "quiet",
     "tasks_module",
-    "validator_module",
     "yaml_model_load",
 ]  # fmt: skip
 
@@ -64,7 +64,6 @@ _image_open, _asked_threads = PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
-    from ultralytics.engine import validator as validator_module
     from ultralytics.engine.exporter import Exporter
     from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
     from ultralytics.nn import tasks as tasks_module
@@ -74,7 +73,10 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.utils.export import engine as onnx_export
     from ultralytics.utils.export import openvino as openvino_export
     from ultralytics.utils.files import increment_path
-    from ultralytics.utils.torch_utils import ModelEMA, intersect_dicts
+    from ultralytics.utils.torch_utils import TORCH_2_13, ModelEMA, intersect_dicts
+
+DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
+"""How torch calls the argument of ``DistributedDataParallel`` that Ultralytics turns off."""
 
 PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
 if _asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for

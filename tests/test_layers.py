@@ -47,6 +47,12 @@ def test_a_room_has_a_dozen_entries_at_most(room: Path) -> None:
     assert len(entries - {"__init__.py", "__main__.py"}) <= (20 if room.name == "formats" else 12)
 
 
+@pytest.mark.parametrize("path", FILES.values(), ids=FILES)
+def test_a_file_stays_short_and_patches_nothing(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, "split it by what its parts are"
+    assert not {name for name in imports(path) if name.split(".")[0] in ("unittest", "pytest")}
+
+
 def test_only_one_module_imports_ultralytics() -> None:
     users = {m for m, p in FILES.items() if any(n.split(".")[0] == "ultralytics" for n in imports(p))}
     assert users == {"detector.networks.ultralytics.library"}

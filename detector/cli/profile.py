@@ -12,7 +12,7 @@ from rich.table import Table
 from detector.cli.terminal import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from detector.training.profiling import Profile
+    from detector.training.profiling.measure import Profile
 
 
 def command(
@@ -30,7 +30,8 @@ def command(
     trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
     """Say where a training step's time goes, how fast each way to load is, and what to change."""
-    from detector.training.profiling import draw, profile
+    from detector.training.profiling.chart import draw
+    from detector.training.profiling.measure import profile
 
     with progress_bar() as tell:
         result = profile(

@@ -28,7 +28,7 @@ from detector.reading import evaluation
 from detector.reading import export as exporting
 from detector.reading import reader as predict
 from detector.text.metrics import TextScore
-from detector.training import profiling
+from detector.training.profiling import measure
 from detector.training.run import Trained
 from tests.builders import toy_synthesizer
 
@@ -99,7 +99,7 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
         (cli.evaluate.command, [evaluation.evaluate, evaluation.Evaluation.coverage, predict.Reader]),
         (cli.export.command, [exporting.export]),
         (cli.synth.command, [synth.SynthConfig, synth.write_set]),
-        (cli.profile.command, [profiling.profile]),
+        (cli.profile.command, [measure.profile]),
         (cli.demo.command, [demo.demo]),
     ],
     ids=["convert", "predict", "evaluate", "export", "synth", "profile", "demo"],

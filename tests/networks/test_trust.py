@@ -322,7 +322,7 @@ def test_sets_that_say_more(change: dict[str, Any], told: str, toy: Toy, tmp_pat
     shutil.copytree(toy.root, root, ignore=shutil.ignore_patterns("work", "packed"))
     held = yaml.safe_load((root / "data.yaml").read_text(encoding="utf-8"))
     (root / "data.yaml").write_text(yaml.safe_dump({**held, **change}, allow_unicode=True), encoding="utf-8")
-    from detector.training.profiling import profile
+    from detector.training.profiling.measure import profile
 
     for use in (lambda: detector.train(root, epochs=1, device="cpu"), lambda: profile(root, device="cpu")):
         with pytest.raises(DatasetError, match=told):

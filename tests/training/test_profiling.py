@@ -15,7 +15,8 @@ from detector.cli import app
 from detector.data.yolo_dataset import read_set
 from detector.errors import DetectorError
 from detector.training.dataset import TextDataset
-from detector.training.profiling import FileLoader, NaiveLoader, _advice, profile
+from detector.training.profiling.loaders import FileLoader, NaiveLoader
+from detector.training.profiling.measure import _advice, profile
 from tests.conftest import Toy, char_network
 
 STAGES = ["decode", "fit", "augment", "collate", "forward", "backward", "validate"]

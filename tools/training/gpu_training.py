@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from detector.networks.shipped import SHIPPED
-from detector.training.profiling import profile
+from detector.training.profiling.measure import profile
 from tools.results import machine
 from tools.sets import artificial_set
 

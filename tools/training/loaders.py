@@ -42,7 +42,9 @@ from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
 from detector.training.dataset import TextDataset, TextLoader
-from detector.training.profiling import FileLoader, NaiveLoader, loader_rate, profile, train_step
+from detector.training.profiling.loaders import FileLoader, NaiveLoader
+from detector.training.profiling.measure import profile
+from detector.training.profiling.steps import loader_rate, train_step
 from detector.training.run import training_arguments
 from detector.training.trainer import prepared_trainer
 from tools.peers import zero_shot

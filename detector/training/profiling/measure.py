@@ -1,0 +1,174 @@
+"""Where the time of a training step goes, and how fast pictures come by different ways of loading them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detector.data.trust import trusting
+from detector.data.yolo_dataset import read_set
+from detector.errors import ArgumentError
+from detector.training.arguments import check_start
+from detector.training.augment.plan import BatchAugment
+from detector.training.augment.policy import Augment
+from detector.training.dataset import TextDataset, TextLoader
+from detector.training.profiling.loaders import LOADERS, FileLoader, Loader, NaiveLoader
+from detector.training.profiling.steps import loader_rate, stage_ms, step_seconds, validation_ms
+from detector.training.run import AUGMENT_ON, training_arguments
+from detector.training.trainer import prepared_trainer
+
+AUGMENT = (*AUGMENT_ON, "off")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What was measured.
+
+    Attributes:
+        loaders: pictures a second of each way to load, alone, unaugmented.
+        stages: milliseconds a picture of each part of the work alone, in order.
+        step_ms: of one step, from asking for the batch to the optimizer, with ``loader`` and ``augment``.
+        limit_ms: of the same step on one batch again and again, that lies ready on the device.
+        input_share: of a step, what the input costs: ``1 - limit_ms / step_ms``, 0 at least.
+        bottleneck: the stage or loader that holds training up.
+        advice: what to change.
+    """
+
+    loaders: dict[str, float]
+    step_ms: float
+    input_share: float
+    limit_ms: float
+    images_per_s: float
+    stages: dict[str, float]
+    bottleneck: str
+    advice: str
+    pictures: int
+    batch: int
+    shape_hw: tuple[int, int]
+    loader: str
+    augment: str
+    device: str
+    model: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "shape_hw": list(self.shape_hw)}
+
+
+def profile(
+    data: str | Path,
+    *,
+    pictures: int | None = None,
+    imgsz: int | None = None,
+    model: str | Path | None = None,
+    batch: int = 32,
+    loader: str = "packed",
+    augment: str | None = None,
+    device: str | None = None,
+    seconds: float = 3.0,
+    trust: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Profile:
+    """Measure a converted set's training, a step's parts and the whole; nothing is kept.
+
+    Args:
+        data: data.yaml of the set, or its folder.
+        pictures: at most so many of the split for training; all by default.
+        imgsz, model, batch, device: as for :func:`detector.train`.
+        loader: what the step loads with, one of ``LOADERS``; each is also measured alone.
+        augment: "device", "picture" or "off"; by default as training would do it. Only ``packed`` augments.
+        seconds: to spend on each measurement, at least.
+        trust: open weights that can run code when they are opened.
+        progress: called as the work goes on.
+
+    Raises:
+        DatasetError: if the set is missing or damaged.
+        ArgumentError: if ``loader`` or ``augment`` is none of those that there are.
+    """
+    _check("loader", loader, LOADERS)
+    _check("augment", augment or "off", AUGMENT)
+    tell = progress or (lambda stage, done, total: None)
+    characters = read_set(data)
+    with trusting(trust), tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        chosen = {"model": model, "imgsz": imgsz, "device": device, "batch": batch, "epochs": 1, "val": True}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        overrides = training_arguments(characters, {**given, "project": folder, "name": "profile"})
+        check_start(str(overrides["model"]))
+        trainer = prepared_trainer(overrides, None if augment == "off" else augment)
+        dataset = _first(trainer.train_loader.dataset, pictures)
+        executor = None if augment == "off" or loader != "packed" else trainer._augment()
+        where = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
+        size = min(batch, len(dataset))
+        ways: dict[str, Loader] = {
+            "packed": _packed(dataset, size, None, trainer.device),
+            "files": FileLoader(dataset, size),
+            "naive": NaiveLoader(dataset, size),
+        }
+        rates = {}
+        for done, name in enumerate(LOADERS):
+            tell(f"loader {name}", done, len(LOADERS) + 2)
+            rates[name] = loader_rate(ways[name], seconds)
+        tell("stages", len(LOADERS), len(LOADERS) + 2)
+        stages = stage_ms(trainer, dataset, size, executor, seconds)
+        tell("steps", len(LOADERS) + 1, len(LOADERS) + 2)
+        way = _packed(dataset, size, executor, trainer.device) if loader == "packed" else ways[loader]
+        step, limit = step_seconds(trainer, way, seconds)
+        stages["validate"] = validation_ms(trainer)
+    share = max(0.0, 1 - limit / step)
+    bottleneck, advice = _advice(rates, stages, share, loader, where, size / limit, trainer.device.type)
+    return Profile(
+        rates, step * 1e3, share, limit * 1e3, size / step, stages, bottleneck, advice, len(dataset), size,
+        trainer.shape_hw, loader, where, str(trainer.device), Path(overrides["model"]).name,
+    )  # fmt: skip
+
+
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ArgumentError(f"{name}={value!r}: give one of {', '.join(known)}.")
+
+
+def _first(dataset: TextDataset, pictures: int | None) -> TextDataset:
+    """The dataset with its first pictures only."""
+    few = copy(dataset)
+    for name in ("images", "boxes", "ids", "texts", "im_files", "labels"):
+        setattr(few, name, getattr(dataset, name)[:pictures])
+    return few
+
+
+def _packed(
+    dataset: TextDataset, size: int, augment: Augment | BatchAugment | None, device: torch.device
+) -> TextLoader:
+    return TextLoader(dataset, size, training=True, augment=augment, seed=0, rank=-1, device=device)
+
+
+def _advice(
+    rates: dict[str, float], stages: dict[str, float], share: float, loader: str, augment: str, limit: float, kind: str
+) -> tuple[str, str]:
+    """What holds training up, and what to do about it; ``limit`` is pictures a second without any input."""
+    if share > 0.05 and loader != "packed":
+        return f"loader {loader}", (
+            f"the network could take {limit:.0f} pictures/s, {loader} gives {rates[loader]:.0f}: "
+            f"use packed, which gives {rates['packed']:.0f}"
+        )
+    if share > 0.05 and augment == "picture":
+        return "augment", (
+            f"one picture at a time costs {stages['augment']:.2f} ms each: augment=device changes a batch at a time"
+        )
+    if share > 0.05 and augment == "device":
+        return (
+            "augment",
+            "a smaller share with a larger batch; degrees=0 shear=0 … and augmentations=[] leave parts out",
+        )
+    if share > 0.05:
+        return "collate", "a larger batch costs less a picture; on a GPU the set should fit into its memory"
+    network = max(("forward", "backward"), key=stages.__getitem__)
+    hint = "a larger batch, compile=True" if kind == "cuda" else "a GPU"
+    return network, f"the input costs next to nothing; faster are {hint}, a smaller imgsz or a smaller model"

@@ -30,6 +30,7 @@ from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
     RANK,
     DetectionTrainer,
+    put_fonts_in_place,
     quiet,
 )
 from detector.networks.ultralytics.opening import library_trust, open_weights
@@ -266,6 +267,7 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C."""
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
+    put_fonts_in_place()
     with library_trust(), contextlib.redirect_stdout(sys.stderr):  # its progress bars
         trainer: TextTrainer = kind(overrides=overrides)
         if RANK in (-1, 0) and not overrides.get("resume"):

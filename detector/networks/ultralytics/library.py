@@ -35,31 +35,21 @@ __all__ = [
     "increment_path",
     "intersect_dicts",
     "load_checkpoint",
+    "put_fonts_in_place",
     "quiet",
     "tasks_module",
     "yaml_model_load",
 ]  # fmt: skip
 
 
-def _prepare_folder() -> None:
-    """Ultralytics' settings lie in the package's cache, and so do fonts, which it would otherwise fetch."""
+def _before_import() -> tuple[Any, str | None]:
+    """Say where Ultralytics keeps its settings; what its import would change is returned for :func:`_after_import`."""
     os.environ.setdefault("YOLO_VERBOSE", "true")
-    folder = Path(os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))) / "Ultralytics"
-    import matplotlib
-
-    font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-            if not (folder / name).exists():
-                shutil.copyfile(font, folder / name)
-    except OSError:  # a read-only home: plots are then drawn without a font
-        return
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))
+    return PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
 
 
-_prepare_folder()
-
-_image_open, _asked_threads = PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
+_before = _before_import()
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
@@ -77,13 +67,33 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
 DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
 """How torch calls the argument of ``DistributedDataParallel`` that Ultralytics turns off."""
 
-PIL.Image.open = _image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
-if _asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
-    os.environ.pop("OMP_NUM_THREADS", None)
 
-for _handler in LOGGER.handlers:
-    if isinstance(_handler, logging.StreamHandler):
-        _handler.setStream(sys.stderr)
+def _after_import(image_open: Any, asked_threads: str | None) -> None:
+    """Take back what the import changed for the whole process; messages go to stderr."""
+    PIL.Image.open = image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
+    if asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
+        os.environ.pop("OMP_NUM_THREADS", None)
+    for handler in LOGGER.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+
+
+_after_import(*_before)
+
+
+def put_fonts_in_place() -> None:
+    """Give Ultralytics' plots of training a font, which it would otherwise fetch."""
+    import matplotlib
+
+    font = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    folder = Path(os.environ["YOLO_CONFIG_DIR"]) / "Ultralytics"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+            if not (folder / name).exists():
+                shutil.copyfile(font, folder / name)
+    except OSError:  # a read-only home: plots are then drawn without a font
+        return
 
 
 @contextlib.contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from detector.data.images import read_image
 from detector.data.yolo_dataset import CharacterSet
@@ -31,7 +30,7 @@ log = logging.getLogger("detector")
 
 _BATCH = 32  # pictures read at once
 _START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
-_SCORED = 1000  # pictures of the validation split that tell the best share
+_SCORED = 1000  # pictures of the validation split, drawn, that tell the best share
 
 
 def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
@@ -57,7 +56,9 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     trained, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
-    chosen, share = interpolate_weights(trained, text_trainer.start_of(trainer), characters, config, split, device)
+    chosen, share = interpolate_weights(
+        trained, text_trainer.start_of(trainer), characters, config, split, device, facts["seed"]
+    )
     config, score = calibrated(chosen, characters, config, split, device)
     if share:
         facts["towards_start"] = share
@@ -81,8 +82,9 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
 
 
 def interpolate_weights(
-    trained: Path, start: Path | None, characters: CharacterSet, config: ReadingConfig, split: str, device: str | None
-) -> tuple[Path, float]:
+    trained: Path, start: Path | None, characters: CharacterSet, config: ReadingConfig, split: str,
+    device: str | None, seed: int,
+) -> tuple[Path, float]:  # fmt: skip
     """The weights between those that were trained and those that training started from that read most of a split.
 
     A few pictures improve what they show, and unlearn some of what they do not. An interpolation of both weights often
@@ -95,6 +97,7 @@ def interpolate_weights(
         config: of the network, with its shape.
         split: not learnt.
         device: as Ultralytics spells it.
+        seed: of the pictures that are drawn from a large split.
 
     Returns:
         A file, and the start's share: that with which :func:`_missed` is least, if less beyond chance; with 0 it is
@@ -108,16 +111,17 @@ def interpolate_weights(
     config = replace(config, calibration=None, two_pass=False)
     assert config.shape_hw is not None  # a trainer needs one
     dataset = TextDataset(characters, split, config.shape_hw)
+    # Drawn: the first ones by name are often of a few texts only.
+    rows = sorted(random.Random(seed).sample(range(len(dataset)), min(_SCORED, len(dataset))))
 
     def mean_path(share: float) -> Path:
         return trained.with_name(f"mean-{share:g}.pt")
 
     def missed(weights: Path) -> list[float]:
         network = ultralytics.Network(weights, pick_device(device))
-        readings = _read_fitted(network, config, dataset, _SCORED)
+        readings = _read_fitted(network, config, dataset, rows)
         return [
-            _missed([text], [reading], config.blank)
-            for text, reading in zip(dataset.texts[: len(readings)], readings, strict=True)
+            _missed([dataset.texts[row]], [reading], config.blank) for row, reading in zip(rows, readings, strict=True)
         ]
 
     of_trained = missed(trained)
@@ -149,14 +153,13 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> f
 
 
 def _read_fitted(
-    network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, most: int | None = None
+    network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
-    """What a network reads of a set's pictures, looking once."""
+    """What a network reads of these pictures of a set, looking once."""
     assert config.shape_hw is not None
     readings: list[Reading] = []
-    count = len(dataset) if most is None else min(most, len(dataset))
-    for start in range(0, count, _BATCH):
-        found = network(np.asarray(dataset.images[start : min(start + _BATCH, count)]))
+    for start in range(0, len(rows), _BATCH):
+        found = network(dataset.images[list(rows[start : start + _BATCH])])
         readings += decode_batch(found, config, [float(config.shape_hw[1])] * len(found))
     return readings
 
@@ -191,7 +194,7 @@ def calibrated(
     config = replace(config, calibration=None, two_pass=False)
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
-    readings = _read_fitted(network, config, dataset)
+    readings = _read_fitted(network, config, dataset, range(len(dataset)))
     looks, twice = Looks(network, config, second=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])

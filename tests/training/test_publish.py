@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run
     characters = read_set(toy.report.data_yaml)
     config = replace(characters.config, shape_hw=SHAPE_HW)
     good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
-    chosen, share = interpolate_weights(bad, good, characters, config, "val", "cpu")
+    chosen, share = interpolate_weights(bad, good, characters, config, "val", "cpu", 0)
     assert share > 0 and chosen.parent == tmp_path
     validation = TextDataset(characters, "val", SHAPE_HW)
     published = tmp_path / "published.pt"
@@ -48,8 +49,48 @@ def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run
     assert [reading.text for reading in read if reading] == validation.texts
     # Where nothing was unlearnt, the start reads as well, or training was from scratch, it is the trained weights.
     for start in (bad, good):
-        assert interpolate_weights(good, start, characters, config, "val", "cpu") == (good, 0.0)
-    assert interpolate_weights(good, None, characters, config, "val", "cpu") == (good, 0.0)
+        assert interpolate_weights(good, start, characters, config, "val", "cpu", 0) == (good, 0.0)
+    assert interpolate_weights(good, None, characters, config, "val", "cpu", 0) == (good, 0.0)
+
+
+@dataclass
+class Split:
+    """Stands for a dataset, sorted by its texts."""
+
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def test_of_a_large_split_pictures_are_drawn(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training unlearnt all but the texts that sort first, so that the first pictures would not tell."""
+    from detector.networks import ultralytics
+    from detector.training import dataset, publish
+
+    texts, first = [f"{i:02}" for i in range(60)], 20
+    trained, start = tmp_path / "trained.pt", tmp_path / "start.pt"
+
+    def read(weights: Path, config: Any, split: Split, rows: Sequence[int]) -> list[Reading]:
+        assert len(rows) == len(set(rows)) == first
+        known = range(first if weights == trained else len(texts))
+        return [Reading(split.texts[row] if row in known else "", 1.0, ()) for row in rows]
+
+    def write(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
+        target.touch()
+        return target
+
+    monkeypatch.setattr(publish, "_SCORED", first)
+    monkeypatch.setattr(publish, "_read_fitted", read)
+    monkeypatch.setattr(dataset, "TextDataset", lambda *_: Split(texts))
+    monkeypatch.setattr(ultralytics, "Network", lambda weights, device: weights)
+    monkeypatch.setattr(ultralytics, "write_interpolated", write)
+    characters = read_set(toy.report.data_yaml)
+    config = replace(characters.config, shape_hw=SHAPE_HW)
+    for seed in range(3):
+        chosen = publish.interpolate_weights(trained, start, characters, config, "val", "cpu", seed)
+        assert chosen == publish.interpolate_weights(trained, start, characters, config, "val", "cpu", seed)
+        assert chosen[1] > 0
 
 
 # How often readers look

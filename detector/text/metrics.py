@@ -1,4 +1,4 @@
-"""How right strings are: exact match, character error rate, confusion, calibration, comparison. Pure numpy."""
+"""How right strings are: exact match, character error rate, confusion, calibration, comparison."""
 
 from __future__ import annotations
 
@@ -9,18 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
-
-
-def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """Levenshtein's distance: insertions, deletions and substitutions that turn ``one`` into ``other``."""
-    if len(one) < len(other):
-        one, other = other, one
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]
+from rapidfuzz.distance import Levenshtein
 
 
 def differing(one: Sequence[Any], other: Sequence[Any]) -> tuple[set[int], set[int]]:
@@ -100,7 +89,7 @@ def score_texts(labels: Sequence[str], readings: Sequence[str], blank: str = " "
     return TextScore(
         count=len(pairs),
         right=sum(a == b for a, b in pairs),
-        errors=sum(edit_distance(a, b) for a, b in pairs),
+        errors=sum(Levenshtein.distance(a, b) for a, b in pairs),
         symbols=sum(len(a) for a, _ in pairs),
         confusions=confusions,
     )

@@ -15,8 +15,7 @@ from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
-
-from detector.text.metrics import edit_distance
+from rapidfuzz.distance import Levenshtein
 
 _SLIPS = 0.015  # share of labels expected to be one symbol off, of any set
 _SYSTEMATIC = 0.0075  # expected of each kind that whole parts of a set may have: their shares are estimated
@@ -42,7 +41,7 @@ def wrong_labels(
     if not len(labels):
         return np.zeros(0)
     own, others = [label.tolist() for label in labels], [one.tolist() for one in read]
-    distance = np.array([edit_distance(a, b) for a, b in zip(own, others, strict=True)])
+    distance = np.array([Levenshtein.distance(a, b) for a, b in zip(own, others, strict=True)])
     lengths = np.array([max(len(label), 1) for label in own])
     agrees = distance == 0
     texts = len({tuple(label) for label in own})

@@ -1,4 +1,4 @@
-"""Letterbox pictures into the input shape of a network.
+"""Letterbox pictures into the input shape of a network; what boxes are in pixels and as shares of a picture.
 
 Scaled with the aspect ratio kept, centred, padded with grey; locating, training, validation and reading all use it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ GREY = 114
 
 STRIDE = 32
 """Sides of a network input are multiples of this."""
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 DEFAULT_SHAPE_HW = (64, 256)
 """Input shape where neither a set nor weights have one."""
@@ -106,3 +109,17 @@ def scaled(shape_hw: tuple[int, int], factor: float) -> tuple[int, int]:
     """Scale both sides of a network input, rounded to multiples of 32."""
     height, width = (max(STRIDE, STRIDE * round(side * factor / STRIDE)) for side in shape_hw)
     return height, width
+
+
+def to_shares(boxes_xyxy: NDArray[_Float], size_wh: tuple[int, int]) -> NDArray[_Float]:
+    """Convert boxes (n, 4) in pixels to YOLO's centre x, centre y, width, height as shares of the picture."""
+    x1, y1, x2, y2 = boxes_xyxy.reshape(-1, 4).T
+    width, height = size_wh
+    return np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+
+
+def from_shares(shares_cxcywh: NDArray[_Float], size_wh: tuple[int, int]) -> NDArray[_Float]:
+    """The inverse of :func:`to_shares`."""
+    cx, cy, w, h = shares_cxcywh.reshape(-1, 4).T
+    width, height = size_wh
+    return np.stack([(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height], 1)

@@ -29,6 +29,7 @@ import yaml
 from numpy.typing import NDArray
 
 from detector.data.csv_files import read_rows, write_csv
+from detector.data.letterbox import from_shares, to_shares
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
 
@@ -127,8 +128,7 @@ class CharacterSet:
 
 def format_labels(class_ids: Sequence[int], boxes_xyxy: NDArray[np.floating], width: int, height: int) -> str:
     """Format one label file: class, centre and size as shares of a picture of ``width`` x ``height``."""
-    x1, y1, x2, y2 = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4).T
-    shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+    shares = to_shares(np.asarray(boxes_xyxy, np.float64), (width, height))
     return "".join(
         f"{int(c)} {' '.join(f'{v:.6f}' for v in row)}\n" for c, row in zip(class_ids, shares.tolist(), strict=True)
     )
@@ -149,7 +149,7 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
         raise DatasetError(f"The label file {path} is missing; every picture needs one: convert again.") from None
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is no text file ({error}): convert again.") from None
-    ids, boxes = [], []
+    ids, shares = [], []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -160,8 +160,8 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
         if not (0 <= c < classes and c == int(c)) or not all(-0.01 <= v <= 1.01 for v in (cx, cy, w, h)):
             raise DatasetError(f"{path}:{number}: class must be below {classes}, the rest shares of 1, got {line!r}.")
         ids.append(int(c))
-        boxes.append([(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height])
-    return np.array(ids, np.int64), np.array(boxes, np.float32).reshape(-1, 4)
+        shares.append((cx, cy, w, h))
+    return np.array(ids, np.int64), from_shares(np.array(shares, np.float64), (width, height)).astype(np.float32)
 
 
 def link_or_copy(source: Path, target: Path) -> bool:

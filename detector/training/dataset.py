@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
+from detector.data.letterbox import to_shares
 from detector.data.packed import open_packed
 from detector.data.yolo_dataset import MANIFEST, CharacterSet
 from detector.errors import DatasetError
@@ -54,9 +55,8 @@ class TextDataset(Dataset[dict[str, Any]]):
         self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
         self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
         self.im_files = [str(folder / name) for name in packed.names]
-        sides = np.array([shape_hw[1], shape_hw[0]] * 2, np.float32)
         self.labels = [
-            {"cls": ids[:, None].astype(np.float32), "bboxes": _centred(boxes) / sides}
+            {"cls": ids[:, None].astype(np.float32), "bboxes": to_shares(np.asarray(boxes, np.float32), shape_hw[::-1])}
             for ids, boxes in zip(self.ids, self.boxes, strict=True)
         ]
 
@@ -101,7 +101,7 @@ class TextDataset(Dataset[dict[str, Any]]):
     ) -> dict[str, Any]:
         """A batch in Ultralytics' form: boxes as centre and size, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
         height, width = self.images.shape[1:3]
-        shares = _centred(np.concatenate(boxes_xyxy)) / np.array([width, height] * 2, np.float32)
+        shares = to_shares(np.asarray(np.concatenate(boxes_xyxy), np.float32), (width, height))
         return {
             "img": images,
             "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
@@ -125,11 +125,6 @@ def _swap_colours(pixels: NDArray[np.uint8]) -> None:
     """BGR to RGB in place, (n, H, W, 3)."""
     rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
     cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
-
-
-def _centred(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    x1, y1, x2, y2 = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4).T
-    return np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], 1)
 
 
 class TextLoader:

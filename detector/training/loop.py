@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from detector.data.atomic import atomic_write
+from detector.data.letterbox import to_shares
 from detector.networks.arithmetic import Arithmetic, autocast, kept_threads
 from detector.networks.device import to_device
 from detector.networks.ultralytics import averaged
@@ -165,8 +166,7 @@ def to_batch(
     pictures = images.to(device) if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
     height, width = pictures.shape[2:]
     rows, columns = np.nonzero(ids >= 0)
-    x1, y1, x2, y2 = boxes_xyxy[rows, columns].T
-    shares = np.stack([(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height], 1)
+    shares = to_shares(boxes_xyxy[rows, columns], (width, height))
     return {
         "img": pictures,
         "batch_idx": torch.from_numpy(rows).float().to(device),

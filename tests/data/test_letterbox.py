@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.letterbox import GREY, STRIDE, letterbox, scaled, shape_for
+from detector.data.letterbox import GREY, STRIDE, from_shares, letterbox, scaled, shape_for, to_shares
 
 FITS: dict[str, tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]] = {
     # picture (width, height), shape (height, width), where it then lies: left, top, width, height
@@ -127,3 +127,16 @@ def test_shapes_suit_a_network(sizes: list[tuple[int, int]], length: int) -> Non
 def test_a_shape_is_scaled_in_whole_strides() -> None:
     assert scaled((64, 256), 1.5) == (96, 384)
     assert scaled((64, 256), 0.1) == (STRIDE, STRIDE)
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), max_size=5), st.integers(1, 4000), st.integers(1, 4000))
+def test_shares_and_pixels_are_inverse(shares: list[tuple[float, ...]], width: int, height: int) -> None:
+    given_shares = np.array(shares, np.float64).reshape(-1, 4)
+    boxes = from_shares(given_shares, (width, height))
+    np.testing.assert_allclose(to_shares(boxes, (width, height)), given_shares, atol=1e-9)
+
+
+def test_shares_are_centre_and_size() -> None:
+    boxes = np.array([[10, 0, 30, 20]], np.float32)
+    assert to_shares(boxes, (40, 20)).tolist() == [[0.5, 0.5, 0.5, 1.0]]
+    assert to_shares(boxes, (40, 20)).dtype == np.float32 and to_shares(boxes[:0], (40, 20)).shape == (0, 4)

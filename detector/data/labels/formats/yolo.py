@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from detector.data.images import read_image
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
 from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar, decode
+from detector.data.letterbox import from_shares
 from detector.errors import ImageError
 
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
@@ -83,11 +86,11 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
         if not name:
             return Row(0, picture.name, "", f"the class {int(numbers[0])} of {file.name} has no name")
         if len(numbers) == 5:
-            _, cx, cy, w, h = numbers
-            xs, ys = [cx - w / 2, cx + w / 2], [cy - h / 2, cy + h / 2]
+            corners = from_shares(np.array(numbers[1:]), (width, height)).reshape(-1).tolist()
         else:
-            xs, ys = numbers[1::2], numbers[2::2]
-        boxes.append(DrawnBox(name, min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height))
+            corners = [side * share for share, side in zip(numbers[1:], (width, height) * len(numbers), strict=False)]
+        xs, ys = corners[::2], corners[1::2]
+        boxes.append(DrawnBox(name, min(xs), min(ys), max(xs), max(ys)))
     return drawn_row(0, picture.name, boxes)
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,6 +52,13 @@ def command(
         bool | None,
         typer.Option(help="Read text that does not fill its picture again, closer. [as the weights say]"),
     ] = None,
+    string_format: Annotated[
+        bool,
+        typer.Option(
+            "--format-of-folder/--no-format",
+            help="Learn what strings of files look like from the first 2,000 readings, and read all as that has it.",
+        ),
+    ] = True,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:
@@ -72,9 +79,9 @@ def command(
         sys.stdout.flush()  # a camera's readings are wanted as they come
 
     if output is Format.CSV:
-        row(("image", "text", "confidence", "rejected_text", "rejected", "error"))
+        row(("image", "text", "confidence", "rejected_text", "rejected", "error", "unconstrained_text"))
     seen = failed = rejected = 0
-    for name, reading in _streamed(reader, source):
+    for name, reading in _streamed(reader, source, string_format):
         seen += 1
         if isinstance(reading, Failure):
             failed += 1
@@ -98,7 +105,7 @@ def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name:
     if output is Format.JSON:
         typer.echo(_line({"image": name, "error": failure.reason}))
     elif output is Format.CSV:
-        row((name, "", "", "", "", failure.reason))
+        row((name, "", "", "", "", failure.reason, ""))
 
 
 def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name: str, reading: Reading) -> None:
@@ -107,27 +114,45 @@ def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name:
         typer.echo(_line({"image": name, **reading.to_dict()}))
     elif output is Format.CSV:
         confidence = f"{reading.confidence:.4f}"
-        row((name, reading.text, confidence, reading.rejected_text, reading.rejected or "", ""))
+        rejected, unconstrained = reading.rejected or "", reading.unconstrained_text or ""
+        row((name, reading.text, confidence, reading.rejected_text, rejected, "", unconstrained))
     elif reading.accepted:
         typer.echo(f"{_field(name)}\t{reading.text}")
     else:
         typer.echo(f"{_field(name)}\t\trejected {reading.rejected_text!r}: {reading.rejected}")
 
 
-def _streamed(reader: Reader, sources: list[str]) -> Iterator[tuple[str, Reading | Failure]]:
+def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterator[tuple[str, Reading | Failure]]:
     """Readings of all sources in order: of files together, as many as there are; one that is missing is a failure.
+
+    With ``string_format`` the readings of files are as their common format has them; those of what is live, or of a
+    list on stdin, which may come slowly, are one by one.
 
     Raises:
         SourceError: if there is but one source, and it is missing; if a camera or stream cannot be opened.
     """
-    if len(sources) == 1:
-        yield from reader.stream(sources[0])
-        return
     from detector.reading.inputs import is_live
 
-    for live, some in groupby(sources, is_live):
-        for one in some if live else [list(some)]:
-            yield from reader.stream(one)
+    for live, some in groupby(sources, lambda source: is_live(source) or source == "-"):
+        names = list(some)
+        for one in names if live or len(sources) == 1 else [names]:
+            readings = reader.stream(one)
+            yield from readings if live or not string_format else _formatted(reader, readings)
+
+
+def _formatted(
+    reader: Reader, readings: Iterator[tuple[str, Reading | Failure]]
+) -> Iterator[tuple[str, Reading | Failure]]:
+    """The readings as the format of the first of them has it; these are held back until it is learnt."""
+    from detector.text.detections import Reading
+    from detector.text.forms.string_model import MAX_LEARNT
+
+    first = list(islice(readings, MAX_LEARNT))
+    model = reader.learnt_from(reading for _, reading in first if isinstance(reading, Reading))
+    if model is not None and str(model):
+        say(f"these look like {model}; --no-format reads one by one")
+    for name, reading in chain(first, readings):
+        yield name, model.applied(reading) if model is not None and isinstance(reading, Reading) else reading
 
 
 def _line(held: dict[str, Any]) -> str:

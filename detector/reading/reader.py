@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -20,7 +21,15 @@ from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import letterbox
 from detector.data.parallel import cores
 from detector.data.trust import trusting
-from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, WeightsError, require
+from detector.errors import (
+    ArgumentError,
+    DependencyError,
+    DetectorError,
+    ImageError,
+    SourceError,
+    WeightsError,
+    require,
+)
 from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import (
     BACKENDS,
@@ -46,6 +55,7 @@ from detector.reading.inputs import (
 )
 from detector.reading.two_pass import Found, Looks, Prepared
 from detector.text.detections import CharDetections, Reading
+from detector.text.forms.string_model import MAX_LEARNT, StringModel, fit_string_model
 from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
@@ -128,6 +138,7 @@ class Reader:
         config = config_of(self._network, path)
         self.config: ReadingConfig = config if pattern is None else replace(config, pattern=pattern)
         self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
+        self.string_model: StringModel | None = None
 
     def _open(self) -> tuple[int, Network]:
         """The network, and the process that it is of: its threads do not live on in a child that was forked."""
@@ -152,15 +163,45 @@ class Reader:
             **self._asked, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
             "two_pass": self.two_pass,
         }  # fmt: skip
-        return partial(Reader, os.path.abspath(self.weights), **held), ()
+        return partial(Reader, os.path.abspath(self.weights), **held), (), {"string_model": self.string_model}
 
     @property
     def _looks(self) -> Looks:
         return Looks(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
-        """Strings in the order of the labels that the weights were trained on."""
+        """As the source's format has it, in the order of the labels that the weights were trained on."""
+        if self.string_model is not None:
+            reading = self.string_model.applied(reading)
         return in_logical_order(reading) if self.config.visual_order else reading
+
+    def fitted_to(self, source: Source) -> Reader:
+        """A reader that knows what the strings of ``source`` look like, learnt from its first 2,000 readings.
+
+        No label is needed: where nearly all strings are three letters and four digits, an O among the digits is a 0.
+        ``string_model`` of the new reader tells what was learnt; it is None, and readings are the same, where strings
+        look random, or where the reader has a pattern, which goes before. Pictures that cannot be decoded say nothing.
+
+        Args:
+            source: pictures of one kind, as :meth:`stream` takes them, but no camera and no live stream.
+
+        Raises:
+            SourceError: if there is no such folder or file, or it is live and has no end.
+        """
+        if is_live(source):
+            raise SourceError(f"{source} has no end: give a folder or a list of pictures to learn a format from.")
+        reader = copy(self)
+        reader.string_model = None
+        stream = (reading for _, reading in reader.stream(source))
+        first = [reading for reading in islice(stream, MAX_LEARNT) if isinstance(reading, Reading)]
+        reader.string_model = reader.learnt_from(first)
+        return reader
+
+    def learnt_from(self, readings: Iterable[Reading]) -> StringModel | None:
+        """What the strings of these readings, which this reader gave, look like; see :meth:`fitted_to`."""
+        if self.config.pattern is not None or self.config.visual_order:
+            return None
+        return fit_string_model(readings, self.config.symbols)
 
     @property
     def backend(self) -> str:

@@ -23,6 +23,7 @@ from detector.text.search import Chain, Searched, search
 from detector.text.spacing import Layout
 
 _TRIES = 400  # steps of the search for one more string
+_MIN_LIKELY = 1e-3  # score from which on a symbol is told among the likely ones
 _NOTHING_SEEN = "no character was seen"
 
 
@@ -109,13 +110,23 @@ def _to_reading(seen: Candidates, row: int, chain: Chain | None, config: Reading
         scores = [config.calibration.character(score) for score in scores]
     text = [config.blank] * (places[-1] + 1)
     characters = []
-    for place, class_id, score, box in zip(places, ids, scores, seen.boxes[row, chosen].tolist(), strict=True):
+    boxes, likely = seen.boxes[row, chosen].tolist(), _likely(seen, row, chosen, config.symbols)
+    for place, class_id, score, box, symbols in zip(places, ids, scores, boxes, likely, strict=True):
         text[place] = config.symbols[class_id]
-        characters.append(Character(text[place], score, tuple(box)))
+        characters.append(Character(text[place], score, tuple(box), symbols))
     confidence = math.prod(scores)
     if config.calibration is not None:
         confidence = config.calibration.string(confidence)
     return Reading("".join(text), confidence, tuple(characters))
+
+
+def _likely(seen: Candidates, row: int, chosen: list[int], symbols: str) -> list[tuple[tuple[str, float], ...]]:
+    """The symbols of each chosen candidate with the network's scores, surest first."""
+    ids, scores = seen.top_ids[row, chosen].tolist(), seen.top_scores[row, chosen].tolist()
+    return [
+        tuple((symbols[i], score) for i, score in zip(*columns, strict=True) if score >= _MIN_LIKELY)
+        for columns in zip(ids, scores, strict=True)
+    ]
 
 
 def _too_long(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,11 +70,13 @@ class Character:
     """One symbol of a reading: its confidence in [0, 1] and its box (left, top, right, bottom) in pixels.
 
     The confidence is the probability that it is right where the weights are calibrated, else the class's score.
+    ``likely`` are the symbols that the network sees there, surest first, with its own scores, in [0, 1].
     """
 
     symbol: str
     confidence: float
     box_xyxy: tuple[float, float, float, float]
+    likely: tuple[tuple[str, float], ...] = field(default=(), compare=False, repr=False)
 
 
 class Alternative(NamedTuple):

@@ -17,7 +17,18 @@ from typing import NamedTuple
 
 from detector.errors import AlphabetError
 from detector.text.alphabet import Alphabet
-from detector.text.expressions import EMPTY, NONE, Derivatives, Expression, alike, any_of, in_short, many, one_of, then
+from detector.text.forms.expressions import (
+    EMPTY,
+    NONE,
+    Derivatives,
+    Expression,
+    alike,
+    any_of,
+    in_short,
+    many,
+    one_of,
+    then,
+)
 
 REGEX = "regex:"
 """What a pattern begins with that is a regular expression and no format."""

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import detector
 from detector import Alphabet, cli, synth
 from detector.cli import app, main, terminal
 from detector.cli.train import parse_arguments
@@ -30,7 +31,7 @@ from detector.reading import reader as predict
 from detector.text.metrics import TextScore
 from detector.training.profiling import measure
 from detector.training.run import Trained
-from tests.builders import toy_synthesizer
+from tests.builders import toy_synthesizer, write_pictures
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -314,3 +315,31 @@ def test_quiet_tells_results_and_errors_only(tmp_path: Path) -> None:
 def test_names_of_arguments_that_need_a_value(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["train", "data"])
     assert done.exit_code == 1 and "data needs a value: write data=" in str(done.exception)
+
+
+def test_predict_reads_a_folder_as_its_strings_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [
+        f"{a}{b}{n}" for n, (a, b) in enumerate(zip("ABCDEFGHJKLMNPRSTUVW", "KLMNPRSTUVWABCDEFGHJ", strict=True), 230)
+    ]
+    texts += [f"O{a}{n}" for n, a in enumerate("BCDEF", 340)]
+    pictures = write_pictures(tmp_path, [f"{i:03}.png" for i in range(len(texts))])
+    box = (0.0, 0.0, 1.0, 1.0)
+
+    def stream(reader: predict.Reader, source: object) -> Iterator[tuple[str, detector.Reading]]:
+        for i, text in enumerate(text.replace("O", "0") for text in texts):  # a typeface whose O is its 0
+            characters = tuple(detector.Character(s, 0.99, box, ((s, 0.99),)) for s in text)
+            yield f"{i:03}.png", detector.Reading(text, 0.99, characters)
+
+    monkeypatch.setattr(predict.Reader, "stream", stream)
+    asked = ["predict", "shipped", str(pictures), "--device", "cpu"]
+    told = CliRunner().invoke(app, [*asked, "--format", "csv"])
+    rows = list(csv.DictReader(told.stdout.splitlines()))
+    assert [row["text"] for row in rows] == texts
+    assert [row["unconstrained_text"] for row in rows if row["text"].startswith("O")] == [
+        t.replace("O", "0") for t in texts[-5:]
+    ]
+    assert "these look like AA999" in told.stderr
+    alone = CliRunner().invoke(app, [*asked, "--no-format"])
+    assert [line.split("\t")[1] for line in alone.stdout.splitlines()] == [t.replace("O", "0") for t in texts]
+    pattern = CliRunner().invoke(app, [*asked, "--pattern", "XX999"])
+    assert "look like" not in pattern.stderr

@@ -515,3 +515,19 @@ def test_a_reader_is_pickled_by_its_arguments(tmp_path: Path, monkeypatch: pytes
     )  # fmt: skip
     picture = np.full((64, 256, 3), 255, np.uint8)
     assert again.read(picture).text == reader.read(picture).text
+
+
+def test_a_reader_fitted_to_pictures(reader: Reader, pictures: list[Path], tmp_path: Path) -> None:
+    plain = reader.read_many(pictures)
+    fitted = reader.fitted_to(pictures)
+    assert reader.string_model is None
+    model = reader.learnt_from(r for r in plain if isinstance(r, Reading))
+    assert str(fitted.string_model) == str(model)
+    for picture, reading in zip(pictures, plain, strict=True):
+        assert isinstance(reading, Reading)
+        told = reading if model is None else model.applied(reading)
+        assert fitted.read(picture) == told  # whatever stands beside it
+        assert pickle.loads(pickle.dumps(fitted)).read(picture) == told
+    with pytest.raises(SourceError, match="has no end"):
+        reader.fitted_to("0")
+    assert Reader(reader.weights, pattern="X").fitted_to(pictures).string_model is None

@@ -17,6 +17,9 @@ A message names the thing, its value and the next step.
 
 from __future__ import annotations
 
+import collections.abc
+import re
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 DISTRIBUTION = "string-detector"
@@ -87,6 +90,31 @@ class DependencyError(DetectorError):
     """Something that must be installed first is missing."""
 
     exit_code = 9
+
+
+_as_options = False
+
+
+@contextmanager
+def arguments_as_options() -> collections.abc.Iterator[None]:
+    """In the block messages name arguments as the command line takes them: for the whole process, so for that alone."""
+    global _as_options
+    before, _as_options = _as_options, True
+    try:
+        yield
+    finally:
+        _as_options = before
+
+
+def argument(name: str, value: object = True) -> str:
+    """How a message names an argument of a public function: ``visual_order=True``, or the option ``--visual-order``."""
+    if not _as_options:
+        return f"{name}={value if isinstance(value, (bool, int, float)) else str(value)!r}"
+    option = f"--{name.replace('_', '-')}"
+    if value is True:
+        return option
+    text = str(value)
+    return f"{option} {text if re.fullmatch('[A-Za-z0-9_./]+', text) else repr(text)}"
 
 
 def is_installed(module: str) -> bool:

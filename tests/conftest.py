@@ -91,7 +91,7 @@ def network_attempts(_no_network: None) -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def ultralytics_offline() -> None:
     """Ultralytics with its network calls switched off, for tests that import it themselves."""
-    importlib.import_module("detector.networks.ultralytics")
+    importlib.import_module("detector.networks.ultralytics.library").put_fonts_in_place()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from detector.cli import convert, demo, evaluate, export, predict, profile, synt
 from detector.cli.terminal import hush, say
 from detector.data import switches
 from detector.data.user_cache import cache_folder
-from detector.errors import DetectorError, missing_extra
+from detector.errors import DetectorError, arguments_as_options, missing_extra
 
 app = typer.Typer(
     name="detector",
@@ -35,9 +35,11 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only results and errors."),
     _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
+    context.with_resource(arguments_as_options())
     hush(quiet)
     if quiet:
         switches.hush()

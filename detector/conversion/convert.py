@@ -36,7 +36,15 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.yolo_dataset import SPLITS, SUSPECTS
-from detector.errors import ArgumentError, DependencyError, DetectorError, ImageError, NotLearnedError, SourceError
+from detector.errors import (
+    ArgumentError,
+    DependencyError,
+    DetectorError,
+    ImageError,
+    NotLearnedError,
+    SourceError,
+    argument,
+)
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
 from detector.text.patterns import REGEX, compile_pattern
 from detector.text.reading_config import ReadingConfig
@@ -208,8 +216,8 @@ def convert(
                 if 2 * len(inputs.rejects) > found.count and not allow_refused:
                     some = "; ".join(f"{name}: {why}" for name, why, *_ in inputs.rejects[:3])
                     raise SourceError(
-                        f"{refused}, for example {some}. Nothing was converted: correct them, or say --allow-refused "
-                        "to convert the others."
+                        f"{refused}, for example {some}. Nothing was converted: correct them, or say "
+                        f"{argument('allow_refused')} to convert the others."
                     )
                 log.warning("%s, as %s: %s", refused, first, why)
             run = Run(inputs, table, length, lines, train_scale, seed, device, resume, tell)
@@ -290,7 +298,7 @@ def _look_first(found: Source, inputs: Inputs, visual_order: bool) -> str:
     if leftward and not visual_order:
         return (
             f"{leftward} of {len(inputs.items)} labels have right-to-left letters, and were taken to be in the order "
-            "of the picture: where they are as one types them, say --visual-order"
+            f"of the picture: where they are as one types them, say {argument('visual_order')}"
         )
     return ""
 

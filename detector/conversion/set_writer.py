@@ -25,7 +25,7 @@ from detector.data.csv_files import Writer
 from detector.data.labels.sources import LabelledImage
 from detector.data.packed import FOLDER as PACKED
 from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow
-from detector.errors import DatasetError, NotLearnedError
+from detector.errors import DatasetError, NotLearnedError, argument
 from detector.reading.report import REPORT, write_report
 from detector.text.alphabet import Alphabet
 from detector.text.reading_config import ReadingConfig
@@ -104,7 +104,7 @@ def _discard(old: Path) -> None:
 def check_target(target: Path, source: Path, overwrite: bool) -> None:
     """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
     if target.exists() and not overwrite:
-        raise DatasetError(f"{target} exists: choose another folder, or say --overwrite to replace it.")
+        raise DatasetError(f"{target} exists: choose another folder, or say {argument('overwrite')} to replace it.")
     check_pictures(target, [source])
     if target.exists() and not _is_ours(target):
         raise DatasetError(
@@ -112,7 +112,8 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
         )
     if target.exists() and (others := _not_written(target)):
         raise DatasetError(
-            f"{target} also holds {', '.join(others[:5])}, which no conversion wrote and --overwrite would delete: "
+            f"{target} also holds {', '.join(others[:5])}, which no conversion wrote and "
+            f"{argument('overwrite')} would delete: "
             "move it elsewhere, or choose another folder."
         )
     part, old = part_of(target), _replaced(target)
@@ -259,7 +260,7 @@ class SetWriter:
         if not self.images["train"]:
             raise NotLearnedError(
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
-                "against their pictures, or say --keep-suspects: what was found so far is kept for it."
+                f"against their pictures, or say {argument('keep_suspects')}: what was found so far is kept for it."
             )
         rejected = (row.source for row in self.rejects)
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)

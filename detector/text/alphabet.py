@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import AlphabetError
+from detector.errors import AlphabetError, argument
 
 DEFAULT_SYMBOLS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DEFAULT_LENGTH = 8
@@ -109,19 +109,19 @@ class Alphabet:
         if cluster := first_cluster(text):
             return f"{cluster!r} is no symbol, for {_ONE_SIGN}"
         if len(text) <= length and set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
-            return "--upper takes it as capitals"
+            return f"{argument('upper')} takes it as capitals"
         signs = "".join(sorted({s for s in text if s in _BETWEEN and s not in self._id_of}))
         rest = "".join(s for s in text if s not in signs)
         if signs and rest and len(rest) <= length and set(rest) <= self._id_of.keys():
             if not set(signs) <= set(separators):
                 return f"what {signs!r} parts off seems to be a running number and not text: correct the labels"
-            takes_too = "" if fixed or len(text) > length else "; --alphabet auto takes it as symbols"
+            takes_too = "" if fixed or len(text) > length else f"; {argument('alphabet', 'auto')} takes it as symbols"
             if "_" in signs:
-                takes_too += "; --blank '_' takes it for a blank"
-            return f"--ignore {signs!r} leaves out what is not read{takes_too}"
+                takes_too += f"; {argument('blank', '_')} takes it for a blank"
+            return f"{argument('ignore', signs)} leaves out what is not read{takes_too}"
         if len(text) > length:
-            return f"--length {length} leaves no room for its {len(text)} symbols, either"
-        return "it is never read" if fixed else "--alphabet auto takes the symbols that the labels have"
+            return f"{argument('length', length)} leaves no room for its {len(text)} symbols, either"
+        return "it is never read" if fixed else f"{argument('alphabet', 'auto')} takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
         """Ids of every symbol, padded with the blank's id.

@@ -377,10 +377,10 @@ def test_labels_too_long_are_refused(mixed: Mixed) -> None:
 
 def test_unknown_symbols_are_refused(mixed: Mixed) -> None:
     assert mixed.rejects[mixed.unknown] == [
-        "the label 'AKZ' has 'Z', not in the alphabet '7AKT': --alphabet auto takes the symbols that the labels have"
+        "the label 'AKZ' has 'Z', not in the alphabet '7AKT': alphabet='auto' takes the symbols that the labels have"
     ]
     assert mixed.rejects[mixed.lower] == [
-        "the label 'akt' has 'akt', not in the alphabet '7AKT': --upper takes it as capitals"
+        "the label 'akt' has 'akt', not in the alphabet '7AKT': upper=True takes it as capitals"
     ]
 
 
@@ -437,7 +437,7 @@ def test_a_run_of_bad_files_only_says_so(tmp_path: Path) -> None:
 def test_an_existing_folder_is_not_touched(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
-    with pytest.raises(DatasetError, match="exists: choose another folder, or say --overwrite"):
+    with pytest.raises(DatasetError, match="exists: choose another folder, or say overwrite=True"):
         convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
@@ -655,13 +655,13 @@ def test_right_to_left_labels_that_were_not_learnt_are_named(tmp_path: Path, cap
     write_pictures(tmp_path / "source", [f"{words[i % 4]}-{i}.png" for i in range(40)], (96, 32))
     options = {**OPTIONS, "alphabet": "auto"}
     with pytest.raises(
-        NotLearnedError, match=r"look at this first: 40 of 40 labels have right-to-left.*--visual-order"
+        NotLearnedError, match=r"look at this first: 40 of 40 labels have right-to-left.*visual_order=True"
     ):
         convert(tmp_path / "source", tmp_path / "out", **options)
-    assert caplog.text.count("--visual-order") == 1
+    assert caplog.text.count("visual_order=True") == 1
     with pytest.raises(NotLearnedError) as caught:
         convert(tmp_path / "source", tmp_path / "out", visual_order=True, **options)
-    assert "--visual-order" not in str(caught.value)
+    assert "visual_order=True" not in str(caught.value)
 
 
 def test_progress_is_told(toy: Toy, tmp_path: Path) -> None:
@@ -806,7 +806,7 @@ def test_where_most_inputs_are_refused_nothing_is_trained(toy: Toy, tmp_path: Pa
     for path in sorted(toy.source.iterdir())[:20]:
         shutil.copyfile(path, source / path.name)
     write_pictures(source, [f"Q{i}.png" for i in range(30)])
-    with pytest.raises(SourceError, match=r"30 of 50 inputs are refused, for example Q.*say --allow-refused"):
+    with pytest.raises(SourceError, match=r"30 of 50 inputs are refused, for example Q.*say allow_refused=True"):
         convert(source, tmp_path / "out", blank="_", **OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     report = convert(source, tmp_path / "out", blank="_", allow_refused=True, **OPTIONS)

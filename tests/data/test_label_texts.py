@@ -117,6 +117,6 @@ def test_letters_that_look_alike_are_told() -> None:
 
 def test_right_to_left_labels_are_told_once() -> None:
     (note,) = notes_on(["\u0627\u0628", "AB", "81\u064863"], Spelling())
-    assert note.startswith("2 of 3 labels have right-to-left letters") and "--visual-order" in note
+    assert note.startswith("2 of 3 labels have right-to-left letters") and "visual_order=True" in note
     (note,) = notes_on(["\u0627\u0628", "AB"], Spelling(visual_order=True))
     assert "readers give back the order of the labels" in note

@@ -65,7 +65,9 @@ PLATES = ["51F-88270.png", "51F-01234.png", "30A-37715.png", "30A-00412.png", "2
 
 def test_digits_that_nobody_counted_with_are_not_taken_for_running_numbers(tmp_path: Path) -> None:
     write_pictures(tmp_path, PLATES)
-    with pytest.raises(SourceError, match=r"more than one way: is '29A-86594' the text '29A'.*--ignore '-'.*--labels"):
+    with pytest.raises(
+        SourceError, match=r"more than one way: is '29A-86594' the text '29A'.*ignore='-'.*labels='names'"
+    ):
         read_source(tmp_path)
     assert pairs(read_source(tmp_path, ignore="-"))["51F-88270.png"] == "51F88270"
     assert pairs(read_source(tmp_path, labels="names"))["51F-88270.png"] == "51F"
@@ -232,11 +234,11 @@ def hidden_in_names(folder: Path) -> None:
 
 
 NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
-    "two label files": (two_that_disagree, ["train.csv (csv", "val.csv (csv", "--labels", "Choose one", "'B'", "'C'"]),
+    "two label files": (two_that_disagree, ["train.csv (csv", "val.csv (csv", "labels=", "Choose one", "'B'", "'C'"]),
     "empty folder": (lambda folder: None, ["no files at all", "Accepted:"]),
     "no images": (only_other_files, ["2 files (1 .md, 1 .zip)", "Accepted:"]),
-    "numbered images": (numbered, ["8 files (8 .png)", "running numbers ('000001'", "Accepted:", "--labels names"]),
-    "images of a camera": (camera, ["running number", "--labels names"]),
+    "numbered images": (numbered, ["8 files (8 .png)", "running numbers ('000001'", "Accepted:", "labels='names'"]),
+    "images of a camera": (camera, ["running number", "labels='names'"]),
     "long names": (uuids, ["they are long"]),
     "boxes only": (boxes_only, ["boxes.csv has no known text column", "--text-column", "running numbers"]),
     "Latin-1": (latin1, ["labels.csv, line 3: the byte 0xc4 is not UTF-8", "iconv -f cp1252 -t utf-8"]),

@@ -292,4 +292,4 @@ def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytes
         noise_picture().save(tmp_path / name)
     found = detector.evaluate("shipped", tmp_path)
     assert found.count == 2
-    assert "1 of 2 labels are none that this reader can give" in caplog.text and "--upper" in caplog.text
+    assert "1 of 2 labels are none that this reader can give" in caplog.text and "upper=True" in caplog.text

@@ -58,7 +58,9 @@ class Ultralytics:
     """Its own dataset and loader: pictures in memory, no mosaic, nothing drawn at random but the order."""
 
     def __init__(self, data: Path, batch: int, longer: int) -> None:
-        import detector.networks.ultralytics  # noqa: F401, its switches
+        from detector.networks.ultralytics.library import put_fonts_in_place  # with its switches
+
+        put_fonts_in_place()
 
         from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg  # isort: skip
         from ultralytics.data.build import build_dataloader, build_yolo_dataset

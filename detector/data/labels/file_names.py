@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detector.errors import SourceError
+from detector.errors import SourceError, argument
 
 NAME_FORMATS = ("names", "hash-names")
 
@@ -81,7 +81,7 @@ def how_to_read(names: Sequence[str], where: str, there: str, label_marks: froze
     if reason := _not_texts(names, label_marks, others):
         raise SourceError(
             f"{where} has {there} and no label file; the names of the images do not look like their texts: {reason}. "
-            f"{instead} --labels names takes the names all the same."
+            f"{instead} {argument('labels', 'names')} takes the names all the same."
         )
     hashed = 0 if "_" in label_marks else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
     if hashed >= 0.9 * len(stems):
@@ -95,8 +95,8 @@ def how_to_read(names: Sequence[str], where: str, there: str, label_marks: froze
 def _two_ways(where: str, odd: str, text: str) -> SourceError:
     return SourceError(
         f"The names of the images in {where} can be read in more than one way: is {odd!r} the text {text!r} and "
-        f"a running number? The numbers are too odd for that. --ignore '{odd[len(text)]}' takes the digits as "
-        "text, --labels names takes them for numbers."
+        f"a running number? The numbers are too odd for that. {argument('ignore', odd[len(text)])} takes "
+        f"the digits as text, {argument('labels', 'names')} takes them for numbers."
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from detector.data.labels.visual_order import has_one_order, is_right_to_left, to_visual
+from detector.errors import argument
 
 Spell = Callable[[str], str]
 """Converts a label of a file to its text: a :class:`Spelling`."""
@@ -199,5 +200,5 @@ def _directions(texts: Sequence[str], spelling: Spelling) -> str:
         return f"{said}: they were put in the order of the picture, and readers give back the order of the labels"
     return (
         f"{said}, and are taken to be in the order of the picture, its leftmost sign first, as {some[0]!r}: where they "
-        "are as one types them, say --visual-order"
+        f"are as one types them, say {argument('visual_order')}"
     )

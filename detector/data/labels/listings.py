@@ -26,7 +26,7 @@ from detector.data.labels.formats import (
 from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import said_of
-from detector.errors import SourceError
+from detector.errors import SourceError, argument
 
 _SHOWN = 6  # skipped files in one message
 _LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
@@ -92,7 +92,7 @@ def label_file(named: str | Path, root: Path, formats: Sequence[str]) -> Path:
         if file.is_file():
             return Path(os.path.abspath(file))
     raise SourceError(
-        f"--labels {named}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
+        f"{argument('labels', named)}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
     )
 
 
@@ -202,7 +202,7 @@ def _contradiction(root: Path, kept: Sequence[Listing], first: Listing, other: L
     said = f"{_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
     return SourceError(
         f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
-        f"{other.files[0].name}. Choose one, say --labels {first.files[0]}."
+        f"{other.files[0].name}. Choose one, say {argument('labels', first.files[0])}."
     )
 
 

@@ -103,6 +103,14 @@ def kept_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Inside, the caller's threads share the cores out: torch takes one in each that begins there."""
+    with kept_threads():
+        torch.set_num_threads(1)
+        yield
+
+
 def choose_arithmetic(
     step: Callable[[], object],
     *,

@@ -8,6 +8,8 @@ the error one label's or the whole set's. Rounds follow each other while more is
 Where hardly anything is explained, as in a script that the shipped detector was never trained on, two detectors are
 trained first, each on one half of the pictures, from the boxes that objectness and the length of the label give; each
 reads the other half (cross-fitting), until enough is explained.
+
+Of a large set, rounds are held on some of the pictures, and the last one's detector locates what is left of the others.
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ _EPOCHS, _HALF_EPOCHS = 1.5, 40  # that a round aims at
 _LR, _HALF_LR = 1e-3, 2e-3
 _SAMPLE, _SAMPLE_BYTES = 4000, 512 << 20  # pictures that a detector is trained on at most, and their memory
 _CHUNK = 64  # pictures that a thread decodes at once
+_IN_ROUNDS = 10_000  # pictures that rounds are held on at most: training takes fewer, and each round reads what is left
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ class Trained:
         boxes: of all pictures.
         explained: share of the pictures that each round explained; the first is the shipped detector's.
         locators: of the last round, one or, cross-fitted, one a half.
+        name: of the last round; "" before any.
     """
 
     boxes: LatestBoxes
     explained: tuple[float, ...]
     locators: tuple[Locator, ...]
+    name: str = ""
 
     def locator(self, item: LabelledImage) -> Locator:
         """One that was not trained on the item's label, as far as that is not explained."""
@@ -104,10 +109,20 @@ class SelfTraining:
         Raises:
             DependencyError: if a round is needed, and what trains is not installed.
         """
-        trained = Trained(LatestBoxes(first), (self._explained(LatestBoxes(first)),), (shipped,))
+        trained = Trained(LatestBoxes(first), (_explained(LatestBoxes(first), self._in_rounds),), (shipped,))
         if trained.explained[-1] < ENOUGH or self._too_few_explained(trained.boxes):
             trained = self._rounds(trained, crossfitted=True)
-        return self._rounds(trained, crossfitted=False)
+        trained = self._rounds(trained, crossfitted=False)
+        return self._others_located(trained, first) if trained.name else trained
+
+    def _others_located(self, trained: Trained, first: BoxStore) -> Trained:
+        """With the pictures that no round looked at, and the shares of them all."""
+        items = self.run.inputs.items
+        if len(self._in_rounds) == len(items):
+            return trained
+        boxes = self._located(trained, items, len(trained.explained) - 1)
+        of_all = _explained(LatestBoxes(first), items), _explained(boxes, items)
+        return replace(trained, boxes=boxes, explained=(of_all[0], *trained.explained[1:-1], of_all[1]))
 
     def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
         """One kind of rounds; cross-fitted ones end when the other kind can begin."""
@@ -118,7 +133,7 @@ class SelfTraining:
             left = 1 - explained
             if (
                 left <= _FEW
-                or left * len(self.run.inputs.items) < _MIN_UNEXPLAINED
+                or left * len(self._in_rounds) < _MIN_UNEXPLAINED
                 or (crossfitted and explained >= 2 * ENOUGH)
             ):
                 break
@@ -147,41 +162,46 @@ class SelfTraining:
             self._state(f"{name}-{k}", group, trained.boxes, before[k] if before else None, crossfitted)
             for k, group in enumerate(groups)
         ]
-        made = Trained(trained.boxes, trained.explained, tuple(map(self._locator, states)))
-        store = BoxStore(self.run.resume, name)
-        left = [item for item in self.run.inputs.items if not trained.boxes[item].located.agrees]
+        made = replace(trained, locators=tuple(map(self._locator, states)), name=name)
+        boxes = self._located(made, self._in_rounds, len(trained.explained))
+        return replace(made, boxes=boxes, explained=(*trained.explained, _explained(boxes, self._in_rounds))), states
+
+    def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
+        """With what the last round's detector, the ``number``-th, locates of those items that are not explained."""
+        from detector.networks.arithmetic import one_thread_each
+
+        store = BoxStore(self.run.resume, trained.name)
+        left = [item for item in items if not trained.boxes[item].located.agrees]
 
         def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
             found: dict[int, Located] = {}
-            for locator in made.locators:
-                mine = [i for i, item in enumerate(items) if made.locator(item) is locator]
+            for locator in trained.locators:
+                mine = [i for i, item in enumerate(items) if trained.locator(item) is locator]
                 labels = self.run.labels([items[i] for i in mine])
                 found.update(zip(mine, locator.locate([images[i] for i in mine], labels), strict=True))
-            return [replace(found[i], round=len(trained.explained)) for i in range(len(items))]
+            return [replace(found[i], round=number) for i in range(len(items))]
 
-        locate_all(left, store, locate, self.run.tell, f"locate, {name}", cores())
-        boxes = trained.boxes.then(store)
-        return Trained(boxes, (*trained.explained, self._explained(boxes)), made.locators), states
+        with one_thread_each():
+            locate_all(left, store, locate, self.run.tell, f"locate, {trained.name}", cores())
+        return trained.boxes.then(store)
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
         """The pictures that each detector of a round is trained on."""
-        train = [item for item in self.run.inputs.items if self.run.inputs.split[item.text] == "train"]
+        train = [item for item in self._in_rounds if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
             whole_ones = [item for item in train if boxes[item].located.seen.all()]
             halves = [[item for item in whole_ones if half_of(item.text) == half] for half in (0, 1)]
             return [self._sample(half) for half in halves]
         return [self._sample([item for item in train if boxes[item].located.agrees])]
 
-    def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
-        """At most so many, and no more than there is memory for, in their order."""
-        most = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
-        if len(items) <= most:
-            return items
-        rng = np.random.default_rng(self.run.seed)
-        return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+    @cached_property
+    def _in_rounds(self) -> list[LabelledImage]:
+        return _drawn(self.run.inputs.items, _IN_ROUNDS, self.run.seed)
 
-    def _explained(self, boxes: LatestBoxes) -> float:
-        return float(np.mean([boxes[item].located.agrees for item in self.run.inputs.items]))
+    def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
+        """At most so many, and no more than there is memory for."""
+        most = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
+        return _drawn(items, most, self.run.seed)
 
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
@@ -194,7 +214,7 @@ class SelfTraining:
         net.load_state_dict(state)
         run = self.run
         return Locator(
-            Network.of(net, pick_device(run.device)), run.table, length=run.length, min_count=min(run.counts),
+            Network.of(net, pick_device(run.device), cores()), run.table, length=run.length, min_count=min(run.counts),
             lines=run.lines, shape_hw=self.shape_hw,
         )  # fmt: skip
 
@@ -302,6 +322,19 @@ class SelfTraining:
                 images[len(fits)] = image
                 fits.append(back)
         return images, fits
+
+
+def _drawn(items: list[LabelledImage], most: int, seed: int) -> list[LabelledImage]:
+    """At most so many of the items, in their order."""
+    if len(items) <= most:
+        return items
+    rng = np.random.default_rng(seed)
+    return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+
+
+def _explained(boxes: LatestBoxes, items: Sequence[LabelledImage]) -> float:
+    """Share of the items."""
+    return float(np.mean([boxes[item].located.agrees for item in items]))
 
 
 def _checkpoint(name: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from copy import deepcopy
 from pathlib import Path
-from threading import Lock
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from detector.data.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
+from detector.networks.arithmetic import autocast
 from detector.networks.device import to_device
 from detector.networks.metadata import config_in
 from detector.networks.network import MAX_BATCH
@@ -34,10 +36,12 @@ class Network:
 
     names: dict[int, str]
     shape_hw: tuple[int, int] | None = None
-    _run: Any
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        self.device, self._one_at_a_time = device, Lock()
+        self.device, self._autocast = device, False
+        # A reader may be shared by threads, and a network's head keeps what suits the last shape: each takes one that
+        # no other has.
+        self._idle: SimpleQueue[Any] = SimpleQueue()
         try:
             if path.suffix.lower() == ".pt":
                 model, held = open_weights(path, fuse=True)
@@ -47,7 +51,7 @@ class Network:
                     refuse_untrusted(path, "is machine code for a GPU")
                 backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
                 self.names = backend.names
-                self._run = backend
+                self._idle.put(backend)
                 self.config = config_in(backend.backend.metadata)
                 if not backend.dynamic and getattr(backend, "imgsz", None):
                     self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
@@ -60,18 +64,26 @@ class Network:
         if path.suffix.lower() == ".pt":  # after that: what goes wrong on the device is not the file's fault
             self._hold(model.to(device))
 
-    def _hold(self, model: Any) -> None:
+    def _hold(self, model: Any, copies: int = 1) -> None:
         self.names = model.names
         model.end2end = False
-        self._run = model.eval().to(memory_format=torch.channels_last)
+        model = model.eval().to(memory_format=torch.channels_last)
+        for several in (model, *(deepcopy(model) for _ in range(copies - 1))):
+            self._idle.put(several)
 
     @classmethod
-    def of(cls, net: Any, device: torch.device) -> Network:
-        """One of :func:`new_network` that was trained; it is not to be trained any further."""
+    def of(cls, net: Any, device: torch.device, copies: int = 1) -> Network:
+        """One of :func:`new_network` that was trained; it is not to be trained any further.
+
+        Args:
+            net: the network.
+            device: to run it on; on a CPU that is fast so, in bfloat16.
+            copies: threads that may run it at once.
+        """
         made = cls.__new__(cls)
-        made.device, made.config, made._one_at_a_time = device, None, Lock()
+        made.device, made.config, made._autocast, made._idle = device, None, device.type == "cpu", SimpleQueue()
         net.criterion = None
-        made._hold(net.to(device).fuse(verbose=False))
+        made._hold(net.to(device).fuse(verbose=False), copies)
         return made
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
@@ -81,8 +93,13 @@ class Network:
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
         """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
-        with self._one_at_a_time:  # a reader may be shared by threads, and the head keeps what suits the last shape
-            return prediction(self._run(to_device(images, self.device, flip=True)))
+        pictures = to_device(images, self.device, flip=True)
+        model = self._idle.get()
+        try:
+            with autocast(self.device) if self._autocast else contextlib.nullcontext():
+                return prediction(model(pictures))
+        finally:
+            self._idle.put(model)
 
 
 def write_exported(

@@ -140,3 +140,17 @@ def test_shares_are_centre_and_size() -> None:
     boxes = np.array([[10, 0, 30, 20]], np.float32)
     assert to_shares(boxes, (40, 20)).tolist() == [[0.5, 0.5, 0.5, 1.0]]
     assert to_shares(boxes, (40, 20)).dtype == np.float32 and to_shares(boxes[:0], (40, 20)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("size_wh", [(256, 64), (128, 32), (100, 31), (77, 64), (300, 200), (900, 41), (512, 127)])
+def test_it_is_ultralytics_own_but_for_the_pixels_of_what_gets_smaller(size_wh: tuple[int, int]) -> None:
+    """docs/export.md says what the difference costs."""
+    pytest.importorskip("detector.networks.ultralytics.library")
+    from ultralytics.data.augment import LetterBox
+
+    image = np.random.default_rng(0).integers(0, 114, (size_wh[1], size_wh[0], 3), np.uint8)
+    ours, transform = letterbox(image, (64, 256))
+    theirs = LetterBox((64, 256), auto=False)(image=image)
+    assert np.array_equal((ours == GREY).all(2), (theirs == GREY).all(2)), "the same place"
+    if min(transform.scale_x, transform.scale_y) >= 1:
+        assert np.array_equal(ours, theirs)

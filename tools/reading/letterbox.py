@@ -1,0 +1,92 @@
+"""What another letterbox costs: strings read after this package's, and after Ultralytics', which shrinks linearly.
+
+    python tools/reading/letterbox.py [--sets plates-us-crops plates-vn8] [--pictures 500] [--weights PT]
+
+Both scale, place and pad alike (a test compares them); where a picture gets smaller, this package takes the mean of the
+area that a pixel covers, and Ultralytics, with it plain `yolo predict`, four pixels. One pass of the shipped weights or
+of --weights on the same pictures; exact match of letters and digits as zero_shot.py compares them. Prints a Markdown
+table and writes OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import detector
+from detector.data.images import read_image
+from detector.data.letterbox import ratio_of
+from detector.networks.runtimes import ExportedNetwork
+from detector.networks.shipped import SHIPPED
+from detector.reading.export import export
+from detector.reading.two_pass import Looks, Prepared
+from detector.text.metrics import mcnemar
+from tools.peers.zero_shot import SETS, compared, sample
+from tools.results import DATA, ROOT, machine, machine_lines, write_json
+
+
+SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
+"""Sets most of whose pictures are larger than the network's input."""
+
+
+def measure(name: str, looks: Looks, rows: list[tuple[str, str]]) -> dict[str, Any]:
+    """Exact match after each letterbox, over the pictures that get smaller and over all."""
+    import detector.networks.ultralytics  # noqa: F401, its switches
+
+    from ultralytics.data.augment import LetterBox  # isort: skip
+
+    labels = [compared(text) for _, text in rows]
+    images = [read_image(path) for path, _ in rows]
+    ours = [looks.prepare(image) for image in images]
+    theirs = [
+        Prepared(LetterBox(one.fitted.shape[:2], auto=False)(image=image), one.back)
+        for image, one in zip(images, ours, strict=True)
+    ]
+    smaller = np.array(
+        [ratio_of(image.shape[1::-1], one.fitted.shape[:2]) < 1 for image, one in zip(images, ours, strict=True)]
+    )
+    differing = [float((a.fitted != b.fitted).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
+    right = [
+        np.array([compared(r.shown_text) == label for r, label in zip(read, labels, strict=True)])
+        for read in (looks.decode(some, looks.detect(some), looks.detect) for some in (ours, theirs))
+    ]
+    only = [int((right[i] & ~right[1 - i]).sum()) for i in range(2)]
+    return {
+        "set": name, "pictures": len(rows), "smaller": int(smaller.sum()),
+        "differing": float(np.mean(np.array(differing)[smaller])) if smaller.any() else 0.0,
+        "exact_match": [float(each.mean()) for each in right],
+        "of_smaller": [float(each[smaller].mean()) if smaller.any() else 0.0 for each in right],
+        "only": only, "p": mcnemar(*only),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SHRUNK), metavar="SET")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+    parser.add_argument("--pictures", type=int, default=500, help="of each set; 0 takes all")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    parser.add_argument("--weights", type=Path, default=None, help="an exported .onnx file, or a .pt that is exported")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "letterbox.json")
+    args = parser.parse_args()
+    weights = args.weights or SHIPPED.with_suffix(".onnx")
+    network = ExportedNetwork(weights if weights.suffix == ".onnx" else export(weights), "onnx")
+    looks = Looks(network, detector.Reader(weights).config, second=False)
+    sets = [measure(name, looks, sample(name, args.data.resolve(), args.pictures, args.seed)) for name in args.sets]
+    result = {"sets": sets, "weights": weights.name, "seed": args.seed, "machine": machine()}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.out, result)
+    print("| set | pictures | made smaller | of their pixels differ | exact match: this package's, Ultralytics' "
+          "| right with one alone | p |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    for one in sets:
+        ours, theirs = one["exact_match"]
+        print(f"| {one['set']} | {one['pictures']} | {one['smaller']} | {one['differing']:.0%} | {ours:.1%}, "
+              f"{theirs:.1%} | {one['only'][0]}, {one['only'][1]} | {one['p']:.2g} |")  # fmt: skip
+    print("\n" + "\n".join(machine_lines([result])))
+
+
+if __name__ == "__main__":
+    main()

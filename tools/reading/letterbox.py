@@ -27,7 +27,6 @@ from detector.text.metrics import mcnemar
 from tools.peers.zero_shot import SETS, compared, sample
 from tools.results import DATA, ROOT, machine, machine_lines, write_json
 
-
 SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
 """Sets most of whose pictures are larger than the network's input."""
 

@@ -40,10 +40,21 @@ STOPPED = 130
 """Exit code of a run that Ctrl-C ended, as shells have it."""
 
 
+MAX_MESSAGE = 3000
+"""Characters of the longest message: what a file holds may be of any length."""
+
+
 class DetectorError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose; of a long message the beginning and the end are told."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message."""
+        message = super().__str__()
+        if len(message) <= MAX_MESSAGE:
+            return message
+        return f"{message[: MAX_MESSAGE - MAX_MESSAGE // 4]} … {message[-(MAX_MESSAGE // 4) :]}"
 
 
 class ArgumentError(DetectorError):

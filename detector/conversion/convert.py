@@ -47,7 +47,7 @@ from detector.errors import (
 )
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
 from detector.text.patterns import REGEX, compile_pattern
-from detector.text.reading_config import ReadingConfig
+from detector.text.reading_config import MAX_LENGTH, ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -247,8 +247,8 @@ def convert(
 def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
     """Refuse numbers that make no sense, all at once."""
     problems = []
-    if length < 1:
-        problems.append(f"length is the most symbols that a text may have, 1 or more, got {length}")
+    if not 1 <= length <= MAX_LENGTH:
+        problems.append(f"length is the most symbols that a text may have, 1 to {MAX_LENGTH}, got {length}")
     if not (0 < val < 1 and 0 <= test < 1 and val + test < 1):
         rule = "val, more than 0, and test, 0 or more, are shares of 1 that leave some for training"
         problems.append(f"{rule}, got {val} and {test}")

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from detector.data.csv_files import read_rows, write_csv
 from detector.data.letterbox import from_shares, to_shares
+from detector.data.plain_yaml import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
 
@@ -97,8 +98,20 @@ class CharacterSet:
     config: ReadingConfig
 
     def manifest(self) -> list[ManifestRow]:
-        """All pictures of the set."""
-        return read_manifest(self.root)
+        """All pictures of the set.
+
+        Raises:
+            DatasetError: if its manifest is missing, damaged, or lists what cannot be a picture of it.
+        """
+        rows = read_manifest(self.root)
+        for row in rows:
+            split, name = [*row.image.split("/"), "", "", ""][1:3]
+            if row.image != f"images/{split}/{name}" or split not in (*SPLITS, SUSPECTS) or name in ("", ".", ".."):
+                raise DatasetError(
+                    f"{self.root / MANIFEST} lists {row.image!r}, and pictures of a set are images/train/NAME and the "
+                    "like: convert again."
+                )
+        return rows
 
     def rows(self, *splits: str) -> list[list[ManifestRow]]:
         """Pictures of each of these splits.
@@ -253,10 +266,10 @@ def read_set(data: str | Path) -> CharacterSet:
     path = Path(data)
     path = path / "data.yaml" if path.is_dir() else path
     try:
-        data_yaml = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data_yaml = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(f"There is no {path}: give the data.yaml that `detector convert` wrote.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not UTF-8, too
         raise DatasetError(f"{path} is no YAML file: {error}") from error
     if not isinstance(data_yaml, dict) or not isinstance(data_yaml.get(CONFIG_KEY), dict):
         raise DatasetError(

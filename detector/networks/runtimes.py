@@ -19,7 +19,6 @@ from threading import Lock, current_thread, main_thread
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from detector.data.parallel import network_threads
@@ -212,13 +211,21 @@ def _openvino(path: Path) -> _Engine:
         metadata = {name: value.value for name, value in held.items()}
     else:
         sidecar = file.with_name("metadata.yaml")
-        metadata = yaml.safe_load(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+        metadata = _described(sidecar) if sidecar.is_file() else {}
 
     def run(blob: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.array(compiled(blob)[0], np.float32)  # a copy: the next call writes over its own
 
     sides = [side.get_length() if side.is_static else None for side in model.input().partial_shape]
     return _Engine(run, metadata, sides[0], _both(sides[2:]))
+
+
+def _described(sidecar: Path) -> dict[str, Any]:
+    try:
+        held = parse_yaml(sidecar.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8, too
+        raise WeightsError(f"{sidecar} is no YAML file: {error}") from None
+    return held if isinstance(held, dict) else {}
 
 
 def _both(sides: Sequence[int | None]) -> tuple[int, int] | None:

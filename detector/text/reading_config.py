@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from operator import index
 from typing import Any
 
 from detector.errors import DatasetError
@@ -10,6 +11,12 @@ from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
 from detector.text.calibration import Calibration
 from detector.text.patterns import Automaton, compile_pattern
 from detector.text.spacing import Layout
+
+MAX_LENGTH = 1000
+"""Symbols of the longest strings: codes are short, and all work grows with it."""
+
+MAX_SIDE = 10_000
+"""Pixels of the network's input."""
 
 # Keys and values of files stay when names in code change.
 _TWO_PASS_KEY = "second_look"
@@ -53,13 +60,20 @@ class ReadingConfig:
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.blank)
+        for name in ("length", "min_count", "max_count"):
+            object.__setattr__(self, name, index(getattr(self, name)))
+        if self.length > MAX_LENGTH:
+            raise DatasetError(f"Strings have at most {MAX_LENGTH} symbols, and these are to have up to {self.length}.")
         if not 1 <= self.min_count <= self.max_count <= self.length:
             raise DatasetError(
                 "The reading configuration needs 1 <= min_count <= max_count <= length, "
                 f"got {self.min_count}, {self.max_count}, {self.length}."
             )
         if self.shape_hw is not None:
-            object.__setattr__(self, "shape_hw", (int(self.shape_hw[0]), int(self.shape_hw[1])))
+            height, width = (index(side) for side in self.shape_hw)
+            object.__setattr__(self, "shape_hw", (height, width))
+            if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+                raise DatasetError(f"A network's input has 1 to {MAX_SIDE} pixels a side, got {height} x {width}.")
         object.__setattr__(self, "pattern", self.pattern or None)
         if self.pattern is not None:  # refuse one that cannot be met here, not with the first picture
             compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)

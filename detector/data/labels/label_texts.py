@@ -30,6 +30,7 @@ _NONE = frozenset(
 )  # what programs write for a missing value
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invisible characters of other categories
+_MAX_LENGTH = 1000  # characters of a label
 _MIN_AGREEING = 3  # labels needed to conclude how all are spelt
 
 
@@ -72,6 +73,8 @@ class Spelling:
 
     def problem(self, raw: str) -> str:
         """What is wrong with a label apart from its symbols; "" if nothing."""
+        if len(raw) > _MAX_LENGTH:
+            return f"the label has {len(raw)} characters, and is none: is a quote not closed?"
         if _ROUNDED.fullmatch(raw.strip()):
             return f"the label {raw.strip()!r} is a number that a spreadsheet rounded, and its digits are lost"
         if raw.strip() in _NONE:

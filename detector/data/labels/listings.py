@@ -358,7 +358,10 @@ def _of_sidecar(
         if picture not in files:
             entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
             continue
-        row = sidecar.read(files[picture], picture, classes)
+        try:
+            row = sidecar.read(files[picture], picture, classes)
+        except SourceError as error:  # of one file among many
+            row = Row(0, picture.name, "", str(error).rstrip("."))
         entries.append(Entry(name, str(picture), row.text, row.problem, 0, "", row.drawn))
     detail = f"{sidecar.name}: a file beside each picture"
     detail += passed_over_in_short(passed_over)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.data.labels.formats.model import Classes, Row, Sidecar, decode
+from detector.data.labels.formats.model import Classes, Row, Sidecar, readable, text_of
 from detector.data.labels.formats.yolo import is_boxes
 
 
 def _read(file: Path, picture: Path, classes: Classes) -> Row:
-    lines = [line for line in decode(file.read_bytes(), file).splitlines() if line.strip()]
+    lines = [line for line in text_of(file).splitlines() if line.strip()]
     problem = "" if len(lines) < 2 else f"{file.name} has {len(lines)} lines, and a label is one"
     return Row(0, picture.name, lines[0] if lines else "", problem)
 
 
 def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
-    return None if any(is_boxes(decode(file.read_bytes(), file)) for file in files) else {}
+    return None if any(map(is_boxes, readable(files))) else {}
 
 
 GT_TXT = Sidecar("gt-txt", ".gt.txt", _read, _recognise, least=0.0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
 from detector.data.labels.formats.fields import IMAGE_COLUMNS, TEXT_COLUMNS, plain
-from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table, decode
-from detector.errors import SourceError
+from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table, csv_rows
 
 _SYMBOLS = ("class", "char", "character", "symbol", "label", "name", "category", "class_name", "label_name")
 _CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("x_min", "y_min", "x_max", "y_max"),
@@ -52,7 +51,11 @@ def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
     boxes: dict[str, list[DrawnBox]] = {}
     first: dict[str, int] = {}
     problems: dict[str, str] = {}
-    for line, fields in _fields(head, columns.delimiter):
+    rows = csv_rows(head.file, columns.delimiter)
+    next(rows)
+    for _, line, fields in rows:
+        if not any(field.strip() for field in fields):
+            continue
         if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
             yield Row(line, fields[columns.image] if len(fields) > columns.image else "", "", "too few fields")
             continue
@@ -67,21 +70,6 @@ def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
     for image, line in first.items():
         problem = problems.get(image)
         yield Row(line, image, "", problem) if problem else drawn_row(line, image, boxes[image])
-
-
-def _fields(head: Head, delimiter: str) -> Iterator[tuple[int, Sequence[str]]]:
-    try:
-        with open(head.file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=delimiter)
-            next(reader)
-            for fields in reader:
-                if any(field.strip() for field in fields):
-                    yield reader.line_num, fields
-    except UnicodeDecodeError:
-        decode(head.file.read_bytes(), head.file)  # says where
-        raise
-    except csv.Error as error:
-        raise SourceError(f"{head.file}, in line {reader.line_num}: {error}; is a quote not closed?") from None
 
 
 FORMAT = Format("boxes", (".csv", ".tsv", ".txt", ""), recognise)

@@ -21,7 +21,7 @@ def recognise(head: Head) -> Table | str | None:
     if annotations and any(key in annotations[0] for key in _TEXTS):
         return Table(head.file, "coco", partial(_texts, held), ", a text for each annotation", second_choice=True)
     names = _names(held)
-    used = [names.get(a.get("category_id"), "") for a in annotations]
+    used = [names.get(_id(a.get("category_id")), "") for a in annotations]
     if not are_symbols(used):
         return f"{head.file} {no_symbols(used)}."
     return Table(head.file, "coco", partial(_boxes, held, names), ", character boxes")
@@ -35,37 +35,43 @@ def _is_coco(held: Any) -> bool:
     )
 
 
-def _names(held: Mapping[str, Any]) -> dict[Any, str]:
-    categories = held.get("categories", [])
-    return {one.get("id"): str(one.get("name", "")) for one in categories if isinstance(one, dict)}
+def _id(value: Any) -> str:
+    """An id as the key that it is, be it a number (which stands as it is spelt), a string or nonsense."""
+    return str(value)
 
 
-def _by_image(held: Mapping[str, Any]) -> dict[Any, list[dict[str, Any]]]:
-    by_image: dict[Any, list[dict[str, Any]]] = {}
+def _names(held: Mapping[str, Any]) -> dict[str, str]:
+    categories = held.get("categories")
+    some = categories if isinstance(categories, list) else []
+    return {_id(one.get("id")): str(one.get("name", "")) for one in some if isinstance(one, dict)}
+
+
+def _by_image(held: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    by_image: dict[str, list[dict[str, Any]]] = {}
     for annotation in held["annotations"]:
-        by_image.setdefault(annotation.get("image_id"), []).append(annotation)
+        by_image.setdefault(_id(annotation.get("image_id")), []).append(annotation)
     return by_image
 
 
 def _texts(held: Mapping[str, Any]) -> Iterator[Row]:
     by_image = _by_image(held)
     for number, image in enumerate(held["images"], 1):
-        texts = [str(a[key]) for a in by_image.get(image.get("id"), []) for key in _TEXTS if key in a]
+        texts = [str(a[key]) for a in by_image.get(_id(image.get("id")), []) for key in _TEXTS if key in a]
         problem = "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
         yield Row(number, str(image["file_name"]), texts[0] if texts else "", problem)
 
 
-def _boxes(held: Mapping[str, Any], names: Mapping[Any, str]) -> Iterator[Row]:
+def _boxes(held: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Row]:
     by_image = _by_image(held)
     for number, image in enumerate(held["images"], 1):
         boxes, problem = [], ""
-        for annotation in by_image.get(image.get("id"), []):
+        for annotation in by_image.get(_id(image.get("id")), []):
             try:
                 x, y, width, height = map(float, annotation.get("bbox", ()))
             except (TypeError, ValueError):
                 problem = "a box is not x, y, width, height"
                 continue
-            boxes.append(DrawnBox(names.get(annotation.get("category_id"), ""), x, y, x + width, y + height))
+            boxes.append(DrawnBox(names.get(_id(annotation.get("category_id")), ""), x, y, x + width, y + height))
         name = str(image["file_name"])
         yield Row(number, name, "", problem) if problem else drawn_row(number, name, boxes)
 

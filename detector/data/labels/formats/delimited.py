@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, decode, short
+from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 from detector.errors import SourceError
 
 _SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
@@ -82,39 +82,25 @@ def _table(head: Head, kind: str, way: _Way, image: int, text: int, width: int) 
 
 
 def _rows(head: Head, delimiter: str, padded: bool, image: int, label: int, columns: int) -> Iterator[Row]:
-    try:
-        with open(head.file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
-            yield from _parted(head, reader, delimiter, image, label, columns)
-    except UnicodeDecodeError:
-        decode(head.file.read_bytes(), head.file)  # says where
-        raise
-
-
-def _parted(head: Head, reader: csv._reader, delimiter: str, image: int, label: int, columns: int) -> Iterator[Row]:  # type: ignore[name-defined]
-    header, width, last = columns > 0, columns or 2, 0
-    try:
-        for fields in reader:
-            first, last = last + 1, reader.line_num
-            if not fields or (len(fields) == 1 and not fields[0].strip()):
-                continue
-            if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
-                continue
-            if header:
-                header = False
-                continue
-            problem = ""
-            if any("\n" in field for field in fields):
-                ends = f"closes in line {last}" if last > first else "does not close"
-                problem = f"a quote that opens in line {first} {ends}"
-            elif len(fields) < width and len(fields) <= max(image, label):
-                problem = f"{len(fields)} of {width} fields"
-            elif any(fields[width:]):
-                problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
-            fields += [""] * (width - len(fields))
-            yield Row(first, fields[image], text_in(fields[label]) or "", problem)
-    except csv.Error as error:
-        raise SourceError(f"{head.file}, from line {last + 1}: {short(str(error))}; is a quote not closed?") from None
+    header, width = columns > 0, columns or 2
+    for first, last, fields in csv_rows(head.file, delimiter, padded):
+        if not fields or (len(fields) == 1 and not fields[0].strip()):
+            continue
+        if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
+            continue
+        if header:
+            header = False
+            continue
+        problem = ""
+        if any("\n" in field for field in fields):
+            ends = f"closes in line {last}" if last > first else "does not close"
+            problem = f"a quote that opens in line {first} {ends}"
+        elif len(fields) < width and len(fields) <= max(image, label):
+            problem = f"{len(fields)} of {width} fields"
+        elif any(fields[width:]):
+            problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
+        fields += [""] * (width - len(fields))
+        yield Row(first, fields[image], text_in(fields[label]) or "", problem)
 
 
 HEADED = Format("csv", (".txt", ""), lambda head: _with_header(head, "tsv" if "\t" in head.lines[0] else "csv")[0])

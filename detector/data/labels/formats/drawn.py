@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.images import MAX_PIXELS
 from detector.data.labels.formats.model import DrawnBox, Row, short
 from detector.text.line_grouping import deskew_picture, reading_order
 
@@ -40,6 +41,8 @@ def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
     if not boxes:
         return Row(line, image, "", "no box is drawn")
     corners = np.array([box[1:] for box in boxes], np.float64)  # (n, 4)
+    if not (np.abs(corners) <= MAX_PIXELS).all():
+        return Row(line, image, "", "a box lies where no picture reaches")
     lines = MAX_LINES if _are_stacked(corners) else 1
     order = reading_order(deskew_picture(corners, float(corners[:, 2].max()), lines))[0]
     ordered = tuple(boxes[i]._replace(symbol=unicodedata.normalize("NFC", boxes[i].symbol)) for i in order)

@@ -12,7 +12,7 @@ from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, json_of, text_in
 from detector.data.labels.formats.jsonl import entry_row
-from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, decode, short
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, short, text_of
 from detector.errors import SourceError
 
 _LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
@@ -22,7 +22,7 @@ def document(head: Head) -> Any:
     """The whole file's value; None if it is no JSON."""
     if head.text.lstrip()[:1] not in ("{", "["):
         return None
-    return json_of(decode(head.file.read_bytes(), head.file))
+    return json_of(text_of(head.file))
 
 
 def recognise(head: Head) -> Table | str | None:
@@ -82,7 +82,9 @@ def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
 
 
 def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
-    texts = [instance.get("text") for instance in record["instances"] if isinstance(instance, dict)]
+    instances = record.get("instances")
+    some = instances if isinstance(instances, list) else []
+    texts = [instance.get("text") for instance in some if isinstance(instance, dict)]
     rest = {key: value for key, value in record.items() if key not in ("instances", "text")}
     return {**rest, "text": texts}
 

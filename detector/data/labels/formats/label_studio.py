@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from detector.data.images import is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
 from detector.data.labels.formats.json_file import document
-from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
+from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 
 _OWN = frozenset(
     "id annotation_id annotator created_at updated_at lead_time annotations predictions data meta project".split()
@@ -36,10 +36,11 @@ def recognise(head: Head) -> Table | str | None:
 
 
 def _of_csv(head: Head, header: Sequence[str]) -> Iterator[Row]:
-    reader = csv.reader(line + "\n" for _, line in opened_lines(head.file))
-    next(reader)
-    for fields in reader:
-        yield _row(reader.line_num, dict(zip(header, fields, strict=False)))
+    rows = csv_rows(head.file)
+    next(rows)
+    for line, _, fields in rows:
+        if any(field.strip() for field in fields):
+            yield _row(line, dict(zip(header, fields, strict=False)))
 
 
 def _of_short(held: Sequence[Any]) -> Iterator[Row]:
@@ -54,8 +55,8 @@ def _of_tasks(held: Sequence[Any]) -> Iterator[Row]:
             continue
         image = _image(task["data"])
         done = [one for one in _marks(task) if not one.get("was_cancelled")]
-        results = done[-1].get("result", []) if done else []
-        values = [one.get("value") for one in results if isinstance(one, dict)]
+        results = done[-1].get("result") if done else None
+        values = [one.get("value") for one in results if isinstance(one, dict)] if isinstance(results, list) else []
         typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
         texts = [text for one in typed for text in (one if isinstance(one, list) else [one])]
         yield Row(number, image, str(texts[0]) if texts else "", _problem(texts))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from detector.data.images import read_file
 from detector.data.labels.formats.folders import Folders
-from detector.errors import SourceError
+from detector.errors import ImageError, SourceError
 
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 200
@@ -158,6 +161,50 @@ def decode(data: bytes, file: Path) -> str:
             f"{file}, line {line}: the byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8, or convert it from what "
             f"it is, say `iconv -f cp1252 -t utf-8 {file} > new{file.suffix}` (or gb18030, cp1251, …)."
         ) from None
+
+
+def text_of(file: Path) -> str:
+    """The text of a whole label file.
+
+    Raises:
+        SourceError: if it is no regular file, cannot be read or is not UTF-8.
+    """
+    try:
+        return decode(read_file(file), file)
+    except ImageError as error:
+        raise SourceError(f"{file} cannot be read: {error}.") from None
+
+
+def readable(files: Iterable[Path]) -> Iterator[str]:
+    """The texts of those of some files that have one."""
+    for file in files:
+        with suppress(SourceError):
+            yield text_of(file)
+
+
+def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator[tuple[int, int, list[str]]]:
+    """The rows of a table of anybody's, with the lines that each begins and ends in, from 1.
+
+    Args:
+        file: the table.
+        delimiter: between fields.
+        padded: whether a blank after it is no part of the field.
+
+    Raises:
+        SourceError: if the file is not UTF-8, or a field has no end.
+    """
+    last = 0
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
+            for fields in reader:
+                first, last = last + 1, reader.line_num
+                yield first, last, fields
+    except UnicodeDecodeError:
+        decode(file.read_bytes(), file)  # says where
+        raise
+    except csv.Error as error:
+        raise SourceError(f"{file}, from line {last + 1}: {short(str(error))}; is a quote not closed?") from None
 
 
 def opened_lines(file: Path) -> Iterator[tuple[int, str]]:

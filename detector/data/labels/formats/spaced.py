@@ -10,18 +10,18 @@ from pathlib import Path
 from detector.data.images import IMAGE_SUFFIXES
 from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
 
-_LINE = re.compile(rf"\s*(.+?(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))[ \t]+(\S.*)", re.IGNORECASE)
+_LINE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))[ \t]+(\S.*)", re.IGNORECASE)
 
 
 def recognise(head: Head) -> Table | str | None:
-    if 2 * sum(_LINE.fullmatch(line) is not None for line in head.lines) > len(head.lines):
+    if 2 * sum(_LINE.fullmatch(line.strip()) is not None for line in head.lines) > len(head.lines):
         return Table(head.file, "spaced", partial(_rows, head.file))
     return f"{head.file} has no lines `path TEXT`; its first is {head.first}." if head.wanted else None
 
 
 def _rows(file: Path) -> Iterator[Row]:
     for number, line in opened_lines(file):
-        found = _LINE.fullmatch(line)
+        found = _LINE.fullmatch(line.strip())
         yield Row(number, found[1], found[2]) if found else Row(number, line, "", "no blank between path and text")
 
 

@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from detector.data.images import read_file
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
 from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar
+from detector.errors import ImageError
 
-_NAME = re.compile(r"<object>\s*<name>\s*(.*?)\s*</name>")
+_NAME = re.compile(r"<object>\s*<name>([^<]*)</name>")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _read(file: Path, picture: Path, classes: Classes) -> Row:
-    data = file.read_bytes()
-    if b"<!ENTITY" in data:
+    try:
+        data = read_file(file)
+    except ImageError as error:
+        return Row(0, picture.name, "", f"{file.name} cannot be read: {error}")
+    if b"<!ENTITY" in data.replace(b"\0", b""):  # in UTF-16, too
         return Row(0, picture.name, "", f"{file.name} defines entities, which VOC's files do not")
     try:
         root = ElementTree.fromstring(data)
@@ -32,8 +37,16 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
 
 
 def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
-    names = [name for file in files for name in _NAME.findall(file.read_bytes().decode("utf-8", "replace"))]
+    names = [name.strip() for file in files for name in _NAME.findall(_shown(file))]
     return f"{root} {no_symbols(names)}." if names and not are_symbols(names) else {}
+
+
+def _shown(file: Path) -> str:
+    """What can be made out of a file; "" if it cannot be read."""
+    try:
+        return read_file(file).decode("utf-8", "replace")
+    except ImageError:
+        return ""
 
 
 FORMAT = Sidecar("voc", ".xml", _read, _recognise)

@@ -12,16 +12,17 @@ import numpy as np
 
 from detector.data.images import read_image
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar, decode
+from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar, readable, text_of
 from detector.data.letterbox import from_shares
 from detector.errors import ImageError
 
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+_DIGITS = 10  # of the number of a class, and more
 _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 
 
 def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
-    if not any(is_boxes(decode(file.read_bytes(), file)) for file in files):
+    if not any(map(is_boxes, readable(files))):
         return None
     names = _classes(root, files[0])
     if not names:
@@ -40,19 +41,20 @@ def _classes(root: Path, file: Path) -> Classes:
 
 
 def _names(file: Path) -> dict[int, str]:
-    text = decode(file.read_bytes(), file)
+    text = text_of(file)
     if file.name in _LISTS:
         return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
-    import yaml  # not needed for any other format
+    from detector.data.plain_yaml import parse_yaml  # not needed for any other format
 
     try:
-        held = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        held = parse_yaml(text)
+    except ValueError:
         return {}
     names = held.get("names") if isinstance(held, dict) else None
     if isinstance(names, list):
         return {i: str(name) for i, name in enumerate(names)}
-    return {int(k): str(v) for k, v in names.items() if str(k).isdecimal()} if isinstance(names, dict) else {}
+    some = names if isinstance(names, dict) else {}
+    return {int(k): str(v) for k, v in some.items() if str(k).isdecimal() and len(str(k)) < _DIGITS}
 
 
 def is_boxes(text: str) -> bool:
@@ -66,8 +68,10 @@ def _numbers(fields: list[str]) -> list[float] | None:
         numbers = [float(field) for field in fields]
     except ValueError:
         return None
+    if not (fields[0].isdecimal() and len(fields[0]) < _DIGITS):
+        return None
     inside = all(-0.01 <= number <= 1.01 for number in numbers[1:])
-    return numbers if len(numbers) in (5, *range(7, 2000, 2)) and fields[0].isdecimal() and inside else None
+    return numbers if len(numbers) in (5, *range(7, 2000, 2)) and inside else None
 
 
 def _read(file: Path, picture: Path, classes: Classes) -> Row:
@@ -76,7 +80,7 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
         height, width = read_image(picture).shape[:2]
     except ImageError as error:
         return Row(0, picture.name, "", str(error))
-    for line in decode(file.read_bytes(), file).splitlines():
+    for line in text_of(file).splitlines():
         if not line.strip():
             continue
         numbers = _numbers(line.split())

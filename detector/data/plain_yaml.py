@@ -1,0 +1,38 @@
+"""YAML of strangers as plain values: what it says is never run, and never takes long or grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MAX_CHARACTERS = 1_000_000
+"""Of a file that is parsed: an alphabet of ten thousand symbols takes a fifth of it."""
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases, of which a few lines may stand for more values than memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "an alias (*), which is not followed", event.start_mark)
+        return super().compose_node(parent, index)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text: dictionaries, lists, strings, numbers, dates.
+
+    Raises:
+        ValueError: if it is none, in words for a user.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"{len(text)} characters, and at most {MAX_CHARACTERS} are parsed")
+    try:
+        return yaml.load(text, _PlainLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # of a number or date
+        raise ValueError(f"a value is none of its kind ({error})") from None

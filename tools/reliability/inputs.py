@@ -1,0 +1,254 @@
+"""The categories of inputs that `fuzz.py` makes, and what each must end as; no command.
+
+A check makes its files in the folder that it is given, and returns "" if they are taken, or what the refusal says; the
+package's own errors are refusals, too. :class:`BrokenPromiseError` is what it raises where inputs are lost.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from detector.conversion.inputs import accept
+from detector.conversion.review import read_review
+from detector.data.atomic import Work
+from detector.data.csv_files import read_rows, write_csv
+from detector.data.labels.sources import Source, read_source
+from detector.data.yolo_dataset import (
+    CharacterSet,
+    RejectRow,
+    parse_labels,
+    read_manifest,
+    read_rejects,
+    read_set,
+)
+from detector.reading.reader import Failure, Reader
+from detector.text.alphabet import Alphabet
+from detector.text.patterns import REGEX, compile_pattern, matches
+from detector.text.reading_config import ReadingRules
+from tools.reliability.mutations import (
+    changed_bytes,
+    changed_encoding,
+    changed_json,
+    changed_text,
+    changed_value,
+    with_right_sums,
+)
+from tools.reliability.seeds import (
+    DANGERS,
+    NAMES,
+    PATTERNS,
+    TEXTS,
+    clean_picture,
+    label_files,
+    new_pattern,
+    pictures,
+    set_files,
+)
+
+PARTLY = "some inputs of it are refused"
+"""What a check returns of a file that is taken but for some of its lines."""
+
+Check = Callable[[random.Random, Path], str]
+
+
+class BrokenPromiseError(AssertionError):
+    """An input was lost, or came out as what it cannot be."""
+
+
+class Category(NamedTuple):
+    """``prepare`` is given a folder of the process, and gives the check of one input; ``count`` is the usual number."""
+
+    title: str
+    count: int
+    prepare: Callable[[Path], Check]
+
+
+def must(holds: object, said: str) -> None:
+    """Raise where something does not hold."""
+    if not holds:
+        raise BrokenPromiseError(said)
+
+
+def accepted(found: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
+    """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
+    work = Work.open(folder.parent / "work" / "looks", {"of": str(folder)})
+    work.discard()
+    inputs = accept(found, table or Alphabet(), 8, None, 0.1, 0.2, 0, work, lambda stage, done, total: None)
+    names = [item.name for item in inputs.items]
+    must(
+        len(names) + len(inputs.rejects) == found.count, f"{len(names)} + {len(inputs.rejects)} of {found.count} inputs"
+    )
+    must(len(set(names)) == len(names), "a picture is there twice")
+    for item in inputs.items:
+        must(item.text and item.path.is_file(), f"{item.name} has no text or no file")
+        must(item.boxes_xyxy is None or np.isfinite(item.boxes_xyxy).all(), f"{item.name} has a box that is nowhere")
+    _come_back(folder.parent / "rejects.csv", inputs.rejects)
+    return names
+
+
+def _come_back(path: Path, rows: list[RejectRow]) -> None:
+    """Refusals are written and read as the same."""
+    write_csv(path, RejectRow._fields, rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        told = [tuple(row) for _, row in read_rows(file)][1:]
+    must(told == [tuple(row) for row in rows], "rejects.csv does not come back as it was written")
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+def changed_picture(rng: random.Random) -> tuple[str, bytes]:
+    """Ending and bytes of a picture that something happened to."""
+    kinds = pictures()
+    suffix = rng.choice(sorted(kinds))
+    others = kinds[suffix] if rng.random() < 0.8 else kinds[rng.choice(sorted(kinds))]
+    data = changed_bytes(rng.choice(kinds[suffix]), rng, others)
+    return suffix, with_right_sums(data) if suffix == ".png" and rng.random() < 0.7 else data
+
+
+def _pictures(folder: Path) -> Check:
+    reader = Reader("shipped", device="cpu")
+
+    def check(rng: random.Random, place: Path) -> str:
+        suffix, data = changed_picture(rng)
+        files = {"first.png": clean_picture(0), f"changed{suffix}": data, "second.png": clean_picture(1)}
+        for name, held in files.items():
+            (place / name).write_bytes(held)
+        (place / "labels.csv").write_text("image,text\n" + "".join(f"{n},T{i}\n" for i, n in enumerate(files)))
+        names = accepted(read_source(place), place)
+        must({"first.png", "second.png"} <= {*names}, "a picture that is as it should be is refused beside it")
+        read = list(reader.stream([place / f"changed{suffix}"]))
+        must(len(read) == 1, f"{len(read)} readings of one picture")
+        reading = read[0][1]
+        if suffix not in (".gif", ".ppm"):  # which yolo does not read, and so convert refuses
+            must((len(names) == 3) != isinstance(reading, Failure), "convert and predict do not agree on it")
+        return f"refused: {reading.reason}" if isinstance(reading, Failure) else ""
+
+    return check
+
+
+# --- labels --------------------------------------------------------------------------------------------------------
+
+
+def changed_labels(rng: random.Random) -> dict[str, bytes]:
+    """Label files of one format, of which one is changed."""
+    files = label_files()[rng.choice(sorted(label_files()))]
+    held = {name: text.encode() for name, text in files.items()}
+    name = rng.choice(sorted(files))
+    if rng.random() < 0.15:
+        held[name] = changed_bytes(held[name], rng)
+    elif rng.random() < 0.1:
+        held[name] = files[name].encode() * rng.choice((2, 100))
+    else:
+        change = changed_json if name.endswith("json") and rng.random() < 0.7 else changed_text
+        held[name] = changed_encoding(change(files[name], rng), rng)
+    if rng.random() < 0.1:
+        held[rng.choice((name.upper(), "labels.csv", "notes.txt", "a.json"))] = held.pop(name)
+    return held
+
+
+def _labels(folder: Path) -> Check:
+    def check(rng: random.Random, place: Path) -> str:
+        for number, name in enumerate(NAMES):
+            (place / name).write_bytes(clean_picture(number))
+        files = changed_labels(rng)
+        for name, held in files.items():
+            (place / name).write_bytes(held)
+        whole = rng.random() < 0.7 or len(files) > 2
+        found = read_source(place if whole else place / rng.choice(sorted(files)), upper=rng.random() < 0.2)
+        must(found.count, "a source without inputs")
+        names = accepted(found, place)
+        return "" if len(names) == found.count else PARTLY
+
+    return check
+
+
+# --- patterns ------------------------------------------------------------------------------------------------------
+
+
+def _patterns(folder: Path) -> Check:
+    table = Alphabet()
+
+    def check(rng: random.Random, place: Path) -> str:
+        pattern = changed_text(rng.choice(PATTERNS), rng) if rng.random() < 0.5 else new_pattern(rng)
+        (place / "pattern.txt").write_text(pattern, encoding="utf-8", errors="surrogatepass")
+        automaton = compile_pattern(pattern, table, 8, 1, 8)
+        must(automaton.layers, "an automaton without a string")
+        for text in TEXTS:
+            told = matches(text, pattern, table)
+            if pattern.startswith(REGEX) and len(pattern) < 60 and not re.search(r"\\[ws]|\[", pattern):
+                must(told == bool(re.fullmatch(pattern[len(REGEX) :], text)), f"{text} fits: {told}, not as in re")
+        return ""
+
+    return check
+
+
+# --- converted sets ------------------------------------------------------------------------------------------------
+
+
+def changed_data_yaml(text: str, ran: Path, rng: random.Random) -> bytes:
+    """A data.yaml with other values or signs, or with lines that would make the file ``ran``."""
+    if rng.random() < 0.4:
+        text = yaml.safe_dump(changed_value(yaml.safe_load(text), rng), sort_keys=False, allow_unicode=True)
+    if rng.random() < 0.3:
+        text += rng.choice(DANGERS).format(ran=ran)
+    if rng.random() < 0.1:
+        return changed_bytes(text.encode("utf-8", "replace"), rng)
+    return changed_encoding(changed_text(text, rng) if rng.random() < 0.6 else text, rng)
+
+
+def _data_yaml(folder: Path) -> Check:
+    def check(rng: random.Random, place: Path) -> str:
+        ran = place.resolve() / "RAN"
+        data = changed_data_yaml(set_files()["data.yaml"].decode(), ran, rng)
+        _write(place, {**set_files(), "data.yaml": data})
+        try:
+            rules = read_set(place).rules
+        finally:
+            must(not ran.exists(), "what it says ran")
+        must(rules == ReadingRules.from_dict(rules.to_dict()), "its rules do not come back as they were written")
+        return ""
+
+    return check
+
+
+def _tables(folder: Path) -> Check:
+    def check(rng: random.Random, place: Path) -> str:
+        name = rng.choice(("manifest.csv", "rejects.csv", "review.csv", "labels.txt"))
+        text = set_files()[name].decode()
+        data = (
+            changed_bytes(text.encode(), rng) if rng.random() < 0.3 else changed_encoding(changed_text(text, rng), rng)
+        )
+        _write(place, {**set_files(), name: data})
+        rows = read_manifest(place)
+        must(CharacterSet(place, place / "data.yaml", ReadingRules()).splits or not rows, "rows without a split")
+        read_rejects(place)
+        read_review(place / "review.csv")
+        ids, boxes = parse_labels(place / "labels.txt", 160, 40, 36)
+        must(len(ids) == len(boxes) and np.isfinite(boxes).all(), "a box that is nowhere")
+        return ""
+
+    return check
+
+
+def _write(place: Path, files: dict[str, bytes]) -> None:
+    for name, held in files.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(held)
+
+
+CATEGORIES: dict[str, Category] = {
+    "pictures": Category("pictures of seven formats, checked by `convert` and read by `predict`", 10_000, _pictures),
+    "labels": Category("label files of all formats", 2_000, _labels),
+    "patterns": Category("patterns", 500, _patterns),
+    "data.yaml": Category("`data.yaml` of a converted set", 200, _data_yaml),
+    "tables": Category("other files of a converted set", 300, _tables),
+}

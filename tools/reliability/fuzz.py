@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of pieces, a piece a line
 """Files as strangers hand them over, thousands of them, changed at random: is each one taken or refused in words?
 
     python tools/reliability/fuzz.py [--counts pictures=10000 labels=2000 patterns=500 data.yaml=200 tables=300]

@@ -17,7 +17,7 @@ import yaml
 
 from detector.conversion.inputs import accept
 from detector.conversion.review import read_review
-from detector.data.atomic import Work
+from detector.data.atomic import ResumeFolder
 from detector.data.csv_files import read_rows, write_csv
 from detector.data.labels.sources import Source, read_source
 from detector.data.yolo_dataset import (
@@ -31,7 +31,7 @@ from detector.data.yolo_dataset import (
 from detector.reading.reader import Failure, Reader
 from detector.text.alphabet import Alphabet
 from detector.text.patterns import REGEX, compile_pattern, matches
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 from tools.reliability.mutations import (
     changed_bytes,
     changed_encoding,
@@ -78,7 +78,7 @@ def must(holds: object, said: str) -> None:
 
 def accepted(found: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
     """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
-    work = Work.open(folder.parent / "work" / "looks", {"of": str(folder)})
+    work = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
     work.discard()
     inputs = accept(found, table or Alphabet(), 8, None, 0.1, 0.2, 0, work, lambda stage, done, total: None)
     names = [item.name for item in inputs.items]
@@ -210,10 +210,10 @@ def _data_yaml(folder: Path) -> Check:
         data = changed_data_yaml(set_files()["data.yaml"].decode(), ran, rng)
         _write(place, {**set_files(), "data.yaml": data})
         try:
-            rules = read_set(place).rules
+            rules = read_set(place).config
         finally:
             must(not ran.exists(), "what it says ran")
-        must(rules == ReadingRules.from_dict(rules.to_dict()), "its rules do not come back as they were written")
+        must(rules == ReadingConfig.from_dict(rules.to_dict()), "its rules do not come back as they were written")
         return ""
 
     return check
@@ -228,7 +228,7 @@ def _tables(folder: Path) -> Check:
         )
         _write(place, {**set_files(), name: data})
         rows = read_manifest(place)
-        must(CharacterSet(place, place / "data.yaml", ReadingRules()).splits or not rows, "rows without a split")
+        must(CharacterSet(place, place / "data.yaml", ReadingConfig()).splits or not rows, "rows without a split")
         read_rejects(place)
         read_review(place / "review.csv")
         ids, boxes = parse_labels(place / "labels.txt", 160, 40, 36)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of pieces, a piece a line
 """Changes that files of strangers have suffered: to bytes, to text and to JSON values; no command."""
 
 from __future__ import annotations

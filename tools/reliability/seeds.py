@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # tables of pieces, a piece a line
 """Files that a fuzzer begins with: one of every kind that the package reads, as it should be; no command."""
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from PIL import Image
 from detector.conversion.review import ReviewRow
 from detector.data.csv_files import write_csv
 from detector.data.yolo_dataset import ManifestRow, RejectRow, format_labels, write_descriptions, write_tables
-from detector.text.reading_config import ReadingRules
+from detector.text.reading_config import ReadingConfig
 
 TEXTS = ("AB12CD34", "XY98ZW76", "K7", "0042", "HELLO", "51F88270")
 NAMES = tuple(f"p{number}.png" for number in range(len(TEXTS)))
@@ -229,7 +230,7 @@ DANGERS = (
 @cache
 def set_files() -> Mapping[str, bytes]:
     """Files of a converted set but its pictures, by their names in it."""
-    rules = ReadingRules(shape_hw=(40, 160), pattern="XXXXXXXX|XXXX|XXXXX|XX")
+    rules = ReadingConfig(shape_hw=(40, 160), pattern="XXXXXXXX|XXXX|XXXXX|XX")
     images = [f"images/{'val' if number == 0 else 'train'}/{name}" for number, name in enumerate(NAMES)]
     rows = [
         ManifestRow(name, image, text, image.split("/")[1], "detected 3", "0.99", "ok")

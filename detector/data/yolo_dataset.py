@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from detector.data.csv_files import read_rows, write_csv
 from detector.data.letterbox import from_shares, to_shares
-from detector.data.plain_yaml import parse_yaml
+from detector.data.trust import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.parallel import network_threads
-from detector.data.plain_yaml import parse_yaml
+from detector.data.trust import parse_yaml
 from detector.errors import DependencyError, WeightsError, is_installed
 from detector.networks.metadata import SOURCE_KEY, config_in, names_in
 from detector.networks.nms import candidates, check_output

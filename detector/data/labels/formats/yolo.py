@@ -44,7 +44,7 @@ def _names(file: Path) -> dict[int, str]:
     text = text_of(file)
     if file.name in _LISTS:
         return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
-    from detector.data.plain_yaml import parse_yaml  # not needed for any other format
+    from detector.data.trust import parse_yaml  # not needed for any other format
 
     try:
         held = parse_yaml(text)

@@ -194,6 +194,8 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if data.startswith(b"\xff\xd8\xff"):
         header = jpeg.read_header(data)
         _check_size(header.size_wh, max_pixels)
+        if jpeg.lacks_restarts(data, header):
+            raise ImageError("damaged (restart markers of the JPEG are missing, and parts of the picture with them)")
         # OpenCV decodes grey and three colours correctly, EXIF rotation included, but not CMYK.
         flag = cv2.IMREAD_COLOR if header.scans and len(header.components) in (1, 3) else None
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):

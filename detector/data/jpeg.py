@@ -13,7 +13,9 @@ from typing import NamedTuple
 from detector.errors import ImageError
 
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in a scan: FF00 is a byte of it, D0 to D7 are restarts
+_RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _PROGRESSIVE = 0xC2
+_KNOWN = (0xC0, 0xC1, _PROGRESSIVE)  # kinds of frames
 _PADDING = 8  # at most so many bits pad the last byte
 
 
@@ -44,6 +46,8 @@ class Jpeg:
         size_wh: of the picture before EXIF rotation; (0, 0) if unknown.
         components: by id.
         scans: in order; ``data`` has the data of the last one.
+        restart_interval: units from one restart marker to the next; 0 if there are none.
+        data_at: where the data of the first scan begin.
     """
 
     kind: int = 0
@@ -52,6 +56,8 @@ class Jpeg:
     code_segments: list[bytes] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
     data: bytes = b""
+    restart_interval: int = 0
+    data_at: int = 0
 
     @property
     def unit_wh(self) -> tuple[int, int]:
@@ -73,7 +79,61 @@ def read_header(data: bytes) -> Jpeg:
         raise ImageError("truncated (the JPEG ends within its header)")
     if header.scans and data.rfind(b"\xff\xd9", at) < 0:
         raise ImageError("truncated (the JPEG ends before its end marker)")
+    header.data_at = at
     return header
+
+
+def lacks_restarts(data: bytes, header: Jpeg) -> bool:
+    """Whether restart markers are missing or out of order: with each, a part of the picture is.
+
+    Args:
+        data: the file.
+        header: result of :func:`read_header`.
+    """
+    if not header.restart_interval and _RESTART.search(data, header.data_at) is None:
+        return False
+    parsed, at, scans = Jpeg(), 2, 0
+    while True:
+        at = _segments(parsed, data, at)
+        if len(parsed.scans) == scans:  # damage, or the end of the file
+            return False
+        scans += 1
+        end = _MARKER.search(data, at)
+        stop = end.start() if end else len(data)
+        numbers = [marker[1][0] & 7 for marker in _RESTART.finditer(data, at, stop)]
+        wanted = _restarts(parsed)
+        if wanted is None:
+            return False
+        if len(numbers) < wanted or any(number != i % 8 for i, number in enumerate(numbers[:wanted])):
+            return True
+        if not parsed.restart_interval and numbers:
+            return True
+        if end is None or end[1] == b"\xd9":
+            return False
+        at = stop
+
+
+def _restarts(parsed: Jpeg) -> int | None:
+    """How many restart markers the last scan needs (A.2, B.2.4.4); None if that cannot be told.
+
+    One more at the end, which some encoders write, does no harm.
+    """
+    (width, height), parts = parsed.size_wh, parsed.scans[-1].tables
+    if parsed.kind not in _KNOWN or not (width and height) or not parts or not parts.keys() <= parsed.components.keys():
+        return None
+    if not parsed.restart_interval:
+        return 0
+    across, down = parsed.unit_wh
+    if len(parts) == 1:  # a scan of one component has its blocks for units
+        part = parsed.components[next(iter(parts))]
+        if not (part.across and part.down):
+            return None
+        width, height = -(-width * part.across * 8 // across), -(-height * part.down * 8 // down)
+        across = down = 8
+    if not (across and down):
+        return None
+    units = -(-width // across) * -(-height // down)
+    return (units - 1) // parsed.restart_interval
 
 
 def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
@@ -98,7 +158,7 @@ def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
         at = end.start() if end else len(data)
         if end is None or end[1] == b"\xd9":
             break
-    if parsed.kind not in (0xC0, 0xC1, _PROGRESSIVE) or not parsed.scans:
+    if parsed.kind not in _KNOWN or not parsed.scans:
         return False
     parts = [part for scan in parsed.scans if scan.first == 0 and not scan.again for part in scan.tables]
     if sorted(parts) != sorted(parsed.components):
@@ -130,6 +190,8 @@ def _segments(parsed: Jpeg, data: bytes, at: int) -> int:
             parsed.size_wh = int.from_bytes(content[3:5], "big"), int.from_bytes(content[1:3], "big")
             parts = (content[i : i + 3] for i in range(6, 6 + 3 * content[5], 3))
             parsed.components = {part[0]: Component(part[1] >> 4, part[1] & 15) for part in parts if len(part) == 3}
+        elif marker == 0xDD:
+            parsed.restart_interval = int.from_bytes(data[at + 4 : at + 6], "big")
         elif marker == 0xC4:
             parsed.code_segments.append(content)
         elif marker == 0xDA:

@@ -113,6 +113,9 @@ class Reader:
         ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
 
+    string_model: StringModel | None = None
+    """What strings look like, where that was learnt: :meth:`fitted_to`."""
+
     def __init__(
         self,
         weights: str | Path | None = None,
@@ -138,7 +141,6 @@ class Reader:
         config = config_of(self._network, path)
         self.config: ReadingConfig = config if pattern is None else replace(config, pattern=pattern)
         self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
-        self.string_model: StringModel | None = None
 
     def _open(self) -> tuple[int, Network]:
         """The network, and the process that it is of: its threads do not live on in a child that was forked."""

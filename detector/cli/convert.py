@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import counted, progress_bar, say
+from detector.cli.progress import progress_bar
+from detector.cli.terminal import counted, say
 from detector.errors import SOME_REFUSED, STOPPED
 
 _LISTED = 20  # reasons of refusal that are told

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import progress_bar, say
+from detector.cli.progress import progress_bar
+from detector.cli.terminal import say
 
 
 def command(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detector.cli.terminal import progress_bar, say
+from detector.cli.progress import progress_bar
+from detector.cli.terminal import say
 from detector.errors import SOME_REFUSED, ArgumentError, DetectorError
 
 if TYPE_CHECKING:

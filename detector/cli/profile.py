@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from detector.cli.terminal import console, progress_bar, say
+from detector.cli.progress import progress_bar
+from detector.cli.terminal import console, say
 
 if TYPE_CHECKING:
     from detector.training.profiling.measure import Profile

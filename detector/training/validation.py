@@ -7,9 +7,7 @@ what was learnt and by chance; all rules here ask for more than chance.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from detector.text.metrics import wilson_interval
 
@@ -37,73 +35,14 @@ def default_patience(pictures: int, steps_an_epoch: int) -> int:
     return 0 if pictures < FEW else max(_MIN_PATIENCE, math.ceil(_STEPS / max(1, steps_an_epoch)))
 
 
-class Ending(NamedTuple):
-    """Training has nothing to gain any more.
-
-    Attributes:
-        after: epochs that were finished when that was clear.
-        epochs: that the learning rate comes down in, from then on.
-        why: in words.
-    """
-
-    after: int
-    epochs: int
-    why: str
-
-    @property
-    def end(self) -> int:
-        """Epochs of the whole run."""
-        return self.after + self.epochs
-
-    def falls_to(self, epoch: int) -> float:
-        """Share of the learning rate at which it began, in an epoch counted from 0: along a line to nothing."""
-        return 1.0 - min(1.0, max(0, epoch + 1 - self.after) / (self.epochs + 1))
-
-
-def ending(epochs: Sequence[Mapping[str, str]], pictures: int, patience: int) -> Ending | None:
-    """When training had nothing to gain any more; None while it has.
-
-    That is where all pictures were read right in half of ``patience`` epochs in a row, or where the last ``patience``
-    epochs are no better than as many before them: neither more strings nor more symbols are right on average, by more
-    than epochs differ among themselves. Before the first string is right, training may just be slow. Then the learning
-    rate needs ``patience`` epochs to come down: half of them cost a point of handwritten numbers (docs/training.md).
-
-    Args:
-        epochs: rows of the run's ``results.csv``.
-        pictures: of the validation split.
-        patience: 0 is endless.
-    """
-    half = max(1, patience // 2)
-    for after in range(1, len(epochs) + 1 if patience else 1):
-        past = epochs[:after]
-        if after >= half and all(_right(row)[0] == 1 for row in past[-half:]):
-            return Ending(
-                after, patience, f"all {pictures} validation pictures were read right in {half} epochs in a row"
-            )
-        before, last = past[-2 * patience : -patience], past[-patience:]
-        if after >= 2 * patience and any(_right(row)[0] for row in last) and not _better(before, last):
-            return Ending(after, patience, f"validation has not improved beyond chance in {patience} epochs")
-    return None
-
-
-def _better(before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a mean share of strings or symbols has grown by more than its standard error."""
-    for kind in (0, 1):
-        first, second = ([_right(row)[kind] for row in rows] for rows in (before, after))
-        error = math.sqrt((statistics.pvariance(first) + statistics.pvariance(second)) / len(first))
-        if statistics.mean(second) - statistics.mean(first) > error:
-            return True
-    return False
-
-
-def _right(row: Mapping[str, str]) -> tuple[float, float]:
+def right_shares(row: Mapping[str, str]) -> tuple[float, float]:
     """Shares of strings and of symbols."""
     return float(row.get(EXACT_MATCH) or 0.0), max(0.0, 1.0 - float(row.get(CER) or 0.0))
 
 
 def best_epoch(epochs: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
     """The row that reads most."""
-    return max(epochs, key=_right)
+    return max(epochs, key=right_shares)
 
 
 def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbols: int) -> bool:
@@ -122,7 +61,7 @@ def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbo
         of_last < wilson_interval(round(of_best * count), count)[0]
         and of_best > wilson_interval(round(of_last * count), count)[1]
         for of_best, of_last, count in zip(
-            _right(best_epoch(epochs)), _right(epochs[-1]), (pictures, symbols), strict=True
+            right_shares(best_epoch(epochs)), right_shares(epochs[-1]), (pictures, symbols), strict=True
         )
     )
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 import detector
 from detector import Alphabet, cli, synth
-from detector.cli import app, main, terminal
+from detector.cli import app, main, progress
 from detector.cli.train import parse_arguments
 from detector.conversion import convert as conversion
 from detector.conversion import demo
@@ -186,8 +186,8 @@ def test_an_option_of_train_in_the_usual_way_is_shown_in_its_own() -> None:
 def test_progress_without_a_terminal_is_lines_with_the_time_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
-    with caplog.at_level("INFO", "detector"), terminal.progress_bar() as tell:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "detector"), progress.progress_bar() as tell:
         for done in (600, 601, 602, 603):
             tell("boxes", done, 1000)
     assert caplog.messages[0] == "1 boxes: 600 of 1000"  # what was there before says nothing of the speed
@@ -197,8 +197,8 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
 def test_stages_are_numbered_and_tell_how_they_went(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(terminal, "STAGE_SECONDS", 0.0)
-    with caplog.at_level("INFO", "detector"), terminal.progress_bar() as tell:
+    monkeypatch.setattr(progress, "STAGE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "detector"), progress.progress_bar() as tell:
         for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20)):
             tell(stage, done, 20)
     assert [re.sub(r"in .*", "in …", message) for message in caplog.messages] == [

@@ -474,7 +474,7 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
     toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Started where it reads nearly all: a few epochs of thirty, and the learning rate comes down in the last ones."""
-    from detector.training.validation import ending
+    from detector.training.stopping import ending
 
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")

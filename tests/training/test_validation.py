@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from detector.training.stopping import ending
 from detector.training.validation import (
     CER,
     EXACT_MATCH,
     FEW,
     best_beyond_chance,
     default_patience,
-    ending,
     gains_beyond_chance,
     say_few,
 )

@@ -27,7 +27,6 @@ __all__ = [
     "Exporter",
     "ModelEMA",
     "__version__",
-    "any_batch",
     "check_dict_alignment",
     "get_cfg",
     "get_save_dir",
@@ -35,6 +34,8 @@ __all__ = [
     "increment_path",
     "intersect_dicts",
     "load_checkpoint",
+    "onnx_export",
+    "openvino_export",
     "put_fonts_in_place",
     "quiet",
     "tasks_module",
@@ -105,26 +106,6 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         LOGGER.setLevel(level)
-
-
-@contextlib.contextmanager
-def any_batch() -> Iterator[None]:
-    """In the block exporters leave the number of pictures open, and height and width fixed: they know both or none."""
-    to_onnx, to_openvino = onnx_export.torch2onnx, openvino_export.torch2openvino
-
-    def onnx(*args: Any, dynamic: Any = None, **named: Any) -> Any:
-        return to_onnx(*args, dynamic={"images": {0: "batch"}, "output0": {0: "batch"}}, **named)
-
-    def openvino(*args: Any, im: Any, dynamic: bool = False, **named: Any) -> Any:
-        model = to_openvino(*args, im=im, dynamic=True, **named)
-        model.reshape([-1, *im.shape[1:]])
-        return model
-
-    onnx_export.torch2onnx, openvino_export.torch2openvino = onnx, openvino  # the exporter looks them up at each call
-    try:
-        yield
-    finally:
-        onnx_export.torch2onnx, openvino_export.torch2openvino = to_onnx, to_openvino
 
 
 def in_short(error: Exception) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-import warnings
 from copy import deepcopy
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,10 +16,8 @@ from detector.errors import WeightsError
 from detector.networks.arithmetic import autocast
 from detector.networks.device import to_device
 from detector.networks.metadata import config_in
-from detector.networks.network import MAX_BATCH
 from detector.networks.nms_torch import candidates, prediction
-from detector.networks.runtimes import import_openvino
-from detector.networks.ultralytics.library import AutoBackend, Exporter, any_batch, in_short, quiet
+from detector.networks.ultralytics.library import AutoBackend, in_short
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
 from detector.networks.ultralytics.weights import config_held
 from detector.text.detections import CharDetections
@@ -100,59 +96,3 @@ class Network:
                 return prediction(model(pictures))
         finally:
             self._idle.put(model)
-
-
-def write_exported(
-    weights: Path, folder: Path, kind: str, shape_hw: tuple[int, int], metadata: dict[str, str], device: str, *,
-    any_shape: bool = False,
-) -> Path:  # fmt: skip
-    """Export through Ultralytics: raw output, any number of pictures at once, ``metadata`` beside its own.
-
-    Args:
-        weights: a ``.pt`` file.
-        folder: to write in.
-        kind: "onnx", "openvino" or "engine".
-        shape_hw: of the pictures that it is for.
-        metadata: entries of the file's metadata, or of the ``metadata.yaml`` beside it.
-        device: as Ultralytics spells it.
-        any_shape: pictures of other shapes are taken, too. Plain ``yolo predict`` then falls back to 640 pixels; of
-            other files it takes the shape from the metadata. TensorRT's are always of this kind.
-
-    Returns:
-        The file or folder.
-    """
-    model, _ = open_weights(weights)
-    model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    most = {"batch": MAX_BATCH if kind == "engine" else 1}  # TensorRT plans for a largest batch
-    any_shape = any_shape or kind == "engine"
-    overrides = {
-        "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False, **most,
-    }  # fmt: skip
-    if kind == "openvino":
-        import_openvino()
-        del overrides["simplify"]
-    with quiet(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's, of its own ways to trace
-        exporter = Exporter(overrides=overrides)
-        exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
-        with contextlib.nullcontext() if any_shape else any_batch():
-            written = Path(exporter(model=model))
-    if kind == "onnx" and not any_shape:
-        _unname_batch(written, 4 + len(model.names))
-    return written
-
-
-def _unname_batch(path: Path, columns: int) -> None:
-    """Of an ONNX file: Ultralytics takes a batch with a name for a sign that height and width are open as well.
-
-    Args:
-        path: replaced.
-        columns: of its output, which the exporter leaves open.
-    """
-    import onnx
-
-    held = onnx.load(str(path))
-    for value in (held.graph.input[0], held.graph.output[0]):
-        value.type.tensor_type.shape.dim[0].Clear()
-    held.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
-    onnx.save(held, str(path))

@@ -3,7 +3,7 @@
 A ``.pt`` file is a pickle, a small program whose steps make objects. What is refused, and by whom:
 
     any name but torch's tensors and torch's and Ultralytics' network classes    torch and Ultralytics (weights_only)
-    a network class that is called, for a constructor may read files             :class:`_Rehearsal`
+    a network class that is called, for a constructor may read files             :class:`Rehearsal`
     an ``activation`` of a structure that is more than a class of ``torch.nn``   Ultralytics (ULTRALYTICS_SAFE_LOAD)
 """
 
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from threading import RLock
@@ -23,10 +21,7 @@ import torch
 from detector.data.trust import SWITCH, trusted
 from detector.errors import WeightsError
 from detector.networks.ultralytics.library import DetectionModel, load_checkpoint, quiet, tasks_module
-
-_NETWORKS = ("torch.nn.modules.", "ultralytics.nn.")
-_METHODS = ("forward", "forward_fuse", "forward_split")
-"""Of a network's layers that older weights name."""
+from detector.networks.ultralytics.rehearsal import NETWORKS, CallError, Rehearsal
 
 _ONE_AT_A_TIME = RLock()  # Ultralytics' switch is one of the whole process
 
@@ -87,10 +82,10 @@ def _refuse_code(path: Path) -> None:
             refuse_untrusted(path, "is in a format that can run code when it is opened")
         return
     program = torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")
-    rehearsed = _Rehearsal(io.BytesIO(program))
+    rehearsed = Rehearsal(io.BytesIO(program))
     try:
         rehearsed.load()
-    except _CallError as error:
+    except CallError as error:
         refuse_untrusted(path, f"calls {error} when it is opened, which can run code")
     except Exception:  # a step that fails here must not hide the ones after it
         refuse_untrusted(path, "takes steps that no weights take when it is opened, which can run code")
@@ -103,52 +98,8 @@ _DATA = frozenset(
     "numpy.dtype numpy.core.multiarray.scalar numpy._core.multiarray.scalar "
     "pathlib.PosixPath pathlib.WindowsPath pathlib._local.PosixPath pathlib._local.WindowsPath".split()
 )
-"""What Ultralytics writes beside layers; what ``getattr`` may be used for :class:`_Rehearsal` says."""
+"""What Ultralytics writes beside layers; what ``getattr`` may be used for :class:`Rehearsal` says."""
 
 
 def _known(name: str) -> bool:
-    return name in _DATA or name.startswith((*_NETWORKS, "ultralytics.utils.loss.", "ultralytics.utils.tal."))
-
-
-class _CallError(Exception):
-    """A step that calls what may do anything."""
-
-
-class _Uncallable(type):
-    def __call__(cls, *args: Any, **named: Any) -> Any:
-        raise _CallError(cls.__name__)
-
-
-class _Layer:
-    """Stands for whatever is made: it takes any state, and does nothing."""
-
-    def __new__(cls, *args: Any) -> _Layer:
-        return object.__new__(cls)
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class _Rehearsal(pickle.Unpickler):
-    """Goes through a pickle's steps with stand-ins: nothing is imported or run. Calls of network classes are refused.
-
-    ``find_class`` gives what a step names, and a step that makes an object of a class without calling it, as all
-    networks are pickled, needs no more than a class.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
-        if full == "collections.OrderedDict":
-            return OrderedDict
-        if full in ("builtins.getattr", "__builtin__.getattr"):
-            return _attribute
-        return _Uncallable(full, (_Layer,), {}) if full.startswith(_NETWORKS) else _Layer
-
-    def persistent_load(self, pid: Any) -> Any:
-        return _Layer()
-
-
-def _attribute(of: Any, name: str) -> Any:
-    if name not in _METHODS:
-        raise _CallError(f"getattr(…, {name!r})")
-    return _Layer()
+    return name in _DATA or name.startswith((*NETWORKS, "ultralytics.utils.loss.", "ultralytics.utils.tal."))

@@ -21,7 +21,8 @@ from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
 from detector.training.dataset import TextDataset, TextLoader
 from detector.training.profiling.loaders import LOADERS, FileLoader, Loader, NaiveLoader
-from detector.training.profiling.steps import loader_rate, stage_ms, step_seconds, validation_ms
+from detector.training.profiling.stages import stage_ms
+from detector.training.profiling.steps import loader_rate, step_seconds, validation_ms
 from detector.training.run import AUGMENT_ON, training_arguments
 from detector.training.trainer import prepared_trainer
 

@@ -1,0 +1,100 @@
+"""Progress on stderr: a bar in a terminal, lines of the log elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from detector.cli.terminal import console, is_quiet
+
+log = logging.getLogger("detector")
+
+LINE_SECONDS = 60.0
+"""How often progress is a line of the log, where there is no terminal for a bar."""
+
+STAGE_SECONDS = 2.0
+"""How long a stage takes, at least, whose end is told there."""
+
+
+class Tell(Protocol):
+    """Called with the stage's name, what is done and what there is in all."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+class _RateColumn(ProgressColumn):
+    """What is done in a second, of this run alone."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Tell]:
+    """A numbered bar for each stage in turn, with speed and time left, that stands still when its stage is over.
+
+    Where stderr is no terminal, a line a minute and one at the end of each stage that took seconds.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    seen = sys.stderr.isatty() and not is_quiet()
+    with Progress(*columns, console=console, disable=not seen) as bar:
+        task: TaskID | None = None
+        current, number, already = "", 0, 0
+        began = said = time.monotonic()
+
+        running = False
+
+        def over() -> None:
+            nonlocal running
+            if task is None or not running:
+                return
+            running = False
+            bar.stop_task(task)
+            seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - already
+            if not seen and seconds >= STAGE_SECONDS and done:
+                log.info("%d %s: %d in %.0f s, %.0f/s", number, current, done, seconds, done / seconds)
+
+        def tell(stage: str, done: int, total: int) -> None:
+            nonlocal task, current, said, number, already, began, running
+            name = stage.split(" (")[0]
+            if task is None or name != current:
+                over()
+                # What an earlier run did counts as done, not as speed.
+                number, already, began = number + 1, done, time.monotonic()
+                task, current, running = bar.add_task(stage, total=total, completed=done), name, True
+            bar.update(task, completed=done, total=total, description=f"{number} {stage}")
+            if done >= total:
+                over()
+            elif not seen and time.monotonic() - said >= LINE_SECONDS:
+                said, left = time.monotonic(), bar.tasks[task].time_remaining
+                log.info(
+                    "%d %s: %d of %d%s", number, stage, done, total, "" if left is None else f", {_duration(left)} left"
+                )
+
+        yield tell
+        over()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,63 @@
+"""Milliseconds of each part of a training step alone."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+from detector.data.images import read_image
+from detector.data.letterbox import letterbox
+from detector.training.augment import on_cpu as augment_opencv
+from detector.training.augment import on_gpu as augment_torch
+from detector.training.augment.plan import BatchAugment
+from detector.training.augment.policy import Augment
+from detector.training.dataset import TextDataset
+from detector.training.profiling.steps import AT_LEAST, forward_loss, median_seconds, synchroniser, train_step
+from detector.training.trainer import TextTrainer
+
+
+def stage_ms(
+    trainer: TextTrainer, dataset: TextDataset, size: int, executor: Augment | BatchAugment | None, seconds: float
+) -> dict[str, float]:
+    """Milliseconds a picture of each stage alone."""
+    device, sync = trainer.device, synchroniser(trainer.device)
+    chunk = list(range(size))
+    paths = dataset.im_files[:size]
+    decoded = [read_image(path) for path in paths]
+    boxes, ids = [dataset.boxes[i] for i in chunk], [dataset.ids[i] for i in chunk]
+    pixels = dataset.rgb(chunk, pinned=device.type == "cuda")
+    on_device = pixels.to(device)
+    shape_hw = trainer.shape_hw
+    works: dict[str, Callable[[], object]] = {
+        "decode": lambda: [read_image(path) for path in paths],
+        "fit": lambda: [letterbox(picture, shape_hw) for picture in decoded],
+    }
+    policy = trainer._augment() if executor is None else executor  # shown even where it is off: what it would cost
+    if isinstance(policy, Augment):
+        works["augment"] = lambda: [policy(dataset.images[i], dataset.boxes[i], dataset.ids[i]) for i in chunk]
+    elif device.type == "cpu":
+        works["augment"] = lambda: augment_opencv.apply(policy.plan(size, shape_hw), dataset.images[:size])
+    else:
+        works["augment"] = lambda: augment_torch.apply(policy.plan(size, shape_hw), on_device.float() / 255)
+    works["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
+    if device.type == "cuda":
+        works["copy"] = lambda: pixels.to(device, non_blocking=True)
+    found = {name: median_seconds(work, seconds / 3, sync) for name, work in works.items()}
+    batch = trainer.preprocess_batch(dataset.batch(chunk, on_device, boxes, ids))
+    forward: list[float] = []
+    backward: list[float] = []
+    train_step(trainer, batch)
+    began = time.perf_counter()
+    while len(forward) < AT_LEAST or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        loss = forward_loss(trainer, batch)
+        sync()
+        middle = time.perf_counter()
+        loss.backward()  # type: ignore[no-untyped-call]
+        trainer.optimizer_step()
+        sync()
+        forward.append(middle - start)
+        backward.append(time.perf_counter() - middle)
+    found |= {"forward": statistics.median(forward), "backward": statistics.median(backward)}
+    return {name: taken / size * 1e3 for name, taken in found.items()}

@@ -5,7 +5,7 @@
     report = detector.convert("plates/", "datasets/plates")
     weights = detector.train("datasets/plates/data.yaml", epochs=50)
     reading = detector.Reader(weights).read("plate.png")
-    reading.text, reading.confidence, reading.characters[0].box_xyxy
+    reading.text, reading.confidence, reading.characters[0].xyxy
 
 Importing this loads neither torch nor OpenCV; the names below load what they need when they are first used.
 """

@@ -41,10 +41,12 @@ def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], to
         # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
         kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, NMS_IOU), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
     corners, sides, classes = corners[kept], sides[kept], classes[kept]
-    top_ids = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
-    top_scores = np.take_along_axis(classes, top_ids, 1)
+    top_class_id = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
+    top_confidence = np.take_along_axis(classes, top_class_id, 1)
     boxes_xyxy = np.concatenate([corners, corners + sides], 1)
-    return CharDetections(boxes_xyxy, top_scores[:, 0], top_ids[:, 0], surely[kept], top_ids, top_scores)
+    return CharDetections(
+        boxes_xyxy, top_confidence[:, 0], top_class_id[:, 0], surely[kept], top_class_id, top_confidence
+    )
 
 
 def check_output(shape: Sequence[int]) -> None:

@@ -47,8 +47,8 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
     keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), nms.NMS_IOU)  # surest first
     keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
     picture, anchor = picture[keep], anchor[keep]
-    top_scores, top_ids = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))  # (candidates, k)
-    columns = (picture, xyxy[keep], surely[keep], top_ids, top_scores)
+    top_confidence, top_class_id = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))
+    columns = (picture, xyxy[keep], surely[keep], top_class_id, top_confidence)
     picture_of, boxes_xyxy, objectness_of, ids, scores = (column.cpu().numpy() for column in columns)
     found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], objectness_of, ids, scores)
     ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()

@@ -27,7 +27,7 @@ def draw(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_H
     tile, back = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
     if reading.characters:
-        boxes = back.to_letterboxed(np.array([c.box_xyxy for c in reading.characters], np.float32))
+        boxes = back.to_letterboxed(np.array([c.xyxy for c in reading.characters], np.float32))
         seen = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
         tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, seen)
     return tile

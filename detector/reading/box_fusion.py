@@ -24,31 +24,32 @@ def weighted_boxes_fusion(
         classes: that the network has.
         top_classes: likeliest classes that each is reduced to.
     """
-    pairs = _pairs(_iou(first.boxes_xyxy, second.boxes_xyxy))
+    pairs = _pairs(_iou(first.xyxy, second.xyxy))
     one, other = pairs.T
     alone = np.setdiff1d(np.arange(len(first)), one), np.setdiff1d(np.arange(len(second)), other)
     sure = np.stack([first.objectness[one], second.objectness[other]]).astype(np.float64)  # (2, pairs)
     share = (sure + 1e-6) / (sure + 1e-6).sum(0)
-    met = share[0, :, None] * first.boxes_xyxy[one] + share[1, :, None] * second.boxes_xyxy[other]
+    met = share[0, :, None] * first.xyxy[one] + share[1, :, None] * second.xyxy[other]
     scores_1, scores_2 = _all_scores(first, classes), _all_scores(second, classes)
-    boxes = np.concatenate([met, first.boxes_xyxy[alone[0]], second.boxes_xyxy[alone[1]]])
+    boxes = np.concatenate([met, first.xyxy[alone[0]], second.xyxy[alone[1]]])
     objectness = np.concatenate(
         [sure.mean(0), _ALONE * first.objectness[alone[0]], _ALONE * second.objectness[alone[1]]]
     )
     scores = np.concatenate(
         [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
     )
-    top_ids = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
-    top_scores = np.take_along_axis(scores, top_ids, 1).astype(np.float32)
+    top_class_id = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
+    top_confidence = np.take_along_axis(scores, top_class_id, 1).astype(np.float32)
     return CharDetections(
-        boxes.astype(np.float32), top_scores[:, 0], top_ids[:, 0], objectness.astype(np.float32), top_ids, top_scores
-    )
+        boxes.astype(np.float32), top_confidence[:, 0], top_class_id[:, 0], objectness.astype(np.float32),
+        top_class_id, top_confidence,
+    )  # fmt: skip
 
 
 def _all_scores(detections: CharDetections, classes: int) -> NDArray[np.float64]:
     """(n, classes); 0 for those that are not among a candidate's likeliest."""
     scores = np.zeros((len(detections), classes))
-    np.put_along_axis(scores, detections.top_ids, detections.top_scores.astype(np.float64), 1)
+    np.put_along_axis(scores, detections.top_class_id, detections.top_confidence.astype(np.float64), 1)
     return scores
 
 

@@ -102,7 +102,7 @@ def _card(row: Row, reading: Reading, blank: str) -> Card:
     in_text, in_read = differing(text, read)
     words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
     note = reading.rejected or ""
-    boxes = np.array(list(chain(*(c.box_xyxy for c in reading.characters))), np.float32).reshape(-1, 4)
+    boxes = np.array(list(chain(*(c.xyxy for c in reading.characters))), np.float32).reshape(-1, 4)
     try:
         drawing = draw(read_image(row.path), [c.symbol for c in reading.characters], boxes)
     except DetectorError as error:  # it was there a moment ago

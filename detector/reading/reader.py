@@ -300,7 +300,7 @@ class Reader:
         image = read_named(picture)
         fitted, back = letterbox(image, self._looks.shape_for(image))
         found = self._network(fitted[None])[0]
-        return replace(found, boxes_xyxy=back.to_picture(found.boxes_xyxy))
+        return replace(found, xyxy=back.to_picture(found.xyxy))
 
 
 def _forked() -> None:

@@ -101,8 +101,8 @@ class Looks:
         nearer = detect(closer) if closer else []  # to ask for nothing may still mean to wait
         for (i, (_, corner)), near, (second, _) in zip(parts.items(), closer, nearer, strict=True):
             first, width = found[i]
-            boxes = (near.back.to_picture(second.boxes_xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
-            moved = replace(second, boxes_xyxy=prepared[i].back.to_letterboxed(boxes))
+            boxes = (near.back.to_picture(second.xyxy) + np.array(corner * 2, np.float32)) / prepared[i].scale
+            moved = replace(second, xyxy=prepared[i].back.to_letterboxed(boxes))
             seen[i] = weighted_boxes_fusion(first, moved, len(self.config.symbols)), width
         # Patterns and other strings are looked for once, when nothing more is going to be seen.
         again = list(range(len(prepared)) if self.alternatives or self.config.pattern else parts)
@@ -133,7 +133,7 @@ def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], t
     if image is None or not reading.characters or min(c.confidence for c in reading.characters) >= _SURE:
         return None
     height, width = image.shape[:2]
-    boxes = np.array([c.box_xyxy for c in reading.characters]) * prepared.scale  # (n, 4)
+    boxes = np.array([c.xyxy for c in reading.characters]) * prepared.scale  # (n, 4)
     margin = _AROUND * float(np.median(boxes[:, 3] - boxes[:, 1]))
     x1, y1 = np.maximum(0, np.floor(boxes[:, :2].min(0) - margin)).astype(int).tolist()
     x2, y2 = np.minimum([width, height], np.ceil(boxes[:, 2:].max(0) + margin)).astype(int).tolist()
@@ -145,6 +145,6 @@ def _text_of(prepared: Prepared, reading: Reading) -> tuple[NDArray[np.uint8], t
 def _to_picture(reading: Reading, back: LetterboxTransform) -> Reading:
     if not reading.characters:
         return reading
-    boxes = back.to_picture(np.array([c.box_xyxy for c in reading.characters], np.float32)).tolist()
-    moved = tuple(replace(c, box_xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(reading.characters, boxes, strict=True))
+    boxes = back.to_picture(np.array([c.xyxy for c in reading.characters], np.float32)).tolist()
+    moved = tuple(replace(c, xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(reading.characters, boxes, strict=True))
     return replace(reading, characters=moved)

@@ -35,7 +35,7 @@ class Candidates:
         deskewed: (batch, n, 4), as they would be in straight text.
         line: (batch, n).
         odds: (batch, n), log odds that there is a character; ``NEVER`` where a picture has fewer.
-        top_ids, top_scores: (batch, n, k), surest first.
+        top_class_id, top_confidence: (batch, n, k), surest first.
         barrier: (batch, n, n), 0 where the second may follow the first, else ``NEVER``.
         widths: (batch,), of the pictures.
         blanks: expected before each candidate and between each two, (batch, n) and (batch, n, n), for a pattern.
@@ -45,8 +45,8 @@ class Candidates:
     deskewed: NDArray[np.float64]
     line: NDArray[np.int64]
     odds: NDArray[np.float64]
-    top_ids: NDArray[np.int64]
-    top_scores: NDArray[np.float64]
+    top_class_id: NDArray[np.int64]
+    top_confidence: NDArray[np.float64]
     barrier: NDArray[np.float64]
     widths: NDArray[np.float64]
     blanks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
@@ -62,8 +62,9 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
     picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
     objectness = np.concatenate([d.objectness for d in batch])
     seen = np.flatnonzero(objectness >= MIN_SCORE)
-    boxes = np.concatenate([d.boxes_xyxy for d in batch])[seen].astype(np.float64)
-    scores, ids = (np.concatenate([getattr(d, name) for d in batch])[seen] for name in ("scores", "class_ids"))
+    boxes = np.concatenate([d.xyxy for d in batch])[seen].astype(np.float64)
+    scores = np.concatenate([d.confidence for d in batch])[seen]
+    ids = np.concatenate([d.class_id for d in batch])[seen]
     picture, objectness = picture[seen], objectness[seen]
     content = (-scores, ids, *boxes.T[::-1], -objectness, picture)  # the last one is looked at first
     order = np.lexsort(content)
@@ -89,15 +90,15 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
     present = np.where(deskewed.outlier, 0.0, present)
     p = np.clip(present, 1e-4, 1 - 1e-4)
     odds = np.where(present > 0, np.log(p / (1 - p)), NEVER)[place]
-    top_ids, top_scores = _likeliest(batch, seen)
+    top_class_id, top_confidence = _likeliest(batch, seen)
     along, line = deskewed.boxes_xyxy[place], deskewed.line[place]
     return Candidates(
         boxes=filled(boxes, 0.0)[place],
         deskewed=along + np.stack([deskewed.start, 0 * deskewed.start] * 2, 1)[:, None],
         line=line,
         odds=odds,
-        top_ids=filled(top_ids, 0)[place],
-        top_scores=filled(top_scores, 0.0)[place],
+        top_class_id=filled(top_class_id, 0)[place],
+        top_confidence=filled(top_confidence, 0.0)[place],
         barrier=_barrier(along, deskewed.whole_xyxy[place], line),
         widths=np.asarray(widths, np.float64),
     )
@@ -107,10 +108,10 @@ def _likeliest(
     batch: Sequence[CharDetections], seen: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Likeliest classes and their scores, (candidates, k), 0 where a picture of the batch has fewer."""
-    k = max(d.top_ids.shape[1] for d in batch)
+    k = max(d.top_class_id.shape[1] for d in batch)
     ids, scores = (
         np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[seen]
-        for columns in ([d.top_ids for d in batch], [d.top_scores for d in batch])
+        for columns in ([d.top_class_id for d in batch], [d.top_confidence for d in batch])
     )
     return ids, scores.astype(np.float64)
 

@@ -104,8 +104,8 @@ def _to_reading(seen: Candidates, row: int, chain: Chain | None, config: Reading
         places = config.layout.places(deskewed, float(seen.widths[row]), config.length, line).tolist()
     else:
         places = (np.cumsum(np.array(chain.blanks) + 1) - 1).tolist()
-    ids = seen.top_ids[row, chosen, chain.classes].tolist()
-    scores = seen.top_scores[row, chosen, chain.classes].tolist()
+    ids = seen.top_class_id[row, chosen, chain.classes].tolist()
+    scores = seen.top_confidence[row, chosen, chain.classes].tolist()
     if config.calibration is not None:
         scores = [config.calibration.character(score) for score in scores]
     text = [config.blank] * (places[-1] + 1)
@@ -122,7 +122,7 @@ def _to_reading(seen: Candidates, row: int, chain: Chain | None, config: Reading
 
 def _likely(seen: Candidates, row: int, chosen: list[int], symbols: str) -> list[tuple[tuple[str, float], ...]]:
     """The symbols of each chosen candidate with the network's scores, surest first."""
-    ids, scores = seen.top_ids[row, chosen].tolist(), seen.top_scores[row, chosen].tolist()
+    ids, scores = seen.top_class_id[row, chosen].tolist(), seen.top_confidence[row, chosen].tolist()
     return [
         tuple((symbols[i], score) for i, score in zip(*columns, strict=True) if score >= _MIN_LIKELY)
         for columns in zip(ids, scores, strict=True)

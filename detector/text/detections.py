@@ -17,51 +17,52 @@ class CharDetections:
     """Candidate characters of one picture.
 
     Args:
-        boxes_xyxy: float32 (n, 4): left, top, right, bottom, in pixels.
-        scores: float32 (n,), that of the class, in [0, 1].
-        class_ids: int64 (n,).
+        xyxy: float32 (n, 4): left, top, right, bottom, in pixels.
+        confidence: float32 (n,), that of the class, in [0, 1].
+        class_id: int64 (n,).
         objectness: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
             Where a zero may be an O, each has half the score, and yet there is surely one of them.
-        top_ids: int64 (n, k), the likeliest classes of each, surest first; None takes ``class_ids`` alone.
-        top_scores: float32 (n, k), their scores.
+        top_class_id: int64 (n, k), the likeliest classes of each, surest first; None takes ``class_id`` alone.
+        top_confidence: float32 (n, k), their scores.
 
     Raises:
         ValueError: if the columns differ in length or shape.
     """
 
-    boxes_xyxy: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    class_ids: NDArray[np.int64]
+    xyxy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_id: NDArray[np.int64]
     # None only on the way in: none of these is None once the object is there, and users need not ask.
     objectness: NDArray[np.float32] = None  # type: ignore[assignment]
-    top_ids: NDArray[np.int64] = None  # type: ignore[assignment]
-    top_scores: NDArray[np.float32] = None  # type: ignore[assignment]
+    top_class_id: NDArray[np.int64] = None  # type: ignore[assignment]
+    top_confidence: NDArray[np.float32] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes_xyxy", np.asarray(self.boxes_xyxy, np.float32).reshape(-1, 4))
-        object.__setattr__(self, "scores", np.asarray(self.scores, np.float32).reshape(-1))
-        object.__setattr__(self, "class_ids", np.asarray(self.class_ids, np.int64).reshape(-1))
-        objectness = self.scores if self.objectness is None else np.asarray(self.objectness, np.float32).reshape(-1)
+        object.__setattr__(self, "xyxy", np.asarray(self.xyxy, np.float32).reshape(-1, 4))
+        object.__setattr__(self, "confidence", np.asarray(self.confidence, np.float32).reshape(-1))
+        object.__setattr__(self, "class_id", np.asarray(self.class_id, np.int64).reshape(-1))
+        objectness = self.confidence if self.objectness is None else np.asarray(self.objectness, np.float32).reshape(-1)
         object.__setattr__(self, "objectness", objectness)
-        alone = self.top_ids is None or self.top_scores is None
-        top_ids = self.class_ids[:, None] if alone else np.asarray(self.top_ids, np.int64)
-        top_scores = self.scores[:, None] if alone else np.asarray(self.top_scores, np.float32)
-        object.__setattr__(self, "top_ids", top_ids)
-        object.__setattr__(self, "top_scores", top_scores)
-        lengths = {len(self.boxes_xyxy), len(self.scores), len(self.class_ids), len(objectness), len(top_ids)}
-        if len(lengths) != 1 or top_ids.ndim != 2 or top_ids.shape != top_scores.shape:
+        alone = self.top_class_id is None or self.top_confidence is None
+        top_class_id = self.class_id[:, None] if alone else np.asarray(self.top_class_id, np.int64)
+        top_confidence = self.confidence[:, None] if alone else np.asarray(self.top_confidence, np.float32)
+        object.__setattr__(self, "top_class_id", top_class_id)
+        object.__setattr__(self, "top_confidence", top_confidence)
+        lengths = {len(self.xyxy), len(self.confidence), len(self.class_id), len(objectness), len(top_class_id)}
+        if len(lengths) != 1 or top_class_id.ndim != 2 or top_class_id.shape != top_confidence.shape:
             raise ValueError(
-                f"columns differ: {len(self.boxes_xyxy)} boxes, {len(self.scores)} scores, {len(self.class_ids)} ids, "
-                f"{len(objectness)} objectness values, {top_ids.shape} likeliest classes with {top_scores.shape} scores"
+                f"columns differ: xyxy {self.xyxy.shape}, confidence {self.confidence.shape}, class_id "
+                f"{self.class_id.shape}, objectness {objectness.shape}, top_class_id {top_class_id.shape}, "
+                f"top_confidence {top_confidence.shape}"
             )
 
     def __len__(self) -> int:
-        return len(self.scores)
+        return len(self.confidence)
 
     def __getitem__(self, index: Any) -> CharDetections:
         """The same type for any numpy index: a mask, a slice, an array of places."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
-        columns = (self.boxes_xyxy, self.scores, self.class_ids, self.objectness, self.top_ids, self.top_scores)
+        columns = (self.xyxy, self.confidence, self.class_id, self.objectness, self.top_class_id, self.top_confidence)
         return CharDetections(*(column[index] for column in columns))
 
 
@@ -75,7 +76,7 @@ class Character:
 
     symbol: str
     confidence: float
-    box_xyxy: tuple[float, float, float, float]
+    xyxy: tuple[float, float, float, float]
     likely: tuple[tuple[str, float], ...] = field(default=(), compare=False, repr=False)
 
 
@@ -137,7 +138,7 @@ class Reading:
                 {
                     "symbol": c.symbol,
                     "confidence": round(c.confidence, 4),
-                    "box_xyxy": [round(v, 1) for v in c.box_xyxy],
+                    "xyxy": [round(v, 1) for v in c.xyxy],
                 }
                 for c in self.characters
             ],

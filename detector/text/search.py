@@ -202,11 +202,11 @@ def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
 
     Log odds that it is a character, less how much likelier its best class is than this one.
     """
-    known = np.zeros(max(int(seen.top_ids.max()), *class_ids) + 1, bool)
+    known = np.zeros(max(int(seen.top_class_id.max()), *class_ids) + 1, bool)
     known[list(class_ids)] = True
-    allowed = known[seen.top_ids]
-    allowed[..., 1:] &= seen.top_scores[..., 1:] > 0
-    logs = np.log(np.maximum(seen.top_scores, _MIN_CLASS_SCORE))
+    allowed = known[seen.top_class_id]
+    allowed[..., 1:] &= seen.top_confidence[..., 1:] > 0
+    logs = np.log(np.maximum(seen.top_confidence, _MIN_CLASS_SCORE))
     return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), NEVER))
 
 

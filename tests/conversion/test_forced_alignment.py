@@ -110,7 +110,7 @@ def test_the_best_chain_is_found(some: list[Any], text: str) -> None:
             if i == MISSED:
                 total += forced_alignment._SKIP
                 continue
-            of_class = dict(zip(held.top_ids[0, i].tolist(), held.top_scores[0, i].tolist(), strict=True))
+            of_class = dict(zip(held.top_class_id[0, i].tolist(), held.top_confidence[0, i].tolist(), strict=True))
             behind = 0.0 if class_id == UNKNOWN else np.log(of_class[class_id]) - np.log(max(of_class.values()))
             total += held.odds[0, i] + max(behind, forced_alignment._OTHER_CLASS)
         return total
@@ -123,10 +123,10 @@ def test_the_best_chain_is_found(some: list[Any], text: str) -> None:
 @given(rows, labels)
 def test_the_probability_is_the_sum_over_all_chains(some: list[Any], text: str) -> None:
     held = seen(some)
-    classes = max(len(SYMBOLS), int(held.top_ids.max()) + 1) if len(some) else int(max(0, *ids(text))) + 1
+    classes = max(len(SYMBOLS), int(held.top_class_id.max()) + 1) if len(some) else int(max(0, *ids(text))) + 1
 
     def weight(i: int, class_id: int) -> float:
-        of_class = dict(zip(held.top_ids[0, i].tolist(), held.top_scores[0, i].tolist(), strict=True))
+        of_class = dict(zip(held.top_class_id[0, i].tolist(), held.top_confidence[0, i].tolist(), strict=True))
         share = of_class.get(class_id, 0.0) / max(sum(of_class.values()), 1e-9)
         eps = forced_alignment._MISCLASSIFIED
         likely = 1 / classes if class_id == UNKNOWN else (1 - eps) * share + eps / classes
@@ -172,7 +172,7 @@ def test_a_label_that_is_read_is_likely_and_others_are_not() -> None:
     given_ = ["ABC", "ABB", "AB", "CBA"]
     right, changed, shorter, other = label_log_probs(
         Candidates(**{f: np.repeat(getattr(held, f), 4, 0) for f in (
-            "boxes", "deskewed", "line", "odds", "top_ids", "top_scores", "barrier", "widths")}),
+            "boxes", "deskewed", "line", "odds", "top_class_id", "top_confidence", "barrier", "widths")}),
         [ids(text) for text in given_],
     )  # fmt: skip
     assert right > -0.5 > -2 > max(changed, shorter) > other

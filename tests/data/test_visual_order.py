@@ -89,8 +89,8 @@ def test_a_reading_in_the_order_of_the_labels() -> None:
     assert (back.text, back.unconstrained_text) == (typed, typed)
     assert back.alternatives[0].text == to_logical(shown[::-1])
     assert "".join(c.symbol for c in back.characters) == typed.replace(" ", "")
-    assert {c.box_xyxy for c in back.characters} == {c.box_xyxy for c in read.characters}
-    assert back.characters[0].box_xyxy[0] == max(c.box_xyxy[0] for c in read.characters), "the rightmost is first"
+    assert {c.xyxy for c in back.characters} == {c.xyxy for c in read.characters}
+    assert back.characters[0].xyxy[0] == max(c.xyxy[0] for c in read.characters), "the rightmost is first"
     rejected = in_logical_order(replace(read, text="", rejected_text=shown, rejected="why"))
     assert (rejected.text, rejected.rejected_text, rejected.rejected) == ("", typed, "why")
     latin = Reading("AB 12", 0.9, characters("AB 12"))
@@ -106,6 +106,7 @@ def test_rules_remember_it() -> None:
 def test_readers_give_back_the_order_of_the_labels() -> None:
     typed, shown = ORDERS["a Persian plate"]
     reader = Reader.__new__(Reader)
+    reader.string_model = None
     reader.config = ReadingConfig(symbols="0123456789" + WAW, visual_order=True)
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == typed
     reader.config = ReadingConfig(symbols="0123456789" + WAW)

@@ -29,9 +29,9 @@ def head(*anchors: tuple[float, float, float, float, list[float]]) -> torch.Tens
 
 def test_columns() -> None:
     (found,) = candidates(head((20, 10, 8, 12, [0.1, 0.7, 0.0]), (50, 10, 4, 6, [0.9, 0.0, 0.0])))
-    assert found.class_ids.tolist() == [0, 1], "the surest first"
-    assert found.boxes_xyxy.tolist() == [[48, 7, 52, 13], [16, 4, 24, 16]]
-    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+    assert found.class_id.tolist() == [0, 1], "the surest first"
+    assert found.xyxy.tolist() == [[48, 7, 52, 13], [16, 4, 24, 16]]
+    assert found.confidence.tolist() == pytest.approx([0.9, 0.7])
     assert np.asarray(found.objectness).tolist() == pytest.approx([0.9, 1 - 0.9 * 0.3])
 
 
@@ -39,12 +39,12 @@ def test_one_place_seen_by_neighbouring_cells_is_one_candidate() -> None:
     seen = [(20 + d, 10.0, 10.0, 20.0, [0.5 + d / 10, 0.4]) for d in (0.0, 0.5, 1.0)]
     (found,) = candidates(head(*seen, (40, 10, 10, 20, [0.03, 0.0])))
     assert len(found) == 2
-    assert found.boxes_xyxy[0].tolist() == [16, 0, 26, 20]
+    assert found.xyxy[0].tolist() == [16, 0, 26, 20]
 
 
 def test_neighbours_that_overlap_a_little_are_two() -> None:
     (found,) = candidates(head((20, 10, 10, 20, [0.9, 0.0]), (27, 10, 10, 20, [0.0, 0.8])))
-    assert found.class_ids.tolist() == [0, 1]
+    assert found.class_id.tolist() == [0, 1]
 
 
 def test_nothing_seen() -> None:
@@ -55,7 +55,7 @@ def test_nothing_seen() -> None:
 def test_no_more_than_the_search_takes() -> None:
     (found,) = candidates(head(*[(float(20 * i), 10.0, 10.0, 20.0, [0.5 - i / 1000]) for i in range(100)]))
     assert len(found) == MAX_CANDIDATES
-    assert found.scores.min() >= 0.5 - MAX_CANDIDATES / 1000
+    assert found.confidence.min() >= 0.5 - MAX_CANDIDATES / 1000
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 12), st.integers(0, 10**6))
@@ -68,10 +68,10 @@ def test_a_batch_is_its_pictures_one_at_a_time(batch: int, classes: int, anchors
     assert torch.equal(output, before) and len(together) == batch
     for i, found in enumerate(together):
         (alone,) = candidates(output[i : i + 1])
-        assert np.array_equal(found.boxes_xyxy, alone.boxes_xyxy) and np.array_equal(found.class_ids, alone.class_ids)
-        assert np.allclose(found.scores, alone.scores)
+        assert np.array_equal(found.xyxy, alone.xyxy) and np.array_equal(found.class_id, alone.class_id)
+        assert np.allclose(found.confidence, alone.confidence)
         assert (np.asarray(found.objectness) >= MIN_SCORE).all()
-        assert (np.asarray(found.objectness) >= found.scores - 1e-6).all()
+        assert (np.asarray(found.objectness) >= found.confidence - 1e-6).all()
 
 
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(0, 60), st.integers(0, 10**6))
@@ -83,8 +83,8 @@ def test_candidates_are_the_same_on_every_device(batch: int, classes: int, place
     output[:, 4:] **= 4
     output[0, :2] -= 80  # one picture's boxes lie outside of it; they are nothing to the others
     for here, there in zip(candidates(output), candidates_on_device(output), strict=True):
-        assert np.array_equal(here.class_ids, there.class_ids)
-        assert np.allclose(here.boxes_xyxy, there.boxes_xyxy, atol=1e-4) and np.allclose(here.scores, there.scores)
+        assert np.array_equal(here.class_id, there.class_id)
+        assert np.allclose(here.xyxy, there.xyxy, atol=1e-4) and np.allclose(here.confidence, there.confidence)
         assert np.allclose(np.asarray(here.objectness), np.asarray(there.objectness), atol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_a_picture_gone_wrong_leaves_the_others_as_they_are(side: float) -> None
     before = candidates_on_device(output)
     output[7, 2, 5], output[7, 4, 5] = side, 0.9
     for one, other in zip(before[:7], candidates_on_device(output)[:7], strict=True):
-        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
+        assert np.array_equal(one.xyxy, other.xyxy)
 
 
 def test_raw_output_however_it_is_wrapped() -> None:

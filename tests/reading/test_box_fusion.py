@@ -23,30 +23,30 @@ def looked(*rows: tuple[float, int, float]) -> CharDetections:
 def test_a_place_that_both_saw_has_the_mean_of_their_scores() -> None:
     fused = weighted_boxes_fusion(looked((0, 1, 0.9)), looked((2, 2, 0.6)), CLASSES)
     assert len(fused) == 1
-    by_class = dict(zip(fused.top_ids[0].tolist(), fused.top_scores[0].tolist(), strict=True))  # type: ignore[index]
+    by_class = dict(zip(fused.top_class_id[0].tolist(), fused.top_confidence[0].tolist(), strict=True))  # type: ignore[index]
     assert np.isclose(by_class[1], 0.45) and np.isclose(by_class[2], (0.3 + 0.6) / 2)
     assert np.isclose(fused.objectness[0], 0.75)  # type: ignore[index]
-    assert 0 < fused.boxes_xyxy[0, 0] < 1  # nearer to the surer one
+    assert 0 < fused.xyxy[0, 0] < 1  # nearer to the surer one
 
 
 def test_what_one_look_has_alone_counts_half() -> None:
     fused = weighted_boxes_fusion(looked((0, 1, 0.8)), looked((40, 2, 0.6)), CLASSES)
-    assert fused.boxes_xyxy[:, 0].tolist() == [0, 40]
-    assert np.allclose(fused.scores, [0.4, 0.3])
-    assert fused.class_ids.tolist() == [1, 2]
+    assert fused.xyxy[:, 0].tolist() == [0, 40]
+    assert np.allclose(fused.confidence, [0.4, 0.3])
+    assert fused.class_id.tolist() == [1, 2]
 
 
 def test_nothing_seen() -> None:
     assert len(weighted_boxes_fusion(looked(), looked(), CLASSES)) == 0
-    assert np.allclose(weighted_boxes_fusion(looked((0, 1, 0.8)), looked(), CLASSES).scores, 0.4)
-    assert np.allclose(weighted_boxes_fusion(looked(), looked((0, 1, 0.8)), CLASSES).scores, 0.4)
+    assert np.allclose(weighted_boxes_fusion(looked((0, 1, 0.8)), looked(), CLASSES).confidence, 0.4)
+    assert np.allclose(weighted_boxes_fusion(looked(), looked((0, 1, 0.8)), CLASSES).confidence, 0.4)
 
 
 def test_each_box_has_one_partner() -> None:
     """Two boxes nearly at the place of one of the other look: the nearer one is its partner."""
     fused = weighted_boxes_fusion(looked((0, 1, 0.8), (3, 2, 0.8)), looked((1, 1, 0.8)), CLASSES)
     assert len(fused) == 2
-    assert np.allclose(np.sort(fused.scores), [0.4, 0.8])
+    assert np.allclose(np.sort(fused.confidence), [0.4, 0.8])
 
 
 places = st.lists(st.integers(0, 8), unique=True, max_size=8)
@@ -57,7 +57,7 @@ scores = st.integers(1, 64).map(lambda s: s / 64)
 def test_looking_twice_at_the_same_changes_nothing(rows: tuple[tuple[float, int, float], ...]) -> None:
     once = looked(*rows)
     fused = weighted_boxes_fusion(once, once, CLASSES)
-    order, other = np.argsort(fused.boxes_xyxy[:, 0]), np.argsort(once.boxes_xyxy[:, 0])
-    assert np.allclose(fused.boxes_xyxy[order], once.boxes_xyxy[other], atol=1e-4)
-    assert np.allclose(fused.scores[order], once.scores[other])
-    assert np.array_equal(fused.class_ids[order], once.class_ids[other])
+    order, other = np.argsort(fused.xyxy[:, 0]), np.argsort(once.xyxy[:, 0])
+    assert np.allclose(fused.xyxy[order], once.xyxy[other], atol=1e-4)
+    assert np.allclose(fused.confidence[order], once.confidence[other])
+    assert np.array_equal(fused.class_id[order], once.class_id[other])

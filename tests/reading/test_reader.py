@@ -41,7 +41,7 @@ def pictures(toy: Toy) -> list[Path]:
 
 def same(one: Reading, other: Reading) -> bool:
     """Equal strings, confidences and boxes, but for the rounding of another batch size."""
-    boxes = [np.array([c.box_xyxy for c in r.characters]).reshape(-1, 4) for r in (one, other)]
+    boxes = [np.array([c.xyxy for c in r.characters]).reshape(-1, 4) for r in (one, other)]
     return (
         one.text == other.text
         and one.confidence == pytest.approx(other.confidence, abs=1e-3)
@@ -70,7 +70,7 @@ def test_boxes_are_in_the_picture_s_own_pixels(reader: Reader, toy: Toy) -> None
         reading = reader.read(toy.root / row.image)
         true = make(int(row.source.split("-")[1].split(".")[0]))
         if reading.text == true.text:
-            overlaps += iou(np.array([c.box_xyxy for c in reading.characters]), true.boxes_xyxy).tolist()
+            overlaps += iou(np.array([c.xyxy for c in reading.characters]), true.boxes_xyxy).tolist()
     assert len(overlaps) > 50 and np.median(overlaps) > 0.5
 
 
@@ -96,9 +96,7 @@ def test_a_larger_picture_of_the_same_reads_the_same(reader: Reader, pictures: l
     large = image.resize((image.width * 4, image.height * 4), Image.Resampling.BICUBIC)
     one, other = reader.read(image), reader.read(large)
     assert one.text == other.text
-    assert np.allclose(
-        np.array([c.box_xyxy for c in one.characters]) * 4, [c.box_xyxy for c in other.characters], atol=6
-    )
+    assert np.allclose(np.array([c.xyxy for c in one.characters]) * 4, [c.xyxy for c in other.characters], atol=6)
 
 
 def test_nothing_to_read_is_no_error(reader: Reader) -> None:
@@ -111,7 +109,7 @@ def test_nothing_to_read_is_no_error(reader: Reader) -> None:
 def test_sizes_far_from_those_trained_on(reader: Reader, size_wh: tuple[int, int]) -> None:
     reading = reader.read(np.full((size_wh[1], size_wh[0], 3), 200, np.uint8))
     for character in reading.characters:
-        x1, y1, x2, y2 = character.box_xyxy
+        x1, y1, x2, y2 = character.xyxy
         assert 0 <= x1 <= x2 <= size_wh[0] and 0 <= y1 <= y2 <= size_wh[1]
 
 
@@ -129,9 +127,9 @@ def test_candidates_before_decoding(reader: Reader, pictures: list[Path]) -> Non
     found, reading = reader.detect(pictures[0]), reader.read(pictures[0])
     assert isinstance(found, detector.CharDetections)
     assert len(found) >= len(reading.characters) > 0
-    assert found.class_ids.max() < len(TOY_SYMBOLS)
+    assert found.class_id.max() < len(TOY_SYMBOLS)
     for character in reading.characters:
-        assert iou(found.boxes_xyxy, np.array([character.box_xyxy] * len(found))).max() > 0.99
+        assert iou(found.xyxy, np.array([character.xyxy] * len(found))).max() > 0.99
 
 
 # Many
@@ -389,7 +387,7 @@ def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage
     once, twice = Reader(two_pass=False).read(picture), Reader().read(picture)
     assert twice.text == true.text
     assert twice.confidence != once.confidence
-    assert (iou(np.array([c.box_xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
+    assert (iou(np.array([c.xyxy for c in twice.characters]), true.boxes_xyxy) > 0.5).all()
 
 
 @pytest.mark.parametrize("pattern", ["XXXX", "999A", "regex:[A-Z]{1,3}[0-9]{2,4}"])
@@ -432,7 +430,7 @@ def test_a_photograph_is_looked_at_again_in_little_memory(far_away: tuple[np.nda
     assert kept is not None and kept.nbytes < 4 << 20
     reading = reader.read(large)
     assert reading.text == true.text
-    assert (iou(np.array([c.box_xyxy for c in reading.characters]), true.boxes_xyxy * 12) > 0.5).all()
+    assert (iou(np.array([c.xyxy for c in reading.characters]), true.boxes_xyxy * 12) > 0.5).all()
 
 
 def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarray, SynthImage]) -> None:

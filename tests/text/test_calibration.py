@@ -153,9 +153,11 @@ def test_readings_are_refused_by_the_calibrated_confidence() -> None:
 
 
 def test_other_strings_are_less_sure_than_the_reading() -> None:
-    top_ids, top_scores = np.array([[0, 1], [2, 1]]), np.array([[0.6, 0.3], [0.9, 0.05]])
+    top_class_id, top_confidence = np.array([[0, 1], [2, 1]]), np.array([[0.6, 0.3], [0.9, 0.05]])
     boxes = np.array([(0, 10, 10, 30), (20, 10, 30, 30)])
-    seen = CharDetections(boxes, top_scores[:, 0], top_ids[:, 0], np.array([0.9, 0.95]), top_ids, top_scores)
+    seen = CharDetections(
+        boxes, top_confidence[:, 0], top_class_id[:, 0], np.array([0.9, 0.95]), top_class_id, top_confidence
+    )
     held = decode(seen, replace(RULES, calibration=LEARNT), 100, alternatives=3)
     confidences = [held.confidence, *(a.confidence for a in held.alternatives)]
     assert len(confidences) > 2 and confidences == sorted(confidences, reverse=True)

@@ -104,17 +104,17 @@ def test_decode(rows: list[Candidate], changes: dict[str, Any], text: str) -> No
 
 def test_a_reading_has_its_characters() -> None:
     reading = decode(candidates(("B", 0.5, 20), ("A", 0.8, 0), ("C", 0.3, 1)), config(), 100)
-    assert [(c.symbol, c.box_xyxy) for c in reading.characters] == [("A", (0, 10, 10, 30)), ("B", (20, 10, 30, 30))]
+    assert [(c.symbol, c.xyxy) for c in reading.characters] == [("A", (0, 10, 10, 30)), ("B", (20, 10, 30, 30))]
     assert [c.confidence for c in reading.characters] == pytest.approx([0.8, 0.5])
     assert reading.confidence == pytest.approx(0.4)
-    assert all(type(v) is float for c in reading.characters for v in (c.confidence, *c.box_xyxy))
+    assert all(type(v) is float for c in reading.characters for v in (c.confidence, *c.xyxy))
 
 
 def test_presence_finds_characters_and_scores_name_them() -> None:
     """A zero that may be an O: each has half the score, and yet there is surely one of them."""
     found = candidates(("A", 0.9, 0), ("B", 0.45, 20), ("C", 0.44, 20.5), ("D", 0.4, 40), ("E", 0.25, 60))
     present = np.array([0.95, 0.9, 0.89, 0.41, 0.28], np.float32)
-    found = CharDetections(found.boxes_xyxy, found.scores, found.class_ids, present)
+    found = CharDetections(found.xyxy, found.confidence, found.class_id, present)
     assert decode(found, config(), 100).text == "ABD"
     assert decode(found, config(length=2, min_count=2, max_count=2), 100).text == "AB"
     reading = decode(found, config(length=2, min_count=2, max_count=2), 100)
@@ -142,9 +142,9 @@ def test_only_the_best_candidates_are_searched() -> None:
 
 def test_inputs_are_not_changed() -> None:
     found = candidates(("B", 0.5, 20), ("A", 0.8, 0), ("C", 0.01, 1))
-    before = found.boxes_xyxy.copy(), found.scores.copy(), found.class_ids.copy()
+    before = found.xyxy.copy(), found.confidence.copy(), found.class_id.copy()
     decode(found, config(), 100)
-    held = (found.boxes_xyxy, found.scores, found.class_ids)
+    held = (found.xyxy, found.confidence, found.class_id)
     assert all(np.array_equal(a, b) for a, b in zip(held, before, strict=True))
 
 
@@ -178,9 +178,9 @@ def any_candidates(draw: st.DrawFn, most: int = 12) -> CharDetections:
 def level_candidates(draw: st.DrawFn) -> CharDetections:
     """Candidates that are all as high up and as tall."""
     found = draw(any_candidates())
-    boxes = found.boxes_xyxy.copy()
+    boxes = found.xyxy.copy()
     boxes[:, [1, 3]] = 10, 30
-    return replace(found, boxes_xyxy=boxes)
+    return replace(found, xyxy=boxes)
 
 
 def level(rows: list[tuple[int, int, int]]) -> CharDetections:
@@ -212,9 +212,9 @@ def test_the_order_of_candidates_does_not_matter(found: CharDetections, held: Re
 @given(any_candidates(70), st.randoms())
 def test_the_order_of_very_many_candidates_does_not_matter(found: CharDetections, random: Any) -> None:
     found = CharDetections(
-        np.concatenate([found.boxes_xyxy] * 8),
-        np.concatenate([found.scores] * 8),
-        np.concatenate([found.class_ids] * 8),
+        np.concatenate([found.xyxy] * 8),
+        np.concatenate([found.confidence] * 8),
+        np.concatenate([found.class_id] * 8),
     )
     order = list(range(len(found)))
     random.shuffle(order)
@@ -249,7 +249,7 @@ def test_readings_keep_the_configs(found: CharDetections, held: ReadingConfig) -
 @given(level_candidates(), any_configs())
 @example(level([(0, 2, 20), (1, 0, 20), (-1, 1, 20), (-1, 2, 21)]), config(length=2, min_count=1, max_count=2))
 def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections, held: ReadingConfig) -> None:
-    boxes = [c.box_xyxy for c in decode(found, held, WIDTH).characters]
+    boxes = [c.xyxy for c in decode(found, held, WIDTH).characters]
     centres = [b[0] + b[2] for b in boxes]
     assert centres == sorted(centres)
     for one, other in pairwise(boxes):
@@ -261,8 +261,8 @@ def test_characters_of_level_text_do_not_cover_each_other(found: CharDetections,
 
 @given(any_candidates(), any_configs(("proportional",)), st.integers(-300, 300))
 def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingConfig, shift: int) -> None:
-    boxes = found.boxes_xyxy + np.array([shift, 0, shift, 0], np.float32)
-    moved = CharDetections(boxes, found.scores, found.class_ids, found.objectness)
+    boxes = found.xyxy + np.array([shift, 0, shift, 0], np.float32)
+    moved = CharDetections(boxes, found.confidence, found.class_id, found.objectness)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
@@ -270,7 +270,7 @@ def test_a_shifted_picture_reads_the_same(found: CharDetections, held: ReadingCo
 @given(any_candidates(), any_configs(), st.integers(-3, 4))
 def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingConfig, power: int) -> None:
     scale = 2.0**power
-    moved = CharDetections(found.boxes_xyxy * np.float32(scale), found.scores, found.class_ids, found.objectness)
+    moved = CharDetections(found.xyxy * np.float32(scale), found.confidence, found.class_id, found.objectness)
     one, other = decode(found, held, WIDTH), decode(moved, held, WIDTH * scale)
     assert (one.text, one.confidence) == (other.text, other.confidence)
 
@@ -279,7 +279,7 @@ def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingCon
 def test_a_stretched_picture_reads_the_same(found: CharDetections, power: int) -> None:
     """Along x alone, where the layout knows no blanks: those are measured in heights."""
     stretch = np.array([2.0**power, 1, 2.0**power, 1], np.float32)
-    moved = CharDetections(found.boxes_xyxy * stretch, found.scores, found.class_ids, found.objectness)
+    moved = CharDetections(found.xyxy * stretch, found.confidence, found.class_id, found.objectness)
     assert decode(found, config(), WIDTH).text == decode(moved, config(), WIDTH * 2.0**power).text
 
 
@@ -314,13 +314,13 @@ def sure(text: str, doubts: dict[int, str] | None = None, pitch: float = 12) -> 
     """Characters side by side, a blank leaves a gap; ``doubts``: what each may be as well, less and less likely."""
     places = [i for i, s in enumerate(text) if s != " "]
     tops = [(text[p] + (doubts or {}).get(p, "").ljust(3, text[p]))[:4] for p in places]
-    top_ids = np.array([[PLATE.index(s) for s in top] for top in tops]).reshape(-1, 4)
+    top_class_id = np.array([[PLATE.index(s) for s in top] for top in tops]).reshape(-1, 4)
     return CharDetections(
         np.array([(p * pitch, 10, p * pitch + 10, 30) for p in places], np.float32).reshape(-1, 4),
         np.full(len(places), 0.9),  # type: ignore[arg-type]
-        top_ids[:, 0],
+        top_class_id[:, 0],
         np.full(len(places), 0.95),  # type: ignore[arg-type]
-        top_ids,
+        top_class_id,
         np.tile(np.array([0.9, 0.06, 0.02, 0.01], np.float32), (len(places), 1)),
     )
 
@@ -420,10 +420,10 @@ def test_a_string_may_be_a_character_shorter() -> None:
 
 def test_two_lines_are_read_from_top_to_bottom() -> None:
     found = sure("ABCD")
-    boxes = found.boxes_xyxy.copy()
+    boxes = found.xyxy.copy()
     boxes[:2] += np.array([5, 30, 5, 30], np.float32)
     boxes[2:] -= np.array([24, 0, 24, 0], np.float32)
-    found = replace(found, boxes_xyxy=boxes)
+    found = replace(found, xyxy=boxes)
     assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == "CDAB"
     assert decode(found, plate_configs(None, layout=Layout(lines=2, between_lines=1, thresholds=(0.5,))), 100).text == (
         "CD AB"
@@ -436,8 +436,8 @@ def turned(found: CharDetections, degrees: float) -> CharDetections:
     """Upright boxes around the turned ones."""
     turn = math.radians(degrees)
     matrix = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    corners = found.boxes_xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix.T
-    return replace(found, boxes_xyxy=np.concatenate([corners.min(1), corners.max(1)], 1))
+    corners = found.xyxy[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix.T
+    return replace(found, xyxy=np.concatenate([corners.min(1), corners.max(1)], 1))
 
 
 codes = st.text(PLATE, min_size=1, max_size=8)
@@ -461,7 +461,7 @@ def test_a_line_that_is_turned_reads_the_same(text: str, degrees: float) -> None
 def test_two_lines_that_are_turned_read_the_same(upper: str, lower: str, degrees: float) -> None:
     found = sure(upper + lower)
     down = np.array([-12 * len(upper), 32] * 2, np.float32) * (np.arange(len(found)) >= len(upper))[:, None]
-    found = turned(replace(found, boxes_xyxy=found.boxes_xyxy + down), degrees)
+    found = turned(replace(found, xyxy=found.xyxy + down), degrees)
     assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == upper + lower
 
 

@@ -20,27 +20,27 @@ def three() -> CharDetections:
 
 def test_columns_have_their_types() -> None:
     found = CharDetections(BOXES.astype(np.float64).tolist(), [1, 0, 0.5], [1.0, 2.0, 3.0])  # type: ignore[arg-type]
-    assert (found.boxes_xyxy.dtype, found.boxes_xyxy.shape) == (np.float32, (3, 4))
-    assert (found.scores.dtype, found.scores.shape) == (np.float32, (3,))
-    assert (found.class_ids.dtype, found.class_ids.shape) == (np.int64, (3,))
+    assert (found.xyxy.dtype, found.xyxy.shape) == (np.float32, (3, 4))
+    assert (found.confidence.dtype, found.confidence.shape) == (np.float32, (3,))
+    assert (found.class_id.dtype, found.class_id.shape) == (np.int64, (3,))
     assert len(found) == 3
 
 
 def test_none() -> None:
     found = CharDetections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))  # type: ignore[arg-type]
     assert len(found) == 0
-    assert len(found[found.scores > 0]) == 0
-    assert found.boxes_xyxy.shape == (0, 4)
+    assert len(found[found.confidence > 0]) == 0
+    assert found.xyxy.shape == (0, 4)
 
 
 def test_presence_is_the_score_unless_given() -> None:
     found = three()
-    assert np.array_equal(found.objectness, found.scores)
+    assert np.array_equal(found.objectness, found.confidence)
     given = CharDetections(BOXES, np.zeros(3), np.arange(3), [0.5, 0.25, 1])  # type: ignore[arg-type]
     assert given.objectness.dtype == np.float32
     part = given[::-1]
     assert part.objectness.tolist() == [1, 0.25, 0.5]
-    with pytest.raises(ValueError, match="3 ids, 2 objectness values"):
+    with pytest.raises(ValueError, match=r"class_id \(3,\), objectness \(2,\)"):
         CharDetections(BOXES, np.zeros(3), np.arange(3), np.zeros(2))  # type: ignore[arg-type]
 
 
@@ -62,9 +62,9 @@ def test_indexing_gives_the_same_type(index: Any, ids: list[int]) -> None:
     found = three()
     part = found[index]
     assert isinstance(part, CharDetections)
-    assert part.class_ids.tolist() == ids
-    assert part.boxes_xyxy.shape == (len(ids), 4)
-    assert all(np.array_equal(b, BOXES[i - 5]) for b, i in zip(part.boxes_xyxy, ids, strict=True))
+    assert part.class_id.tolist() == ids
+    assert part.xyxy.shape == (len(ids), 4)
+    assert all(np.array_equal(b, BOXES[i - 5]) for b, i in zip(part.xyxy, ids, strict=True))
     assert len(found) == 3
 
 
@@ -88,7 +88,7 @@ def test_columns_that_differ(columns: tuple[Any, Any, Any]) -> None:
 
 
 def test_the_message_counts() -> None:
-    with pytest.raises(ValueError, match="columns differ: 3 boxes, 2 scores, 3 ids"):
+    with pytest.raises(ValueError, match=r"columns differ: xyxy \(3, 4\), confidence \(2,\), class_id \(3,\)"):
         CharDetections(BOXES, np.zeros(2), np.zeros(3, np.int64))  # type: ignore[arg-type]
 
 
@@ -106,8 +106,8 @@ def test_a_reading_as_plain_values() -> None:
         "text": "A B",
         "confidence": 0.1235,
         "characters": [
-            {"symbol": "A", "confidence": 0.9877, "box_xyxy": [1.2, 2, 3, 4]},
-            {"symbol": "B", "confidence": 0.125, "box_xyxy": [5, 6, 7, 8]},
+            {"symbol": "A", "confidence": 0.9877, "xyxy": [1.2, 2, 3, 4]},
+            {"symbol": "B", "confidence": 0.125, "xyxy": [5, 6, 7, 8]},
         ],
     }
     assert Reading("", 0.0, ()).to_dict() == {"text": "", "confidence": 0.0, "characters": []}

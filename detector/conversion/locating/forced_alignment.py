@@ -149,10 +149,10 @@ def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 def _dense(seen: Candidates, ids: NDArray[np.int64]) -> Floats:
     """Scores of all classes that are seen or asked for, (batch, n, classes)."""
-    classes = int(max(seen.top_ids.max(initial=0), ids.max(initial=0))) + 1
+    classes = int(max(seen.top_class_id.max(initial=0), ids.max(initial=0))) + 1
     scores = np.zeros((*seen.odds.shape, classes))
     # A picture with fewer classes than others is filled up with zeros of class 0: the real score must not be lost.
-    np.maximum.at(scores, (*np.indices(seen.top_ids.shape)[:2], seen.top_ids), seen.top_scores)
+    np.maximum.at(scores, (*np.indices(seen.top_class_id.shape)[:2], seen.top_class_id), seen.top_confidence)
     return scores
 
 

@@ -218,8 +218,8 @@ class Locator:
                 some = places[start : start + MAX_BATCH]
                 output = np.asarray(_as_numpy(self._network.output(np.stack([fitted[i][0] for i in some]))))
                 for i, one in zip(some, candidates(output, self._classes), strict=True):
-                    boxes = fitted[i][1].to_picture(one.boxes_xyxy)
-                    found[i] = self._in_set_classes(replace(one, boxes_xyxy=boxes))
+                    boxes = fitted[i][1].to_picture(one.xyxy)
+                    found[i] = self._in_set_classes(replace(one, xyxy=boxes))
         return [found[i] for i in range(len(images))]
 
     def _input_shape(self, image: Image, label: Ids) -> tuple[int, int]:
@@ -229,11 +229,13 @@ class Locator:
     def _in_set_classes(self, found: CharDetections) -> CharDetections:
         """With the set's classes in place of the detector's, all of them, the likeliest first."""
         scores = np.zeros((len(found), self._classes), np.float32)
-        np.put_along_axis(scores, found.top_ids, found.top_scores, 1)
+        np.put_along_axis(scores, found.top_class_id, found.top_confidence, 1)
         own = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
-        top_ids = np.argsort(-own, 1, kind="stable")
-        top_scores = np.take_along_axis(own, top_ids, 1)
-        return CharDetections(found.boxes_xyxy, top_scores[:, 0], top_ids[:, 0], found.objectness, top_ids, top_scores)
+        top_class_id = np.argsort(-own, 1, kind="stable")
+        top_confidence = np.take_along_axis(own, top_class_id, 1)
+        return CharDetections(
+            found.xyxy, top_confidence[:, 0], top_class_id[:, 0], found.objectness, top_class_id, top_confidence
+        )
 
     def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
@@ -242,7 +244,7 @@ class Locator:
         parts = [_part_with(image, some) for image, some in zip(images, boxes, strict=True)]
         seen = self._detect([part for part, _ in parts], labels)
         return [
-            replace(one, boxes_xyxy=one.boxes_xyxy + np.array(corner * 2, np.float32))
+            replace(one, xyxy=one.xyxy + np.array(corner * 2, np.float32))
             for one, (_, corner) in zip(seen, parts, strict=True)
         ]
 
@@ -273,7 +275,7 @@ class Locator:
         for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
             read, ids = free.best(row), np.zeros(0, np.int64)
             if read is not None and self.by_class:
-                ids = gathered.top_ids[row, list(read.candidates), list(read.classes)]
+                ids = gathered.top_class_id[row, list(read.candidates), list(read.classes)]
             best.append((chain.score, _located(gathered, row, label, chain, ids, image.shape[:2], lines)))
         return best
 
@@ -287,9 +289,9 @@ def _located(
     chosen = chain.candidates[there]
     boxes[there] = seen.boxes[row, chosen]
     odds = seen.odds[row, chosen]
-    named = seen.top_ids[row, chosen] == label[there][:, None]  # (seen, classes)
-    of_label = np.where(named, seen.top_scores[row, chosen], 0).max(1, initial=0)
-    share = np.clip(of_label / np.maximum(seen.top_scores[row, chosen].sum(1), 1e-9), 1e-3, 1)
+    named = seen.top_class_id[row, chosen] == label[there][:, None]  # (seen, classes)
+    of_label = np.where(named, seen.top_confidence[row, chosen], 0).max(1, initial=0)
+    share = np.clip(of_label / np.maximum(seen.top_confidence[row, chosen].sum(1), 1e-9), 1e-3, 1)
     confidence[there] = _calibrated(odds, share)
     placed = _with_area(_interpolated(boxes, size_hw), size_hw)
     spread = int(seen.line[row, chosen].max(initial=0)) + 1 if lines > 1 else 1

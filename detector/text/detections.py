@@ -89,7 +89,7 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """The string read from one picture. It is false where it was rejected.
+    """The string read from one picture. It is false without a string: nothing was seen, or it was rejected.
 
     Args:
         text: symbols in reading order, blanks included, none at the end; empty where the reading is rejected.
@@ -112,7 +112,7 @@ class Reading:
     rejected_text: str = ""
 
     def __bool__(self) -> bool:
-        return self.rejected is None
+        return bool(self.text)
 
     @property
     def shown_text(self) -> str:
@@ -126,7 +126,7 @@ class Reading:
 
     @property
     def accepted(self) -> bool:
-        """Whether it was not rejected."""
+        """Whether it was not rejected; so is the empty string of a picture in which nothing was seen."""
         return self.rejected is None
 
     def to_dict(self) -> dict[str, Any]:

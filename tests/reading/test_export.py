@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import detector
-from detector import Reader, errors
+from detector import Reader, Reading, errors
 from detector.cli import app
 from detector.data.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
@@ -45,7 +45,7 @@ def pictures(toy: Toy) -> list[Path]:
 
 
 def texts(reader: Reader, pictures: list[Path]) -> list[str]:
-    return [reading.text for reading in reader.read_many(pictures) if reading]
+    return [reading.text for reading in reader.read_many(pictures) if isinstance(reading, Reading)]
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import detector
-from detector import Reader
+from detector import Reader, Reading
 from detector.networks.shipped import SHIPPED
 from tests.conftest import Toy, ToyRun
 
@@ -37,7 +37,8 @@ def pictures(toy: Toy) -> list[Path]:
 def read_by_reader(weights: Path, pictures: list[Path]) -> list[str]:
     """Strings without blanks, which are no class."""
     reader = Reader(weights, device="cpu", two_pass=False)
-    return [reading.text.replace(reader.config.blank, "") for reading in reader.read_many(pictures) if reading]
+    readings = [reading for reading in reader.read_many(pictures) if isinstance(reading, Reading)]
+    return [reading.text.replace(reader.config.blank, "") for reading in readings]
 
 
 def test_only_the_batch_is_open_where_a_set_has_one_shape(exported: Path, pictures: list[Path]) -> None:

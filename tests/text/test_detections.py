@@ -99,6 +99,20 @@ def test_they_are_frozen(held: Any) -> None:
         setattr(held, field, None)
 
 
+TRUTHS = {
+    "a string": (Reading("A", 0.5, (Character("A", 0.5, (0, 0, 1, 1)),)), True, True),
+    "one that starts with a space": (Reading(" A", 0.5, (Character("A", 0.5, (0, 0, 1, 1)),)), True, True),
+    "nothing seen": (Reading("", 0.0, ()), False, True),
+    "nothing seen, where something is wanted": (Reading("", 0.0, (), rejected="no character was seen"), False, False),
+    "rejected": (Reading("", 0.5, (), rejected="below 0.6", rejected_text="A"), False, False),
+}
+
+
+@pytest.mark.parametrize(("reading", "true", "accepted"), TRUTHS.values(), ids=TRUTHS.keys())
+def test_a_reading_is_true_if_it_has_a_string(reading: Reading, true: bool, accepted: bool) -> None:
+    assert (bool(reading), reading.accepted) == (true, accepted)
+
+
 def test_a_reading_as_plain_values() -> None:
     reading = Reading("A B", 0.123456, (Character("A", 0.98765, (1.23, 2, 3, 4)), Character("B", 0.125, (5, 6, 7, 8))))
     plain = reading.to_dict()

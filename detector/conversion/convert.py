@@ -31,6 +31,7 @@ from detector.conversion.set_writer import (
     recover,
     target_of,
 )
+from detector.conversion.settings import TEST_SHARE, VAL_SHARE, Settings
 from detector.data.atomic import ResumeFolder, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
@@ -50,9 +51,6 @@ from detector.text.patterns import REGEX, compile_pattern
 from detector.text.reading_config import MAX_LENGTH, ReadingConfig
 
 log = logging.getLogger("detector")
-
-VAL_SHARE, TEST_SHARE = 0.1, 0.2
-"""Shares of the texts that go to validation and to the held-out test split."""
 
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
@@ -203,13 +201,13 @@ def convert(
             if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
                 pattern = pattern.replace(blank, table.blank)
             compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
-        request = _request(
-            listed, symbols=table.symbols, length=length, pattern=pattern, val=val, test=test, lines=lines,
-            train_scale=train_scale, seed=seed, device=device,
-        )  # fmt: skip
+        settings = Settings(
+            table, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order
+        )
+        request = _request(listed, settings)
         resume = ResumeFolder.open(part / WORK, request, target / WORK, _before_training(request))
         try:
-            inputs = accept(found, table, length, pattern, val, test, seed, resume, tell)
+            inputs = accept(found, settings, resume, tell)
             if inputs.rejects:
                 refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
                 first, why = inputs.rejects[0][:2]
@@ -220,8 +218,7 @@ def convert(
                         f"{argument('allow_refused')} to convert the others."
                     )
                 log.warning("%s, as %s: %s", refused, first, why)
-            run = Run(inputs, table, length, lines, train_scale, seed, device, resume, tell)
-            located = locate_labels(run)
+            located = locate_labels(Run(settings, inputs, resume, tell))
         except (ImageError, DependencyError):
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
@@ -230,13 +227,10 @@ def convert(
                 raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
         written = SetWriter(
-            part, target, table, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table),
-            keep_suspects=keep_suspects, visual_order=visual_order,
-        )  # fmt: skip
-        texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-        config, share = written.write(
-            located.boxes.__getitem__, length, located.shape_hw, pattern, decided, texts, tell
+            part, target, settings, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table)
         )
+        texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
+        config, share = written.write(located.boxes.__getitem__, located.shape_hw, decided, texts, tell)
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
@@ -307,7 +301,7 @@ def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _request(listed: Source, **arguments: object) -> dict[str, Any]:
+def _request(listed: Source, settings: Settings) -> dict[str, Any]:
     """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
     digest = hashlib.sha256()
     for item in listed.items:
@@ -320,7 +314,7 @@ def _request(listed: Source, **arguments: object) -> dict[str, Any]:
         if item.boxes_xyxy is not None:
             digest.update(item.boxes_xyxy.tobytes())
     return {
-        **arguments,
+        **settings.to_dict(),
         "pictures": digest.hexdigest(),
         "package": package_hash(),
         "libraries": {"cv2": cv2.__version__, **{name: _version(name) for name in (*_LOCATE, *_TRAIN)}},

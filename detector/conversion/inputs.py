@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
+from detector.conversion.settings import Settings
 from detector.data.atomic import ResumeFolder, atomic_write
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
@@ -52,12 +53,7 @@ class Inputs:
 
 def accept(
     found: Source,
-    table: Alphabet,
-    length: int,
-    pattern: str | None,
-    val: float,
-    test: float,
-    seed: int,
+    settings: Settings,
     resume: ResumeFolder,
     tell: Progress,
 ) -> Inputs:
@@ -65,11 +61,12 @@ def accept(
 
     Every file is decoded once; what that told is kept in ``work``.
     """
+    table = settings.table
     rejects = [RejectRow(r.name, r.reason) for r in found.refused]
     fitting = []
     separators = separators_of({item.text for item in found.items})
     for item in found.items:
-        if problem := _problem(item, table, length, pattern, separators):
+        if problem := _problem(item, table, settings.length, settings.pattern, separators):
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(replace(item, text=table.clean(item.text)))
@@ -77,7 +74,8 @@ def accept(
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
-    return Inputs(items, sizes_wh, assign_splits({i.text for i in items}, val, test, seed), rejects)
+    split = assign_splits({item.text for item in items}, settings.val, settings.test, settings.seed)
+    return Inputs(items, sizes_wh, split, rejects)
 
 
 def alphabet_of_accepted(found: Source, length: int, pattern: str | None, blank: str | None = None) -> Alphabet:

@@ -19,6 +19,7 @@ from detector.conversion.inputs import SAME_AS, Inputs, Progress
 from detector.conversion.locating.boxes import Boxes, shown, shown_ids, sureness
 from detector.conversion.locating.label_errors import wrong_labels
 from detector.conversion.review import REVIEW, Review, write_review
+from detector.conversion.settings import Settings
 from detector.data import yolo_dataset as yolo_format
 from detector.data.atomic import clear
 from detector.data.csv_files import Writer
@@ -27,7 +28,6 @@ from detector.data.packed import FOLDER as PACKED
 from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow
 from detector.errors import DatasetError, NotLearnedError, argument
 from detector.reading.report import REPORT, write_report
-from detector.text.alphabet import Alphabet
 from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import find_layout
 
@@ -186,27 +186,24 @@ class SetWriter:
     Args:
         root: where to write; only the folder ``work`` in it stays as it is.
         final_root: where the set will lie.
+        settings: of the conversion.
+        inputs: its pictures.
         limit: pictures whose confidence is below this are suspects.
         vouched: names of those that are none all the same, for a person said so.
-        keep_suspects: train on them, too.
-        visual_order: whether labels were put in the order of the picture, for the config.
     """
 
     def __init__(
         self,
         root: Path,
         final_root: Path,
-        table: Alphabet,
+        settings: Settings,
         inputs: Inputs,
         *,
         limit: float,
         vouched: frozenset[str] = frozenset(),
-        keep_suspects: bool = False,
-        visual_order: bool = False,
     ) -> None:
-        self.root, self.final_root, self.table, self.inputs = root, final_root.resolve(), table, inputs
-        self.limit, self.vouched, self.keep_suspects = limit, vouched, keep_suspects
-        self.visual_order = visual_order
+        self.root, self.final_root, self.settings, self.inputs = root, final_root.resolve(), settings, inputs
+        self.limit, self.vouched = limit, vouched
         self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
         self.rejects = list(inputs.rejects)
         self.to_review = 0
@@ -218,9 +215,7 @@ class SetWriter:
     def write(
         self,
         boxes_of: Callable[[LabelledImage], Boxes],
-        length: int,
         shape_hw: tuple[int, int],
-        pattern: str | None,
         review: Review,
         labels: Mapping[str, str],
         tell: Progress,
@@ -229,9 +224,7 @@ class SetWriter:
 
         Args:
             boxes_of: what there is to write of a picture.
-            length: symbols that a text may have.
             shape_hw: of the networks' input.
-            pattern: that all texts fit, for the config.
             review: earlier decisions.
             labels: of the pictures decided on, the text in the source, by name.
             tell: told of every picture.
@@ -264,12 +257,20 @@ class SetWriter:
             )
         rejected = (row.source for row in self.rejects)
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
+        settings, table = self.settings, self.settings.table
         boxes, texts, widths = zip(*self._layout_from, strict=True)
-        layout, share = find_layout(boxes, texts, widths, length, self.table.blank)
+        layout, share = find_layout(boxes, texts, widths, settings.length, table.blank)
         low, high = min(self._counts), max(self._counts)
-        symbols, blank = self.table.symbols, self.table.blank
         config = ReadingConfig(
-            symbols, blank, length, low, high, layout, shape_hw, pattern, visual_order=self.visual_order
+            table.symbols,
+            table.blank,
+            settings.length,
+            low,
+            high,
+            layout,
+            shape_hw,
+            settings.pattern,
+            visual_order=settings.visual_order,
         )
         yolo_format.write_descriptions(self.root, self.final_root, config, self.images)
         write_report(self.root, title=self.final_root.name)
@@ -277,7 +278,7 @@ class SetWriter:
 
     def _wrong_labels(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
         """Probability that the label is wrong, by the picture's name."""
-        labels = [shown_ids(item, self.table) for item in self.inputs.items]
+        labels = [shown_ids(item, self.settings.table) for item in self.inputs.items]
         located = [boxes_of(item).located for item in self.inputs.items]
         right = np.array([one.right for one in located])
         symbols = len({*np.concatenate(labels).tolist()})
@@ -286,14 +287,14 @@ class SetWriter:
 
     def _add(self, item: LabelledImage, boxes: Boxes) -> ManifestRow:
         """One picture with its boxes."""
-        own = shown_ids(item, self.table)
+        own = shown_ids(item, self.settings.table)
         located = boxes.located
         split = self.inputs.split[item.text]
         sure = sureness(located, self._wrong[item.name])
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
-        folder = SUSPECTS if suspect and split == "train" and not self.keep_suspects else split
-        if not suspect or self.keep_suspects:  # a wrong label must not set what lengths are read, in no split
+        folder = SUSPECTS if suspect and split == "train" and not self.settings.keep_suspects else split
+        if not suspect or self.settings.keep_suspects:  # a wrong label must not set what lengths are read, in no split
             self._counts.append(len(own))
         name = self._name(item)
         suffix = item.path.suffix.lower()
@@ -304,7 +305,7 @@ class SetWriter:
         label.write_text(yolo_format.format_labels(own.tolist(), located.boxes_xyxy, *boxes.size_wh), encoding="ascii")
         sides = [[f"{v:.1f}" for v in box] for box in located.boxes_xyxy.tolist()]
         stages = [located.stage(i) for i in range(len(own))]
-        for i, symbol in enumerate(shown(item.text, self.table)):
+        for i, symbol in enumerate(shown(item.text, self.settings.table)):
             x1, y1, x2, y2 = sides[i]
             self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{located.confidence[i]:.4f}", stages[i]))
         self.images[folder].append(image)
@@ -312,7 +313,7 @@ class SetWriter:
             self._layout_from.append((located.boxes_xyxy, item.text, boxes.size_wh[0]))
         status = "suspect" if suspect else "ok"
         method = ", ".join(f"{stage} {count}" for stage, count in sorted(Counter(stages).items()))
-        read = "" if located.agrees else "".join(self.table.symbols[i] for i in located.read)
+        read = "" if located.agrees else "".join(self.settings.table.symbols[i] for i in located.read)
         return ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read)
 
     def _name(self, item: LabelledImage) -> str:

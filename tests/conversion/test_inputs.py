@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted
+from detector.conversion.settings import Settings
 from detector.data.atomic import ResumeFolder
 from detector.data.labels.sources import read_source
 from detector.errors import SourceError
@@ -23,7 +24,7 @@ def accepted(
     found = read_source(folder)
     table = alphabet_of_accepted(found, length, pattern) if symbols is None else Alphabet(symbols)
     work = ResumeFolder.open(folder / "work", {})
-    return accept(found, table, length, pattern, 0.1, 0.2, 0, work, lambda *_: None)
+    return accept(found, Settings(table, length, pattern), work, lambda *_: None)
 
 
 AUTO: dict[str, tuple[list[str], str | None, str]] = {
@@ -90,7 +91,7 @@ def test_drawn_boxes_stay_with_their_picture(tmp_path: Path) -> None:
     (tmp_path / "boxes.csv").write_text("image,char,x1,y1,x2,y2\nimages/a.png,A,1,1,4,7\nimages/a.png,B,8,1,12,7\n")
     found = read_source(tmp_path)
     work = ResumeFolder.open(tmp_path / "work", {})
-    inputs = accept(found, Alphabet(), 8, None, 0.1, 0.2, 0, work, lambda *_: None)
+    inputs = accept(found, Settings(Alphabet(), 8), work, lambda *_: None)
     drawn = {item.name: item.boxes_xyxy for item in inputs.items}
     np.testing.assert_array_equal(drawn["images/a.png"], [[1, 1, 4, 7], [8, 1, 12, 7]])
     assert drawn["images/b.png"] is None

@@ -72,8 +72,8 @@ def hold_threads() -> int:
 
 def divide(name: str, data: Path, out: Path, seed: int) -> dict[str, list[Row]]:
     """Pictures of a set by split, as convert would split it."""
-    from detector.conversion.convert import TEST_SHARE, VAL_SHARE
     from detector.conversion.inputs import assign_splits
+    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
     from detector.data.labels.sources import read_source
     from tools.sets import source_of
 
@@ -94,7 +94,7 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
     torch.set_num_threads(question["threads"])
     import detector
-    from detector.conversion.convert import TEST_SHARE, VAL_SHARE
+    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
     from tools.sets import write_labels
     from tools.training.real_sets import LEAST_TRAINING, forget, train_stage
 

@@ -17,6 +17,7 @@ import yaml
 
 from detector.conversion.inputs import accept
 from detector.conversion.review import read_review
+from detector.conversion.settings import Settings
 from detector.data.atomic import ResumeFolder
 from detector.data.csv_files import read_rows, write_csv
 from detector.data.labels.sources import Source, read_source
@@ -80,7 +81,7 @@ def accepted(found: Source, folder: Path, table: Alphabet | None = None) -> list
     """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
     work = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
     work.discard()
-    inputs = accept(found, table or Alphabet(), 8, None, 0.1, 0.2, 0, work, lambda stage, done, total: None)
+    inputs = accept(found, Settings(table or Alphabet(), 8), work, lambda stage, done, total: None)
     names = [item.name for item in inputs.items]
     must(
         len(names) + len(inputs.rejects) == found.count, f"{len(names)} + {len(inputs.rejects)} of {found.count} inputs"

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import detector
-from detector.conversion.convert import TEST_SHARE, VAL_SHARE
 from detector.conversion.inputs import assign_splits
+from detector.conversion.settings import TEST_SHARE, VAL_SHARE
 from detector.data.labels.sources import LabelledImage, read_source
 from detector.errors import DetectorError
 from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json

@@ -52,7 +52,7 @@ def locate_labels(run: Run) -> LocatedLabels:
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
     """
-    network = open_network(SHIPPED, run.device, None)
+    network = open_network(SHIPPED, run.settings.device, None)
     first, shipped = _located_by_shipped(run, network)
     shape_hw = _shape(run, first)
     trained = SelfTraining(run, shape_hw)(first, shipped)
@@ -63,14 +63,18 @@ def locate_labels(run: Run) -> LocatedLabels:
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
     """Locate with the labels, or, if the shipped classes mean nothing in this set, with the number of symbols only."""
     items = run.inputs.items
-    told = Locator(network, run.table, length=run.length, min_count=min(run.counts), lines=run.lines)
+    told = Locator(
+        network, run.settings.table, length=run.settings.length, min_count=min(run.counts), lines=run.settings.lines
+    )
     if told.by_class:
         store = _located(run, told, "boxes")
         explained = float(np.mean([store[item].located.agrees for item in items]))
         if explained >= ENOUGH or np.mean(_suited(run, items, lambda _: told)) >= _SUITED:
             return store, told
     log.info("what the shipped detector reads has nothing to do with these labels: it only says where symbols are")
-    counting = Locator(network, run.table, length=run.length, lines=run.lines, by_class=False)
+    counting = Locator(
+        network, run.settings.table, length=run.settings.length, lines=run.settings.lines, by_class=False
+    )
     return _located(run, counting, "counted"), counting
 
 
@@ -96,18 +100,20 @@ def _suited(
     run: Run, items: Sequence[LabelledImage], locator_of: Callable[[LabelledImage], Locator]
 ) -> NDArray[np.bool_]:
     """Of some of the items, whether the label suits its picture better than another label as long does."""
-    rng = np.random.default_rng(run.seed)
+    rng = np.random.default_rng(run.settings.seed)
     some = [items[i] for i in np.sort(rng.permutation(len(items))[:_ASKED])]
     by_count: dict[int, list[str]] = {}
     for one, count in zip(run.inputs.items, run.counts, strict=True):
         by_count.setdefault(count, []).append(one.text)
     suited = []
     for item in some:
-        label = shown_ids(item, run.table)
+        label = shown_ids(item, run.settings.table)
         as_long = [text for text in by_count[len(label)] if text != item.text]
         as_long = as_long or [one.text for one in run.inputs.items if one.text != item.text]
-        other = run.table.encode([shown(as_long[int(rng.integers(len(as_long)))], run.table)], run.length)[0]
-        suited.append(locator_of(item).identified([opened(item)], [label], [other[other < len(run.table)]])[0])
+        other = run.settings.table.encode(
+            [shown(as_long[int(rng.integers(len(as_long)))], run.settings.table)], run.settings.length
+        )[0]
+        suited.append(locator_of(item).identified([opened(item)], [label], [other[other < len(run.settings.table)]])[0])
     return np.array(suited, bool)
 
 
@@ -146,7 +152,7 @@ def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
     sure = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
     held_out = [item for item in sure if run.inputs.split[item.text] != "train"]
     sure = held_out if len(held_out) >= MIN_PICTURES else sure
-    rng = np.random.default_rng(run.seed)
+    rng = np.random.default_rng(run.settings.seed)
     some = [sure[i] for i in np.sort(rng.permutation(len(sure))[:_ASKED])]
     if some:
         locator.calibrate([opened(item) for item in some], run.labels(some))

@@ -196,12 +196,12 @@ class SelfTraining:
 
     @cached_property
     def _in_rounds(self) -> list[LabelledImage]:
-        return _drawn(self.run.inputs.items, _IN_ROUNDS, self.run.seed)
+        return _drawn(self.run.inputs.items, _IN_ROUNDS, self.run.settings.seed)
 
     def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
         """At most so many, and no more than there is memory for."""
         most = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
-        return _drawn(items, most, self.run.seed)
+        return _drawn(items, most, self.run.settings.seed)
 
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
@@ -212,10 +212,10 @@ class SelfTraining:
 
         net = self._new()
         net.load_state_dict(state)
-        run = self.run
+        settings = self.run.settings
         return Locator(
-            Network.of(net, pick_device(run.device), cores()), run.table, length=run.length, min_count=min(run.counts),
-            lines=run.lines, shape_hw=self.shape_hw,
+            Network.of(net, pick_device(settings.device), cores()), settings.table, length=settings.length,
+            min_count=min(self.run.counts), lines=settings.lines, shape_hw=self.shape_hw,
         )  # fmt: skip
 
     def _new(self) -> torch.nn.Module:
@@ -224,8 +224,8 @@ class SelfTraining:
 
         from detector.networks.ultralytics import new_network
 
-        torch.manual_seed(self.run.seed)
-        made: torch.nn.Module = new_network(self.run.table.symbols, None, SHIPPED)
+        torch.manual_seed(self.run.settings.seed)
+        made: torch.nn.Module = new_network(self.run.settings.table.symbols, None, SHIPPED)
         return made
 
     def _state(
@@ -271,14 +271,14 @@ class SelfTraining:
 
         images, fits = self._fitted(items)
         placed = [back.to_letterboxed(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
-        batches = Batches(images, placed, self.run.labels(items), self.run.seed)
+        batches = Batches(images, placed, self.run.labels(items), self.run.settings.seed)
         steps = self._steps(len(items), crossfitted)
         of = hashlib.sha256(repr((name, steps, images.shape)).encode())
         for several in placed:
             of.update(several.tobytes())
         return learn(
             net, batches, lambda step: step / steps, lr=_HALF_LR if crossfitted else _LR,
-            device=pick_device(self.run.device), warm_up=max(5, steps // 10),
+            device=pick_device(self.run.settings.device), warm_up=max(5, steps // 10),
             after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
             checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), of.hexdigest()),
             arithmetic=self._arithmetic(net, batches),
@@ -290,7 +290,7 @@ class SelfTraining:
         from detector.networks.device import pick_device
         from detector.training.loop import loss_of
 
-        device, path = pick_device(self.run.device), self.run.resume.path("arithmetic.json")
+        device, path = pick_device(self.run.settings.device), self.run.resume.path("arithmetic.json")
         if device.type != "cpu":
             return None
         if (kept := Arithmetic.read(path)) is not None:
@@ -309,7 +309,7 @@ class SelfTraining:
 
     def _steps(self, pictures: int, crossfitted: bool) -> int:
         (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
-        return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.train_scale))
+        return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.settings.train_scale))
 
     def _fitted(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
         """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""

@@ -1,0 +1,49 @@
+"""The settings of one conversion, which its steps have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from detector.text.alphabet import Alphabet
+
+VAL_SHARE, TEST_SHARE = 0.1, 0.2
+"""Shares of the texts that go to validation and to the held-out test split."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What :func:`detector.convert` was asked for, checked.
+
+    Args:
+        table: the alphabet.
+        length: symbols that a text may have.
+        pattern: that all texts fit; None takes any.
+        val, test: shares of the texts for these splits.
+        lines: of text in each picture; None finds out.
+        train_scale: multiplies the steps of self-training.
+        seed: of the splits and of training.
+        device: as Ultralytics spells it.
+        keep_suspects: train on suspects, too.
+        visual_order: whether labels were put in the order of the picture.
+    """
+
+    table: Alphabet
+    length: int
+    pattern: str | None = None
+    val: float = VAL_SHARE
+    test: float = TEST_SHARE
+    lines: int | None = None
+    train_scale: float = 1.0
+    seed: int = 0
+    device: str | None = None
+    keep_suspects: bool = False
+    visual_order: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """What detectors and boxes depend on, as plain values."""
+        return {
+            "symbols": self.table.symbols, "length": self.length, "pattern": self.pattern, "val": self.val,
+            "test": self.test, "lines": self.lines, "train_scale": self.train_scale, "seed": self.seed,
+            "device": self.device,
+        }  # fmt: skip

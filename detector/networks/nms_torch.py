@@ -28,7 +28,11 @@ def candidates(output: torch.Tensor) -> list[CharDetections]:
 
 
 def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
-    """The same, so that only the candidates leave the device."""
+    """The same, so that only the candidates leave the device.
+
+    Threshold and limit are those of :mod:`detector.networks.nms`; OpenCV's suppression there has no way onto a GPU, and
+    torchvision is not in the base install.
+    """
     together = max(1, _AT_ONCE // max(1, output.shape[2]))  # pictures
     starts = range(0, len(output), together)
     return [one for start in starts for one in _candidates(output[start : start + together])]

@@ -53,7 +53,6 @@ def live_pictures(source: Source) -> Iterator[Named]:
     what a line lost that dropped is told in its place.
 
     Raises:
-        DependencyError: if Ultralytics is not installed, which opens it.
         SourceError: if it cannot be opened.
     """
     return live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))

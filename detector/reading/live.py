@@ -1,7 +1,9 @@
 """Cameras and network streams: frames as they come, those that come faster than they are read passed over.
 
 A line that drops is opened again a few times, a second apart. What was lost is told in the place of a frame: no frame
-is made up.
+is made up. OpenCV opens and decodes; its ``read`` hands out old frames where reading is slow, and ends where a line
+drops, and so does supervision's generator of frames. Ultralytics' loader gives black frames for lost ones, and is not
+in the base install.
 """
 
 from __future__ import annotations

@@ -141,13 +141,13 @@ def toy_synthesizer(**changes: Any) -> Any:
         changes["alphabet"] = Alphabet(changes["alphabet"])
     choices: dict[str, Any] = {
         "alphabet": Alphabet(TOY_SYMBOLS), "length": TOY_LENGTH, "min_length": 3, "size_wh": TOY_SIZE_WH,
-        "styles": ("plain",), "fonts": (dejavu(),), "blanks": 0.2,
+        "styles": ("plain",), "fonts": (dejavu(),), "spaces": 0.2,
     }  # fmt: skip
     return Synthesizer(SynthConfig(**{**choices, **changes}))
 
 
 def toy_folder(folder: Path, count: int, start: int = 0, **changes: Any) -> Path:
-    """``TEXT-NUMBER.png`` with ``_`` for blanks, ``count`` pictures of the toy's endless set. Returns ``folder``.
+    """``TEXT-NUMBER.png`` with ``_`` for spaces, ``count`` pictures of the toy's endless set. Returns ``folder``.
 
     ``changes`` are those of :func:`toy_synthesizer`.
     """

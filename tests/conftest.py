@@ -118,13 +118,13 @@ class ToyRun:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """60 pictures of up to 4 symbols, some with blanks, converted."""
+    """60 pictures of up to 4 symbols, some with spaces, converted."""
     from detector.conversion import convert as conversion
 
     folder = tmp_path_factory.mktemp("toy")
     source = toy_folder(folder / "source", 60)
     report = conversion.convert(
-        source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", device="cpu"
+        source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu"
     )
     root = folder / "toy"
     return Toy(source, root, report, frozenset(path.name for path in root.iterdir()))

@@ -97,7 +97,7 @@ def test_other_verbs_say_which_extra_they_need(tmp_path: Path, arguments: list[s
 def test_convert_keeps_what_it_found_before_it_needs_to_train(tmp_path: Path) -> None:
     toy_folder(tmp_path / "pictures", 90, alphabet="ЖЮЯФ")  # symbols that the shipped weights do not know
     done = without_extras(
-        COMMAND, "convert", str(tmp_path / "pictures"), str(tmp_path / "out"), "--alphabet", "auto", "--blank", "_"
+        COMMAND, "convert", str(tmp_path / "pictures"), str(tmp_path / "out"), "--alphabet", "auto", "--space", "_"
     )
     assert done.returncode == DependencyError.exit_code, done.stderr
     assert f"'{DISTRIBUTION}[train]'`, then the same once more: it goes on from here.\n" in done.stderr
@@ -105,7 +105,7 @@ def test_convert_keeps_what_it_found_before_it_needs_to_train(tmp_path: Path) ->
 
 
 def test_convert_needs_no_extra_where_the_shipped_weights_read_all(tmp_path: Path) -> None:
-    toy_folder(tmp_path / "pictures", 30, alphabet="ABCDEFHK", blanks=0.0)
+    toy_folder(tmp_path / "pictures", 30, alphabet="ABCDEFHK", spaces=0.0)
     done = without_extras(COMMAND, "convert", str(tmp_path / "pictures"), str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "data.yaml").is_file()

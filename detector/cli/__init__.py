@@ -11,6 +11,7 @@ import typer
 
 from detector import __version__
 from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
+from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches
 from detector.data.user_cache import cache_folder
@@ -47,12 +48,12 @@ def _root(
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
-app.command("convert")(convert.command)
+app.command("convert", cls=RenamedOptions)(convert.command)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
 app.command("predict")(predict.command)
-app.command("evaluate")(evaluate.command)
+app.command("evaluate", cls=RenamedOptions)(evaluate.command)
 app.command("export")(export.command)
-app.command("synth")(synth.command)
+app.command("synth", cls=RenamedOptions)(synth.command)
 app.command("profile")(profile.command)
 app.command("demo")(demo.command)
 

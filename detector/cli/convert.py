@@ -17,11 +17,11 @@ _LISTED = 20  # reasons of refusal that are told
 def command(
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
-    length: Annotated[int, typer.Option(help="Symbols that a text may have, blanks included.")] = 8,
+    length: Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")] = 8,
     alphabet: Annotated[
         str | None, typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
     ] = None,
-    blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
+    space: Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")] = None,
     labels: Annotated[
         str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
     ] = "auto",
@@ -62,7 +62,7 @@ def command(
     try:
         with progress_bar() as tell:
             report = convert(
-                source, out, length=length, alphabet=alphabet, blank=blank, labels=labels, upper=upper, ignore=ignore,
+                source, out, length=length, alphabet=alphabet, space=space, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,
                 val=val, test=test, keep_suspects=keep_suspects, allow_refused=allow_refused,
                 overwrite=overwrite, review=review, lines=lines,
@@ -85,7 +85,7 @@ def command(
     lines_too = f" in {layout.lines} lines" if layout.lines > 1 else ""
     say(f"network input {height}x{width}, layout {layout.kind}{lines_too}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:
-        say(f"blanks: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
+        say(f"spaces: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     if report.to_review:
         undecided = counted(report.to_review, "picture")

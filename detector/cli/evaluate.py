@@ -24,7 +24,7 @@ def command(
     source: Annotated[Path, typer.Argument(help="Labelled pictures, as for convert; or a converted set's data.yaml.")],
     split: Annotated[str | None, typer.Option(help="Of a converted set: train, val, test or suspects. [test]")] = None,
     labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
-    blank: Annotated[str | None, typer.Option(help="What stands for a blank in the labels, if not a space.")] = None,
+    space: Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")] = None,
     upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
     ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
@@ -61,7 +61,7 @@ def command(
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as tell:
             return evaluate(
-                reader, source, split=split, labels=labels, blank=blank, upper=upper, ignore=ignore,
+                reader, source, split=split, labels=labels, space=space, upper=upper, ignore=ignore,
                 text_column=text_column, image_column=image_column, visual_order=visual_order,
                 progress=lambda done, total: tell(stage, done, total),
             )  # fmt: skip

@@ -24,7 +24,7 @@ def command(
         typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [not plain]"),
     ] = None,
     layout: Annotated[str, typer.Option(help="proportional, or fixed (a fixed pitch).")] = "proportional",
-    blanks: Annotated[float, typer.Option(help="Share of pictures with blanks inside or at the end.")] = 0.0,
+    spaces: Annotated[float, typer.Option(help="Share of pictures with spaces inside or at the end.")] = 0.0,
     lines: Annotated[int, typer.Option(help="1 or 2 lines of text.")] = 1,
     pattern: Annotated[
         str | None, typer.Option(help="Format: A letter, 9 digit, X any, others as they are, | between alternatives.")
@@ -46,7 +46,7 @@ def command(
         alphabet=Alphabet() if alphabet is None else Alphabet(symbols_of(alphabet)),
         length=length, min_length=min_length, size_wh=(int(width), int(height)),
         styles=STYLES if styles is None else tuple(name.strip() for name in styles.split(",") if name.strip()),
-        layout=layout, blanks=blanks, lines=lines,
+        layout=layout, spaces=spaces, lines=lines,
         pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
         fonts=tuple(font) if font else None, seed=seed,
     )  # fmt: skip

@@ -71,7 +71,7 @@ class ConversionReport:
         suspects: pictures kept out of training, whose boxes or label are likelier wrong than right.
         reasons: refusals, counted by reason.
         config: what readers of this set must know.
-        layout_share: share of the texts that the layout's rule for blanks explains.
+        layout_share: share of the texts that the layout's rule for spaces explains.
         seconds: of wall clock.
         to_review: suspects in ``review.csv`` that a person has not decided on.
         explained: share of the labels that are read by a detector that was not trained on them: the shipped one, then
@@ -109,7 +109,7 @@ def convert(
     *,
     length: int = DEFAULT_LENGTH,
     alphabet: str | None = None,
-    blank: str | None = None,
+    space: str | None = None,
     labels: str | Path = "auto",
     upper: bool = False,
     ignore: str = "",
@@ -138,15 +138,15 @@ def convert(
     Args:
         source: folder or label file; see :func:`detector.data.labels.sources.read_source` for the formats.
         out: folder to write; it appears whole or not at all.
-        length: symbols that a text may have, blanks included.
+        length: symbols that a text may have, spaces included.
         alphabet: its symbols in class-id order, or ranges such as ``0-9A-Z``, see
             :func:`detector.text.alphabet.symbols_of`;
             "auto" takes those of the labels that can be used; None takes 0-9A-Z.
-        blank: what stands for a blank in the labels, if not a space.
+        space: what stands for a space in the labels, say ``"_"``.
         labels, upper, ignore, text_column, image_column: passed to ``read_source``.
         visual_order: whether labels with right-to-left letters are as one types them. They are put in the order of the
             picture, which a pattern is about, too; readers of this set give back the order of the labels.
-        pattern: what texts look like, as :mod:`detector.text.patterns` describes, a format with ``blank`` as the labels
+        pattern: what texts look like, as :mod:`detector.text.patterns` describes, a format with ``space`` as the labels
             have it; labels that do not fit are refused, and readers of this set read nothing else.
         val, test: shares of the texts for these splits; all pictures of a text fall in one split.
         keep_suspects: train on suspects, too.
@@ -184,7 +184,7 @@ def convert(
         symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
         keep = "" if symbols == "auto" else symbols
         listed = read_source(
-            source, labels=labels, blank=blank, upper=upper, ignore=ignore, text_column=text_column,
+            source, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
             image_column=image_column, visual_order=visual_order, keep=keep,
         )  # fmt: skip
         _check_apart(target, listed)
@@ -193,13 +193,13 @@ def convert(
             log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
         for note in listed.notes:
             log.warning("%s", note)
-        spell = Spelling(blank, upper, ignore, keep, visual_order)
+        spell = Spelling(space, upper, ignore, keep, visual_order)
         found = decided.apply(listed, spell)
-        table = alphabet_of_accepted(found, length, pattern, blank) if symbols == "auto" else Alphabet(symbols)
+        table = alphabet_of_accepted(found, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
         decided.check(found, table, length, spell)
         if pattern:
-            if blank and not pattern.startswith(REGEX):  # a format has blanks as the labels have them
-                pattern = pattern.replace(blank, table.blank)
+            if space and not pattern.startswith(REGEX):  # a format has spaces as the labels have them
+                pattern = pattern.replace(space, table.space)
             compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
         settings = Settings(
             table, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order

@@ -40,7 +40,7 @@ def _config(seed: int) -> SynthConfig:
     """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
     fonts = (folder / "DejaVuSansMono.ttf", folder / "DejaVuSansMono-Bold.ttf")  # tell 0 from O, as codes should
-    return SynthConfig(styles=("plate", "label"), blanks=0.25, fonts=fonts, seed=seed)
+    return SynthConfig(styles=("plate", "label"), spaces=0.25, fonts=fonts, seed=seed)
 
 
 def demo(
@@ -56,7 +56,7 @@ def demo(
 
     Args:
         out: folder to work in, replaced if it is one of an earlier demo.
-        pictures: labelled pictures to learn from; blanks are in a quarter of them.
+        pictures: labelled pictures to learn from; spaces are in a quarter of them.
         epochs: of training.
         seed: of everything.
         say: told what happens.

@@ -78,7 +78,7 @@ def accept(
     return Inputs(items, sizes_wh, split, rejects)
 
 
-def alphabet_of_accepted(found: Source, length: int, pattern: str | None, blank: str | None = None) -> Alphabet:
+def alphabet_of_accepted(found: Source, length: int, pattern: str | None, space: str | None = None) -> Alphabet:
     """The alphabet of the labels that are not refused for another reason than their symbols.
 
     Pictures are opened as long as their labels have symbols that no other has shown.
@@ -100,7 +100,7 @@ def alphabet_of_accepted(found: Source, length: int, pattern: str | None, blank:
     ]
     if pattern and clean:
         table = alphabet_of(item.text for item in clean)
-        pattern = pattern.replace(blank, table.blank) if blank and not pattern.startswith(REGEX) else pattern
+        pattern = pattern.replace(space, table.space) if space and not pattern.startswith(REGEX) else pattern
         clean = [item for item in clean if matches(item.text, pattern, table)] or clean
     symbols: set[str] = set()
     for item in clean:

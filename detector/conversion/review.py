@@ -8,7 +8,7 @@ A line a suspect, likeliest label errors first, then a line a picture that was d
     confidence  of the least sure box
     status      "suspect", "ok", "refused", or "missing" if the source has no such picture any more
     decision    empty, "accept" (train on it), "correct" (its text is another one) or "drop" (leave it out)
-    corrected   the right text, where the decision is "correct"; blanks as in the labels
+    corrected   the right text, where the decision is "correct"; spaces as in the labels
 
 A decision holds until it is emptied here or another file has another one; an "accept" holds for the text that was
 accepted, and of another text the picture is to be decided on anew.

@@ -40,7 +40,7 @@ _WRITTEN = frozenset(
 )
 """What a set's folder holds, all of which is made anew."""
 
-_LAYOUT_FROM = 20_000  # pictures that tell how blanks are spaced
+_LAYOUT_FROM = 20_000  # pictures that tell how wide spaces are
 
 
 def part_of(target: Path) -> Path:
@@ -230,7 +230,7 @@ class SetWriter:
             tell: told of every picture.
 
         Returns:
-            Rules, and the share of the texts that the layout's rule for blanks explains.
+            Rules, and the share of the texts that the layout's rule for spaces explains.
 
         Raises:
             NotLearnedError: if no picture is left to train on.
@@ -259,11 +259,11 @@ class SetWriter:
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
         settings, table = self.settings, self.settings.table
         boxes, texts, widths = zip(*self._layout_from, strict=True)
-        layout, share = find_layout(boxes, texts, widths, settings.length, table.blank)
+        layout, share = find_layout(boxes, texts, widths, settings.length, table.space)
         low, high = min(self._counts), max(self._counts)
         config = ReadingConfig(
             table.symbols,
-            table.blank,
+            table.space,
             settings.length,
             low,
             high,

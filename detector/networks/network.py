@@ -49,7 +49,7 @@ def config_of(network: Network, path: Path) -> ReadingConfig:
         raise WeightsError(f"{path} detects {names} …, not single characters: it is no reader's weights.")
     config = ReadingConfig(symbols, shape_hw=network.shape_hw)
     log.warning(
-        "%s says nothing of the strings: at most %d symbols are read and no blanks. `detector train` and "
+        "%s says nothing of the strings: at most %d symbols are read and no spaces. `detector train` and "
         "`detector export` write weights that say it.", path, config.length,
     )  # fmt: skip
     return config

@@ -69,7 +69,7 @@ class Evaluation:
 
     Args:
         rows: of each picture, in order.
-        blank: the reader's; at the end of a label or a reading it does not count.
+        space: the reader's; at the end of a label or a reading it does not count.
         seconds: from file to string, for all.
         unusable: inputs of the source without a label or a picture; they are in no count.
         min_confidence: the reader's, below which it rejected.
@@ -78,7 +78,7 @@ class Evaluation:
     """
 
     rows: tuple[Row, ...]
-    blank: str
+    space: str
     seconds: float
     unusable: tuple[Failure, ...] = ()
     min_confidence: float = 0.0
@@ -88,7 +88,7 @@ class Evaluation:
     def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
         """Pictures that were read and not rejected, each with the reading and whether it is right."""
         return tuple(
-            (row, reading, right_string(row.label, reading, self.blank))
+            (row, reading, right_string(row.label, reading, self.space))
             for row in self.rows
             if isinstance(reading := row.reading, Reading) and reading.accepted
         )
@@ -97,7 +97,7 @@ class Evaluation:
     def score(self) -> TextScore:
         """Exact match, CER and confusions of what was not rejected."""
         return score_texts(
-            [row.label for row, _, _ in self.accepted], [r.text for _, r, _ in self.accepted], self.blank
+            [row.label for row, _, _ in self.accepted], [r.text for _, r, _ in self.accepted], self.space
         )
 
     @property
@@ -129,7 +129,7 @@ class Evaluation:
 
     @property
     def exact_match(self) -> float:
-        """Share of all pictures whose string is right altogether, blanks included."""
+        """Share of all pictures whose string is right altogether, spaces included."""
         return self.score.right / self.count if self.count else 0.0
 
     @property
@@ -139,22 +139,22 @@ class Evaluation:
 
     @cached_property
     def by_length(self) -> dict[int, Share]:
-        """By the label's length, blanks inside it included."""
+        """By the label's length, spaces inside it included."""
         counts, right = Counter[int](), Counter[int]()
         for row, _, ok in self.accepted:
-            length = len(row.label.rstrip(self.blank))
+            length = len(row.label.rstrip(self.space))
             counts[length] += 1
             right[length] += ok
         return {length: Share(counts[length], right[length]) for length in sorted(counts)}
 
     @cached_property
     def by_position(self) -> dict[int, Share]:
-        """By the place of a label's symbol, from 1, blanks inside it included."""
+        """By the place of a label's symbol, from 1, spaces inside it included."""
         counts, wrong = Counter[int](), Counter[int]()
         for row, reading, _ in self.accepted:
-            label = row.label.rstrip(self.blank)
+            label = row.label.rstrip(self.space)
             counts.update(range(1, len(label) + 1))
-            wrong.update(place + 1 for place in differing(label, reading.text.rstrip(self.blank))[0])
+            wrong.update(place + 1 for place in differing(label, reading.text.rstrip(self.space))[0])
         return {place: Share(counts[place], counts[place] - wrong[place]) for place in sorted(counts)}
 
     @cached_property
@@ -169,7 +169,7 @@ class Evaluation:
             (c.confidence, right)
             for row, reading, _ in self.accepted
             for c, right in zip(
-                reading.characters, right_characters(row.label, reading, self.blank), strict=True
+                reading.characters, right_characters(row.label, reading, self.space), strict=True
             )
         ]  # fmt: skip
         return calibration_curve([confidence for confidence, _ in pairs], [right for _, right in pairs])
@@ -301,7 +301,7 @@ def evaluate(
     *,
     split: str | None = None,
     labels: str | Path = "auto",
-    blank: str | None = None,
+    space: str | None = None,
     upper: bool = False,
     ignore: str = "",
     text_column: str | None = None,
@@ -316,7 +316,7 @@ def evaluate(
         reader: the reader, or weights to read with; what it refuses is counted apart.
         source: a folder or label file as ``convert`` takes them; or the ``data.yaml`` of a converted set.
         split: of a converted set, "test" if it is not said; other sources have none.
-        labels, blank, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
+        labels, space, upper, ignore, text_column, image_column: for other sources, as :func:`detector.convert` takes
             them.
         visual_order: likewise; with weights that give back the order of such labels they are as these give them.
         progress: called with (done, total).
@@ -333,7 +333,7 @@ def evaluate(
         source,
         split,
         labels=labels,
-        blank=blank,
+        space=space,
         upper=upper,
         ignore=ignore,
         text_column=text_column,
@@ -352,7 +352,7 @@ def evaluate(
         if progress is not None:
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began
-    return Evaluation(tuple(rows), reader.config.blank, seconds, unusable, reader.min_confidence, reader.config.pattern)
+    return Evaluation(tuple(rows), reader.config.space, seconds, unusable, reader.min_confidence, reader.config.pattern)
 
 
 def _labelled(

@@ -71,7 +71,7 @@ def write_evaluation(
         OSError: if the page cannot be written.
     """
     confusions = evaluation.score.confusions
-    page = environment(evaluation.blank).get_template("evaluation.html").stream(
+    page = environment(evaluation.space).get_template("evaluation.html").stream(
         title=title,
         evaluation=evaluation,
         coverage=evaluation.coverage(precision),
@@ -81,9 +81,9 @@ def write_evaluation(
         listed=_LISTED,
         sheets=[
             _sheet("Wrong, the surest first", "A sure error is the worst one, or a wrong label.",
-                   evaluation.wrong_rows, evaluation.blank, shown),
+                   evaluation.wrong_rows, evaluation.space, shown),
             _sheet("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
-                   evaluation.rejected, evaluation.blank, shown),
+                   evaluation.rejected, evaluation.space, shown),
         ],
         tile=TILE_WH[0],
         strip=STRIP,
@@ -92,13 +92,13 @@ def write_evaluation(
         page.dump(str(part), encoding="utf-8")
 
 
-def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], blank: str, shown: int) -> Sheet:
-    drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], blank), islice(rows, shown))
+def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], space: str, shown: int) -> Sheet:
+    drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], space), islice(rows, shown))
     return Sheet(title, explained, as_many_as_fit(drawn), len(rows))
 
 
-def _card(row: Row, reading: Reading, blank: str) -> Card:
-    text, read = row.label.rstrip(blank), reading.shown_text.rstrip(blank)
+def _card(row: Row, reading: Reading, space: str) -> Card:
+    text, read = row.label.rstrip(space), reading.shown_text.rstrip(space)
     in_text, in_read = differing(text, read)
     words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
     note = reading.rejected or ""

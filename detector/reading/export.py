@@ -158,7 +158,7 @@ def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     length = min(config.length, width // 12)
     try:
         make = Synthesizer(SynthConfig(
-            Alphabet(config.symbols, config.blank), length, min_length=max(1, min(config.min_count, length)),
+            Alphabet(config.symbols, config.space), length, min_length=max(1, min(config.min_count, length)),
             size_wh=(width, height), styles=(PLAIN, "plate", "label", "captcha"),
             fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip

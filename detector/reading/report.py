@@ -154,7 +154,7 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     characters = Counter(_characters(manifest, config))
     learnt = set(_characters((row for row in manifest if _place(row) == "train"), config))
     rarest = heapq.nsmallest(_CLASSES, range(len(config.symbols)), key=lambda i: characters[config.symbols[i]])
-    page = environment(config.blank).get_template(REPORT).stream(
+    page = environment(config.space).get_template(REPORT).stream(
         title=title or root.resolve().name,
         config=config,
         inputs=len(manifest) + len(rejects),
@@ -174,14 +174,14 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     return path
 
 
-def environment(blank: str) -> Environment:
-    """Templates of the package, with the filters that pages of strings need; blanks are shown as ␣."""
+def environment(space: str) -> Environment:
+    """Templates of the package, with the filters that pages of strings need; spaces are shown as ␣."""
     made = Environment(
         loader=PackageLoader("detector.reading"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     made.filters["count"] = lambda number: f"{number:,}"
-    made.filters["visible"] = lambda text: text.replace(blank, "␣").replace(" ", "␣")
+    made.filters["visible"] = lambda text: text.replace(space, "␣").replace(" ", "␣")
     made.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
     return made
 
@@ -192,7 +192,7 @@ def _place(row: ManifestRow) -> str:
 
 
 def _characters(rows: Iterable[ManifestRow], config: ReadingConfig) -> Iterable[str]:
-    return (symbol for row in rows for symbol in row.text if symbol != config.blank)
+    return (symbol for row in rows for symbol in row.text if symbol != config.space)
 
 
 def _bars(counts: dict[str, int]) -> list[Bar]:
@@ -234,16 +234,16 @@ def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
 
 
 def _card(root: Path, row: ManifestRow, config: ReadingConfig) -> Card:
-    text, read = _compared(row.text, row.read, config.blank)
+    text, read = _compared(row.text, row.read, config.space)
     try:
         return Card(row, text, read, _drawing(root, row, config))
     except DetectorError as error:
         return Card(row, text, read, None, str(error))
 
 
-def _compared(text: str, read: str, blank: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
-    """Symbols of the label and of the reading, each with whether the other differs there; blanks are not read."""
-    places = [i for i, symbol in enumerate(text) if symbol != blank]
+def _compared(text: str, read: str, space: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
+    """Symbols of the label and of the reading, each with whether the other differs there; spaces are not read."""
+    places = [i for i, symbol in enumerate(text) if symbol != space]
     in_text, in_read = set[int](), set[int]()
     if read:
         shown, in_read = differing([text[i] for i in places], read)

@@ -24,15 +24,15 @@ class SynthConfig:
 
     Args:
         alphabet: symbols that texts are made of; or a string of them, with ranges such as ``0-9A-Z``.
-        length: symbols of the longest text, blanks included.
+        length: symbols of the longest text, spaces included.
         min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
         size_wh: width and height of every picture, in pixels.
         styles: names out of ``STYLES`` (or "plain"); a name given twice is drawn twice as often.
         layout: "proportional"; or "fixed", a fixed pitch that centres symbol ``i`` of a line of ``n`` cells at
             ``(i + 0.5) / n`` of the picture's width.
-        blanks: share of pictures, 0 to 1, whose text has blanks inside or ends early.
+        spaces: share of pictures, 0 to 1, whose text has spaces inside or ends early.
         lines: 1 or 2 lines of text.
-        pattern: "A" a letter, "9" a digit, "X" any symbol, the blank and symbols as they are, "|" between
+        pattern: "A" a letter, "9" a digit, "X" any symbol, the space and symbols as they are, "|" between
             alternatives. Any other sign (``-``, ``.``) is drawn and never part of the label.
         texts: texts to choose from, as often as they are listed; None generates them. ``length`` still bounds them.
         glyphs: folder of single characters; with ``fonts`` None they replace fonts, otherwise both are used.
@@ -50,7 +50,7 @@ class SynthConfig:
     size_wh: tuple[int, int] = (256, 64)
     styles: tuple[str, ...] = STYLES
     layout: str = "proportional"
-    blanks: float = 0.0
+    spaces: float = 0.0
     lines: int = 1
     pattern: str | None = None
     texts: tuple[str, ...] | None = None
@@ -73,7 +73,7 @@ class SynthConfig:
 
     @property
     def shortest(self) -> int:
-        """Symbols of the shortest text without blanks."""
+        """Symbols of the shortest text without spaces."""
         return self.length if self.min_length is None else self.min_length
 
     def _text_problems(self) -> list[str]:
@@ -84,29 +84,29 @@ class SynthConfig:
             problems.append(f"min_length must lie between 1 and length {self.length}, got {self.min_length}")
         if self.pattern is not None:
             problems += format_problems(self.pattern, self.alphabet, self.length)
-            if self.blanks:
-                problems.append("blanks and pattern exclude each other: write the blank into the pattern")
+            if self.spaces:
+                problems.append("spaces and pattern exclude each other: write the space into the pattern")
         if self.texts is not None:
             problems += self._texts_problems(self.texts)
         return problems
 
     def _texts_problems(self, texts: tuple[str, ...]) -> list[str]:
         problems = [] if texts else ["texts is empty: name at least one, or leave it out"]
-        if self.pattern is not None or self.blanks:
-            problems.append("texts exclude pattern and blanks: they are drawn as they are")
-        known = {*self.alphabet.symbols, self.alphabet.blank}
-        odd = [t for t in texts if not 1 <= len(t) <= self.length or not t.strip(self.alphabet.blank) or {*t} - known]
+        if self.pattern is not None or self.spaces:
+            problems.append("texts exclude pattern and spaces: they are drawn as they are")
+        known = {*self.alphabet.symbols, self.alphabet.space}
+        odd = [t for t in texts if not 1 <= len(t) <= self.length or not t.strip(self.alphabet.space) or {*t} - known]
         if odd:
             shown = ", ".join(repr(t) for t in odd[:5]) + (", ..." if len(odd) > 5 else "")
             small = any({*t} - known and {*t.upper()} <= known for t in odd)
             hint = " (small letters are no symbols of this alphabet: write capitals)" if small else ""
             said = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
             problems.append(f"{said}: {shown}{hint}")
-        if self.layout == "proportional" and (indented := [t for t in texts if t.startswith(self.alphabet.blank)]):
-            problems.append(f"proportional texts must not begin with a blank, which nobody could see: {indented[0]!r}")
-        ends = [t for t in texts if t.endswith(self.alphabet.blank)]
+        if self.layout == "proportional" and (indented := [t for t in texts if t.startswith(self.alphabet.space)]):
+            problems.append(f"proportional texts must not begin with a space, which nobody could see: {indented[0]!r}")
+        ends = [t for t in texts if t.endswith(self.alphabet.space)]
         if ends:
-            problems.append(f"texts must not end with a blank, which nobody could see: {ends[0]!r}")
+            problems.append(f"texts must not end with a space, which nobody could see: {ends[0]!r}")
         return problems
 
     def _picture_problems(self) -> list[str]:
@@ -122,8 +122,8 @@ class SynthConfig:
             problems.append(f"styles must be some of {', '.join((*STYLES, PLAIN))}, got {', '.join(unknown) or 'none'}")
         if self.layout not in LAYOUTS:
             problems.append(f"layout must be proportional or fixed, got {self.layout!r}")
-        if not 0 <= self.blanks <= 1:
-            problems.append(f"blanks is a share from 0 to 1, got {self.blanks}")
+        if not 0 <= self.spaces <= 1:
+            problems.append(f"spaces is a share from 0 to 1, got {self.spaces}")
         if self.lines not in (1, 2):
             problems.append(f"lines must be 1 or 2, got {self.lines}")
         if self.fonts is not None and not self.fonts:

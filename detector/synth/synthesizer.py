@@ -21,7 +21,7 @@ from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.frame import Setting, captions, place, place_fixed_pitch
 from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
 from detector.synth.style import Style, style_of
-from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_blanks
+from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_spaces
 from detector.synth.typesetting import (
     CAPTION,
     EMBLEM,
@@ -40,8 +40,8 @@ from detector.synth.typesetting import (
 class SynthImage:
     """A picture with its text and the true box of every character.
 
-    ``image`` is uint8 (H, W, 3), BGR. ``text`` includes blanks and never ends with one. ``boxes_xyxy`` is
-    float32 (n, 4) in pixels, x right and y down, one row for each non-blank symbol in reading order: the
+    ``image`` is uint8 (H, W, 3), BGR. ``text`` includes spaces and never ends with one. ``boxes_xyxy`` is
+    float32 (n, 4) in pixels, x right and y down, one row for each non-space symbol in reading order: the
     ink's extent and one pixel around it, clipped to the picture.
     """
 
@@ -90,11 +90,11 @@ class Synthesizer:
         style = self._suited(rng, style_of(rng, style_name))
         line = self._line(rng, style, style_name)
         if style.faces == "segments":
-            style = self._display(rng, style, set(line.signs) - {config.alphabet.blank})
+            style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
         setting = self._set(rng, style, line)
-        image, boxes = self._painted(rng, style, setting, sum(s != config.alphabet.blank for s in text), noise)
+        image, boxes = self._painted(rng, style, setting, sum(s != config.alphabet.space for s in text), noise)
         return SynthImage(image, text, boxes)
 
     def _suited(self, rng: Random, style: Style) -> Style:
@@ -103,7 +103,7 @@ class Synthesizer:
         cells = config.layout == "fixed"
         if any(given is not None for given in (config.fonts, config.glyphs, config.pattern, config.texts)):
             style = replace(style, twins="")  # given texts are not disambiguated by neighbours
-        if config.blanks or config.pattern is not None or cells:  # their gaps would look like blanks
+        if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if cells:
             style = replace(style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5))
@@ -128,8 +128,8 @@ class Synthesizer:
             text = rng.choice(config.texts)
             return Line(text, (True,) * len(text))
         text = free_text(rng, symbols, rng.randint(config.shortest, config.length), style_name)
-        if rng.random() < config.blanks:
-            text = with_blanks(rng, text, alphabet.blank, config.layout == "fixed")
+        if rng.random() < config.spaces:
+            text = with_spaces(rng, text, alphabet.space, config.layout == "fixed")
         return Line(text, (True,) * len(text))
 
     def _display(self, rng: Random, style: Style, signs: set[str]) -> Style:
@@ -142,13 +142,13 @@ class Synthesizer:
 
     def _with_separators(self, rng: Random, style: Style, line: Line) -> tuple[Line, Style]:
         """Insert unlabelled separators between symbols, and the style's ending."""
-        blank, symbols = self.config.alphabet.blank, self.config.alphabet.symbols
-        marks = [s for s in style.separators if s not in symbols and s != blank]
+        space, symbols = self.config.alphabet.space, self.config.alphabet.symbols
+        marks = [s for s in style.separators if s not in symbols and s != space]
         signs, labelled = list(line.signs), list(line.labelled)
         if marks and style.faces in ("sans", "plain", "any", "hand", "pen", "folder"):
             places = sorted(break_places(rng, line.signs, len(marks)), reverse=True)
             for place, mark in zip(places, marks[::-1], strict=False):
-                if blank not in signs[place - 1 : place + 1]:
+                if space not in signs[place - 1 : place + 1]:
                     signs.insert(place, mark)
                     labelled.insert(place, False)
             if len(signs) > len(line.signs):
@@ -189,21 +189,21 @@ class Synthesizer:
     def _set(self, rng: Random, style: Style, line: Line) -> Setting:
         """Typeset the lines and their surroundings, in the picture's pixels."""
         config = self.config
-        blank = config.alphabet.blank
+        space = config.alphabet.space
         face_of, small = self._faces(rng, style)
         cells = -(-config.length // config.lines) if config.layout == "fixed" else None
         line = replace(line, signs=_with_twins(style.twins, line, config.alphabet.symbols))
-        lines = split_lines(rng, line, config.lines, blank, cells)
+        lines = split_lines(rng, line, config.lines, space, cells)
         setter = Typesetter(rng, style, _cache(), face_of)
         cap_px = min(style.cap_px, 0.8 * 64) * config.size_wh[1] / 64
         if cells is not None:
             tallest = config.size_wh[1] * 0.85 / (config.lines * (1 + style.leading))
             cap_px = min(cap_px, tallest, config.size_wh[0] / cells * 1.6)
         rows: list[list[Placed]] = []
-        for row, labels in zip(lines, numbered(lines, blank), strict=True):
+        for row, labels in zip(lines, numbered(lines, space), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
-            placed = setter.line(signs, labels, blank) if cells is None else setter.fixed_pitch_line(
-                signs, labels, blank, config.size_wh[0] / cells / cap_px
+            placed = setter.line(signs, labels, space) if cells is None else setter.fixed_pitch_line(
+                signs, labels, space, config.size_wh[0] / cells / cap_px
             )  # fmt: skip
             rows.append(placed)
         placed = _stacked(rng, rows, style, centre=cells is None)
@@ -312,7 +312,7 @@ def _with_twins(twins: str, line: Line, symbols: str) -> str:
 
 def _stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
     """Stack lines, each moved down below the ones above it."""
-    rows = [row for row in rows if row]  # a line may be all blanks
+    rows = [row for row in rows if row]  # a line may be all spaces
     placed = list(rows[0]) if rows else []
     for row in rows[1:]:
         x1, _, x2, bottom = bounds(corners_of(placed))

@@ -1,4 +1,4 @@
-"""Generate random texts: plain, by pattern, with blanks; split over lines."""
+"""Generate random texts: plain, by pattern, with spaces; split over lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detector.text.patterns import is_labelled, pools_of
 class Line:
     """One line to draw, sign by sign, and which signs belong to the label.
 
-    ``signs`` and ``labelled`` have the same length; a blank is labelled and leaves a gap.
+    ``signs`` and ``labelled`` have the same length; a space is labelled and leaves a gap.
     """
 
     signs: str
@@ -96,23 +96,23 @@ def break_places(rng: Random, signs: str, count: int) -> list[int]:
     return places[:count]
 
 
-def with_blanks(rng: Random, text: str, blank: str, may_lead: bool) -> str:
-    """Truncate ``text``, or turn one or two inner symbols into blanks; trailing blanks are removed."""
+def with_spaces(rng: Random, text: str, space: str, may_lead: bool) -> str:
+    """Truncate ``text``, or turn one or two inner symbols into spaces; trailing spaces are removed."""
     signs = list(text)
     first = 0 if may_lead else 1
     if len(signs) > 1 and (rng.random() < 0.3 or len(signs) == 2):
         return "".join(signs[: rng.randint(1, len(signs) - 1)])
     places = list(range(first, len(signs) - 1))
     for place in rng.sample(places, min(len(places), rng.choice((1, 1, 1, 2)))):
-        signs[place] = blank
-    shown = "".join(signs).rstrip(blank)
-    return shown if shown.strip(blank) else text
+        signs[place] = space
+    shown = "".join(signs).rstrip(space)
+    return shown if shown.strip(space) else text
 
 
-def split_lines(rng: Random, line: Line, lines: int, blank: str, cells: int | None) -> list[Line]:
+def split_lines(rng: Random, line: Line, lines: int, space: str, cells: int | None) -> list[Line]:
     """Split the text over ``lines`` lines, read from top to bottom; ``cells`` a line fixes where the first one ends.
 
-    Without cells no line begins or ends with a blank, which would be invisible; a text without such a place stays in
+    Without cells no line begins or ends with a space, which would be invisible; a text without such a place stays in
     one line.
     """
     if lines == 1:
@@ -121,7 +121,7 @@ def split_lines(rng: Random, line: Line, lines: int, blank: str, cells: int | No
         ends = [cells]
     else:
         low, high = max(1, len(line.signs) // 3), min(len(line.signs) - 1, -(-2 * len(line.signs) // 3))
-        ends = [k for k in range(low, high + 1) if line.signs[k] != blank and line.signs[k - 1] != blank]
+        ends = [k for k in range(low, high + 1) if line.signs[k] != space and line.signs[k - 1] != space]
     if not ends or ends[0] >= len(line.signs):
         return [line]
     end = rng.choice(ends)

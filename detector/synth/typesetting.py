@@ -46,7 +46,7 @@ class Typesetter:
         self._face_of = face_of
         self._face = face_of()
 
-    def line(self, signs: str, labels: Sequence[int], blank: str) -> list[Placed]:
+    def line(self, signs: str, labels: Sequence[int], space: str) -> list[Placed]:
         """Set one line from x = 0; ``labels`` has a number for each sign, -1 where it is not labelled."""
         placed: list[Placed] = []
         pen = 0.0
@@ -54,7 +54,7 @@ class Typesetter:
         if self._wants_emblem():
             pen = self._emblem(pen, placed) + self._rng.uniform(0.0, 0.3)
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
-            if sign == blank:
+            if sign == space:
                 # As wide as a sign without ink, with the gaps on both sides.
                 pen += self._rng.uniform(0.5, 0.75) * self._style.stretch + self._spread()
                 continue
@@ -70,11 +70,11 @@ class Typesetter:
             self._emblem(pen + self._rng.uniform(0.0, 0.3), placed)
         return placed
 
-    def fixed_pitch_line(self, signs: str, labels: Sequence[int], blank: str, pitch: float) -> list[Placed]:
-        """Set signs centred ``pitch`` apart, the first at ``pitch / 2``; blanks leave their cell empty."""
+    def fixed_pitch_line(self, signs: str, labels: Sequence[int], space: str, pitch: float) -> list[Placed]:
+        """Set signs centred ``pitch`` apart, the first at ``pitch / 2``; spaces leave their cell empty."""
         placed: list[Placed] = []
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
-            if sign == blank:
+            if sign == space:
                 continue
             glyph, _ = self._glyph(sign)
             if glyph is None:
@@ -93,7 +93,7 @@ class Typesetter:
         return self._cache.get(face, sign), ghost
 
     def _spread(self) -> float:
-        """Width added to a blank, so that it grows with the gaps between signs."""
+        """Width added to a space, so that it grows with the gaps between signs."""
         if self._style.gap is not None:
             return max(0.1, self._style.gap)
         return 0.1 + max(0.0, self._style.tracking)
@@ -271,13 +271,13 @@ def arched(placed: Sequence[Placed], arc: float) -> list[Placed]:
     return bent
 
 
-def numbered(lines: Sequence[Line], blank: str) -> list[list[int]]:
-    """Number the labelled non-blank signs of all lines; -1 for the others."""
+def numbered(lines: Sequence[Line], space: str) -> list[list[int]]:
+    """Number the labelled non-space signs of all lines; -1 for the others."""
     count, numbers = 0, []
     for line in lines:
         row = []
         for sign, labelled in zip(line.signs, line.labelled, strict=True):
-            shown = labelled and sign != blank
+            shown = labelled and sign != space
             row.append(count if shown else -1)
             count += shown
         numbers.append(row)

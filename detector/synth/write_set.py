@@ -81,8 +81,8 @@ def write_set(
         rows += done
         if progress is not None:
             progress(len(done))
-    blank = config.alphabet.blank
-    shown = [(name, text.replace(blank, ""), boxes) for name, text, boxes in rows]
+    space = config.alphabet.space
+    shown = [(name, text.replace(space, ""), boxes) for name, text, boxes in rows]
     boxes = [(name, char, *box) for name, chars, of_chars in shown for char, box in zip(chars, of_chars, strict=True)]
     _write_table(out / "boxes.csv", ("image", "char", "x1", "y1", "x2", "y2"), boxes)
     _write_table(out / "labels.csv", ("image", "text"), [(name, text) for name, text, _ in rows])

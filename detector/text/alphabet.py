@@ -1,8 +1,8 @@
 """Symbols <-> class ids: the one table of the project, encode and decode side by side.
 
-An :class:`Alphabet` has ``n`` symbols, the detection classes in class-id order, and one *blank*, which is
+An :class:`Alphabet` has ``n`` symbols, the detection classes in class-id order, and one *space*, which is
 never detected and has id ``n``. The default universe is the 37 symbols ``0-9A-Z`` and the space.
-Texts shorter than ``length`` are padded with blanks at their end; trailing blanks are not significant.
+Texts shorter than ``length`` are padded with spaces at their end; trailing spaces are not significant.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ DEFAULT_LENGTH = 8
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The detectable symbols in class-id order, and the blank.
+    """The detectable symbols in class-id order, and the space.
 
     Symbols are single code points in Unicode's composed form (NFC), and each is seen: control and format characters,
     and combining marks, which have no box of their own, are none.
 
     Raises:
-        AlphabetError: if there are no symbols, one cannot be one, one occurs twice, or the blank is among them.
+        AlphabetError: if there are no symbols, one cannot be one, one occurs twice, or the space is among them.
     """
 
     symbols: str = DEFAULT_SYMBOLS
-    blank: str = " "
+    space: str = " "
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
-        unseen = [s for s in (*self.symbols, *self.blank) if is_unseen(s)]
+        unseen = [s for s in (*self.symbols, *self.space) if is_unseen(s)]
         if unseen:
             raise AlphabetError(f"The alphabet holds control or format characters ({_named(unseen)}): leave them out.")
         if marks := [s for s in self.symbols if first_cluster(s)]:
@@ -50,31 +50,31 @@ class Alphabet:
         doubles = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
         if doubles:
             raise AlphabetError(f"The alphabet holds {''.join(doubles)!r} more than once: name each symbol once.")
-        if len(self.blank) != 1:
-            raise AlphabetError(f"The blank must be one character, got {self.blank!r}.")
-        if self.blank in self.symbols:
-            raise AlphabetError(f"The blank {self.blank!r} is also a symbol of the alphabet: choose another one.")
+        if len(self.space) != 1:
+            raise AlphabetError(f"The space must be one character, got {self.space!r}.")
+        if self.space in self.symbols:
+            raise AlphabetError(f"The space {self.space!r} is also a symbol of the alphabet: choose another one.")
 
     def __len__(self) -> int:
-        """Number of detection classes, the blank not counted."""
+        """Number of detection classes, the space not counted."""
         return len(self.symbols)
 
     @property
-    def blank_id(self) -> int:
-        """Id of the blank in encoded strings: the one after the last class."""
+    def space_id(self) -> int:
+        """Id of the space in encoded strings: the one after the last class."""
         return len(self.symbols)
 
     @cached_property
     def _id_of(self) -> dict[str, int]:
-        return {symbol: i for i, symbol in enumerate((*self.symbols, self.blank))}
+        return {symbol: i for i, symbol in enumerate((*self.symbols, self.space))}
 
     @cached_property
     def _symbol_of(self) -> NDArray[np.str_]:
-        return np.array([*self.symbols, self.blank])  # (n + 1,)
+        return np.array([*self.symbols, self.space])  # (n + 1,)
 
     def clean(self, text: str) -> str:
-        """``text`` in the form that is compared and encoded: NFC, blanks at the end removed."""
-        return unicodedata.normalize("NFC", text).rstrip(self.blank)
+        """``text`` in the form that is compared and encoded: NFC, spaces at the end removed."""
+        return unicodedata.normalize("NFC", text).rstrip(self.space)
 
     def problem(
         self, text: str, length: int | None = None, *, fixed: bool = False, separators: str | None = None
@@ -98,7 +98,7 @@ class Alphabet:
             return said + self._what_takes(text, len(text) if length is None else length, fixed, separators)
         if length is not None and len(text) > length:
             return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
-                f": it starts with {self.blank!r}" if text.startswith(self.blank) else ""
+                f": it starts with {self.space!r}" if text.startswith(self.space) else ""
             )
         return None
 
@@ -117,14 +117,14 @@ class Alphabet:
                 return f"what {signs!r} parts off seems to be a running number and not text: correct the labels"
             takes_too = "" if fixed or len(text) > length else f"; {argument('alphabet', 'auto')} takes it as symbols"
             if "_" in signs:
-                takes_too += f"; {argument('blank', '_')} takes it for a blank"
+                takes_too += f"; {argument('space', '_')} takes it for a space"
             return f"{argument('ignore', signs)} leaves out what is not read{takes_too}"
         if len(text) > length:
             return f"{argument('length', length)} leaves no room for its {len(text)} symbols, either"
         return "it is never read" if fixed else f"{argument('alphabet', 'auto')} takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
-        """Ids of every symbol, padded with the blank's id.
+        """Ids of every symbol, padded with the space's id.
 
         Returns:
             Shape (len(texts), length), values in [0, n].
@@ -138,12 +138,12 @@ class Alphabet:
         if problems:
             shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
             raise AlphabetError(f"{len(problems)} of {len(texts)} texts cannot be encoded: {shown}.")
-        rows = [self.clean(t).ljust(length, self.blank) for t in texts]
+        rows = [self.clean(t).ljust(length, self.space) for t in texts]
         flat = np.fromiter((self._id_of[s] for row in rows for s in row), np.int64, len(rows) * length)
         return flat.reshape(len(rows), length)
 
     def decode(self, ids: Any) -> list[str]:
-        """Texts of encoded strings; the inverse of :meth:`encode` (blanks at the end are removed).
+        """Texts of encoded strings; the inverse of :meth:`encode` (spaces at the end are removed).
 
         Args:
             ids: integers in [0, n], shape (batch, length).
@@ -154,13 +154,13 @@ class Alphabet:
         table = np.asarray(ids)
         if table.ndim != 2 or not (np.issubdtype(table.dtype, np.integer) or table.size == 0):
             raise AlphabetError(f"decode takes integers of shape (batch, length), got {table.dtype} {table.shape}.")
-        if table.size and (table.min() < 0 or table.max() > self.blank_id):
-            raise AlphabetError(f"Ids run from 0 to {self.blank_id}, got {table.min()} to {table.max()}.")
+        if table.size and (table.min() < 0 or table.max() > self.space_id):
+            raise AlphabetError(f"Ids run from 0 to {self.space_id}, got {table.min()} to {table.max()}.")
         rows = self._symbol_of[table.astype(np.int64)]  # (batch, length)
-        return ["".join(row).rstrip(self.blank) for row in rows]
+        return ["".join(row).rstrip(self.space) for row in rows]
 
     def one_hot(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.float32]:
-        """The target of a plain classifier: one row a symbol, one column a class, the blank last.
+        """The target of a plain classifier: one row a symbol, one column a class, the space last.
 
         Returns:
             Shape (len(texts), length, n + 1), zeros and ones; 8 x 37 a text by default.
@@ -273,10 +273,10 @@ def _are_counted(parts: Sequence[str]) -> bool:
     return len(numbers) == len(parts) and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
 
 
-def alphabet_of(texts: Iterable[str], blank: str = " ") -> Alphabet:
+def alphabet_of(texts: Iterable[str], space: str = " ") -> Alphabet:
     """The smallest alphabet that holds all ``texts`` that have nothing but symbols, in code-point order."""
     whole = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _holds_no_symbol(text))
-    return Alphabet("".join(sorted(set[str]().union(*whole) - {blank})), blank)
+    return Alphabet("".join(sorted(set[str]().union(*whole) - {space})), space)
 
 
 def _holds_no_symbol(text: str) -> bool:

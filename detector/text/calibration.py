@@ -105,32 +105,32 @@ def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: floa
     return float(at[0]), float(at[1])
 
 
-def right_characters(label: str, reading: Reading, blank: str) -> list[bool]:
-    """Of each character of a reading, whether the label has it there; blanks are no characters."""
+def right_characters(label: str, reading: Reading, space: str) -> list[bool]:
+    """Of each character of a reading, whether the label has it there; spaces are no characters."""
     seen = [c.symbol for c in reading.characters]
-    _, wrong = differing([symbol for symbol in label if symbol != blank], seen)
+    _, wrong = differing([symbol for symbol in label if symbol != space], seen)
     return [i not in wrong for i in range(len(seen))]
 
 
-def right_string(label: str, reading: Reading, blank: str) -> bool:
-    """Whether what was read, rejected or not, is the label; blanks at the end of either do not count."""
-    return reading.shown_text.rstrip(blank) == label.rstrip(blank)
+def right_string(label: str, reading: Reading, space: str) -> bool:
+    """Whether what was read, rejected or not, is the label; spaces at the end of either do not count."""
+    return reading.shown_text.rstrip(space) == label.rstrip(space)
 
 
-def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], blank: str = " ") -> Calibration:
+def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], space: str = " ") -> Calibration:
     """Learn from readings without a calibration: of pictures that the network was not trained on.
 
     Args:
         readings: as they were decoded; those without a character say nothing.
         labels: of each.
-        blank: the symbol that is never detected.
+        space: the symbol that is never detected.
 
     Raises:
         ValueError: if there are not as many of one as of the other.
     """
     pairs = [(r, label) for r, label in zip(readings, labels, strict=True) if r.characters]
     scores = [c.confidence for r, _ in pairs for c in r.characters]
-    character = fit_platt(scores, [ok for r, label in pairs for ok in right_characters(label, r, blank)])
+    character = fit_platt(scores, [ok for r, label in pairs for ok in right_characters(label, r, space)])
     products = [math.prod(character(c.confidence) for c in r.characters) for r, _ in pairs]
-    string = fit_platt(products, [right_string(label, r, blank) for r, label in pairs])
+    string = fit_platt(products, [right_string(label, r, space) for r, label in pairs])
     return Calibration(character, string)

@@ -38,7 +38,7 @@ class Candidates:
         top_class_id, top_confidence: (batch, n, k), surest first.
         barrier: (batch, n, n), 0 where the second may follow the first, else ``NEVER``.
         widths: (batch,), of the pictures.
-        blanks: expected before each candidate and between each two, (batch, n) and (batch, n, n), for a pattern.
+        spaces: expected before each candidate and between each two, (batch, n) and (batch, n, n), for a pattern.
     """
 
     boxes: NDArray[np.float64]
@@ -49,11 +49,11 @@ class Candidates:
     top_confidence: NDArray[np.float64]
     barrier: NDArray[np.float64]
     widths: NDArray[np.float64]
-    blanks: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+    spaces: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def rows(self, rows: NDArray[np.intp]) -> Candidates:
         """Those of some pictures, without what a pattern expects."""
-        some = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "blanks"}
+        some = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "spaces"}
         return Candidates(**some)
 
 

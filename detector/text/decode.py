@@ -3,7 +3,7 @@
 Neighbouring cells of a detector see the same character, often as different classes. Candidates that cover
 the same stretch of the reading line exclude each other; the best chain of others is the string.
 
-    candidates.gather: the best, as arrays, along their lines ── search.search: best chain ── layout: blanks ── Reading
+    candidates.gather: the best, as arrays, along their lines ── search.search: best chain ── layout: spaces ── Reading
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def decode_batch(
     readings = [_to_reading(seen, row, chain, config) for row, chain in enumerate(chains)]
     readings, searched = _too_long(seen, chains, readings, config), free
     if config.allowed is not None:
-        if config.allowed.has_blanks:
-            seen = replace(seen, blanks=_expected_blanks(seen, chains, config))
+        if config.allowed.has_spaces:
+            seen = replace(seen, spaces=_expected_spaces(seen, chains, config))
         searched = search(seen, config.allowed)
         readings = [_by_pattern(seen, row, searched.best(row), read, config) for row, read in enumerate(readings)]
     if alternatives > 0:
@@ -80,35 +80,35 @@ def decode_batch(
     return [_believed(reading, min_confidence, config) for reading in readings] if min_confidence > 0 else readings
 
 
-def _expected_blanks(
+def _expected_spaces(
     seen: Candidates, chains: list[Chain | None], config: ReadingConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """By the layout, see :meth:`Layout.blanks`; the chains read without a pattern show how far letters stand apart."""
+    """By the layout, see :meth:`Layout.spaces`; the chains read without a pattern show how far letters stand apart."""
     size, n = seen.odds.shape
     first, between = np.zeros((size, n), np.int64), np.zeros((size, n, n), np.int64)
     for row, chain in enumerate(chains):
         if chain is not None:
-            first[row], between[row] = config.layout.blanks(
+            first[row], between[row] = config.layout.spaces(
                 seen.deskewed[row], seen.widths[row], config.length, seen.line[row], np.array(chain.candidates)
             )
     return first, between
 
 
 def _to_reading(seen: Candidates, row: int, chain: Chain | None, config: ReadingConfig) -> Reading:
-    """The string of a chain: with the pattern's blanks, or else with the layout's."""
+    """The string of a chain: with the pattern's spaces, or else with the layout's."""
     if chain is None:
         return Reading("", 0.0, ())
     chosen = list(chain.candidates)
-    if chain.blanks is None:
+    if chain.spaces is None:
         deskewed, line = seen.deskewed[row, chosen], seen.line[row, chosen]
         places = config.layout.places(deskewed, float(seen.widths[row]), config.length, line).tolist()
     else:
-        places = (np.cumsum(np.array(chain.blanks) + 1) - 1).tolist()
+        places = (np.cumsum(np.array(chain.spaces) + 1) - 1).tolist()
     ids = seen.top_class_id[row, chosen, chain.classes].tolist()
     scores = seen.top_confidence[row, chosen, chain.classes].tolist()
     if config.calibration is not None:
         scores = [config.calibration.character(score) for score in scores]
-    text = [config.blank] * (places[-1] + 1)
+    text = [config.space] * (places[-1] + 1)
     characters = []
     boxes, likely = seen.boxes[row, chosen].tolist(), _likely(seen, row, chosen, config.symbols)
     for place, class_id, score, box, symbols in zip(places, ids, scores, boxes, likely, strict=True):
@@ -138,7 +138,7 @@ def _too_long(
         return readings
     some = seen.rows(rows)
     searched = search(some, any_string(len(config.symbols), some.odds.shape[1]))
-    plain = replace(config, layout=Layout())  # where blanks would be, nobody knows
+    plain = replace(config, layout=Layout())  # where spaces would be, nobody knows
     for place, row in enumerate(rows.tolist()):
         whole, read = searched.best(place), chains[row]
         assert whole is not None and read is not None  # there are candidates

@@ -92,10 +92,10 @@ class Reading:
     """The string read from one picture. It is false without a string: nothing was seen, or it was rejected.
 
     Args:
-        text: symbols in reading order, blanks included, none at the end; empty where the reading is rejected.
+        text: symbols in reading order, spaces included, none at the end; empty where the reading is rejected.
         confidence: in [0, 1]: the probability that the string is right where the weights are calibrated, else the
             product of the characters' scores; 0 where nothing was read.
-        characters: the symbols that were seen, in reading order; blanks have no box and are not among them.
+        characters: the symbols that were seen, in reading order; spaces have no box and are not among them.
         unconstrained_text: what would have been read without the pattern, or if strings might be longer, where that
             is another.
         alternatives: the next likely strings, the likeliest first, where they were asked for.

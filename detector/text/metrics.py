@@ -41,9 +41,9 @@ class TextScore:
 
     Args:
         count: pairs compared.
-        right: pairs that are equal, blanks included.
+        right: pairs that are equal, spaces included.
         errors: edit distance, summed.
-        symbols: symbols of the labels, summed, blanks inside them included.
+        symbols: symbols of the labels, summed, spaces inside them included.
         confusions: (label's symbol, read symbol) -> times, from readings of the label's length.
     """
 
@@ -78,13 +78,13 @@ class TextScore:
         )
 
 
-def score_texts(labels: Sequence[str], readings: Sequence[str], blank: str = " ") -> TextScore:
-    """Compare readings with labels, pair by pair; blanks at the end do not count.
+def score_texts(labels: Sequence[str], readings: Sequence[str], space: str = " ") -> TextScore:
+    """Compare readings with labels, pair by pair; spaces at the end do not count.
 
     Raises:
         ValueError: if there are not as many of one as of the other.
     """
-    pairs = [(a.rstrip(blank), b.rstrip(blank)) for a, b in zip(labels, readings, strict=True)]
+    pairs = [(a.rstrip(space), b.rstrip(space)) for a, b in zip(labels, readings, strict=True)]
     confusions = Counter((x, y) for a, b in pairs if len(a) == len(b) for x, y in zip(a, b, strict=True) if x != y)
     return TextScore(
         count=len(pairs),

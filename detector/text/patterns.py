@@ -1,10 +1,10 @@
 """What strings a set allows: a format such as ``AAA9A99``, or a regular expression; both become one automaton.
 
-A *format* names each symbol: ``A`` a letter, ``9`` a digit, ``X`` any symbol, the blank and symbols of the alphabet as
+A *format* names each symbol: ``A`` a letter, ``9`` a digit, ``X`` any symbol, the space and symbols of the alphabet as
 they are, ``|`` between alternatives. Any other sign (``-``, ``.``) stands on the picture and is no part of the string.
 
 A *regular expression* follows ``regex:``. It is matched against the whole string and knows literals, ``\\`` before a
-sign that is meant as such, ``.``, classes ``[A-Z0-9]`` and ``[^IO]``, ``\\d \\w \\s`` (a digit, any symbol, the blank),
+sign that is meant as such, ``.``, classes ``[A-Z0-9]`` and ``[^IO]``, ``\\d \\w \\s`` (a digit, any symbol, the space),
 groups, ``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
 """
 
@@ -55,7 +55,7 @@ def pools_of(alphabet: Alphabet) -> dict[str, str]:
 
 def is_labelled(sign: str, alphabet: Alphabet) -> bool:
     """Whether a sign of a format is part of the string."""
-    return sign in pools_of(alphabet) or sign in alphabet.symbols or sign == alphabet.blank
+    return sign in pools_of(alphabet) or sign in alphabet.symbols or sign == alphabet.space
 
 
 def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
@@ -65,10 +65,10 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
     problems = []
     for form in pattern.split("|"):
         labelled = [s for s in form if is_labelled(s, alphabet)]
-        if not [s for s in labelled if s != alphabet.blank]:
+        if not [s for s in labelled if s != alphabet.space]:
             problems.append(f"the pattern {form!r} names no symbol of the alphabet")
-        elif alphabet.blank in (labelled[0], labelled[-1]):  # also beside a sign that is not read
-            problems.append(f"the pattern {form!r} begins or ends with a blank")
+        elif alphabet.space in (labelled[0], labelled[-1]):  # also beside a sign that is not read
+            problems.append(f"the pattern {form!r} begins or ends with a space")
         known = f"AX{alphabet.symbols}"
         slips = [s for s in form if s.isalpha() and not is_labelled(s, alphabet) and s.upper() in known]
         if slips:
@@ -98,9 +98,9 @@ class _Parser:
 
     def __init__(self, text: str, alphabet: Alphabet, length: int) -> None:
         self.text, self.at, self.length = text, 0, length
-        self.known = frozenset(alphabet.symbols + alphabet.blank)
+        self.known = frozenset(alphabet.symbols + alphabet.space)
         self.classes = {
-            "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.blank),
+            "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.space),
         }  # fmt: skip
 
     def parse(self) -> Expression:
@@ -198,7 +198,7 @@ class _Parser:
             self.at += 1
             return self.classes[sign]
         if sign not in self.known:
-            raise self._error(f"{sign!r} is neither in the alphabet nor the blank")
+            raise self._error(f"{sign!r} is neither in the alphabet nor the space")
         self.at += 1
         return frozenset(sign)
 
@@ -260,7 +260,7 @@ def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
 
 
 class Edge(NamedTuple):
-    """From state ``source`` of one layer to ``target`` of the next, by any of ``class_ids``; None is a blank."""
+    """From state ``source`` of one layer to ``target`` of the next, by any of ``class_ids``; None is a space."""
 
     source: int
     target: int
@@ -269,15 +269,15 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Automaton:
-    """The strings that are allowed, as layers: layer t holds the states after t symbols, blanks included.
+    """The strings that are allowed, as layers: layer t holds the states after t symbols, spaces included.
 
     Args:
         layers: edges into layers 1, 2, …; layer 0 is the start, one state. Only states are kept from which a string
             that is allowed can be ended.
-        counts: of each layer from 0 on and each state, how many symbols other than blanks it has seen.
-        pending: likewise, blanks since the last such symbol.
+        counts: of each layer from 0 on and each state, how many symbols other than spaces it has seen.
+        pending: likewise, spaces since the last such symbol.
         accepting: likewise, whether a string may end here.
-        is_pattern: whether it says where blanks are, too.
+        is_pattern: whether it says where spaces are, too.
     """
 
     layers: tuple[tuple[Edge, ...], ...]
@@ -287,14 +287,14 @@ class Automaton:
     is_pattern: bool = True
 
     @property
-    def has_blanks(self) -> bool:
-        """Whether a string that is allowed has a blank."""
+    def has_spaces(self) -> bool:
+        """Whether a string that is allowed has a space."""
         return any(edge.class_ids is None for layer in self.layers for edge in layer)
 
 
 @lru_cache(maxsize=64)
 def any_string(classes: int, most: int) -> Automaton:
-    """All strings of up to ``most`` symbols without blanks."""
+    """All strings of up to ``most`` symbols without spaces."""
     every = frozenset(range(classes))
     return Automaton(
         layers=((Edge(0, 0, every),),) * most,
@@ -307,9 +307,9 @@ def any_string(classes: int, most: int) -> Automaton:
 
 @lru_cache(maxsize=64)
 def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: int, max_count: int) -> Automaton:
-    """The strings of up to ``length`` symbols, ``min_count`` to ``max_count`` of them no blanks, that fit ``pattern``.
+    """The strings of up to ``length`` symbols, ``min_count`` to ``max_count`` of them no spaces, that fit ``pattern``.
 
-    Strings never end with a blank: those at the end are not significant.
+    Strings never end with a space: those at the end are not significant.
 
     Raises:
         AlphabetError: if the pattern is not understood, or no such string fits it.
@@ -323,14 +323,14 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
     if not automaton.layers:
         counts = f"{min_count}" if min_count == max_count else f"{min_count} to {max_count}"
         raise AlphabetError(
-            f"The pattern {pattern!r} allows no string of {counts} symbols, or {length} with blanks, and no other is "
+            f"The pattern {pattern!r} allows no string of {counts} symbols, or {length} with spaces, and no other is "
             "read here: change one of them."
         )
     return automaton
 
 
 _State = tuple[Expression, int, int]
-"""What may follow, how many symbols other than blanks there were, and blanks since the last of them."""
+"""What may follow, how many symbols other than spaces there were, and spaces since the last of them."""
 
 
 def _explored(
@@ -345,20 +345,20 @@ def _explored(
     for _ in range(length):
         target_of: dict[_State, int] = {}
         by_pair: dict[tuple[int, int], set[int]] = {}
-        blanks: list[Edge] = []
+        spaces: list[Edge] = []
         for state, source in layers[-1].items():
             expr, count, pending = state
             for ids in groups if count < max_count else ():
                 if (after := derivatives.after(expr, alphabet.symbols[ids[0]])) != NONE:
                     target = target_of.setdefault((after, count + 1, 0), len(target_of))
                     by_pair.setdefault((source, target), set()).update(ids)
-            if (after := derivatives.after(expr, alphabet.blank)) != NONE:
+            if (after := derivatives.after(expr, alphabet.space)) != NONE:
                 target = target_of.setdefault((after, count, pending + 1), len(target_of))
-                blanks.append(Edge(source, target, None))
+                spaces.append(Edge(source, target, None))
         if len(target_of) > _MAX_STATES:
             raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
         layers.append(target_of)
-        edges.append([*blanks, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
+        edges.append([*spaces, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
     return layers, edges
 
 
@@ -383,7 +383,7 @@ def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting:
 
 
 def matches(text: str, pattern: str, alphabet: Alphabet) -> bool:
-    """Whether ``text``, without blanks at its end, is what ``pattern`` allows.
+    """Whether ``text``, without spaces at its end, is what ``pattern`` allows.
 
     Raises:
         AlphabetError: if the pattern is not understood.

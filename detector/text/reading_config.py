@@ -19,7 +19,8 @@ MAX_SIDE = 10_000
 """Pixels of the network's input."""
 
 # Keys and values of files stay when names in code change.
-_TWO_PASS_KEY = "second_look"
+_KEYS_IN_FILES = {"two_pass": "second_look", "space": "blank"}
+_NAMES_OF_KEYS = {key: name for name, key in _KEYS_IN_FILES.items()}
 _MAX_PLAIN_KEY = "plain_most"
 _KINDS_IN_FILES = {"proportional": "flow", "fixed": "slots"}
 
@@ -30,9 +31,9 @@ class ReadingConfig:
 
     Args:
         symbols: the alphabet, in class-id order.
-        blank: the symbol that is never detected.
-        length: symbols that a string may have, blanks included.
-        min_count, max_count: symbols other than blanks that strings have; equal where all have as many.
+        space: the symbol that is never detected.
+        length: symbols that a string may have, spaces included.
+        min_count, max_count: symbols other than spaces that strings have; equal where all have as many.
         layout: where spaces are.
         shape_hw: height and width of the network's input; None where it takes any.
         pattern: what strings look like, as :mod:`detector.text.patterns` describes; None where they may be anything.
@@ -47,7 +48,7 @@ class ReadingConfig:
     """
 
     symbols: str = DEFAULT_SYMBOLS
-    blank: str = " "
+    space: str = " "
     length: int = DEFAULT_LENGTH
     min_count: int = 1
     max_count: int = DEFAULT_LENGTH
@@ -59,7 +60,7 @@ class ReadingConfig:
     visual_order: bool = False
 
     def __post_init__(self) -> None:
-        Alphabet(self.symbols, self.blank)
+        Alphabet(self.symbols, self.space)
         for name in ("length", "min_count", "max_count"):
             object.__setattr__(self, name, index(getattr(self, name)))
         if self.length > MAX_LENGTH:
@@ -80,8 +81,8 @@ class ReadingConfig:
 
     @property
     def alphabet(self) -> Alphabet:
-        """The symbols and the blank as a table."""
-        return Alphabet(self.symbols, self.blank)
+        """The symbols and the space as a table."""
+        return Alphabet(self.symbols, self.space)
 
     @property
     def is_two_pass(self) -> bool:
@@ -101,13 +102,11 @@ class ReadingConfig:
         for optional in ("calibration", "two_pass"):
             if plain[optional] is None:
                 del plain[optional]
-        if "two_pass" in plain:
-            plain[_TWO_PASS_KEY] = plain.pop("two_pass")
         if not self.visual_order:
             del plain["visual_order"]  # weights without it stay readable by older readers
         plain["layout"] = _layout_to_dict(self.layout)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
-        return plain
+        return {_KEYS_IN_FILES.get(name, name): value for name, value in plain.items()}
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> ReadingConfig:
@@ -117,7 +116,7 @@ class ReadingConfig:
             DatasetError: naming keys that are unknown, or values that make no sense.
         """
         try:
-            values = {"two_pass" if key == _TWO_PASS_KEY else key: value for key, value in plain.items()}
+            values = {_NAMES_OF_KEYS.get(key, key): value for key, value in plain.items()}
             layout = _layout_from_dict(values.pop("layout", {}))
             maps = values.pop("calibration", None)
             calibration = None if maps is None else Calibration.from_dict(maps)

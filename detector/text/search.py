@@ -21,21 +21,21 @@ from detector.text.candidates import NEVER, Candidates
 from detector.text.patterns import Automaton
 
 _FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
-_BLANK_COST = 4.0  # log odds that a pattern must be worth to put a blank where none is seen, or to leave one out
+_SPACE_COST = 4.0  # log odds that a pattern must be worth to put a space where none is seen, or to leave one out
 _MIN_CLASS_SCORE = 1e-6  # of a class, so that its logarithm exists
 _UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Chosen candidates in reading order, which of its likeliest classes each is read as, and blanks before each.
+    """Chosen candidates in reading order, which of its likeliest classes each is read as, and spaces before each.
 
-    ``blanks`` is None where no pattern says how many: the layout does then.
+    ``spaces`` is None where no pattern says how many: the layout does then.
     """
 
     candidates: tuple[int, ...]
     classes: tuple[int, ...]
-    blanks: tuple[int, ...] | None
+    spaces: tuple[int, ...] | None
     score: float
 
 
@@ -67,7 +67,7 @@ class Searched:
 
     @property
     def by_pattern(self) -> bool:
-        """Whether the automaton is a pattern's, and says where blanks are."""
+        """Whether the automaton is a pattern's, and says where spaces are."""
         return self.automaton.is_pattern
 
     def best(self, row: int) -> Chain | None:
@@ -77,20 +77,20 @@ class Searched:
             return None
         ends = self.ends[layer][:, row]  # (states, n)
         state, j = divmod(int(ends.argmax()), ends.shape[1])
-        candidates, classes, blanks = [], [], []
+        candidates, classes, spaces = [], [], []
         while self.automaton.counts[layer][state]:
             edge = self.automaton.layers[layer - 1][int(self.via[layer][state, row, j])]
             layer, state = layer - 1, edge.source
             if edge.class_ids is not None:
                 candidates.append(j)
                 classes.append(int(self.choice[edge.class_ids][row, j]))
-                blanks.append(self.automaton.pending[layer][state])
+                spaces.append(self.automaton.pending[layer][state])
                 if state in self.before[layer]:
                     j = int(self.before[layer][state][row, j])
-        return self._chain(candidates[::-1], classes[::-1], blanks[::-1], score)
+        return self._chain(candidates[::-1], classes[::-1], spaces[::-1], score)
 
-    def _chain(self, candidates: list[int], classes: list[int], blanks: list[int], score: float) -> Chain:
-        return Chain(tuple(candidates), tuple(classes), tuple(blanks) if self.by_pattern else None, score)
+    def _chain(self, candidates: list[int], classes: list[int], spaces: list[int], score: float) -> Chain:
+        return Chain(tuple(candidates), tuple(classes), tuple(spaces) if self.by_pattern else None, score)
 
     def chains(self, row: int, steps: int) -> Iterator[Chain]:
         """Strings of picture ``row``, the likeliest first, some of them more than once.
@@ -111,7 +111,7 @@ class Searched:
                 return
             bound, _, part = heappop(heap)
             if part.j is None:
-                yield self._chain(list(part.candidates), list(part.classes), list(part.blanks), -bound)
+                yield self._chain(list(part.candidates), list(part.classes), list(part.spaces), -bound)
                 continue
             for likely, longer in self._longer(row, part):
                 if likely > least:
@@ -133,7 +133,7 @@ class Searched:
             for choice in np.flatnonzero(gains > NEVER / 2).tolist():
                 longer = _Part(
                     t, edge.source, None, part.after + float(gains[choice]), (j, *part.candidates),
-                    (choice, *part.classes), (pending, *part.blanks),
+                    (choice, *part.classes), (pending, *part.spaces),
                 )  # fmt: skip
                 if self.automaton.counts[t][edge.source] == 0:
                     yield longer.after + float(_start(seen, pending, (row, j))), longer
@@ -147,7 +147,7 @@ class Searched:
 class _Part(NamedTuple):
     """The end of a string whose beginning is still open.
 
-    ``candidates``, ``classes`` and ``blanks`` are as in a chain; candidate ``j`` stands before them, None where they
+    ``candidates``, ``classes`` and ``spaces`` are as in a chain; candidate ``j`` stands before them, None where they
     are the whole string; ``after`` is what they add to the score.
     """
 
@@ -157,7 +157,7 @@ class _Part(NamedTuple):
     after: float
     candidates: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
-    blanks: tuple[int, ...] = ()
+    spaces: tuple[int, ...] = ()
 
 
 def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searched:
@@ -211,17 +211,17 @@ def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
 
 
 def _link(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:
-    """What it costs to go from one candidate to another with so many blanks between; (batch, i, j), or a part of it."""
-    if seen.blanks is None:
+    """What it costs to go from one candidate to another with so many spaces between; (batch, i, j), or a part of it."""
+    if seen.spaces is None:
         return np.asarray(seen.barrier[at])
-    return np.asarray(seen.barrier[at] - _BLANK_COST * abs(seen.blanks[1][at] - pending))
+    return np.asarray(seen.barrier[at] - _SPACE_COST * abs(seen.spaces[1][at] - pending))
 
 
 def _start(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:
-    """What it costs to begin with each candidate after so many blanks; (batch, n), or a part of it."""
-    if seen.blanks is None:
+    """What it costs to begin with each candidate after so many spaces; (batch, n), or a part of it."""
+    if seen.spaces is None:
         return np.zeros_like(seen.odds[at])
-    return np.asarray(-_BLANK_COST * abs(seen.blanks[0][at] - pending))
+    return np.asarray(-_SPACE_COST * abs(seen.spaces[0][at] - pending))
 
 
 def _reach(

@@ -1,7 +1,7 @@
-"""Where a text's blanks are: from character boxes to the places of blanks, and how that rule is found.
+"""Where a text's spaces are: from character boxes to the places of spaces, and how that rule is found.
 
 Two layouts. ``slots``: a fixed pitch across the picture, so that a box's place says which cell it fills.
-``flow``: proportional text, where a wide gap between neighbours is a blank. Text of several lines is read from top to
+``flow``: proportional text, where a wide gap between neighbours is a space. Text of several lines is read from top to
 bottom; with slots every line has as many. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
 Pure numpy.
 """
@@ -22,9 +22,9 @@ _ENOUGH_FIXED = 0.98  # share of texts that fixed slots must explain to be belie
 MEASURES = ("gap", "pitch", "excess", "ratio")
 
 _ENOUGH_ORDER = 0.98  # share of texts whose order so many lines must give, before more are tried
-_ENOUGH_BLANKS = 5  # runs of so many blanks, that show how wide they are
+_ENOUGH_SPACES = 5  # runs of so many spaces, that show how wide they are
 _NEARLY_ALL = 0.95
-_PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: blanks are fewer
+_PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: spaces are fewer
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Layout:
             centre, as multiples of the picture's median character height; "excess", the gap over the picture's
             own plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit
             sets whose letters are spaced differently from picture to picture.
-        thresholds: for flow, increasing; a measure at or over the k-th means k blanks. Empty: no blanks.
+        thresholds: for flow, increasing; a measure at or over the k-th means k spaces. Empty: no spaces.
         origin, pitch: for slots, centre of the first cell and distance of slots, as shares of the width.
         max_plain: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
-            all blanks inside. None where there is no such bound.
+            all spaces inside. None where there is no such bound.
         lines: that a text may have.
-        between_lines: for flow, blanks that a string has where one line ends and the next begins.
+        between_lines: for flow, spaces that a string has where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
         stacked: whether lines are two only where characters of one stand below those of the other, or farther down
             than they are high. For pictures that may have two lines or one whose characters float up and down; where
-            all have two, a short line may stand above a blank.
+            all have two, a short line may stand above a space.
     """
 
     kind: str = "proportional"
@@ -69,14 +69,14 @@ class Layout:
             raise ValueError(f"a fixed pitch must be above 0, got {self.pitch}")
         if not (1 <= self.lines <= MAX_LINES and self.between_lines >= 0):
             raise ValueError(
-                f"a layout has 1 to {MAX_LINES} lines and no less than 0 blanks between them, "
+                f"a layout has 1 to {MAX_LINES} lines and no less than 0 spaces between them, "
                 f"got {self.lines} and {self.between_lines}"
             )
 
     def places(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """Index in the string of each box; strictly increasing, so the skipped indices are blanks.
+        """Index in the string of each box; strictly increasing, so the skipped indices are spaces.
 
         Args:
             boxes_xyxy: (n, 4), in reading order, n <= length.
@@ -93,15 +93,15 @@ class Layout:
         if self.kind == "fixed":
             wanted = self._cell(boxes_xyxy, width, length, line)
         else:
-            blanks = self._blanks_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
-            blanks = np.where(line[1:] == line[:-1], blanks, self.between_lines)
-            wanted = np.r_[0, np.cumsum(blanks + 1)].astype(np.int64)
+            spaces = self._spaces_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
+            spaces = np.where(line[1:] == line[:-1], spaces, self.between_lines)
+            wanted = np.r_[0, np.cumsum(spaces + 1)].astype(np.int64)
         order = np.arange(count)
         rising = np.maximum.accumulate(np.maximum(wanted, 0) - order) + order
         latest = max(length, count) - count + order  # what the boxes still to come leave free
         return np.minimum(rising, latest).astype(np.int64)
 
-    def blanks(
+    def spaces(
         self,
         boxes_xyxy: NDArray[np.floating],
         width: float,
@@ -109,21 +109,21 @@ class Layout:
         line: NDArray[np.int64],
         read: NDArray[np.intp],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """How many blanks each pair of candidates would have between it, if they were neighbours in the string.
+        """How many spaces each pair of candidates would have between it, if they were neighbours in the string.
 
         Args:
             boxes_xyxy, width, length, line: of all candidates, as for :meth:`places`.
             read: which of them, in reading order, were read without a pattern: they show how far letters stand apart.
 
         Returns:
-            Blanks before each candidate if it were the first, (n,), and between each pair, (n, n); 0 or more.
+            Spaces before each candidate if it were the first, (n,), and between each pair, (n, n); 0 or more.
         """
         n = len(boxes_xyxy)
         if self.kind == "fixed":
             cell = self._cell(boxes_xyxy, width, length, line)
             return np.maximum(cell, 0), np.maximum(cell[None] - cell[:, None] - 1, 0)
         scale = self._scale(boxes_xyxy[read], line[read])
-        between = self._blanks_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
+        between = self._spaces_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
         return np.zeros(n, np.int64), np.where(line[:, None] == line, between, self.between_lines)
 
     def _cell(
@@ -146,7 +146,7 @@ class Layout:
         plain = _quantile(apart.tolist(), _PLAIN_SHARE)
         return height, plain if self.max_plain is None else min(plain, self.max_plain)
 
-    def _blanks_of(
+    def _spaces_of(
         self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
     ) -> NDArray[np.int64]:
         measured = _measured(first, second, self.measure, scale)
@@ -184,23 +184,23 @@ def _measured(
 
 
 def find_layout(
-    boxes: Sequence[NDArray[np.float32]], texts: Sequence[str], widths: Sequence[float], length: int, blank: str = " "
+    boxes: Sequence[NDArray[np.float32]], texts: Sequence[str], widths: Sequence[float], length: int, space: str = " "
 ) -> tuple[Layout, float]:
     """The layout that explains most texts, and the share it explains.
 
     Args:
-        boxes: of each picture, (n, 4), one for every symbol but the blank, in reading order.
-        texts: of each picture, blanks included.
+        boxes: of each picture, (n, 4), one for every symbol but the space, in reading order.
+        texts: of each picture, spaces included.
         widths: of each picture, in the boxes' pixels.
         length: symbols that a string may have.
     """
-    places = [np.flatnonzero([symbol != blank for symbol in text]) for text in texts]
+    places = [np.flatnonzero([symbol != space for symbol in text]) for text in texts]
     usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
     if not usable:
         return Layout(), 1.0
     seen = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
     if all(len(s.place) == s.place[-1] + 1 for s in seen):
-        return Layout(lines=seen[0].lines), 1.0  # no blanks but at the end: nothing to find
+        return Layout(lines=seen[0].lines), 1.0  # no spaces but at the end: nothing to find
 
     def explained(layout: Layout) -> float:
         right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in seen)
@@ -245,33 +245,33 @@ def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
 
 
 def _fit_proportional(seen: list[_Seen], measure: str) -> Layout:
-    """The threshold between neighbours and neighbours with a blank between that errs least."""
+    """The threshold between neighbours and neighbours with a space between that errs least."""
     plain_layout = Layout("proportional", measure, lines=seen[0].lines, max_plain=_max_plain(seen, measure))
     distances, counts, between = [], [], []
     for s in seen:
         same = s.line[1:] == s.line[:-1]
         scale = plain_layout._scale(s.boxes, s.line)
         distances.append(_measured(s.boxes[:-1][same], s.boxes[1:][same], measure, scale))
-        blanks = np.diff(s.place) - 1
-        counts.append(blanks[same])
-        between.append(blanks[~same])
-    distance, blanks, breaks = (np.concatenate(parts) for parts in (distances, counts, between))
+        spaces = np.diff(s.place) - 1
+        counts.append(spaces[same])
+        between.append(spaces[~same])
+    distance, spaces, breaks = (np.concatenate(parts) for parts in (distances, counts, between))
     found = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
-    if not (blanks > 0).any():
+    if not (spaces > 0).any():
         return found
-    plain, single = distance[blanks == 0], distance[blanks == 1]
-    thresholds = [_border(distance, blanks > 0)]
+    plain, single = distance[spaces == 0], distance[spaces == 1]
+    thresholds = [_border(distance, spaces > 0)]
     step = float(np.median(single) - np.median(plain)) if len(plain) and len(single) else thresholds[0]
-    for k in range(1, max(3, int(blanks.max()))):
-        if (blanks > k).sum() >= _ENOUGH_BLANKS:
-            thresholds.append(_border(distance[blanks >= k], blanks[blanks >= k] > k))
-        else:  # too few to tell: as much further as one blank is from none
+    for k in range(1, max(3, int(spaces.max()))):
+        if (spaces > k).sum() >= _ENOUGH_SPACES:
+            thresholds.append(_border(distance[spaces >= k], spaces[spaces >= k] > k))
+        else:  # too few to tell: as much further as one space is from none
             thresholds.append(thresholds[-1] + max(step, 0.001))
     return replace(found, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
 
 
 def _max_plain(seen: list[_Seen], measure: str) -> float | None:
-    """What nearly all neighbours without a blank between them stay under, in heights."""
+    """What nearly all neighbours without a space between them stay under, in heights."""
     if measure in ("gap", "pitch"):
         return None
     layout, plain = Layout("proportional", measure), []

@@ -37,7 +37,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         images: uint8 (n, H, W, 3), BGR, mapped from the disk.
         boxes: of each picture, float32 (m, 4) xyxy in pixels of the fitted picture.
         ids: of each picture, int64 (m,).
-        texts: of each picture, blanks included.
+        texts: of each picture, spaces included.
         im_files: of each picture, its path.
         labels: what Ultralytics wants to see of a dataset: classes and boxes as shares.
 

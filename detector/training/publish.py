@@ -121,7 +121,7 @@ def interpolate_weights(
         network = ultralytics.Network(weights, pick_device(device))
         readings = _read_fitted(network, config, dataset, rows)
         return [
-            _missed([dataset.texts[row]], [reading], config.blank) for row, reading in zip(rows, readings, strict=True)
+            _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
         ]
 
     of_trained = missed(trained)
@@ -137,7 +137,7 @@ def interpolate_weights(
     return chosen, chosen_share
 
 
-def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> float:
+def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> float:
     """Symbols that are wrong, and of the right ones how much they lack of sure, squared, as a Brier score has it.
 
     A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
@@ -146,10 +146,10 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], blank: str) -> f
     unsure = sum(
         (1 - character.confidence) ** 2
         for label, reading in zip(labels, readings, strict=True)
-        for character, right in zip(reading.characters, right_characters(label, reading, blank), strict=True)
+        for character, right in zip(reading.characters, right_characters(label, reading, space), strict=True)
         if right
     )
-    return score_texts(labels, [reading.shown_text for reading in readings], blank).errors + unsure
+    return score_texts(labels, [reading.shown_text for reading in readings], space).errors + unsure
 
 
 def _read_fitted(
@@ -199,8 +199,8 @@ def calibrated(
     for start in range(0, len(dataset), _BATCH):
         twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
     score, again = (
-        score_texts(dataset.texts, [r.shown_text for r in read], config.blank) for read in (readings, twice)
+        score_texts(dataset.texts, [r.shown_text for r in read], config.space) for read in (readings, twice)
     )
     if again.errors < score.errors + math.sqrt(score.errors):
         readings, score, config = twice, again, replace(config, two_pass=True)
-    return replace(config, calibration=fit_calibration(readings, dataset.texts, config.blank)), score
+    return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score

@@ -49,7 +49,7 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
         """Compare the batch's strings."""
         super().update_metrics(preds, batch)
-        self.texts += score_texts(batch["text"], self.read, self.config.blank)
+        self.texts += score_texts(batch["text"], self.read, self.config.space)
 
     def gather_stats(self) -> None:
         """Merge the counts of all processes."""

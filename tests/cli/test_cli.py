@@ -303,6 +303,23 @@ def test_a_reader_that_has_gone_is_no_traceback(kind: str, tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (1, "")
 
 
+RENAMED = {"a word": ["--blank", "_"], "one word": ["--blank=_"], "the new name": ["--space", "_"]}
+
+
+@pytest.mark.parametrize("option", RENAMED.values(), ids=RENAMED.keys())
+def test_options_are_taken_by_their_old_names(option: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def evaluate(reader: object, source: object, **how: Any) -> None:
+        asked.update(how)
+        raise DetectorError("enough")
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    done = CliRunner().invoke(app, ["evaluate", "shipped", "labels.csv", "--device", "cpu", *option])
+    assert asked["space"] == "_" and str(done.exception) == "enough"
+    assert ("--blank is deprecated: it is called --space now." in done.stderr) == option[0].startswith("--blank")
+
+
 def test_quiet_tells_results_and_errors_only(tmp_path: Path) -> None:
     drawn = ["synth", "--count", "2", "--workers", "1", "--styles", "segments"]
     said, quiet = (CliRunner().invoke(app, [*q, *drawn, str(tmp_path / f"of{len(q)}")]) for q in ([], ["-q"]))

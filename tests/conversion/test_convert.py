@@ -108,7 +108,7 @@ def test_what_readers_need_is_in_data_yaml(toy: Toy) -> None:
     assert (config.symbols, config.length, config.min_count, config.max_count) == (
         TOY_SYMBOLS, TOY_LENGTH, min(counts), max(counts),
     )  # fmt: skip
-    assert config.layout.kind == "proportional" and config.layout.thresholds  # the toy has blanks inside
+    assert config.layout.kind == "proportional" and config.layout.thresholds  # the toy has spaces inside
     assert toy.report.layout_share > 0.9
 
 
@@ -124,7 +124,7 @@ def test_pictures_are_copied_where_links_cannot_go(toy: Toy, tmp_path: Path, mon
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.link", refuse)
-    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     for row in read_manifest(tmp_path / "out"):
         source, image = toy.source / row.source, tmp_path / "out" / row.image
         assert image.read_bytes() == source.read_bytes()
@@ -132,7 +132,7 @@ def test_pictures_are_copied_where_links_cannot_go(toy: Toy, tmp_path: Path, mon
 
 
 def test_labels_that_do_not_fit_the_pattern(toy: Toy, tmp_path: Path) -> None:
-    report = convert(toy.source, tmp_path / "out", blank="_", pattern=r"regex:[^7]+", allow_refused=True, **OPTIONS)
+    report = convert(toy.source, tmp_path / "out", space="_", pattern=r"regex:[^7]+", allow_refused=True, **OPTIONS)
     labels = {p.name: p.name.split("-")[0].replace("_", " ") for p in toy.source.iterdir()}
     refused = dict(rejects(tmp_path / "out"))
     assert refused.keys() == {name for name, label in labels.items() if "7" in label}
@@ -141,18 +141,18 @@ def test_labels_that_do_not_fit_the_pattern(toy: Toy, tmp_path: Path) -> None:
     assert len(report.reasons) == 1
 
 
-def test_a_format_has_blanks_as_the_labels_have_them(toy: Toy, tmp_path: Path) -> None:
+def test_a_format_has_spaces_as_the_labels_have_them(toy: Toy, tmp_path: Path) -> None:
     fits = {p.name for p in toy.source.iterdir() if re.fullmatch("[^_]+|[^_]_[^_]+", p.name.split("-")[0])}
     assert any("_" in name for name in fits)
     form = "X|XX|XXX|XXXX|X_X|X_XX"
-    report = convert(toy.source, tmp_path / "out", blank="_", pattern=form, **OPTIONS)
+    report = convert(toy.source, tmp_path / "out", space="_", pattern=form, **OPTIONS)
     assert {row.source for row in read_manifest(tmp_path / "out")} == fits
     assert report.config.pattern == form.replace("_", " ")
 
 
 def test_the_source_is_left_alone(toy: Toy, tmp_path: Path) -> None:
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in toy.source.iterdir()}
-    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in toy.source.iterdir()} == before
 
 
@@ -166,7 +166,7 @@ def test_splits_are_grouped_by_text(toy: Toy) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
-    convert(toy.source, tmp_path / "toy", blank="_", **OPTIONS)
+    convert(toy.source, tmp_path / "toy", space="_", **OPTIONS)
     assert labels_of(tmp_path / "toy") == labels_of(toy.root)
     for name in ("data.yaml", "manifest.csv", "boxes.csv", "rejects.csv", "report.html"):
         assert (tmp_path / "toy" / name).read_bytes() == (toy.root / name).read_bytes()
@@ -276,7 +276,7 @@ class Mixed:
         self.true: dict[str, tuple[str, np.ndarray]] = {}
         images = folder / "source" / "images"
         images.mkdir(parents=True)
-        make = toy_synthesizer(blanks=0.0)
+        make = toy_synthesizer(spaces=0.0)
 
         def add(name: str, data: bytes | None, text: str) -> str:
             if data is not None:
@@ -438,7 +438,7 @@ def test_an_existing_folder_is_not_touched(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
     with pytest.raises(DatasetError, match="exists: choose another folder, or say overwrite=True"):
-        convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+        convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
@@ -447,7 +447,7 @@ def test_overwrite_replaces_the_whole_folder(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
     (tmp_path / "out" / "images").mkdir()
     (tmp_path / "out" / "images" / "old.txt").write_text("old")
-    convert(toy.source, tmp_path / "out", blank="_", overwrite=True, **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", overwrite=True, **OPTIONS)
     assert not (tmp_path / "out" / "images" / "old.txt").exists()
     assert len(read_manifest(tmp_path / "out")) == 60
 
@@ -467,7 +467,7 @@ def test_noise_is_refused(tmp_path: Path) -> None:
 
 def test_another_picture_s_label_on_every_picture_is_refused(tmp_path: Path) -> None:
     """Pictures and labels are both fine, and have nothing to do with each other: a CSV that was sorted anew."""
-    made = toy_folder(tmp_path / "made", 90, alphabet="ABCDEFGH", length=6, min_length=6, blanks=0, size_wh=(128, 32))
+    made = toy_folder(tmp_path / "made", 90, alphabet="ABCDEFGH", length=6, min_length=6, spaces=0, size_wh=(128, 32))
     names = sorted(path.name for path in made.iterdir())
     (tmp_path / "source").mkdir()
     for name, other in zip(names, np.random.default_rng(3).permutation(names).tolist(), strict=True):
@@ -477,7 +477,7 @@ def test_another_picture_s_label_on_every_picture_is_refused(tmp_path: Path) -> 
 
 
 def test_half_of_a_table_shifted_by_a_row_is_found(tmp_path: Path) -> None:
-    source = toy_folder(tmp_path / "in", 90, alphabet="ABCDEFGH", length=6, min_length=6, blanks=0, size_wh=(128, 32))
+    source = toy_folder(tmp_path / "in", 90, alphabet="ABCDEFGH", length=6, min_length=6, spaces=0, size_wh=(128, 32))
     names = sorted(path.name for path in source.iterdir())
     texts = [name.split("-")[0] for name in names]
     shifted = [*texts[:45], *texts[46:], texts[45]]
@@ -492,7 +492,7 @@ def test_half_of_a_table_shifted_by_a_row_is_found(tmp_path: Path) -> None:
 
 def test_zeros_that_a_spreadsheet_took_are_found(tmp_path: Path) -> None:
     """A systematic error: who learns from these labels learns it, too."""
-    source = toy_folder(tmp_path / "in", 90, alphabet="0123", length=4, min_length=4, blanks=0)
+    source = toy_folder(tmp_path / "in", 90, alphabet="0123", length=4, min_length=4, spaces=0)
     names = sorted(path.name for path in source.iterdir())
     texts = [name.split("-")[0] for name in names]
     given = [text.lstrip("0") or text for text in texts]
@@ -531,9 +531,9 @@ def test_a_failure_while_writing_leaves_no_set(toy: Toy, tmp_path: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr("detector.data.yolo_dataset.link_or_copy", full)
         with pytest.raises(OSError, match="No space left"):
-            convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+            convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out.part"]  # what was found is kept
-    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
@@ -566,7 +566,7 @@ def test_doubted_pictures_are_kept_out_of_training(toy: Toy, tmp_path: Path, mon
     gap = 10 + np.diff(sure)[10:50].argmax()  # the manifest's figures are rounded: none is near the limit
     limit = (sure[gap] + sure[gap + 1]) / 2
     monkeypatch.setattr("detector.conversion.convert.MIN_CONFIDENCE", limit)
-    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    report = convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     rows = read_manifest(tmp_path / "out")
     doubted = [row for row in rows if row.status == "suspect"]
     assert all((row in doubted) == (float(row.confidence) < limit) for row in rows)
@@ -577,7 +577,7 @@ def test_doubted_pictures_are_kept_out_of_training(toy: Toy, tmp_path: Path, mon
         folder = "suspects" if row.split == "train" else row.split  # only training is kept clear of them
         assert row.image.startswith(f"images/{folder}/") and (tmp_path / "out" / row.image).is_file()
         assert label_of(tmp_path / "out", row).is_file()
-    kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
+    kept = convert(toy.source, tmp_path / "kept", space="_", keep_suspects=True, **OPTIONS)
     assert (kept.suspects, kept.converted) == (0, 60)
     assert sum(row.status == "suspect" for row in read_manifest(tmp_path / "kept")) == len(doubted)
 
@@ -592,14 +592,14 @@ def test_a_doubted_label_sets_no_length_in_any_split(toy: Toy, tmp_path: Path, m
         return {item.name: float(item.name in short) for item in self.inputs.items}
 
     monkeypatch.setattr(SetWriter, "_wrong_labels", wrong)
-    report = convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+    report = convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert report.config.min_count == min(length for name, length in lengths.items() if name not in short)
-    kept = convert(toy.source, tmp_path / "kept", blank="_", keep_suspects=True, **OPTIONS)
+    kept = convert(toy.source, tmp_path / "kept", space="_", keep_suspects=True, **OPTIONS)
     assert kept.config.min_count == toy.report.config.min_count
 
 
 def test_the_alphabet_may_be_taken_from_the_labels(toy: Toy, tmp_path: Path) -> None:
-    report = convert(toy.source, tmp_path / "out", blank="_", **{**OPTIONS, "alphabet": "auto"})
+    report = convert(toy.source, tmp_path / "out", space="_", **{**OPTIONS, "alphabet": "auto"})
     assert report.config.symbols == "".join(sorted(TOY_SYMBOLS))
 
 
@@ -608,7 +608,7 @@ def test_texts_too_long_for_their_picture_are_refused(toy: Toy, tmp_path: Path) 
     source = tmp_path / "in"
     shutil.copytree(toy.source, source)
     write_pictures(source, ["AK7TA.png"], (9, 9))
-    report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "length": 5})
+    report = convert(source, tmp_path / "out", space="_", **{**OPTIONS, "length": 5})
     assert rejects(tmp_path / "out") == [("AK7TA.png", "the picture is too narrow for its text 'AK7TA'")]
     assert (report.refused, report.converted) == (1, 60)
     assert report.config.max_count == toy.report.config.max_count
@@ -623,7 +623,7 @@ def test_names_that_clash_get_one_of_their_own(toy: Toy, tmp_path: Path) -> None
         path.rename(source / "deep" / path.name)
     clash = sorted((source / "deep").iterdir())[0]
     shutil.copyfile(clash, source / f"deep_{clash.name}")
-    report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "labels": "names", "length": 8})
+    report = convert(source, tmp_path / "out", space="_", **{**OPTIONS, "labels": "names", "length": 8})
     rows = [r for r in read_manifest(tmp_path / "out")]
     assert report.inputs == len(rows) + report.refused
     assert len({label_of(tmp_path / "out", row) for row in rows}) == len(rows) == len(labels_of(tmp_path / "out"))
@@ -638,14 +638,14 @@ def test_line_ends_in_names_are_kept_in_the_tables_and_nowhere_else(toy: Toy, tm
     first.rename(source / f"{odd}.png")
     rows.append(json.dumps({"image": gone, "text": "AK"}))
     (source / "labels.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    report = convert(source, tmp_path / "out", blank="_", **{**OPTIONS, "labels": "auto", "length": 8})
+    report = convert(source, tmp_path / "out", space="_", **{**OPTIONS, "labels": "auto", "length": 8})
     rejected = [row.source for row in read_rejects(tmp_path / "out")]
     manifest = read_manifest(tmp_path / "out")
     assert report.inputs == len(manifest) + len(rejected) == 9 and gone in rejected
     assert f"{odd}.png" in {*rejected, *(row.source for row in manifest)}
     assert not any("\r" in row.image or "\n" in row.image for row in manifest)
     options = {**OPTIONS, "labels": "auto", "length": 8, "overwrite": True, "visual_order": True}
-    again = convert(source, tmp_path / "out", blank="_", **options)
+    again = convert(source, tmp_path / "out", space="_", **options)
     assert again.inputs == report.inputs, "its own review is read back"
     assert read_set(tmp_path / "out").config.visual_order and not report.config.visual_order
 
@@ -666,7 +666,7 @@ def test_right_to_left_labels_that_were_not_learnt_are_named(tmp_path: Path, cap
 
 def test_progress_is_told(toy: Toy, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    convert(toy.source, tmp_path / "out", blank="_", progress=lambda *stage: told.append(stage), **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", progress=lambda *stage: told.append(stage), **OPTIONS)
     assert [(done, total) for stage, done, total in told if stage == "locate"] == [(0, 60), (60, 60)]
     assert ("check", 60, 60) in told
 
@@ -759,7 +759,7 @@ def test_a_link_to_the_set_stays_a_link(toy: Toy, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "disk" / "set")  # where nothing is yet
     for overwrite in (False, True):
-        convert(toy.source, tmp_path / "out", blank="_", overwrite=overwrite, **OPTIONS)
+        convert(toy.source, tmp_path / "out", space="_", overwrite=overwrite, **OPTIONS)
         assert (tmp_path / "out").is_symlink() and [p.name for p in (tmp_path / "disk").iterdir()] == ["set"]
         assert len(read_manifest(tmp_path / "disk" / "set")) == 60
 
@@ -773,7 +773,7 @@ def test_pictures_behind_links_are_in_the_set(toy: Toy, tmp_path: Path) -> None:
             link = tmp_path / "names" / path.relative_to(tmp_path / "files")
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(Path(*[".."] * len(path.relative_to(tmp_path).parts[1:]), path.relative_to(tmp_path)))
-    convert(tmp_path / "names", tmp_path / "out", blank="_", **OPTIONS)
+    convert(tmp_path / "names", tmp_path / "out", space="_", **OPTIONS)
     pictures = [tmp_path / "out" / row.image for row in read_manifest(tmp_path / "out")]
     assert len(pictures) == 60 and all(path.is_file() and not path.is_symlink() for path in pictures)
 
@@ -807,9 +807,9 @@ def test_where_most_inputs_are_refused_nothing_is_trained(toy: Toy, tmp_path: Pa
         shutil.copyfile(path, source / path.name)
     write_pictures(source, [f"Q{i}.png" for i in range(30)])
     with pytest.raises(SourceError, match=r"30 of 50 inputs are refused, for example Q.*say allow_refused=True"):
-        convert(source, tmp_path / "out", blank="_", **OPTIONS)
+        convert(source, tmp_path / "out", space="_", **OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-    report = convert(source, tmp_path / "out", blank="_", allow_refused=True, **OPTIONS)
+    report = convert(source, tmp_path / "out", space="_", allow_refused=True, **OPTIONS)
     assert (report.refused, report.converted + report.suspects) == (30, 20)
 
 
@@ -817,7 +817,7 @@ def test_each_reason_has_an_example(toy: Toy, tmp_path: Path) -> None:
     source = tmp_path / "in"
     shutil.copytree(toy.source, source)
     write_pictures(source, ["7Q.png", "AQ.png"])
-    report = convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", device="cpu")
+    report = convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
     ((kind, count),) = report.reasons.items()
     assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")
 
@@ -830,8 +830,8 @@ def test_two_runs_do_not_write_one_set(toy: Toy, tmp_path: Path) -> None:
         alone(tmp_path / "out"),
         pytest.raises(DatasetError, match="Another run is writing"),
     ):
-        convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
-    convert(toy.source, tmp_path / "out", blank="_", **OPTIONS)
+        convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
+    convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
@@ -845,10 +845,10 @@ def test_a_picture_that_goes_while_a_run_goes_on_is_named_and_nothing_is_lost(to
             gone.unlink(missing_ok=True)
 
     with pytest.raises(ImageError, match=re.escape(str(gone))):
-        convert(source, tmp_path / "out", blank="_", progress=progress, **OPTIONS)
+        convert(source, tmp_path / "out", space="_", progress=progress, **OPTIONS)
     assert list((tmp_path / "out.part" / "work").glob("looked-*"))
     gone.write_bytes(held)
-    assert convert(source, tmp_path / "out", blank="_", **OPTIONS).inputs == 60
+    assert convert(source, tmp_path / "out", space="_", **OPTIONS).inputs == 60
 
 
 def test_names_that_are_one_on_some_disks_stay_apart(toy: Toy, tmp_path: Path) -> None:
@@ -858,7 +858,7 @@ def test_names_that_are_one_on_some_disks_stay_apart(toy: Toy, tmp_path: Path) -
         shutil.copyfile(made, tmp_path / "source" / folder / name)
     lines = [f"a/one.png,{first.name.split('-')[0]}", f"b/ONE.png,{second.name.split('-')[0]}"]
     (tmp_path / "source" / "labels.csv").write_text("image,text\n" + "\n".join(lines) + "\n")
-    convert(tmp_path / "source", tmp_path / "out", blank="_", **OPTIONS)
+    convert(tmp_path / "source", tmp_path / "out", space="_", **OPTIONS)
     names = [Path(row.image).name.casefold() for row in read_manifest(tmp_path / "out")]
     assert len(set(names)) == 2
 

@@ -131,8 +131,8 @@ def test_classes_are_found_by_symbol_and_by_the_other_case() -> None:
 
 def test_an_unknown_script_is_learnt_by_self_training(tmp_path: Path) -> None:
     """Positions from objectness and the label's length, then two cross-fitted halves, then all that is explained."""
-    make = toy_synthesizer(alphabet="ЖШЮЯ", min_length=4, blanks=0)
-    source = toy_folder(tmp_path / "source", 100, alphabet="ЖШЮЯ", min_length=4, blanks=0)
+    make = toy_synthesizer(alphabet="ЖШЮЯ", min_length=4, spaces=0)
+    source = toy_folder(tmp_path / "source", 100, alphabet="ЖШЮЯ", min_length=4, spaces=0)
     report = convert(source, tmp_path / "out", alphabet="auto", length=4, train_scale=0.35, device="cpu")
     assert report.explained[0] < 0.05 and report.explained[-1] > 0.5
     overlaps = []
@@ -169,7 +169,7 @@ def test_boxes_that_a_person_drew_stay_and_the_others_are_inferred(toy: Toy, tmp
             for symbol, (x1, y1, x2, y2) in zip(name.split("-")[0].replace("_", ""), boxes, strict=True)
         ), encoding="utf-8",
     )  # fmt: skip
-    convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, blank="_", device="cpu")
+    convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
     for row in read_manifest(tmp_path / "out"):
         boxes = drawn.get(row.source)
         assert row.method.split()[0] == ("detected" if boxes is None else "drawn")

@@ -24,7 +24,7 @@ from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
 
 OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "device": "cpu",
+    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu",
 }  # fmt: skip
 KILLS = 12
 FORKS = multiprocessing.get_context("forkserver")
@@ -53,7 +53,7 @@ def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
 
 def unknown_folder(folder: Path) -> Path:
     """100 pictures of letters that the shipped detector does not know."""
-    return toy_folder(folder, 100, alphabet="ЖШЮЯ", min_length=4, blanks=0)
+    return toy_folder(folder, 100, alphabet="ЖШЮЯ", min_length=4, spaces=0)
 
 
 def start(source: Path, out: Path, **more: Any) -> Any:

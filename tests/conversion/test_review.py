@@ -22,7 +22,7 @@ from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 from tests.conftest import Toy
 
 OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "blank": "_", "device": "cpu",
+    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu",
 }  # fmt: skip
 HEADER = ["source", "text", "read", "confidence", "status", "decision", "corrected"]
 
@@ -121,7 +121,7 @@ def test_a_corrected_picture_has_another_text_and_boxes_of_its_own(reviewed: Rev
     assert reviewed.located == [] and reviewed.rows() == now
 
 
-def test_corrections_spell_blanks_as_labels_do(reviewed: Reviewed) -> None:
+def test_corrections_spell_spaces_as_labels_do(reviewed: Reviewed) -> None:
     name = next(iter(reviewed.rows()))
     decide(reviewed.root / "review.csv", (name, "correct", "A_K_"))
     reviewed.again()

@@ -26,16 +26,16 @@ LABEL_FILES: dict[str, tuple[str, str | bytes, str]] = {
     "csv image,text": ("labels.csv", "image,text\na.png,007\nb.png,XY\n", "csv"),
     "csv image_path,plate_text": ("labels.csv", "image_path,plate_text\na.png,007\nb.png,XY\n", "csv"),
     "csv filename,label": ("train.csv", "filename,label\na.png,007\nb.png,XY", "csv"),
-    "csv, odd case and blanks in the header": ("x.csv", "File Name,Ground-Truth\na.png,007\nb.png,XY\n", "csv"),
+    "csv, odd case and spaces in the header": ("x.csv", "File Name,Ground-Truth\na.png,007\nb.png,XY\n", "csv"),
     "csv, text first, further columns": ("x.csv", "id,words,path\n1,007,a.png\n2,XY,b.png\n", "csv"),
     "csv, semicolons": ("x.csv", "image;text\na.png;007\nb.png;XY\n", "csv"),
     "csv, tabs": ("x.csv", "image\ttext\na.png\t007\nb.png\tXY\n", "csv"),
     "csv, BOM and CRLF": ("x.csv", b"\xef\xbb\xbfimage,text\r\na.png,007\r\nb.png,XY\r\n", "csv"),
     "csv, CR alone": ("x.csv", "image,text\ra.png,007\rb.png,XY\r", "csv"),
     "csv, quotes": ("x.csv", '"image","text"\n"a.png","007"\n"b.png","XY"\n', "csv"),
-    "csv, a blank after each comma": ("x.csv", 'image, text\na.png, 007\nb.png, "XY"\n', "csv"),
-    "csv, a blank after commas but in the header": ("x.csv", "image,text\na.png, 007\nb.png, XY\n", "csv"),
-    "csv, a blank after each comma of the header": ("x.csv", "image, text\na.png,007\nb.png,XY\n", "csv"),
+    "csv, a space after each comma": ("x.csv", 'image, text\na.png, 007\nb.png, "XY"\n', "csv"),
+    "csv, a space after commas but in the header": ("x.csv", "image,text\na.png, 007\nb.png, XY\n", "csv"),
+    "csv, a space after each comma of the header": ("x.csv", "image, text\na.png,007\nb.png,XY\n", "csv"),
     "csv, empty lines": ("x.csv", "\nimage,text\n\na.png,007\n\n\nb.png,XY\n\n", "csv"),
     "csv, empty fields at the end": ("x.csv", "image,text\na.png,007,\nb.png,XY,,\n", "csv"),
     "csv without header": ("x.csv", "a.png,007\nb.png,XY\n", "csv"),
@@ -134,7 +134,7 @@ def test_bad_lines_are_refused(tmp_path: Path, name: str, content: str, refused:
     source.refused[0].reason.encode("utf-8")
 
 
-def test_blanks_at_the_start_of_fields(tmp_path: Path) -> None:
+def test_spaces_at_the_start_of_fields(tmp_path: Path) -> None:
     """Kept where few labels have one, or in quotes; not where the file has one after its commas as a habit."""
     names = ("a.png", "b.png", "c.png")
     label_file(tmp_path, "few.csv", "image,text\na.png, A\nb.png,B\nc.png,C\n", names)

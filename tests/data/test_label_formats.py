@@ -258,7 +258,7 @@ SINGLE: dict[str, tuple[str, str, str]] = {
         "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,A,1,x,1,2\n", "a corner that is no number",
     ),
     "a number that was rounded": ("x.csv", "image,text\na.png,AB\nb.png,1.23E+11\n", "its digits are lost"),
-    "a line without a text": ("x.txt", "a.png A\nb.png\nc.png B\n", "no blank between path and text|no such file"),
+    "a line without a text": ("x.txt", "a.png A\nb.png\nc.png B\n", "no space between path and text|no such file"),
 }  # fmt: skip
 
 

@@ -12,11 +12,11 @@ from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_
 
 PLAIN: dict[str, tuple[str, str]] = {
     "full width": ("５１Ｆ８８", "51F88"),
-    "full-width blank": ("A\u3000B", "A B"),
-    "hard blank": ("A\u00a0B", "A B"),
-    "thin and narrow blanks": ("A\u2009B\u202fC", "A B C"),
+    "full-width space": ("A\u3000B", "A B"),
+    "hard space": ("A\u00a0B", "A B"),
+    "thin and narrow spaces": ("A\u2009B\u202fC", "A B C"),
     "left-to-right mark": ("\u200e68514", "68514"),
-    "zero-width blank": ("AB\u200b12", "AB12"),
+    "zero-width space": ("AB\u200b12", "AB12"),
     "byte order mark": ("\ufeffAB", "AB"),
     "soft hyphen": ("AB\u00ad12", "AB12"),
     "embedding": ("\u202aAB\u202c", "AB"),
@@ -34,7 +34,7 @@ PLAIN: dict[str, tuple[str, str]] = {
     "Thai stays": ("\u0e33", "\u0e33"),
     "number sign that is seen stays": ("\u060012", "\u060012"),
     "Excel": ('="00123"', "00123"),
-    "Excel, blank around": (' ="00123" ', "00123"),
+    "Excel, space around": (' ="00123" ', "00123"),
     "an equals sign": ("=A", "=A"),
 }
 
@@ -48,7 +48,7 @@ def test_plain_forms(raw: str, text: str) -> None:
 
 def test_symbols_of_an_alphabet_stay() -> None:
     assert Spelling(keep="０²")("０²１") == "０²1"
-    assert Spelling(blank="\u3000")("A\u3000B") == "A B"
+    assert Spelling(space="\u3000")("A\u3000B") == "A B"
     assert Spelling(ignore="・")("A・Ｂ") == "AB"
 
 

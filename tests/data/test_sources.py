@@ -36,21 +36,21 @@ NAMES: dict[str, tuple[str, str | None, str]] = {
     "nothing before the number": ("_12.png", None, "_12"),
     "digits alone": ("0012.png", None, "0012"),
     "dots": ("A.B.png", None, "A.B"),
-    "blank stand-in": ("AB_CD.png", "_", "AB CD"),
+    "space stand-in": ("AB_CD.png", "_", "AB CD"),
     "the stand-in is no running number": ("AB_12.png", "_", "AB 12"),
     "stand-in and running number": ("AB_12-3.png", "_", "AB 12"),
     "stand-in -": ("AB-12_3.png", "-", "AB 12"),
     "stand-in at both ends": ("_AB_.png", "_", " AB"),
     "stand-in of two characters": ("AB--12.png", "--", "AB 12"),
     "another stand-in": ("A~B_2.png", "~", "A B"),
-    "a blank as it is, copy of a file": ("A B (2).png", " ", "A B"),
+    "a space as it is, copy of a file": ("A B (2).png", " ", "A B"),
     "Unicode, decomposed": ("京A\u0308.png", None, "京Ä"),
 }
 
 
-@pytest.mark.parametrize(("name", "blank", "text"), NAMES.values(), ids=NAMES.keys())
-def test_names(tmp_path: Path, name: str, blank: str | None, text: str) -> None:
-    source = read_source(write_pictures(tmp_path, ["deep/er/" + name]), blank=blank)
+@pytest.mark.parametrize(("name", "space", "text"), NAMES.values(), ids=NAMES.keys())
+def test_names(tmp_path: Path, name: str, space: str | None, text: str) -> None:
+    source = read_source(write_pictures(tmp_path, ["deep/er/" + name]), space=space)
     assert (source.format, source.label_file) == ("names", None)
     assert pairs(source) == {"deep/er/" + name: text}
 
@@ -88,12 +88,12 @@ def test_running_numbers_are_taken_off(tmp_path: Path, names: list[str]) -> None
     assert pairs(source) == {name: name.split("-")[0].split("_")[0] for name in names}
 
 
-def test_a_declared_blank_begins_no_hash(tmp_path: Path) -> None:
+def test_a_declared_space_begins_no_hash(tmp_path: Path) -> None:
     write_pictures(tmp_path, [f"{text}_{number}.png" for text in ("AB", "BB") for number in (12345678, 12353597)])
-    assert pairs(read_source(tmp_path, blank="_"))["AB_12345678.png"] == "AB 12345678"
+    assert pairs(read_source(tmp_path, space="_"))["AB_12345678.png"] == "AB 12345678"
     one = tmp_path / "one"
     write_pictures(one, [f"AB_{number}.png" for number in (12345678, 12353597, 12353598, 2)])
-    assert pairs(read_source(one, blank="_"))["AB_2.png"] == "AB 2"
+    assert pairs(read_source(one, space="_"))["AB_2.png"] == "AB 2"
 
 
 def test_hash_names(tmp_path: Path) -> None:
@@ -112,23 +112,23 @@ def test_hash_names_refuse_other_names(tmp_path: Path) -> None:
 
 
 LABEL_TEXTS: dict[str, tuple[str, str | None, bool, str]] = {
-    "blanks at the end": ("AB  ", None, False, "AB"),
-    "inner blanks": ("A  B", None, False, "A  B"),
-    "blanks at the start": (" AB", None, False, " AB"),
-    "blanks only": ("  ", None, False, ""),
+    "spaces at the end": ("AB  ", None, False, "AB"),
+    "inner spaces": ("A  B", None, False, "A  B"),
+    "spaces at the start": (" AB", None, False, " AB"),
+    "spaces only": ("  ", None, False, ""),
     "stand-in at the start": ("_AB_ ", "_", False, " AB"),
-    "plain blanks around a stand-in": (" _AB", "_", False, " AB"),
+    "plain spaces around a stand-in": (" _AB", "_", False, " AB"),
     "stand-ins only": ("__", "_", False, ""),
-    "a blank for a stand-in": (" A", " ", False, " A"),
+    "a space for a stand-in": (" A", " ", False, " A"),
     "upper": ("aß1", None, True, "ASS1"),
     "the stand-in goes before upper case": ("axb", "x", True, "A B"),
     "composed": ("e\u0301", None, False, "é"),
 }
 
 
-@pytest.mark.parametrize(("raw", "blank", "upper", "text"), LABEL_TEXTS.values(), ids=LABEL_TEXTS.keys())
-def test_label_text(raw: str, blank: str | None, upper: bool, text: str) -> None:
-    assert Spelling(blank, upper)(raw) == text
+@pytest.mark.parametrize(("raw", "space", "upper", "text"), LABEL_TEXTS.values(), ids=LABEL_TEXTS.keys())
+def test_label_text(raw: str, space: str | None, upper: bool, text: str) -> None:
+    assert Spelling(space, upper)(raw) == text
 
 
 def test_an_image_with_two_labels_is_refused_with_both(tmp_path: Path) -> None:
@@ -475,12 +475,12 @@ def test_a_file_of_other_things_does_not_hide_the_names(tmp_path: Path) -> None:
 RUNNING: dict[str, tuple[list[str], list[str]]] = {
     "after a dot": (["AB12", "AB12.1", "AB12.2", "CD34", "CD34.1"], ["AB12", "AB12", "AB12", "CD34", "CD34"]),
     "after a tilde": (["AB~1", "AB~2", "CD~1"], ["AB", "AB", "CD"]),
-    "after a blank": (["AB 1", "AB 2", "CD 1"], ["AB", "AB", "CD"]),
+    "after a space": (["AB 1", "AB 2", "CD 1"], ["AB", "AB", "CD"]),
     "in square brackets": (["AB[1]", "AB[2]", "CD[1]"], ["AB", "AB", "CD"]),
     "with gaps, after a dot": (["A1", "A1.3", "A1.7", "B2.2", "B2"], ["A1", "A1", "A1", "B2", "B2"]),
     "decimals": (["12.4", "13.7", "11.9", "88.2"], ["12.4", "13.7", "11.9", "88.2"]),
     "plates with a dot": (["51F-882.70", "51F-012.34", "30A-377.15"], ["51F-882.70", "51F-012.34", "30A-377.15"]),
-    "texts with blanks": (["AB 12", "AB 34", "CD 56", "AB 78"], ["AB 12", "AB 34", "CD 56", "AB 78"]),
+    "texts with spaces": (["AB 12", "AB 34", "CD 56", "AB 78"], ["AB 12", "AB 34", "CD 56", "AB 78"]),
     "the same tail": (["33019.0", "68514.0", "98786.0"], ["33019", "68514", "98786"]),
     "Roboflow": (
         ["51F88270_jpg.rf.5bc8fbbcbde5c0994164d8399f767c45", "AB12_1_png.rf.Xy5bc8fbbcbde5c"], ["51F88270", "AB12"],

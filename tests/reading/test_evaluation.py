@@ -214,7 +214,7 @@ def test_the_threshold_is_what_min_confidence_takes(toy: Toy, toy_run: ToyRun) -
 
 def test_a_split_of_what_has_none_is_refused(toy: Toy, toy_run: ToyRun) -> None:
     with pytest.raises(ArgumentError, match="is no converted set and has no split 'val'"):
-        evaluate(toy_run.weights, toy.source, split="val", blank="_")
+        evaluate(toy_run.weights, toy.source, split="val", space="_")
 
 
 def test_how_labels_are_read_is_not_said_of_a_converted_set(toy: Toy, toy_run: ToyRun) -> None:
@@ -262,7 +262,7 @@ def test_labels_that_cannot_be_used_are_told(toy: Toy, toy_run: ToyRun, tmp_path
     picture = sorted(toy.source.iterdir())[0]
     lines = ["ref,says,text", f"{picture},{picture.stem.split('-')[0]},x", "none.png,A,x"]
     (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
-    asked = ["evaluate", str(toy_run.weights), str(tmp_path / "list.csv"), "--blank", "_", "--device", "cpu"]
+    asked = ["evaluate", str(toy_run.weights), str(tmp_path / "list.csv"), "--space", "_", "--device", "cpu"]
     done = CliRunner().invoke(app, [*asked, "--text-column", "says", "--image-column", "ref", "--ignore", "-."])
     assert done.exit_code == 3 and done.stdout.endswith("(n=1)\n")
     assert "none.png: no such file" in done.stderr and "1 labels not usable" in done.stderr

@@ -35,10 +35,10 @@ def pictures(toy: Toy) -> list[Path]:
 
 
 def read_by_reader(weights: Path, pictures: list[Path]) -> list[str]:
-    """Strings without blanks, which are no class."""
+    """Strings without spaces, which are no class."""
     reader = Reader(weights, device="cpu", two_pass=False)
     readings = [reading for reading in reader.read_many(pictures) if isinstance(reading, Reading)]
-    return [reading.text.replace(reader.config.blank, "") for reading in readings]
+    return [reading.text.replace(reader.config.space, "") for reading in readings]
 
 
 def test_only_the_batch_is_open_where_a_set_has_one_shape(exported: Path, pictures: list[Path]) -> None:

@@ -315,7 +315,7 @@ def test_weights_of_plain_yolo_for_characters(
     symbols = "".join(reversed("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
     plain = Reader(plain_yolo_weights(tmp_path / "plain.pt", list(symbols)), device="cpu")
     assert plain.config.symbols == symbols
-    assert "plain.pt says nothing of the strings: at most 8 symbols are read and no blanks" in caplog.text
+    assert "plain.pt says nothing of the strings: at most 8 symbols are read and no spaces" in caplog.text
     assert isinstance(plain.read(np.zeros((64, 256, 3), np.uint8)), Reading)
 
 
@@ -328,7 +328,7 @@ def test_what_a_reader_must_know_is_in_its_weights(reader: Reader, toy: Toy, toy
 @pytest.mark.skipif(not SHIPPED.is_file(), reason="no shipped detector in this checkout")
 def test_the_shipped_reader_reads_plain_text() -> None:
     make = toy_synthesizer(
-        alphabet=detector.Alphabet(), length=6, min_length=5, size_wh=(192, 48), blanks=0.0,
+        alphabet=detector.Alphabet(), length=6, min_length=5, size_wh=(192, 48), spaces=0.0,
         fonts=(dejavu("DejaVuSans"), dejavu()), seed=3,
     )  # fmt: skip
     shipped = Reader(device="cpu")
@@ -358,7 +358,7 @@ def test_evaluation_of_a_folder_counts_failures_as_wrong(reader: Reader, toy: To
     for path in sorted(toy.source.iterdir())[:6]:
         shutil.copyfile(path, tmp_path / path.name)
     (tmp_path / "AKT.png").write_bytes(b"junk")
-    found = detector.evaluate(reader, tmp_path, blank="_")
+    found = detector.evaluate(reader, tmp_path, space="_")
     assert found.count == 7
     assert [f.name for f in found.failures] == ["AKT.png"]
     assert found.exact_match == found.score.right / 7

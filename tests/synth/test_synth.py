@@ -70,7 +70,7 @@ def test_another_seed_gives_other_pictures(make: Synthesizer) -> None:
 @pytest.mark.parametrize("style", [*STYLES, "plain"])
 @pytest.mark.parametrize("layout", ["proportional", "fixed"])
 def test_boxes_lie_inside_and_one_stands_for_each_symbol(style: str, layout: str) -> None:
-    make = Synthesizer(replace(CONFIG, styles=(style,), layout=layout, blanks=0.5, min_length=2, size_wh=(200, 50)))
+    make = Synthesizer(replace(CONFIG, styles=(style,), layout=layout, spaces=0.5, min_length=2, size_wh=(200, 50)))
     for i in range(25):
         made = make(i)
         assert made.image.shape == (50, 200, 3)
@@ -241,7 +241,7 @@ def test_boxes_run_from_left_to_right_and_top_to_bottom() -> None:
         assert (np.diff(boxes[:end, 0]) > 0).all() and (np.diff(boxes[end:, 0]) > 0).all()
 
 
-def test_a_blank_leaves_a_gap() -> None:
+def test_a_space_leaves_a_gap() -> None:
     make = Synthesizer(replace(PLAIN, pattern="XXX XXX"))
     for i in range(15):
         made = make(i)
@@ -250,8 +250,8 @@ def test_a_blank_leaves_a_gap() -> None:
         assert gaps[2] > np.delete(gaps, 2).max() + 8, made.text
 
 
-def test_blanks_share_is_kept() -> None:
-    make = Synthesizer(replace(PLAIN, blanks=0.5))
+def test_spaces_share_is_kept() -> None:
+    make = Synthesizer(replace(PLAIN, spaces=0.5))
     short = [(" " in t or len(t) < 8) for t in (make(i).text for i in range(120))]
     assert 0.35 < np.mean(short) < 0.65
     full = Synthesizer(PLAIN)
@@ -259,7 +259,7 @@ def test_blanks_share_is_kept() -> None:
 
 
 def test_slots_stand_at_their_places() -> None:
-    make = Synthesizer(replace(PLAIN, layout="fixed", blanks=0.7, size_wh=(320, 64)))
+    make = Synthesizer(replace(PLAIN, layout="fixed", spaces=0.7, size_wh=(320, 64)))
     for i in range(30):
         made = make(i)
         places = [k for k, symbol in enumerate(made.text) if symbol != " "]
@@ -272,7 +272,7 @@ def test_slots_stand_at_their_places() -> None:
     [
         pytest.param("AA999", "[A-Z]{2}[0-9]{3}", id="letters and digits"),
         pytest.param("99A-999.99", "[0-9]{2}[A-Z][0-9]{5}", id="signs outside the alphabet are drawn, not labelled"),
-        pytest.param("XX 9", "[0-9A-Z]{2} [0-9]", id="blank"),
+        pytest.param("XX 9", "[0-9A-Z]{2} [0-9]", id="space"),
         pytest.param("B9|7A", "B[0-9]|7[A-Z]", id="alternatives and literals"),
     ],
 )
@@ -353,16 +353,16 @@ def test_fonts_are_looked_through_again_only_when_they_change(
         ({"pattern": "999999999"}, AlphabetError, "has 9 symbols, more than length 8"),
         ({"pattern": "--"}, AlphabetError, "names no symbol of the alphabet"),
         ({"pattern": "A", "alphabet": Alphabet("01")}, AlphabetError, "wants letters and the alphabet has none"),
-        ({"pattern": "99", "blanks": 0.5}, AlphabetError, "write the blank into the pattern"),
+        ({"pattern": "99", "spaces": 0.5}, AlphabetError, "write the space into the pattern"),
         ({"texts": ()}, AlphabetError, "texts is empty"),
         ({"texts": ("AB", "hello")}, AlphabetError, "'hello' .small letters are no symbols of this alphabet"),
         ({"texts": ("AB", "ab", "123456789", "  ")}, AlphabetError, "3 of 4 texts .*: 'ab', '123456789', '  '"),
-        ({"texts": ("AB ",)}, AlphabetError, "must not end with a blank"),
-        ({"texts": (" AB",)}, AlphabetError, "proportional texts must not begin with a blank"),
+        ({"texts": ("AB ",)}, AlphabetError, "must not end with a space"),
+        ({"texts": (" AB",)}, AlphabetError, "proportional texts must not begin with a space"),
         ({"texts": ("AB",), "pattern": "99"}, AlphabetError, "drawn as they are"),
         ({"styles": ("photo",)}, DetectorError, "styles must be some of plate, .*got photo"),
         ({"layout": "ring"}, DetectorError, "layout must be proportional or fixed, got 'ring'"),
-        ({"blanks": 2.0}, DetectorError, "blanks is a share from 0 to 1, got 2.0"),
+        ({"spaces": 2.0}, DetectorError, "spaces is a share from 0 to 1, got 2.0"),
         ({"lines": 3}, DetectorError, "lines must be 1 or 2, got 3"),
         ({"size_wh": (8, 8)}, DetectorError, "16 to 4096 pixels each way, got 8x8"),
         ({"size_wh": (32, 32)}, DetectorError, "8 symbols need a width of 48 pixels or more, got 32"),
@@ -467,7 +467,7 @@ def test_cuttings_on_nothing_are_read_and_empty_ones_refused(tmp_path: Path) -> 
     assert FolderFace(folder, 0).draw("-") is not None  # what it has no picture of is written
 
 
-def test_a_line_of_blanks_leaves_the_other_one(tmp_path: Path) -> None:
+def test_a_line_of_spaces_leaves_the_other_one(tmp_path: Path) -> None:
     config = replace(PLAIN, layout="fixed", lines=2, length=8, texts=("    ABCD",), fonts=FONTS)
     made = Synthesizer(config)(0)
     assert made.text == "    ABCD" and len(made.boxes_xyxy) == 4
@@ -501,7 +501,7 @@ def test_ink_is_taken_from_tinted_paper_of_either_polarity(tmp_path: Path, dark:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_write_set(tmp_path: Path, workers: int) -> None:
     seen: list[int] = []
-    config = replace(CONFIG, blanks=0.5)
+    config = replace(CONFIG, spaces=0.5)
     count = 5 if workers == 1 else 70
     report = write_set(config, tmp_path / "set", count, workers=workers, start=3, progress=seen.append)
     labels = list(csv.DictReader((tmp_path / "set" / "labels.csv").read_text(encoding="utf-8").splitlines()))

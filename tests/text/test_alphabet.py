@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from detector.errors import AlphabetError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of, separators_of, symbols_of
 
-B = 36  # the blank's id in the default alphabet
+B = 36  # the space's id in the default alphabet
 
 ENCODED: dict[str, tuple[str, list[int]]] = {
     "full": ("01239AYZ", [0, 1, 2, 3, 9, 10, 34, 35]),
     "short": ("AB", [10, 11, B, B, B, B, B, B]),
-    "blank inside": ("A B", [10, B, 11, B, B, B, B, B]),
-    "blank first": (" AB", [B, 10, 11, B, B, B, B, B]),
-    "blanks at the end do not count": ("AB      ", [10, 11, B, B, B, B, B, B]),
-    "more blanks at the end than the length": ("AB            ", [10, 11, B, B, B, B, B, B]),
+    "space inside": ("A B", [10, B, 11, B, B, B, B, B]),
+    "space first": (" AB", [B, 10, 11, B, B, B, B, B]),
+    "spaces at the end do not count": ("AB      ", [10, 11, B, B, B, B, B, B]),
+    "more spaces at the end than the length": ("AB            ", [10, 11, B, B, B, B, B, B]),
     "nothing": ("", [B] * 8),
-    "blanks only": ("   ", [B] * 8),
+    "spaces only": ("   ", [B] * 8),
 }
 
 
@@ -38,7 +38,7 @@ def test_encode(text: str, ids: list[int]) -> None:
 
 def test_the_default_universe() -> None:
     alphabet = Alphabet()
-    assert (len(alphabet), alphabet.blank_id, alphabet.blank) == (36, 36, " ")
+    assert (len(alphabet), alphabet.space_id, alphabet.space) == (36, 36, " ")
     assert alphabet.symbols == DEFAULT_SYMBOLS
     assert alphabet.one_hot(["AB12"]).shape == (1, 8, 37)
     assert DEFAULT_LENGTH == 8
@@ -104,20 +104,20 @@ def test_control_characters_are_no_symbols(symbol: str) -> None:
         Alphabet(f"A{symbol}B")
 
 
-@pytest.mark.parametrize("blank", ["_", "-", "\u3000"])
-def test_another_blank(blank: str) -> None:
-    alphabet = Alphabet("AB", blank)
-    assert alphabet.encode([f"A{blank}B{blank}"], 4).tolist() == [[0, 2, 1, 2]]
-    assert alphabet.decode([[0, 2, 1, 2]]) == [f"A{blank}B"]
+@pytest.mark.parametrize("space", ["_", "-", "\u3000"])
+def test_another_space(space: str) -> None:
+    alphabet = Alphabet("AB", space)
+    assert alphabet.encode([f"A{space}B{space}"], 4).tolist() == [[0, 2, 1, 2]]
+    assert alphabet.decode([[0, 2, 1, 2]]) == [f"A{space}B"]
     assert alphabet.problem("A B") is not None
 
 
 ALPHABETS: dict[str, tuple[tuple[str, ...], str]] = {
     "empty": (("",), "The alphabet is empty: give at least one symbol."),
     "a symbol twice": (("ABCAB",), "The alphabet holds 'AB' more than once: name each symbol once."),
-    "the blank is a symbol": (("A B",), "The blank ' ' is also a symbol of the alphabet: choose another one."),
-    "blank of two": (("AB", "--"), "The blank must be one character, got '--'."),
-    "no blank": (("AB", ""), "The blank must be one character, got ''."),
+    "the space is a symbol": (("A B",), "The space ' ' is also a symbol of the alphabet: choose another one."),
+    "space of two": (("AB", "--"), "The space must be one character, got '--'."),
+    "no space": (("AB", ""), "The space must be one character, got ''."),
 }
 
 
@@ -130,14 +130,14 @@ def test_alphabets_that_are_none(arguments: tuple[str, ...], message: str) -> No
 
 PROBLEMS: dict[str, tuple[str, int | None, str | None]] = {
     "fits": ("ABBA", 4, None),
-    "blanks at the end do not count": ("ABBA   ", 4, None),
+    "spaces at the end do not count": ("ABBA   ", 4, None),
     "any length": ("A" * 99, None, None),
     "too long": ("ABBAA", 4, "the label 'ABBAA' has 5 symbols, more than 4"),
-    "blanks inside count": ("A  BA", 4, "the label 'A  BA' has 5 symbols, more than 4"),
+    "spaces inside count": ("A  BA", 4, "the label 'A  BA' has 5 symbols, more than 4"),
     "unknown": ("AxBy", 4, "the label 'AxBy' has 'xy', not in the alphabet 'AB'"),
     "unknown goes before too long": ("xxxxxx", 4, "the label 'xxxxxx' has 'x', not in the alphabet 'AB'"),
     "empty": ("", 4, "the label is empty"),
-    "blanks only": ("   ", 4, "the label is empty"),
+    "spaces only": ("   ", 4, "the label is empty"),
     "lower case is another symbol": ("ab", 4, "the label 'ab' has 'ab', not in the alphabet 'AB'"),
 }
 

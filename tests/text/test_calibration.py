@@ -85,7 +85,7 @@ def test_scores_that_mislead_are_not_turned_round() -> None:
     assert learnt(0.05) <= learnt(0.95) == pytest.approx(0.5, abs=0.1)
 
 
-def test_characters_are_compared_without_blanks() -> None:
+def test_characters_are_compared_without_spaces() -> None:
     assert right_characters("A BC", reading("ABX", 0.9, 0.9, 0.9), " ") == [True, True, False]
     assert right_characters("ABCD", reading("ABD", 0.9, 0.9, 0.9), " ") == [True, True, True]
     assert right_characters("AB", reading("AXB", 0.9, 0.9, 0.9), " ") == [True, False, True]
@@ -100,7 +100,7 @@ def test_strings_learn_what_their_characters_do_not_know() -> None:
     assert learnt.string(character**3) == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_label_with_blanks_at_its_end_is_right() -> None:
+def test_a_label_with_spaces_at_its_end_is_right() -> None:
     held = [reading("AB", 0.6, 0.6)] * 50
     assert fit_calibration(held, ["AB__"] * 50, "_") == fit_calibration(held, ["AB"] * 50, "_")
 

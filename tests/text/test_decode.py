@@ -74,16 +74,16 @@ CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
     "one is read, however weak": ([("A", 0.03, 0)], {}, "A"),
     "below the least score": ([("A", MIN_SCORE / 2, 0)], {}, ""),
     "below the least score among others": ([("A", MIN_SCORE / 2, 0), ("B", 0.9, 20)], THREE, "B"),
-    "a blank by layout": ([("A", 0.9, 0), ("B", 0.9, 12), ("C", 0.9, 40)], {"layout": GAPS}, "AB C"),
-    "two blanks by layout": ([("A", 0.9, 0), ("B", 0.9, 45)], {"layout": GAPS}, "A  B"),
-    "no room for blanks": (
+    "a space by layout": ([("A", 0.9, 0), ("B", 0.9, 12), ("C", 0.9, 40)], {"layout": GAPS}, "AB C"),
+    "two spaces by layout": ([("A", 0.9, 0), ("B", 0.9, 45)], {"layout": GAPS}, "A  B"),
+    "no room for spaces": (
         [("A", 0.9, 0), ("B", 0.9, 30), ("C", 0.9, 60)], {**THREE, "layout": GAPS}, "ABC",
     ),
-    "a blank first by a fixed pitch": (
+    "a space first by a fixed pitch": (
         [("A", 0.9, 25), ("B", 0.9, 65)], {"layout": Layout("fixed", origin=0.1, pitch=0.2), "length": 5,
                                            "max_count": 5}, " A B",
     ),
-    "another blank": ([("A", 0.9, 0), ("B", 0.9, 30)], {"layout": GAPS, "blank": "_"}, "A_B"),
+    "another space": ([("A", 0.9, 0), ("B", 0.9, 30)], {"layout": GAPS, "space": "_"}, "A_B"),
     "scores of one and nearly nothing": ([("A", 1.0, 0), ("B", 1.0, 12), ("C", 0.021, 30)], {}, "AB"),
     "boxes without width": ([("A", 0.9, 0, 0), ("B", 0.8, 5, 0)], {}, "AB"),
 }  # fmt: skip
@@ -99,7 +99,7 @@ def test_small_text_above_the_line_is_not_read() -> None:
 def test_decode(rows: list[Candidate], changes: dict[str, Any], text: str) -> None:
     reading = decode(candidates(*rows), config(**changes), 100)
     assert reading.text == text
-    assert "".join(c.symbol for c in reading.characters) == text.replace(config(**changes).blank, "")
+    assert "".join(c.symbol for c in reading.characters) == text.replace(config(**changes).space, "")
 
 
 def test_a_reading_has_its_characters() -> None:
@@ -277,7 +277,7 @@ def test_a_scaled_picture_reads_the_same(found: CharDetections, held: ReadingCon
 
 @given(level_candidates(), st.integers(-3, 4))
 def test_a_stretched_picture_reads_the_same(found: CharDetections, power: int) -> None:
-    """Along x alone, where the layout knows no blanks: those are measured in heights."""
+    """Along x alone, where the layout knows no spaces: those are measured in heights."""
     stretch = np.array([2.0**power, 1, 2.0**power, 1], np.float32)
     moved = CharDetections(found.xyxy * stretch, found.confidence, found.class_id, found.objectness)
     assert decode(found, config(), WIDTH).text == decode(moved, config(), WIDTH * 2.0**power).text
@@ -311,7 +311,7 @@ def test_no_candidates_crash_it(coordinates: Any) -> None:
 
 
 def sure(text: str, doubts: dict[int, str] | None = None, pitch: float = 12) -> CharDetections:
-    """Characters side by side, a blank leaves a gap; ``doubts``: what each may be as well, less and less likely."""
+    """Characters side by side, a space leaves a gap; ``doubts``: what each may be as well, less and less likely."""
     places = [i for i, s in enumerate(text) if s != " "]
     tops = [(text[p] + (doubts or {}).get(p, "").ljust(3, text[p]))[:4] for p in places]
     top_class_id = np.array([[PLATE.index(s) for s in top] for top in tops]).reshape(-1, 4)
@@ -339,10 +339,10 @@ PATTERNS: dict[str, tuple[str, dict[int, str], str, str, str | None]] = {
     "the alternative that costs less": ("AB1", {0: "4", 2: "I"}, "999|AAA|AA9", "AB1", None),
     "a regular expression": ("AB0", {2: "O"}, "regex:[A-Z]+", "ABO", "AB0"),
     "a weak one is left out": ("ABCD", {}, "AAA", "ABC", "ABCD"),
-    "a blank that is seen": ("AB 12", {}, "AA 99|AA99", "AB 12", None),
-    "no blank is seen": ("AB12", {}, "AA 99|AA99", "AB12", None),
-    "a blank that must be": ("AB12", {}, "AA 99", "AB 12", "AB12"),
-    "a blank that must not be": ("AB 12", {}, "AA99", "AB12", "AB 12"),
+    "a space that is seen": ("AB 12", {}, "AA 99|AA99", "AB 12", None),
+    "no space is seen": ("AB12", {}, "AA 99|AA99", "AB12", None),
+    "a space that must be": ("AB12", {}, "AA 99", "AB 12", "AB12"),
+    "a space that must not be": ("AB 12", {}, "AA99", "AB12", "AB 12"),
 }
 
 
@@ -551,6 +551,13 @@ def test_rules_of_older_weights() -> None:
     del held["pattern"]
     held["layout"] = {k: held["layout"][k] for k in ("kind", "measure", "thresholds", "origin", "pitch")}
     assert ReadingConfig.from_dict(held) == config()
+
+
+@pytest.mark.parametrize("key", ["blank", "space"])
+def test_files_name_the_space_by_its_old_and_its_new_key(key: str) -> None:
+    held = config(space="_").to_dict()
+    held[key] = held.pop("blank")  # what is written stays readable by older readers
+    assert ReadingConfig.from_dict(held) == config(space="_")
 
 
 def test_a_pattern_that_the_rules_do_not_allow() -> None:

@@ -32,7 +32,7 @@ DISTANCES: dict[str, tuple[str, str, int]] = {
     "swapped neighbours": ("AB", "BA", 2),
     "kitten": ("KITTEN", "SITTING", 3),
     "nothing in common": ("ABC", "XYZW", 4),
-    "a blank is a symbol": ("A B", "AB", 1),
+    "a space is a symbol": ("A B", "AB", 1),
 }
 
 
@@ -74,11 +74,11 @@ def test_scores() -> None:
     assert score.interval == wilson_interval(2, 5)
 
 
-def test_blanks_at_the_end_do_not_count() -> None:
+def test_spaces_at_the_end_do_not_count() -> None:
     assert score_texts(["AB  "], ["AB"]).right == 1
     assert score_texts(["AB"], ["AB "]).errors == 0
     assert score_texts(["AB"], [" AB"]).right == 0
-    assert score_texts(["AB__"], ["AB"], blank="_").right == 1
+    assert score_texts(["AB__"], ["AB"], space="_").right == 1
     assert score_texts(["AB__"], ["AB"]).right == 0
 
 

@@ -21,9 +21,9 @@ FITS: dict[str, tuple[str, list[str], list[str]]] = {
     "any symbol": ("X", ["A", "2"], ["", " ", "AA"]),
     "alternatives": ("A9|99A", ["A1", "12B"], ["1A", "A1A"]),
     "a symbol as it is": ("19", ["11", "12"], ["21"]),
-    "a blank inside": ("A 9", ["A 1"], ["A1", "A  1"]),
+    "a space inside": ("A 9", ["A 1"], ["A1", "A  1"]),
     "signs that are only drawn": ("A-9.9", ["A12"], ["A-1.2"]),
-    "blanks at the end of the text": ("A9", ["A1", "A1  "], [" A1"]),
+    "spaces at the end of the text": ("A9", ["A1", "A1  "], [" A1"]),
     "literals": ("regex:AB", ["AB"], ["A", "ABA", "BA"]),
     "classes": ("regex:[AB][^AB]", ["A1", "B2"], ["11", "AA", "A "]),
     "ranges": ("regex:[A-Z][0-9]", ["A1", "B2"], ["1A"]),
@@ -47,8 +47,8 @@ def test_what_fits(pattern: str, good: list[str], bad: list[str]) -> None:
 WRONG: dict[str, tuple[str, str]] = {
     "no symbol": ("-.-", "names no symbol of the alphabet"),
     "too long a format": ("AAAAAA", "6 symbols, more than length 5"),
-    "a blank at its end": ("A |9", "begins or ends with a blank"),
-    "an unknown sign": ("regex:A-1", "'-' is neither in the alphabet nor the blank"),
+    "a space at its end": ("A |9", "begins or ends with a space"),
+    "an unknown sign": ("regex:A-1", "'-' is neither in the alphabet nor the space"),
     "an open group": ("regex:(A", r"a '\(' without its '\)'"),
     "a closed group": ("regex:A)", r"a '\)' without its '\('"),
     "an open class": ("regex:[AB", "it ends too early"),
@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "bounds backwards": ("regex:A{3,2}", "m not above n"),
     "too many": ("regex:A{1000}", "from 0 to 99"),
     "too long": ("regex:A{6}", "allows no string of 1 to 5 symbols"),
-    "blanks only": ("regex: +", "allows no string of 1 to 5 symbols"),
+    "spaces only": ("regex: +", "allows no string of 1 to 5 symbols"),
     "nothing": ("regex:", "allows no string of 1 to 5 symbols"),
 }
 
@@ -149,8 +149,8 @@ def test_a_small_letter_is_no_place_of_a_format(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["AA -|99", "AA 9 .", "- A9"])
-def test_a_format_that_begins_or_ends_with_a_blank_beside_a_sign_that_is_not_read(form: str) -> None:
-    with pytest.raises(AlphabetError, match="begins or ends with a blank"):
+def test_a_format_that_begins_or_ends_with_a_space_beside_a_sign_that_is_not_read(form: str) -> None:
+    with pytest.raises(AlphabetError, match="begins or ends with a space"):
         compile_pattern(form, Alphabet(), 8, 1, 8)
 
 

@@ -1,4 +1,4 @@
-"""Where blanks are, from boxes; and how that rule is found in a set."""
+"""Where spaces are, from boxes; and how that rule is found in a set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Boxes = NDArray[np.float32]
 WIDE = {"M": 18, "W": 18, "I": 4, "1": 6, "J": 8}  # others are 12 wide
 
 
-def typeset(text: str, *, gap: float = 3, blank: float = 14, left: float = 5, height: float = 20) -> Boxes:
-    """Boxes of proportional text: a fixed gap between neighbours, a wide one for each blank."""
+def typeset(text: str, *, gap: float = 3, space: float = 14, left: float = 5, height: float = 20) -> Boxes:
+    """Boxes of proportional text: a fixed gap between neighbours, a wide one for each space."""
     boxes, x = [], left
     for symbol in text:
         if symbol == " ":
-            x += blank
+            x += space
             continue
         boxes.append((x, 10, x + WIDE.get(symbol, 12), 10 + height))
         x = boxes[-1][2] + gap
@@ -50,13 +50,13 @@ def shown(layout: Layout, boxes: Boxes, symbols: str, width: float = 200, length
 
 PROPORTIONAL = Layout("proportional", "gap", (0.4, 1.2))
 FLOW_TEXTS: dict[str, str] = {
-    "no blanks": "AB12",
+    "no spaces": "AB12",
     "one symbol": "A",
-    "a blank": "AB 12",
-    "narrow neighbours of a blank": "A1 I1",
+    "a space": "AB 12",
+    "narrow neighbours of a space": "A1 I1",
     "wide neighbours": "MW MW",
-    "two blanks apart": "A B C",
-    "two blanks together": "AB  C",
+    "two spaces apart": "A B C",
+    "two spaces together": "AB  C",
     "all eight": "AB CD EF",
 }
 
@@ -66,19 +66,19 @@ def test_flow(text: str) -> None:
     assert shown(PROPORTIONAL, typeset(text), text) == text
 
 
-def test_flow_sees_no_blank_at_the_start() -> None:
+def test_flow_sees_no_space_at_the_start() -> None:
     assert shown(PROPORTIONAL, typeset(" AB"), "AB") == "AB"
 
 
-def test_more_blanks_than_thresholds() -> None:
+def test_more_spaces_than_thresholds() -> None:
     assert PROPORTIONAL.places(typeset("A    B"), 200, 8).tolist() == [0, 3]
 
 
 FIXED = Layout("fixed", origin=1 / 16, pitch=1 / 8)
 SLOT_TEXTS: dict[str, str] = {
     "full": "ABCDEFGH",
-    "a blank first": " ABCDEFG",
-    "two blanks first": "  A",
+    "a space first": " ABCDEFG",
+    "two spaces first": "  A",
     "short": "AB",
     "inside": "A B  CDE",
     "the last cell only": "       Z",
@@ -175,7 +175,7 @@ def test_proportional_text_is_found_by_its_gaps() -> None:
         assert shown(layout, typeset(text), text) == text
 
 
-def test_two_blanks_together_are_found() -> None:
+def test_two_spaces_together_are_found() -> None:
     layout, share = found(typeset, [*TEXTS, "A  B", "M  I", "1  1"])
     assert share == 1.0
     assert shown(layout, typeset("MI  AB"), "MIAB") == "MI  AB"
@@ -197,13 +197,13 @@ def test_monospaced_text_anywhere_is_found_by_its_pitch() -> None:
 
 
 def test_text_spaced_differently_from_picture_to_picture() -> None:
-    """The plain gap of the widest spacing is wider than a gap with a blank of the narrowest."""
+    """The plain gap of the widest spacing is wider than a gap with a space of the narrowest."""
     texts = ["AB CD", "ABCDE", "A BCDE", "ABC DE", "ABCD E", "AB CDE"] * 4
     gaps = [2 + 3 * (i % 5) for i in range(len(texts))]
-    boxes = [typeset(t, gap=g, blank=8) for t, g in zip(texts, gaps, strict=True)]
+    boxes = [typeset(t, gap=g, space=8) for t, g in zip(texts, gaps, strict=True)]
     layout, share = find_layout(boxes, texts, [400.0] * len(texts), 8)
     assert (layout.measure, share) == ("excess", 1.0)
-    assert shown(layout, typeset("BC DEA", gap=7, blank=8), "BCDEA") == "BC DEA"
+    assert shown(layout, typeset("BC DEA", gap=7, space=8), "BCDEA") == "BC DEA"
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -242,7 +242,7 @@ def test_two_lines_of_slots_are_found() -> None:
     assert (layout.kind, layout.lines, share) == ("fixed", 2, 1.0)
 
 
-@pytest.mark.parametrize("between", ["", " "], ids=["nothing", "a blank"])
+@pytest.mark.parametrize("between", ["", " "], ids=["nothing", "a space"])
 def test_two_lines_of_proportional_text_are_found(between: str) -> None:
     pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:]]
     boxes = [two_lines(a, b, typeset) for a, b in pairs]
@@ -250,7 +250,7 @@ def test_two_lines_of_proportional_text_are_found(between: str) -> None:
     assert (layout.kind, layout.lines, layout.between_lines, share) == ("proportional", 2, len(between), 1.0)
 
 
-def test_runs_of_blanks_are_told_by_their_own_width() -> None:
+def test_runs_of_spaces_are_told_by_their_own_width() -> None:
     texts = ["A B", "A  B", "AB", "M   W", "MW", "1  1 1", "A   B"] * 5
     layout, share = find_layout([typeset(t) for t in texts], texts, [200.0] * len(texts), 8)
     assert share == 1.0 and list(layout.thresholds) == sorted(layout.thresholds)
@@ -264,7 +264,7 @@ def test_a_few_wrong_boxes_do_not_matter() -> None:
     assert share >= 0.95 and shown(layout, typeset("A B"), "AB") == "A B"
 
 
-def test_blanks_that_no_rule_explains_are_owned_up_to() -> None:
+def test_spaces_that_no_rule_explains_are_owned_up_to() -> None:
     texts = ["AB", "A B"] * 20
     same = typeset("AB")
     _, share = find_layout([same] * 40, texts, [200.0] * 40, 8)
@@ -273,8 +273,8 @@ def test_blanks_that_no_rule_explains_are_owned_up_to() -> None:
 
 EMPTY: dict[str, tuple[list[Boxes], list[str]]] = {
     "nothing": ([], []),
-    "no blanks": ([typeset("AB"), typeset("ABC")], ["AB", "ABC"]),
-    "blanks only": ([np.zeros((0, 4), np.float32)], ["   "]),
+    "no spaces": ([typeset("AB"), typeset("ABC")], ["AB", "ABC"]),
+    "spaces only": ([np.zeros((0, 4), np.float32)], ["   "]),
     "boxes that do not match": ([typeset("AB")], ["A B C"]),
 }
 
@@ -286,9 +286,9 @@ def test_nothing_to_find(boxes: list[Boxes], texts: list[str]) -> None:
 
 DEGENERATE: dict[str, list[str]] = {
     "one text": ["A B"],
-    "one symbol after a blank": [" A"],
+    "one symbol after a space": [" A"],
     "single symbols in their cells": [" A", "  B", "C"],
-    "blanks everywhere": ["A B", "B A", "A A"],
+    "spaces everywhere": ["A B", "B A", "A A"],
 }
 
 
@@ -309,7 +309,7 @@ def test_inputs_are_not_changed() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(boxes, before, strict=True))
 
 
-def test_another_blank() -> None:
+def test_another_space() -> None:
     texts = [t.replace(" ", "_") for t in TEXTS]
     layout, share = find_layout([typeset(t) for t in TEXTS], texts, [200.0] * len(texts), 8, "_")
     assert share == 1.0 and layout.thresholds

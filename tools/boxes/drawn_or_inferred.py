@@ -39,7 +39,7 @@ def put_drawn_boxes(root: Path, drawn: dict[str, Drawn]) -> tuple[int, int]:
             kept += 1
             continue
         height, width = read_image(root / row.image).shape[:2]
-        text = one.text.replace(table.blank, "")
+        text = one.text.replace(table.space, "")
         ids = table.encode([text], len(text))[0].tolist()
         label_file(root, row.image).write_text(format_labels(ids, one.boxes_xyxy, width, height), encoding="ascii")
         replaced += 1

@@ -1,4 +1,4 @@
-"""Blanks, turns, slants and lines: how many strings are read right of artificial pictures that have them.
+"""Spaces, turns, slants and lines: how many strings are read right of artificial pictures that have them.
 
     python tools/reading/reading_laws.py                 the decoder alone
     python tools/reading/reading_laws.py --write SETS    the same pictures as sets to train on, with their true boxes
@@ -6,11 +6,11 @@
     python tools/reading/reading_laws.py --read SETS     for real: each set's test split, read by weights/NAME.pt
     python tools/reading/reading_laws.py --time          how long decoding takes, of what the shipped weights see
 
-Two sets, with blanks inside and at the end of half of the strings: monospaced (`fixed`) and proportional
+Two sets, with spaces inside and at the end of half of the strings: monospaced (`fixed`) and proportional
     (`proportional`);
 each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
 what is turned stays inside. The fonts are three that Matplotlib brings along, in which a zero is no O: what is asked is
-where characters and blanks are.
+where characters and spaces are.
 
 The decoder alone is given the true boxes as a detector might see them: each box's place and size are off by some
 share of its size (--jitter), each picture has some weak duplicates of its characters as other symbols and some weak
@@ -73,7 +73,7 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
     two = change == "two lines"
     config = SynthConfig(
         TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
-        styles=(PLAIN,), layout=layout, blanks=0.5, lines=2 if two else 1, seed=seed,
+        styles=(PLAIN,), layout=layout, spaces=0.5, lines=2 if two else 1, seed=seed,
         fonts=tuple(FONTS / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")),
     )  # fmt: skip
     make = Synthesizer(config)
@@ -109,7 +109,7 @@ def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: 
 
 def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
     """Candidates as a detector might give them."""
-    ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.blank])
+    ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.space])
     n = len(ids)
     found = rng.random(n) >= misses
     sure = rng.beta(12, 1, n)
@@ -148,7 +148,7 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     letters = [a.replace(" ", "") == b.replace(" ", "") for a, b in zip(texts, read, strict=True)]
     return {
         "exact_match": result.exact_match, "interval_95": result.interval, "count": result.count,
-        "without_blanks": float(np.mean(letters)), "layout": f"{found.kind} {found.measure}, {found.lines} lines",
+        "without_spaces": float(np.mean(letters)), "layout": f"{found.kind} {found.measure}, {found.lines} lines",
         "layout_share": share, "ms_a_picture": milliseconds,
         "wrong": [(a, b) for a, b in zip(texts, read, strict=True) if a != b][:10],
     }  # fmt: skip
@@ -171,7 +171,7 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
         for path in (part / image, label):
             path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(part / image), one.image)
-        ids = [TABLE.symbols.index(s) for s in one.text if s != TABLE.blank]
+        ids = [TABLE.symbols.index(s) for s in one.text if s != TABLE.space]
         label.write_text(yolo_format.format_labels(ids, one.boxes_xyxy, *CANVAS_WH), encoding="ascii")
         images[split].append(image)
         rows.append(yolo_format.ManifestRow(str(number), image, one.text, split, "true", "1.0000", "ok"))
@@ -210,7 +210,7 @@ def times(seed: int) -> None:
     gaps = Layout("proportional", "gap", (0.5, 1.0))
     kinds: dict[str, tuple[ReadingConfig, int]] = {
         "free length": (reader.config, 0),
-        "blanks by gaps": (replace(reader.config, layout=gaps), 0),
+        "spaces by gaps": (replace(reader.config, layout=gaps), 0),
         "two lines": (replace(reader.config, layout=Layout(lines=2)), 0),
         "pattern `AAA9A99\\|AAA9999`": (replace(reader.config, pattern="AAA9A99|AAA9999"), 0),
         "pattern `AAA 9999\\|AA 99 AA`": (replace(reader.config, layout=gaps, pattern="AAA 9999|AA 99 AA"), 0),
@@ -265,7 +265,7 @@ def main() -> None:
     part = args.out.with_name(args.out.name + ".part")
     part.write_text(json.dumps(described, indent=2, ensure_ascii=False), encoding="utf-8")
     part.replace(args.out)
-    print("\n| set | exact match, blanks counted | 95 % | pictures |\n|---|---|---|---|")
+    print("\n| set | exact match, spaces counted | 95 % | pictures |\n|---|---|---|---|")
     for name, found in table.items():
         low, high = found["interval_95"]  # type: ignore[misc]
         print(f"| {name} | {found['exact_match']:.1%} | {low:.1%} to {high:.1%} | {found['count']} |")

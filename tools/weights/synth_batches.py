@@ -67,7 +67,7 @@ class SynthBatches:
         encoded = self.alphabet.encode(texts, self.boxes.shape[1])
         images = np.asarray(self.images.take(picked, 0))  # while it takes, other threads run
         boxes = np.asarray(self.boxes[picked])
-        ids = np.where(encoded == self.alphabet.blank_id, -1, encoded)
+        ids = np.where(encoded == self.alphabet.space_id, -1, encoded)
         if self.device.type != "cpu":
             return self._place_on_device(images, boxes, ids)
         made = [self._place(*one) for one in zip(images, boxes, ids, strict=True)]

@@ -161,8 +161,8 @@ def _row(held: dict[str, NDArray[Any]], row: int) -> Boxes:
 
 
 def shown(text: str, table: Alphabet) -> str:
-    """The symbols that can be seen: the text without its blanks."""
-    return text.replace(table.blank, "")
+    """The symbols that can be seen: the text without its spaces."""
+    return text.replace(table.space, "")
 
 
 def shown_ids(item: LabelledImage, table: Alphabet) -> Ids:

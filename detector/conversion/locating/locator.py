@@ -138,7 +138,7 @@ class Locator:
             2: Layout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
         }
         self._config_of_lines = {
-            n: ReadingConfig(table.symbols, table.blank, length, 1, length, layout)
+            n: ReadingConfig(table.symbols, table.space, length, 1, length, layout)
             for n, layout in layouts.items() if n == (lines or n)
         }  # fmt: skip
 
@@ -147,7 +147,7 @@ class Locator:
 
         Args:
             images: of any sizes.
-            labels: class ids of each one's symbols, blanks of the text left out.
+            labels: class ids of each one's symbols, spaces of the text left out.
         """
         if not images:
             return []

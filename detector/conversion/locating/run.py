@@ -31,10 +31,10 @@ class Run:
     tell: Progress
 
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:
-        """Class ids of each item's symbols, blanks left out."""
+        """Class ids of each item's symbols, spaces left out."""
         return [shown_ids(item, self.settings.table) for item in items]
 
     @cached_property
     def counts(self) -> list[int]:
-        """Symbols of each picture's label, blanks left out."""
+        """Symbols of each picture's label, spaces left out."""
         return [len(shown(item.text, self.settings.table)) for item in self.inputs.items]

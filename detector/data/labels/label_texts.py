@@ -21,7 +21,7 @@ from detector.errors import argument
 Spell = Callable[[str], str]
 """Converts a label of a file to its text: a :class:`Spelling`."""
 
-_PLAIN_BLANKS = " \t\r\n"
+_PLAIN_SPACES = " \t\r\n"
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
 _FLOAT = re.compile(r"([0-9]+)[.,]0+")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
@@ -39,7 +39,7 @@ class Spelling:
     """How labels of a source are spelt; call it with a label of the file.
 
     Args:
-        blank: the stand-in for a blank, say ``"_"``.
+        space: the stand-in for a space, say ``"_"``.
         upper: whether texts are converted to upper case.
         ignore: signs that are removed first, such as ``"-."``.
         keep: symbols that are not normalised although they are compatibility forms: those of an alphabet.
@@ -47,7 +47,7 @@ class Spelling:
         whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`.
     """
 
-    blank: str | None = None
+    space: str | None = None
     upper: bool = False
     ignore: str = ""
     keep: str = ""
@@ -57,19 +57,19 @@ class Spelling:
     def __call__(self, raw: str) -> str:
         """Convert a label; "" if there is no text."""
         text = plain_form(raw, self._kept)
-        if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_BLANKS))):
+        if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_SPACES))):
             text = match[1]
         for sign in self.ignore:
             text = text.replace(sign, "")
-        if self.blank and self.blank != " ":
-            text = text.strip(_PLAIN_BLANKS).replace(unicodedata.normalize("NFC", self.blank), " ")
-        text = text.rstrip(_PLAIN_BLANKS)
+        if self.space and self.space != " ":
+            text = text.strip(_PLAIN_SPACES).replace(unicodedata.normalize("NFC", self.space), " ")
+        text = text.rstrip(_PLAIN_SPACES)
         text = unicodedata.normalize("NFC", text.upper()) if self.upper else text
         return to_visual(text) if self.visual_order else text
 
     @property
     def _kept(self) -> str:
-        return unicodedata.normalize("NFC", self.keep + (self.blank or "") + self.ignore)
+        return unicodedata.normalize("NFC", self.keep + (self.space or "") + self.ignore)
 
     def problem(self, raw: str) -> str:
         """What is wrong with a label apart from its symbols; "" if nothing."""
@@ -80,7 +80,7 @@ class Spelling:
         if raw.strip() in _NONE:
             return f"the label {raw.strip()!r} is what a table program writes where there is none"
         if self.visual_order:
-            typed = Spelling(self.blank, self.upper, self.ignore, self.keep, False, self.whole_numbers)(raw)
+            typed = Spelling(self.space, self.upper, self.ignore, self.keep, False, self.whole_numbers)(raw)
             if not has_one_order(typed):
                 return f"the label {typed!r} has letters of both directions, or brackets, in an order that is not clear"
         return ""
@@ -153,7 +153,7 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
     if hidden := sorted({f"U+{ord(sign):04X}" for sign in signs if _is_invisible(sign)}):
         kinds.append(f"invisible {hidden[0]}")
     if any(unicodedata.category(sign) == "Zs" and sign != " " for sign in signs):
-        kinds.append("another blank")
+        kinds.append("another space")
     if any(_plain_sign(sign) not in (sign, "", " ") for sign in signs):
         kinds.append("full-width or other compatibility form")
     return kinds

@@ -61,7 +61,7 @@ class LabelledImage:
 
     ``path`` is the file; ``text`` is the label, normalised; ``name`` is the path relative to the source's
     root with ``/`` between folders, unique among the items of a source. ``boxes_xyxy``, float32 (n, 4) in pixels of the
-    upright picture, are those that a person drew around the text's symbols, in its order without blanks; None if
+    upright picture, are those that a person drew around the text's symbols, in its order without spaces; None if
     nobody did.
     """
 
@@ -124,7 +124,7 @@ def read_source(
     path: str | Path,
     *,
     labels: str | Path = "auto",
-    blank: str | None = None,
+    space: str | None = None,
     upper: bool = False,
     ignore: str = "",
     text_column: str | None = None,
@@ -137,7 +137,7 @@ def read_source(
     Args:
         path: a folder, or a label file (then its folder is the root).
         labels: "auto"; one of :data:`FORMATS`; or a label file for the images in the folder ``path``.
-        blank: the stand-in for a blank in labels, say ``"_"``.
+        space: the stand-in for a space in labels, say ``"_"``.
         upper: whether texts are converted to upper case.
         ignore: signs that are removed from labels first, such as ``"-."``.
         text_column, image_column: names of columns or keys, where they are not the usual ones.
@@ -150,8 +150,8 @@ def read_source(
     """
     root = Path(os.path.abspath(path))
     check_source(root)
-    spelling = Spelling(blank, upper, ignore, keep, visual_order)
-    label_marks = frozenset((blank or "") + ignore) - {" ", "("}
+    spelling = Spelling(space, upper, ignore, keep, visual_order)
+    label_marks = frozenset((space or "") + ignore) - {" ", "("}
     listing = _listing(root, labels, (image_column, text_column), label_marks)
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
 

@@ -88,7 +88,7 @@ def in_logical_order(reading: Reading) -> Reading:
     symbols = {c.symbol for c in reading.characters}
     number = {place: i for i, place in enumerate(place for place, sign in enumerate(shown) if sign in symbols)}
     characters = reading.characters
-    if len(number) == len(characters):  # blanks are no characters
+    if len(number) == len(characters):  # spaces are no characters
         characters = tuple(characters[number[place]] for place in logical_order(shown) if place in number)
     return replace(
         reading,

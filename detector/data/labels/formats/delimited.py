@@ -20,7 +20,7 @@ _SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
 
 
 class _Way(NamedTuple):
-    """How lines are parted: by what, and whether a blank follows it that is no part of the field."""
+    """How lines are parted: by what, and whether a space follows it that is no part of the field."""
 
     delimiter: str
     padded: bool

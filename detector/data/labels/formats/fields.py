@@ -18,7 +18,7 @@ _TEXTS = """text texts label labels word words string str transcription transcri
     target plate plate_text plate_number license_plate licence_plate license_number captcha solution ocr ocr_text"""
 IMAGE_COLUMNS = frozenset(_IMAGES.split())
 TEXT_COLUMNS = frozenset(_TEXTS.split())
-"""Names of columns and keys that are known; case, blanks and ``-`` for ``_`` make no difference."""
+"""Names of columns and keys that are known; case, spaces and ``-`` for ``_`` make no difference."""
 ID_COLUMNS = frozenset(_IDS.split())
 """Likewise, of pictures where no column of :data:`IMAGE_COLUMNS` is."""
 

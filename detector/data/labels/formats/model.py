@@ -188,7 +188,7 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
     Args:
         file: the table.
         delimiter: between fields.
-        padded: whether a blank after it is no part of the field.
+        padded: whether a space after it is no part of the field.
 
     Raises:
         SourceError: if the file is not UTF-8, or a field has no end.

@@ -1,4 +1,4 @@
-"""``spaced``: ``path TEXT``, a blank between, as MMOCR's lists are; the path ends with a picture's ending."""
+"""``spaced``: ``path TEXT``, a space between, as MMOCR's lists are; the path ends with a picture's ending."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def recognise(head: Head) -> Table | str | None:
 def _rows(file: Path) -> Iterator[Row]:
     for number, line in opened_lines(file):
         found = _LINE.fullmatch(line.strip())
-        yield Row(number, found[1], found[2]) if found else Row(number, line, "", "no blank between path and text")
+        yield Row(number, found[1], found[2]) if found else Row(number, line, "", "no space between path and text")
 
 
 FORMAT = Format("spaced", (".txt", ".lst", ""), recognise)

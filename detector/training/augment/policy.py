@@ -6,7 +6,7 @@ No flips, no mosaic, no erasing of whole characters; mild geometry that keeps ev
 then does on a CPU and torch on a GPU.
 
 Both ways stay: a plan costs a sixth of the time on a CPU and trains as well (docs/training.md has both figures, from
-`tools/training/loaders.py --only augment` and `tools/training/augmentation_parity.py`), and only Albumentations takes a
+`tools/training/loaders.py` and `tools/training/augmentation_parity.py`), and only Albumentations takes a
 user's own transforms (``augmentations=[…]``).
 """
 

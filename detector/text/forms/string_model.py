@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ class StringModel:
             return reading
         if [c.symbol for c in reading.characters] != [sign for sign in reading.text if sign in self.alphabet]:
             return reading
-        likelihood = _evidence(reading, self.alphabet) @ _channel(self.alphabet).T  # (length, classes)
+        likelihood = _likelihood(reading, self.alphabet)
         products = [likelihood * form.symbols for form in formats]
         scores = [np.log(p.max(1)).sum() + np.log(f.weight) for p, f in zip(products, formats, strict=True)]
         chosen = products[int(np.argmax(scores))]
@@ -133,10 +134,9 @@ def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel 
     usable = sorted((r for r in readings if r.rejected is None and r.characters), key=lambda r: (r.text, r.confidence))
     if not usable:
         return None
-    channel = _channel(alphabet)
     by_length: dict[int, list[NDArray[np.float64]]] = {}
     for reading in usable:
-        by_length.setdefault(len(reading.characters), []).append(_evidence(reading, alphabet) @ channel.T)
+        by_length.setdefault(len(reading.characters), []).append(_likelihood(reading, alphabet))
     formats = {}
     for length, likelihoods in sorted(by_length.items()):
         stacked = np.stack(likelihoods)  # (n, length, classes)
@@ -177,7 +177,7 @@ def _fit(likelihood: NDArray[np.float64], alphabet: str, count: int) -> list[For
     length, classes = likelihood.shape[1:]
     seen = Counter(tuple(row) for row in kinds[likelihood.argmax(2)].tolist())
     starts = [np.full((length, classes), 1 / classes)]
-    for pattern, _ in sorted(seen.most_common(), key=lambda item: (-item[1], item[0]))[:count]:
+    for pattern, _ in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:count]:
         right = kinds[None] == np.array(pattern)[:, None]
         start = np.where(right, 1 - _START, _START) / sizes[kinds]
         starts.append(start / start.sum(1, keepdims=True))
@@ -210,25 +210,28 @@ def _log_likelihood(likelihood: NDArray[np.float64], formats: Sequence[Format]) 
     return np.asarray(np.logaddexp.reduce(np.stack(log), axis=0))
 
 
-def _evidence(reading: Reading, alphabet: str) -> NDArray[np.float64]:
-    """(length, classes): what the network says of each symbol at each place; rows sum to 1."""
+def _likelihood(reading: Reading, alphabet: str) -> NDArray[np.float64]:
+    """(length, classes): how likely each true symbol makes what the network saw at each place."""
     rows = np.full((len(reading.characters), len(alphabet)), _ANY_OTHER)
     for row, character in zip(rows, reading.characters, strict=True):
         for symbol, score in character.likely or ((character.symbol, character.confidence),):
             at = alphabet.index(symbol)
             row[at] = max(row[at], score)
         row[alphabet.index(character.symbol)] = row.max() + 1e-6  # what was read is the likeliest
-    return np.asarray(rows / rows.sum(1, keepdims=True))
+    return np.asarray(rows / rows.sum(1, keepdims=True) @ _channel(alphabet).T)
 
 
+@lru_cache(maxsize=4)  # asked for every reading
 def _channel(alphabet: str) -> NDArray[np.float64]:
     """(classes, classes): how often the symbol of a row is seen as that of a column; rows sum to 1."""
     channel = np.eye(len(alphabet)) + _ANY_OTHER
-    pairs = {(pair[0], pair[1]): share for pair, share in LOOKALIKES.items()}
-    for (true, seen), share in pairs.items():
-        if true in alphabet and seen in alphabet:
-            channel[alphabet.index(true), alphabet.index(seen)] += share
-    return np.asarray(channel / channel.sum(1, keepdims=True))
+    for pair, share in LOOKALIKES.items():
+        row, column = alphabet.find(pair[0]), alphabet.find(pair[1])
+        if min(row, column) >= 0:
+            channel[row, column] += share
+    channel /= channel.sum(1, keepdims=True)
+    channel.setflags(write=False)
+    return channel
 
 
 def _kinds(alphabet: str) -> NDArray[np.intp]:

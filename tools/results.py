@@ -50,7 +50,8 @@ def _commit() -> str:
 
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
-    """The whole file or none."""
+    """The whole file or none; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(result, indent=1), encoding="utf-8")
     part.replace(path)

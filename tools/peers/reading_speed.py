@@ -260,7 +260,6 @@ def main() -> None:
         "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,
         "gpu": on_gpu(weights),
     }  # fmt: skip
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, result)
     print(table(result))
 

@@ -227,7 +227,6 @@ def main() -> None:
         "pictures": {name: len(pairs) for name, pairs in rows.items()}, "seed": args.seed,
         "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,
     }  # fmt: skip
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, result)
     print(table(result))
 

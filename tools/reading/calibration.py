@@ -85,7 +85,6 @@ def main() -> None:
         parser.error("give weights and a set, one after the other")
     pairs = zip(args.pairs[::2], map(Path, args.pairs[1::2]), strict=True)
     results = [measure(weights, data, args) for weights, data in pairs]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, {"results": results})
     print(table(results))
 

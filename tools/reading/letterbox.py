@@ -76,7 +76,6 @@ def main() -> None:
     looks = Looks(network, detector.Reader(weights).config, second=False)
     sets = [measure(name, looks, sample(name, args.data.resolve(), args.pictures, args.seed)) for name in args.sets]
     result = {"sets": sets, "weights": weights.name, "seed": args.seed, "machine": machine()}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, result)
     print("| set | pictures | made smaller | of their pixels differ | exact match: this package's, Ultralytics' "
           "| right with one alone | p |\n|---|---|---|---|---|---|---|")  # fmt: skip

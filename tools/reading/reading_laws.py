@@ -22,7 +22,6 @@ pictures, as `convert` does, and the second half is read.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -43,6 +42,7 @@ from detector.text.detections import CharDetections
 from detector.text.metrics import score_texts
 from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import find_layout
+from tools.results import write_json
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
@@ -260,11 +260,7 @@ def main() -> None:
                 print(f"{layout}, {change}: {found['exact_match']:.1%}")
     if not table:
         return
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    described = {"arguments": {k: str(v) for k, v in vars(args).items()}, "sets": table}
-    part = args.out.with_name(args.out.name + ".part")
-    part.write_text(json.dumps(described, indent=2, ensure_ascii=False), encoding="utf-8")
-    part.replace(args.out)
+    write_json(args.out, {"arguments": {k: str(v) for k, v in vars(args).items()}, "sets": table})
     print("\n| set | exact match, spaces counted | 95 % | pictures |\n|---|---|---|---|")
     for name, found in table.items():
         low, high = found["interval_95"]  # type: ignore[misc]

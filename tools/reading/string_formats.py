@@ -12,18 +12,14 @@ from __future__ import annotations
 import argparse
 import csv
 import random
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from results import DATA, machine, write_json
-
 import detector
 from detector.text.detections import Reading
+from tools.results import DATA, ROOT, machine, write_json
 
 SETS = (
     "plates-id", "plates-vn8", "plates-us-crops", "meters-lcd", "captcha-generic", "captcha-v2",
@@ -77,7 +73,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--sizes", type=int, nargs="*", default=(5, 10, 30, 100, 300))
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("runs/string_formats.json"))
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "string_formats.json")
     args = parser.parse_args()
     reader = detector.Reader(args.weights)
     results = [measured(reader, args.data / name, args.sizes, args.draws) for name in args.sets]
@@ -97,7 +93,6 @@ def main() -> None:
             r["format"],
         ]
         print("| " + " | ".join(map(str, cells)) + " |")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(args.out, {"machine": machine(), "results": results})
 
 

@@ -152,7 +152,9 @@ def _formatted(
     if model is not None and str(model):
         say(f"these look like {model}; --no-format reads one by one")
     for name, reading in chain(first, readings):
-        yield name, model.applied(reading) if model is not None and isinstance(reading, Reading) else reading
+        if model is not None and isinstance(reading, Reading):
+            reading = model.applied(reading, reader.min_confidence)
+        yield name, reading
 
 
 def _line(held: dict[str, Any]) -> str:

@@ -174,7 +174,7 @@ class Reader:
     def _as_labelled(self, reading: Reading) -> Reading:
         """As the source's format has it, in the order of the labels that the weights were trained on."""
         if self.string_model is not None:
-            reading = self.string_model.applied(reading)
+            reading = self.string_model.applied(reading, self.min_confidence)
         return in_logical_order(reading) if self.config.visual_order else reading
 
     def fitted_to(self, source: Source) -> Reader:

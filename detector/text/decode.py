@@ -174,6 +174,11 @@ def _believed(reading: Reading, min_confidence: float, config: ReadingConfig) ->
         shown = reading.unconstrained_text
         reason = f"more characters were seen than the {config.max_count} that strings may have: {shown!r}"
         return replace(reading, text="", rejected=reason, rejected_text=reading.text)
+    return reject_unsure(reading, min_confidence)
+
+
+def reject_unsure(reading: Reading, min_confidence: float) -> Reading:
+    """Reject a reading, of one character at least, whose least sure one is below ``min_confidence``."""
     number, least = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if least.confidence >= min_confidence:
         return reading

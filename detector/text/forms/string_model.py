@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.text.decode import reject_unsure
 from detector.text.detections import Reading
 
 MAX_LEARNT = 2000
@@ -90,11 +91,12 @@ class StringModel:
         likely.sort(key=lambda item: -item[1])
         return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in likely)
 
-    def applied(self, reading: Reading) -> Reading:
+    def applied(self, reading: Reading, min_confidence: float = 0.0) -> Reading:
         """The reading as its source's format has it; ``unconstrained_text`` says what it was without where it differs.
 
         A reading that was rejected, or of a length without a format, stays as it is. A character's confidence is that
-        of its place times the share of its symbol among those that may stand there.
+        of its place times the share of its symbol among those that may stand there; where that is below
+        ``min_confidence``, the reading is rejected.
         """
         if reading.rejected is not None or (formats := self.formats.get(len(reading.characters))) is None:
             return reading
@@ -116,10 +118,11 @@ class StringModel:
         text = "".join(next(coming) if sign in self.alphabet else sign for sign in reading.text)
         changes = zip(characters, reading.characters, strict=True)
         sure = math.prod(after.confidence / max(before.confidence, 1e-9) for after, before in changes)
-        return replace(
+        told = replace(
             reading, text=text, characters=characters, confidence=reading.confidence * min(1.0, sure),
             unconstrained_text=reading.unconstrained_text or reading.text,
         )  # fmt: skip
+        return reject_unsure(told, min_confidence)
 
 
 def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel | None:

@@ -88,3 +88,17 @@ def test_spaces_stay_and_rejected_readings_are_left() -> None:
     rejected = Reading("", 0.2, reading("0B112").characters, rejected="too unsure", rejected_text="0B112")
     assert model.applied(rejected) is rejected
     assert model.applied(Reading("", 0.0, ())).text == ""
+
+
+def test_a_symbol_that_the_format_makes_less_sure_may_be_too_unsure() -> None:
+    model = fit_string_model([reading(text) for text in drawn("AA999", 60)], DEFAULT_SYMBOLS)
+    assert model is not None
+    told = model.applied(reading("0B112"))
+    assert told.accepted and told.text == "OB112"
+    least = min(character.confidence for character in told.characters)
+    assert least < 0.97
+    assert model.applied(reading("0B112"), least) == told
+    unsure = model.applied(reading("0B112"), least + 1e-6)
+    assert (unsure.text, unsure.rejected_text, unsure.unconstrained_text) == ("", "OB112", "0B112")
+    assert unsure.rejected is not None and "character 1, 'O'" in unsure.rejected
+    assert model.applied(reading("AB112"), 0.96).accepted  # nothing changed

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import detector
 from detector.cli import app
-from detector.errors import argument, arguments_as_options
+from detector.errors import DetectorError, argument, arguments_as_options
 
 NAMED: list[tuple[str, object, str, str]] = [
     ("overwrite", True, "overwrite=True", "--overwrite"),
@@ -43,5 +43,13 @@ def test_a_command_names_options_and_a_call_arguments(tmp_path: Path) -> None:
 def test_library_code_spells_no_option() -> None:
     package = Path(detector.__file__).parent
     for path in package.rglob("*.py"):
-        if "cli" not in path.relative_to(package).parts and path.name not in ("errors.py", "trust.py", "images.py"):
+        if path.parent.name != "cli" and path.name not in ("errors.py", "trust.py", "images.py"):
             assert not re.search(r"(?<!\w)--[a-z]", path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("length", [0, 1, 3000, 3001, 131_072])
+def test_of_a_long_message_beginning_and_end_are_told(length: int) -> None:
+    message = f"begins {'x' * length} ends"
+    told = str(DetectorError(message))
+    assert told == message or len(told) < 3010
+    assert told.startswith("begins") and told.endswith("ends")

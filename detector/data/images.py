@@ -15,6 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 _SUFFIXES = ".png .jpg .jpeg .jpe .jfif .bmp .dib .webp .tif .tiff .gif .ppm .pgm .pbm .pnm .avif .jp2"
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 """Lower-case suffixes of picture files."""
+
+_PILLOW_FORMATS = "PNG JPEG MPO BMP DIB WEBP TIFF GIF PPM AVIF JPEG2000".split()
 
 MAX_PIXELS = 50_000_000
 """Maximum pixels of a picture: a file of one megabyte may decode to a thousand times as many."""
@@ -211,7 +214,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
                 raise ImageError("truncated (the JPEG's data end before its picture does)")
             return _from_array(pixels) if flag == cv2.IMREAD_UNCHANGED else np.asarray(pixels, np.uint8)
     try:
-        opened = Image.open(io.BytesIO(data))
+        opened = Image.open(io.BytesIO(data), formats=_formats())
     except UnidentifiedImageError:
         raise ImageError(f"not an image (the file starts with {data[:8]!r})") from None
     except MemoryError:
@@ -220,6 +223,13 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageError(f"damaged or too large: {error}") from error
     with opened:
         return _from_pillow(opened, max_pixels)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are decoded; of others one, EPS, would start a program that runs the file."""
+    Image.init()
+    return tuple(name for name in _PILLOW_FORMATS if name in Image.OPEN)
 
 
 def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:

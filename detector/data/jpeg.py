@@ -15,6 +15,7 @@ from detector.errors import ImageError
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in a scan: FF00 is a byte of it, D0 to D7 are restarts
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _PROGRESSIVE = 0xC2
+_MAX_SCANS = 100  # encoders write a dozen
 _KNOWN = (0xC0, 0xC1, _PROGRESSIVE)  # kinds of frames
 _PADDING = 8  # at most so many bits pad the last byte
 
@@ -71,7 +72,8 @@ def read_header(data: bytes) -> Jpeg:
 
     Raises:
         ImageError: if the file ends within its header, or has no end marker after it (a thumbnail in the header may
-            have one of its own). Anything may follow the end marker (annex B; cameras append data).
+            have one of its own), or has so many scans that decoding takes minutes. Anything may follow the end marker
+            (annex B; cameras append data).
     """
     header = Jpeg()
     at = _segments(header, data, 2)
@@ -80,7 +82,22 @@ def read_header(data: bytes) -> Jpeg:
     if header.scans and data.rfind(b"\xff\xd9", at) < 0:
         raise ImageError("truncated (the JPEG ends before its end marker)")
     header.data_at = at
+    if data.count(b"\xff\xda") > _MAX_SCANS and (scans := _scan_count(data)) > _MAX_SCANS:
+        raise ImageError(
+            f"{scans} scans, and a JPEG of at most {_MAX_SCANS} is decoded: each takes as long as a picture"
+        )
     return header
+
+
+def _scan_count(data: bytes) -> int:
+    """How many scans a decoder goes through: it passes over anything between segments."""
+    count, at = 0, 2
+    while (marker := _MARKER.search(data, at)) and marker[1] != b"\xd9":
+        count += marker[1] == b"\xda"
+        at = marker.end()
+        if marker[1] != b"\x01":  # a marker that stands alone
+            at += int.from_bytes(data[at : at + 2], "big")
+    return count
 
 
 def lacks_restarts(data: bytes, header: Jpeg) -> bool:

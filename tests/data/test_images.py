@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -389,7 +390,7 @@ def test_files_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left(*_: Any) -> None:
+    def none_left(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     for owner, name in ((cv2, "imdecode"), (Image, "open")):
@@ -451,6 +452,51 @@ def test_turned_jpegs_that_are_cut(orientation: int) -> None:
     assert read_image(data).size == 256 * 64 * 3
     with pytest.raises(ImageError, match="the JPEG's data end before its picture does"):
         read_image(data[: len(data) * 3 // 4] + b"\xff\xd9")
+
+
+def _restart_markers(data: bytes) -> list[int]:
+    return [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+
+
+@pytest.mark.parametrize("how", [how for how in JPEGS if "restart_marker_rows" in how], ids=str)
+def test_jpegs_without_all_of_their_restart_markers(how: dict[str, Any]) -> None:
+    data = encoded(blots(250, 61, "RGB"), "JPEG", **how)
+    at, dri = _restart_markers(data), data.index(b"\xff\xdd")
+    whole = read_image(data + b"\xff\xd0")  # what follows the end does not count
+    assert whole.shape == (61, 250, 3)
+    np.testing.assert_array_equal(
+        read_image(data[:-2] + b"\xff\xd3\xff\xd9"), whole
+    )  # one more at the end, as some write
+    damaged = {
+        "a marker": data[: at[1]] + data[at[1] + 2 :],
+        "a part": data[: at[0]] + data[at[1] :],
+        "two parts in each other's place": data[: at[0]] + data[at[1] : at[2]] + data[at[0] : at[1]] + data[at[2] :],
+        "what says how many there are": data[:dri] + data[dri + 6 :],
+    }
+    for lost, held in damaged.items():
+        with pytest.raises(ImageError, match="restart markers of the JPEG are missing"):
+            read_image(held)
+            pytest.fail(lost)
+
+
+def test_a_jpeg_of_too_many_scans() -> None:
+    """Each takes as long as a picture, and a few bytes; decoders pass over what is between them."""
+    data = encoded(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    assert read_image(data[:-2] + 40 * scan + b"\xff\xd9").shape == (64, 64, 3)
+    for junk in (b"", b"\0", b"\xff\x01\xff\0", b"\xff\xfe\0\x06\xff\xd9.."):
+        with pytest.raises(ImageError, match=r"^[0-9]+ scans, and a JPEG of at most 100 is decoded"):
+            read_image(data[:-2] + 200 * (junk + scan) + b"\xff\xd9")
+    assert read_image(data + 200 * scan).shape == (64, 64, 3)  # after the end anything may follow
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "TGA", "ICO"])
+def test_formats_that_are_none_of_ours_are_not_opened(kind: str, tmp_path: Path) -> None:
+    """Of an EPS Pillow would run what the file says, in Ghostscript."""
+    file = tmp_path / "picture.png"
+    file.write_bytes(encoded(corner_picture(), kind))
+    with pytest.raises(ImageError, match=r"^not an image"):
+        read_image(file)
 
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -342,3 +343,79 @@ def test_damaged_files_are_read_or_refused(file: tuple[str, str], data: st.DataO
             assert len({item.path for item in source.items}) == len(source.items)
             assert all(item.text and item.path.is_file() for item in source.items)
             assert all(refused.reason for refused in source.refused)
+
+
+COCO_AB = {"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+           "categories": [{"id": 1, "name": "X"}]}  # fmt: skip
+SPACES = " " * 30_000
+HOSTILE: dict[str, dict[str, str]] = {
+    "Label Studio's CSV with an open quote": {
+        "x.csv": "annotation_id,lead_time,image,text\n1,1,a.png,007\n2,1,b.png,\"" + "x" * 200_000
+    },
+    "Label Studio without results": {
+        "x.json": json.dumps([{"data": {"ocr": "a.png"}, "annotations": [{"result": None}]},
+                              {"data": {"ocr": "b.png"}, "annotations": [{"result": 7}]}])
+    },
+    "MMOCR's list of other things": {
+        "x.json": json.dumps({"data_list": [{"img_path": "a.png", "instances": [{"text": "007"}]},
+                                            {"img_path": "b.png", "instances": None}, {"img_path": "c.png"}]})
+    },
+    "COCO with lists for ids": {
+        "x.json": json.dumps({**COCO_AB, "annotations": [
+            {"image_id": [1], "category_id": 1, "bbox": [1, 1, 5, 5]},
+            {"image_id": 1, "category_id": {}, "bbox": [1, 1, 5, 5]},
+            {"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}]})
+    },
+    "COCO with categories that are none": {
+        "x.json": json.dumps({**COCO_AB, "categories": 1, "annotations": [{"image_id": 1, "text": "007"}]})
+    },
+    "boxes at the end of the world": {
+        "_annotations.csv": "filename,class,xmin,ymin,xmax,ymax\na.png,A,1e300,0,1e308,9\nb.png,B,1,1,5,5\n"
+        "b.png,C,nan,1,5,inf\n"
+    },
+    "VOC of blanks": {"a.xml": f"<annotation><object><name>{SPACES}<", "b.xml": f"<object>{SPACES}<name>{SPACES}"},
+    "lines of blanks": {"list.txt": f"a.png 007\nb.png XY\nc.png Z\n{SPACES}x\n{SPACES}.png{SPACES}x"},
+    "entities in UTF-16": {
+        "a.xml": '<!DOCTYPE x [<!ENTITY a "b">]><annotation>&a;</annotation>'.encode("utf-16").decode("latin-1")
+    },
+    "YOLO with a class of many digits": {
+        "a.txt": f"{'9' * 400} .5 .5 .1 .1\n", "b.txt": "0 .5 .5 .1 .1\n", "classes.txt": "X"
+    },
+    "YOLO with names that grow": {
+        "a.txt": "0 .5 .5 .1 .1\n", "b.txt": "0 .5 .5 .1 .1\n",
+        "data.yaml": "a: &a [x,x,x,x,x,x,x,x]\n" + "".join(
+            f"{new}: &{new} [{','.join([f'*{old}'] * 8)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+        ) + "names: *i\n",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("contents", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_files_are_read_or_refused(contents: dict[str, str], tmp_path: Path) -> None:
+    root = files(tmp_path, contents)
+    try:
+        source = read_source(root)
+    except SourceError as error:
+        assert len(str(error)) < 1500
+    else:
+        assert source.count
+        assert all(len(refused.reason) < 500 for refused in source.refused)
+        assert all(item.boxes_xyxy is None or np.abs(item.boxes_xyxy).max() < 1e6 for item in source.items)
+
+
+def test_one_bad_file_of_many_refuses_its_picture_alone(tmp_path: Path) -> None:
+    names = tuple(f"{stem}.png" for stem in "abcdef")
+    root = files(tmp_path, {f"{stem}.gt.txt": f"AB{stem}" for stem in "abcd"}, pictures=names)
+    (root / "e.gt.txt").write_bytes("AB".encode("utf-16"))
+    os.mkfifo(root / "f.gt.txt")
+    source = read_source(root)
+    assert sorted(pairs(source).values()) == ["ABa", "ABb", "ABc", "ABd"]
+    assert {refused.name: refused.reason.split(" ", 1)[1][:30] for refused in source.refused} == {
+        "e.png": "is UTF-16: save it as UTF-8, o", "f.png": "cannot be read: not a regular "
+    }  # fmt: skip
+
+
+def test_a_label_of_a_thousand_characters_is_none(tmp_path: Path) -> None:
+    source = read_source(files(tmp_path, {"labels.csv": f"image,text\na.png,{'A' * 1001}\nb.png,{'B' * 1000}\n"}))
+    assert [item.name for item in source.items] == ["b.png"]
+    assert source.refused[0].reason.startswith("the label has 1001 characters, and is none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from detector.data.yolo_dataset import (
     CONFIG_KEY,
+    CharacterSet,
     ManifestRow,
     RejectRow,
     format_labels,
@@ -235,6 +237,40 @@ def test_manifests_that_are_none(tmp_path: Path, content: str | None, message: s
         (tmp_path / "manifest.csv").write_text(content)
     with pytest.raises(DatasetError, match=message):
         read_manifest(tmp_path)
+
+
+ELSEWHERE = ("a.png", "images/a.png", "images/train/../a.png", "/images/train/a.png", "images/x/a", "images/train/",
+             "images/train/..", "../images/train/a.png")  # fmt: skip
+
+
+@pytest.mark.parametrize("image", ELSEWHERE)
+def test_a_manifest_that_lists_what_is_not_in_the_set(image: str, tmp_path: Path) -> None:
+    write_tables(tmp_path, [ManifestRow("a.png", image, "A", "train", "", "1", "ok")], [])
+    characters = CharacterSet(tmp_path, tmp_path / "data.yaml", ReadingConfig())
+    with pytest.raises(DatasetError, match="pictures of a set are images/train/NAME"):
+        characters.rows("train")
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "a length that is none": {"length": 2.5},
+    "a length without end": {"length": 10**9, "max_count": 10**9},
+    "a count that is none": {"min_count": "1"},
+    "a side that is none": {"shape_hw": [32.5, 96]},
+    "no side": {"shape_hw": [0, 96]},
+    "a side without end": {"shape_hw": [32, 10**9]},
+    "one side": {"shape_hw": [32]},
+    "a side too many": {"shape_hw": [32, 96, 3]},
+}
+
+
+@pytest.mark.parametrize("changes", CONFIGS.values(), ids=CONFIGS.keys())
+def test_a_data_yaml_whose_numbers_make_no_sense(changes: dict[str, Any], tmp_path: Path) -> None:
+    write_descriptions(tmp_path, tmp_path, ReadingConfig(), {"train": ["images/train/a.png"]})
+    described = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
+    described["detector"] |= changes
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+    with pytest.raises(DatasetError):
+        read_set(tmp_path)
 
 
 # Pictures

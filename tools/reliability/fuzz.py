@@ -159,8 +159,9 @@ def _lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
+        with process.stdout:
+            for line in process.stdout:
+                lines.put(line)
         process.wait()
         lines.put(None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
@@ -51,11 +52,7 @@ def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
     boxes: dict[str, list[DrawnBox]] = {}
     first: dict[str, int] = {}
     problems: dict[str, str] = {}
-    rows = csv_rows(head.file, columns.delimiter)
-    next(rows)
-    for _, line, fields in rows:
-        if not any(field.strip() for field in fields):
-            continue
+    for _, line, fields in islice(csv_rows(head.file, columns.delimiter), 1, None):  # after the header
         if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
             yield Row(line, fields[columns.image] if len(fields) > columns.image else "", "", "too few fields")
             continue

@@ -84,8 +84,6 @@ def _table(head: Head, kind: str, way: _Way, image: int, text: int, width: int) 
 def _rows(head: Head, delimiter: str, padded: bool, image: int, label: int, columns: int) -> Iterator[Row]:
     header, width = columns > 0, columns or 2
     for first, last, fields in csv_rows(head.file, delimiter, padded):
-        if not fields or (len(fields) == 1 and not fields[0].strip()):
-            continue
         if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
             continue
         if header:

@@ -9,6 +9,7 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,11 +37,8 @@ def recognise(head: Head) -> Table | str | None:
 
 
 def _of_csv(head: Head, header: Sequence[str]) -> Iterator[Row]:
-    rows = csv_rows(head.file)
-    next(rows)
-    for line, _, fields in rows:
-        if any(field.strip() for field in fields):
-            yield _row(line, dict(zip(header, fields, strict=False)))
+    for line, _, fields in islice(csv_rows(head.file), 1, None):  # after the header
+        yield _row(line, dict(zip(header, fields, strict=False)))
 
 
 def _of_short(held: Sequence[Any]) -> Iterator[Row]:

@@ -183,7 +183,7 @@ def readable(files: Iterable[Path]) -> Iterator[str]:
 
 
 def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator[tuple[int, int, list[str]]]:
-    """The rows of a table of anybody's, with the lines that each begins and ends in, from 1.
+    """The rows of a table of anybody's but those of empty lines, with the lines that each begins and ends in, from 1.
 
     Args:
         file: the table.
@@ -199,7 +199,8 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
             reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
             for fields in reader:
                 first, last = last + 1, reader.line_num
-                yield first, last, fields
+                if len(fields) > 1 or "".join(fields).strip():
+                    yield first, last, fields
     except UnicodeDecodeError:
         decode(file.read_bytes(), file)  # says where
         raise

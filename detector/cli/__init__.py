@@ -10,7 +10,7 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli import convert, demo, evaluate, export, predict, profile, synth, train
+from detector.cli.commands import convert, demo, evaluate, export, predict, profile, synth, train
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches

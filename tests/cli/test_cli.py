@@ -21,9 +21,8 @@ from typer.testing import CliRunner
 import detector
 from detector import Alphabet, cli, synth
 from detector.cli import app, main, progress
-from detector.cli.train import parse_arguments
+from detector.cli.commands.train import parse_arguments
 from detector.conversion import convert as conversion
-from detector.conversion import demo
 from detector.errors import DetectorError
 from detector.reading import evaluation
 from detector.reading import export as exporting
@@ -31,6 +30,7 @@ from detector.reading import reader as predict
 from detector.text.metrics import TextScore
 from detector.training.profiling import measure
 from detector.training.run import Trained
+from detector.workflow import demo
 from tests.builders import toy_synthesizer, write_pictures
 
 

@@ -18,7 +18,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
 ) -> None:
     """The whole path in minutes: make labelled pictures, convert, train, read new ones, draw what was read."""
-    from detector.conversion.demo import demo
+    from detector.workflow.demo import demo
 
     with progress_bar() as tell:
         result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=tell)

@@ -8,7 +8,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ class ConversionReport:
         explained: share of the labels that are read by a detector that was not trained on them: the shipped one, then
             that of each round of self-training.
         examples: of each reason, the first refusal in full.
+        prelabels: converted pictures and suspects whose text a reader proposed, see
+            :mod:`detector.data.labels.prelabels`.
+        expected_wrong: how many of these texts are expected to be wrong, by their confidences.
+        waiting: pictures whose pre-label a person has to decide on; they are no inputs.
     """
 
     data_yaml: Path
@@ -91,6 +95,9 @@ class ConversionReport:
     to_review: int = 0
     explained: tuple[float, ...] = ()
     examples: dict[str, str] = field(default_factory=dict)
+    prelabels: int = 0
+    expected_wrong: float = 0.0
+    waiting: int = 0
 
     @property
     def converted(self) -> int:
@@ -193,6 +200,8 @@ def convert(
             log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
         for note in listed.notes:
             log.warning("%s", note)
+        if listed.waiting:
+            log.info("%d pre-labels wait for a person, and are left out", listed.waiting)
         spell = Spelling(space, upper, ignore, keep, visual_order)
         found = decided.apply(listed, spell)
         table = alphabet_of_accepted(found, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
@@ -235,7 +244,9 @@ def convert(
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
         put_in_place(target)
-    return _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
+    report = _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
+    doubts = [1 - item.confidence for item in inputs.items if item.confidence is not None]
+    return replace(report, prelabels=len(doubts), expected_wrong=sum(doubts))
 
 
 def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
@@ -279,6 +290,7 @@ def _report(
         seconds=seconds,
         to_review=written.to_review,
         explained=explained,
+        waiting=found.waiting,
         examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(written.rejects)},
     )
 
@@ -313,6 +325,8 @@ def _request(listed: Source, settings: Settings) -> dict[str, Any]:
         digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
         if item.boxes_xyxy is not None:
             digest.update(item.boxes_xyxy.tobytes())
+        if item.confidence is not None:  # it decides on the split, and the split on what rounds learn
+            digest.update(b"pre-label")
     return {
         **settings.to_dict(),
         "pictures": digest.hexdigest(),

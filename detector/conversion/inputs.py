@@ -74,8 +74,28 @@ def accept(
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
-    split = assign_splits({item.text for item in items}, settings.val, settings.test, settings.seed)
-    return Inputs(items, sizes_wh, split, rejects)
+    split = _splits(found, items, settings)
+    held_out = [item for item in items if item.confidence is not None and split[item.text] != "train"]
+    rejects += [RejectRow(i.name, f"the pre-label {i.text!r} is the text of a held-out picture") for i in held_out]
+    out = {item.name for item in held_out}
+    kept = [(item, size) for item, size in zip(items, sizes_wh, strict=True) if item.name not in out]
+    return Inputs([item for item, _ in kept], [size for _, size in kept], split, rejects)
+
+
+def _splits(found: Source, items: Sequence[LabelledImage], settings: Settings) -> dict[str, str]:
+    """Split of each text. What only a reader says is learnt and judges nothing; a person's labels fill the others.
+
+    Raises:
+        SourceError: if there are fewer than two texts that a person stands for.
+    """
+    texts = {item.text for item in items if item.confidence is None}
+    if len(texts) < 2 and any(item.confidence is not None for item in items):
+        raise SourceError(
+            f"{found.root}: {len(items)} pictures have labels, {len(texts)} of them a person's text. Pre-labels are "
+            "learnt only, so that two different texts of a person are the least."
+        )
+    split = assign_splits(texts, settings.val, settings.test, settings.seed)
+    return {item.text: "train" for item in items} | split
 
 
 def alphabet_of_accepted(found: Source, length: int, pattern: str | None, space: str | None = None) -> Alphabet:
@@ -188,16 +208,17 @@ def _without_contradictions(
     """
     rejects = [RejectRow(item.name, looks[item.name].problem) for item in items if looks[item.name].problem]
     good = [item for item in items if not looks[item.name].problem]
-    labels: dict[str, set[str]] = {}
+    said: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}  # by a person, or by a reader
     for item in good:
-        labels.setdefault(looks[item.name].digest, set()).add(item.text)
+        said[item.confidence is None].setdefault(looks[item.name].digest, set()).add(item.text)
+    labels = said[False] | said[True]  # a person's go before pre-labels
     kept, sizes_wh = [], []
     for item in good:
         look = looks[item.name]
         if look.width < _NARROWEST * len(item.text):
             rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
-        elif len(labels[look.digest]) > 1:
-            texts = ", ".join(sorted(labels[look.digest]))
+        elif labels[look.digest] != {item.text}:
+            texts = ", ".join(sorted(labels[look.digest] | {item.text}))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
             kept.append(item)

@@ -71,6 +71,8 @@ class Review:
                 refused.append(Refused(item.name, DROPPED))
             elif row is not None and row.decision == "correct":
                 items.append(_corrected(item, spell(row.corrected)))
+            elif row is not None and row.decision == "accept" and row.text in ("", item.text):
+                items.append(replace(item, confidence=None))  # a pre-label no more
             else:
                 items.append(item)
         unknown = sorted(self.rows.keys() - {item.name for item in found.items})
@@ -172,7 +174,8 @@ def write_review(
 def _corrected(item: LabelledImage, text: str) -> LabelledImage:
     """The same picture with another text; boxes that were drawn stay where they are as many as its symbols."""
     drawn, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
-    return replace(item, text=text, boxes_xyxy=drawn if drawn is not None and len(drawn) == symbols else None)
+    boxes_xyxy = drawn if drawn is not None and len(drawn) == symbols else None
+    return replace(item, text=text, boxes_xyxy=boxes_xyxy, confidence=None)
 
 
 def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:

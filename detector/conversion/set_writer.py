@@ -290,7 +290,7 @@ class SetWriter:
         own = shown_ids(item, self.settings.table)
         located = boxes.located
         split = self.inputs.split[item.text]
-        sure = sureness(located, self._wrong[item.name])
+        sure = sureness(located, self._wrong[item.name]) * (1.0 if item.confidence is None else item.confidence)
         suspect = sure < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.settings.keep_suspects else split

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted
+from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted, assign_splits
 from detector.conversion.settings import Settings
 from detector.data.atomic import ResumeFolder
 from detector.data.labels.sources import read_source
 from detector.errors import SourceError
 from detector.text.alphabet import DEFAULT_SYMBOLS, Alphabet
-from tests.builders import labelled_folder
+from tests.builders import labelled_folder, write_pictures
 
 
 def accepted(
@@ -95,3 +95,43 @@ def test_drawn_boxes_stay_with_their_picture(tmp_path: Path) -> None:
     drawn = {item.name: item.boxes_xyxy for item in inputs.items}
     np.testing.assert_array_equal(drawn["images/a.png"], [[1, 1, 4, 7], [8, 1, 12, 7]])
     assert drawn["images/b.png"] is None
+
+
+def test_pre_labels_are_learnt_and_judge_nothing(tmp_path: Path) -> None:
+    person = {f"{i}.png": f"A{i:02}" for i in range(40)}
+    sure = {f"s{i}.png": f"B{i:02}" for i in range(40)} | {f"t{i}.png": f"A{i:02}" for i in range(40)}
+    write_pictures(tmp_path, [*person, *sure], size_wh=(40, 20))
+    rows = [f"{name},{text},1,person" for name, text in person.items()]
+    rows += [f"{name},{text},0.9,sure" for name, text in sure.items()]
+    (tmp_path / "labels.csv").write_text("image,text,confidence,status\n" + "\n".join(rows), encoding="utf-8")
+    work = ResumeFolder.open(tmp_path / "work", {})
+    inputs = accept(read_source(tmp_path), Settings(Alphabet(DEFAULT_SYMBOLS), 8), work, lambda *_: None)
+    by_reader = [item for item in inputs.items if item.confidence is not None]
+    assert {inputs.split[item.text] for item in by_reader} == {"train"}
+    alone = assign_splits(set(person.values()), 0.1, 0.2)
+    assert {text: inputs.split[text] for text in alone} == alone, "pre-labels move no label of a person"
+    held_out = [name for name, text in sure.items() if alone.get(text, "train") != "train"]
+    assert {row.source for row in inputs.rejects} == {*held_out} != set()
+    assert all("is the text of a held-out picture" in row.reason for row in inputs.rejects)
+
+
+@pytest.mark.parametrize(("same", "kept"), [("person", []), ("sure", ["0.png"])])
+def test_of_the_same_picture_a_person_is_believed(tmp_path: Path, same: str, kept: list[str]) -> None:
+    names = ["0.png", "1.png", "2.png", "3.png"]
+    write_pictures(tmp_path, names, size_wh=(40, 20))
+    (tmp_path / "1.png").write_bytes((tmp_path / "0.png").read_bytes())
+    rows = ["0.png,AB,1,person", f"1.png,CD,0.9,{same}", "2.png,EF,1,person", "3.png,GH,1,person"]
+    (tmp_path / "labels.csv").write_text("image,text,confidence,status\n" + "\n".join(rows), encoding="utf-8")
+    work = ResumeFolder.open(tmp_path / "work", {})
+    inputs = accept(read_source(tmp_path), Settings(Alphabet(DEFAULT_SYMBOLS), 8), work, lambda *_: None)
+    assert [item.name for item in inputs.items] == [*kept, "2.png", "3.png"]
+    assert inputs.rejects[0].reason == "the same picture is labelled differently: AB, CD"
+
+
+def test_pre_labels_need_texts_of_a_person(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png", "c.png"], size_wh=(40, 20))
+    rows = "a.png,AB,1,person\nb.png,CD,0.9,sure\nc.png,EF,0.9,sure\n"
+    (tmp_path / "labels.csv").write_text("image,text,confidence,status\n" + rows, encoding="utf-8")
+    work = ResumeFolder.open(tmp_path / "work", {})
+    with pytest.raises(SourceError, match="3 pictures have labels, 1 of them a person's text"):
+        accept(read_source(tmp_path), Settings(Alphabet(DEFAULT_SYMBOLS), 8), work, lambda *_: None)

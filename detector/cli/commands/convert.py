@@ -74,6 +74,9 @@ def command(
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
+    if report.prelabels:
+        wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
+        say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")
     for reason, count in report.reasons.most_common(_LISTED):
         say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
     first, *rounds = report.explained

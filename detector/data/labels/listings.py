@@ -7,31 +7,27 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from detector.data.images import image_files, is_image_name
 from detector.data.labels.formats import (
-    SIDECARS,
     TABLE_SUFFIXES,
     Columns,
     DrawnBox,
     Folders,
     Row,
-    Sidecar,
     Table,
     recognise,
 )
 from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import said_of
+from detector.data.labels.prelabels import DOUBTFUL, PERSON, UNREADABLE
 from detector.errors import SourceError, argument
 
 _SHOWN = 6  # skipped files in one message
-_LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
 _MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
-_LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
 
 
 class Entry(NamedTuple):
@@ -44,6 +40,13 @@ class Entry(NamedTuple):
     line: int = 0
     place: str = ""
     drawn: tuple[DrawnBox, ...] = ()
+    status: str = PERSON
+    confidence: float = 1.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is no input yet: a pre-label that a person has to decide on."""
+        return not self.reason and self.status in (DOUBTFUL, UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ class Listing:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Label of each usable picture."""
-        return {entry.path: entry.raw for entry in self.entries if entry.path is not None and not entry.reason}
+        return {
+            entry.path: entry.raw
+            for entry in self.entries
+            if entry.path is not None and not entry.reason and not entry.waits
+        }
 
     @cached_property
     def is_drawn(self) -> bool:
@@ -119,14 +126,14 @@ def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[lis
         useless += [listing for listing in listings if not listing.labels]
         if usable:
             for listing in useless:
-                passed_over[_below(root, listing.files[0])] = _without_pictures(listing)
+                passed_over[name_below(root, listing.files[0])] = _without_pictures(listing)
             return _chosen(root, usable, passed_over), passed_over
         if problem is not None and folders == [root]:
             raise problem
     for listing in useless:
         if wanted or listing.names_pictures:
             return [listing], passed_over
-        passed_over[_below(root, listing.files[0])] = _without_pictures(listing)
+        passed_over[name_below(root, listing.files[0])] = _without_pictures(listing)
     return [], passed_over
 
 
@@ -152,7 +159,7 @@ def _tables(
     problem: SourceError | None = None
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
-        shown = _below(root, folder / name)
+        shown = name_below(root, folder / name)
         if not wanted and suffix.lower() in OTHER_SUFFIXES and (said := said_of(folder / name)):
             passed_over[shown] = f"{name} is {said}."
         beside = stem.removesuffix(".gt") in pictures or (folder != root and suffix == ".txt" and tails.has_stem(stem))
@@ -192,14 +199,14 @@ def _chosen(root: Path, listings: list[Listing], passed_over: dict[str, str]) ->
                     raise _contradiction(root, kept, listing, other, path)
     drawn = [] if any(listing.is_drawn for listing in kept) else [listing for listing in first if listing.is_drawn]
     passed_over |= {
-        _below(root, listing.files[0]): "" for listing in listings if listing not in kept and listing not in drawn
+        name_below(root, listing.files[0]): "" for listing in listings if listing not in kept and listing not in drawn
     }
     return [_with_boxes(listing, drawn) for listing in kept]
 
 
 def _contradiction(root: Path, kept: Sequence[Listing], first: Listing, other: Listing, path: str) -> SourceError:
     names = ", ".join(str(some.tables[0]) for some in kept[:_SHOWN]) + (", …" if len(kept) > _SHOWN else "")
-    said = f"{_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
+    said = f"{name_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
     return SourceError(
         f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
         f"{other.files[0].name}. Choose one, say {argument('labels', first.files[0])}."
@@ -219,7 +226,7 @@ def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
 def several(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
     """Join the inputs of some label files."""
     shown = [
-        listing.detail.replace(listing.files[0].name, _below(root, listing.files[0]), 1)
+        listing.detail.replace(listing.files[0].name, name_below(root, listing.files[0]), 1)
         for listing in listings[:_SHOWN]
     ]
     detail = ", ".join(shown) + (f" and {len(listings) - _SHOWN} more" if len(listings) > _SHOWN else "")
@@ -227,7 +234,7 @@ def several(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]
     entries = [entry for listing in listings for entry in listing.entries]
     if len(listings) > 1:  # a line number alone is ambiguous
         entries = [
-            entry._replace(place=entry.place and f"{_below(root, listing.files[0])}, {entry.place}")
+            entry._replace(place=entry.place and f"{name_below(root, listing.files[0])}, {entry.place}")
             for listing in listings
             for entry in listing.entries
         ]
@@ -280,7 +287,8 @@ def _entry(root: Path, table: Table, row: Row, path: str | None, guess: Guess | 
         reason = row.problem or (_missing(row.image, guess, bases) if row.image else "no image is named")
         return Entry(name, None, row.text, reason, row.line, place)
     reason = row.problem or ("" if writable(row.image) == row.image else "the file name is not valid UTF-8")
-    return Entry(writable(_below(root, path)), path, row.text, reason, row.line, place, row.drawn)
+    return Entry(writable(name_below(root, path)), path, row.text, reason, row.line, place, row.drawn,
+                 row.status, row.confidence)  # fmt: skip
 
 
 def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
@@ -298,74 +306,8 @@ def _said_of(root: Path, table: Table, path_of: dict[str, str | None], guesses: 
     listed, guess = next(iter(hits.items()))
     kinds = Counter(guess.how for guess in hits.values())
     how = " or ".join(kinds)
-    example = f"{writable(listed)[:200]} is {writable(_below(root, guess.path))}"
+    example = f"{writable(listed)[:200]} is {writable(name_below(root, guess.path))}"
     return (f"{len(hits)} of {len(path_of)} paths in {table.file.name} were found {how} only, as {example}",)
-
-
-# --- files beside images -------------------------------------------------------------------------------------------
-
-
-def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> Listing | None:
-    """Read labels from a file beside each image, of the first format that enough images have; None if there is none."""
-    pictures = [path for path, problem in image_files(root) if problem is None]
-    folders = Folders([root])
-    for sidecar in SIDECARS:
-        if not pictures or (wanted and sidecar.name != wanted):
-            continue
-        files = _beside(root, pictures, sidecar, folders)
-        if not files or len(files) < sidecar.least * len(pictures):
-            continue
-        listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
-        if listing is not None:
-            return listing
-    return None
-
-
-def _beside(root: Path, pictures: Sequence[Path], sidecar: Sidecar, folders: Folders) -> dict[Path, Path]:
-    """Label file of each picture that has one."""
-    file_of: dict[Path, Path] = {}
-    for folder, some in groupby(pictures, os.path.dirname):
-        listings = [(place, folders.listing(place)) for place in _places(str(root), folder)]
-        having = [pair for pair in listings if any(name.endswith(sidecar.suffix) for name in pair[1])]
-        for picture in some if having else ():
-            name = picture.stem + sidecar.suffix
-            if place := next((place for place, names in having if name in names), ""):
-                file_of[picture] = Path(place, name)
-    return file_of
-
-
-def _places(root: str, folder: str) -> list[str]:
-    """Folders that may hold the labels of the pictures in a folder."""
-    below = Path(folder).relative_to(root).parts
-    folders = [folder]
-    for at in reversed(range(len(below))):
-        for name in _LABEL_FOLDERS.get(below[at].lower(), ()):
-            folders.append(os.path.join(root, *below[:at], name, *below[at + 1 :]))
-    folders += [os.path.join(root, name, *below) for name in ("labels", "annotations", "Annotations")]
-    return folders
-
-
-def _of_sidecar(
-    root: Path, sidecar: Sidecar, pictures: Sequence[Path], files: dict[Path, Path], passed_over: dict[str, str]
-) -> Listing | None:
-    classes = sidecar.recognise(root, list(islice(files.values(), _LOOKED_INTO)))
-    if classes is None or isinstance(classes, str):
-        passed_over |= {f"*{sidecar.suffix}": classes} if classes else {}
-        return None
-    entries = []
-    for picture in pictures:
-        name = writable(_below(root, picture))
-        if picture not in files:
-            entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
-            continue
-        try:
-            row = sidecar.read(files[picture], picture, classes)
-        except SourceError as error:  # of one file among many
-            row = Row(0, picture.name, "", str(error).rstrip("."))
-        entries.append(Entry(name, str(picture), row.text, row.problem, 0, "", row.drawn))
-    detail = f"{sidecar.name}: a file beside each picture"
-    detail += passed_over_in_short(passed_over)
-    return Listing(root, sidecar.name, (), detail, entries, searched=True)
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:
@@ -390,7 +332,7 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _below(root: Path, path: Path | str) -> str:
+def name_below(root: Path, path: Path | str) -> str:
     """Path relative to the root, with ``/`` between folders."""
     prefix, full = os.path.join(root, ""), str(path)
     below = full[len(prefix) :] if full.startswith(prefix) else os.path.relpath(full, root)

@@ -37,11 +37,12 @@ from detector.data.labels.listings import (
     label_file,
     one_listing,
     passed_over_in_short,
-    read_beside,
     several,
     what_is_there,
     writable,
 )
+from detector.data.labels.prelabels import DROPPED, PERSON, SURE
+from detector.data.labels.sidecars import read_beside
 from detector.errors import SourceError
 
 FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES)
@@ -62,13 +63,15 @@ class LabelledImage:
     ``path`` is the file; ``text`` is the label, normalised; ``name`` is the path relative to the source's
     root with ``/`` between folders, unique among the items of a source. ``boxes_xyxy``, float32 (n, 4) in pixels of the
     upright picture, are those that a person drew around the text's symbols, in its order without spaces; None if
-    nobody did.
+    nobody did. ``confidence``, in [0, 1], is the probability that the text is right where a reader proposed it; None
+    where a person says so.
     """
 
     path: Path
     text: str
     name: str
     boxes_xyxy: NDArray[np.float32] | None = field(default=None, compare=False)
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ class Source:
 
     ``label_file`` is the first of ``label_files``, None if the labels are file names or files beside the images.
     ``detail`` describes for the log how it was read; ``notes`` are further log lines. ``unlisted`` counts pictures in
-    the same folders that no row names; they are no inputs. ``searched`` says whether subfolders of the root were
-    searched.
+    the same folders that no row names, ``waiting`` those whose pre-label a person has to decide on; they are no inputs.
+    ``searched`` says whether subfolders of the root were searched.
     """
 
     root: Path
@@ -98,6 +101,7 @@ class Source:
     unlisted: int = 0
     notes: tuple[str, ...] = ()
     searched: bool = False
+    waiting: int = 0
 
     @property
     def label_file(self) -> Path | None:
@@ -231,9 +235,11 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
     first: dict[str, int] = {}  # path -> number of its first outcome
     repeats: dict[str, list[tuple[int, str]]] = {}
     unused_boxes = 0
-    for entry in listing.entries:
+    entries = [entry for entry in listing.entries if not entry.waits]
+    waiting = len(listing.entries) - len(entries)
+    for entry in entries:
         text = spelling(entry.raw)
-        reason = entry.reason or spelling.problem(entry.raw) or _no_text(text)
+        reason = entry.reason or _dropped(entry) or spelling.problem(entry.raw) or _no_text(text)
         where = f" ({entry.place})" if entry.place else ""
         if reason or entry.path is None:
             outcomes.append(Refused(entry.name, reason + where))
@@ -243,23 +249,33 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
         first.setdefault(entry.path, len(outcomes))
         boxes = _boxes(entry.drawn, text)
         unused_boxes += bool(entry.drawn) and boxes is None
-        outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes))
+        confidence = entry.confidence if entry.status == SURE else None
+        outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes, confidence))
     for path, again in repeats.items():
-        _refuse_repeats(outcomes, listing.entries, first[path], again)
+        _refuse_repeats(outcomes, entries, first[path], again)
     items = [outcome for outcome in outcomes if isinstance(outcome, LabelledImage)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    if waiting and not outcomes:
+        raise SourceError(
+            f"{listing.files[0]}: all {waiting} pre-labels wait for a person: put the right text and the status "
+            f"{PERSON!r} into some rows first."
+        )
     if not outcomes:
         raise SourceError(f"{', '.join(map(str, listing.files[:_SHOWN]))} lists no images. {_ACCEPTED}")
-    listed = Counter(entry.path for entry in listing.entries)
-    notes = [*listing.notes, *notes_on([e.raw for e in listing.entries if e.path and listed[e.path] == 1], spelling)]
+    listed = Counter(entry.path for entry in entries)
+    notes = [*listing.notes, *notes_on([e.raw for e in entries if e.path and listed[e.path] == 1], spelling)]
     if unused_boxes:
         notes.append(
             f"{unused_boxes} pictures have drawn boxes of other symbols than their text: these boxes are not used"
         )
     return Source(
         listing.root, listing.format, listing.files, listing.detail, items, refused, listing.unlisted,
-        tuple(notes), listing.searched,
+        tuple(notes), listing.searched, waiting,
     )  # fmt: skip
+
+
+def _dropped(entry: Entry) -> str:
+    return "a person dropped it" if entry.status == DROPPED else ""
 
 
 def _no_text(text: str) -> str:

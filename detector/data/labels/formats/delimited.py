@@ -1,7 +1,8 @@
 """Tables between delimiters: ``csv`` (commas, semicolons, tabs or bars) and ``tsv``.
 
 A header with a column of images and one of texts, in any order; or two columns, no header. Fields are quoted where
-needed. Excel's first line ``sep=;`` names the delimiter.
+needed. Excel's first line ``sep=;`` names the delimiter. Columns of a status and a confidence make a table of
+:mod:`detector.data.labels.prelabels` of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
+from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
 from detector.errors import SourceError
 
 _SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
@@ -25,6 +27,16 @@ class _Way(NamedTuple):
     delimiter: str
     padded: bool
     rows: list[list[str]]
+
+
+class _Columns(NamedTuple):
+    """Places of the columns; ``width`` is the number of all of them, 0 without a header, ``judged`` those of confidence
+    and status where the table has pre-labels."""
+
+    image: int
+    text: int
+    width: int
+    judged: tuple[int, int] | None = None
 
 
 def _recognise(head: Head, kind: str) -> Table | str | None:
@@ -41,7 +53,7 @@ def _with_header(head: Head, kind: str) -> tuple[Table | None, str]:
         except SourceError as error:
             problem = problem or str(error)  # of the likeliest delimiter
             continue
-        return _table(head, kind, way, image, text, len(way.rows[0])), ""
+        return _table(head, kind, way, _Columns(image, text, len(way.rows[0]), _judged(way.rows))), ""
     return None, problem or f"{head.file} has no column of images and one of texts; its first line is {head.first}."
 
 
@@ -52,7 +64,7 @@ def _without_header(head: Head, kind: str) -> Table | None:
         hits = [sum(head.folders.plausible(row[i]) for row in way.rows if len(row) == 2) for i in (0, 1)]
         if 2 * max(hits) > len(way.rows):
             image = hits.index(max(hits))
-            return _table(head, kind, way, image, 1 - image, 0)
+            return _table(head, kind, way, _Columns(image, 1 - image, 0))
     return None
 
 
@@ -75,14 +87,25 @@ def _ways(head: Head, kind: str) -> Iterator[_Way]:
         yield _Way(delimiter, padded, rows)
 
 
-def _table(head: Head, kind: str, way: _Way, image: int, text: int, width: int) -> Table:
-    header = "" if width else ", no header"
-    how = f"{header}, image in column {image + 1}, text in column {text + 1}"
-    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, image, text, width), how)
+def _judged(rows: list[list[str]]) -> tuple[int, int] | None:
+    """Places of confidence and status in a table of pre-labels; None where it is another."""
+    names = [name.strip().lower() for name in rows[0]]
+    if CONFIDENCE not in names or STATUS not in names:
+        return None
+    places = names.index(CONFIDENCE), names.index(STATUS)
+    return places if are_prelabels(row[places[1]] for row in rows[1:] if len(row) == len(names)) else None
 
 
-def _rows(head: Head, delimiter: str, padded: bool, image: int, label: int, columns: int) -> Iterator[Row]:
-    header, width = columns > 0, columns or 2
+def _table(head: Head, kind: str, way: _Way, columns: _Columns) -> Table:
+    header = "" if columns.width else ", no header"
+    how = f"{header}, image in column {columns.image + 1}, text in column {columns.text + 1}"
+    how += ", pre-labels" if columns.judged else ""
+    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, columns), how)
+
+
+def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterator[Row]:
+    image, label = columns.image, columns.text
+    header, width = columns.width > 0, columns.width or 2
     for first, last, fields in csv_rows(head.file, delimiter, padded):
         if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
             continue
@@ -98,7 +121,12 @@ def _rows(head: Head, delimiter: str, padded: bool, image: int, label: int, colu
         elif any(fields[width:]):
             problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
         fields += [""] * (width - len(fields))
-        yield Row(first, fields[image], text_in(fields[label]) or "", problem)
+        row = Row(first, fields[image], text_in(fields[label]) or "", problem)
+        if columns.judged:
+            said, status = (fields[place] for place in columns.judged)
+            confidence, why = judged(said, status)
+            row = row._replace(problem=problem or why, status=status.strip().lower(), confidence=confidence)
+        yield row
 
 
 HEADED = Format("csv", (".txt", ""), lambda head: _with_header(head, "tsv" if "\t" in head.lines[0] else "csv")[0])

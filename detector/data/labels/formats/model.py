@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from detector.data.images import read_file
 from detector.data.labels.formats.folders import Folders
+from detector.data.labels.prelabels import PERSON
 from detector.errors import ImageError, SourceError
 
 HEAD_BYTES = 1 << 16
@@ -37,7 +38,8 @@ class Row(NamedTuple):
     """One input of a label file.
 
     ``line`` counts from 1, 0 where there are none; ``problem`` says what is wrong with the row, if anything. ``drawn``
-    are the boxes of ``text``'s symbols, in its order, where the format has them.
+    are the boxes of ``text``'s symbols, in its order, where the format has them. ``status`` and ``confidence`` are
+    those of :mod:`detector.data.labels.prelabels`, where the file has pre-labels.
     """
 
     line: int
@@ -45,6 +47,8 @@ class Row(NamedTuple):
     text: str
     problem: str = ""
     drawn: tuple[DrawnBox, ...] = ()
+    status: str = PERSON
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)

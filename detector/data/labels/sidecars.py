@@ -1,0 +1,79 @@
+"""Labels in a file beside each picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import groupby, islice
+from pathlib import Path
+
+from detector.data.images import image_files
+from detector.data.labels.formats import SIDECARS, Folders, Row, Sidecar
+from detector.data.labels.listings import Entry, Listing, name_below, passed_over_in_short, writable
+from detector.errors import SourceError
+
+_LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
+_LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
+
+
+def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> Listing | None:
+    """Read labels from a file beside each image, of the first format that enough images have; None if there is none."""
+    pictures = [path for path, problem in image_files(root) if problem is None]
+    folders = Folders([root])
+    for sidecar in SIDECARS:
+        if not pictures or (wanted and sidecar.name != wanted):
+            continue
+        files = _beside(root, pictures, sidecar, folders)
+        if not files or len(files) < sidecar.least * len(pictures):
+            continue
+        listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
+        if listing is not None:
+            return listing
+    return None
+
+
+def _beside(root: Path, pictures: Sequence[Path], sidecar: Sidecar, folders: Folders) -> dict[Path, Path]:
+    """Label file of each picture that has one."""
+    file_of: dict[Path, Path] = {}
+    for folder, some in groupby(pictures, os.path.dirname):
+        listings = [(place, folders.listing(place)) for place in _places(str(root), folder)]
+        having = [pair for pair in listings if any(name.endswith(sidecar.suffix) for name in pair[1])]
+        for picture in some if having else ():
+            name = picture.stem + sidecar.suffix
+            if place := next((place for place, names in having if name in names), ""):
+                file_of[picture] = Path(place, name)
+    return file_of
+
+
+def _places(root: str, folder: str) -> list[str]:
+    """Folders that may hold the labels of the pictures in a folder."""
+    below = Path(folder).relative_to(root).parts
+    folders = [folder]
+    for at in reversed(range(len(below))):
+        for name in _LABEL_FOLDERS.get(below[at].lower(), ()):
+            folders.append(os.path.join(root, *below[:at], name, *below[at + 1 :]))
+    folders += [os.path.join(root, name, *below) for name in ("labels", "annotations", "Annotations")]
+    return folders
+
+
+def _of_sidecar(
+    root: Path, sidecar: Sidecar, pictures: Sequence[Path], files: dict[Path, Path], passed_over: dict[str, str]
+) -> Listing | None:
+    classes = sidecar.recognise(root, list(islice(files.values(), _LOOKED_INTO)))
+    if classes is None or isinstance(classes, str):
+        passed_over |= {f"*{sidecar.suffix}": classes} if classes else {}
+        return None
+    entries = []
+    for picture in pictures:
+        name = writable(name_below(root, picture))
+        if picture not in files:
+            entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
+            continue
+        try:
+            row = sidecar.read(files[picture], picture, classes)
+        except SourceError as error:  # of one file among many
+            row = Row(0, picture.name, "", str(error).rstrip("."))
+        entries.append(Entry(name, str(picture), row.text, row.problem, 0, "", row.drawn))
+    detail = f"{sidecar.name}: a file beside each picture"
+    detail += passed_over_in_short(passed_over)
+    return Listing(root, sidecar.name, (), detail, entries, searched=True)

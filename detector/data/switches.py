@@ -28,7 +28,8 @@ def keep_in(folder: str) -> None:
 
 
 def hush() -> None:
-    """Silence OpenCV and its decoders; before OpenCV is imported."""
+    """Silence OpenCV, its decoders and Ultralytics; before they are imported. Child processes inherit it."""
+    os.environ["YOLO_VERBOSE"] = "false"
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 

@@ -17,6 +17,7 @@ from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, pick_device, say_device
 from detector.networks.shipped import NETWORK, shipped_detector
 from detector.text.metrics import TextScore
+from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
 from detector.training.augment.policy import Policy
 from detector.training.publish import publish
 from detector.training.validation import FEW, default_patience, say_few
@@ -37,18 +38,9 @@ AUGMENT_ON = ("device", "picture")
 """Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
 torch on a GPU), or a picture at a time with Albumentations, the reference."""
 
-_NO_EFFECT = ("mosaic", "mixup", "cutmix", "copy_paste", "erasing", "hsv_h", "hsv_s", "hsv_v", "multi_scale", "bgr")
-"""Augmentations of `yolo train` that tear text apart or are done otherwise here."""
-
-_NOT_FOLLOWED = {"fraction": 1.0, "classes": None}
-"""Arguments of `yolo train` that choose pictures, and the value that chooses all."""
-
-_OF_LOADING = ("cache", "rect", "workers")
-"""Arguments of `yolo train` about how pictures get to the network; here they are packed, all of one shape."""
-
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
-    **dict.fromkeys(_NO_EFFECT, 0.0), "close_mosaic": 0, "rect": False,
+    **dict.fromkeys(AUGMENTATIONS, 0.0), "close_mosaic": 0, "rect": False,
     # A small network and small pictures: AdamW with a short warm-up and one cosine.
     "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
     "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
@@ -132,7 +124,7 @@ def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
     Raises:
         KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
     """
-    from detector.training.arguments import check_arguments
+    from detector.training.arguments.checks import check_arguments
 
     arguments = dict(arguments)
     augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
@@ -142,10 +134,7 @@ def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
     trust = arguments.pop("trust", False)
     if not isinstance(trust, bool):
         raise ArgumentError(f"trust={trust!r}: give True, or leave it out.")
-    check_arguments(arguments)
-    if not arguments.get("val", True):
-        log.warning("val=False: not followed, for the strings that are read tell which weights to publish")
-        arguments = {**arguments, "val": True}
+    check_arguments(arguments, DEFAULTS["optimizer"])
     _check_folder(folder)  # said before hours of training
     with trusting(trust):
         return _run(data, arguments, augment_on, folder)
@@ -182,7 +171,7 @@ def _check_folder(folder: Path) -> None:
 
 def _target(trainer: Any, folder: Path) -> Path:
     """Where a run's weights land; those that it left when Ctrl-C stopped it are replaced when it has gone on."""
-    from detector.training.arguments import free_path
+    from detector.training.arguments.checks import free_path
 
     left = trainer.save_dir / _LEFT
     earlier = folder / left.read_text(encoding="utf-8") if left.exists() and trainer.resume else None
@@ -195,7 +184,7 @@ def _target(trainer: Any, folder: Path) -> Path:
 
 
 def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
-    from detector.training.arguments import check_start
+    from detector.training.arguments.checks import check_start, parameters_of
 
     if data is None:
         raise DatasetError("Say what to train on: data=SET/data.yaml, as `detector convert` wrote it.")
@@ -206,11 +195,13 @@ def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, An
     for start in (overrides["model"], overrides.get("pretrained"), overrides.get("distill_model")):
         if isinstance(start, (str, Path)):
             check_start(str(start))
+    if (freeze := overrides.get("freeze")) is not None:
+        check_freeze(freeze, parameters_of(overrides["model"]))
     return overrides
 
 
 def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
-    from detector.training.arguments import check_resumable, latest_run
+    from detector.training.arguments.checks import check_resumable, latest_run
 
     named = isinstance(arguments["resume"], (str, Path))
     checkpoint = Path(str(arguments["resume"])) if named else latest_run(RUNS)
@@ -230,13 +221,6 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     batch = arguments.get("batch", batch_for(device.type, pictures))
     model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
     from_weights = model.endswith(".pt")
-    ignored = [name for name in _NO_EFFECT if arguments.get(name)]
-    if ignored:
-        log.warning("%s: no effect on text; see docs/commands.md for what is augmented", ", ".join(ignored))
-    if chosen := [name for name, all_ in _NOT_FOLLOWED.items() if arguments.get(name, all_) != all_]:
-        log.warning("%s: not followed, all of the set is trained on; convert fewer pictures", ", ".join(chosen))
-    if loading := [name for name in _OF_LOADING if arguments.get(name)]:
-        log.warning("%s: no effect, pictures are packed once and all have one shape", ", ".join(loading))
     policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
     overrides = {
         **DEFAULTS,
@@ -249,7 +233,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "amp": "bf16" if device.type == "cuda" else True,
         "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
         **arguments,
-        **dict.fromkeys(_NO_EFFECT, 0.0),
+        **dict.fromkeys(AUGMENTATIONS, 0.0),
         "model": model,
         "data": str(characters.yaml_path),
         "task": "detect",

@@ -73,6 +73,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         if self.cpu_ranks:  # Ultralytics knows several processes on GPUs only
             cpu_ranks.join(overrides)
         super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
+        # Integrations take it for a name; where the run lies, save_dir says.
+        self.args.project = Path(str(self.args.project or "")).name or None
         shape_hw = self.characters.config.shape_hw
         if shape_hw is None:
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")

@@ -292,7 +292,7 @@ def test_training_goes_on_from_nothing_that_runs(toy_run: ToyRun, tmp_path: Path
     weights.mkdir(parents=True)
     with pytest.raises(WeightsError, match="--trust"):
         detector.train(resume=str(EVIL["os.system"](weights / "last.pt")))
-    from detector.training.arguments import check_resumable
+    from detector.training.arguments.checks import check_resumable
 
     stopped = torch.load(toy_run.folder / "weights" / "last.pt", weights_only=False)
     saved(weights / "last.pt", {**stopped, "epoch": 3, "optimizer": {"state": {}, "param_groups": []}})

@@ -18,7 +18,7 @@ from detector.networks.device import to_device
 from detector.networks.network import single_symbols
 from detector.networks.nms_torch import candidates, candidates_on_device, prediction
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
-from detector.training.arguments import check_arguments
+from detector.training.arguments.checks import check_arguments
 from detector.training.loop import to_batch
 
 
@@ -116,9 +116,9 @@ def test_names_as_an_alphabet() -> None:
 
 
 def test_arguments() -> None:
-    check_arguments({"epochs": 3, "imgsz": 96, "lr0": 0.1})
+    check_arguments({"epochs": 3, "imgsz": 96, "lr0": 0.1}, "AdamW")
     with pytest.raises(DetectorError) as caught:
-        check_arguments({"epoch": 3})
+        check_arguments({"epoch": 3}, "AdamW")
     assert "epochs" in str(caught.value), "it says what was meant"
     assert "Arguments received" not in str(caught.value)
 

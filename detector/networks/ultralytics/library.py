@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,39 @@ __all__ = [
 ]  # fmt: skip
 
 
+INTEGRATIONS = ("clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb")
+"""Keys of `yolo settings` that send a run's numbers to another program."""
+
+
 def _before_import() -> tuple[Any, str | None]:
     """Say where Ultralytics keeps its settings; what its import would change is returned for :func:`_after_import`."""
     os.environ.setdefault("YOLO_VERBOSE", "true")
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_folder()))
     return PIL.Image.open, os.environ.get("OMP_NUM_THREADS")
+
+
+def _users_settings() -> Path:
+    """Where plain `yolo settings` keeps the user's own, as Ultralytics' ``get_user_config_dir`` has it."""
+    places = {"win32": "AppData/Roaming", "darwin": "Library/Application Support"}
+    base = Path(os.path.expanduser("~"), places.get(sys.platform, ".config"))
+    if sys.platform not in places:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or base)
+    return base / "Ultralytics" / "settings.json"
+
+
+def _respect_settings() -> None:
+    """Integrations that the user turned on in `yolo settings`, and no others; nothing is written.
+
+    Ultralytics' own defaults would take part in whatever is installed.
+    """
+    if os.environ["YOLO_CONFIG_DIR"] != str(cache_folder()):
+        return  # the user's own choice, which Ultralytics has read
+    try:
+        held = json.loads(_users_settings().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        held = {}
+    chosen = {key: isinstance(held, dict) and held.get(key) is True for key in INTEGRATIONS}
+    dict.update(SETTINGS, chosen)
 
 
 _before = _before_import()
@@ -59,7 +88,7 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn import tasks as tasks_module
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
-    from ultralytics.utils import LOGGER, RANK
+    from ultralytics.utils import LOGGER, RANK, SETTINGS, TQDM, remove_colorstr
     from ultralytics.utils.export import engine as onnx_export
     from ultralytics.utils.export import openvino as openvino_export
     from ultralytics.utils.files import increment_path
@@ -77,9 +106,43 @@ def _after_import(image_open: Any, asked_threads: str | None) -> None:
     for handler in LOGGER.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
+            handler.addFilter(_uncoloured(handler))
+    _respect_settings()
+
+
+def _uncoloured(handler: Any) -> Callable[[logging.LogRecord], bool]:
+    """A filter that takes the colours out of what goes to no terminal."""
+
+    def let_pass(record: logging.LogRecord) -> bool:
+        if not handler.stream.isatty():
+            record.msg, record.args = remove_colorstr(record.getMessage()), ()
+        return True
+
+    return let_pass
+
+
+def _without_bars() -> None:
+    """Where progress goes to no terminal, a bar is one line when it is over: its description."""
+    display, close = TQDM._display, TQDM.close
+
+    def shown(self: Any, final: bool = False) -> None:
+        if self.file.isatty():
+            display(self, final)
+
+    def closed(self: Any) -> None:
+        if self.file.isatty():
+            close(self)
+        elif not self.closed:
+            self.closed = True
+            if self.desc and not self.disable:
+                self.file.write(f"{self.desc}\n")
+                self.file.flush()
+
+    TQDM._display, TQDM.close = shown, closed
 
 
 _after_import(*_before)
+_without_bars()
 
 
 def put_fonts_in_place() -> None:

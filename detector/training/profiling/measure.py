@@ -16,7 +16,7 @@ import torch
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
-from detector.training.arguments import check_start
+from detector.training.arguments.checks import check_start
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
 from detector.training.dataset import TextDataset, TextLoader

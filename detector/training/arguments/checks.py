@@ -18,10 +18,15 @@ from detector.networks.ultralytics.library import (
     yaml_model_load,
 )
 from detector.networks.ultralytics.opening import open_weights
+from detector.training.arguments.ineffective import check_effect
 
 
-def check_arguments(arguments: dict[str, Any]) -> None:
-    """Refuse what `yolo train` would not know, in its words, and what makes no sense for text.
+def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
+    """Refuse what `yolo train` would not know, in its words, what makes no sense for text, and what has no effect.
+
+    Args:
+        arguments: that were given.
+        optimizer: in force where none is given.
 
     Raises:
         ArgumentError: naming the argument.
@@ -39,10 +44,9 @@ def check_arguments(arguments: dict[str, Any]) -> None:
         raise ArgumentError("batch=0: give pictures of a step, 1 or more, or leave it out.")
     if not isinstance(imgsz := arguments.get("imgsz", STRIDE), int) or imgsz < 1:
         raise ArgumentError(f"imgsz={imgsz!r}: give one number, the longer side; the set says its shape.")
-    if arguments.get("single_cls"):
-        raise ArgumentError("single_cls=True: the characters are the classes, and there would be one; leave it out.")
-    if cfg := arguments.get("cfg"):
-        raise ArgumentError(f"cfg={cfg}: such a file would replace what text needs: give its values as NAME=VALUE.")
+    if isinstance(arguments.get("scale"), (list, tuple)):
+        raise ArgumentError(f"scale={arguments['scale']}: give one number, by how much sizes may differ.")
+    check_effect(arguments, DEFAULT_CFG_DICT, optimizer)
 
 
 def check_start(model: str) -> None:
@@ -82,6 +86,16 @@ def _check_structure(model: str) -> None:
         raise WeightsError(
             f"{model} has an activation that is no class of torch.nn with numbers: write for example nn.SiLU()."
         ) from None
+
+
+def parameters_of(model: str) -> list[str]:
+    """Names of the parameters of what training starts from, which :func:`check_start` has let pass."""
+    if Path(model).suffix.lower() == ".pt":
+        net = open_weights(model)[0]
+    else:
+        with quiet():
+            net = DetectionModel(yaml_model_load(model), verbose=False)
+    return [name for name, _ in net.named_parameters()]
 
 
 def latest_run(runs: Path) -> Path:

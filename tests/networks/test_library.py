@@ -1,0 +1,94 @@
+"""Ultralytics as part of this package: what it prints, and whose settings it follows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import detector
+from detector.networks.ultralytics.library import INTEGRATIONS
+from tests.conftest import Toy, char_network
+
+ROOT = Path(detector.__file__).parents[1]
+
+
+def run(arguments: list[str], folder: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with a home of its own and nothing said about Ultralytics."""
+    own = ("YOLO_", "XDG_", "MPL")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment |= {"HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), **changes}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+@pytest.mark.parametrize("options", [["-q"], []], ids=["quiet", "log"])
+def test_a_log_has_no_bars_and_no_escapes_and_quiet_has_nothing(toy: Toy, tmp_path: Path, options: list[str]) -> None:
+    arguments = [f"data={toy.report.data_yaml}", f"model={char_network()}", "epochs=2", "batch=32", "device=cpu"]
+    done = run(["-m", "detector", *options, "train", *arguments], tmp_path)
+    assert done.returncode in (0, 5), done.stderr
+    for sign in ("\x1b", "\r", "━", "─", "it/s"):
+        assert sign not in done.stderr
+    if options:
+        lines = [line for line in done.stderr.splitlines() if line]
+        assert all(line.startswith(("3 pictures for validation: ", "detector: not one of")) for line in lines), lines
+    else:
+        heads = [line for line in done.stderr.splitlines() if "exact" in line and "CER" in line]
+        assert len(heads) >= 2 and "2/2" in done.stderr, done.stderr
+
+
+ASKED = """
+import json
+from detector.networks.ultralytics.library import INTEGRATIONS
+from ultralytics.utils import SETTINGS
+print(json.dumps({key: SETTINGS[key] for key in INTEGRATIONS}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "settings", "on"),
+    [
+        ("home/.config", {"wandb": True, "mlflow": False}, ["wandb"]),
+        ("elsewhere", {"tensorboard": True}, ["tensorboard"]),
+        ("home/.config", None, []),
+        ("home/.config", ["junk"], []),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="where settings lie is one of the system")
+def test_integrations_are_those_of_the_users_settings(tmp_path: Path, where: str, settings: Any, on: list[str]) -> None:
+    file = tmp_path / where / "Ultralytics" / "settings.json"
+    if settings is not None:
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(settings))
+    changes = {} if where.startswith("home") else {"XDG_CONFIG_HOME": str(tmp_path / where)}
+    done = run(["-c", ASKED], tmp_path, **changes)
+    assert done.returncode == 0, done.stderr
+    assert [key for key, value in json.loads(done.stdout.splitlines()[-1]).items() if value] == on
+    assert not file.exists() or json.loads(file.read_text()) == settings
+
+
+def test_what_integrations_are_told_of_the_project_is_a_name(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector.data.yolo_dataset import read_set
+    from detector.training.run import training_arguments
+    from detector.training.trainer import prepared_trainer
+
+    monkeypatch.chdir(tmp_path)
+    for given, name in (({}, "runs"), ({"project": "plates"}, "plates"), ({"project": str(tmp_path / "a")}, "a")):
+        arguments = {"model": str(char_network()), "device": "cpu", **given}
+        trainer = prepared_trainer(training_arguments(read_set(toy.root), arguments))
+        assert trainer.args.project == name
+        assert trainer.save_dir.parent == tmp_path / name
+
+
+def test_every_integration_is_known() -> None:
+    from ultralytics.utils import SETTINGS
+
+    assert {*INTEGRATIONS} <= {*SETTINGS}

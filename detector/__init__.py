@@ -3,8 +3,8 @@
     import detector
 
     report = detector.convert("plates/", "datasets/plates")
-    weights = detector.train("datasets/plates/data.yaml", epochs=50)
-    reading = detector.Reader(weights).read("plate.png")
+    trained = detector.train(report, epochs=50)
+    reading = detector.Reader(trained).read("plate.png")
     reading.text, reading.confidence, reading.characters[0].xyxy
 
 Importing this loads neither torch nor OpenCV; the names below load what they need when they are first used.
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from detector.synth import SynthConfig, Synthesizer, write_set
     from detector.text.alphabet import Alphabet
     from detector.text.detections import Character, CharDetections, Reading
+    from detector.training.result import TrainingResult, TrainingStopped
     from detector.training.run import train
 
 __version__ = "0.1.0"
@@ -41,6 +42,8 @@ _OWNERS = {
     "Reading": "detector.text.detections",
     "SynthConfig": "detector.synth",
     "Synthesizer": "detector.synth",
+    "TrainingResult": "detector.training.result",
+    "TrainingStopped": "detector.training.result",
     "convert": "detector.conversion.convert",
     "evaluate": "detector.reading.evaluation",
     "export": "detector.reading.export",
@@ -60,6 +63,8 @@ __all__ = [
     "Reading",
     "SynthConfig",
     "Synthesizer",
+    "TrainingResult",
+    "TrainingStopped",
     "convert",
     "evaluate",
     "export",

@@ -134,7 +134,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     """A detector trained on the toy until it reads it."""
     import detector
-    from detector.training import validator
+    from detector.training.validation import validator
 
     validated: dict[str, str] = {}
     real = validator.TextValidator.update_metrics
@@ -147,10 +147,10 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(validator.TextValidator, "update_metrics", update_metrics)
-        weights = detector.train(
+        trained = detector.train(
             toy.report.data_yaml, model=str(char_network()), epochs=TOY_EPOCHS, batch=8, device="cpu"
         )
-    return ToyRun(folder / weights, folder / "runs" / "toy", validated)
+    return ToyRun(folder / trained.path, folder / "runs" / "toy", validated)
 
 
 def char_network() -> Path:

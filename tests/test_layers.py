@@ -99,7 +99,8 @@ def test_the_command_line_starts_without_torch() -> None:
 def test_all_is_what_is_promised() -> None:
     assert detector.__all__ == [
         "Alphabet", "CharDetections", "Character", "ConversionReport", "DetectorError", "Evaluation", "Failure",
-        "Reader", "Reading", "SynthConfig", "Synthesizer", "convert", "evaluate", "export", "train", "write_set",
+        "Reader", "Reading", "SynthConfig", "Synthesizer", "TrainingResult", "TrainingStopped", "convert", "evaluate",
+        "export", "train", "write_set",
     ]  # fmt: skip
     promised = {name for node in ast.walk(ast.parse(inspect.getsource(detector))) if isinstance(node, ast.If)
                 for statement in node.body if isinstance(statement, ast.ImportFrom)

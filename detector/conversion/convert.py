@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import os
 import shutil
 import time
 from collections import Counter
@@ -60,8 +61,8 @@ _MAX_LINES = 2  # of text in a picture
 
 
 @dataclass(frozen=True)
-class ConversionReport:
-    """What a conversion did.
+class ConversionReport(os.PathLike[str]):
+    """What a conversion did; it stands for its ``data.yaml`` wherever a path is taken, as in ``train(convert(...))``.
 
     Args:
         data_yaml: for training.
@@ -99,6 +100,9 @@ class ConversionReport:
     expected_wrong: float = 0.0
     waiting: int = 0
 
+    def __fspath__(self) -> str:
+        return str(self.data_yaml)
+
     @property
     def converted(self) -> int:
         """Pictures in the splits."""
@@ -111,13 +115,13 @@ class ConversionReport:
 
 
 def convert(
-    source: str | Path,
-    out: str | Path,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     length: int = DEFAULT_LENGTH,
     alphabet: str | None = None,
     space: str | None = None,
-    labels: str | Path = "auto",
+    labels: str | os.PathLike[str] = "auto",
     upper: bool = False,
     ignore: str = "",
     pattern: str | None = None,
@@ -129,7 +133,7 @@ def convert(
     keep_suspects: bool = False,
     allow_refused: bool = False,
     overwrite: bool = False,
-    review: str | Path | None = None,
+    review: str | os.PathLike[str] | None = None,
     lines: int | None = None,
     train_scale: float = 1.0,
     seed: int = 0,

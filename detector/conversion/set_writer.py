@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import unicodedata
@@ -52,7 +53,7 @@ def _replaced(target: Path) -> Path:
     return target.with_name(target.name + ".replaced")
 
 
-def target_of(out: str | Path) -> Path:
+def target_of(out: str | os.PathLike[str]) -> Path:
     """The folder to write, where a link leads if ``out`` is one.
 
     Raises:

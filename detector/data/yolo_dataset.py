@@ -257,7 +257,7 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
     (root / "obj.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def read_set(data: str | Path) -> CharacterSet:
+def read_set(data: str | os.PathLike[str]) -> CharacterSet:
     """Open a set by its ``data.yaml`` or its folder.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from detector.errors import WeightsError
@@ -19,13 +20,13 @@ def shipped_detector(symbols: str) -> Path | None:
     return None if set(symbols).isdisjoint(DEFAULT_SYMBOLS) or not SHIPPED.is_file() else SHIPPED
 
 
-def weights_path(weights: str | Path | None) -> Path:
+def weights_path(weights: str | os.PathLike[str] | None) -> Path:
     """Where weights lie; None and "shipped" are the package's own.
 
     Raises:
         WeightsError: if there is nothing.
     """
-    path = SHIPPED if weights in (None, "shipped") else Path(str(weights))
+    path = SHIPPED if weights is None or weights == "shipped" else Path(weights)
     if not path.exists():
         name, equals, _ = str(weights).partition("=")
         spelt = " The weights come first, without a name and '='." if equals and name.isidentifier() else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -296,11 +297,11 @@ def _coverage(found: Coverage) -> dict[str, Any]:
 
 
 def evaluate(
-    reader: Reader | str | Path,
-    source: str | Path,
+    reader: Reader | str | os.PathLike[str],
+    source: str | os.PathLike[str],
     *,
     split: str | None = None,
-    labels: str | Path = "auto",
+    labels: str | os.PathLike[str] = "auto",
     space: str | None = None,
     upper: bool = False,
     ignore: str = "",
@@ -356,7 +357,7 @@ def evaluate(
 
 
 def _labelled(
-    source: str | Path, split: str | None, typed: bool, keep: str, **how: Any
+    source: str | os.PathLike[str], split: str | None, typed: bool, keep: str, **how: Any
 ) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
     """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``.
 

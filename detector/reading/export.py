@@ -39,8 +39,8 @@ _CACHED = 16  # converted weights that are kept
 
 
 def export(
-    weights: str | Path | None = None,
-    out: str | Path | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     *,
     format: str = "onnx",  # as `yolo export` calls it
     sample: Iterable[Picture] = (),
@@ -67,7 +67,7 @@ def export(
     """
     if format not in SUFFIXES:
         raise ArgumentError(f"format={format!r} is not one of {', '.join(SUFFIXES)}; for others see `yolo export`.")
-    if weights not in (None, "shipped") and Path(str(weights)).suffix.lower() != ".pt":
+    if weights is not None and weights != "shipped" and Path(weights).suffix.lower() != ".pt":
         raise WeightsError(
             f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
         )

@@ -118,7 +118,7 @@ class Reader:
 
     def __init__(
         self,
-        weights: str | Path | None = None,
+        weights: str | os.PathLike[str] | None = None,
         *,
         device: str | None = None,
         backend: str | None = None,

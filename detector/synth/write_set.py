@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -39,7 +40,7 @@ class SynthReport:
 
 def write_set(
     config: SynthConfig,
-    out: str | Path,
+    out: str | os.PathLike[str],
     count: int,
     *,
     workers: int | None = None,

@@ -20,7 +20,14 @@ from detector.text.decode import decode_batch
 from detector.text.detections import Reading
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
-from detector.training.validation import CER, EXACT_MATCH, FEW, best_beyond_chance, best_epoch, gains_beyond_chance
+from detector.training.validation.evidence import (
+    CER,
+    EXACT_MATCH,
+    FEW,
+    best_beyond_chance,
+    best_epoch,
+    gains_beyond_chance,
+)
 
 if TYPE_CHECKING:
     from detector.networks import ultralytics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from detector.text.metrics import TextScore
 from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
 from detector.training.augment.policy import Policy
 from detector.training.publish import publish
-from detector.training.validation import FEW, default_patience, say_few
+from detector.training.result import TrainingResult, TrainingStopped
+from detector.training.validation.evidence import FEW, default_patience, say_few
 
 log = logging.getLogger("detector")
 
@@ -54,93 +55,92 @@ _BATCH, _MAX_GPU_BATCH = 32, 512  # pictures; the larger one keeps a GPU busy
 _STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a run of training left.
-
-    Attributes:
-        weights: to read with.
-        run: its folder.
-        set_root: folder of the set that it was trained on.
-        tested: whether that has a test split.
-        validation: how what the weights read of the validation split compares with its labels.
-        epochs: that were finished.
-        interrupted: whether Ctrl-C ended it.
-    """
-
-    weights: Path
-    run: Path
-    set_root: Path
-    tested: bool
-    validation: TextScore
-    epochs: int
-    interrupted: bool
-
-    @property
-    def learnt(self) -> bool:
-        """Whether anything: of a dozen validation pictures or more, one at least is read right."""
-        return self.validation.right > 0 or self.validation.count < FEW
-
-
-def train(data: str | Path | None = None, **arguments: Any) -> Path:
-    """Train a detector on a converted set; returns the path of the weights to read with, ``weights/NAME.pt``.
+def train(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    epochs: int | None = None,
+    resume: bool | str | os.PathLike[str] = False,
+    project: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
+    augment: str | bool | None = None,
+    trust: bool = False,
+    **yolo: Any,
+) -> TrainingResult:
+    """Train a detector on a converted set; the weights to read with land in ``weights/NAME.pt``.
 
     A file of that name which is there, from a run in another project, is kept: a number is added, as to runs, unless
     ``exist_ok=True``.
 
     Args:
-        data: data.yaml of the set, or its folder; not needed with ``resume``.
-        arguments: as ``yolo train`` takes them. ``model`` defaults to the shipped detector, or a network from
-            scratch where the alphabets have nothing in common; ``epochs`` to what gives about 2,500 steps, from weights
-            half of them, and training ends before that where validation says that it is done (``patience=0``: never);
-            ``name`` to the set's name. ``resume=True`` or ``resume=PATH`` goes on where a run stopped.
-            Some more: ``augment="device"``, the default, changes a batch at a time: with OpenCV on a CPU, on a GPU
-            there; ``augment="picture"`` one picture at a time with Albumentations, the default with
-            ``augmentations=[…]``. ``weights=FOLDER`` is where the weights land. ``trust=True`` opens ``.pt`` files that
-            can run code, for those whose maker you trust.
+        data: data.yaml of the set, its folder, or the report of :func:`detector.convert`; not needed with ``resume``.
+        model: weights or a structure to start from; None takes the shipped detector, or a network from scratch where
+            the alphabets have nothing in common.
+        epochs: None takes what gives about 2,500 steps, from weights half of them, and training ends before that where
+            validation says that it is done (``patience=0``: never).
+        resume: True goes on with the latest run that was stopped, a checkpoint with that run.
+        project: folder of runs; None takes ``runs``.
+        name: of the run and of the weights; None takes the set's.
+        weights: folder that the weights land in.
+        augment: "device" changes a batch at a time: with OpenCV on a CPU, on a GPU there; "picture" one picture at a
+            time with Albumentations. None takes "device", and "picture" with ``augmentations=[…]``.
+        trust: open ``.pt`` files that can run code, for those whose maker you trust.
+        yolo: all other arguments, as ``yolo train`` takes them.
+
+    Returns:
+        The weights, as a path, with how right they read and the folder of the run.
 
     Raises:
         DatasetError: if the set is missing or damaged.
         ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
         WeightsError: if ``model`` or ``pretrained`` is nothing to start from.
         DetectorError: if there is no run to resume, or weights cannot be written into the folder for them.
-        KeyboardInterrupt: on Ctrl-C; if an epoch was finished, weights are written before, and the message says where.
+        TrainingStopped: on Ctrl-C, if an epoch was finished; its ``result`` is what was learnt so far.
+        KeyboardInterrupt: on Ctrl-C before that.
     """
-    done = run_training(data, **arguments)
-    if done.interrupted:
-        raise KeyboardInterrupt(
-            f"{done.weights} is what was learnt in {done.epochs} epochs; "
-            f"resume={done.run / 'weights' / 'last.pt'} goes on"
-        )
-    if not done.learnt:
+    named = {"model": model, "epochs": epochs, "resume": resume or None, "project": project, "name": name}
+    given = {argument: value for argument, value in named.items() if value is not None}
+    result = run_training(data, weights=weights, augment=augment, trust=trust, **given, **yolo)
+    if result.interrupted:
+        raise TrainingStopped(result)
+    if not result.learnt:
         log.warning("not one of %d validation pictures is read right: train longer, or look at the set's report",
-                    done.validation.count)  # fmt: skip
-    return done.weights
+                    result.metrics.count)  # fmt: skip
+    return result
 
 
-def run_training(data: str | Path | None = None, **arguments: Any) -> Trained:
-    """As :func:`train`, and tells more; a run that Ctrl-C stopped after an epoch or more is returned, too.
+def run_training(
+    data: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
+    augment: str | bool | None = None,
+    trust: bool = False,
+    **yolo: Any,
+) -> TrainingResult:
+    """As :func:`train`; a run that Ctrl-C stopped after an epoch or more is returned, too.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
     """
     from detector.training.arguments.checks import check_arguments
 
-    arguments = dict(arguments)
-    augment_on = arguments.pop("augment") if isinstance(arguments.get("augment"), str) else None
+    arguments = {name: os.fspath(v) if isinstance(v, os.PathLike) else v for name, v in yolo.items()}
+    augment_on = augment if isinstance(augment, str) else None
     if augment_on not in (None, *AUGMENT_ON):
         raise ArgumentError(f"augment={augment_on!r}: give one of {', '.join(AUGMENT_ON)}, or leave it out.")
-    folder = Path(arguments.pop("weights", WEIGHTS_FOLDER))
-    trust = arguments.pop("trust", False)
+    if isinstance(augment, bool):  # `yolo train`'s, of predictions
+        arguments["augment"] = augment
+    folder = Path(weights)
     if not isinstance(trust, bool):
         raise ArgumentError(f"trust={trust!r}: give True, or leave it out.")
     check_arguments(arguments, DEFAULTS["optimizer"])
     _check_folder(folder)  # said before hours of training
     with trusting(trust):
-        return _run(data, arguments, augment_on, folder)
+        return _run(None if data is None else os.fspath(data), arguments, augment_on, folder)
 
 
-def _run(data: str | Path | None, arguments: dict[str, Any], augment_on: str | None, folder: Path) -> Trained:
+def _run(data: str | None, arguments: dict[str, Any], augment_on: str | None, folder: Path) -> TrainingResult:
     from detector.training import trainer as text_trainer
 
     overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
@@ -152,8 +152,8 @@ def _run(data: str | Path | None, arguments: dict[str, Any], augment_on: str | N
             raise KeyboardInterrupt
         target = _target(trainer, folder)
         published = publish(trainer, target, arguments.get("device")) if first_process() else TextScore(0, 0, 0, 0)
-    return Trained(
-        target, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits, published,
+    return TrainingResult(
+        target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
     )  # fmt: skip
 
@@ -183,7 +183,7 @@ def _target(trainer: Any, folder: Path) -> Path:
     return target
 
 
-def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+def _new_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
     from detector.training.arguments.checks import check_start, parameters_of
 
     if data is None:
@@ -200,7 +200,7 @@ def _new_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, An
     return overrides
 
 
-def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str, Any]:
+def _resumed_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
     from detector.training.arguments.checks import check_resumable, latest_run
 
     named = isinstance(arguments["resume"], (str, Path))
@@ -209,7 +209,7 @@ def _resumed_run(data: str | Path | None, arguments: dict[str, Any]) -> dict[str
         raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
     check_resumable(checkpoint)
     again = {"model": str(checkpoint), "resume": str(checkpoint)}
-    return {**arguments, **({"data": str(data)} if data else {}), **again}
+    return {**arguments, **({"data": data} if data else {}), **again}
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

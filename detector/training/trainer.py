@@ -40,8 +40,8 @@ from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import TextDataset, TextLoader
-from detector.training.stopping import Ending, ending
-from detector.training.validator import TextValidator
+from detector.training.validation.stopping import Ending, ending
+from detector.training.validation.validator import TextValidator
 
 log = logging.getLogger("detector")
 

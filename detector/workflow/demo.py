@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ def _config(seed: int) -> SynthConfig:
 
 
 def demo(
-    out: str | Path,
+    out: str | os.PathLike[str],
     *,
     pictures: int = 1500,
     epochs: int = 3,
@@ -88,14 +89,12 @@ def demo(
         progress=progress,
     )  # fmt: skip
     stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
-    weights = train(
-        report.data_yaml, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights"
-    )
+    trained = train(report, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights")
     stage(f"reading {UNSEEN} pictures that it never saw")
-    reader = Reader(weights)
+    reader = Reader(trained)
     evaluation = evaluate(reader, root / "unseen")
     sheet = root / "read.png"
     files = sorted((root / "unseen" / "images").iterdir())[:40]
     write_sheet(sheet, [(path, reader.read(path)) for path in files])
     stage("done")
-    return DemoResult(evaluation, weights, sheet)
+    return DemoResult(evaluation, trained.path, sheet)

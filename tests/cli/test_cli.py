@@ -29,7 +29,7 @@ from detector.reading import export as exporting
 from detector.reading import reader as predict
 from detector.text.metrics import TextScore
 from detector.training.profiling import measure
-from detector.training.run import Trained
+from detector.training.result import TrainingResult
 from detector.workflow import demo
 from tests.builders import toy_synthesizer, write_pictures
 
@@ -149,10 +149,10 @@ def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: py
     ("right", "count", "changes", "code", "last"),
     [
         (18, 20, {}, 0, "next: detector evaluate weights/x.pt 'my set', then detector predict weights/x.pt PICTURES"),
-        (18, 20, {"tested": False}, 0, "next: detector predict weights/x.pt PICTURES"),
+        (18, 20, {"has_test_split": False}, 0, "next: detector predict weights/x.pt PICTURES"),
         (18, 20, {"interrupted": True}, 130, "next: detector train resume=runs/x/weights/last.pt"),
         (0, 20, {}, 5, "detector: not one of 20 validation pictures is read right by weights/x.pt: train longer"),
-        (0, 3, {"tested": False}, 0, "next: detector predict weights/x.pt PICTURES"),  # three tell nothing
+        (0, 3, {"has_test_split": False}, 0, "next: detector predict weights/x.pt PICTURES"),  # three tell nothing
     ],
 )
 def test_train_ends_with_the_next_command(
@@ -166,8 +166,8 @@ def test_train_ends_with_the_next_command(
     last: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = Trained(
-        Path("weights/x.pt"), tmp_path / "runs/x", tmp_path / "my set", True, TextScore(count, right, 0, 0), 7, False
+    done = TrainingResult(
+        Path("weights/x.pt"), TextScore(count, right, 0, 0), tmp_path / "runs/x", tmp_path / "my set", True, 7
     )
     monkeypatch.setattr("detector.training.run.run_training", lambda *_, **__: replace(done, **changes))
     monkeypatch.setattr(sys, "argv", ["detector", "train", "name=x"])

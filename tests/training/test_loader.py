@@ -182,7 +182,7 @@ def test_training_with_either_way_to_augment(
         toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", **chosen
     )
     assert {type(u) for u in used} == {kind}
-    assert weights.is_file()
+    assert weights.path.is_file()
 
 
 def test_what_augments_is_one_of_two(toy: Toy) -> None:

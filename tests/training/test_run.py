@@ -22,7 +22,7 @@ from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsE
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import TextDataset, TextLoader
 from detector.training.run import DEFAULTS
-from detector.training.validation import FEW
+from detector.training.validation.evidence import FEW
 from tests.builders import TOY_SYMBOLS
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
 
@@ -387,7 +387,7 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     after = results(run)
     assert [row["epoch"] for row in after] == ["1", "2", "3", "4"]
     assert after[:2] == before
-    assert weights == Path("weights/cut-2.pt") and weights.is_file()
+    assert weights.path == Path("weights/cut-2.pt") and weights.path.is_file()
     config = detector.Reader(weights, device="cpu").config
     assert replace(config, calibration=None, two_pass=None) == toy.report.config
 
@@ -399,15 +399,20 @@ def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
     from detector.training import trainer as text_trainer
 
     monkeypatch.chdir(tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"two.pt .* in 2 epochs"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(detector.TrainingStopped, match=r"two.pt .* in 2 epochs") as stopped,
+    ):
         stop_after(patch, 2)
         detector.train(**short(toy, epochs=3, name="two", weights="mine"))
+    result = stopped.value.result
+    assert (result.path, result.epochs, result.interrupted) == (Path("mine/two.pt"), 2, True)
     run, weights = tmp_path / "runs" / "two", tmp_path / "mine" / "two.pt"
     assert facts_of(weights)["epochs"] == 2 == len(results(run))
     assert detector.Reader(weights, device="cpu").config.symbols == toy.report.config.symbols
     kept = (run / "arithmetic.json").read_text()
     monkeypatch.setattr(text_trainer, "choose_arithmetic", pytest.fail)  # as before it was stopped
-    assert detector.train(resume=run / "weights" / "last.pt", weights="mine") == Path("mine/two.pt")
+    assert detector.train(resume=run / "weights" / "last.pt", weights="mine").path == Path("mine/two.pt")
     assert facts_of(weights)["epochs"] == 3 == len(results(run))
     assert [path.name for path in weights.parent.iterdir()] == ["two.pt"]
     assert (run / "arithmetic.json").read_text() == kept
@@ -456,7 +461,7 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
     toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Started where it reads nearly all: a few epochs of thirty, and the learning rate comes down in the last ones."""
-    from detector.training.stopping import ending
+    from detector.training.validation.stopping import ending
 
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detector.training.stopping import ending
-from detector.training.validation import (
+from detector.training.validation.evidence import (
     CER,
     EXACT_MATCH,
     FEW,
@@ -14,6 +13,7 @@ from detector.training.validation import (
     gains_beyond_chance,
     say_few,
 )
+from detector.training.validation.stopping import ending
 
 
 def rows(*exact: float, cer: tuple[float, ...] | None = None) -> list[dict[str, str]]:

@@ -65,7 +65,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
             with contextlib.chdir(work):  # weights/ lands where one is
                 weights = detector.train(
                     work / boxes / "data.yaml", epochs=args.epochs, name=run, seed=seed, exist_ok=True
-                ).resolve()
+                ).path.resolve()
             test = score(weights, work / boxes / "data.yaml")
             minutes = (time.perf_counter() - began) / 60
             result["runs"].append({"boxes": boxes, "seed": seed, "test": test, "minutes": minutes})

@@ -69,7 +69,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
             with contextlib.chdir(work), as_on_a_gpu() if way.endswith("torch") else contextlib.nullcontext():
                 weights = detector.train(
                     work / "set" / "data.yaml", epochs=args.epochs, name=run, seed=seed, augment=augment, exist_ok=True
-                ).resolve()
+                ).path.resolve()
             minutes = (time.perf_counter() - began) / 60
             test = score(weights, work / "set" / "data.yaml")
             result["runs"].append({"way": way, "seed": seed, "test": test, "minutes": minutes})

@@ -59,7 +59,7 @@ def train_stage(data: Path, work: Path, name: str, minutes: float, from_scratch:
     shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
     model = {"model": str(NETWORK)} if from_scratch else {}
     with contextlib.chdir(work):  # weights/ lands where one is
-        return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).resolve()
+        return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).path.resolve()
 
 
 def score(weights: Path, data: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def one_try(source: Path, work: Path, epochs: int, train: dict[str, str]) -> dic
     data = Path(detector.convert(source, work / "set").data_yaml).resolve()
     converted = time.perf_counter()
     with contextlib.chdir(work):
-        weights = detector.train(data, epochs=epochs, name="reader", **train).resolve()
+        weights = detector.train(data, epochs=epochs, name="reader", **train).path.resolve()
     trained = time.perf_counter()
     score = detector.evaluate(detector.Reader(weights), data, split="test").to_dict()
     return {

@@ -30,29 +30,29 @@ def command(
     from detector.training.run import run_training
 
     try:
-        done = run_training(data, **parsed)
+        result = run_training(data, **parsed)
     except KeyboardInterrupt:
         say("detector: stopped by Ctrl-C before an epoch was finished: there is nothing to read with.", always=True)
         raise typer.Exit(STOPPED) from None
     if not first_process():
         return
-    typer.echo(done.weights)
-    if done.interrupted:
+    typer.echo(result.path)
+    if result.interrupted:
         say(
-            f"detector: stopped by Ctrl-C: {done.weights} is what was learnt in {counted(done.epochs, 'epoch')}; "
+            f"detector: stopped by Ctrl-C: {result.path} is what was learnt in {counted(result.epochs, 'epoch')}; "
             "this goes on with the run:", always=True,
         )  # fmt: skip
-        say(f"next: {_shown('detector', 'train', f'resume={_near(done.run)}/weights/last.pt')}", always=True)
+        say(f"next: {_shown('detector', 'train', f'resume={_near(result.run_folder)}/weights/last.pt')}", always=True)
         raise typer.Exit(STOPPED)
-    if not done.learnt:
+    if not result.learnt:
         raise NotLearnedError(
-            f"not one of {done.validation.count} validation pictures is read right by {done.weights}: train longer "
-            f"(epochs=…), or look at {_near(done.set_root) / 'report.html'}."
+            f"not one of {result.metrics.count} validation pictures is read right by {result.path}: train longer "
+            f"(epochs=…), or look at {_near(result.set_folder) / 'report.html'}."
         )
-    say(f"weights: {done.weights}")
-    predict = _shown("detector", "predict", str(done.weights), "PICTURES")
-    evaluate = _shown("detector", "evaluate", str(done.weights), str(_near(done.set_root)))
-    say(f"next: {evaluate}, then {predict}" if done.tested else f"next: {predict}")
+    say(f"weights: {result.path}")
+    predict = _shown("detector", "predict", str(result.path), "PICTURES")
+    evaluate = _shown("detector", "evaluate", str(result.path), str(_near(result.set_folder)))
+    say(f"next: {evaluate}, then {predict}" if result.has_test_split else f"next: {predict}")
 
 
 def _near(path: Path) -> Path:

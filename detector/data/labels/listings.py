@@ -89,7 +89,7 @@ class Listing:
         return not self.entries or 2 * named > len(self.entries)
 
 
-def label_file(named: str | Path, root: Path, formats: Sequence[str]) -> Path:
+def label_file(named: str | os.PathLike[str], root: Path, formats: Sequence[str]) -> Path:
     """Find the label file of that name, in the working directory or in the root.
 
     Raises:

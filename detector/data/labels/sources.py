@@ -114,7 +114,7 @@ class Source:
         return len(self.items) + len(self.refused)
 
 
-def check_source(source: str | Path) -> None:
+def check_source(source: str | os.PathLike[str]) -> None:
     """Refuse a missing source.
 
     Raises:
@@ -125,9 +125,9 @@ def check_source(source: str | Path) -> None:
 
 
 def read_source(
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
-    labels: str | Path = "auto",
+    labels: str | os.PathLike[str] = "auto",
     space: str | None = None,
     upper: bool = False,
     ignore: str = "",
@@ -160,7 +160,7 @@ def read_source(
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
 
 
-def _listing(root: Path, labels: str | Path, columns: Columns, label_marks: frozenset[str]) -> Listing:
+def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label_marks: frozenset[str]) -> Listing:
     """Read all inputs with their raw labels."""
     wanted = str(labels) if str(labels) in FORMATS else None
     if str(labels) != "auto" and wanted is None:

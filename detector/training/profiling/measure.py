@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -65,7 +66,7 @@ class Profile:
 
 
 def profile(
-    data: str | Path,
+    data: str | os.PathLike[str],
     *,
     pictures: int | None = None,
     imgsz: int | None = None,

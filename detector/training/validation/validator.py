@@ -12,7 +12,7 @@ from detector.networks.ultralytics.library import LOGGER, RANK, DetectionValidat
 from detector.text.decode import decode_batch
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
-from detector.training.validation import CER, EXACT_MATCH
+from detector.training.validation.evidence import CER, EXACT_MATCH
 
 
 class TextValidator(DetectionValidator):  # type: ignore[misc]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from detector.training.validation import right_shares
+from detector.training.validation.evidence import right_shares
 
 
 class Ending(NamedTuple):

@@ -16,55 +16,95 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from detector.data import switches as switches  # first: libraries are imported with them set
-from detector.errors import DetectorError, missing_extra
+from detector.errors import (
+    AlphabetError,
+    ArgumentError,
+    DatasetError,
+    DependencyError,
+    DetectorError,
+    ImageError,
+    NotLearnedError,
+    SourceError,
+    WeightsError,
+    missing_extra,
+)
 
 if TYPE_CHECKING:
     from detector.conversion.convert import ConversionReport, convert
-    from detector.reading.evaluation import Evaluation, evaluate
+    from detector.reading.evaluation import Comparison, EvaluatedPicture, Evaluation, Tally, evaluate
     from detector.reading.export import export
     from detector.reading.reader import Failure, Reader
-    from detector.synth import SynthConfig, Synthesizer, write_set
+    from detector.synth import SynthConfig, Synthesizer, SynthImage, SynthReport, write_set
     from detector.text.alphabet import Alphabet
-    from detector.text.detections import Character, CharDetections, Reading
+    from detector.text.calibration import Calibration, PlattScaling
+    from detector.text.detections import Alternative, Character, CharDetections, Reading
+    from detector.text.forms.string_model import StringFormat, StringModel
+    from detector.text.metrics import CalibrationBin, CalibrationCurve, Coverage, TextScore
+    from detector.text.reading_config import ReadingConfig
+    from detector.text.spacing import TextLayout
     from detector.training.result import TrainingResult, TrainingStopped
     from detector.training.run import train
 
 __version__ = "0.1.0"
 
-_OWNERS = {
-    "Alphabet": "detector.text.alphabet",
-    "CharDetections": "detector.text.detections",
-    "Character": "detector.text.detections",
-    "ConversionReport": "detector.conversion.convert",
-    "Evaluation": "detector.reading.evaluation",
-    "Failure": "detector.reading.reader",
-    "Reader": "detector.reading.reader",
-    "Reading": "detector.text.detections",
-    "SynthConfig": "detector.synth",
-    "Synthesizer": "detector.synth",
-    "TrainingResult": "detector.training.result",
-    "TrainingStopped": "detector.training.result",
-    "convert": "detector.conversion.convert",
-    "evaluate": "detector.reading.evaluation",
-    "export": "detector.reading.export",
-    "train": "detector.training.run",
-    "write_set": "detector.synth",
+_NAMES_OF = {
+    "detector.conversion.convert": ("ConversionReport", "convert"),
+    "detector.reading.evaluation": ("Comparison", "EvaluatedPicture", "Evaluation", "Tally", "evaluate"),
+    "detector.reading.export": ("export",),
+    "detector.reading.reader": ("Failure", "Reader"),
+    "detector.synth": ("SynthConfig", "SynthImage", "Synthesizer", "SynthReport", "write_set"),
+    "detector.text.alphabet": ("Alphabet",),
+    "detector.text.calibration": ("Calibration", "PlattScaling"),
+    "detector.text.detections": ("Alternative", "Character", "CharDetections", "Reading"),
+    "detector.text.forms.string_model": ("StringFormat", "StringModel"),
+    "detector.text.metrics": ("CalibrationBin", "CalibrationCurve", "Coverage", "TextScore"),
+    "detector.text.reading_config": ("ReadingConfig",),
+    "detector.text.spacing": ("TextLayout",),
+    "detector.training.result": ("TrainingResult", "TrainingStopped"),
+    "detector.training.run": ("train",),
 }
+"""Public names that are loaded when they are first used, by the module that has them."""
+
+_OWNERS = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 __all__ = [
     "Alphabet",
+    "AlphabetError",
+    "Alternative",
+    "ArgumentError",
+    "Calibration",
+    "CalibrationBin",
+    "CalibrationCurve",
     "CharDetections",
     "Character",
+    "Comparison",
     "ConversionReport",
+    "Coverage",
+    "DatasetError",
+    "DependencyError",
     "DetectorError",
+    "EvaluatedPicture",
     "Evaluation",
     "Failure",
+    "ImageError",
+    "NotLearnedError",
+    "PlattScaling",
     "Reader",
     "Reading",
+    "ReadingConfig",
+    "SourceError",
+    "StringFormat",
+    "StringModel",
     "SynthConfig",
+    "SynthImage",
+    "SynthReport",
     "Synthesizer",
+    "Tally",
+    "TextLayout",
+    "TextScore",
     "TrainingResult",
     "TrainingStopped",
+    "WeightsError",
     "convert",
     "evaluate",
     "export",

@@ -39,7 +39,7 @@ PRECISION = 0.995
 
 
 @dataclass(frozen=True)
-class Row:
+class EvaluatedPicture:
     """One labelled picture: its file, its name in messages, its label, and what was read."""
 
     path: Path
@@ -49,7 +49,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Share:
+class Tally:
     """How many of a kind there are, and how many of them are right."""
 
     count: int
@@ -78,7 +78,7 @@ class Evaluation:
             a ``min_confidence``.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[EvaluatedPicture, ...]
     space: str
     seconds: float
     unusable: tuple[Failure, ...] = ()
@@ -86,7 +86,7 @@ class Evaluation:
     pattern: str | None = None
 
     @cached_property
-    def accepted(self) -> tuple[tuple[Row, Reading, bool], ...]:
+    def accepted(self) -> tuple[tuple[EvaluatedPicture, Reading, bool], ...]:
         """Pictures that were read and not rejected, each with the reading and whether it is right."""
         return tuple(
             (row, reading, right_string(row.label, reading, self.space))
@@ -107,13 +107,13 @@ class Evaluation:
         return tuple((row.name, row.label, r.text, r.confidence) for row, r in self.wrong_rows)
 
     @cached_property
-    def wrong_rows(self) -> tuple[tuple[Row, Reading], ...]:
+    def wrong_rows(self) -> tuple[tuple[EvaluatedPicture, Reading], ...]:
         """The same with all that is known of each."""
         wrong = [(row, reading) for row, reading, right in self.accepted if not right]
         return tuple(sorted(wrong, key=lambda pair: -pair[1].confidence))
 
     @cached_property
-    def rejected(self) -> tuple[tuple[Row, Reading], ...]:
+    def rejected(self) -> tuple[tuple[EvaluatedPicture, Reading], ...]:
         """Those that the reader rejected, by its ``min_confidence`` or its pattern, the surest first."""
         rejected = [(row, r) for row in self.rows if isinstance(r := row.reading, Reading) and not r.accepted]
         return tuple(sorted(rejected, key=lambda pair: -pair[1].confidence))
@@ -139,24 +139,24 @@ class Evaluation:
         return wilson_interval(self.score.right, self.count)
 
     @cached_property
-    def by_length(self) -> dict[int, Share]:
+    def by_length(self) -> dict[int, Tally]:
         """By the label's length, spaces inside it included."""
         counts, right = Counter[int](), Counter[int]()
         for row, _, ok in self.accepted:
             length = len(row.label.rstrip(self.space))
             counts[length] += 1
             right[length] += ok
-        return {length: Share(counts[length], right[length]) for length in sorted(counts)}
+        return {length: Tally(counts[length], right[length]) for length in sorted(counts)}
 
     @cached_property
-    def by_position(self) -> dict[int, Share]:
+    def by_position(self) -> dict[int, Tally]:
         """By the place of a label's symbol, from 1, spaces inside it included."""
         counts, wrong = Counter[int](), Counter[int]()
         for row, reading, _ in self.accepted:
             label = row.label.rstrip(self.space)
             counts.update(range(1, len(label) + 1))
             wrong.update(place + 1 for place in differing(label, reading.text.rstrip(self.space))[0])
-        return {place: Share(counts[place], counts[place] - wrong[place]) for place in sorted(counts)}
+        return {place: Tally(counts[place], counts[place] - wrong[place]) for place in sorted(counts)}
 
     @cached_property
     def calibration(self) -> CalibrationCurve:
@@ -349,7 +349,11 @@ def evaluate(
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
-        rows.append(Row(path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading))
+        rows.append(
+            EvaluatedPicture(
+                path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading
+            )
+        )
         if progress is not None:
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began

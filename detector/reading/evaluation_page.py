@@ -13,7 +13,7 @@ from detector.data.atomic import atomic_write
 from detector.data.images import read_image
 from detector.data.parallel import prefetch_map
 from detector.errors import DetectorError
-from detector.reading.evaluation import PRECISION, Evaluation, Row
+from detector.reading.evaluation import PRECISION, EvaluatedPicture, Evaluation
 from detector.reading.report import STRIP, TILE_WH, Drawing, as_many_as_fit, draw, environment
 from detector.text.detections import Reading
 from detector.text.metrics import differing
@@ -92,12 +92,14 @@ def write_evaluation(
         page.dump(str(part), encoding="utf-8")
 
 
-def _sheet(title: str, explained: str, rows: Sequence[tuple[Row, Reading]], space: str, shown: int) -> Sheet:
+def _sheet(
+    title: str, explained: str, rows: Sequence[tuple[EvaluatedPicture, Reading]], space: str, shown: int
+) -> Sheet:
     drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], space), islice(rows, shown))
     return Sheet(title, explained, as_many_as_fit(drawn), len(rows))
 
 
-def _card(row: Row, reading: Reading, space: str) -> Card:
+def _card(row: EvaluatedPicture, reading: Reading, space: str) -> Card:
     text, read = row.label.rstrip(space), reading.shown_text.rstrip(space)
     in_text, in_read = differing(text, read)
     words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]

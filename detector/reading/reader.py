@@ -116,6 +116,9 @@ class Reader:
     string_model: StringModel | None = None
     """What strings look like, where that was learnt: :meth:`fitted_to`."""
 
+    config: ReadingConfig
+    """Everything that reading needs besides the network: the weights' own, with the pattern that was asked for."""
+
     def __init__(
         self,
         weights: str | os.PathLike[str] | None = None,
@@ -139,7 +142,7 @@ class Reader:
         self._asked: dict[str, Any] = {"device": device, "backend": backend, "pattern": pattern, "trust": trust}
         self._opened = self._open()
         config = config_of(self._network, path)
-        self.config: ReadingConfig = config if pattern is None else replace(config, pattern=pattern)
+        self.config = config if pattern is None else replace(config, pattern=pattern)
         self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
 
     def _open(self) -> tuple[int, Network]:

@@ -24,7 +24,7 @@ _STEPS = 50
 
 
 @dataclass(frozen=True)
-class Platt:
+class PlattScaling:
     """The map ``p = sigmoid(slope * log(s / (1 - s)) + offset)`` of scores in [0, 1]; by default the identity.
 
     Platt, "Probabilistic outputs for support vector machines", 1999; on log odds, so that it can be the identity.
@@ -56,16 +56,16 @@ class Calibration:
             that characters are missed, and that those of one picture are right or wrong together.
     """
 
-    character: Platt = field(default_factory=Platt)
-    string: Platt = field(default_factory=Platt)
+    character: PlattScaling = field(default_factory=PlattScaling)
+    string: PlattScaling = field(default_factory=PlattScaling)
 
     @staticmethod
     def from_dict(held: dict[str, Any]) -> Calibration:
         """From plain values, as :func:`dataclasses.asdict` makes them."""
-        return Calibration(**{name: Platt(**values) for name, values in held.items()})
+        return Calibration(**{name: PlattScaling(**values) for name, values in held.items()})
 
 
-def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> Platt:
+def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> PlattScaling:
     """The likeliest map of scores that are right or not; the identity where there are none.
 
     Newton's steps on the logistic loss. A normal prior around the identity counts about as much as two readings: of
@@ -76,7 +76,7 @@ def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> Platt:
     slope, offset = _newton(logits, np.asarray(right, np.float64), None)
     if slope < _MIN_SLOPE:
         slope, offset = _newton(logits, np.asarray(right, np.float64), _MIN_SLOPE)
-    return Platt(slope, offset)
+    return PlattScaling(slope, offset)
 
 
 def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: float | None) -> tuple[float, float]:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import Alternative, Character, CharDetections, Reading
 from detector.text.patterns import any_string
-from detector.text.reading_config import ReadingConfig
+from detector.text.reading_config import ReadingConfig, allowed_strings
 from detector.text.search import Chain, Searched, search
-from detector.text.spacing import Layout
+from detector.text.spacing import TextLayout
 
 _TRIES = 400  # steps of the search for one more string
 _MIN_LIKELY = 1e-3  # score from which on a symbol is told among the likely ones
@@ -70,10 +70,10 @@ def decode_batch(
     chains = [free.best(row) for row in range(len(batch))]
     readings = [_to_reading(seen, row, chain, config) for row, chain in enumerate(chains)]
     readings, searched = _too_long(seen, chains, readings, config), free
-    if config.allowed is not None:
-        if config.allowed.has_spaces:
+    if (allowed := allowed_strings(config)) is not None:
+        if allowed.has_spaces:
             seen = replace(seen, spaces=_expected_spaces(seen, chains, config))
-        searched = search(seen, config.allowed)
+        searched = search(seen, allowed)
         readings = [_by_pattern(seen, row, searched.best(row), read, config) for row, read in enumerate(readings)]
     if alternatives > 0:
         readings = [_alternatives(searched, row, r, config, alternatives) for row, r in enumerate(readings)]
@@ -83,7 +83,7 @@ def decode_batch(
 def _expected_spaces(
     seen: Candidates, chains: list[Chain | None], config: ReadingConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """By the layout, see :meth:`Layout.spaces`; the chains read without a pattern show how far letters stand apart."""
+    """By the layout, see :meth:`TextLayout.spaces`; chains read without a pattern show how far apart letters are."""
     size, n = seen.odds.shape
     first, between = np.zeros((size, n), np.int64), np.zeros((size, n, n), np.int64)
     for row, chain in enumerate(chains):
@@ -138,7 +138,7 @@ def _too_long(
         return readings
     some = seen.rows(rows)
     searched = search(some, any_string(len(config.symbols), some.odds.shape[1]))
-    plain = replace(config, layout=Layout())  # where spaces would be, nobody knows
+    plain = replace(config, layout=TextLayout())  # where spaces would be, nobody knows
     for place, row in enumerate(rows.tolist()):
         whole, read = searched.best(place), chains[row]
         assert whole is not None and read is not None  # there are candidates

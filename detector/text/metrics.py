@@ -99,7 +99,7 @@ def score_texts(labels: Sequence[str], readings: Sequence[str], space: str = " "
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Readings of neighbouring confidence: how many, their mean confidence, and the share of them that is right."""
 
     count: int
@@ -115,7 +115,7 @@ class CalibrationCurve:
         bins: of equal mass, from the least sure to the surest.
     """
 
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
 
     @property
     def ece(self) -> float:
@@ -149,7 +149,7 @@ def calibration_curve(confidences: Sequence[float], right: Sequence[bool]) -> Ca
     bins = min(_BINS, max(1, len(held) // _IN_A_BIN))
     cuts = np.searchsorted(held, held[len(held) * np.arange(1, bins) // bins])  # to where a run of equals begins
     parts = zip(np.split(held, np.unique(cuts)), np.split(true, np.unique(cuts)), strict=True)
-    return CalibrationCurve(tuple(Bin(len(c), float(c.mean()), float(r.mean())) for c, r in parts if len(c)))
+    return CalibrationCurve(tuple(CalibrationBin(len(c), float(c.mean()), float(r.mean())) for c, r in parts if len(c)))
 
 
 @dataclass(frozen=True)

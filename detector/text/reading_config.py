@@ -10,7 +10,7 @@ from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
 from detector.text.calibration import Calibration
 from detector.text.patterns import Automaton, compile_pattern
-from detector.text.spacing import Layout
+from detector.text.spacing import TextLayout
 
 MAX_LENGTH = 1000
 """Symbols of the longest strings: codes are short, and all work grows with it."""
@@ -52,7 +52,7 @@ class ReadingConfig:
     length: int = DEFAULT_LENGTH
     min_count: int = 1
     max_count: int = DEFAULT_LENGTH
-    layout: Layout = field(default_factory=Layout)
+    layout: TextLayout = field(default_factory=TextLayout)
     shape_hw: tuple[int, int] | None = None
     pattern: str | None = None
     calibration: Calibration | None = None
@@ -76,8 +76,7 @@ class ReadingConfig:
             if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
                 raise DatasetError(f"A network's input has 1 to {MAX_SIDE} pixels a side, got {height} x {width}.")
         object.__setattr__(self, "pattern", self.pattern or None)
-        if self.pattern is not None:  # refuse one that cannot be met here, not with the first picture
-            compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
+        allowed_strings(self)  # refuse a pattern that cannot be met here, not with the first picture
 
     @property
     def alphabet(self) -> Alphabet:
@@ -88,13 +87,6 @@ class ReadingConfig:
     def is_two_pass(self) -> bool:
         """Whether readers use two passes by default; if untried, networks without one input shape do."""
         return self.shape_hw is None if self.two_pass is None else self.two_pass
-
-    @property
-    def allowed(self) -> Automaton | None:
-        """The strings that the pattern allows; None without one."""
-        if self.pattern is None:
-            return None
-        return compile_pattern(self.pattern, self.alphabet, self.length, self.min_count, self.max_count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML, JSON and weights, without what was not fitted or tried."""
@@ -127,17 +119,24 @@ class ReadingConfig:
             ) from error
 
 
-def _layout_to_dict(layout: Layout) -> dict[str, Any]:
+def allowed_strings(config: ReadingConfig) -> Automaton | None:
+    """The strings that a config's pattern allows; None without one."""
+    if config.pattern is None:
+        return None
+    return compile_pattern(config.pattern, config.alphabet, config.length, config.min_count, config.max_count)
+
+
+def _layout_to_dict(layout: TextLayout) -> dict[str, Any]:
     plain = asdict(layout)
     plain["kind"] = _KINDS_IN_FILES[layout.kind]
     plain["thresholds"] = list(layout.thresholds)
     return {_MAX_PLAIN_KEY if key == "max_plain" else key: value for key, value in plain.items()}
 
 
-def _layout_from_dict(plain: dict[str, Any]) -> Layout:
+def _layout_from_dict(plain: dict[str, Any]) -> TextLayout:
     values = {"max_plain" if key == _MAX_PLAIN_KEY else key: value for key, value in plain.items()}
     if "kind" in values:
         values["kind"] = {in_files: kind for kind, in_files in _KINDS_IN_FILES.items()}.get(
             values["kind"], values["kind"]
         )
-    return Layout(**values)
+    return TextLayout(**values)

@@ -28,7 +28,7 @@ _PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain 
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """The rule of one set.
 
     Args:
@@ -185,7 +185,7 @@ def _measured(
 
 def find_layout(
     boxes: Sequence[NDArray[np.float32]], texts: Sequence[str], widths: Sequence[float], length: int, space: str = " "
-) -> tuple[Layout, float]:
+) -> tuple[TextLayout, float]:
     """The layout that explains most texts, and the share it explains.
 
     Args:
@@ -197,12 +197,12 @@ def find_layout(
     places = [np.flatnonzero([symbol != space for symbol in text]) for text in texts]
     usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
     if not usable:
-        return Layout(), 1.0
+        return TextLayout(), 1.0
     seen = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
     if all(len(s.place) == s.place[-1] + 1 for s in seen):
-        return Layout(lines=seen[0].lines), 1.0  # no spaces but at the end: nothing to find
+        return TextLayout(lines=seen[0].lines), 1.0  # no spaces but at the end: nothing to find
 
-    def explained(layout: Layout) -> float:
+    def explained(layout: TextLayout) -> float:
         right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in seen)
         return right / len(seen)
 
@@ -244,9 +244,9 @@ def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
     return max(tried, key=lambda t: t[:2])[2]
 
 
-def _fit_proportional(seen: list[_Seen], measure: str) -> Layout:
+def _fit_proportional(seen: list[_Seen], measure: str) -> TextLayout:
     """The threshold between neighbours and neighbours with a space between that errs least."""
-    plain_layout = Layout("proportional", measure, lines=seen[0].lines, max_plain=_max_plain(seen, measure))
+    plain_layout = TextLayout("proportional", measure, lines=seen[0].lines, max_plain=_max_plain(seen, measure))
     distances, counts, between = [], [], []
     for s in seen:
         same = s.line[1:] == s.line[:-1]
@@ -274,7 +274,7 @@ def _max_plain(seen: list[_Seen], measure: str) -> float | None:
     """What nearly all neighbours without a space between them stay under, in heights."""
     if measure in ("gap", "pitch"):
         return None
-    layout, plain = Layout("proportional", measure), []
+    layout, plain = TextLayout("proportional", measure), []
     for s in seen:
         near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
         plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
@@ -295,7 +295,7 @@ def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
     return float(low + high) / 2
 
 
-def _fit_fixed_pitch(seen: list[_Seen], length: int) -> Layout | None:
+def _fit_fixed_pitch(seen: list[_Seen], length: int) -> TextLayout | None:
     """A straight line from cell number to relative centre, by least squares."""
     centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in seen])
     of_line = -(-length // seen[0].lines)
@@ -305,4 +305,4 @@ def _fit_fixed_pitch(seen: list[_Seen], length: int) -> Layout | None:
     pitch, origin = np.polyfit(number, centres, 1)
     if not pitch > 1e-4:
         return None
-    return Layout("fixed", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)
+    return TextLayout("fixed", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)

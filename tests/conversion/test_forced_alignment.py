@@ -20,7 +20,7 @@ from detector.conversion.locating.forced_alignment import (
     label_log_probs,
     places_told_apart,
 )
-from detector.text.calibration import Platt
+from detector.text.calibration import PlattScaling
 from detector.text.candidates import NEVER, Candidates, gather
 from detector.text.detections import CharDetections
 from detector.text.reading_config import ReadingConfig
@@ -194,5 +194,5 @@ def test_a_missing_symbol_costs_what_a_character_is_worth() -> None:
     """A character that is surely there and is not in the label: the surer scores are, the likelier that is an error."""
     held = seen([(0, 10, A), (20, 10, B), (40, 10, C)])
     (plain,) = label_log_probs(held, [ids("AC")])
-    (sharp,) = label_log_probs(held, [ids("AC")], Platt(3.0, 0.0))
+    (sharp,) = label_log_probs(held, [ids("AC")], PlattScaling(3.0, 0.0))
     assert sharp < 2 * plain

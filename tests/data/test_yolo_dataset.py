@@ -28,10 +28,10 @@ from detector.data.yolo_dataset import (
 )
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
-from detector.text.spacing import Layout
+from detector.text.spacing import TextLayout
 from tests.builders import write_pictures
 
-RULES = ReadingConfig("0AÄ京", " ", 4, 1, 4, Layout("proportional", "gap", (0.5, 1.25)), (64, 192))
+RULES = ReadingConfig("0AÄ京", " ", 4, 1, 4, TextLayout("proportional", "gap", (0.5, 1.25)), (64, 192))
 
 # Label lines
 

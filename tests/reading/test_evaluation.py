@@ -16,7 +16,7 @@ import detector
 from detector import Failure, Reader, Reading
 from detector.cli import app
 from detector.errors import ArgumentError, DetectorError
-from detector.reading.evaluation import Evaluation, Row, evaluate
+from detector.reading.evaluation import EvaluatedPicture, Evaluation, evaluate
 from detector.reading.evaluation_page import write_evaluation
 from detector.text.detections import Character
 from detector.text.metrics import wilson_interval
@@ -24,11 +24,13 @@ from tests.builders import noise_picture
 from tests.conftest import Toy, ToyRun
 
 
-def row(number: int, label: str, text: str, confidence: float = 0.9, **changes: Any) -> Row:
+def row(number: int, label: str, text: str, confidence: float = 0.9, **changes: Any) -> EvaluatedPicture:
     characters = tuple(Character(s, confidence, (4 * i, 2, 4 * i + 3, 14)) for i, s in enumerate(text) if s != " ")
     if "rejected" in changes:
         changes["rejected_text"], text = text, ""
-    return Row(Path(f"{number}.png"), f"{number}.png", label, Reading(text, confidence, characters, **changes))
+    return EvaluatedPicture(
+        Path(f"{number}.png"), f"{number}.png", label, Reading(text, confidence, characters, **changes)
+    )
 
 
 ROWS = (
@@ -37,7 +39,7 @@ ROWS = (
     row(2, "A B", "A B", 0.9),
     row(3, "A B", "AB", 0.95),
     row(4, "XY", "XY", 0.3, rejected="character 1, 'X', has confidence 0.3, below 0.5"),
-    Row(Path("5.png"), "5.png", "ZZ", Failure("5.png", "empty file")),
+    EvaluatedPicture(Path("5.png"), "5.png", "ZZ", Failure("5.png", "empty file")),
 )
 
 
@@ -151,10 +153,10 @@ class Page(HTMLParser):
         self.words += data
 
 
-def pictured(folder: Path, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+def pictured(folder: Path, rows: tuple[EvaluatedPicture, ...]) -> tuple[EvaluatedPicture, ...]:
     for one in rows:
         noise_picture(40, 16).save(folder / one.path.name)
-    return tuple(Row(folder / one.path.name, one.name, one.label, one.reading) for one in rows)
+    return tuple(EvaluatedPicture(folder / one.path.name, one.name, one.label, one.reading) for one in rows)
 
 
 def test_the_page_needs_nothing_else(mixed: Evaluation, tmp_path: Path) -> None:
@@ -180,8 +182,8 @@ def test_names_and_labels_do_no_harm_on_the_page(tmp_path: Path) -> None:
     nasty = '<img src=x onerror="alert(1)">&'
     (tmp_path / "gone").mkdir()
     rows = (
-        Row(tmp_path / "gone" / "0.png", nasty, nasty, Reading("</style><b>", 0.9, ())),
-        Row(tmp_path / "1.png", nasty, "A", Failure(nasty, nasty)),
+        EvaluatedPicture(tmp_path / "gone" / "0.png", nasty, nasty, Reading("</style><b>", 0.9, ())),
+        EvaluatedPicture(tmp_path / "1.png", nasty, "A", Failure(nasty, nasty)),
         row(2, "<u>", "<s>", rejected=nasty),
     )
     write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title=nasty)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detector.errors import DatasetError
-from detector.text.calibration import Calibration, Platt, fit_calibration, fit_platt, right_characters
+from detector.text.calibration import Calibration, PlattScaling, fit_calibration, fit_platt, right_characters
 from detector.text.decode import decode
 from detector.text.detections import Character, CharDetections, Reading
 from detector.text.metrics import calibration_curve
@@ -54,10 +54,10 @@ def test_few_readings_do_no_harm() -> None:
 
 
 def test_without_readings_nothing_changes() -> None:
-    assert fit_platt([], []) == Platt() == Platt(1.0, 0.0)
+    assert fit_platt([], []) == PlattScaling() == PlattScaling(1.0, 0.0)
     assert fit_calibration([], []) == Calibration()
     assert fit_calibration([Reading("", 0.0, ())], ["AB"]) == Calibration()
-    assert Platt()(0.3) == pytest.approx(0.3)
+    assert PlattScaling()(0.3) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("count", [30, 300])
@@ -107,7 +107,7 @@ def test_a_label_with_spaces_at_its_end_is_right() -> None:
 
 # In the config
 
-LEARNT = Calibration(Platt(0.5, 1.0), Platt(0.8, -0.3))
+LEARNT = Calibration(PlattScaling(0.5, 1.0), PlattScaling(0.8, -0.3))
 RULES = ReadingConfig("ABC", length=4, max_count=4)
 
 

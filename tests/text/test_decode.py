@@ -18,7 +18,7 @@ from detector.text.decode import decode, decode_batch
 from detector.text.detections import CharDetections, Reading
 from detector.text.patterns import matches
 from detector.text.reading_config import ReadingConfig
-from detector.text.spacing import MEASURES, Layout
+from detector.text.spacing import MEASURES, TextLayout
 
 SYMBOLS = "ABCDEF"
 Candidate = tuple[str, float, float] | tuple[str, float, float, float]  # symbol, score, left, width
@@ -39,7 +39,7 @@ def config(**changes: Any) -> ReadingConfig:
 
 
 THREE = {"length": 3, "min_count": 3, "max_count": 3}
-GAPS = Layout("proportional", "gap", (0.5, 1.5))
+GAPS = TextLayout("proportional", "gap", (0.5, 1.5))
 
 CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
     "none": ([], {}, ""),
@@ -80,7 +80,7 @@ CASES: dict[str, tuple[list[Candidate], dict[str, Any], str]] = {
         [("A", 0.9, 0), ("B", 0.9, 30), ("C", 0.9, 60)], {**THREE, "layout": GAPS}, "ABC",
     ),
     "a space first by a fixed pitch": (
-        [("A", 0.9, 25), ("B", 0.9, 65)], {"layout": Layout("fixed", origin=0.1, pitch=0.2), "length": 5,
+        [("A", 0.9, 25), ("B", 0.9, 65)], {"layout": TextLayout("fixed", origin=0.1, pitch=0.2), "length": 5,
                                            "max_count": 5}, " A B",
     ),
     "another space": ([("A", 0.9, 0), ("B", 0.9, 30)], {"layout": GAPS, "space": "_"}, "A_B"),
@@ -192,13 +192,13 @@ def level(rows: list[tuple[int, int, int]]) -> CharDetections:
 @st.composite
 def any_configs(draw: st.DrawFn, kinds: tuple[str, ...] = ("proportional", "fixed")) -> ReadingConfig:
     low, high, length = sorted(draw(st.tuples(*[st.integers(1, 8)] * 3)))
-    layout = Layout()
+    layout = TextLayout()
     kind = draw(st.sampled_from(("plain", *kinds)))
     if kind == "proportional":
         steps = draw(st.lists(st.integers(0, 24), max_size=3).map(sorted))
-        layout = Layout("proportional", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
+        layout = TextLayout("proportional", draw(st.sampled_from(MEASURES)), tuple(s / 8 + 1 / 16 for s in steps))
     elif kind == "fixed":
-        layout = Layout("fixed", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
+        layout = TextLayout("fixed", origin=draw(st.floats(0, 0.3)), pitch=draw(st.floats(0.05, 0.3)))
     return config(length=length, min_count=low, max_count=high, layout=layout)
 
 
@@ -424,11 +424,11 @@ def test_two_lines_are_read_from_top_to_bottom() -> None:
     boxes[:2] += np.array([5, 30, 5, 30], np.float32)
     boxes[2:] -= np.array([24, 0, 24, 0], np.float32)
     found = replace(found, xyxy=boxes)
-    assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == "CDAB"
-    assert decode(found, plate_configs(None, layout=Layout(lines=2, between_lines=1, thresholds=(0.5,))), 100).text == (
-        "CD AB"
-    )
-    fixed = Layout("fixed", origin=0.05, pitch=0.12, lines=2)
+    assert decode(found, plate_configs(None, layout=TextLayout(lines=2)), 100).text == "CDAB"
+    assert decode(
+        found, plate_configs(None, layout=TextLayout(lines=2, between_lines=1, thresholds=(0.5,))), 100
+    ).text == ("CD AB")
+    fixed = TextLayout("fixed", origin=0.05, pitch=0.12, lines=2)
     assert decode(found, plate_configs(None, layout=fixed), 100).text == "CD  AB"
 
 
@@ -462,7 +462,7 @@ def test_two_lines_that_are_turned_read_the_same(upper: str, lower: str, degrees
     found = sure(upper + lower)
     down = np.array([-12 * len(upper), 32] * 2, np.float32) * (np.arange(len(found)) >= len(upper))[:, None]
     found = turned(replace(found, xyxy=found.xyxy + down), degrees)
-    assert decode(found, plate_configs(None, layout=Layout(lines=2)), 100).text == upper + lower
+    assert decode(found, plate_configs(None, layout=TextLayout(lines=2)), 100).text == upper + lower
 
 
 @given(any_candidates(), any_configs(), st.sampled_from(SOME_PATTERNS), st.integers(1, 3), st.integers(0, 3))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detector.text.spacing import MEASURES, Layout, find_layout
+from detector.text.spacing import MEASURES, TextLayout, find_layout
 
 Boxes = NDArray[np.float32]
 WIDE = {"M": 18, "W": 18, "I": 4, "1": 6, "J": 8}  # others are 12 wide
@@ -39,7 +39,7 @@ def fixed_pitch(text: str, length: int = 8, width: float = 160) -> Boxes:
     return monospaced(text, pitch=width / length, left=0)
 
 
-def shown(layout: Layout, boxes: Boxes, symbols: str, width: float = 200, length: int = 8) -> str:
+def shown(layout: TextLayout, boxes: Boxes, symbols: str, width: float = 200, length: int = 8) -> str:
     text = [" "] * length
     for symbol, place in zip(symbols.replace(" ", ""), layout.places(boxes, width, length), strict=True):
         text[int(place)] = symbol
@@ -48,7 +48,7 @@ def shown(layout: Layout, boxes: Boxes, symbols: str, width: float = 200, length
 
 # The rule at work
 
-PROPORTIONAL = Layout("proportional", "gap", (0.4, 1.2))
+PROPORTIONAL = TextLayout("proportional", "gap", (0.4, 1.2))
 FLOW_TEXTS: dict[str, str] = {
     "no spaces": "AB12",
     "one symbol": "A",
@@ -74,7 +74,7 @@ def test_more_spaces_than_thresholds() -> None:
     assert PROPORTIONAL.places(typeset("A    B"), 200, 8).tolist() == [0, 3]
 
 
-FIXED = Layout("fixed", origin=1 / 16, pitch=1 / 8)
+FIXED = TextLayout("fixed", origin=1 / 16, pitch=1 / 8)
 SLOT_TEXTS: dict[str, str] = {
     "full": "ABCDEFGH",
     "a space first": " ABCDEFG",
@@ -114,11 +114,11 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("arguments", "message"), LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_layouts_that_are_none(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Layout(**arguments)
+        TextLayout(**arguments)
 
 
-@pytest.mark.parametrize("layout", [Layout(), PROPORTIONAL, FIXED], ids=["plain", "proportional", "fixed"])
-def test_no_boxes(layout: Layout) -> None:
+@pytest.mark.parametrize("layout", [TextLayout(), PROPORTIONAL, FIXED], ids=["plain", "proportional", "fixed"])
+def test_no_boxes(layout: TextLayout) -> None:
     places = layout.places(np.zeros((0, 4), np.float32), 100, 8)
     assert (places.dtype, places.shape) == (np.int64, (0,))
 
@@ -131,17 +131,19 @@ boxes_of_any_kind = st.lists(st.tuples(number, number, number, number), max_size
 )
 layouts = st.one_of(
     st.builds(
-        Layout,
+        TextLayout,
         st.just("proportional"),
         st.sampled_from(MEASURES),
         st.lists(st.floats(-2, 5), max_size=4).map(lambda held: tuple(sorted(held))),
     ),
-    st.builds(lambda origin, pitch: Layout("fixed", origin=origin, pitch=pitch), st.floats(-1, 1), st.floats(0.01, 1)),
+    st.builds(
+        lambda origin, pitch: TextLayout("fixed", origin=origin, pitch=pitch), st.floats(-1, 1), st.floats(0.01, 1)
+    ),
 )
 
 
 @given(boxes_of_any_kind, layouts, st.floats(1, 1000), st.integers(1, 10))
-def test_places_rise_and_fit(boxes: Boxes, layout: Layout, width: float, length: int) -> None:
+def test_places_rise_and_fit(boxes: Boxes, layout: TextLayout, width: float, length: int) -> None:
     before = boxes.copy()
     places = layout.places(boxes, width, length)
     assert places.dtype == np.int64 and len(places) == len(boxes)
@@ -163,7 +165,7 @@ def test_flow_minds_neither_place_nor_size(text: str, shift: int, power: int) ->
 TEXTS = ["AB12", "MI W1", "A I1", "M W", "1 1", "MW AB", "I1I1I1", "W M W M", "JJ M", "AJ 1M", "MMM II", "1A B1"]
 
 
-def found(typesetter: Any, texts: list[str], width: float = 200) -> tuple[Layout, float]:
+def found(typesetter: Any, texts: list[str], width: float = 200) -> tuple[TextLayout, float]:
     return find_layout([typesetter(t) for t in texts], texts, [width] * len(texts), 8)
 
 
@@ -208,7 +210,7 @@ def test_text_spaced_differently_from_picture_to_picture() -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_one_box_and_two(measure: str) -> None:
-    layout = Layout("proportional", measure, (0.5,))
+    layout = TextLayout("proportional", measure, (0.5,))
     assert layout.places(typeset("A"), 100, 8).tolist() == [0]
     assert layout.places(typeset("AB"), 100, 8)[0] == 0
 
@@ -281,7 +283,7 @@ EMPTY: dict[str, tuple[list[Boxes], list[str]]] = {
 
 @pytest.mark.parametrize(("boxes", "texts"), EMPTY.values(), ids=EMPTY.keys())
 def test_nothing_to_find(boxes: list[Boxes], texts: list[str]) -> None:
-    assert find_layout(boxes, texts, [200.0] * len(texts), 8) == (Layout(), 1.0)
+    assert find_layout(boxes, texts, [200.0] * len(texts), 8) == (TextLayout(), 1.0)
 
 
 DEGENERATE: dict[str, list[str]] = {
@@ -299,7 +301,7 @@ def test_degenerate_sets(texts: list[str], flat: bool) -> None:
     if flat:
         boxes = [b * np.array([1, 0, 1, 0], np.float32) for b in boxes]
     layout, share = find_layout(boxes, texts, [160.0] * len(texts), 8)
-    assert isinstance(layout, Layout) and 0 <= share <= 1
+    assert isinstance(layout, TextLayout) and 0 <= share <= 1
 
 
 def test_inputs_are_not_changed() -> None:

@@ -202,16 +202,16 @@ def by_reader(layout: str, change: str, root: Path) -> dict[str, object] | None:
 def times(seed: int) -> None:
     """Milliseconds of the processor a picture, best of five rounds over ten batches; a Markdown table."""
     from detector import Reader
-    from detector.text.spacing import Layout
+    from detector.text.spacing import TextLayout
 
     reader = Reader(device="cpu")
     make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
     batches = [[reader.detect(make(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
-    gaps = Layout("proportional", "gap", (0.5, 1.0))
+    gaps = TextLayout("proportional", "gap", (0.5, 1.0))
     kinds: dict[str, tuple[ReadingConfig, int]] = {
         "free length": (reader.config, 0),
         "spaces by gaps": (replace(reader.config, layout=gaps), 0),
-        "two lines": (replace(reader.config, layout=Layout(lines=2)), 0),
+        "two lines": (replace(reader.config, layout=TextLayout(lines=2)), 0),
         "pattern `AAA9A99\\|AAA9999`": (replace(reader.config, pattern="AAA9A99|AAA9999"), 0),
         "pattern `AAA 9999\\|AA 99 AA`": (replace(reader.config, layout=gaps, pattern="AAA 9999|AA 99 AA"), 0),
         "`regex:[A-Z]{1,3}[0-9]{2,5}`": (replace(reader.config, pattern="regex:[A-Z]{1,3}[0-9]{2,5}"), 0),

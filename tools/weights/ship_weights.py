@@ -27,14 +27,14 @@ from detector.reading.export import export
 from detector.text.calibration import fit_calibration
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
-from detector.text.spacing import Layout
+from detector.text.spacing import TextLayout
 from tools.results import ROOT
 from tools.weights.synth_store import HELD_BACK, Store
 
 SCORED = 1000
 BATCH = 50
 MOST_MB = 12.0  # of all files together
-LAYOUT = Layout(lines=2, lowest_line=0.6, stacked=True)
+LAYOUT = TextLayout(lines=2, lowest_line=0.6, stacked=True)
 """Plates have one line or two; what is written much smaller above or below them is the name of a state or a slogan."""
 
 Images = NDArray[np.uint8]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.text.calibration import Platt
+from detector.text.calibration import PlattScaling
 from detector.text.candidates import NEVER, Candidates
 
 UNKNOWN = -1
@@ -85,7 +85,9 @@ def _traced(row: int, length: int, totals: Sequence[Floats], before: NDArray[np.
     return Alignment(candidates, score)
 
 
-def label_log_probs(seen: Candidates, labels: Sequence[NDArray[np.int64]], calibration: Platt | None = None) -> Floats:
+def label_log_probs(
+    seen: Candidates, labels: Sequence[NDArray[np.int64]], calibration: PlattScaling | None = None
+) -> Floats:
     """Log probability of each label, (batch,), among all strings that its picture's candidates can spell.
 
     Args:
@@ -94,7 +96,7 @@ def label_log_probs(seen: Candidates, labels: Sequence[NDArray[np.int64]], calib
         calibration: what the odds of being a character are worth.
     """
     size, n = seen.odds.shape
-    scale = calibration or Platt()
+    scale = calibration or PlattScaling()
     odds = np.where(seen.odds > NEVER / 2, scale.slope * seen.odds + scale.offset, NEVER)
     ids = _padded(labels)
     shares = _dense(seen, ids)

@@ -27,13 +27,13 @@ from detector.networks.network import MAX_BATCH, Network
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.alphabet import Alphabet
-from detector.text.calibration import Platt, fit_platt
+from detector.text.calibration import PlattScaling, fit_platt
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import CharDetections
 from detector.text.patterns import any_string
 from detector.text.reading_config import ReadingConfig
 from detector.text.search import search
-from detector.text.spacing import Layout
+from detector.text.spacing import TextLayout
 
 _AROUND = 0.25  # margin of the zoomed pass, in heights of a character
 _LOWEST_LINE = 0.6  # of another line's height: what is lower is other text
@@ -131,11 +131,11 @@ class Locator:
         self._network, self._shape_hw, self._min_count, self._length = network, shape_hw, min_count, length
         self._classes, self._symbols = max(network.names) + 1, len(table)
         self._class_of = known_classes(table, network.names)  # (symbols,)
-        self._calibration = Platt()
+        self._calibration = PlattScaling()
         self.by_class = by_class and bool((self._class_of != UNKNOWN).any())
         layouts = {
-            1: Layout(lines=1, lowest_line=_LOWEST_LINE),
-            2: Layout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
+            1: TextLayout(lines=1, lowest_line=_LOWEST_LINE),
+            2: TextLayout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
         }
         self._config_of_lines = {
             n: ReadingConfig(table.symbols, table.space, length, 1, length, layout)

@@ -53,7 +53,7 @@ _SHOWN_WEIGHT = 0.05  # of a format that a description names
 _DIGIT, _LETTER, _OTHER = 0, 1, 2
 
 
-class Format(NamedTuple):
+class StringFormat(NamedTuple):
     """One format: its share of the strings of its length, and the probability of each symbol at each place.
 
     Args:
@@ -76,7 +76,7 @@ class StringModel:
     """
 
     alphabet: str
-    formats: dict[int, tuple[Format, ...]]
+    formats: dict[int, tuple[StringFormat, ...]]
     shares: dict[int, float]
 
     def __str__(self) -> str:
@@ -167,7 +167,7 @@ def _formats_told(likelihood: NDArray[np.float64], alphabet: str) -> int:
     return best if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else 0
 
 
-def _fit(likelihood: NDArray[np.float64], alphabet: str, count: int) -> list[Format]:
+def _fit(likelihood: NDArray[np.float64], alphabet: str, count: int) -> list[StringFormat]:
     """The uniform component and ``count`` formats, by expectation maximisation.
 
     Args:
@@ -204,10 +204,10 @@ def _fit(likelihood: NDArray[np.float64], alphabet: str, count: int) -> list[For
             told = (counts + _SYMBOL_PRIOR / sizes[kinds]) / (counted + prior_counts)[:, kinds]
             within = np.where(clear, told * (clear_sizes / sizes)[kinds], 1 / sizes[kinds])
             symbols[k] = kind_share[:, kinds] * within
-    return [Format(float(w), s) for w, s in zip(weights, symbols, strict=True)]
+    return [StringFormat(float(w), s) for w, s in zip(weights, symbols, strict=True)]
 
 
-def _log_likelihood(likelihood: NDArray[np.float64], formats: Sequence[Format]) -> NDArray[np.float64]:
+def _log_likelihood(likelihood: NDArray[np.float64], formats: Sequence[StringFormat]) -> NDArray[np.float64]:
     """(n,), in nats."""
     log = [np.log(np.einsum("nlc,lc->nl", likelihood, f.symbols)).sum(1) + np.log(f.weight) for f in formats]
     return np.asarray(np.logaddexp.reduce(np.stack(log), axis=0))

@@ -14,12 +14,14 @@ from detector.data.images import read_image
 from detector.data.yolo_dataset import CharacterSet
 from detector.errors import DatasetError
 from detector.networks.device import pick_device
+from detector.networks.metadata import digest
 from detector.reading.two_pass import Looks
 from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_batch
 from detector.text.detections import Reading
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
+from detector.training.run_folder import Published, publishing, start_of
 from detector.training.validation.evidence import (
     CER,
     EXACT_MATCH,
@@ -52,7 +54,6 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
         How what these weights read of the validation split compares with its labels.
     """
     from detector.networks import ultralytics
-    from detector.training import trainer as text_trainer
 
     characters, config, split = trainer.characters, trainer.config, trainer.args.split
     labels = [row.text for row in characters.rows(split)[0]]
@@ -64,7 +65,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
     chosen, share = interpolate_weights(
-        trained, text_trainer.start_of(trainer), characters, config, split, device, facts["seed"]
+        trained, start_of(trainer.save_dir), characters, config, split, device, facts["seed"]
     )
     config, score = calibrated(chosen, characters, config, split, device)
     if share:
@@ -74,9 +75,15 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
             "published an interpolation with %.0f%% of the weights that training started from, which reads better",
             100 * share,
         )
-    ultralytics.publish(chosen, target, config, facts)
+    record = publishing(trainer.save_dir, target)
+
+    def write_down(part: Path) -> None:
+        record.with_more(digest(part)).write()
+
+    ultralytics.publish(chosen, target, config, facts, write_down)
     if share:
         chosen.unlink()
+    Published(record.run, record.name, (digest(target),), done=not trainer.interrupted).write()  # last
     if score.count < FEW:
         log.info("validation: %d of %d pictures are read right, too few to tell anything", score.right, score.count)
     else:

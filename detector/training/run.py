@@ -21,6 +21,7 @@ from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
 from detector.training.augment.policy import Policy
 from detector.training.publish import publish
 from detector.training.result import TrainingResult, TrainingStopped
+from detector.training.run_folder import Stopped, begun_anew, resumed, target_of
 from detector.training.validation.evidence import FEW, default_patience, say_few
 
 log = logging.getLogger("detector")
@@ -31,9 +32,6 @@ RUNS = Path("runs")
 
 WEIGHTS_FOLDER = Path("weights")
 """Where the weights to read with land."""
-
-_LEFT = "weights.txt"
-"""In the folder of a run that Ctrl-C stopped: name of the weights that it left."""
 
 AUGMENT_ON = ("device", "picture")
 """Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
@@ -79,7 +77,7 @@ def train(
             the alphabets have nothing in common.
         epochs: None takes what gives about 2,500 steps, from weights half of them, and training ends before that where
             validation says that it is done (``patience=0``: never).
-        resume: True goes on with the latest run that was stopped, a checkpoint with that run.
+        resume: True goes on with the latest run that was stopped, a run's folder or a checkpoint in it with that run.
         project: folder of runs; None takes ``runs``.
         name: of the run and of the weights; None takes the set's.
         weights: folder that the weights land in.
@@ -143,15 +141,16 @@ def run_training(
 def _run(data: str | None, arguments: dict[str, Any], augment_on: str | None, folder: Path) -> TrainingResult:
     from detector.training import trainer as text_trainer
 
-    overrides = _resumed_run(data, arguments) if arguments.get("resume") else _new_run(data, arguments)
+    stopped = _resumed_run(data, arguments) if arguments.get("resume") else Stopped(_new_run(data, arguments))
     with kept_threads():
-        log.info("%s", say_device(pick_device(arguments.get("device"))))
-        trainer = text_trainer.run_trainer(overrides, augment_on)
+        device = stopped.overrides.get("device")
+        log.info("%s", say_device(pick_device(device)))
+        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained)
         finished = trainer.results()[: trainer.saved_epochs or None]
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
-        target = _target(trainer, folder)
-        published = publish(trainer, target, arguments.get("device")) if first_process() else TextScore(0, 0, 0, 0)
+        target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
+        published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
     return TrainingResult(
         target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
@@ -167,20 +166,6 @@ def _check_folder(folder: Path) -> None:
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise DetectorError(f"{there} cannot be written into, and the weights land in {folder}: say weights=FOLDER.")
-
-
-def _target(trainer: Any, folder: Path) -> Path:
-    """Where a run's weights land; those that it left when Ctrl-C stopped it are replaced when it has gone on."""
-    from detector.training.arguments.checks import free_path
-
-    left = trainer.save_dir / _LEFT
-    earlier = folder / left.read_text(encoding="utf-8") if left.exists() and trainer.resume else None
-    target = earlier or free_path(folder / f"{trainer.save_dir.name}.pt", trainer.args.exist_ok)
-    if first_process():
-        left.unlink(missing_ok=True)
-        if trainer.interrupted:
-            left.write_text(target.name, encoding="utf-8")
-    return target
 
 
 def _new_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -200,16 +185,11 @@ def _new_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _resumed_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
-    from detector.training.arguments.checks import check_resumable, latest_run
-
-    named = isinstance(arguments["resume"], (str, Path))
-    checkpoint = Path(str(arguments["resume"])) if named else latest_run(RUNS)
-    if not checkpoint.is_file():
-        raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
-    check_resumable(checkpoint)
-    again = {"model": str(checkpoint), "resume": str(checkpoint)}
-    return {**arguments, **({"data": data} if data else {}), **again}
+def _resumed_run(data: str | None, arguments: dict[str, Any]) -> Stopped:
+    arguments = dict(arguments)
+    resume = arguments.pop("resume")
+    stopped = resumed(resume, RUNS, data, arguments)
+    return stopped or Stopped(_new_run(*begun_anew(resume, RUNS, data, arguments)))
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import logging
+import os
 import shutil
 import sys
 import time
@@ -28,10 +28,15 @@ from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfl
 from detector.networks.device import pick_device
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
+    LOCAL_RANK,
     RANK,
     DetectionTrainer,
+    get_cfg,
+    get_save_dir,
     put_fonts_in_place,
     quiet,
+    strip_optimizer,
+    torch_distributed_zero_first,
 )
 from detector.networks.ultralytics.opening import library_trust, open_weights
 from detector.networks.ultralytics.weights import load_by_symbol
@@ -40,13 +45,11 @@ from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import TextDataset, TextLoader
+from detector.training.run_folder import clear_earlier, keep_results, keep_start, read_results
 from detector.training.validation.stopping import Ending, ending
 from detector.training.validation.validator import TextValidator
 
 log = logging.getLogger("detector")
-
-START = "start.pt"
-"""In the folder of a run's weights: those that it started from."""
 
 _ARITHMETIC = "arithmetic.json"
 """In the folder of a run: how it computes on this CPU, so that it goes on in the same way."""
@@ -80,6 +83,19 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             raise DetectorError(f"{self.args.data} does not say the network's shape: convert again.")
         self.shape_hw = scaled(shape_hw, int(self.args.imgsz) / max(shape_hw))
         self.config = replace(self.characters.config, shape_hw=self.shape_hw)
+
+    def check_resume(self, overrides: dict[str, Any]) -> None:
+        """A run that goes on lies where its checkpoint does, wherever it began."""
+        super().check_resume(overrides)
+        if self.resume:
+            run = Path(self.args.save_dir)
+            self.args.project, self.args.name = str(run.parent), run.name
+
+    def resume_training(self, ckpt: dict[str, Any]) -> None:
+        """Go on after the checkpoint's epoch; what the table has of later ones is done again."""
+        super().resume_training(ckpt)
+        if self.resume and RANK in (-1, 0):
+            keep_results(self.save_dir, self.start_epoch)
 
     def get_dataset(self) -> dict[str, Any]:
         """What Ultralytics is told of the set: no more than the classes and the splits' folders, as they are here.
@@ -212,10 +228,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def results(self) -> list[dict[str, str]]:
         """The rows of ``results.csv``, one for each epoch; none before the first one is finished."""
-        if not self.csv.exists():
-            return []
-        with self.csv.open(newline="", encoding="utf-8") as file:  # an epoch that was done again has two rows
-            return list({int(row["epoch"]): row for row in csv.DictReader(file)}.values())
+        return read_results(self.save_dir)
 
     def time_left(self) -> str:
         """Hours, minutes and seconds that training takes from now on, at most; empty where it does not go on."""
@@ -233,6 +246,23 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self.ema.ema = net.to(device=self.device, memory_format=torch.channels_last)
         self.stopper.possible_stop = True  # plots, where they are asked for, are those of these weights
 
+    def final_eval(self) -> None:
+        """Validate the best weights as Ultralytics does, but checkpoints lose their optimizer whole or not at all."""
+        best = self.best if self.best.exists() else None
+        with torch_distributed_zero_first(LOCAL_RANK):
+            if RANK in (-1, 0):
+                last = _stripped(self.last) if self.last.exists() else {}
+                if best is not None:
+                    _stripped(best, {"train_results": last.get("train_results")})
+        if best is None:
+            return
+        self.validator.args.plots, self.validator.args.compile = self.args.plots, False
+        self.metrics = self.validator(model=best)
+        self.metrics.pop("fitness", None)
+        self.epoch += 1  # its row is no epoch's
+        self.run_callbacks("on_fit_epoch_end")
+        self.epoch -= 1
+
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """To the device, as float in [0, 1], and changed there where a plan says how."""
         plan = batch.pop("plan", None)
@@ -243,13 +273,18 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return batch
 
     def save_model(self) -> bool:
-        """Checkpoints appear whole: one that Ctrl-C cuts off could not be resumed."""
+        """Checkpoints appear whole: one that is cut off could not be resumed.
+
+        The best one goes first: a run that is stopped between them does the epoch again, and finds it best again.
+        """
         paths: tuple[Path, Path] = self.last, self.best
         parts = self.last, self.best = [path.with_name(path.name + ".part") for path in paths]
         try:
             saved = bool(super().save_model())
-            for part, path in zip(parts, paths, strict=True):
+            for part, path in reversed(list(zip(parts, paths, strict=True))):
                 if part.exists():  # the best one only if it is the best
+                    with part.open("rb+") as file:
+                        os.fsync(file.fileno())
                     part.replace(path)
             self.saved_epochs = self.epoch + 1
             return saved
@@ -265,19 +300,39 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return made
 
 
-def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
-    """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C."""
+def _stripped(path: Path, updates: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Take the optimizer out of a checkpoint; the file is the old one or the new one."""
+    with atomic_write(path) as part:
+        shutil.copyfile(path, part)
+        with quiet():  # it would name the part
+            combined: dict[str, Any] = strip_optimizer(part, "", updates)
+    return combined
+
+
+def run_trainer(overrides: dict[str, Any], augment_on: str | None = None, trained: bool = False) -> TextTrainer:
+    """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C.
+
+    Args:
+        overrides: arguments of `yolo train`.
+        augment_on: where pictures are changed.
+        trained: nothing is left to train: the run was stopped after its last epoch.
+    """
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     put_fonts_in_place()
+    new = RANK in (-1, 0) and not overrides.get("resume")
     with library_trust(), contextlib.redirect_stdout(sys.stderr):  # its progress bars
+        if new and overrides.get("exist_ok"):
+            run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
+            overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
         trainer: TextTrainer = kind(overrides=overrides)
-        if RANK in (-1, 0) and not overrides.get("resume"):
-            kept = trainer.wdir / START
-            kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
-            if str(overrides["model"]).endswith(".pt"):
-                with atomic_write(kept) as part:
-                    shutil.copyfile(overrides["model"], part)
+        if new:
+            keep_start(trainer.save_dir, str(overrides["model"]))
+        if trained:
+            if RANK in (-1, 0):
+                for path in filter(Path.exists, (trainer.last, trainer.best)):
+                    _stripped(path)
+            return trainer
         try:
             trainer.train()
         except NotImplementedError as error:
@@ -289,12 +344,6 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> Tex
     if trainer.cpu_ranks and not trainer.interrupted:
         dist.destroy_process_group()
     return trainer
-
-
-def start_of(trainer: TextTrainer) -> Path | None:
-    """The weights that a run started from, also one that was resumed; None if it trained from scratch."""
-    kept = trainer.wdir / START
-    return kept if kept.is_file() else None
 
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
 import random
 import shutil
@@ -22,12 +21,12 @@ from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
+from tests.kills import FORKS, start_server
 
 OPTIONS: dict[str, Any] = {
     "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu",
 }  # fmt: skip
 KILLS = 12
-FORKS = multiprocessing.get_context("forkserver")
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -66,10 +65,7 @@ def start(source: Path, out: Path, **more: Any) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """Processes are forked from one that has imported everything."""
-    FORKS.set_forkserver_preload(["tests.conversion.test_resume", "detector.training.loop"])
-    process = FORKS.Process(target=int)
-    process.start()
-    process.join()
+    start_server()
 
 
 def undisturbed(source: Path, out: Path, **more: Any) -> tuple[dict[str, bytes], float]:

@@ -19,6 +19,7 @@ from detector.data.user_cache import cache_folder
 __all__ = [
     "DDP_BUFFERS",
     "DEFAULT_CFG_DICT",
+    "LOCAL_RANK",
     "LOGGER",
     "RANK",
     "AutoBackend",
@@ -39,7 +40,9 @@ __all__ = [
     "openvino_export",
     "put_fonts_in_place",
     "quiet",
+    "strip_optimizer",
     "tasks_module",
+    "torch_distributed_zero_first",
     "yaml_model_load",
 ]  # fmt: skip
 
@@ -88,11 +91,17 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
     from ultralytics.nn import tasks as tasks_module
     from ultralytics.nn.autobackend import AutoBackend
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint, yaml_model_load
-    from ultralytics.utils import LOGGER, RANK, SETTINGS, TQDM, remove_colorstr
+    from ultralytics.utils import LOCAL_RANK, LOGGER, RANK, SETTINGS, TQDM, remove_colorstr
     from ultralytics.utils.export import engine as onnx_export
     from ultralytics.utils.export import openvino as openvino_export
     from ultralytics.utils.files import increment_path
-    from ultralytics.utils.torch_utils import TORCH_2_13, ModelEMA, intersect_dicts
+    from ultralytics.utils.torch_utils import (
+        TORCH_2_13,
+        ModelEMA,
+        intersect_dicts,
+        strip_optimizer,
+        torch_distributed_zero_first,
+    )
 
 DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
 """How torch calls the argument of ``DistributedDataParallel`` that Ultralytics turns off."""

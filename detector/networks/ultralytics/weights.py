@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,19 @@ def write_interpolated(trained: Path, start: Path, share: float, symbols: str, t
     return target
 
 
-def publish(checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any]) -> None:
-    """Write weights to hand around: the network in half precision, the config, nothing of this machine."""
+def publish(
+    checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any],
+    write_down: Callable[[Path], None] | None = None,
+) -> None:  # fmt: skip
+    """Write weights to hand around: the network in half precision, the config, nothing of this machine.
+
+    Args:
+        checkpoint: of the run.
+        target: file to write.
+        config: what readers must know.
+        facts: of the run, for a person.
+        write_down: called with the whole file just before it takes its place.
+    """
     model, _ = open_weights(checkpoint)
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
@@ -127,6 +138,8 @@ def publish(checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[s
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as part:
         torch.save(held, part)
+        if write_down is not None:
+            write_down(part)
 
 
 def config_held(held: dict[str, Any] | None) -> ReadingConfig | None:

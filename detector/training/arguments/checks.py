@@ -19,6 +19,7 @@ from detector.networks.ultralytics.library import (
 )
 from detector.networks.ultralytics.opening import open_weights
 from detector.training.arguments.ineffective import check_effect
+from detector.training.run_folder import BEST, START
 
 
 def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
@@ -27,6 +28,16 @@ def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
     Args:
         arguments: that were given.
         optimizer: in force where none is given.
+
+    Raises:
+        ArgumentError: naming the argument.
+    """
+    check_values(arguments)
+    check_effect(arguments, DEFAULT_CFG_DICT, optimizer)
+
+
+def check_values(arguments: dict[str, Any]) -> None:
+    """Refuse what `yolo train` would not know, in its words, and what makes no sense for text.
 
     Raises:
         ArgumentError: naming the argument.
@@ -46,7 +57,6 @@ def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
         raise ArgumentError(f"imgsz={imgsz!r}: give one number, the longer side; the set says its shape.")
     if isinstance(arguments.get("scale"), (list, tuple)):
         raise ArgumentError(f"scale={arguments['scale']}: give one number, by how much sizes may differ.")
-    check_effect(arguments, DEFAULT_CFG_DICT, optimizer)
 
 
 def check_start(model: str) -> None:
@@ -98,42 +108,32 @@ def parameters_of(model: str) -> list[str]:
     return [name for name, _ in net.named_parameters()]
 
 
-def latest_run(runs: Path) -> Path:
-    """The checkpoint of the newest of some runs, which ``resume=True`` goes on with.
-
-    Args:
-        runs: folder of the runs; nothing outside of it is looked at.
-
-    Raises:
-        DetectorError: if there is none.
-    """
-    found = list(runs.glob("*/weights/last.pt"))
-    if not found:
-        raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
-    return max(found, key=lambda path: path.stat().st_mtime)
+def known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those of a run's ``args.yaml`` that `yolo train` has; what follows from them is left out."""
+    derived = ("cfg", "mode", "model_config", "resume", "save_dir", "task", "workers")
+    known = {*DEFAULT_CFG_DICT, "augmentations"}.difference(derived)
+    return {name: value for name, value in arguments.items() if name in known and value is not None}
 
 
-def check_resumable(path: Path) -> None:
-    """Refuse what is no checkpoint of a run that was stopped, or lies beside weights that cannot be opened.
+def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The network and all that a checkpoint holds; what training that goes on opens beside it is looked at, too.
 
     Raises:
         WeightsError: if weights would run code.
-        DetectorError: saying what it is.
+        DetectorError: if it is no checkpoint.
     """
     try:
-        _, held = open_weights(path)
+        network, content = open_weights(path)
     except WeightsError:
         raise
     except Exception as error:  # whatever pickle meets
         raise DetectorError(f"{path} is no checkpoint: {in_short(error)}") from None
-    if held.get("optimizer") is None or held.get("epoch", -1) < 0:
-        raise DetectorError(
-            f"{path} is of a run that is finished, or was never one: there is nothing to resume. To train on from it, "
-            f"start a new run with model={path}."
-        )
-    for other in path.parent.glob("*.pt"):  # training that goes on opens them, too
-        if other != path:
+    for other in (path.with_name(BEST), path.with_name(START)):
+        if other != path and other.exists():
             check_start(str(other))
+    if teacher := (content.get("train_args") or {}).get("distill_model"):
+        check_start(str(teacher))
+    return network, content
 
 
 def free_path(path: Path, exist_ok: bool) -> Path:

@@ -1,0 +1,306 @@
+"""A run's folder: how far training got, where it goes on, and which weights to read with it left.
+
+RUN/
+  args.yaml            every argument, as `yolo train` writes it
+  results.csv          a row an epoch
+  arithmetic.json      how it computes on this CPU
+  published.json       the weights to read with: :class:`Published`
+  weights/last.pt      the last epoch, to go on from; without its optimizer when training is at its end
+  weights/best.pt      the epoch that read best
+  weights/start.pt     what training started from
+
+Training can be stopped at any moment, and goes on from what its folder says. The folder is where the named file lies:
+paths of the place where the run began, which a copy on another machine holds too, are not followed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detector.data.atomic import atomic_write
+from detector.data.yolo_dataset import CharacterSet, read_set
+from detector.errors import DatasetError, DetectorError
+from detector.networks.metadata import digest
+from detector.training.validation.stopping import ending
+
+log = logging.getLogger("detector")
+
+ARGUMENTS, RESULTS, LAST, BEST = "args.yaml", "results.csv", "last.pt", "best.pt"
+
+START = "start.pt"
+"""In the folder of a run's weights: those that it started from."""
+
+_PUBLISHED = "published.json"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run that goes on.
+
+    Attributes:
+        overrides: for the trainer.
+        trained: whether nothing is left to train, only weights to publish.
+    """
+
+    overrides: dict[str, Any]
+    trained: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """The weights to read with that a run left, written down before they lie there.
+
+    Attributes:
+        run: the run's folder when they were written; a copy of it has published nothing.
+        name: of their file, in the folder for weights.
+        sha256: what that file may hold: the weights that are being written, and those that they replace.
+        done: whether training was at its end, and they lie there.
+    """
+
+    run: str
+    name: str
+    sha256: tuple[str, ...]
+    done: bool
+
+    @classmethod
+    def read(cls, run: Path) -> Published | None:
+        """What was written down; None if nothing was, or what cannot be read."""
+        try:
+            fields = json.loads((run / _PUBLISHED).read_text(encoding="utf-8"))
+            return cls(str(fields["run"]), str(fields["name"]), tuple(map(str, fields["sha256"])), bool(fields["done"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write(self) -> None:
+        """Write it down in the run's folder."""
+        with atomic_write(Path(self.run) / _PUBLISHED) as part:
+            part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    def with_more(self, sha256: str) -> Published:
+        """The same, with one more that may lie there."""
+        return replace(self, sha256=(*self.sha256, sha256))
+
+    def owns(self, path: Path) -> bool:
+        """Whether what lies there are these weights, or nothing does."""
+        return not path.exists() or (path.is_file() and digest(path) in self.sha256)
+
+
+def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
+    """Where a run's weights land: where it left some before, unless something else lies there now."""
+    from detector.training.arguments.checks import free_path
+
+    earlier = Published.read(run)
+    if earlier is not None and earlier.run == str(run) and earlier.owns(folder / earlier.name):
+        return folder / earlier.name
+    return free_path(folder / f"{run.name}.pt", exist_ok)
+
+
+def publishing(run: Path, target: Path) -> Published:
+    """What to write down before a run's weights are; what lies at ``target`` now may be replaced."""
+    return Published(str(run), target.name, (digest(target),) if target.is_file() else (), done=False)
+
+
+def keep_start(run: Path, model: str) -> None:
+    """Keep what a run starts from in its own folder, if it is weights."""
+    kept = run / "weights" / START
+    if not model.endswith(".pt"):
+        kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
+    elif not (kept.exists() and kept.samefile(model)):
+        with atomic_write(kept) as part:
+            shutil.copyfile(model, part)
+
+
+def start_of(run: Path) -> Path | None:
+    """The weights that a run started from, also one that was resumed; None where it started from nothing."""
+    kept = run / "weights" / START
+    return kept if kept.is_file() else None
+
+
+def clear_earlier(run: Path, model: str) -> str:
+    """Remove what an earlier run in the same folder (``exist_ok``) would be resumed by.
+
+    Args:
+        run: the folder, which need not be there.
+        model: what the new run starts from.
+
+    Returns:
+        ``model``, or where it is kept: it may have been of the earlier run.
+    """
+    if not run.is_dir():
+        return model
+    (run / "weights").mkdir(exist_ok=True)
+    keep_start(run, model)
+    for path in (run / _PUBLISHED, run / RESULTS, run / "weights" / LAST, run / "weights" / BEST):
+        path.unlink(missing_ok=True)
+    return str(start_of(run) or model)
+
+
+def read_results(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's table, one for each epoch that was finished, in order; a line that was cut off is none."""
+    try:
+        text = (run / RESULTS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    rows: dict[int, dict[str, str]] = {}
+    for row in csv.DictReader(lines):
+        if None not in row.values() and None not in row:
+            rows[int(row["epoch"])] = row  # an epoch that was done again has two
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
+def keep_results(run: Path, epochs: int) -> None:
+    """Take out of a run's table what was stopped after the last checkpoint: those epochs are done again."""
+    rows = [row for row in read_results(run) if int(row["epoch"]) <= epochs]
+    if not rows:
+        (run / RESULTS).unlink(missing_ok=True)
+        return
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]  # no value has a comma
+    with atomic_write(run / RESULTS) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def resumed(
+    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
+) -> Stopped | None:
+    """How a run goes on; None where it begins anew in its folder, since it was stopped before a checkpoint was written.
+
+    Args:
+        resume: checkpoint or folder of the run; True is the newest in ``runs``.
+        runs: folder of runs.
+        data: the set, if it is another place than that where the run began.
+        arguments: more of `yolo train`.
+
+    Raises:
+        DetectorError: if there is nothing to go on with, saying why.
+        DatasetError: if the set is not where it was, or is another one.
+        WeightsError: if weights would run code.
+    """
+    from detector.training.arguments.checks import check_resumable
+
+    checkpoint = checkpoint_of(resume, runs)
+    run = checkpoint.parent.parent
+    if not checkpoint.is_file():
+        if checkpoint.name == LAST and (run / ARGUMENTS).is_file():
+            return None
+        raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
+    network, content = check_resumable(checkpoint)
+    at_end = content.get("epoch", -1) < 0
+    published = Published.read(run)
+    in_run = checkpoint.parent.name == "weights" and (run / ARGUMENTS).is_file() and (run / RESULTS).is_file()
+    if at_end and published is not None and published.done and published.run == str(run):
+        raise DetectorError(
+            f"{run} is finished, and left the weights {published.name}: there is nothing to resume. To train on from "
+            f"it, start a new run with model={checkpoint}."
+        )
+    if at_end and (checkpoint.name != LAST or not in_run or (published is not None and published.done)):
+        raise DetectorError(
+            f"{checkpoint} is of a run that is finished, or was never one: there is nothing to resume. To train on "
+            f"from it, start a new run with model={checkpoint}."
+        )
+    if not in_run:
+        raise DetectorError(
+            f"{checkpoint} lies in no run's folder, where {RESULTS} and {ARGUMENTS} tell the rest: copy all of it, and "
+            f"give RUN/weights/{checkpoint.name}. To train on from these weights, start a new run with "
+            f"model={checkpoint}."
+        )
+    began_with = content.get("train_args") or {}
+    characters = _set_of(run, data, began_with.get("data"), "".join(network.names.values()))
+    trained = at_end or _is_trained(run, content["epoch"] + 1, {**began_with, **arguments}, characters)
+    log.info("%s goes on with the set %s", run, characters.root)
+    again = {"data": str(characters.yaml_path), "model": str(checkpoint), "resume": str(checkpoint)}
+    device = {"device": began_with["device"]} if began_with.get("device") else {}
+    return Stopped({**device, **arguments, **again, "save_dir": str(run)}, trained)
+
+
+def begun_anew(
+    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Set and arguments of a run that was stopped before its first checkpoint, to begin in the same folder.
+
+    Args: as for :func:`resumed`.
+
+    Raises:
+        DetectorError: if its arguments cannot be read.
+        DatasetError: if the set is not where it was.
+    """
+    from detector.training.arguments.checks import check_values, known_arguments
+
+    run = checkpoint_of(resume, runs).parent.parent
+    try:
+        given = known_arguments(yaml.safe_load((run / ARGUMENTS).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
+        raise DetectorError(
+            f"{run} was stopped before it began, and {run / ARGUMENTS} cannot be read: start it again with data=…."
+        ) from None
+    check_values(given)
+    characters = _set_of(run, data, given.pop("data", None))
+    if str(given.get("model")).endswith(".pt"):
+        given["model"] = str(start_of(run) or given["model"])
+    log.info("%s was stopped before its first epoch was finished: it begins anew", run)
+    place = {"save_dir": str(run), "project": str(run.parent), "name": run.name}
+    return str(characters.yaml_path), {**given, **arguments, **place}
+
+
+def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
+    """The file that is named; of a run's folder, or of the newest run, its ``weights/last.pt``."""
+    if not isinstance(resume, (str, Path)):
+        return latest_run(runs) / "weights" / LAST
+    path = Path(os.path.abspath(resume))
+    return path / "weights" / LAST if path.is_dir() else path
+
+
+def latest_run(runs: Path) -> Path:
+    """The newest of some runs.
+
+    Args:
+        runs: folder of the runs; nothing outside of it is looked at.
+
+    Raises:
+        DetectorError: if there is none.
+    """
+    written = [*runs.glob(f"*/weights/{LAST}"), *runs.glob(f"*/{ARGUMENTS}")]
+    if not written:
+        raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
+    newest = max(written, key=lambda path: path.stat().st_mtime)
+    return (newest.parent if newest.name == ARGUMENTS else newest.parent.parent).absolute()
+
+
+def _set_of(run: Path, data: str | Path | None, before: Any, symbols: str | None = None) -> CharacterSet:
+    """The set that a run goes on with.
+
+    Args:
+        run: its folder.
+        data: what the user says; None takes ``before``.
+        before: where it was when the run began.
+        symbols: of the network, in class-id order; None if that is not known.
+    """
+    if data is None and not (before and Path(before).exists()):
+        raise DatasetError(f"{run} was trained on {before}, and nothing is there now: say where its set is, data=SET.")
+    characters = read_set(before if data is None else data)
+    if symbols is not None and characters.config.symbols != symbols:
+        raise DatasetError(
+            f"{characters.root} has the characters {characters.config.symbols!r}, and {run} was trained on "
+            f"{symbols!r}: say where its own set is, data=SET."
+        )
+    return characters
+
+
+def _is_trained(run: Path, epochs: int, arguments: Mapping[str, Any], characters: CharacterSet) -> bool:
+    """Whether a run with so many epochs was stopped after the last one, as far as its table and arguments tell."""
+    if arguments.get("time"):
+        return False
+    judging = len(characters.rows(arguments.get("split") or "val")[0])
+    end = ending(read_results(run)[:epochs], judging, arguments.get("patience") or 0)
+    last = int(arguments["epochs"])
+    return epochs >= (min(last, end.end) if end else last)

@@ -1,0 +1,203 @@
+"""Runs that were stopped: killed at any moment, copied elsewhere, without their set."""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import detector
+from detector.errors import DatasetError, DetectorError
+from detector.training.run_folder import Published
+from tests.builders import toy_folder
+from tests.conftest import Toy, char_network
+from tests.kills import killed, start_server
+
+KILLS = 5  # at random moments
+
+
+def results(folder: Path) -> list[str]:
+    """The epochs of a run's table."""
+    with (folder / "results.csv").open(newline="") as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def train(data: Path, model: str, epochs: int) -> None:
+    """What a person does: the run goes on if there is one, or begins."""
+    from detector.training import publish
+    from detector.training import trainer as text_trainer
+
+    pytest.MonkeyPatch().setattr(publish, "_START_SHARES", (0.5,))
+    pytest.MonkeyPatch().setattr(text_trainer, "choose_arithmetic", _fixed)
+    if Path("runs/x/args.yaml").exists():
+        detector.train(resume="runs/x")
+    else:
+        detector.train(data, model=model, epochs=epochs, batch=16, device="cpu", name="x")
+
+
+def _fixed(*_: Any, **__: Any) -> Any:
+    from detector.networks.arithmetic import Arithmetic
+
+    return Arithmetic(1, False), {}
+
+
+@pytest.fixture(scope="module")
+def server() -> None:
+    start_server()
+
+
+@pytest.fixture(scope="module")
+def weak(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights to start from that read nothing yet."""
+    from detector.networks.ultralytics import new_network
+
+    torch.manual_seed(1)
+    net = new_network("7AKT", char_network(), None)
+    path = tmp_path_factory.mktemp("weak") / "weak.pt"
+    torch.save({"model": net, "train_args": dict(net.args)}, path)
+    return path
+
+
+# Killed
+
+
+@pytest.mark.usefixtures("server")
+def test_training_that_is_killed_at_any_step_goes_on(toy: Toy, weak: Path, tmp_path: Path) -> None:
+    """One run, killed before each epoch's files and then before every atomic step of publishing."""
+    work = (toy.report.data_yaml, str(weak), 2)
+    run, weights = tmp_path / "runs" / "x", tmp_path / "weights"
+    for count, name in enumerate(("start.pt.part", "results.csv", "best.pt", "last.pt")):
+        assert killed(train, *work, root=tmp_path, step=0, name=name), f"nothing changed {name}"
+        assert not weights.exists() and (run / "weights" / "start.pt").exists() == (count > 0)
+    assert killed(train, *work, root=tmp_path, step=1, name="weights/last.pt")
+    assert [float(epoch) for epoch in results(run)] == [1, 2]  # the second one is in the table, not in the checkpoint
+    steps = 0
+    while killed(train, *work, root=tmp_path, step=steps):
+        steps += 1
+        if (done := Published.read(run)) and done.done:
+            break  # killed after the last step
+        for path in weights.glob("*.pt"):
+            assert detector.Reader(path, device="cpu", backend="torch").config.symbols == "7AKT"
+    assert steps > 5, "publishing has more steps than that"
+    assert results(run) == ["1", "2"]
+    assert sorted(contents(weights)) == ["x.pt"], "one run, one file"
+    assert not list(tmp_path.rglob("*.pt.part")) and not list(tmp_path.rglob("mean-*"))
+    with pytest.raises(DetectorError, match="nothing to resume"):
+        detector.train(resume=run)
+
+
+@pytest.mark.usefixtures("server")
+def test_training_that_is_killed_at_random_moments_goes_on(toy: Toy, weak: Path, tmp_path: Path) -> None:
+    """Also between atomic steps; tools/training/killed_training.py does it fifty times."""
+    work, moment = (toy.report.data_yaml, str(weak), 3), random.Random(2)
+    run, kills = tmp_path / "runs" / "x", 0
+    while kills < KILLS and not ((done := Published.read(run)) and done.done):
+        kills += killed(train, *work, root=tmp_path, seconds=moment.uniform(0, 6))
+    if not ((done := Published.read(run)) and done.done):
+        assert not killed(train, *work, root=tmp_path)
+    assert kills and results(run) == ["1", "2", "3"]
+    assert sorted(contents(tmp_path / "weights")) == ["x.pt"] and not list(tmp_path.rglob("*.part"))
+    assert detector.Reader(tmp_path / "weights" / "x.pt", device="cpu", backend="torch").config.symbols == "7AKT"
+
+
+# Elsewhere
+
+
+@pytest.fixture(scope="module")
+def stopped(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped after one of two epochs; nothing was published."""
+    from detector.training import trainer as text_trainer
+
+    class Stopped(Exception):
+        pass
+
+    real = text_trainer.TextTrainer.save_model
+
+    def save_then_stop(self: Any) -> Any:
+        real(self)
+        raise Stopped
+
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(text_trainer, "choose_arithmetic", _fixed)
+        patch.setattr(text_trainer.TextTrainer, "save_model", save_then_stop)
+        with pytest.raises(Stopped):
+            detector.train(toy.root, model=str(char_network()), epochs=2, batch=16, device="cpu", name="x")
+    return folder / "runs" / "x"
+
+
+@pytest.fixture
+def copied(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in the folder where the test runs."""
+    from detector.training import trainer as text_trainer
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(text_trainer, "choose_arithmetic", _fixed)
+    return Path(shutil.copytree(stopped, tmp_path / "elsewhere" / "copy"))
+
+
+def test_a_copied_run_goes_on_where_it_lies(stopped: Path, copied: Path, toy: Toy) -> None:
+    before = contents(stopped)
+    set_elsewhere = shutil.copytree(toy.root, copied.parent / "set")
+    weights = detector.train(set_elsewhere, resume=copied / "weights" / "last.pt")
+    assert contents(stopped) == before, "the run that it is a copy of"
+    assert results(copied) == ["1", "2"] and weights.path == Path("weights/copy.pt")
+    held = (copied / "args.yaml").read_text()
+    assert str(copied) in held and str(set_elsewhere) in held and str(stopped) not in held
+
+
+def test_the_set_of_a_run_is_asked_for_where_it_is_gone(stopped: Path, copied: Path, tmp_path: Path) -> None:
+    checkpoint = copied / "weights" / "last.pt"
+    held = torch.load(checkpoint, weights_only=False)
+    torch.save({**held, "train_args": {**held["train_args"], "data": "/gone/set/data.yaml"}}, checkpoint)
+    with pytest.raises(DatasetError, match=r"copy was trained on /gone/set/data.yaml, and nothing .* data=SET"):
+        detector.train(resume=copied)
+    other = detector.convert(toy_folder(tmp_path / "in", 60, alphabet="0123"), tmp_path / "other", alphabet="0123",
+                             length=4, space="_", device="cpu")  # fmt: skip
+    with pytest.raises(DatasetError, match=r"other has the characters '0123', and .*copy was trained on '7AKT'"):
+        detector.train(other.data_yaml, resume=copied)
+    assert contents(copied / "weights").keys() == contents(stopped / "weights").keys()
+
+
+def test_a_checkpoint_without_its_run_is_no_run(copied: Path, tmp_path: Path) -> None:
+    lone = Path(shutil.copy(copied / "weights" / "last.pt", tmp_path / "last.pt"))
+    with pytest.raises(DetectorError, match=r"lies in no run's folder.* copy all of it"):
+        detector.train(resume=lone)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "last.pt"]
+
+
+def test_weights_of_another_run_are_not_replaced(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C left weights; what lies there when the run has gone on may be something else."""
+    from detector.training import trainer as text_trainer
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"copy.pt is what was learnt"):
+        patch.setattr(text_trainer.TextTrainer, "validate", stop)
+        detector.train(resume=copied)
+    again = Path(shutil.copytree(copied, copied.parent / "again"))  # a copy has left nothing
+    left = Path("weights/copy.pt").read_bytes()
+    assert (
+        detector.train(resume=again).path == Path("weights/again.pt") and Path("weights/copy.pt").read_bytes() == left
+    )
+    Path("weights/copy.pt").write_bytes(b"of somebody else")
+    assert detector.train(resume=copied).path == Path("weights/copy-2.pt")
+    assert Path("weights/copy.pt").read_bytes() == b"of somebody else"
+
+
+def test_a_line_that_was_cut_off_is_no_epoch(copied: Path) -> None:
+    with (copied / "results.csv").open("a") as file:
+        file.write("2,3.1")
+    detector.train(resume=copied)
+    assert results(copied) == ["1", "2"]

@@ -26,14 +26,14 @@ Progress = Callable[[str, int, int], None]
 _YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
 SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads
 
-_LOOKED = "looked"  # pieces of kept work
+_CHECKED = "looked"  # pieces of kept work
 _CHUNK, _CHUNKS_A_PIECE = 64, 64
 _NARROWEST = 2  # pixels of width for each symbol: with fewer nothing can be told
 _FEW = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
 
 
-class Look(NamedTuple):
-    """What one look at a file told: a hash of its bytes, its size upright; or why it cannot be decoded."""
+class FileCheck(NamedTuple):
+    """What opening a file told: a hash of its bytes, its size upright; or why it cannot be decoded."""
 
     digest: str
     width: int
@@ -70,7 +70,7 @@ def accept(
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(replace(item, text=table.clean(item.text)))
-    items, sizes_wh, more = _without_contradictions(fitting, _looks(fitting, resume, tell))
+    items, sizes_wh, more = _without_contradictions(fitting, _checks(fitting, resume, tell))
     rejects += more
     if not items:
         raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
@@ -124,7 +124,7 @@ def alphabet_of_accepted(found: Source, length: int, pattern: str | None, space:
         clean = [item for item in clean if matches(item.text, pattern, table)] or clean
     symbols: set[str] = set()
     for item in clean:
-        if not symbols.issuperset(item.text) and not _look(item).problem:
+        if not symbols.issuperset(item.text) and not _checked(item).problem:
             symbols.update(item.text)
     if not symbols - {" "}:
         why = [(r.name, r.reason) for r in found.refused]
@@ -149,48 +149,48 @@ def _unreadable(item: LabelledImage) -> str:
     return f"yolo does not read {kind}: save it as PNG"
 
 
-def _looks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress) -> dict[str, Look]:
-    """A look at each picture, by name; only at those that were not looked at before."""
-    looks: dict[str, Look] = {}
-    for piece in resume.pieces(_LOOKED):
+def _checks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress) -> dict[str, FileCheck]:
+    """What opening each picture tells, by name; only those are opened that were not before."""
+    checks: dict[str, FileCheck] = {}
+    for piece in resume.pieces(_CHECKED):
         try:
             held = json.loads(piece.read_text(encoding="utf-8"))
         except ValueError as error:
             resume.drop(piece, error)
         else:
-            looks.update((name, Look(*look)) for name, look in held.items())
-    new = [item for item in items if item.name not in looks]
+            checks.update((name, FileCheck(*check)) for name, check in held.items())
+    new = [item for item in items if item.name not in checks]
     before = done = len(items) - len(new)
     if before:
         tell("check", before, len(items))
-    fresh: dict[str, Look] = {}
+    fresh: dict[str, FileCheck] = {}
 
     def keep() -> None:
-        with atomic_write(resume.next_piece(_LOOKED, ".json")) as part:
+        with atomic_write(resume.next_piece(_CHECKED, ".json")) as part:
             # A problem may be gone next time, say one of access, without a trace in size or time.
-            part.write_text(json.dumps({n: look for n, look in fresh.items() if not look.problem}), encoding="utf-8")
-        looks.update(fresh)
+            part.write_text(json.dumps({n: check for n, check in fresh.items() if not check.problem}), encoding="utf-8")
+        checks.update(fresh)
         fresh.clear()
 
-    for chunk in prefetch_map(lambda chunk: [(item.name, _look(item)) for item in chunk], chunked(new, _CHUNK)):
-        for name, look in chunk:
-            fresh[name] = look
+    for chunk in prefetch_map(lambda chunk: [(item.name, _checked(item)) for item in chunk], chunked(new, _CHUNK)):
+        for name, check in chunk:
+            fresh[name] = check
             done += 1
             tell("check", done, len(items))
         if len(fresh) >= _CHUNK * _CHUNKS_A_PIECE:
             keep()
     if fresh:
         keep()
-    return looks
+    return checks
 
 
-def _look(item: LabelledImage) -> Look:
+def _checked(item: LabelledImage) -> FileCheck:
     try:
         data = read_file(item.path)
         height, width = read_image(data).shape[:2]
-        return Look(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
+        return FileCheck(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
     except ImageError as error:
-        return Look("", 0, 0, str(error))
+        return FileCheck("", 0, 0, str(error))
 
 
 def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -199,30 +199,30 @@ def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 
 def _without_contradictions(
-    items: list[LabelledImage], looks: dict[str, Look]
+    items: list[LabelledImage], checks: dict[str, FileCheck]
 ) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
     """Drop pictures that cannot be decoded or are too narrow, and equal files that are labelled differently.
 
     Returns:
         What is left, the width and height of each, and the others with their reasons.
     """
-    rejects = [RejectRow(item.name, looks[item.name].problem) for item in items if looks[item.name].problem]
-    good = [item for item in items if not looks[item.name].problem]
+    rejects = [RejectRow(item.name, checks[item.name].problem) for item in items if checks[item.name].problem]
+    good = [item for item in items if not checks[item.name].problem]
     said: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}  # by a person, or by a reader
     for item in good:
-        said[item.confidence is None].setdefault(looks[item.name].digest, set()).add(item.text)
+        said[item.confidence is None].setdefault(checks[item.name].digest, set()).add(item.text)
     labels = said[False] | said[True]  # a person's go before pre-labels
     kept, sizes_wh = [], []
     for item in good:
-        look = looks[item.name]
-        if look.width < _NARROWEST * len(item.text):
+        check = checks[item.name]
+        if check.width < _NARROWEST * len(item.text):
             rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
-        elif labels[look.digest] != {item.text}:
-            texts = ", ".join(sorted(labels[look.digest] | {item.text}))
+        elif labels[check.digest] != {item.text}:
+            texts = ", ".join(sorted(labels[check.digest] | {item.text}))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
             kept.append(item)
-            sizes_wh.append((look.width, look.height))
+            sizes_wh.append((check.width, check.height))
     return kept, sizes_wh, rejects
 
 

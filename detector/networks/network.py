@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,3 +60,8 @@ def single_symbols(names: dict[int, str]) -> str | None:
     """Class names as an alphabet, if each is one character."""
     ordered = [names[i] for i in sorted(names)]
     return "".join(ordered) if all(len(n) == 1 for n in ordered) else None
+
+
+def known_as(symbol: str, names: Collection[str]) -> str | None:
+    """The class that stands for a symbol: its own, or the same letter's in the other case; None where there is none."""
+    return next((name for name in (symbol, symbol.upper(), symbol.lower()) if name in names), None)

@@ -22,7 +22,7 @@ _CAPTION = 22
 _COLUMNS = 4
 
 
-def draw(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
+def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
     """One tile: the picture fitted to ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
     tile, back = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
@@ -33,17 +33,17 @@ def draw(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_H
     return tile
 
 
-def write_sheet(path: Path, read: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None) -> None:
+def write_annotated(path: Path, read: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None) -> None:
     """Tiles with their strings and confidences beneath, as one PNG."""
     rows = -(-len(read) // _COLUMNS)
     height, width = _TILE_HW
-    sheet: Any = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")
-    pen = ImageDraw.Draw(sheet)
+    page: Any = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")
+    pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(15)  # bundled with Pillow: any script that it has
     for i, (picture, reading) in enumerate(read):
         left, top = i % _COLUMNS * width, i // _COLUMNS * (height + _CAPTION)
-        sheet.paste(Image.fromarray(cv2.cvtColor(draw(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
+        page.paste(Image.fromarray(cv2.cvtColor(annotated(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
         caption = captions[i] if captions is not None else f"{reading.text or '(nothing)'}   {reading.confidence:.2f}"
         pen.text((left + 4, top + height + 1), caption, fill="black", font=font)
     with atomic_write(path) as part:
-        sheet.save(part, format="PNG")
+        page.save(part, format="PNG")

@@ -1,4 +1,4 @@
-"""Two looks at one picture as one set of candidates. Pure numpy."""
+"""The candidates of two passes over one picture as one set. Pure numpy."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from detector.text.detections import TOP_CLASSES, CharDetections
 
-_SAME = 0.4  # IoU from which a candidate of either look is the same place
-_ALONE = 0.5  # what is left of the scores of a candidate that only one look has: the mean with nothing
+_SAME = 0.4  # IoU from which a candidate of either pass is the same place
+_ALONE = 0.5  # what is left of the scores of a candidate that only one pass has: the mean with nothing
 
 
 def weighted_boxes_fusion(
     first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES
 ) -> CharDetections:
-    """What both looks say of each place: the mean of their scores, and of their boxes by how sure each is.
+    """What both passes say of each place: the mean of their scores, and of their boxes by how sure each is.
 
-    A box of one look has at most one partner in the other, the pairs with the greatest IoU first. Without one its
+    A box of one pass has at most one partner in the other, the pairs with the greatest IoU first. Without one its
     scores are halved. After "Weighted boxes fusion" (Solovyev, Wang, Gabruseva, 2021), whatever the class.
 
     Args:

@@ -38,7 +38,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Gallery:
     """Pictures that are shown, of how many there are."""
 
     title: str
@@ -79,10 +79,10 @@ def write_evaluation(
         confusions=confusions.most_common(_LISTED),
         confusions_left=max(0, len(confusions) - _LISTED),
         listed=_LISTED,
-        sheets=[
-            _sheet("Wrong, the surest first", "A sure error is the worst one, or a wrong label.",
+        galleries=[
+            _gallery("Wrong, the surest first", "A sure error is the worst one, or a wrong label.",
                    evaluation.wrong_rows, evaluation.space, shown),
-            _sheet("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
+            _gallery("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
                    evaluation.rejected, evaluation.space, shown),
         ],
         tile=TILE_WH[0],
@@ -92,11 +92,11 @@ def write_evaluation(
         page.dump(str(part), encoding="utf-8")
 
 
-def _sheet(
+def _gallery(
     title: str, explained: str, rows: Sequence[tuple[EvaluatedPicture, Reading]], space: str, shown: int
-) -> Sheet:
+) -> Gallery:
     drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], space), islice(rows, shown))
-    return Sheet(title, explained, as_many_as_fit(drawn), len(rows))
+    return Gallery(title, explained, as_many_as_fit(drawn), len(rows))
 
 
 def _card(row: EvaluatedPicture, reading: Reading, space: str) -> Card:

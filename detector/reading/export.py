@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
-from detector.data.user_cache import cache_folder, keep_newest, used_now
-from detector.errors import ArgumentError, DetectorError, WeightsError, is_installed, require
+from detector.errors import ArgumentError, DetectorError, WeightsError, require
 from detector.networks.metadata import digest, metadata_for
 from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import TORCH, ExportedNetwork
 from detector.networks.shipped import weights_path
 from detector.reading.inputs import read_named
-from detector.reading.two_pass import Looks
+from detector.reading.two_pass import ReadingPipeline
 from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
@@ -35,7 +34,6 @@ _DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
 # Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
 # most that `shape_for` gives.
 _TRACED = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
-_CACHED = 16  # converted weights that are kept
 
 
 def export(
@@ -125,11 +123,11 @@ def write_checked(
 
 
 def _compare(
-    weights: Path, one: Network, other: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]
+    weights: Path, reference: Network, exported: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]
 ) -> None:
-    if other.config != config:
+    if exported.config != config:
         raise WeightsError(f"{weights} lost its reading configuration in the export, which was taken back.")
-    wanted, read = (strings(network, config, images) for network in (one, other))
+    wanted, read = (strings(network, config, images) for network in (reference, exported))
     wrong = [(a, b) for a, b in zip(wanted, read, strict=True) if a != b]
     if wrong:
         first, second = wrong[0]
@@ -140,10 +138,10 @@ def _compare(
 
 
 def strings(network: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """What a network reads, looking once: at as many pictures together as a reader takes."""
-    look = Looks(network, config, second=False)
+    """What a network reads in one pass, of as many pictures together as a reader takes."""
+    read = ReadingPipeline(network, config, two_pass=False)
     batches = (images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH))
-    return [reading.text for batch in batches for reading in look(batch)]
+    return [reading.text for batch in batches for reading in read(batch)]
 
 
 def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
@@ -179,50 +177,3 @@ def _move(made: Path, target: Path) -> None:
     if made.is_dir() and target.exists():
         target.rename(made.with_name("replaced"))  # goes with the temporary folder
     os.replace(made, target)
-
-
-# --- converted once ---------------------------------------------------------------------------------------------
-
-
-def twin(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
-    """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
-    wanted = digest(weights)
-    kept = _cached(wanted)
-    for path in (weights.with_suffix(SUFFIXES["onnx"]), kept):
-        if path.is_file():
-            try:
-                network = ExportedNetwork(path, backend)
-            except DetectorError as error:
-                log.info("%s is not used: %s", path, error)
-                continue
-            if network.source == wanted:
-                if path == kept:
-                    used_now(path)
-                return network
-    return None
-
-
-def convert_once(weights: Path, reference: Network, backend: str | None = None) -> ExportedNetwork | None:
-    """Export a ``.pt`` to the cache for a faster start and faster reading; None, with a word in the log, if it cannot.
-
-    Args:
-        weights: the file.
-        reference: the same, in torch.
-        backend: as for :class:`ExportedNetwork`.
-    """
-    if not is_installed("onnx"):
-        log.info("with the package onnx installed, %s would be read faster on a CPU", weights)
-        return None
-    path = _cached(digest(weights))
-    try:
-        log.info("converting %s to ONNX once, for faster reading on a CPU", weights)
-        write_checked(weights, reference, path)
-        keep_newest(path.parent, "*.onnx", _CACHED)
-        return ExportedNetwork(path, backend)
-    except (DetectorError, OSError) as error:  # a read-only home, a full disk: torch reads as well
-        log.info("reading with torch: %s", error)
-        return None
-
-
-def _cached(source: str) -> Path:
-    return cache_folder("onnx") / f"{source[:32]}.onnx"

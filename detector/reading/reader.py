@@ -12,7 +12,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,26 +20,9 @@ from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import letterbox
 from detector.data.parallel import cores
 from detector.data.trust import trusting
-from detector.errors import (
-    ArgumentError,
-    DependencyError,
-    DetectorError,
-    ImageError,
-    SourceError,
-    WeightsError,
-    require,
-)
+from detector.errors import ArgumentError, ImageError, SourceError
 from detector.networks.network import MAX_BATCH, Network, config_of
-from detector.networks.runtimes import (
-    BACKENDS,
-    TORCH,
-    ExportedNetwork,
-    installed,
-    is_onnx,
-    is_openvino,
-    may_have_gpu,
-    present,
-)
+from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import weights_path
 from detector.reading.inputs import (
     Named,
@@ -53,7 +35,8 @@ from detector.reading.inputs import (
     named_pictures,
     read_named,
 )
-from detector.reading.two_pass import Found, Looks, Prepared
+from detector.reading.opening import open_network
+from detector.reading.two_pass import Prepared, ReadingPipeline
 from detector.text.detections import CharDetections, Reading
 from detector.text.forms.string_model import MAX_LEARNT, StringModel, fit_string_model
 from detector.text.reading_config import ReadingConfig
@@ -61,10 +44,12 @@ from detector.text.reading_config import ReadingConfig
 log = logging.getLogger("detector")
 
 _AFTER_FORK = Lock()
-_WEIGHTS = (".pt", ".onnx", ".engine")
 _AHEAD = 2  # batches that are on their way while one is handed out
 _DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
 _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
+
+_Batch = tuple[list[Prepared | str], list[CharDetections]]
+"""Pictures, or the reason where one cannot be read, and the candidates of those that can."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +70,8 @@ class Reader:
     is a TensorRT engine, which is machine code, unless ``trust`` says that its maker is trusted.
 
     On a CPU a ``.pt`` file is run as ONNX, which starts and reads faster and gives the same strings: the file that
-    ``detector export`` wrote beside it, or else one that is made once and kept in the user's cache.
+    ``detector export`` wrote beside it, or else one that is exported once, while the first reader is opened, and kept
+    in the user's cache; the log says so.
 
     A reader may be used in processes that are forked after it was opened, and pickled: it is opened anew there.
 
@@ -100,9 +86,9 @@ class Reader:
             and ``rejected`` and ``rejected_text`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
         two_pass: whether a text that does not fill its picture, and is not read surely, is read again, from the
-            part of the picture that it is in, and the string decoded from both looks, in up to twice the time. None
+            part of the picture that it is in, and the string decoded from both passes, in up to twice the time. None
             follows the weights: those for many kinds of pictures, as the shipped ones, use two passes, those
-            trained on a set where one look got symbols of its validation pictures wrong, and two got no more wrong than
+            trained on a set where one pass got symbols of its validation pictures wrong, and two got no more wrong than
             that, or as few more as chance may make.
         trust: open weights that can run code.
 
@@ -171,8 +157,8 @@ class Reader:
         return partial(Reader, os.path.abspath(self.weights), **held), (), {"string_model": self.string_model}
 
     @property
-    def _looks(self) -> Looks:
-        return Looks(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
+    def _pipeline(self) -> ReadingPipeline:
+        return ReadingPipeline(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
         """As the source's format has it, in the order of the labels that the weights were trained on."""
@@ -222,7 +208,7 @@ class Reader:
         Raises:
             ImageError: if it cannot be decoded; the message names a path.
         """
-        return self._as_labelled(self._looks([read_named(picture)])[0])
+        return self._as_labelled(self._pipeline([read_named(picture)])[0])
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
         """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
@@ -256,10 +242,16 @@ class Reader:
 
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
         """Prepare on many threads, detect on a few, decode on the caller's: each some batches behind the one before."""
-        looks, coming, failed = self._looks, iter(named), list[Exception]()
-        waiting: deque[tuple[list[str], Future[tuple[list[Prepared | str], list[Found]]]]] = deque()
+        pipeline, coming, failed = self._pipeline, iter(named), list[Exception]()
+        waiting: deque[tuple[list[str], Future[_Batch]]] = deque()
         pool = ThreadPoolExecutor(cores())
         detecting = ThreadPoolExecutor(_DETECTING if isinstance(self._network, ExportedNetwork) else 1)
+
+        def detected(
+            parts: Sequence[Future[list[Prepared | str]]],
+        ) -> _Batch:
+            prepared = [one for part in parts for one in part.result()]
+            return prepared, pipeline.detect([one for one in prepared if isinstance(one, Prepared)])
 
         def take() -> None:
             batch: list[Named] = []
@@ -270,22 +262,21 @@ class Reader:
             if batch:
                 pictures = [picture for _, picture in batch]
                 starts = range(0, len(batch), _TOGETHER)
-                parts = [pool.submit(_prepare, looks, pictures[i : i + _TOGETHER]) for i in starts]
-                task = detecting.submit(lambda: _detected(looks, [one for part in parts for one in part.result()]))
-                waiting.append(([name for name, _ in batch], task))
-
-        def again(prepared: Sequence[Prepared]) -> list[Found]:
-            return detecting.submit(looks.detect, prepared).result()
+                parts = [pool.submit(_prepare, pipeline, pictures[i : i + _TOGETHER]) for i in starts]
+                waiting.append(([name for name, _ in batch], detecting.submit(detected, parts)))
 
         try:
             for _ in range(1 + _AHEAD):
                 take()
             while waiting:
                 names, task = waiting.popleft()
-                prepared, found = task.result()
+                prepared, detections = task.result()
                 take()
                 readable = [one for one in prepared if isinstance(one, Prepared)]
-                readings = iter(looks.decode(readable, found, again))
+                settled, zooms = pipeline.zoom(readable, detections)
+                # Where nothing is zoomed to, no other batch is waited for.
+                zoomed = detecting.submit(pipeline.detect, [zoom.part for zoom in zooms]).result() if zooms else []
+                readings = iter(pipeline.decode(readable, pipeline.merge(detections, zooms, zoomed), settled))
                 for name, one in zip(names, prepared, strict=True):
                     yield name, Failure(name, one) if isinstance(one, str) else self._as_labelled(next(readings))
             if failed:
@@ -301,7 +292,7 @@ class Reader:
             ImageError: as :meth:`read`.
         """
         image = read_named(picture)
-        fitted, back = letterbox(image, self._looks.shape_for(image))
+        fitted, back = letterbox(image, self._pipeline.shape_for(image))
         found = self._network(fitted[None])[0]
         return replace(found, xyxy=back.to_picture(found.xyxy))
 
@@ -316,68 +307,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-def _prepare(looks: Looks, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
-    """Decoded and fitted; the reason where that cannot be."""
+def _prepare(pipeline: ReadingPipeline, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
+    """Decoded and letterboxed; the reason where that cannot be."""
     prepared: list[Prepared | str] = []
     for picture in pictures:
         try:
             if isinstance(picture, ImageError):
                 raise picture
-            prepared.append(looks.prepare(read_image(picture)))
+            prepared.append(pipeline.prepare(read_image(picture)))
         except ImageError as error:
             prepared.append(str(error))
     return prepared
-
-
-def _detected(looks: Looks, prepared: list[Prepared | str]) -> tuple[list[Prepared | str], list[Found]]:
-    """The same, and what was found in those that are pictures."""
-    return prepared, looks.detect([one for one in prepared if isinstance(one, Prepared)])
-
-
-def open_network(path: Path, device: str | None, backend: str | None) -> Network:
-    """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it."""
-    if not (path.suffix.lower() in _WEIGHTS and path.is_file()) and not is_openvino(path):
-        if path.is_dir() and (path / "data.yaml").is_file():
-            raise WeightsError(f"{path} is a dataset: the weights that were trained on it are in weights/.")
-        raise WeightsError(
-            f"{path} is no weights: give a .pt, .onnx or .engine file, or a folder of OpenVINO, as `detector train` "
-            "and `detector export` write them."
-        )
-    if backend not in (None, "torch", *BACKENDS):
-        raise ArgumentError(f"backend={backend!r} is not one of {', '.join(BACKENDS)} and torch.")
-    if backend in BACKENDS and not present(backend):
-        raise DependencyError(f"backend={backend!r} needs {BACKENDS[backend]}: run `pip install {BACKENDS[backend]}`.")
-    exported = is_onnx(path) or is_openvino(path)  # for a CPU, where no device is asked for
-    if device != "cpu" and (device not in (None, "") or (may_have_gpu() and not exported)):
-        require(f"device={device!r}", *TORCH)  # where None was asked for, `may_have_gpu` has looked
-        from detector.networks.device import pick_device
-
-        chosen = pick_device(device)
-        if chosen.type != "cpu":
-            if backend in BACKENDS:
-                raise DetectorError(f"backend={backend!r} runs on a CPU: say device=cpu, or leave it out.")
-            from detector.networks import ultralytics
-
-            return ultralytics.Network(path, chosen)
-    if exported:
-        return ExportedNetwork(path, backend)
-    if path.suffix.lower() != ".pt" or not path.is_file() or backend == "torch" or not installed():
-        return _in_torch(path)
-    from detector.reading import export as exporting
-
-    if (ready := exporting.twin(path, backend)) is not None:
-        return ready
-    network = _in_torch(path)
-    config_of(network, path)  # what is no reader's weights is not converted
-    converted = exporting.convert_once(path, network, backend)
-    if converted is None and backend is not None:
-        raise WeightsError(f"{path} cannot be converted for backend={backend!r}: see the log, or leave it out.")
-    return converted or network
-
-
-def _in_torch(path: Path) -> Network:
-    require(f"Without an .onnx that `detector export` made of it, {path}", *TORCH)
-    from detector.networks import ultralytics
-    from detector.networks.device import pick_device
-
-    return ultralytics.Network(path, pick_device("cpu"))

@@ -41,9 +41,9 @@ from detector.text.reading_config import ReadingConfig
 REPORT = "report.html"
 
 SHOWN = 400
-"""Pictures that each sheet shows at most: the suspects, and the least sure of the others."""
+"""Pictures that each gallery shows at most: the suspects, and the least sure of the others."""
 
-SHEET_BYTES = 5_000_000  # of thumbnails on a sheet; two sheets as base64, and the page around them, are below 15 MB
+GALLERY_BYTES = 5_000_000  # of thumbnails in a gallery; two as base64, and the page around them, are below 15 MB
 _THUMBNAIL_WH = (480, 240)  # pixels; larger pictures are made smaller, none is enlarged
 TILE_WH = (240.0, 130.0)  # units of the page's drawing into which every picture is scaled
 STRIP = 18.0  # units above the picture, where the symbols of characters at its upper edge stand
@@ -84,7 +84,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Card:
-    """One picture of a sheet: ``text`` and ``read`` symbol by symbol, each with whether it differs in the other."""
+    """One picture of a gallery: ``text`` and ``read`` symbol by symbol, each with whether it differs in the other."""
 
     row: ManifestRow
     text: list[tuple[str, bool]]
@@ -103,7 +103,7 @@ class Illustrated(Protocol):
 AnyCard = TypeVar("AnyCard", bound=Illustrated)
 
 
-class Sheet(NamedTuple):
+class Gallery(NamedTuple):
     """Pictures that are shown, of how many there are."""
 
     status: str
@@ -163,7 +163,7 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
         lengths=_bars({str(k): n for k, n in sorted(Counter(len(row.text) for row in manifest).items())}),
         classes=_bars({config.symbols[i]: characters[config.symbols[i]] for i in sorted(rarest)}),
         unlearnt=[symbol for symbol in config.symbols if symbol not in learnt],
-        sheets=[_sheet("suspect", root, suspects, config, shown), _sheet("ok", root, others, config, shown)],
+        galleries=[_gallery("suspect", root, suspects, config, shown), _gallery("ok", root, others, config, shown)],
         refusals=_refusals(rejects),
         tile=TILE_WH[0],
         strip=STRIP,
@@ -209,7 +209,7 @@ def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
     return [Refusals(kind, len(rows), rows[:_EXAMPLES]) for kind, rows in kinds[:_KINDS]]
 
 
-def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, shown: int) -> Sheet:
+def _gallery(status: str, root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, shown: int) -> Gallery:
     def rank(row: ManifestRow) -> tuple[bool, float, str]:
         try:
             return status == "suspect" and not row.read, float(row.confidence), row.image
@@ -219,12 +219,12 @@ def _sheet(status: str, root: Path, rows: Sequence[ManifestRow], config: Reading
             ) from None
 
     drawn = prefetch_map(lambda row: _card(root, row, config), heapq.nsmallest(shown, rows, key=rank))
-    return Sheet(status, as_many_as_fit(drawn), len(rows))
+    return Gallery(status, as_many_as_fit(drawn), len(rows))
 
 
 def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
-    """The first cards whose thumbnails are :data:`SHEET_BYTES` together; no more are drawn."""
-    fitting, left = [], SHEET_BYTES
+    """The first cards whose thumbnails are :data:`GALLERY_BYTES` together; no more are drawn."""
+    fitting, left = [], GALLERY_BYTES
     for card in cards:
         left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
         if left < 0:

@@ -15,7 +15,7 @@ from detector.data.yolo_dataset import CharacterSet
 from detector.errors import DatasetError
 from detector.networks.device import pick_device
 from detector.networks.metadata import digest
-from detector.reading.two_pass import Looks
+from detector.reading.two_pass import ReadingPipeline
 from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_batch
 from detector.text.detections import Reading
@@ -169,7 +169,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
 def _read_fitted(
     network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
-    """What a network reads of these pictures of a set, looking once."""
+    """What a network reads of these pictures of a set in one pass."""
     assert config.shape_hw is not None
     readings: list[Reading] = []
     for start in range(0, len(rows), _BATCH):
@@ -181,7 +181,7 @@ def _read_fitted(
 def calibrated(
     weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
 ) -> tuple[ReadingConfig, TextScore]:
-    """The rules with what a network's scores are worth and how often to look, by what it reads in a split not learnt.
+    """The config with a network's calibration and number of passes, by what it reads in a split not learnt.
 
     A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
     no more of them wrong, or only as many more as chance may make.
@@ -189,7 +189,7 @@ def calibrated(
     Args:
         weights: of the network.
         characters: the set.
-        config: of the network, with its shape; the calibration and the looks that they may have are replaced.
+        config: of the network, with its shape; its calibration and number of passes are replaced.
         split: of the set.
         device: as Ultralytics spells it.
 
@@ -197,7 +197,7 @@ def calibrated(
         The config, and how what was read compares with the labels.
 
     Raises:
-        DatasetError: if the split is empty or damaged, or the rules name no shape.
+        DatasetError: if the split is empty or damaged, or the config names no shape.
     """
     from detector.networks import ultralytics
     from detector.training.dataset import TextDataset
@@ -209,9 +209,9 @@ def calibrated(
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
     readings = _read_fitted(network, config, dataset, range(len(dataset)))
-    looks, twice = Looks(network, config, second=True), list[Reading]()
+    read_twice, twice = ReadingPipeline(network, config, two_pass=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
-        twice += looks([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
+        twice += read_twice([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
     score, again = (
         score_texts(dataset.texts, [r.shown_text for r in read], config.space) for read in (readings, twice)
     )

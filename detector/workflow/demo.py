@@ -14,7 +14,7 @@ from detector.conversion.convert import convert
 from detector.conversion.inputs import Progress
 from detector.data.atomic import clear
 from detector.errors import ArgumentError, DetectorError
-from detector.reading.annotate import write_sheet
+from detector.reading.annotate import write_annotated
 from detector.reading.evaluation import Evaluation, evaluate
 from detector.reading.reader import Reader
 from detector.synth import SynthConfig, write_set
@@ -34,7 +34,7 @@ class DemoResult:
 
     evaluation: Evaluation
     weights: Path
-    sheet: Path
+    annotated: Path
 
 
 def _config(seed: int) -> SynthConfig:
@@ -93,8 +93,8 @@ def demo(
     stage(f"reading {UNSEEN} pictures that it never saw")
     reader = Reader(trained)
     evaluation = evaluate(reader, root / "unseen")
-    sheet = root / "read.png"
+    annotated_page = root / "read.png"
     files = sorted((root / "unseen" / "images").iterdir())[:40]
-    write_sheet(sheet, [(path, reader.read(path)) for path in files])
+    write_annotated(annotated_page, [(path, reader.read(path)) for path in files])
     stage("done")
-    return DemoResult(evaluation, trained.path, sheet)
+    return DemoResult(evaluation, trained.path, annotated_page)

@@ -29,7 +29,7 @@ def test_a_place_that_both_saw_has_the_mean_of_their_scores() -> None:
     assert 0 < fused.xyxy[0, 0] < 1  # nearer to the surer one
 
 
-def test_what_one_look_has_alone_counts_half() -> None:
+def test_what_one_pass_has_alone_counts_half() -> None:
     fused = weighted_boxes_fusion(looked((0, 1, 0.8)), looked((40, 2, 0.6)), CLASSES)
     assert fused.xyxy[:, 0].tolist() == [0, 40]
     assert np.allclose(fused.confidence, [0.4, 0.3])
@@ -54,7 +54,7 @@ scores = st.integers(1, 64).map(lambda s: s / 64)
 
 
 @given(places.flatmap(lambda p: st.tuples(*[st.tuples(st.just(20.0 * x), st.integers(0, 4), scores) for x in p])))
-def test_looking_twice_at_the_same_changes_nothing(rows: tuple[tuple[float, int, float], ...]) -> None:
+def test_two_equal_passes_change_nothing(rows: tuple[tuple[float, int, float], ...]) -> None:
     once = looked(*rows)
     fused = weighted_boxes_fusion(once, once, CLASSES)
     order, other = np.argsort(fused.xyxy[:, 0]), np.argsort(once.xyxy[:, 0])

@@ -142,10 +142,14 @@ def test_wrong_arguments(weights: Path) -> None:
 # What a reader runs
 
 
-def test_a_pt_is_converted_once(weights: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pt_is_exported_once_and_the_log_says_so(
+    weights: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
-    first = Reader(weights, device="cpu")
+    with caplog.at_level("INFO", "detector"):
+        first = Reader(weights, device="cpu")
     assert first.backend == "onnx"
+    assert caplog.text.count(f"exporting {weights} to ONNX once") == 1
     (cached,) = cache_folder("onnx").iterdir()
     monkeypatch.setattr(exporting, "write_checked", lambda *_: pytest.fail("converted twice"))
     again = Reader(weights, device="cpu")

@@ -369,7 +369,7 @@ def test_evaluation_of_a_split_that_is_not_there(reader: Reader, toy: Toy) -> No
         detector.evaluate(reader, toy.root, split="dev")
 
 
-# A second look
+# A second pass
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +382,7 @@ def far_away() -> tuple[np.ndarray, SynthImage]:
     return picture, replace(made, image=picture, boxes_xyxy=made.boxes_xyxy + np.float32([400, 60, 400, 60]))
 
 
-def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage]) -> None:
+def test_text_far_away_is_read_in_two_passes(far_away: tuple[np.ndarray, SynthImage]) -> None:
     picture, true = far_away
     once, twice = Reader(two_pass=False).read(picture), Reader().read(picture)
     assert twice.text == true.text
@@ -394,14 +394,14 @@ def test_text_far_away_is_looked_at_again(far_away: tuple[np.ndarray, SynthImage
 def test_what_a_pattern_overrules_is_what_is_read_without_it(
     far_away: tuple[np.ndarray, SynthImage], pattern: str
 ) -> None:
-    """Also where a second look is taken: it is the same one."""
+    """Also where a second pass is taken: it is the same one."""
     picture, _ = far_away
     plain, fitting = Reader().read(picture), Reader(pattern=pattern).read(picture)
     assert fitting.shown_text != plain.text
     assert plain.text == (fitting.unconstrained_text if fitting.accepted else fitting.rejected_text)
 
 
-def test_text_that_is_read_surely_is_looked_at_once(
+def test_text_that_is_read_surely_gets_one_pass(
     far_away: tuple[np.ndarray, SynthImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture, _ = far_away
@@ -421,19 +421,19 @@ def test_text_that_is_read_surely_is_looked_at_once(
     assert seen == 3
 
 
-def test_a_photograph_is_looked_at_again_in_little_memory(far_away: tuple[np.ndarray, SynthImage]) -> None:
-    """Twelve times as large: what is kept of it for a second look does not grow with it, and the boxes are its own."""
+def test_a_photograph_gets_its_second_pass_in_little_memory(far_away: tuple[np.ndarray, SynthImage]) -> None:
+    """Twelve times as large: what is kept of it for a second pass does not grow with it, and the boxes are its own."""
     picture, true = far_away
     large = np.asarray(Image.fromarray(picture).resize((7200, 1800), Image.Resampling.BICUBIC))
     reader = Reader()
-    kept = reader._looks.prepare(large).image
+    kept = reader._pipeline.prepare(large).kept
     assert kept is not None and kept.nbytes < 4 << 20
     reading = reader.read(large)
     assert reading.text == true.text
     assert (iou(np.array([c.xyxy for c in reading.characters]), true.boxes_xyxy * 12) > 0.5).all()
 
 
-def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarray, SynthImage]) -> None:
+def test_two_passes_are_the_same_for_one_and_for_many(far_away: tuple[np.ndarray, SynthImage]) -> None:
     reader, picture = Reader(), far_away[0]
     pictures = [picture, picture[50:100, 380:540], np.full((40, 160, 3), 255, np.uint8), picture[:, ::2]]
     pictures = [np.ascontiguousarray(p) for p in pictures]
@@ -441,7 +441,7 @@ def test_looking_again_is_the_same_for_one_and_for_many(far_away: tuple[np.ndarr
         assert isinstance(other, Reading) and same(one, other)
 
 
-def test_weights_trained_on_a_set_look_once(reader: Reader) -> None:
+def test_weights_trained_on_a_set_take_one_pass(reader: Reader) -> None:
     assert not reader.two_pass and Reader().two_pass
     assert Reader(two_pass=False).two_pass is False
 

@@ -243,7 +243,7 @@ def test_large_pictures_are_embedded_small_and_not_without_end(tmp_path: Path, m
     for r in rows:
         (root / r.image).write_bytes(encoded(noise_picture(1000, 400), "PNG"))
     assert len(page_of(root).source) < 6 * 150_000
-    monkeypatch.setattr("detector.reading.report.SHEET_BYTES", 100_000)
+    monkeypatch.setattr("detector.reading.report.GALLERY_BYTES", 100_000)
     page = page_of(root)
     shown = len(page.all("li", "card"))
     assert 1 <= shown < 6

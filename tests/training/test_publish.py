@@ -113,7 +113,7 @@ def but_one(text: str) -> str:
         (all_of, all_of, False),  # nothing is
     ],
 )
-def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
+def test_readers_take_two_passes_where_one_is_wrong_and_two_are_not_more_so(
     toy: Toy, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch, once: Any, twice: Any, wanted: bool
 ) -> None:
     from detector.training import publish as publishing
@@ -122,11 +122,11 @@ def test_readers_look_twice_where_one_look_is_wrong_and_two_are_not_more_so(
     texts = TextDataset(characters, "val", SHAPE_HW).texts
     first, second_time = iter(texts), iter(texts)
 
-    def looks(*_: Any, second: bool) -> Any:
-        assert second
+    def pipeline(*_: Any, two_pass: bool) -> Any:
+        assert two_pass
         return lambda images: [Reading(twice(next(second_time)), 0.5, ()) for _ in images]
 
-    monkeypatch.setattr(publishing, "Looks", looks)
+    monkeypatch.setattr(publishing, "ReadingPipeline", pipeline)
     monkeypatch.setattr(
         publishing, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
     )

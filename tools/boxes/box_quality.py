@@ -1,11 +1,11 @@
 """Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
 
     python tools/boxes/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k plates-id plates-ir]
-        [--train-scale 1] [--sheet]
+        [--train-scale 1] [--annotated]
 
 Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
 against the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
-watershed on ink. Leaves OUT/SET.json, with --sheet OUT/SET.png (drawn boxes green, inferred ones red), and
+watershed on ink. Leaves OUT/SET.json, with --annotated OUT/SET.png (drawn boxes green, inferred ones red), and
 prints all of OUT as a Markdown table.
 
 "Sizes matched" is the mean IoU after all boxes of a set got, round their own centres, the one factor a side that
@@ -236,7 +236,7 @@ def measure_plain(drawn: dict[str, Drawn]) -> dict[str, Any]:
 # --- for the eye --------------------------------------------------------------------------------------------------
 
 
-def write_sheet(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
+def write_annotated(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
     """Pictures from the worst boxes to the best, evenly picked: drawn boxes green, inferred ones red."""
     boxes, suspects = inferred_boxes(root)
     names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
@@ -244,12 +244,12 @@ def write_sheet(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
     names.sort(key=lambda name: scores[name])
     picked = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
     height, width = TILE_HW[0] + CAPTION, TILE_HW[1]
-    sheet = np.full((-(-len(picked) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
+    page = np.full((-(-len(picked) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
     for i, name in enumerate(picked):
         top, left = i // COLUMNS * height, i % COLUMNS * width
         caption = f"{drawn[name].text}  IoU {scores[name]:.2f}{'  suspect' if name in suspects else ''}"
-        sheet[top : top + height, left : left + width] = _tile(drawn[name], boxes[name], caption)
-    done, data = cv2.imencode(".png", sheet)
+        page[top : top + height, left : left + width] = _tile(drawn[name], boxes[name], caption)
+    done, data = cv2.imencode(".png", page)
     if not done:
         raise detector.DetectorError(f"{path} could not be encoded as PNG.")
     path.write_bytes(data.tobytes())
@@ -286,8 +286,8 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
             result |= {"core_minutes": (time.process_time() - worked) / 60}
         result["ways"] = measure(root, drawn)
         result["calibration"] = calibration(root, drawn)
-        if args.sheet:
-            write_sheet(args.out / f"{name}.png", root, drawn)
+        if args.annotated:
+            write_annotated(args.out / f"{name}.png", root, drawn)
     except NotLearnedError as error:
         result |= {"error": str(error), "minutes": (time.perf_counter() - began) / 60, "ways": {}}
     result["ways"] |= measure_plain(drawn)
@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")
-    parser.add_argument("--sheet", action="store_true", help="also write OUT/SET.png")
+    parser.add_argument("--annotated", action="store_true", help="also write OUT/SET.png")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -22,7 +22,7 @@ from detector.data.letterbox import ratio_of
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import SHIPPED
 from detector.reading.export import export
-from detector.reading.two_pass import Looks, Prepared
+from detector.reading.two_pass import Prepared, ReadingPipeline
 from detector.text.metrics import mcnemar
 from tools.peers.zero_shot import SETS, compared, sample
 from tools.results import DATA, ROOT, machine, machine_lines, write_json
@@ -31,7 +31,7 @@ SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
 """Sets most of whose pictures are larger than the network's input."""
 
 
-def measure(name: str, looks: Looks, rows: list[tuple[str, str]]) -> dict[str, Any]:
+def measure(name: str, pipeline: ReadingPipeline, rows: list[tuple[str, str]]) -> dict[str, Any]:
     """Exact match after each letterbox, over the pictures that get smaller and over all."""
     import detector.networks.ultralytics  # noqa: F401, its switches
 
@@ -39,18 +39,18 @@ def measure(name: str, looks: Looks, rows: list[tuple[str, str]]) -> dict[str, A
 
     labels = [compared(text) for _, text in rows]
     images = [read_image(path) for path, _ in rows]
-    ours = [looks.prepare(image) for image in images]
+    ours = [pipeline.prepare(image) for image in images]
     theirs = [
-        Prepared(LetterBox(one.fitted.shape[:2], auto=False)(image=image), one.back)
+        Prepared(LetterBox(one.letterboxed.shape[:2], auto=False)(image=image), one.transform)
         for image, one in zip(images, ours, strict=True)
     ]
     smaller = np.array(
-        [ratio_of(image.shape[1::-1], one.fitted.shape[:2]) < 1 for image, one in zip(images, ours, strict=True)]
+        [ratio_of(image.shape[1::-1], one.letterboxed.shape[:2]) < 1 for image, one in zip(images, ours, strict=True)]
     )
-    differing = [float((a.fitted != b.fitted).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
+    differing = [float((a.letterboxed != b.letterboxed).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
     right = [
         np.array([compared(r.shown_text) == label for r, label in zip(read, labels, strict=True)])
-        for read in (looks.decode(some, looks.detect(some), looks.detect) for some in (ours, theirs))
+        for read in (pipeline.decode(some, pipeline.detect(some), {}) for some in (ours, theirs))
     ]
     only = [int((right[i] & ~right[1 - i]).sum()) for i in range(2)]
     return {
@@ -73,8 +73,8 @@ def main() -> None:
     args = parser.parse_args()
     weights = args.weights or SHIPPED.with_suffix(".onnx")
     network = ExportedNetwork(weights if weights.suffix == ".onnx" else export(weights), "onnx")
-    looks = Looks(network, detector.Reader(weights).config, second=False)
-    sets = [measure(name, looks, sample(name, args.data.resolve(), args.pictures, args.seed)) for name in args.sets]
+    pipeline = ReadingPipeline(network, detector.Reader(weights).config, two_pass=False)
+    sets = [measure(name, pipeline, sample(name, args.data.resolve(), args.pictures, args.seed)) for name in args.sets]
     result = {"sets": sets, "weights": weights.name, "seed": args.seed, "machine": machine()}
     write_json(args.out, result)
     print("| set | pictures | made smaller | of their pixels differ | exact match: this package's, Ultralytics' "

@@ -35,7 +35,7 @@ MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
 
 def read_detected(network: ultralytics.Network, config: ReadingConfig, images: np.ndarray) -> list[str]:
-    """What a detector reads in one look; the pictures have the network's shape already."""
+    """What a detector reads in one pass; the pictures have the network's shape already."""
     texts = []
     for start in range(0, len(images), BATCH):
         found = network(images[start : start + BATCH])

@@ -22,5 +22,5 @@ def command(
 
     with progress_bar() as tell:
         result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=tell)
-    say(f"open {result.sheet} to see them")
+    say(f"open {result.annotated} to see them")
     typer.echo(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")

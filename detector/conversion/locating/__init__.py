@@ -19,7 +19,7 @@ from detector.data.parallel import cores
 from detector.errors import NotLearnedError
 from detector.networks.network import Network
 from detector.networks.shipped import SHIPPED
-from detector.reading.reader import open_network
+from detector.reading.opening import open_network
 from detector.text.metrics import wilson_interval
 
 log = logging.getLogger("detector")
@@ -177,5 +177,5 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
     if not all(item in store for item in unexplained):
         for locator in trained.locators:
             _calibrate(run, trained, locator)
-    locate_all(unexplained, store, locate, run.tell, "judge", cores())
+    locate_all(unexplained, store, locate, run.tell, "score", cores())
     return trained.boxes.then(store)

@@ -23,9 +23,10 @@ from detector.conversion.locating.forced_alignment import (
     places_told_apart,
 )
 from detector.data.letterbox import GREY, letterbox, shape_for
-from detector.networks.network import MAX_BATCH, Network
+from detector.networks.network import MAX_BATCH, Network, known_as
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
+from detector.reading.two_pass import text_part
 from detector.text.alphabet import Alphabet
 from detector.text.calibration import PlattScaling, fit_platt
 from detector.text.candidates import Candidates, gather
@@ -35,7 +36,6 @@ from detector.text.reading_config import ReadingConfig
 from detector.text.search import search
 from detector.text.spacing import TextLayout
 
-_AROUND = 0.25  # margin of the zoomed pass, in heights of a character
 _LOWEST_LINE = 0.6  # of another line's height: what is lower is other text
 _TWO_LINES = 3.0  # log odds by which a label must be likelier in two lines than in one
 _SHARPEST = 3.0  # slope of a calibration: what a few hundred pictures show is not believed beyond
@@ -98,10 +98,10 @@ def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Locate
 
 
 def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
-    """A network's class of each symbol, (symbols,): its own, or the same letter's in the other case, or UNKNOWN."""
-    ids = {name: i for i, name in names.items()}
-    spelt = ((symbol, symbol.upper(), symbol.lower()) for symbol in table.symbols)
-    return np.array([next((ids[s] for s in some if s in ids), UNKNOWN) for some in spelt], np.int64)
+    """A network's class of each symbol, (symbols,), see :func:`known_as`; or UNKNOWN."""
+    ids: dict[str | None, int] = {name: i for i, name in names.items()}
+    known = {*names.values()}
+    return np.array([ids.get(known_as(symbol, known), UNKNOWN) for symbol in table.symbols], np.int64)
 
 
 class Locator:
@@ -167,10 +167,10 @@ class Locator:
         return placed
 
     def score(self, images: Sequence[Image], labels: Sequence[Ids]) -> NDArray[np.float64]:
-        """Log probability of each label, (n,): the mean of what a look at the picture and two at it slanted give."""
-        looks = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
+        """Log probability of each label, (n,): the mean of what the picture and two slanted views of it give."""
+        views = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
         scores = []
-        for pictures in looks:
+        for pictures in views:
             seen = self._detect(pictures, labels)
             by_lines = [self._scores(seen, pictures, labels, config) for config in self._config_of_lines.values()]
             scores.append(np.max(by_lines, 0))
@@ -241,7 +241,7 @@ class Locator:
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
     ) -> list[CharDetections]:
         """Candidates in the part of each picture that its boxes are in, in the pixels of the whole."""
-        parts = [_part_with(image, some) for image, some in zip(images, boxes, strict=True)]
+        parts = [text_part(image, some) for image, some in zip(images, boxes, strict=True)]
         seen = self._detect([part for part, _ in parts], labels)
         return [
             replace(one, xyxy=one.xyxy + np.array(corner * 2, np.float32))
@@ -336,15 +336,6 @@ def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[
     middle, half = (low + high) / 2, np.maximum(high - low, 1) / 2
     middle = np.clip(middle, half, np.maximum(limit - half, half))
     return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
-
-
-def _part_with(image: Image, boxes: NDArray[np.float32]) -> tuple[Image, tuple[int, int]]:
-    """The part of a picture that boxes (n, 4) are in, with some room, and its corner xy."""
-    height, width = image.shape[:2]
-    room = _AROUND * float(np.median(boxes[:, 3] - boxes[:, 1]))
-    x1, y1 = np.maximum(0, np.floor(boxes[:, :2].min(0) - room)).astype(int).tolist()
-    x2, y2 = np.minimum([width, height], np.ceil(boxes[:, 2:].max(0) + room)).astype(int).tolist()
-    return np.ascontiguousarray(image[y1:y2, x1:x2]), (x1, y1)
 
 
 def _slanted(image: Image, slant: float) -> Image:

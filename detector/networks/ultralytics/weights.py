@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from detector.data.atomic import atomic_write
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.yolo_dataset import CONFIG_KEY
+from detector.networks.network import known_as
 from detector.networks.ultralytics.library import (
     DetectionModel,
     ModelEMA,
@@ -57,17 +58,12 @@ def load_by_symbol(net: Any, held: Any, verbose: bool = False) -> None:
     """
     named, of_held = net.names, held.names
     known = {*of_held.values()}
-    net.names = {i: _code_points(_known_as(name, known) or name) for i, name in named.items()}
+    net.names = {i: _code_points(known_as(name, known) or name) for i, name in named.items()}
     held.names = {i: _code_points(name) for i, name in of_held.items()}
     try:
         net.load(held, verbose=verbose)
     finally:
         net.names, held.names = named, of_held
-
-
-def _known_as(symbol: str, known: Collection[str]) -> str | None:
-    """The class that a symbol starts from: its own, or the same letter's in the other case; None where it is new."""
-    return next((one for one in (symbol, symbol.upper(), symbol.lower()) if one in known), None)
 
 
 def _code_points(name: str) -> str:

@@ -1,0 +1,78 @@
+"""Where a second pass goes, step by step, and the way of its boxes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from detector.data.letterbox import letterbox
+from detector.reading.two_pass import Prepared, ReadingPipeline, Zoom, text_part
+from detector.text.detections import CharDetections
+from detector.text.reading_config import ReadingConfig
+
+NOTHING = CharDetections(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+
+
+class OneCharacter:
+    """Sees an A in the middle of every picture, as surely as it is told, that takes this share of its sides."""
+
+    names, config, shape_hw = {0: "A", 1: "B"}, None, None
+
+    def __init__(self, confidence: float, share: float) -> None:
+        self.confidence, self.share = confidence, share
+
+    def __call__(self, images: np.ndarray) -> list[CharDetections]:
+        low, high = (1 - self.share) / 2, (1 + self.share) / 2
+        box = np.array([[low, low, high, high]]) * np.array([images.shape[2], images.shape[1]] * 2)
+        return [CharDetections(box, [self.confidence], [0]) for _ in images]  # type: ignore[arg-type]
+
+    def output(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+def pipeline(confidence: float = 0.5, two_pass: bool = True, share: float = 0.2, **changes: object) -> ReadingPipeline:
+    config = replace(ReadingConfig("AB", length=1, max_count=1), **changes)  # type: ignore[arg-type]
+    return ReadingPipeline(OneCharacter(confidence, share), config, two_pass)
+
+
+@pytest.mark.parametrize(("size_hw", "kept_scale"), [((60, 200), 1.0), ((300, 1000), 1.0), ((900, 4096), 0.25)])
+def test_boxes_of_a_zoomed_part_lie_where_the_first_pass_has_them(size_hw: tuple[int, int], kept_scale: float) -> None:
+    picture = pipeline().prepare(np.zeros((*size_hw, 3), np.uint8))
+    assert picture.kept is not None and picture.kept_scale == kept_scale
+    box = np.float32([[0.4, 0.4, 0.6, 0.7]]) * np.float32([size_hw[1], size_hw[0]] * 2)
+    part, corner_xy = text_part(picture.kept, box * kept_scale)
+    letterboxed, transform = letterbox(part, (64, 128))
+    zoom = Zoom(0, picture, Prepared(letterboxed, transform), corner_xy)
+    in_part = transform.to_letterboxed(box * kept_scale - np.float32(corner_xy * 2))
+    assert zoom.to_first_pass(in_part) == pytest.approx(picture.transform.to_letterboxed(box), abs=0.01)
+    assert zoom.to_first_pass(np.zeros((0, 4), np.float32)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("steps", "size_hw", "zooms", "settled"),
+    [
+        (pipeline(0.5), (200, 700), 1, 0),
+        (pipeline(0.99), (200, 700), 0, 1),  # it is read surely
+        (pipeline(0.5, two_pass=False), (200, 700), 0, 0),  # no reading is needed before the last step
+        (pipeline(0.5, share=0.98), (200, 700), 0, 1),  # the text fills its picture
+        (pipeline(0.5, pattern="B"), (200, 700), 1, 0),
+        (pipeline(0.99, pattern="B"), (200, 700), 0, 0),  # the pattern is asked in the last step
+    ],
+)
+def test_a_second_pass_is_for_what_is_unsure_and_small(
+    steps: ReadingPipeline, size_hw: tuple[int, int], zooms: int, settled: int
+) -> None:
+    image = np.zeros((*size_hw, 3), np.uint8)
+    prepared = [steps.prepare(image)]
+    detections = steps.detect(prepared)
+    readings, parts = steps.zoom(prepared, detections)
+    assert (len(parts), len(readings)) == (zooms, settled)
+    merged = steps.merge(detections, parts, steps.detect([zoom.part for zoom in parts]))
+    assert steps.decode(prepared, merged, readings) == steps([image])
+
+
+def test_no_picture_is_no_work() -> None:
+    assert pipeline()([]) == []
+    assert pipeline().merge([NOTHING], [], []) == [NOTHING]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from detector.reading.evaluation import Comparison, EvaluatedPicture, Evaluation, Tally, evaluate
     from detector.reading.export import export
     from detector.reading.reader import Failure, Reader
+    from detector.serving.app import create_app
     from detector.synth import SynthConfig, Synthesizer, SynthImage, SynthReport, write_set
     from detector.text.alphabet import Alphabet
     from detector.text.calibration import Calibration, PlattScaling
@@ -52,6 +53,7 @@ _NAMES_OF = {
     "detector.reading.evaluation": ("Comparison", "EvaluatedPicture", "Evaluation", "Tally", "evaluate"),
     "detector.reading.export": ("export",),
     "detector.reading.reader": ("Failure", "Reader"),
+    "detector.serving.app": ("create_app",),
     "detector.synth": ("SynthConfig", "SynthImage", "Synthesizer", "SynthReport", "write_set"),
     "detector.text.alphabet": ("Alphabet",),
     "detector.text.calibration": ("Calibration", "PlattScaling"),
@@ -106,6 +108,7 @@ __all__ = [
     "TrainingStopped",
     "WeightsError",
     "convert",
+    "create_app",
     "evaluate",
     "export",
     "train",

@@ -29,8 +29,9 @@ EXTRAS = {
     "train": ("torch", "torchvision", "ultralytics", "albumentations", "matplotlib", "onnx", "supervision"),
     "export": ("openvino",),
     "tensorrt": ("tensorrt",),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "httptools", "uvloop"),
 }
-"""Extras of the distribution, and the modules that an installation without them lacks. Each holds "train"."""
+"""Extras of the distribution, and the modules that an installation without them lacks. All but "serve" hold "train"."""
 
 SOME_REFUSED = 3
 """Exit code of a run that finished but refused some of its inputs."""
@@ -167,5 +168,5 @@ def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:
 
 
 def _extra_of(modules: list[str]) -> str:
-    """The extra that has all of them: "train" is in the others, so the last that has one."""
+    """The extra that has all of them: "train" is in those after it, so the last that has one."""
     return [extra for extra, held in EXTRAS.items() if not {*held}.isdisjoint(modules)][-1]

@@ -126,8 +126,8 @@ def test_extras_are_those_of_the_package() -> None:
     assert project["name"] == DISTRIBUTION
     for extra, modules in EXTRAS.items():
         named = {re.split(r"[>=<]", needed)[0] for needed in project["optional-dependencies"][extra]}
-        assert set(modules) <= named
-        assert extra == "train" or f"{DISTRIBUTION}[train]" in named
+        assert set(modules) <= {name.replace("-", "_") for name in named}
+        assert extra in ("train", "serve") or f"{DISTRIBUTION}[train]" in named
 
 
 def test_nothing_advises_to_install_somebody_elses_package() -> None:

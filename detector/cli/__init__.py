@@ -10,7 +10,7 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli.commands import convert, demo, evaluate, export, predict, profile, synth, train
+from detector.cli.commands import convert, demo, evaluate, export, predict, profile, serve, synth, train
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches
@@ -53,6 +53,7 @@ app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown
 app.command("predict")(predict.command)
 app.command("evaluate", cls=RenamedOptions)(evaluate.command)
 app.command("export")(export.command)
+app.command("serve")(serve.command)
 app.command("synth", cls=RenamedOptions)(synth.command)
 app.command("profile")(profile.command)
 app.command("demo")(demo.command)

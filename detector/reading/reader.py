@@ -6,8 +6,8 @@ import ctypes
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,10 +15,9 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
-from detector.data.images import Picture, read_image
+from detector.data.images import MAX_PIXELS, Picture
 from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import letterbox
-from detector.data.parallel import cores
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, ImageError, SourceError
 from detector.networks.network import MAX_BATCH, Network, config_of
@@ -36,7 +35,8 @@ from detector.reading.inputs import (
     read_named,
 )
 from detector.reading.opening import open_network
-from detector.reading.two_pass import Prepared, ReadingPipeline
+from detector.reading.threaded import AHEAD, DetectedBatch, ThreadedPipeline
+from detector.reading.two_pass import ReadingPipeline
 from detector.text.detections import CharDetections, Reading
 from detector.text.forms.string_model import MAX_LEARNT, StringModel, fit_string_model
 from detector.text.reading_config import ReadingConfig
@@ -44,12 +44,6 @@ from detector.text.reading_config import ReadingConfig
 log = logging.getLogger("detector")
 
 _AFTER_FORK = Lock()
-_AHEAD = 2  # batches that are on their way while one is handed out
-_DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
-_TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
-
-_Batch = tuple[list[Prepared | str], list[CharDetections]]
-"""Pictures, or the reason where one cannot be read, and the candidates of those that can."""
 
 
 @dataclass(frozen=True)
@@ -241,49 +235,30 @@ class Reader:
         return self._stream(named_pictures(source))
 
     def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
-        """Prepare on many threads, detect on a few, decode on the caller's: each some batches behind the one before."""
-        pipeline, coming, failed = self._pipeline, iter(named), list[Exception]()
-        waiting: deque[tuple[list[str], Future[_Batch]]] = deque()
-        pool = ThreadPoolExecutor(cores())
-        detecting = ThreadPoolExecutor(_DETECTING if isinstance(self._network, ExportedNetwork) else 1)
+        """Batches, each some steps behind the one before."""
+        coming, failed = iter(named), list[Exception]()
+        waiting: deque[tuple[list[str], Future[DetectedBatch]]] = deque()
 
-        def detected(
-            parts: Sequence[Future[list[Prepared | str]]],
-        ) -> _Batch:
-            prepared = [one for part in parts for one in part.result()]
-            return prepared, pipeline.detect([one for one in prepared if isinstance(one, Prepared)])
-
-        def take() -> None:
+        def take(pipeline: ThreadedPipeline) -> None:
             batch: list[Named] = []
             try:
                 batch.extend(islice(coming, 0 if failed else MAX_BATCH))
             except Exception as error:  # whatever the caller's iterable raises: after what came before it
                 failed.append(error)
             if batch:
-                pictures = [picture for _, picture in batch]
-                starts = range(0, len(batch), _TOGETHER)
-                parts = [pool.submit(_prepare, pipeline, pictures[i : i + _TOGETHER]) for i in starts]
-                waiting.append(([name for name, _ in batch], detecting.submit(detected, parts)))
+                waiting.append(([name for name, _ in batch], pipeline.detect([picture for _, picture in batch])))
 
-        try:
-            for _ in range(1 + _AHEAD):
-                take()
+        with threaded_pipeline(self) as pipeline:  # the caller may stop early
+            for _ in range(1 + AHEAD):
+                take(pipeline)
             while waiting:
                 names, task = waiting.popleft()
-                prepared, detections = task.result()
-                take()
-                readable = [one for one in prepared if isinstance(one, Prepared)]
-                settled, zooms = pipeline.zoom(readable, detections)
-                # Where nothing is zoomed to, no other batch is waited for.
-                zoomed = detecting.submit(pipeline.detect, [zoom.part for zoom in zooms]).result() if zooms else []
-                readings = iter(pipeline.decode(readable, pipeline.merge(detections, zooms, zoomed), settled))
-                for name, one in zip(names, prepared, strict=True):
-                    yield name, Failure(name, one) if isinstance(one, str) else self._as_labelled(next(readings))
+                batch = task.result()
+                take(pipeline)
+                for name, one in zip(names, pipeline.decode(batch), strict=True):
+                    yield name, Failure(name, one) if isinstance(one, str) else one
             if failed:
                 raise failed[0]
-        finally:  # the caller may stop early
-            detecting.shutdown(cancel_futures=True)
-            pool.shutdown(cancel_futures=True)
 
     def detect(self, picture: Picture) -> CharDetections:
         """The candidates in one picture, before they are decoded; boxes in its own pixels.
@@ -297,6 +272,15 @@ class Reader:
         return replace(found, xyxy=back.to_picture(found.xyxy))
 
 
+def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedPipeline:
+    """What a reader's ``read_many`` reads by, for what makes up batches of its own; who opens it closes it.
+
+    Args:
+        max_pixels: maximum of a picture; larger ones are refused before they are decoded.
+    """
+    return ThreadedPipeline(reader._pipeline, reader._as_labelled, max_pixels)
+
+
 def _forked() -> None:
     """The lock may be held by a thread that is not here."""
     global _AFTER_FORK
@@ -305,16 +289,3 @@ def _forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-def _prepare(pipeline: ReadingPipeline, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
-    """Decoded and letterboxed; the reason where that cannot be."""
-    prepared: list[Prepared | str] = []
-    for picture in pictures:
-        try:
-            if isinstance(picture, ImageError):
-                raise picture
-            prepared.append(pipeline.prepare(read_image(picture)))
-        except ImageError as error:
-            prepared.append(str(error))
-    return prepared

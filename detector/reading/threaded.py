@@ -1,0 +1,97 @@
+"""The steps of reading in threads: batches are prepared, detected and decoded at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from detector.data.images import MAX_PIXELS, Picture, read_image
+from detector.data.parallel import cores
+from detector.errors import ImageError
+from detector.networks.runtimes import ExportedNetwork
+from detector.reading.two_pass import Prepared, ReadingPipeline
+from detector.text.detections import CharDetections, Reading
+
+AHEAD = 2
+"""Batches that are on their way while one is decoded; more gain nothing."""
+
+_DETECTING = 2  # batches that a network is given at once which shares them among the cores: none is idle at their ends
+_TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs about as much as a small picture
+
+
+@dataclass(frozen=True)
+class DetectedBatch:
+    """Pictures, or the reason where one cannot be read, and the candidates of those that can."""
+
+    prepared: list[Prepared | str]
+    detections: list[CharDetections]
+
+
+class ThreadedPipeline:
+    """Prepares on many threads, detects on a few, and decodes on the caller's.
+
+    Args:
+        pipeline: the steps.
+        finish: what a reading becomes before it is given back.
+        max_pixels: maximum of a picture; larger ones are refused before they are decoded.
+    """
+
+    def __init__(
+        self, pipeline: ReadingPipeline, finish: Callable[[Reading], Reading], max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self._pipeline, self._finish, self._max_pixels = pipeline, finish, max_pixels
+        self._preparing = ThreadPoolExecutor(cores())
+        self._detecting = ThreadPoolExecutor(_DETECTING if isinstance(pipeline.network, ExportedNetwork) else 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what runs, and drop what does not yet."""
+        self._detecting.shutdown(cancel_futures=True)
+        self._preparing.shutdown(cancel_futures=True)
+
+    def detect(self, pictures: Sequence[Picture | ImageError]) -> Future[DetectedBatch]:
+        """Begin a batch; at once, also where others are on their way.
+
+        Args:
+            pictures: at most :data:`detector.networks.network.MAX_BATCH`; an error stands for a picture that could not
+                be had.
+        """
+        starts = range(0, len(pictures), _TOGETHER)
+        parts = [self._preparing.submit(self._prepare, pictures[i : i + _TOGETHER]) for i in starts]
+
+        def detected() -> DetectedBatch:
+            prepared = [one for part in parts for one in part.result()]
+            return DetectedBatch(prepared, self._pipeline.detect([p for p in prepared if isinstance(p, Prepared)]))
+
+        return self._detecting.submit(detected)
+
+    def decode(self, batch: DetectedBatch) -> list[Reading | str]:
+        """The readings of a batch, in its order; where a picture cannot be read, the reason."""
+        pipeline, readable = self._pipeline, [one for one in batch.prepared if isinstance(one, Prepared)]
+        settled, zooms = pipeline.zoom(readable, batch.detections)
+        # Where nothing is zoomed to, no other batch is waited for.
+        zoomed = self._detecting.submit(pipeline.detect, [zoom.part for zoom in zooms]).result() if zooms else []
+        readings = iter(pipeline.decode(readable, pipeline.merge(batch.detections, zooms, zoomed), settled))
+        return [one if isinstance(one, str) else self._finish(next(readings)) for one in batch.prepared]
+
+    def _prepare(self, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
+        """Decoded and letterboxed; the reason where that cannot be."""
+        prepared: list[Prepared | str] = []
+        for picture in pictures:
+            try:
+                if isinstance(picture, ImageError):
+                    raise picture
+                prepared.append(self._pipeline.prepare(read_image(picture, self._max_pixels)))
+            except ImageError as error:
+                prepared.append(str(error))
+        return prepared

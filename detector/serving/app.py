@@ -1,0 +1,302 @@
+"""The service: readers behind HTTP, as a FastAPI application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.requests import ClientDisconnect
+
+import detector
+from detector.errors import ArgumentError
+from detector.reading.reader import Reader, threaded_pipeline
+from detector.serving import schema
+from detector.serving.batching import Answer, Batcher, Job, QueueFullError
+from detector.serving.bodies import BodyError, Pictures, pictures_in
+from detector.serving.keys import Keys
+from detector.serving.limits import Limits
+from detector.serving.metrics import MEDIA_TYPE, Metrics
+from detector.serving.middleware import PICTURES, Requests
+
+STATIC = Path(__file__).parent / "static"
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LARGE = 1_000_000  # bytes of a body that is taken apart in a thread: it would hold up all others
+_GONE = 499  # as nginx logs a client that did not wait; nobody gets it
+
+
+def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (), **limits: Any) -> FastAPI:
+    """The service of :func:`detector serve` as an ASGI application, for a server of your own.
+
+    Pictures of all requests are read together in batches, in threads that start with the application, so that each
+    worker process of a server has its own.
+
+    Args:
+        models: a reader, or several by name; requests name one, or take the first.
+        keys: API keys of which requests must bring one; none means that anybody may ask.
+        limits: as :class:`detector.serving.limits.Limits` takes them, say ``max_pictures=16``.
+
+    Raises:
+        ArgumentError: if there is no model, a name cannot stand in an address, or a key or a limit makes no sense.
+    """
+    named = {"model": models} if isinstance(models, Reader) else dict(models)
+    if not named:
+        raise ArgumentError("There is no model to serve: give a Reader, or several by name.")
+    for name in named:
+        if not _NAME.fullmatch(name):
+            raise ArgumentError(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' can.")
+    service = Service(named, Limits(**limits))
+    app = FastAPI(
+        title="detector", version=detector.__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan,
+        description="Reads the strings in pictures of short codes.",
+    )  # fmt: skip
+    app.state.service = service
+    _add_routes(app, service)
+    app.add_middleware(Requests, metrics=service.metrics, keys=Keys(keys), is_draining=lambda: service.is_draining)
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
+    parameter = {
+        "name": "model", "in": "query", "required": False, "schema": {"type": "string", "enum": list(service.readers)},
+        "description": "which model reads; the first where none is named",
+    }  # fmt: skip
+    app.add_api_route(
+        "/v1/read", service.read, methods=["POST"], summary="Read pictures", response_model=None,
+        responses=schema.READ_RESPONSES, openapi_extra={**schema.READ_BODY, "parameters": [parameter]},
+    )  # fmt: skip
+    app.add_api_route(
+        "/v1/models", service.models, methods=["GET"], summary="Models that are served, and limits of a request",
+        response_model=schema.ModelsAnswer,
+    )  # fmt: skip
+    app.add_api_route("/healthz", service.healthz, methods=["GET"], summary="Whether the process answers")
+    app.add_api_route(
+        "/readyz", service.readyz, methods=["GET"], summary="Whether new requests should be sent here",
+        response_model=None, responses={503: {"description": "the service is ending"}},
+    )  # fmt: skip
+    app.add_api_route(
+        "/metrics", service.tell_metrics, methods=["GET"], summary="Counters, for Prometheus", response_model=None,
+        responses={200: {"content": {"text/plain": {}}}},
+    )  # fmt: skip
+    app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
+    app.mount("/", StaticFiles(directory=STATIC, html=True))
+
+
+async def _docs() -> FileResponse:
+    return FileResponse(STATIC / "docs.html")
+
+
+class _Body:
+    """Bytes of a request that came so far."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._chunks: list[bytes] = []
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next part."""
+        self._chunks.append(chunk)
+        self.size += len(chunk)
+
+    def joined(self) -> bytes:
+        """All of it."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+
+class Service:
+    """Readers, their batchers, and what the API answers.
+
+    Args:
+        readers: by name, at least one; the first is the default.
+        limits: of requests.
+    """
+
+    def __init__(self, readers: Mapping[str, Reader], limits: Limits) -> None:
+        self.readers, self.limits = readers, limits
+        self.metrics = Metrics()
+        self.metrics.queue_limit.set(limits.max_queue)
+        self.metrics.held_bytes.set_function(lambda: self._held_bytes)
+        self.is_draining = False
+        self._batchers: dict[str, Batcher] = {}
+        self._waiting: dict[Job, asyncio.Future[list[Answer]]] = {}
+        self._held_bytes = 0
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Start the batchers, and at the end finish what they took."""
+        loop = asyncio.get_running_loop()
+
+        def deliver(jobs: Sequence[Job]) -> None:
+            loop.call_soon_threadsafe(self._resolve, jobs)
+
+        for name, reader in self.readers.items():
+            batcher = Batcher(
+                threaded_pipeline(reader, self.limits.max_pixels), self.limits.max_queue, deliver,
+                self.metrics.batch_pictures.labels(name).observe,
+            )  # fmt: skip
+            self.metrics.watch_queue(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
+            self._batchers[name] = batcher
+        try:
+            yield
+        finally:
+            self.is_draining = True
+            for batcher in self._batchers.values():
+                await asyncio.to_thread(batcher.close)
+
+    def _resolve(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            waiting = self._waiting.pop(job, None)
+            if waiting is None or waiting.done():
+                continue
+            if job.error is not None:
+                waiting.set_exception(job.error)
+            else:
+                waiting.set_result(job.answers)
+
+    async def read(self, request: Request) -> Response:
+        """Read one or many pictures: raw bytes, multipart, or base64 in JSON."""
+        body = _Body()
+        try:
+            taken = await self._pictures(request, body)
+            request.scope[PICTURES] = len(taken.pictures)
+            name = self._model(request.query_params.get("model") or taken.model)
+            answers = await self._answers(request, name, taken.pictures)
+            return Response(self._json(name, taken.names, answers), media_type="application/json")
+        except ClientDisconnect:
+            self.metrics.turned_away.labels("client gone").inc()
+            return Response(status_code=_GONE)
+        finally:
+            self._held_bytes -= body.size
+
+    async def _pictures(self, request: Request, body: _Body) -> Pictures:
+        """The pictures of a request; ``body`` takes its bytes as they come."""
+        limits = self.limits
+        length = request.headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limits.max_bytes:
+            raise self._turned_away(
+                "too large", 413, f"the body has {length} bytes, at most {limits.max_bytes} are taken."
+            )
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                async for chunk in request.stream():
+                    body.add(chunk)
+                    self._held_bytes += len(chunk)
+                    if body.size > limits.max_bytes:
+                        raise self._turned_away(
+                            "too large", 413, f"the body has more than the {limits.max_bytes} bytes that are taken."
+                        )
+                    if self._held_bytes > limits.max_held_bytes:
+                        raise self._turned_away("memory", 429, "too many bytes wait already: come again.", 1)
+        except TimeoutError:
+            detail = f"the body did not come within {limits.body_seconds:g} s."
+            raise self._turned_away("slow body", 408, detail) from None
+        content_type = request.headers.get("content-type", "")
+        try:
+            if body.size > _LARGE:
+                return await asyncio.to_thread(pictures_in, body.joined(), content_type, limits.max_pictures)
+            return pictures_in(body.joined(), content_type, limits.max_pictures)
+        except BodyError as error:
+            raise self._turned_away("bad body", error.status, str(error)) from None
+
+    def _turned_away(self, reason: str, status: int, detail: str, retry_seconds: int | None = None) -> HTTPException:
+        """The answer to a request that gets no readings; a body that was not read to its end ends its connection."""
+        self.metrics.turned_away.labels(reason).inc()
+        headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
+        if status in (408, 413) or reason == "memory":
+            headers["Connection"] = "close"
+        return HTTPException(status, detail, headers)
+
+    def _model(self, name: str | None) -> str:
+        if name is None:
+            return next(iter(self.readers))
+        if name not in self.readers:
+            raise self._turned_away(
+                "no such model", 404, f"there is no model {name[:100]!r}: {', '.join(self.readers)} can be asked."
+            )
+        return name
+
+    async def _answers(self, request: Request, name: str, pictures: Sequence[bytes]) -> list[Answer]:
+        """What the pictures read as; they are not read if the client goes or has waited too long.
+
+        Raises:
+            ClientDisconnect: if nobody waits any more.
+        """
+        batcher = self._batchers[name]
+        try:
+            job = batcher.submit(pictures)
+        except QueueFullError as error:
+            raise self._turned_away("queue full", 429, f"{error}.", error.retry_seconds) from None
+        answers: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._waiting[job] = answers
+        gone = asyncio.create_task(_gone(request))
+        try:
+            await asyncio.wait((answers, gone), timeout=self.limits.read_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not answers.done():
+                self._waiting.pop(job, None)
+                batcher.drop(job)
+        if answers.done():
+            return answers.result()
+        if gone.done() and not gone.cancelled():
+            raise ClientDisconnect
+        detail = f"the readings were not there within {self.limits.read_seconds:g} s: come again."
+        raise self._turned_away("timeout", 503, detail, 1)
+
+    def _json(self, name: str, images: Sequence[str], answers: Sequence[Answer]) -> bytes:
+        readings: list[dict[str, Any]] = []
+        outcomes = {"read": 0, "rejected": 0, "failed": 0}
+        for image, answer in zip(images, answers, strict=True):
+            if isinstance(answer, str):
+                outcomes["failed"] += 1
+                readings.append({"image": image, "error": answer})
+            else:
+                outcomes["read" if answer.accepted else "rejected"] += 1
+                readings.append({"image": image, **answer.to_dict()})
+        for outcome, count in outcomes.items():
+            if count:
+                self.metrics.pictures.labels(name, outcome).inc(count)
+        return json.dumps({"model": name, "readings": readings}).encode()
+
+    async def models(self) -> schema.ModelsAnswer:
+        """Models that are served, the default one first, and what a request may hold."""
+        models = [
+            schema.ModelAnswer(
+                name=name, symbols=reader.config.symbols, length=reader.config.length, pattern=reader.config.pattern,
+                backend=reader.backend,
+            )
+            for name, reader in self.readers.items()
+        ]  # fmt: skip
+        limits = schema.LimitsAnswer(
+            max_pictures=self.limits.max_pictures, max_bytes=self.limits.max_bytes, max_pixels=self.limits.max_pixels
+        )
+        return schema.ModelsAnswer(models=models, limits=limits)
+
+    async def healthz(self) -> dict[str, str]:
+        """Say that the process answers."""
+        return {"status": "ok"}
+
+    async def readyz(self) -> Response:
+        """Say whether requests should be sent here."""
+        ready = not self.is_draining and all(batcher.is_alive for batcher in self._batchers.values())
+        return Response(
+            json.dumps({"status": "ready" if ready else "ending"}), 200 if ready else 503, media_type="application/json"
+        )
+
+    async def tell_metrics(self) -> Response:
+        """Tell all counters."""
+        return Response(self.metrics.text(), headers={"Content-Type": MEDIA_TYPE})
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

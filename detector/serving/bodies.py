@@ -1,0 +1,181 @@
+"""Pictures in the body of a request: multipart, base64 in JSON, or the bytes of one picture."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Any
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+
+UNNAMED = "picture"
+"""What a picture is called that has no name."""
+
+_MAX_NAME = 1000  # characters; a name is given back, and file systems have shorter ones
+
+
+class BodyError(Exception):
+    """A body that is not what its type says; the message is for who sent it, ``status`` for the protocol."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Pictures:
+    """Pictures of a request, their names, and the model that the body asks for, if it does."""
+
+    names: list[str] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
+    model: str | None = None
+
+    def add(self, name: str | None, picture: bytes) -> None:
+        """Add one; without a name it is called by its number."""
+        self.names.append((name or f"{UNNAMED}-{len(self.names) + 1}")[:_MAX_NAME])
+        self.pictures.append(picture)
+
+
+def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
+    """The pictures of a body.
+
+    Args:
+        content_type: the header, parameters included; "" means the bytes of one picture.
+        max_pictures: more are refused.
+
+    Raises:
+        BodyError: if it cannot be taken apart, or holds no picture or too many.
+    """
+    header = Message()
+    header["content-type"] = content_type or "application/octet-stream"
+    kind = header.get_content_type()
+    if kind == "multipart/form-data":
+        taken = _multipart(body, str(header.get_param("boundary") or ""), max_pictures)
+    elif kind == "application/json":
+        taken = _json(body, max_pictures)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        taken = Pictures()
+        if body:
+            taken.add(UNNAMED, body)
+    else:
+        raise BodyError(
+            f"Content-Type {content_type[:100]!r} is not understood: send one picture as image/png (or image/…, "
+            "application/octet-stream), several as multipart/form-data, or application/json with base64.", 415,
+        )  # fmt: skip
+    if not taken.pictures:
+        raise BodyError("there is no picture in the body: send one or more.")
+    return taken
+
+
+def _too_many(max_pictures: int) -> BodyError:
+    return BodyError(f"more than {max_pictures} pictures in one request: send them in several.", 413)
+
+
+def _json(body: bytes, max_pictures: int) -> Pictures:
+    """``{"pictures": [{"image": NAME, "data": BASE64} or BASE64, …], "model": NAME}``."""
+    try:
+        held = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"the body is no JSON: {error}.") from None
+    if not isinstance(held, dict) or not isinstance(held.get("pictures"), list):
+        raise BodyError('the body must be {"pictures": [{"image": NAME, "data": BASE64}, …]}.')
+    if len(held["pictures"]) > max_pictures:
+        raise _too_many(max_pictures)
+    model = held.get("model")
+    if model is not None and not isinstance(model, str):
+        raise BodyError(f"model {str(model)[:100]!r} is no name.")
+    taken = Pictures(model=model)
+    for number, entry in enumerate(held["pictures"], 1):
+        name, data = (entry.get("image"), entry.get("data")) if isinstance(entry, dict) else (None, entry)
+        if not isinstance(data, str) or not (name is None or isinstance(name, str)):
+            raise BodyError(f'picture {number} must be base64, or {{"image": NAME, "data": BASE64}}.')
+        if data.startswith("data:"):  # as a canvas gives it
+            data = data.partition(",")[2]
+        try:
+            taken.add(name, base64.b64decode(data, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise BodyError(f"picture {number} is no base64: {error}.") from None
+    return taken
+
+
+def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
+    """Parts with a file name or of an image's type are pictures; the part ``model`` names the model."""
+    if not boundary:
+        raise BodyError("multipart/form-data without a boundary: let the client set Content-Type by itself.")
+    parts = _Parts(max_pictures)
+    parser = MultipartParser(boundary.encode("latin-1", "replace"), parts.callbacks())  # type: ignore[arg-type]
+    try:
+        parser.write(body)
+        parser.finalize()
+    except MultipartParseError as error:
+        raise BodyError(f"the multipart body cannot be taken apart: {error}.") from None
+    if not parts.complete:
+        raise BodyError("the multipart body ends before its last boundary.")
+    return parts.taken
+
+
+class _Parts:
+    """Collects the parts that the parser finds."""
+
+    def __init__(self, max_pictures: int) -> None:
+        self.taken = Pictures()
+        self.complete = False
+        self._max_pictures = max_pictures
+        self._field, self._value, self._data = bytearray(), bytearray(), list[bytes]()
+        self._header = Message()
+
+    def callbacks(self) -> dict[str, Callable[..., Any]]:
+        """By the parser's names."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header_end,
+            "on_part_data": lambda data, start, end: self._data.append(data[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        self._header, self._data = Message(), []
+
+    def _header_end(self) -> None:
+        if bytes(self._field).lower() in (b"content-disposition", b"content-type"):
+            value = self._value.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
+            self._header[self._field.decode("ascii", "replace")] = value
+        self._field.clear()
+        self._value.clear()
+
+    def _end(self) -> None:
+        name = _text(self._header.get_param("name", header="content-disposition"))
+        file_name = _text(self._header.get_param("filename", header="content-disposition"))
+        data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
+        if file_name is None and self._header.get_content_maintype() != "image":
+            if name == "model":
+                self.taken.model = data.decode("utf-8", "replace")
+                return
+            raise BodyError(
+                f"the part {(name or '')[:100]!r} is no picture: it has no file name (only model has none)."
+            )
+        if len(self.taken.pictures) == self._max_pictures:
+            raise _too_many(self._max_pictures)
+        self.taken.add(file_name, data)
+
+    def _finish(self) -> None:
+        self.complete = True
+
+
+def _text(parameter: object) -> str | None:
+    """A parameter of a header: RFC 2231 gives a charset, a language and the text."""
+    if isinstance(parameter, tuple):
+        charset, _, raw = parameter
+        try:
+            return str(raw).encode("latin-1", "replace").decode(str(charset or "utf-8"), "replace")
+        except LookupError:
+            return str(raw)
+    return None if parameter is None else str(parameter)

@@ -1,0 +1,124 @@
+"""What holds for every request: an id, a line in the log, counters, safe headers, and who may ask."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from detector.serving.keys import Keys
+from detector.serving.logs import FIELDS
+from detector.serving.metrics import Metrics
+
+log = logging.getLogger("detector.serving")
+
+PATHS = ("/v1/read", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/")
+"""Paths that are counted by name; all others together."""
+
+PICTURES = "detector_pictures"
+"""Member of a request's scope: how many pictures it brought."""
+
+_GUARDED = "/v1/"  # what needs a key where there are keys
+_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class Requests:
+    """ASGI middleware around the whole service.
+
+    Args:
+        app: the service.
+        metrics: its counters.
+        keys: who may ask for what is under ``/v1/``.
+        is_draining: whether the service is ending: then connections are closed with each answer.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, keys: Keys, is_draining: Callable[[], bool]) -> None:
+        self._app, self._metrics, self._keys = app, metrics, keys
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+        request_id = _request_id(scope)
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", request_id.encode())]
+                if self._is_draining():
+                    headers.append((b"connection", b"close"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            if scope["path"].startswith(_GUARDED) and not self._keys.admit(scope["headers"]):
+                self._metrics.turned_away.labels("no key").inc()
+                await _send_refusal(answer)
+            else:
+                await self._app(scope, receive, answer)
+        except Exception:
+            log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
+            if status:
+                raise  # too late to say anything else
+            await _send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
+        finally:
+            self._told(scope, status, time.perf_counter() - began, request_id)
+
+    def _told(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+        path = scope["path"] if scope["path"] in PATHS else "other"
+        self._metrics.requests.labels(path, str(status)).inc()
+        self._metrics.seconds.labels(path).observe(seconds)
+        if not log.isEnabledFor(logging.INFO):
+            return
+        told = {
+            "request_id": request_id,
+            "client": scope["client"][0] if scope.get("client") else None,
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+        }
+        if PICTURES in scope:
+            told["pictures"] = scope[PICTURES]
+        log.info("request", extra={FIELDS: told})
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own, where it sent one that can stand in a log, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.fullmatch(value):
+            return str(value, "ascii")
+    return os.urandom(8).hex()
+
+
+async def _send_refusal(send: Send) -> None:
+    detail = "an API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key."
+    await _send_json(send, 401, detail, (b"www-authenticate", b"Bearer"), (b"connection", b"close"))
+
+
+async def _send_json(send: Send, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+    body = json.dumps({"detail": detail}).encode()
+    plain = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": plain})
+    await send({"type": "http.response.body", "body": body})

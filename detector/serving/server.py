@@ -1,0 +1,75 @@
+"""Runs the service: a socket, uvicorn, and an end that loses nothing which was taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from detector.errors import ArgumentError, argument
+from detector.serving.app import Service
+
+log = logging.getLogger("detector.serving")
+
+_CONNECTIONS = 900  # at once, of the 1,024 files that a process may have open by default; more get 503
+_KEEP_ALIVE = 30  # seconds that a connection may be idle
+_END_SECONDS = 60  # that requests on their way have to finish in
+
+
+def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what was taken.
+
+    Args:
+        app: of :func:`detector.serving.app.create_app`.
+        host: address to listen on.
+        port: 0 takes any that is free; the log says which.
+
+    Raises:
+        ArgumentError: if the address or the port cannot be had.
+    """
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ArgumentError(
+            f"{argument('host', host)} with {argument('port', port)} cannot be listened on ({reason}): give another."
+        ) from error
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_END_SECONDS,
+    )  # fmt: skip
+    shown = f"[{host}]" if ":" in host else host
+    with listening:
+        log.info("serving on http://%s:%d/", shown, listening.getsockname()[1])
+        _Server(config, app.state.service).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends in two steps: first every answer ends its connection, then no new ones are taken."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End; at the second Ctrl-C at once. To end as told is no failure, so the signal is not raised again."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let clients leave between two requests: a connection that is closed under them might hold one half sent."""
+        self._service.is_draining = True
+        log.info("ending: what was taken is finished")
+        stop = time.monotonic() + self._service.limits.drain_seconds
+        while self.server_state.connections and time.monotonic() < stop and not self.force_exit:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)

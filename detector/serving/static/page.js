@@ -1,0 +1,106 @@
+// The page: what a person drops, pastes, chooses or photographs is read and shown.
+
+import { KeyError, models, read, setKey } from "./api.js";
+import { dropped, nameOf, picturesOf } from "./files.js";
+import { show } from "./picture.js";
+import { readAll } from "./table.js";
+
+const part = (id) => document.getElementById(id);
+const WITHOUT_LIMITS = { max_pictures: 1, max_bytes: Infinity };
+let limits = WITHOUT_LIMITS;
+let waiting = null; // what was asked for before there was a key
+
+async function start() {
+  try {
+    const served = await models();
+    limits = served.limits;
+    part("model").replaceChildren(...served.models.map(({ name }) => new Option(name, name)));
+    part("model-choice").hidden = served.models.length < 2;
+    part("key-form").hidden = true;
+    part("problem").hidden = true;
+    if (waiting) await take(...waiting);
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+/** Read files: one large, many as a table. */
+async function take(files, isMany) {
+  waiting = [files, isMany];
+  if (limits === WITHOUT_LIMITS) return start();
+  part("problem").hidden = true;
+  if (!files.length) {
+    waiting = null;
+    return trouble(new Error("There is no picture in it."));
+  }
+  part("drop").classList.add("small");
+  try {
+    if (isMany || files.length > 1) {
+      part("result").hidden = true;
+      await readAll(files, part("model").value, limits);
+    } else {
+      part("status").textContent = "Reading …";
+      if (files[0].size + 500 > limits.max_bytes) throw new Error(`The picture has more than the ${limits.max_bytes} bytes that are taken.`);
+      const [reading] = await read(files, part("model").value, new AbortController().signal);
+      await show(files[0], nameOf(files[0]), reading);
+      part("status").textContent = reading.text ? `Read ${reading.text}` : "No string that can be relied on";
+    }
+    waiting = null;
+  } catch (error) {
+    part("status").textContent = "";
+    trouble(error);
+  }
+}
+
+function trouble(error) {
+  if (error.name === "AbortError") return;
+  const needsKey = error instanceof KeyError;
+  if (needsKey) {
+    limits = WITHOUT_LIMITS;
+    part("key-form").hidden = false;
+    part("key").focus();
+  } else {
+    waiting = null;
+  }
+  part("problem").textContent = needsKey ? "This service asks for an API key." : sentence(error.message);
+  part("problem").hidden = false;
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+for (const [id, isFolder] of [["files", false], ["folder", true], ["camera", false]]) {
+  part(id).addEventListener("change", (event) => {
+    const files = [...event.target.files];
+    event.target.value = ""; // so that the same may be chosen again
+    if (files.length) take(isFolder ? picturesOf(files) : files, isFolder);
+  });
+}
+part("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setKey(part("key").value);
+  part("key").value = "";
+  start();
+});
+
+const drop = part("drop");
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  drop.classList.add("over");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  const { files, isFolder } = await dropped(event.dataTransfer);
+  if (files.length) take(isFolder ? picturesOf(files) : files, isFolder);
+});
+addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (files.length) take(files, false);
+});
+
+start();

@@ -2,9 +2,9 @@
 
 const PICTURE = /\.(png|jpe?g|jpe|jfif|bmp|dib|webp|tiff?|gif|p[pgbn]m|avif|jp2)$/i;
 
-/** How a file is called: with its folders, where it came with some. */
+/** How a file is called: with its folders below the one that was chosen. */
 export function nameOf(file) {
-  return file.path || file.webkitRelativePath || file.name || "picture";
+  return file.path || file.webkitRelativePath?.split("/").slice(1).join("/") || file.name || "picture";
 }
 
 /** Pictures among files, by name or type; what was chosen one by one is taken as it is. */
@@ -19,12 +19,13 @@ export async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return { files: [...transfer.files], isFolder: false };
   const files = [];
-  for (const entry of entries) await walk(entry, "", files);
+  const root = entries.length === 1 ? null : ""; // of one folder names begin below it, as of one that is chosen
+  for (const entry of entries) await walk(entry, root, files);
   return { files, isFolder: true };
 }
 
 async function walk(entry, folder, files) {
-  const path = folder + entry.name;
+  const path = folder === null ? "" : folder + entry.name;
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     file.path = path;
@@ -35,6 +36,6 @@ async function walk(entry, folder, files) {
   for (;;) { // it gives a hundred at a time
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!some.length) return;
-    for (const one of some) await walk(one, `${path}/`, files);
+    for (const one of some) await walk(one, path && `${path}/`, files);
   }
 }

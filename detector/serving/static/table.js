@@ -1,6 +1,6 @@
 // Readings of many pictures: read some at a time, shown as a table, saved as CSV.
 
-import { read } from "./api.js";
+import { KeyError, read } from "./api.js";
 import { nameOf } from "./files.js";
 import { percent, remark, show } from "./picture.js";
 
@@ -59,7 +59,7 @@ async function readSome(request, model, signal) {
     readings.forEach((reading, i) => { request[i].reading = reading; });
   } catch (error) {
     if (signal.aborted) return;
-    if (error.name === "KeyError" || error.constructor.name === "KeyError") throw error;
+    if (error instanceof KeyError) throw error;
     for (const row of request) row.reading = { error: error.message };
   }
 }
@@ -106,16 +106,17 @@ function line(row) {
     show(row.file, row.name, reading);
     part("result").scrollIntoView({ block: "nearest" });
   });
-  const cells = [
-    [name, ""], [reading.text || reading.rejected_text || "", "code text"], [percent(reading.confidence), "number"],
-    [remark(reading), reading.error ? "remark error" : "remark"],
-  ];
-  for (const [content, kind] of cells) {
-    const cell = document.createElement("td");
-    cell.className = kind;
-    cell.append(content);
-    made.append(cell);
+  const text = document.createElement("span");
+  text.className = "code text";
+  text.textContent = reading.text || reading.rejected_text || "";
+  const said = document.createElement("span");
+  said.className = reading.error ? "remark error" : "remark";
+  said.textContent = remark(reading);
+  for (const parts of [[name], [text, said], [percent(reading.confidence)]]) {
+    const cell = made.insertCell();
+    cell.append(...parts);
   }
+  made.lastElementChild.className = "number";
   return made;
 }
 

@@ -1,0 +1,142 @@
+"""The page in a real browser: one picture, a folder, names that would be code, keys, and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.running import Process
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine: install Debian's")
+
+KEY = "the-key-of-this-test"
+HOSTILE = "=1+1 <img src=x onerror=alert(1)>.png"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Process]:
+    with Process("plates=shipped", "others=shipped") as process:
+        yield process
+
+
+@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["screen", "phone"])
+def page(request: pytest.FixtureRequest, browser: Any, process: Process) -> Iterator[Any]:
+    """The page, opened; at its end it must have asked no other host and logged nothing, and must fit its width."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    page = context.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda one: asked.append(one.url))
+    page.on("console", lambda one: said.append(one.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(f"dialog {dialog.message}"))
+    address = f"http://127.0.0.1:{process.port}/"
+    page.goto(address)
+    yield page
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    context.close()
+    assert not said
+    assert asked and all(url.startswith((address, "blob:", "data:")) for url in asked)
+
+
+def test_one_picture_is_shown_with_its_boxes(
+    page: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]
+) -> None:
+    (tmp_path / "one.png").write_bytes(pictures[0])
+    page.set_input_files("#files", tmp_path / "one.png")
+    page.wait_for_selector("#frame svg")
+    assert page.text_content("#result-text") == texts[0]
+    assert page.text_content("#status") == f"Read {texts[0]}"
+    assert page.locator("#frame rect.box").count() == len(texts[0]) == page.locator("#characters tbody tr").count()
+    assert page.get_attribute("#frame svg", "aria-label") == f"The picture; it reads {' '.join(texts[0])}"
+    page.uncheck("#boxes")
+    assert not page.locator("#frame rect.box").first.is_visible()
+
+
+def test_a_picture_is_pasted(page: Any, pictures: list[bytes], texts: list[str]) -> None:
+    page.evaluate(
+        """bytes => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "", { type: "image/png" }));
+          dispatchEvent(new ClipboardEvent("paste", { clipboardData: data }));
+        }""",
+        list(pictures[1]),
+    )
+    page.wait_for_selector("#frame svg")
+    assert page.text_content("#result-text") == texts[1]
+
+
+def test_a_folder_is_a_table_and_a_csv(page: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for number in range(39):  # more than a request takes
+        (folder / "deep" / f"{number}.png").write_bytes(pictures[number])
+    (folder / HOSTILE).write_bytes(pictures[39])
+    (folder / "bad.png").write_bytes(b"junk")
+    (folder / "notes.txt").write_text("no picture")
+    page.set_input_files("#folder", folder)
+    page.wait_for_selector("#save:enabled")
+    rows = [row.split("\t") for row in page.locator("#table tbody").inner_text().splitlines() if "\t" in row]
+    wanted = {HOSTILE: texts[39], **{f"deep/{number}.png": texts[number] for number in range(39)}}
+    assert page.locator("#table tbody tr").count() == 41 and len(rows) >= 40
+    assert page.locator("main img").count() == 0, "a name is a text"
+    assert page.get_by_text("not an image").count() == 1
+    with page.expect_download() as download:
+        page.click("#save")
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        saved = list(csv.DictReader(file))
+    assert [row["image"] for row in saved][:2] == ["'" + HOSTILE, "bad.png"], "a table program runs no name"
+    assert {row["image"].lstrip("'"): row["text"] for row in saved if not row["error"]} == wanted
+    page.get_by_role("button", name="deep/7.png", exact=True).click()
+    page.wait_for_selector("#frame svg")
+    assert page.text_content("#result-text") == texts[7]
+
+
+def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"junk")
+    page.set_input_files("#files", tmp_path / "bad.png")
+    page.wait_for_selector("#frame p")
+    assert page.text_content("#result-text") == "Not a picture that can be read"
+    assert "not an image" in page.text_content("#result-more")
+
+
+def test_a_key_is_asked_for(browser: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]) -> None:
+    (tmp_path / "one.png").write_bytes(pictures[0])
+    with Process("shipped", DETECTOR_API_KEYS=KEY) as process:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{process.port}/")
+        page.wait_for_selector("#key:focus")
+        page.set_input_files("#files", tmp_path / "one.png")
+        page.fill("#key", "a-wrong-one-of-this-test")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#problem:visible")
+        page.fill("#key", KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#frame svg")
+        assert page.text_content("#result-text") == texts[0]
+        assert not page.locator("#key-form").is_visible()
+        page.close()
+
+
+def test_the_api_is_described(page: Any, process: Process) -> None:
+    page.goto(f"http://127.0.0.1:{process.port}/docs")
+    page.wait_for_selector("article")
+    headings = page.locator("article h2").all_inner_texts()
+    assert any("/v1/read" in text for text in headings) and any("/metrics" in text for text in headings)
+    assert "PictureAnswer" in page.text_content("main")

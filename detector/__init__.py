@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from detector.text.spacing import TextLayout
     from detector.training.result import TrainingResult, TrainingStopped
     from detector.training.run import train
+    from detector.workflow.fit import FitResult, fit
+    from detector.workflow.label import LabelReport, label
+    from detector.workflow.limits import Limit
 
 __version__ = "0.1.0"
 
@@ -64,6 +67,9 @@ _NAMES_OF = {
     "detector.text.spacing": ("TextLayout",),
     "detector.training.result": ("TrainingResult", "TrainingStopped"),
     "detector.training.run": ("train",),
+    "detector.workflow.fit": ("FitResult", "fit"),
+    "detector.workflow.label": ("LabelReport", "label"),
+    "detector.workflow.limits": ("Limit",),
 }
 """Public names that are loaded when they are first used, by the module that has them."""
 
@@ -88,7 +94,10 @@ __all__ = [
     "EvaluatedPicture",
     "Evaluation",
     "Failure",
+    "FitResult",
     "ImageError",
+    "LabelReport",
+    "Limit",
     "NotLearnedError",
     "PlattScaling",
     "Reader",
@@ -111,6 +120,8 @@ __all__ = [
     "create_app",
     "evaluate",
     "export",
+    "fit",
+    "label",
     "train",
     "write_set",
 ]

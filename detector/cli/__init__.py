@@ -10,7 +10,7 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli.commands import convert, demo, evaluate, export, predict, profile, serve, synth, train
+from detector.cli.commands import convert, demo, evaluate, export, fit, label, predict, profile, serve, synth, train
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches
@@ -48,8 +48,10 @@ def _root(
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
+app.command("fit")(fit.command)
 app.command("convert", cls=RenamedOptions)(convert.command)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
+app.command("label")(label.command)
 app.command("predict")(predict.command)
 app.command("evaluate", cls=RenamedOptions)(evaluate.command)
 app.command("export")(export.command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from rich.console import Console
 
@@ -29,6 +30,11 @@ def say(message: str, *, always: bool = False) -> None:
     """One message for a person; ``always``: an error, or an input that was refused."""
     if always or not _quiet:
         console.print(message, markup=False)
+
+
+def near(path: Path) -> Path:
+    """Relative to where the command runs, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def counted(number: int, what: str) -> str:

@@ -317,8 +317,8 @@ def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _request(listed: Source, settings: Settings) -> dict[str, Any]:
-    """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
+def pictures_hash(listed: Source) -> str:
+    """Hash of the pictures of a source and their labels, as far as sizes and times of files tell."""
     digest = hashlib.sha256()
     for item in listed.items:
         try:
@@ -331,9 +331,14 @@ def _request(listed: Source, settings: Settings) -> dict[str, Any]:
             digest.update(item.boxes_xyxy.tobytes())
         if item.confidence is not None:  # it decides on the split, and the split on what rounds learn
             digest.update(b"pre-label")
+    return digest.hexdigest()
+
+
+def _request(listed: Source, settings: Settings) -> dict[str, Any]:
+    """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
     return {
         **settings.to_dict(),
-        "pictures": digest.hexdigest(),
+        "pictures": pictures_hash(listed),
         "package": package_hash(),
         "libraries": {"cv2": cv2.__version__, **{name: _version(name) for name in (*_LOCATE, *_TRAIN)}},
     }

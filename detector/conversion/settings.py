@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from detector.text.alphabet import Alphabet
 
@@ -47,3 +48,27 @@ class Settings:
             "test": self.test, "lines": self.lines, "train_scale": self.train_scale, "seed": self.seed,
             "device": self.device,
         }  # fmt: skip
+
+
+class ConversionOptions(TypedDict, total=False):
+    """Arguments of :func:`detector.convert` that say how labels are read and boxes are found, for who hands them on."""
+
+    length: int
+    alphabet: str | None
+    space: str | None
+    labels: str | os.PathLike[str]
+    upper: bool
+    ignore: str
+    pattern: str | None
+    text_column: str | None
+    image_column: str | None
+    visual_order: bool
+    val: float
+    test: float
+    keep_suspects: bool
+    allow_refused: bool
+    review: str | os.PathLike[str] | None
+    lines: int | None
+    train_scale: float
+    seed: int
+    device: str | None

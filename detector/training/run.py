@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def train(
     weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
     augment: str | bool | None = None,
     trust: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
     **yolo: Any,
 ) -> TrainingResult:
     """Train a detector on a converted set; the weights to read with land in ``weights/NAME.pt``.
@@ -84,6 +86,8 @@ def train(
         augment: "device" changes a batch at a time: with OpenCV on a CPU, on a GPU there; "picture" one picture at a
             time with Albumentations. None takes "device", and "picture" with ``augmentations=[…]``.
         trust: open ``.pt`` files that can run code, for those whose maker you trust.
+        progress: called with ("train", epochs done, epochs) after each, in place of what Ultralytics says; where it
+            starts several processes, these say nothing.
         yolo: all other arguments, as ``yolo train`` takes them.
 
     Returns:
@@ -99,7 +103,7 @@ def train(
     """
     named = {"model": model, "epochs": epochs, "resume": resume or None, "project": project, "name": name}
     given = {argument: value for argument, value in named.items() if value is not None}
-    result = run_training(data, weights=weights, augment=augment, trust=trust, **given, **yolo)
+    result = run_training(data, weights=weights, augment=augment, trust=trust, progress=progress, **given, **yolo)
     if result.interrupted:
         raise TrainingStopped(result)
     if not result.learnt:
@@ -114,6 +118,7 @@ def run_training(
     weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
     augment: str | bool | None = None,
     trust: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
     **yolo: Any,
 ) -> TrainingResult:
     """As :func:`train`; a run that Ctrl-C stopped after an epoch or more is returned, too.
@@ -135,17 +140,20 @@ def run_training(
     check_arguments(arguments, DEFAULTS["optimizer"])
     _check_folder(folder)  # said before hours of training
     with trusting(trust):
-        return _run(None if data is None else os.fspath(data), arguments, augment_on, folder)
+        return _run(None if data is None else os.fspath(data), arguments, augment_on, folder, progress)
 
 
-def _run(data: str | None, arguments: dict[str, Any], augment_on: str | None, folder: Path) -> TrainingResult:
+def _run(
+    data: str | None, arguments: dict[str, Any], augment_on: str | None, folder: Path,
+    progress: Callable[[str, int, int], None] | None,
+) -> TrainingResult:  # fmt: skip
     from detector.training import trainer as text_trainer
 
     stopped = _resumed_run(data, arguments) if arguments.get("resume") else Stopped(_new_run(data, arguments))
     with kept_threads():
         device = stopped.overrides.get("device")
         log.info("%s", say_device(pick_device(device)))
-        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained)
+        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained, progress)
         finished = trainer.results()[: trainer.saved_epochs or None]
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt

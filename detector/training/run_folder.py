@@ -145,6 +145,13 @@ def clear_earlier(run: Path, model: str) -> str:
     return str(start_of(run) or model)
 
 
+def forget(run: Path) -> None:
+    """Remove what a run in this folder would go on from, its arguments, too; weights that it left elsewhere stay."""
+    weights = run / "weights"
+    for path in (run / ARGUMENTS, run / _PUBLISHED, run / RESULTS, weights / LAST, weights / BEST, weights / START):
+        path.unlink(missing_ok=True)
+
+
 def read_results(run: Path) -> list[dict[str, str]]:
     """The rows of a run's table, one for each epoch that was finished, in order; a line that was cut off is none."""
     try:

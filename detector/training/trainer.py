@@ -13,6 +13,7 @@ from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import TextDataset, TextLoader
 from detector.training.run_folder import clear_earlier, keep_results, keep_start, read_results
+from detector.training.validation.evidence import EXACT_MATCH
 from detector.training.validation.stopping import Ending, ending
 from detector.training.validation.validator import TextValidator
 
@@ -309,19 +311,26 @@ def _stripped(path: Path, updates: dict[str, Any] | None = None) -> dict[str, An
     return combined
 
 
-def run_trainer(overrides: dict[str, Any], augment_on: str | None = None, trained: bool = False) -> TextTrainer:
+def run_trainer(
+    overrides: dict[str, Any],
+    augment_on: str | None = None,
+    trained: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C.
 
     Args:
         overrides: arguments of `yolo train`.
         augment_on: where pictures are changed.
         trained: nothing is left to train: the run was stopped after its last epoch.
+        progress: told of each epoch, in place of what Ultralytics says.
     """
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     put_fonts_in_place()
     new = RANK in (-1, 0) and not overrides.get("resume")
-    with library_trust(), contextlib.redirect_stdout(sys.stderr):  # its progress bars
+    silence = contextlib.nullcontext() if progress is None else quiet()
+    with library_trust(), contextlib.redirect_stdout(sys.stderr), silence:  # its progress bars
         if new and overrides.get("exist_ok"):
             run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
             overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
@@ -333,6 +342,9 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None, traine
                 for path in filter(Path.exists, (trainer.last, trainer.best)):
                     _stripped(path)
             return trainer
+        if progress is not None:
+            trainer.add_callback("on_train_start", lambda one: progress("train", one.start_epoch, one.epochs))
+            trainer.add_callback("on_fit_epoch_end", partial(_tell_epoch, progress))
         try:
             trainer.train()
         except NotImplementedError as error:
@@ -344,6 +356,12 @@ def run_trainer(overrides: dict[str, Any], augment_on: str | None = None, traine
     if trainer.cpu_ranks and not trainer.interrupted:
         dist.destroy_process_group()
     return trainer
+
+
+def _tell_epoch(progress: Callable[[str, int, int], None], trainer: TextTrainer) -> None:
+    right = float((trainer.metrics or {}).get(EXACT_MATCH, 0.0))
+    if trainer.epoch < trainer.epochs:  # else it is the last look at the best weights
+        progress(f"train (validation {right:.1%})", trainer.epoch + 1, trainer.epochs)
 
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:

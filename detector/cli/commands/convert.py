@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.terminal import counted, say
 from detector.errors import SOME_REFUSED, STOPPED
@@ -17,38 +18,26 @@ _LISTED = 20  # reasons of refusal that are told
 def command(
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
-    length: Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")] = 8,
-    alphabet: Annotated[
-        str | None, typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
-    ] = None,
-    space: Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")] = None,
-    labels: Annotated[
-        str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
-    ] = "auto",
-    upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
-    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
-    pattern: Annotated[
-        str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
-    visual_order: Annotated[
-        bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
-    ] = False,
-    val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the texts that is held out.")] = 0.2,
-    keep_suspects: Annotated[bool, typer.Option("--keep-suspects", help="Train on suspects, too.")] = False,
-    allow_refused: Annotated[
-        bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
-    ] = False,
+    length: options.Length = 8,
+    alphabet: options.Symbols = None,
+    space: options.Space = None,
+    labels: options.Labels = "auto",
+    upper: options.Upper = False,
+    ignore: options.Ignore = "",
+    pattern: options.Pattern = None,
+    text_column: options.TextColumn = None,
+    image_column: options.ImageColumn = None,
+    visual_order: options.VisualOrder = False,
+    val: options.Val = 0.1,
+    test: options.Test = 0.2,
+    keep_suspects: options.KeepSuspects = False,
+    allow_refused: options.AllowRefused = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an earlier conversion.")] = False,
-    review: Annotated[
-        Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
-    ] = None,
-    lines: Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")] = None,
-    train_scale: Annotated[float, typer.Option(help="Multiplies the steps of self-training.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the splits and of training.")] = 0,
-    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
+    review: options.Review = None,
+    lines: options.Lines = None,
+    train_scale: options.TrainScale = 1.0,
+    seed: options.Seed = 0,
+    device: options.Device = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
     from detector.data.labels.sources import check_source

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ast
 import shlex
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from detector.cli.terminal import counted, say
+from detector.cli.terminal import counted, near, say
 from detector.errors import STOPPED, ArgumentError, NotLearnedError
 
 
@@ -42,22 +41,17 @@ def command(
             f"detector: stopped by Ctrl-C: {result.path} is what was learnt in {counted(result.epochs, 'epoch')}; "
             "this goes on with the run:", always=True,
         )  # fmt: skip
-        say(f"next: {_shown('detector', 'train', f'resume={_near(result.run_folder)}/weights/last.pt')}", always=True)
+        say(f"next: {_shown('detector', 'train', f'resume={near(result.run_folder)}/weights/last.pt')}", always=True)
         raise typer.Exit(STOPPED)
     if not result.learnt:
         raise NotLearnedError(
             f"not one of {result.metrics.count} validation pictures is read right by {result.path}: train longer "
-            f"(epochs=…), or look at {_near(result.set_folder) / 'report.html'}."
+            f"(epochs=…), or look at {near(result.set_folder) / 'report.html'}."
         )
     say(f"weights: {result.path}")
     predict = _shown("detector", "predict", str(result.path), "PICTURES")
-    evaluate = _shown("detector", "evaluate", str(result.path), str(_near(result.set_folder)))
+    evaluate = _shown("detector", "evaluate", str(result.path), str(near(result.set_folder)))
     say(f"next: {evaluate}, then {predict}" if result.has_test_split else f"next: {predict}")
-
-
-def _near(path: Path) -> Path:
-    """Relative to where the command runs, if it is below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _shown(*words: str) -> str:

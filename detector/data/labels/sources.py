@@ -157,7 +157,23 @@ def read_source(
     spelling = Spelling(space, upper, ignore, keep, visual_order)
     label_marks = frozenset((space or "") + ignore) - {" ", "("}
     listing = _listing(root, labels, (image_column, text_column), label_marks)
+    return _source_of(listing, spelling)
+
+
+def _source_of(listing: Listing, spelling: Spelling) -> Source:
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
+
+
+def read_label_files(root: Path, but: Path) -> Source | None:
+    """Read the label files of a folder, ``but`` one, as :func:`read_source` does; None if there are none, whatever
+    names its pictures have.
+
+    Raises:
+        SourceError: if one is ambiguous or damaged.
+    """
+    listings, passed_over = find_listings(root, None, (None, None))
+    listings = [listing for listing in listings if but not in listing.files]
+    return _source_of(several(root, listings, passed_over), Spelling()) if listings else None
 
 
 def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label_marks: frozenset[str]) -> Listing:

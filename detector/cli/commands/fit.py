@@ -1,0 +1,141 @@
+"""``detector fit``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detector.cli import options
+from detector.cli.commands.train import parse_arguments
+from detector.cli.progress import progress_bar
+from detector.cli.repeated import repeated
+from detector.cli.terminal import counted, near, say
+from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError
+
+if TYPE_CHECKING:
+    from detector.conversion.settings import ConversionOptions
+    from detector.workflow.fit import FitResult
+    from detector.workflow.limits import Limit
+
+
+def command(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(help="Of training, as `yolo train` takes them: epochs=50.", metavar="[NAME=VALUE]…"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the reader. [readers/NAME, by the source's folder]")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Other labelled pictures to evaluate on, in place of a share of the texts.")
+    ] = None,
+    length: options.Length = 8,
+    alphabet: options.Symbols = None,
+    space: options.Space = None,
+    labels: options.Labels = "auto",
+    upper: options.Upper = False,
+    ignore: options.Ignore = "",
+    pattern: options.Pattern = None,
+    text_column: options.TextColumn = None,
+    image_column: options.ImageColumn = None,
+    visual_order: options.VisualOrder = False,
+    val: options.Val = 0.1,
+    test: Annotated[
+        float | None, typer.Option(help="Share of the texts that is held out. [0.2, 0 with others]")
+    ] = None,
+    keep_suspects: options.KeepSuspects = False,
+    allow_refused: options.AllowRefused = False,
+    review: options.Review = None,
+    lines: options.Lines = None,
+    train_scale: options.TrainScale = 1.0,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+) -> None:
+    """Labelled pictures -> a reader: convert, train, and evaluate on texts that training never saw.
+
+    The same command goes on where it was stopped, and takes up what has changed since: labels, decisions, arguments.
+    """
+    from detector.data.labels.sources import check_source
+
+    check_source(source)  # before torch is loaded: a slip is told at once
+    training = parse_arguments(arguments or [])
+    from detector.workflow.fit import fit
+
+    conversion: ConversionOptions = {
+        "length": length, "alphabet": alphabet, "space": space, "labels": labels, "upper": upper, "ignore": ignore,
+        "pattern": pattern, "text_column": text_column, "image_column": image_column, "visual_order": visual_order,
+        "val": val, "keep_suspects": keep_suspects, "allow_refused": allow_refused, "review": review, "lines": lines,
+        "train_scale": train_scale, "seed": seed, "device": device,
+    }  # fmt: skip
+    if test is not None:
+        conversion["test"] = test
+    try:
+        with progress_bar() as tell:
+            result = fit(source, out, held_out=held_out, training=training, progress=tell, **conversion)
+    except KeyboardInterrupt:
+        say(f"detector: stopped by Ctrl-C; this goes on where it was: {repeated(context)}", always=True)
+        raise typer.Exit(STOPPED) from None
+    _say(result, context)
+    typer.echo(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
+    typer.echo(near(result.path))
+    if not result.training.learnt:
+        raise NotLearnedError(
+            f"not one of {result.training.metrics.count} validation pictures is read right by {result.path}: train "
+            f"longer (epochs=…), or look at {near(result.conversion.data_yaml.parent) / 'report.html'}."
+        )
+    if result.conversion.refused:
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _say(result: FitResult, context: typer.Context) -> None:
+    """The summary: what was learnt, how right it is, what limits it, what to do next."""
+    report, evaluation = result.conversion, result.evaluation
+    splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)
+    say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
+    if report.prelabels:
+        wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
+        say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")
+    low, high = evaluation.interval
+    of = {"test": "held-out pictures", "val": "validation pictures, as too few texts are there to hold any out"}
+    say(
+        f"{evaluation.score.right} of {evaluation.count} {of.get(result.split, 'other pictures')} are read right, "
+        f"{evaluation.exact_match:.1%} (95 %: {low:.1%} to {high:.1%}); CER {evaluation.score.cer:.2%}"
+    )
+    for limit in result.limits:
+        say(f"  {limit.kind}: {limit.message}")
+    say(f"look at {near(result.page)} and {near(report.data_yaml.parent) / 'report.html'}")
+    say(f"next: {_next(result, context)}")
+
+
+def _next(result: FitResult, context: typer.Context) -> str:
+    """The step that is worth most, as a command."""
+    predict = _line("detector", "predict", near(result.path), "PICTURES")
+    steps = [step for limit in result.limits if (step := _step(limit, result, context))]
+    return steps[0] if steps else predict
+
+
+def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
+    from detector.conversion.review import REVIEW
+    from detector.workflow import limits
+
+    if limit.kind == limits.LABELS and result.conversion.to_review:
+        return f"decide in {near(result.conversion.data_yaml.parent) / REVIEW}, then {repeated(context)}"
+    if limit.kind in (limits.PICTURES, limits.RARE):
+        pictures = context.params["source"] if result.unlisted else "PICTURES"
+        return _line("detector", "label", near(result.path), pictures, "prelabels.csv")
+    if "pattern" in limit.settings:
+        return repeated(context, pattern=limit.settings["pattern"])
+    if "imgsz" in limit.settings:
+        return repeated(context, f"imgsz={limit.settings['imgsz']}")
+    if limit.kind == limits.UNLEARNT:
+        return repeated(context, f"epochs={2 * max(1, result.training.epochs)}")
+    return ""
+
+
+def _line(*words: object) -> str:
+    return shlex.join(map(str, words))

@@ -1,0 +1,68 @@
+"""``detector label``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detector.cli import options
+from detector.cli.progress import progress_bar
+from detector.cli.terminal import counted, say
+from detector.errors import SOME_REFUSED, ArgumentError
+
+
+def command(
+    weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
+    out: Annotated[Path, typer.Argument(help="Table to write, for convert and fit; a person's rows in it stay.")],
+    labels: Annotated[
+        str | None, typer.Option(help="A person's labels: a label file or a format. [label files in SOURCE]")
+    ] = None,
+    max_wrong: Annotated[float, typer.Option(help="Share of the sure ones that may be expected wrong.")] = 0.02,
+    string_format: Annotated[
+        bool,
+        typer.Option(
+            "--format-of-folder/--no-format", help="Learn what strings look like, and read all as that has it."
+        ),
+    ] = True,
+    device: options.Device = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+) -> None:
+    """Pre-labels for pictures that have no label: sure ones to learn from, doubtful ones for a person to decide on."""
+    from detector.data.labels import prelabels
+    from detector.data.labels.sources import check_source
+
+    check_source(source)  # before a network is loaded: a slip is told at once
+    if not 0 <= max_wrong < 1:
+        raise ArgumentError(f"--max-wrong is a share, 0 or more and less than 1, got {max_wrong:g}.")
+    from detector.workflow.label import label
+
+    with progress_bar() as tell:
+        report = label(
+            weights, source, out, labels=labels, max_wrong=max_wrong, string_format=string_format, device=device,
+            trust=trust, progress=tell,
+        )  # fmt: skip
+    if report.string_model is not None and str(report.string_model):
+        say(f"these look like {report.string_model}; --no-format reads one by one")
+    counts = {status: report.counts[status] for status in prelabels.STATUSES if report.counts[status]}
+    say(f"{counted(sum(counts.values()), 'picture')}: {', '.join(f'{status} {n}' for status, n in counts.items())}")
+    if sure := report.counts[prelabels.SURE]:
+        share = report.expected_wrong / sure
+        say(
+            f"sure from a confidence of {report.threshold:.4f} on: about {report.expected_wrong:.1f} of {sure} are "
+            f"expected wrong, {share:.1%}"
+        )
+    for failure in report.failures:
+        say(f"{failure.name}: {failure.reason}", always=True)
+    if report.counts[prelabels.DOUBTFUL]:
+        say(
+            f"to decide on, those that teach most first: the doubtful ones in {out}; put the right text and the "
+            f"status {prelabels.PERSON} (or {prelabels.DROPPED}) into as many rows as you like"
+        )
+    say(f"next: {shlex.join(['detector', 'fit', str(out)])}")
+    typer.echo(report.path)
+    if report.failures:
+        raise typer.Exit(SOME_REFUSED)

@@ -1,0 +1,40 @@
+"""Options that several commands have: how labels are read, and how pictures become a set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Length = Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")]
+Symbols = Annotated[
+    str | None, typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
+]
+Space = Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")]
+Labels = Annotated[
+    str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
+]
+Upper = Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")]
+Ignore = Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")]
+Pattern = Annotated[
+    str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
+]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the texts.")]
+ImageColumn = Annotated[str | None, typer.Option(help="Column of the pictures.")]
+VisualOrder = Annotated[
+    bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
+]
+Val = Annotated[float, typer.Option(help="Share of the texts for validation.")]
+Test = Annotated[float, typer.Option(help="Share of the texts that is held out.")]
+KeepSuspects = Annotated[bool, typer.Option("--keep-suspects", help="Train on suspects, too.")]
+AllowRefused = Annotated[
+    bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
+]
+Review = Annotated[
+    Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
+]
+Lines = Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")]
+TrainScale = Annotated[float, typer.Option(help="Multiplies the steps of self-training.")]
+Seed = Annotated[int, typer.Option(help="Of the splits and of training.")]
+Device = Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")]

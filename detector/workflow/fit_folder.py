@@ -1,0 +1,128 @@
+"""A fit's folder: what is finished in it, so that the same call goes on where it was.
+
+OUT/
+  NAME.pt            the weights to read with; NAME is the folder's
+  evaluation.html    how they read what they have not learnt
+  fit.json           what is finished, of which request, and the figures: :class:`FitFolder`
+  set/               the converted set
+  runs/NAME/         the run of training
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector.conversion.review import REVIEW
+from detector.data.atomic import atomic_write
+from detector.data.labels.sources import Source
+from detector.data.yolo_dataset import BOXES, MANIFEST
+from detector.errors import DetectorError, argument
+
+STATE, PAGE = "fit.json", "evaluation.html"
+FITS = Path("readers")
+"""Where folders of fits are, by the names of their sources."""
+
+
+def pictures_of(source: Source) -> Path:
+    """The folder that all pictures of a source are in; one that is only called images stands for the one around it."""
+    folder = Path(os.path.commonpath([item.path.parent.resolve() for item in source.items] or [source.root.resolve()]))
+    return folder.parent if folder.name.lower() == "images" else folder
+
+
+class FitFolder:
+    """The folder, which need not be there, and what is finished in it.
+
+    Args:
+        root: the folder.
+        pictures: folder of the source's; what was fitted to those of another one is not replaced.
+
+    Raises:
+        DetectorError: if it holds something else.
+    """
+
+    def __init__(self, root: Path, pictures: Path) -> None:
+        self.root = Path(os.path.abspath(root))
+        self.state = _read(self.root / STATE)
+        if not self.state and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise DetectorError(f"{root} holds something else than an earlier fit: choose another folder.")
+        before = Path(self.state.setdefault("pictures", str(pictures)))
+        if before != pictures and before not in pictures.parents and pictures not in before.parents:
+            raise DetectorError(
+                f"{root} is the reader of {before}: choose another folder for {pictures}, {argument('out', 'FOLDER')}."
+            )
+
+    @property
+    def name(self) -> str:
+        """Of the run and of the weights."""
+        return self.root.name
+
+    @property
+    def set_folder(self) -> Path:
+        """Of the converted set."""
+        return self.root / "set"
+
+    @property
+    def run_folder(self) -> Path:
+        """Of the training."""
+        return self.root / "runs" / self.name
+
+    @property
+    def weights(self) -> Path:
+        """Those to read with."""
+        return self.root / f"{self.name}.pt"
+
+    @property
+    def page(self) -> Path:
+        """The evaluation to look at."""
+        return self.root / PAGE
+
+    def finished(self, step: str, key: str) -> dict[str, Any] | None:
+        """What a step left, if it is finished and was of the same request; None if it is to be done."""
+        held = self.state.get(step, {})
+        result: dict[str, Any] | None = held.get("result") if held.get("key") == key else None
+        return result
+
+    def began(self, step: str, key: str) -> bool:
+        """Whether the step was begun with the same request."""
+        return bool(self.state.get(step, {}).get("key") == key)
+
+    def keep(self, step: str, key: str, result: Mapping[str, Any] | None) -> None:
+        """Write down that a step begins, with None, or what it left."""
+        self.state[step] = {"key": key, "result": result}
+        self.root.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.root / STATE) as part:
+            part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def decisions(self) -> str:
+        """Hash of a person's decisions in the set."""
+        return files_hash(self.set_folder / REVIEW)
+
+    def set_hash(self) -> str:
+        """Hash of what training learns from the set."""
+        return files_hash(*(self.set_folder / name for name in ("data.yaml", MANIFEST, BOXES)))
+
+
+def files_hash(*paths: Path) -> str:
+    """Of their bytes; a file that is missing counts as such."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"none")
+    return digest.hexdigest()
+
+
+def request_hash(**request: Any) -> str:
+    """Of a request as plain values; what JSON does not know counts by its text."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}

@@ -1,0 +1,207 @@
+"""Pre-labels of pictures that have no label: read, and divided into sure ones and those to ask a person about."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detector.data.images import image_files
+from detector.data.labels.prelabels import (
+    DOUBTFUL,
+    DROPPED,
+    PERSON,
+    SURE,
+    UNREADABLE,
+    Prelabel,
+    read_prelabels,
+    write_prelabels,
+)
+from detector.data.labels.sources import check_source, read_label_files, read_source
+from detector.errors import ArgumentError, SourceError
+from detector.reading.reader import Failure, Reader
+from detector.text.detections import Reading
+from detector.text.forms.string_model import MAX_LEARNT, StringModel
+from detector.workflow.questions import informative_order
+
+log = logging.getLogger("detector")
+
+MAX_WRONG = 0.02
+"""Share of the sure ones that may be expected wrong, where no other is asked for."""
+
+_LIKELIER_RIGHT = 0.5  # below it a reading is likelier wrong than right
+
+
+@dataclass(frozen=True)
+class LabelReport(os.PathLike[str]):
+    """What was pre-labelled; it stands for its table wherever a path is taken.
+
+    Args:
+        path: of the table, see :mod:`detector.data.labels.prelabels`.
+        counts: pictures by status.
+        threshold: the lowest confidence of a sure one; 1 where there is none.
+        expected_wrong: how many of the sure ones are expected to be wrong, by their confidences.
+        failures: pictures that cannot be decoded.
+        string_model: what the strings look like, where they were read by it.
+    """
+
+    path: Path
+    counts: Mapping[str, int]
+    threshold: float
+    expected_wrong: float
+    failures: tuple[Failure, ...] = ()
+    string_model: StringModel | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def label(
+    weights: Reader | str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] | None = None,
+    max_wrong: float = MAX_WRONG,
+    string_format: bool = True,
+    device: str | None = None,
+    trust: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> LabelReport:
+    """Write what a reader reads of the pictures of a folder that have no label, beside the labels that others have.
+
+    Sure are the readings with the highest confidences, as many as have at most the share ``max_wrong`` of wrong ones
+    among them: of n readings the sum of 1 - confidence is expected to be wrong, as confidences are calibrated. The
+    others wait for a person, those first that teach most. What a person decided in an earlier table stays as it is.
+
+    Args:
+        weights: the reader, or weights to read with.
+        source: folder of the pictures.
+        out: table to write, see :mod:`detector.data.labels.prelabels`; ``convert`` and ``fit`` take it.
+        labels: a person's labels: a label file or format, as ``convert`` takes them; None takes label files in the
+            folder, if there are any.
+        max_wrong: share of the sure ones that may be expected wrong.
+        string_format: read strings as their common format has them, see :meth:`detector.Reader.fitted_to`.
+        device: as Ultralytics spells it.
+        trust: as for :class:`detector.Reader`.
+        progress: called with (stage, done, total).
+
+    Raises:
+        ArgumentError: if ``max_wrong`` is no share.
+        SourceError: if there are no pictures, or labels cannot be read; if there is something else at ``out``.
+        WeightsError: as :class:`detector.Reader`.
+    """
+    if not 0 <= max_wrong < 1:
+        raise ArgumentError(f"max_wrong is a share, 0 or more and less than 1, got {max_wrong}.")
+    root, target = Path(os.path.abspath(source)), Path(os.path.abspath(out))
+    check_source(root)
+    if not root.is_dir():
+        raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
+    before = _decided(target)
+    decided = {**_labelled(root, labels, target), **before}
+    paths = [path for path, problem in image_files(root) if problem is None]
+    if not paths:
+        raise SourceError(f"There is no picture in {root}.")
+    reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
+    if reader.config.calibration is None:
+        log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
+    left = [path for path in paths if str(path) not in decided]
+    read, failures = _read(reader, left, progress)
+    model = reader.learnt_from(list(read.values())[:MAX_LEARNT]) if string_format else None
+    if model is not None:
+        read = {path: model.applied(reading) for path, reading in read.items()}
+    sure = sure_of(list(read.values()), max_wrong)
+    rows = _rows(read, sure, target)
+    there = {str(path) for path in paths}
+    rows += [decided[str(path)] for path in paths if str(path) in decided]
+    rows += [row for path, row in before.items() if path not in there]  # of another folder, or of what is gone
+    rows += [Prelabel(_listed(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
+    write_prelabels(target, rows)
+    confidences = [reading.confidence for reading, ok in zip(read.values(), sure, strict=True) if ok]
+    return LabelReport(
+        target, Counter(row.status for row in rows), min(confidences, default=1.0),
+        sum(1 - confidence for confidence in confidences), tuple(failure for _, failure in failures), model,
+    )  # fmt: skip
+
+
+def sure_of(readings: Sequence[Reading], max_wrong: float) -> list[bool]:
+    """Of each reading whether it is among the surest, as many as the share of them that is expected wrong allows.
+
+    Readings of equal confidence are taken together or not at all; those rejected, empty, or likelier wrong than right
+    are never.
+    """
+    confidences = sorted((r.confidence for r in readings if _may_be_sure(r)), reverse=True)
+    threshold, wrong = float("inf"), 0.0
+    for taken, confidence in enumerate(confidences, 1):
+        wrong += 1 - confidence
+        last = taken == len(confidences) or confidences[taken] != confidence
+        if last and wrong <= max_wrong * taken + 1e-9:
+            threshold = confidence
+    return [_may_be_sure(r) and r.confidence >= threshold for r in readings]
+
+
+def _may_be_sure(reading: Reading) -> bool:
+    return bool(reading) and reading.confidence >= _LIKELIER_RIGHT
+
+
+def _read(
+    reader: Reader, paths: Sequence[Path], progress: Callable[[str, int, int], None] | None
+) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
+    """Readings by path, and the pictures that cannot be decoded."""
+    read, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
+    for done, (path, (_, reading)) in enumerate(zip(paths, reader.stream(paths), strict=True), 1):
+        if isinstance(reading, Failure):
+            failures.append((path, reading))
+        else:
+            read[path] = reading
+        if progress is not None:
+            progress("read", done, len(paths))
+    return read, failures
+
+
+def _rows(read: Mapping[Path, Reading], sure: Sequence[bool], target: Path) -> list[Prelabel]:
+    """Doubtful ones, those first that teach most; then sure ones, the least sure first."""
+    pairs = list(read.items())
+    doubtful = [pair for pair, ok in zip(pairs, sure, strict=True) if not ok]
+    asked = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
+    taken = sorted((pair for pair, ok in zip(pairs, sure, strict=True) if ok), key=lambda pair: pair[1].confidence)
+    return [
+        Prelabel(_listed(path, target), reading.shown_text, reading.confidence, status)
+        for status, some in ((DOUBTFUL, asked), (SURE, taken))
+        for path, reading in some
+    ]
+
+
+def _labelled(root: Path, labels: str | os.PathLike[str] | None, target: Path) -> dict[str, Prelabel]:
+    """A person's labels by picture, as they are; pre-labels are none."""
+    found = read_label_files(root, target) if labels is None else read_source(root, labels=labels)
+    if found is None:
+        return {}
+    for name, reason in ((refused.name, refused.reason) for refused in found.refused):
+        log.warning("a label that is not usable: %s: %s", name, reason)
+    persons = [item for item in found.items if item.confidence is None]
+    if persons:
+        log.info("labels of a person: %d, from %s", len(persons), found.label_file or found.format)
+    return {str(item.path): Prelabel(_listed(item.path, target), item.text, 1.0, PERSON) for item in persons}
+
+
+def _decided(target: Path) -> dict[str, Prelabel]:
+    """What a person decided in the table that is there, by picture."""
+    if not target.exists():
+        return {}
+    rows = [row for row in read_prelabels(target) if row.status in (PERSON, DROPPED)]
+    return {os.path.normpath(target.parent / row.image): row for row in rows}
+
+
+def _listed(path: Path, target: Path) -> str:
+    """A picture's path relative to the table's folder, with ``/``; the whole path on another drive."""
+    try:
+        return Path(os.path.relpath(path, target.parent)).as_posix()
+    except ValueError:
+        return path.as_posix()

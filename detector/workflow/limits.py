@@ -1,0 +1,267 @@
+"""What keeps a reader from reading more: counted on the held-out pictures that it gets wrong."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detector.data.csv_files import read_rows
+from detector.data.images import read_image
+from detector.data.letterbox import ratio_of
+from detector.data.yolo_dataset import BOXES, CharacterSet, ManifestRow
+from detector.errors import ImageError
+from detector.reading.evaluation import Evaluation
+from detector.reading.reader import Reader
+from detector.text.calibration import right_string
+from detector.text.detections import Reading
+from detector.text.forms.string_model import LOOKALIKES
+from detector.text.metrics import TextScore, differing, wilson_interval
+
+PICTURES, LABELS, LOOK_ALIKES, SMALL, RARE, UNLEARNT = (
+    "few pictures", "label errors", "look-alikes", "small characters", "rare symbols", "too little training",
+)  # fmt: skip
+"""Kinds of limits."""
+
+_ASKED = 300  # pictures that were learnt, which tell how much is forgotten on others, and held-out ones to measure
+_SEEN_RARELY = 20  # pictures to learn a symbol from, below which it is rare
+_PAIRS = 3  # of look-alikes, and symbols, that a message names
+_LEARNT = 0.95  # share of the pictures that were learnt, below which training did not take them in
+_FEW = 300  # pictures to learn from, below which a difference counts that chance may have made
+_SMALL_PIXELS = 16  # height in the network's input from which on characters are not small: two of its cells
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One reason why held-out pictures are read wrongly; several may be of one picture.
+
+    Args:
+        kind: one of this module's constants.
+        wrong: held-out pictures that it may explain.
+        message: what is so, in figures.
+        settings: arguments that would change it, by name.
+    """
+
+    kind: str
+    wrong: int
+    message: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What limits are told from.
+
+    Args:
+        characters: the converted set.
+        evaluation: of held-out pictures.
+        learnt: how pictures that were trained on are read.
+        to_review: suspects that nobody has decided on.
+    """
+
+    characters: CharacterSet
+    evaluation: Evaluation
+    learnt: TextScore
+    to_review: int
+
+    @property
+    def space(self) -> str:
+        """The symbol that has no box."""
+        return self.characters.config.space
+
+    @property
+    def wrong(self) -> list[tuple[str, str, str]]:
+        """(name, label, string) of what was read otherwise; pictures that could not be decoded are no evidence."""
+        return [
+            (row.name, row.label.rstrip(self.space), row.reading.shown_text.rstrip(self.space))
+            for row in self.evaluation.rows
+            if isinstance(row.reading, Reading) and not right_string(row.label, row.reading, self.space)
+        ]
+
+
+def score_of_learnt(reader: Reader, characters: CharacterSet, seed: int) -> TextScore:
+    """How some of the pictures that were trained on are read, drawn: a label that is learnt may be wrong all the same.
+
+    Confusions are not counted.
+    """
+    (rows,) = characters.rows("train")
+    some = random.Random(seed).sample(rows, min(_ASKED, len(rows)))
+    readings = reader.read_many(characters.root / row.image for row in some)
+    pairs = [(row, reading) for row, reading in zip(some, readings, strict=True) if isinstance(reading, Reading)]
+    right = sum(right_string(row.text, reading, characters.config.space) for row, reading in pairs)
+    return TextScore(len(pairs), right, 0, 0)
+
+
+def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
+    """All that can be told, what explains most first; none where nothing is wrong and no label is in doubt."""
+    manifest = evidence.characters.manifest()
+    told = (
+        _label_errors(evidence, manifest),
+        _look_alikes(evidence, manifest),
+        _rare_symbols(evidence, manifest),
+        _small_characters(evidence),
+        _too_little_training(evidence),
+        _few_pictures(evidence, manifest),
+    )
+    return tuple(sorted((limit for limit in told if limit is not None), key=lambda limit: -limit.wrong))
+
+
+def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
+    """Held-out labels that conversion doubts and the reader contradicts; and suspects that nobody decided on."""
+    doubted = {row.image for row in manifest if row.status == "suspect"}
+    among = sum(name in doubted for name, _, _ in evidence.wrong)
+    if not among and not evidence.to_review:
+        return None
+    said = f"{evidence.to_review} labels look wrong, and nobody has decided on them"
+    if among:
+        said += f"; {among} of the {len(evidence.wrong)} wrong readings are of held-out pictures with such a label"
+    return Limit(LABELS, among, said, {})
+
+
+def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
+    """Readings that differ in symbols only that look like each other, or were taken for each other again and again."""
+    replaced = [_replaced(label, read) for _, label, read in evidence.wrong]
+    times = Counter(frozenset(pair) for pairs in replaced for pair in pairs)
+    alike = {pair for pair in times if times[pair] > 1 or {*map("".join, _both_ways(pair))} & LOOKALIKES.keys()}
+    wrong = [pairs for pairs in replaced if pairs and all(frozenset(pair) in alike for pair in pairs)]
+    if not wrong:
+        return None
+    usual = Counter(pair for pairs in wrong for pair in pairs).most_common(_PAIRS)
+    named = ", ".join(f"{read} for {label} {n} times" if n > 1 else f"{read} for {label}" for (label, read), n in usual)
+    pattern = pattern_of(row.text for row in manifest if row.status == "ok")
+    helps = pattern is not None and not evidence.characters.config.pattern
+    message = f"{len(wrong)} wrong readings take symbols for others that look like them: {named}"
+    return Limit(LOOK_ALIKES, len(wrong), message, {"pattern": str(pattern)} if helps else {})
+
+
+def _both_ways(pair: frozenset[str]) -> list[tuple[str, ...]]:
+    one = tuple(sorted(pair))
+    return [one, one[::-1]]
+
+
+def _replaced(label: str, read: str) -> list[tuple[str, str]]:
+    """Symbols of the label and what was read in their place; none where the lengths differ."""
+    if len(label) != len(read):
+        return []
+    return [(a, b) for a, b in zip(label, read, strict=True) if a != b]
+
+
+def pattern_of(texts: Iterable[str]) -> str | None:
+    """The format that all of some texts fit, a digit or a letter in each place; None where they fit none.
+
+    Alternatives are for texts of other lengths. A place that has both has no format, and neither has what is shorter
+    than three symbols or shown by fewer than twenty texts.
+    """
+    by_length: dict[int, list[str]] = {}
+    for text in set(texts):
+        by_length.setdefault(len(text), []).append(text)
+    formats = []
+    for length, some in sorted(by_length.items()):
+        places = ["".join(signs) for signs in zip(*some, strict=True)]
+        kinds = ["9" if signs.isdecimal() else "A" if signs.isalpha() else "X" for signs in places]
+        if "X" in kinds or length < 3 or len(some) < 20 or not all(text.isascii() for text in some):
+            return None
+        formats.append("".join(kinds))
+    return "|".join(formats) if formats and {*"".join(formats)} - {"|"} == {"9", "A"} else None
+
+
+def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
+    """Symbols that hardly any picture taught, and that were not read where they stand."""
+    taught = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
+    missed = [
+        {label[place] for place in differing(label, read)[0]} - {evidence.space} for _, label, read in evidence.wrong
+    ]
+    rare = Counter(sign for signs in missed for sign in signs if taught[sign] < _SEEN_RARELY)
+    if not rare:
+        return None
+    wrong = sum(bool(signs & rare.keys()) for signs in missed)
+    named = ", ".join(f"{sign} in {taught[sign]}" for sign, _ in rare.most_common(_PAIRS))
+    message = f"{wrong} wrong readings miss symbols that few of the pictures to learn from show: {named}"
+    return Limit(RARE, wrong, message, {})
+
+
+def _small_characters(evidence: Evidence) -> Limit | None:
+    """Whether pictures whose characters are small in the network's input are read wrongly more often than others."""
+    heights = _heights(evidence)
+    bad = {name for name, _, _ in evidence.wrong}
+    if len(heights) < 4:
+        return None
+    bound = min(float(np.quantile([height for height, _ in heights.values()], 1 / 3)), _SMALL_PIXELS)
+    small = [name for name, (height, _) in heights.items() if height <= bound]
+    others = [name for name in heights if name not in small]
+    if not small or not others:
+        return None
+    wrong, of_others = sum(name in bad for name in small), sum(name in bad for name in others)
+    if wilson_interval(wrong, len(small))[0] <= wilson_interval(of_others, len(others))[1]:
+        return None
+    highest = max(heights[name][0] for name in small)
+    shrunk = float(np.median([ratio for name, (_, ratio) in heights.items() if name in small]))
+    sides = evidence.characters.config.shape_hw or (0, 0)
+    message = (
+        f"{wrong} of {len(small)} pictures whose characters are {highest:.0f} pixels or less high for the network are "
+        f"read wrongly, and {of_others} of {len(others)} others"
+    )
+    return Limit(SMALL, wrong, message, {"imgsz": str(2 * max(sides))} if shrunk < 1 else {})
+
+
+def _heights(evidence: Evidence) -> dict[str, tuple[float, float]]:
+    """Of some held-out pictures the median height of a character in the network's input, and the scale of the picture
+    there; of those of the set only, which have boxes."""
+    shape_hw = evidence.characters.config.shape_hw
+    if shape_hw is None:
+        return {}
+    sides: dict[str, list[float]] = {}
+    asked = {row.name: row.path for row in evidence.evaluation.rows[:_ASKED]}
+    for image, top, bottom in _tops_and_bottoms(evidence.characters.root / BOXES):
+        if image in asked:
+            sides.setdefault(image, []).append(bottom - top)
+    heights = {}
+    for image, some in sides.items():
+        try:
+            height, width = read_image(asked[image]).shape[:2]
+        except ImageError:
+            continue
+        ratio = ratio_of((width, height), shape_hw)
+        heights[image] = float(np.median(some)) * ratio, ratio
+    return heights
+
+
+def _tops_and_bottoms(path: Path) -> list[tuple[str, float, float]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for _, row in read_rows(file)][1:]
+        return [(row[0], float(row[3]), float(row[5])) for row in rows]
+    except (OSError, ValueError, IndexError, csv.Error):  # somebody edited it: it is no evidence
+        return []
+
+
+def _too_little_training(evidence: Evidence) -> Limit | None:
+    """Pictures that were trained on and are not read: more of them would not be, either."""
+    learnt = evidence.learnt
+    if not learnt.count or learnt.exact_match >= _LEARNT:
+        return None
+    of_held_out = max(1 - evidence.evaluation.exact_match, 1e-9)
+    wrong = round(len(evidence.wrong) * min(1.0, (1 - learnt.exact_match) / of_held_out))
+    if not wrong:
+        return None
+    message = f"only {learnt.exact_match:.1%} of the pictures that were trained on are read right"
+    return Limit(UNLEARNT, wrong, message, {})
+
+
+def _few_pictures(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
+    """By how much pictures that were trained on are read better than held-out ones: others have more to teach."""
+    learnt, held_out = evidence.learnt, evidence.evaluation
+    count = sum(row.image.startswith("images/train/") for row in manifest)
+    wrong = min(len(evidence.wrong), round((learnt.exact_match - held_out.exact_match) * held_out.count))
+    if wrong < 1 or (count >= _FEW and learnt.interval[0] <= held_out.interval[1]):
+        return None
+    message = (
+        f"of the {count} pictures that were trained on {learnt.exact_match:.1%} are read right, of the held-out ones "
+        f"{held_out.exact_match:.1%}: more labelled pictures have something to teach"
+    )
+    return Limit(PICTURES, wrong, message, {})

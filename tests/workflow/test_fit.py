@@ -1,0 +1,213 @@
+"""From a folder to a reader in one call: what it leaves, that it goes on, and that it does nothing twice."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import detector
+from detector.cli import app
+from detector.conversion.settings import ConversionOptions
+from detector.data.yolo_dataset import read_manifest
+from detector.errors import ArgumentError, DetectorError
+from detector.workflow import fit as fitting
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
+
+OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
+TRAINING = {"batch": 16}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_folder(tmp_path_factory.mktemp("fit") / "plates", 60)
+
+
+def fit(source: Path, out: Path, **more: Any) -> detector.FitResult:
+    return detector.fit(source, out, **{"epochs": 1, "training": TRAINING, **OPTIONS, **more})
+
+
+@pytest.fixture(scope="module")
+def fitted(source: Path) -> detector.FitResult:
+    return fit(source, source.parent / "reader")
+
+
+@pytest.fixture
+def copy(fitted: detector.FitResult, source: Path, tmp_path: Path) -> Path:
+    """A copy of the fit, to be changed."""
+    return Path(shutil.copytree(fitted.folder, tmp_path / fitted.folder.name))
+
+
+@pytest.fixture
+def untrained(fitted: detector.FitResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training that gives at once what was learnt before, for what is about other steps."""
+
+    def train(data: Any, weights: Path, name: str, epochs: int, **_: Any) -> detector.TrainingResult:
+        shutil.copyfile(fitted.path, weights / f"{name}.pt")
+        return replace(fitted.training, path=weights / f"{name}.pt", epochs=epochs)
+
+    monkeypatch.setattr(fitting, "train", train)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps that a call of ``fit`` did."""
+    done: list[str] = []
+
+    def counted(step: str, real: Any) -> Any:
+        def call(*args: Any, **more: Any) -> Any:
+            done.append(f"{step}, resumed" if more.get("resume") else step)
+            return real(*args, **more)
+
+        return call
+
+    for step in ("convert", "train"):
+        monkeypatch.setattr(fitting, step, counted(step, getattr(fitting, step)))
+    return done
+
+
+def test_what_a_fit_leaves(fitted: detector.FitResult, source: Path) -> None:
+    folder = fitted.folder
+    assert {path.name for path in folder.iterdir()} == {"evaluation.html", "fit.json", "reader.pt", "runs", "set"}
+    assert Path(fitted) == fitted.path == folder / "reader.pt"
+    assert fitted.conversion.inputs == 60 and fitted.training.epochs == 1
+    figures = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["evaluation"]["result"]
+    assert (figures["count"], figures["right"]) == (fitted.evaluation.count, fitted.metrics.right)
+    assert detector.Reader(fitted).read(next(source.iterdir())) is not None
+
+
+def test_no_held_out_text_was_trained_on(fitted: detector.FitResult) -> None:
+    rows = read_manifest(fitted.folder / "set")
+    texts = {split: {row.text for row in rows if row.split == split} for split in ("train", "val", "test")}
+    assert texts["test"] and not texts["test"] & (texts["train"] | texts["val"])
+    assert fitted.split == "test"
+    assert {row.name for row in fitted.evaluation.rows} == {row.image for row in rows if row.split == "test"}
+
+
+def test_what_is_done_is_not_done_again(copy: Path, source: Path, untrained: None, steps: list[str]) -> None:
+    again = fit(source, copy)
+    assert steps == []
+    assert again.path == copy / "reader.pt" and again.conversion.inputs == 60
+    assert fit(source, copy, epochs=2).training.epochs == 2
+    assert steps == ["train"], "other arguments of training need no other set"
+
+
+def test_what_has_changed_is_done_again(
+    copy: Path, source: Path, tmp_path: Path, untrained: None, steps: list[str]
+) -> None:
+    grown = Path(shutil.copytree(source, tmp_path / "more" / source.name))
+    with pytest.raises(DetectorError, match=r"is the reader of .*: choose another folder"):
+        fit(grown, copy)
+    state = json.loads((copy / "fit.json").read_text(encoding="utf-8"))
+    (copy / "fit.json").write_text(json.dumps({**state, "pictures": str(grown)}), encoding="utf-8")
+    toy_folder(grown, 5, start=60)
+    assert fit(grown, copy).conversion.inputs == 65
+    assert steps == ["convert", "train"]
+    steps.clear()
+    review = copy / "set" / "review.csv"
+    name = next(row.source for row in read_manifest(copy / "set") if row.split == "train")
+    review.write_text(f"source,decision\n{name},drop\n", encoding="utf-8")
+    assert fit(grown, copy).conversion.refused == 1
+    assert steps == ["convert", "train"]
+
+
+def test_a_fit_that_was_stopped_goes_on(source: Path, copy: Path, steps: list[str]) -> None:
+    def stopping(stage: str, done: int, total: int) -> None:
+        if stage.startswith("train") and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(source, copy, epochs=3, progress=stopping)
+    assert steps == ["train"]
+    told: list[tuple[str, int, int]] = []
+    result = fit(source, copy, epochs=3, progress=lambda *one: told.append(one))
+    assert steps == ["train", "train, resumed"]
+    assert result.training.epochs == 3 and not result.training.interrupted
+    epochs = [done for stage, done, _ in told if stage.startswith("train (")]
+    assert epochs[0] >= 2 and epochs[-1] == 3, "no epoch is done again"
+
+
+def test_a_run_that_only_was_not_written_down_is_not_trained_again(copy: Path, source: Path, steps: list[str]) -> None:
+    run, state = copy / "runs" / "reader", json.loads((copy / "fit.json").read_text(encoding="utf-8"))
+    state["training"]["result"] = None
+    (copy / "fit.json").write_text(json.dumps(state), encoding="utf-8")
+    published = json.loads((run / "published.json").read_text(encoding="utf-8"))
+    (run / "published.json").write_text(json.dumps({**published, "run": str(run)}), encoding="utf-8")
+    result = fit(source, copy)
+    assert steps == [] and result.training.epochs == 1
+    assert result.training.metrics.count == result.conversion.splits["val"]
+
+
+def test_a_conversion_that_was_stopped_goes_on(source: Path, tmp_path: Path, untrained: None) -> None:
+    def stopping(stage: str, done: int, total: int) -> None:
+        if stage == "write" and done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(source, tmp_path / "reader", progress=stopping)
+    told: list[str] = []
+    fit(source, tmp_path / "reader", progress=lambda stage, done, total: told.append(f"{stage} {done}"))
+    assert "locate 0" not in told and "locate 60" in told, "what was located is kept"
+
+
+def test_other_pictures_to_evaluate_on(source: Path, tmp_path: Path, untrained: None) -> None:
+    others = toy_folder(tmp_path / "others", 12, start=100)
+    result = fit(source, tmp_path / "reader", held_out=others)
+    assert result.split == "" and result.evaluation.count == 12
+    assert result.conversion.splits["test"] == 0
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "a folder of something else": ({"out": "other"}, DetectorError, "holds something else than an earlier fit"),
+    "where things are": (
+        {"training": {"project": "x", "name": "y"}},
+        ArgumentError,
+        "name, project: a fit says itself",
+    ),
+    "no source": ({"source": "nowhere"}, DetectorError, "There is no file or folder"),
+    "no held-out pictures": ({"held_out": "nowhere"}, DetectorError, "There is no file or folder nowhere"),
+}
+
+
+@pytest.mark.parametrize(("more", "kind", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_fitted(
+    source: Path, copy: Path, tmp_path: Path, more: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    out = tmp_path / more["out"] if "out" in more else copy
+    arguments = {name: value for name, value in more.items() if name != "out"}
+    with pytest.raises(kind, match=message):
+        fit(arguments.pop("source", source), out, **arguments)
+    assert (tmp_path / "other" / "thesis.tex").exists()
+
+
+def test_options_are_those_of_convert() -> None:
+    own = {"source", "out", "overwrite", "progress"}
+    assert {*ConversionOptions.__annotations__} == {*inspect.signature(detector.convert).parameters} - own
+
+
+def test_the_command(copy: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ["fit", str(source), "epochs=1", "batch=16", "--out", str(copy), "--alphabet", TOY_SYMBOLS]
+    line += ["--length", str(TOY_LENGTH), "--space", "_", "--device", "cpu"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code in (0, 5), done.output
+    assert done.stdout.splitlines()[-1] == str(Path(copy.name) / "reader.pt")
+    assert "held-out pictures are read right" in done.stderr and "next: detector " in done.stderr
+    stop = CliRunner()
+    monkeypatch.setattr("detector.workflow.fit.fit", _stopped)
+    stopped = stop.invoke(app, line)
+    assert stopped.exit_code == 130
+    said = " ".join(stopped.stderr.split())
+    assert f"detector fit {source} epochs=1 batch=16 --out {copy}" in said and f"--length {TOY_LENGTH}" in said
+
+
+def _stopped(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt

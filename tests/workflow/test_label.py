@@ -1,0 +1,131 @@
+"""Pre-labels: what a reader proposes, what a person said, and that nothing of a person's is lost."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import detector
+from detector.cli import app
+from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
+from detector.data.labels.sources import read_source
+from detector.errors import ArgumentError, SourceError
+from detector.reading.reader import Reader
+from tests.builders import toy_folder
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(device="cpu")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Twelve pictures whose names tell nothing, and what they show."""
+    made = toy_folder(tmp_path / "made", 12, spaces=0.0)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    texts = {}
+    for number, path in enumerate(sorted(made.iterdir())):
+        name = f"IMG_{number}.png"
+        path.rename(folder / name)
+        texts[name] = path.stem.split("-")[0]
+    return folder, texts
+
+
+def test_pictures_without_labels_get_some(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    folder, texts = pictures
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = folder.parent / "tables" / "pre.csv"
+    out.parent.mkdir()
+    report = detector.label(reader, folder, out, max_wrong=0.5)
+    rows = {Path(row.image).name: row for row in read_prelabels(out)}
+    assert rows.keys() == {*texts, "broken.png"} and rows["IMG_0.png"].image == "../new/IMG_0.png"
+    assert rows["broken.png"] == Prelabel("../new/broken.png", "", 0.0, "unreadable")
+    assert [failure.name for failure in report.failures] == [str(folder / "broken.png")]
+    sure = [name for name, row in rows.items() if row.status == "sure"]
+    assert len(sure) == report.counts["sure"] > 0
+    assert report.expected_wrong == pytest.approx(sum(1 - rows[name].confidence for name in sure), abs=0.01)
+    assert report.expected_wrong <= 0.5 * len(sure)
+    read = {
+        Path(name).name: reading.text
+        for name, reading in reader.stream(folder)
+        if isinstance(reading, detector.Reading)
+    }
+    unformatted = detector.label(reader, folder, folder.parent / "plain.csv", string_format=False)
+    assert {Path(r.image).name: r.text for r in read_prelabels(unformatted.path) if r.status != "unreadable"} == read
+
+
+def test_the_table_begins_with_what_to_ask(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = pictures
+    (folder / "labels.csv").write_text("image,text\nIMG_3.png,A7\nIMG_4.png,K\n", encoding="utf-8")
+    out = detector.label(reader, folder, folder / "pre.csv", max_wrong=0.0).path
+    rows = read_prelabels(out)
+    assert [row.status for row in rows] == ["doubtful"] * 10 + ["person"] * 2
+    assert [(row.image, row.text) for row in rows[-2:]] == [("IMG_3.png", "A7"), ("IMG_4.png", "K")]
+
+
+def test_what_a_person_decided_stays(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = pictures
+    labels = folder.parent / "labels.csv"
+    labels.write_text("image,text\nIMG_1.png,OLD\nIMG_2.png,A7A7\n", encoding="utf-8")
+    out = folder / "pre.csv"
+    decided = [
+        Prelabel("IMG_0.png", "KKK", 1.0, "person"), Prelabel("IMG_1.png", "NEW", 1.0, "person"),
+        Prelabel("IMG_5.png", "", 1.0, "dropped"), Prelabel("gone.png", "T7", 1.0, "person"),
+        Prelabel("IMG_6.png", "wrong", 0.3, "doubtful"),
+    ]  # fmt: skip
+    write_prelabels(out, decided)
+    for _ in range(2):  # again and again
+        detector.label(reader, folder, out, labels=labels)
+        rows = {row.image: row for row in read_prelabels(out)}
+        assert {row.image: row for row in decided[:4]}.items() <= rows.items()
+        assert rows["IMG_2.png"] == Prelabel("IMG_2.png", "A7A7", 1.0, "person")
+        assert rows["IMG_6.png"].status in ("sure", "doubtful") and rows["IMG_6.png"].text != "wrong"
+    source = read_source(out)
+    persons = {item.name: item.text for item in source.items if item.confidence is None}
+    assert persons == {"IMG_0.png": "KKK", "IMG_1.png": "NEW", "IMG_2.png": "A7A7"}
+
+
+REFUSED: dict[str, tuple[str, dict[str, float], type[Exception], str]] = {
+    "no folder": ("nowhere", {}, SourceError, "There is no file or folder"),
+    "a file": ("new/IMG_0.png", {}, SourceError, "is a file: give the folder"),
+    "no pictures": ("empty", {}, SourceError, "There is no picture"),
+    "no share": ("new", {"max_wrong": 1.0}, ArgumentError, "max_wrong is a share"),
+}
+
+
+@pytest.mark.parametrize(("source", "more", "kind", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_labelled(
+    reader: Reader, pictures: tuple[Path, dict[str, str]], source: str, more: dict[str, float],
+    kind: type[Exception], message: str,
+) -> None:  # fmt: skip
+    folder = pictures[0].parent
+    (folder / "empty").mkdir()
+    with pytest.raises(kind, match=message):
+        detector.label(reader, folder / source, folder / "pre.csv", **more)
+    assert not (folder / "pre.csv").exists()
+
+
+def test_another_table_is_not_replaced(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    out = pictures[0].parent / "mine.csv"
+    out.write_text("image,text\na.png,AB\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"mine\.csv has other columns than image, text, confidence, status"):
+        detector.label(reader, pictures[0], out)
+    assert out.read_text(encoding="utf-8") == "image,text\na.png,AB\n"
+
+
+def test_the_command(pictures: tuple[Path, dict[str, str]]) -> None:
+    folder, _ = pictures
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = folder.parent / "pre.csv"
+    done = CliRunner().invoke(app, ["label", "shipped", str(folder), str(out), "--device", "cpu"])
+    assert done.exit_code == 3 and done.stdout.splitlines()[-1] == str(out), done.output
+    with out.open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == ["image", "text", "confidence", "status"]
+    assert "13 pictures" in done.stderr and f"next: detector fit {out}" in done.stderr
+    refused = CliRunner().invoke(app, ["label", "shipped", str(folder), str(out), "--max-wrong", "2"])
+    assert "--max-wrong is a share" in str(refused.exception)

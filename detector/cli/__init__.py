@@ -10,7 +10,20 @@ import sys
 import typer
 
 from detector import __version__
-from detector.cli.commands import convert, demo, evaluate, export, fit, label, predict, profile, serve, synth, train
+from detector.cli.commands import (
+    convert,
+    demo,
+    evaluate,
+    export,
+    fit,
+    label,
+    predict,
+    profile,
+    review,
+    serve,
+    synth,
+    train,
+)
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches
@@ -54,6 +67,7 @@ app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown
 app.command("label")(label.command)
 app.command("predict")(predict.command)
 app.command("evaluate", cls=RenamedOptions)(evaluate.command)
+app.command("review")(review.command)
 app.command("export")(export.command)
 app.command("serve")(serve.command)
 app.command("synth", cls=RenamedOptions)(synth.command)

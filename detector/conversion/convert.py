@@ -16,6 +16,7 @@ from typing import Any
 
 import cv2
 
+from detector.conversion.arguments import keep_arguments
 from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted
 from detector.conversion.locating import locate_labels
 from detector.conversion.locating.run import Run
@@ -181,6 +182,7 @@ def convert(
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
     """
+    given = {**locals()}  # first of all: just the arguments
     began = time.perf_counter()
     _check_numbers(length, val, test, lines, train_scale, seed)
     tell = progress or (lambda stage, done, total: None)
@@ -247,6 +249,7 @@ def convert(
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
+        keep_arguments(part / WORK, given)
         put_in_place(target)
     report = _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
     doubts = [1 - item.confidence for item in inputs.items if item.confidence is not None]

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.csv_files import Writer, read_rows
+from detector.data.csv_files import read_rows, write_csv
 from detector.data.labels.label_texts import Spell
 from detector.data.labels.sources import LabelledImage, Refused, Source
 from detector.data.yolo_dataset import ManifestRow
@@ -131,6 +131,21 @@ def read_review(*paths: Path) -> Review:
     return Review(rows, places)
 
 
+def review_rows(path: Path) -> list[ReviewRow]:
+    """All lines of a file, also those without a decision, in order.
+
+    Raises:
+        DatasetError: as :func:`read_review`.
+    """
+    return [row for _, row in _read(path)]
+
+
+def write_rows(path: Path, rows: Iterable[ReviewRow]) -> None:
+    """Write a file of these lines, replacing what is there."""
+    with atomic_write(path) as part:
+        write_csv(part, ReviewRow._fields, rows)
+
+
 def write_review(
     path: Path,
     manifest: Iterable[ManifestRow],
@@ -157,17 +172,16 @@ def write_review(
     gone = set(refused)
     reopened = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
     new = sorted((row for n, row in rows.items() if n in reopened or n not in review.rows), key=_likeliest_error)
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = Writer(file, ReviewRow._fields)
-        writer.rows(ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new)
-        for name, old in review.rows.items():
-            if name in reopened:
-                continue
-            row = rows.get(name)
-            status = row.status if row else "refused" if name in gone else "missing"
-            text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)
-            seen = (row.read, row.confidence) if row else (old.read, old.confidence)
-            writer.row(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
+    lines = [ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new]
+    for name, old in review.rows.items():
+        if name in reopened:
+            continue
+        row = rows.get(name)
+        status = row.status if row else "refused" if name in gone else "missing"
+        text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)
+        seen = (row.read, row.confidence) if row else (old.read, old.confidence)
+        lines.append(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
+    write_rows(path, lines)
     return len(new)
 
 

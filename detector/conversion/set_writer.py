@@ -155,8 +155,8 @@ def put_in_place(target: Path) -> None:
 
 
 @contextmanager
-def alone(target: Path) -> Iterator[None]:
-    """While this process makes ``target``, no other does.
+def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
+    """While this process makes ``target``, no other does; ``wait`` seconds for one that does.
 
     Raises:
         DatasetError: if another one is at it.
@@ -165,7 +165,7 @@ def alone(target: Path) -> Iterator[None]:
     part.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(part.with_name(part.name + ".lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait, poll_interval=0.01)
     except Timeout:
         if not Path(lock.lock_file).exists():
             raise DatasetError(f"{part.parent} cannot be written to: choose another folder.") from None

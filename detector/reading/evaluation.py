@@ -76,6 +76,7 @@ class Evaluation:
         min_confidence: the reader's, below which it rejected.
         pattern: the reader's, without which it refuses what shows more characters than strings may have, once there is
             a ``min_confidence``.
+        source: what was evaluated, as it was given.
     """
 
     rows: tuple[EvaluatedPicture, ...]
@@ -84,6 +85,7 @@ class Evaluation:
     unusable: tuple[Failure, ...] = ()
     min_confidence: float = 0.0
     pattern: str | None = None
+    source: Path | None = None
 
     @cached_property
     def accepted(self) -> tuple[tuple[EvaluatedPicture, Reading, bool], ...]:
@@ -224,13 +226,19 @@ class Evaluation:
              "confidence": round(r.confidence, 4)}
             for row, r in self.rejected
         ]  # fmt: skip
+        wrong = [
+            {"name": row.name, "label": row.label, "reading": r.text, "confidence": round(r.confidence, 4),
+             "path": str(row.path.absolute()), "characters": r.to_dict()["characters"]}
+            for row, r in self.wrong_rows
+        ]  # fmt: skip
         plain: dict[str, Any] = {
+            "source": None if self.source is None else str(self.source.absolute()),
             "exact_match": round(self.exact_match, 4),
             "interval_95": _interval(self.interval),
             "cer": round(self.score.cer, 4),
             "count": self.count,
             "right": self.score.right,
-            "wrong": [{"name": n, "label": a, "reading": b, "confidence": round(c, 4)} for n, a, b, c in self.wrong],
+            "wrong": wrong,
             "rejected": rejected,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
             "unusable": [{"name": f.name, "reason": f.reason} for f in self.unusable],
@@ -357,7 +365,9 @@ def evaluate(
         if progress is not None:
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began
-    return Evaluation(tuple(rows), reader.config.space, seconds, unusable, reader.min_confidence, reader.config.pattern)
+    return Evaluation(
+        tuple(rows), reader.config.space, seconds, unusable, reader.min_confidence, reader.config.pattern, Path(source)
+    )
 
 
 def _labelled(

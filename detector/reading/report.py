@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import heapq
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ def environment(space: str) -> Environment:
     )  # fmt: skip
     made.filters["count"] = lambda number: f"{number:,}"
     made.filters["visible"] = lambda text: text.replace(space, "␣").replace(" ", "␣")
+    made.filters["quoted"] = shlex.quote
     made.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
     return made
 
@@ -234,14 +236,14 @@ def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
 
 
 def _card(root: Path, row: ManifestRow, config: ReadingConfig) -> Card:
-    text, read = _compared(row.text, row.read, config.space)
+    text, read = compare_symbols(row.text, row.read, config.space)
     try:
         return Card(row, text, read, _drawing(root, row, config))
     except DetectorError as error:
         return Card(row, text, read, None, str(error))
 
 
-def _compared(text: str, read: str, space: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
+def compare_symbols(text: str, read: str, space: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
     """Symbols of the label and of the reading, each with whether the other differs there; spaces are not read."""
     places = [i for i, symbol in enumerate(text) if symbol != space]
     in_text, in_read = set[int](), set[int]()
@@ -282,10 +284,15 @@ def _rectangle(x: float, y: float, width: float, height: float) -> str:
 
 def _data_uri(image: NDArray[np.uint8]) -> str:
     """The thumbnail of a picture, uint8 (H, W, 3) BGR."""
+    return "data:image/webp;base64," + base64.b64encode(encode_webp(image)).decode("ascii")
+
+
+def encode_webp(image: NDArray[np.uint8], limit_wh: tuple[int, int] = _THUMBNAIL_WH, quality: int = 75) -> bytes:
+    """A picture, uint8 (H, W, 3) BGR, for a page: larger ones are made as small as the limit."""
     height, width = image.shape[:2]
-    scale = min(_THUMBNAIL_WH[0] / width, _THUMBNAIL_WH[1] / height)
+    scale = min(limit_wh[0] / width, limit_wh[1] / height)
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    _, encoded = cv2.imencode(".webp", image, (cv2.IMWRITE_WEBP_QUALITY, 75))
-    return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    _, encoded = cv2.imencode(".webp", image, (cv2.IMWRITE_WEBP_QUALITY, quality))
+    return encoded.tobytes()

@@ -68,8 +68,8 @@ def test_by_length_and_by_position(mixed: Evaluation) -> None:
 def test_what_json_has(mixed: Evaluation) -> None:
     plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
     assert set(plain) == {
-        "exact_match", "interval_95", "cer", "count", "right", "wrong", "rejected", "failures", "unusable", "by_length",
-        "by_position", "confusions", "calibration", "coverage", "seconds", "against",
+        "source", "exact_match", "interval_95", "cer", "count", "right", "wrong", "rejected", "failures", "unusable",
+        "by_length", "by_position", "confusions", "calibration", "coverage", "seconds", "against",
     }  # fmt: skip
     assert plain["rejected"][0]["rejected_text"] == "XY" and "below 0.5" in plain["rejected"][0]["reason"]
     assert plain["confusions"] == [{"label": "2", "reading": "3", "times": 1}]

@@ -201,6 +201,14 @@ def test_nothing_in_a_set_becomes_markup(tmp_path: Path) -> None:
     assert searched[0] == f"<>&\"'A\n<A>\n{EVIL}"
 
 
+@pytest.mark.parametrize(("name", "command"), [("set", "set"), ("a set", "'a set'"), ("<b>&", "'<b>&'")])
+def test_the_command_to_decide_on_suspects_is_shown(tmp_path: Path, name: str, command: str) -> None:
+    shown = page_of(make_set(tmp_path / name, [row("a.png", "AK", confidence=0.01)])).section("suspect")
+    assert f"detector review {command} " in shown
+    without = page_of(make_set(tmp_path / "without", [row("a.png", "AK")])).section("suspect")
+    assert "detector review" not in without
+
+
 def test_what_cannot_be_read_is_shown_as_such(tmp_path: Path) -> None:
     rows = [
         row(f"{name}.png", "AK", confidence=c / 10) for c, name in enumerate(("picture", "gone", "boxes", "good"), 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,6 @@ def command(
 
     check_source(source)  # before torch is loaded: a slip is told at once
     from detector.conversion.convert import convert
-    from detector.conversion.review import REVIEW
     from detector.data.yolo_dataset import REJECTS
     from detector.reading.report import REPORT
 
@@ -81,7 +81,7 @@ def command(
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     if report.to_review:
         undecided = counted(report.to_review, "picture")
-        say(f"{undecided} to decide on: {out / REVIEW}, then the same command with --overwrite")
+        say(f"{undecided} to decide on: detector review {shlex.quote(str(out))}")
     if report.refused:
         say(f"refused inputs and their reasons: {out / REJECTS}")
     say(f"next: detector train data={report.data_yaml}")

@@ -1,0 +1,74 @@
+"""Who may ask: the page whose address this process printed, in a browser on this machine, and nobody else.
+
+A server on the loopback address can be reached by every page that the browser has open. So each address begins with a
+token that only the printed one has; the headers ``Host`` and ``Origin`` must name this server, which refuses names that
+were bound to the loopback address by somebody else (DNS rebinding) and requests that other pages make; and the answer
+tells the browser to run and load nothing but what comes from here.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+
+HOST = "127.0.0.1"
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+"""Of every answer."""
+
+
+def new_token() -> str:
+    """One that nobody can guess, of 32 random bytes."""
+    return secrets.token_urlsafe(32)
+
+
+class Guard:
+    """Tells requests of this server's own page from others.
+
+    Args:
+        port: that the server has.
+        token: of its addresses.
+    """
+
+    def __init__(self, port: int, token: str) -> None:
+        """Know the names of this server."""
+        self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
+        self._token = token.encode("ascii")
+
+    def refusal(self, method: str, path: str, headers: Mapping[str, Sequence[str]]) -> str:
+        """Why a request is not answered; "" if it is.
+
+        Args:
+            method: of HTTP.
+            path: of the address, with the token first.
+            headers: all values by the name in small letters.
+        """
+        hosts = headers.get("host", ())
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            return "This server answers to its own address only."
+        origins = headers.get("origin", ())
+        if method != "GET" and len(origins) != 1:
+            return "This request does not say which page it is from."
+        if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
+            return "This request is from another page."
+        opened = method == "GET" and tuple(headers.get("sec-fetch-dest", ())) == ("document",)  # a link to the page
+        sites = headers.get("sec-fetch-site", ())
+        if not opened and any(site not in ("same-origin", "none") for site in sites):
+            return "This request is from another page."
+        given = path.removeprefix("/").partition("/")[0].encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(given, self._token):
+            return "The address lacks its token: open the one that `detector review` printed."
+        return ""

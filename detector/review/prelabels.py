@@ -1,0 +1,103 @@
+"""Pre-labels that a reader is not sure of: a person's labels go into their table, and the next conversion has them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Literal
+
+from detector.conversion.set_writer import alone
+from detector.data.labels.prelabels import (
+    DOUBTFUL,
+    DROPPED,
+    PERSON,
+    UNREADABLE,
+    Prelabel,
+    read_prelabels,
+    write_prelabels,
+)
+from detector.review.items import NO_BOXES, CharacterBoxes, Item
+from detector.review.review_files import WAIT, file_state
+
+
+class ReviewedPrelabels:
+    """The doubtful rows of a table of pre-labels, in its order; those decided on stay until the review ends.
+
+    Args:
+        path: of the table.
+
+    Raises:
+        SourceError: if it is none.
+    """
+
+    kind: Literal["set", "evaluation", "labels"] = "labels"
+
+    def __init__(self, path: Path) -> None:
+        """Know which rows are doubtful now."""
+        self.title, self.space = path.name, " "
+        self.converted: Path | None = None
+        self.decisions = path.resolve()
+        self.next_step = shlex.join(["detector", "fit", str(self.decisions)])
+        self._rows: list[Prelabel] = []
+        self._proposed: dict[str, Prelabel] = {}  # what a reader says, for taking a decision back
+        self._state: Hashable = None
+
+    def changed(self) -> bool:
+        """Whether somebody else wrote the table."""
+        return file_state(self.decisions) != self._state
+
+    def load(self) -> list[Item]:
+        """Read the table anew."""
+        self._state = file_state(self.decisions)
+        self._rows = read_prelabels(self.decisions)
+        for row in self._rows:
+            if row.status in (DOUBTFUL, UNREADABLE):
+                self._proposed[row.image] = row
+        return [self._item(row, self._proposed[row.image]) for row in self._rows if row.image in self._proposed]
+
+    def _item(self, row: Prelabel, proposed: Prelabel) -> Item:
+        decision, corrected = "", ""
+        if row.status == DROPPED:
+            decision = "drop"
+        elif row.status == PERSON:
+            decision, corrected = ("accept", "") if row.text == proposed.text else ("correct", row.text)
+        return Item(
+            name=row.image,
+            picture=self.decisions.parent / row.image,
+            text=proposed.text,
+            typed=proposed.text,
+            confidence=f"{proposed.confidence:.4f}",
+            status=row.status,
+            decision=decision,
+            corrected=corrected,
+        )
+
+    def problem(self, corrected: str) -> str:
+        """Nothing is known of what labels may be here: the conversion that takes the table checks it."""
+        return ""
+
+    def save(self, item: Item) -> bool:
+        """Write the table with this decision, unless it was changed.
+
+        Raises:
+            DatasetError: if another process is writing it.
+        """
+        with alone(self.decisions, WAIT):
+            if self.changed():
+                return False
+            proposed = self._proposed[item.name]
+            decided = {
+                "": proposed,
+                "accept": proposed._replace(confidence=1.0, status=PERSON),
+                "correct": proposed._replace(text=item.corrected, confidence=1.0, status=PERSON),
+                "drop": proposed._replace(status=DROPPED),
+            }[item.decision]
+            rows = [decided if row.image == item.name else row for row in self._rows]
+            write_prelabels(self.decisions, rows)
+            self._rows, self._state = rows, file_state(self.decisions)
+            return True
+
+    def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
+        """None: the table has texts alone."""
+        return NO_BOXES

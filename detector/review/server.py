@@ -1,0 +1,118 @@
+"""The socket of a review: HTTP/1.1 on the loopback address, a thread a connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+from detector.errors import ArgumentError
+from detector.review.answers import Answer, Answers, Request
+from detector.review.guard import HEADERS, HOST, Guard, new_token
+from detector.review.items import Subject
+
+log = logging.getLogger("detector")
+
+_BODY = 1 << 16  # bytes of the largest request
+_IDLE = 60.0  # seconds that a connection may be silent
+
+
+class ReviewServer:
+    """Serves one review until it is closed.
+
+    Args:
+        subject: what is reviewed.
+        port: to listen on; 0 takes one that is free.
+
+    Raises:
+        ArgumentError: if the port cannot be had.
+        DetectorError: if the subject cannot be understood.
+    """
+
+    def __init__(self, subject: Subject, port: int = 0) -> None:
+        """Listen; questions wait until :meth:`serve`."""
+        token = new_token()
+        try:
+            self._http = _Server((HOST, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise ArgumentError(f"Port {port} cannot be had ({error}): choose another, or 0 for a free one.") from None
+        self.port: int = self._http.server_address[1]
+        self.url = f"http://{HOST}:{self.port}/{token}/"
+        try:
+            self._http.answers = self.answers = Answers(subject, Guard(self.port, token))
+        except BaseException:
+            self._http.server_close()
+            raise
+
+    def serve(self) -> None:
+        """Answer until :meth:`close`, or Ctrl-C."""
+        try:
+            self._http.serve_forever(poll_interval=0.2)
+        finally:
+            self._http.server_close()
+
+    @contextmanager
+    def serving(self) -> Iterator[ReviewServer]:
+        """Answer in another thread while the block runs."""
+        thread = Thread(target=self.serve, name="review", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread a connection, none of which keeps the process from ending."""
+
+    daemon_threads = True
+    block_on_close = False
+    answers: Answers
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "detector", ""
+    timeout = _IDLE
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._send(self.server.answers.answer(self._request(b"")))
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > _BODY:  # what follows is not read, and is no next request
+            self.close_connection = True
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.LENGTH_REQUIRED)
+            return
+        self._send(self.server.answers.answer(self._request(self.rfile.read(int(length)))))
+
+    def _request(self, body: bytes) -> Request:
+        headers = {name.lower(): tuple(self.headers.get_all(name, ())) for name in self.headers}
+        return Request(str(self.command), self.path, headers, body)
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", answer.cache)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def end_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: addresses have the token."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):  # a tab that was closed
+            self.close_connection = True

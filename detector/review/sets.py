@@ -1,0 +1,133 @@
+"""Suspects of a converted set, and the wrong readings of one: decisions go to its ``review.csv``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from detector.conversion.arguments import kept_arguments
+from detector.conversion.review import REVIEW, ReviewRow
+from detector.data.labels.label_texts import Spelling
+from detector.data.labels.visual_order import to_logical
+from detector.data.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set
+from detector.errors import AlphabetError
+from detector.review.items import NO_BOXES, CharacterBoxes, Item
+from detector.review.review_files import ReviewFile, file_state
+from detector.text.alphabet import Alphabet
+
+
+class ReviewedSet:
+    """The suspects of a set in the order of its ``review.csv``, then what was decided before.
+
+    Args:
+        path: the set's folder, or its ``data.yaml``.
+
+    Raises:
+        DatasetError: if it is none, or a table of it is damaged.
+    """
+
+    kind: Literal["set", "evaluation", "labels"] = "set"
+
+    def __init__(self, path: Path) -> None:
+        """Open the set."""
+        self.root = read_set(path).root
+        self.converted: Path | None = self.root
+        self.title = self.root.name
+        self.decisions = self.root / REVIEW
+        self.next_step = shlex.join(["detector", "train", f"data={self.root / 'data.yaml'}"])
+        self._file = ReviewFile(self.decisions, self.root)
+        self._open()
+
+    def _open(self) -> None:
+        characters = read_set(self.root)
+        self._config, arguments = characters.config, kept_arguments(self.root) or {}
+        self.space = self._config.space
+        # A set does not know how its labels were spelt; the arguments that it was converted with do, if they are kept.
+        self._source = arguments.get("source")
+        self._any_symbols = arguments.get("alphabet") == "auto"
+        self._length = int(arguments.get("length", self._config.length))
+        self._stand_in = str(arguments.get("space") or " ")
+        self._spell = Spelling(
+            arguments.get("space"),
+            bool(arguments.get("upper")),
+            str(arguments.get("ignore") or ""),
+            "" if self._any_symbols else self._config.symbols,
+            self._config.visual_order,
+        )
+        self._state = file_state(self.root / MANIFEST)
+        self.manifest = {row.source: row for row in characters.manifest()}
+
+    def changed(self) -> bool:
+        """Whether the review was edited, or the set converted, by somebody else."""
+        return self._file.changed() or file_state(self.root / MANIFEST) != self._state
+
+    def load(self) -> list[Item]:
+        """Read the tables anew."""
+        self._open()
+        self._file.load()
+        return [self._item(name) for name in self._names()]
+
+    def _names(self) -> Iterable[str]:
+        suspects = (name for name, row in self.manifest.items() if row.status == "suspect")
+        return dict.fromkeys((*self._file.rows, *suspects))
+
+    def problem(self, corrected: str) -> str:
+        """As the next conversion would refuse it."""
+        symbols = self._config.symbols
+        text, why = self._spell(corrected), self._spell.problem(corrected)
+        if self._any_symbols:  # the next conversion has those of the labels
+            symbols += "".join(sorted({*text} - {*symbols, self.space}))
+        try:
+            why = why or Alphabet(symbols, self.space).problem(text, self._length) or ""
+        except AlphabetError as error:
+            return str(error)
+        return f"{why[:1].upper()}{why[1:]}." if why else ""
+
+    def save(self, item: Item) -> bool:
+        """Write ``review.csv`` with this decision, unless it was changed.
+
+        Raises:
+            DatasetError: if a conversion of the set is going on.
+        """
+        return not self.changed() and self._file.save(item)
+
+    def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
+        """Those of the label that the set has."""
+        row = self.manifest.get(item.name)
+        if row is None:
+            return NO_BOXES
+        ids, boxes_xyxy = parse_labels(label_file(self.root, row.image), *size_wh, len(self._config.symbols))
+        return CharacterBoxes(tuple(self._config.symbols[i] for i in ids), boxes_xyxy)
+
+    def typed(self, text: str) -> str:
+        """A text of the set as one types it in the labels of its source."""
+        return (to_logical(text) if self._config.visual_order else text).replace(self.space, self._stand_in)
+
+    def _item(self, name: str) -> Item:
+        manifest, row = self.manifest.get(name), self._file.rows.get(name, ReviewRow(name, ""))
+        # Of a picture that was corrected before, the set has the correction already, and the line the source's label.
+        current = row if manifest is None or (row.decision == "correct" and row.text) else manifest
+        return Item(
+            name=name,
+            picture=self._picture(name, manifest),
+            text=current.text,
+            typed=self.typed(current.text),
+            read=current.read,
+            typed_read=self.typed(current.read),
+            confidence=current.confidence,
+            status=(manifest or row).status,
+            decision=row.decision,
+            corrected=row.corrected,
+        )
+
+    def _picture(self, name: str, manifest: ManifestRow | None) -> Path | None:
+        """In the set; of one that was left out, in its source, if that is known and still there."""
+        if manifest is not None:
+            return self.root / manifest.image
+        if self._source is None:
+            return None
+        source = Path(self._source)
+        picture = (source if source.is_dir() else source.parent) / name
+        return picture if picture.is_file() else None

@@ -1,0 +1,239 @@
+"""What can be reviewed, and where the decisions on it go."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import detector
+from detector.conversion import convert as conversion
+from detector.conversion.arguments import kept_arguments
+from detector.conversion.review import review_rows
+from detector.data.csv_files import write_csv
+from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
+from detector.data.yolo_dataset import read_manifest
+from detector.errors import ArgumentError, DetectorError, arguments_as_options
+from detector.review.opening import open_subject
+from detector.review.session import ReviewSession
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, write_pictures
+from tests.conftest import Toy, ToyRun
+from tests.review.builders import Client, decisions, serve, small_set, suspects
+
+HANG = 600.0  # seconds
+
+
+def decide(session: ReviewSession, name: str, decision: str, corrected: str = "") -> None:
+    item = next(item for item in session.items() if item.name == name)
+    session.decide(item.key, item.version, decision, corrected)
+
+
+@pytest.mark.parametrize("name", ["", "data.yaml", "review.csv"])
+def test_a_set_by_any_of_its_names(tmp_path: Path, name: str) -> None:
+    root = small_set(tmp_path / "set", suspects(2))
+    subject = open_subject(root / name)
+    assert (subject.kind, subject.title, subject.decisions) == ("set", "set", root / "review.csv")
+    assert "detector train data=" in subject.next_step
+
+
+OTHERS: dict[str, tuple[str, str, str]] = {
+    "nothing": ("nothing", "", "There is no"),
+    "a folder that is no set": ("folder/", "", "data.yaml"),
+    "a picture": ("a.png", "x", "nothing to review"),
+    "JSON of others": ("a.json", "[1]", "no evaluation"),
+    "no JSON": ("a.json", "{", "cannot be read as JSON"),
+    "an evaluation that does not say of what": ("a.json", '{"wrong": []}', "evaluate again"),
+    "an evaluation without boxes": ("a.json", '{"source": "x", "wrong": [{"name": "a"}]}', "evaluate again"),
+    "a table of others": ("a.csv", "image,text\na.png,A\n", "no pre-labels"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), OTHERS.values(), ids=OTHERS.keys())
+def test_what_cannot_be_reviewed_is_told(tmp_path: Path, name: str, content: str, said: str) -> None:
+    path = tmp_path / name
+    if name.endswith("/"):
+        path.mkdir()
+    elif content:
+        path.write_text(content)
+    with pytest.raises(DetectorError, match=said):
+        ReviewSession(open_subject(path))
+
+
+def evaluation(path: Path, source: Path, wrong: list[tuple[str, Path, str, str]]) -> Path:
+    readings = [
+        {"name": name, "path": str(picture), "label": label, "reading": reading, "confidence": 0.9,
+         "characters": [{"symbol": reading[0], "confidence": 0.9, "xyxy": [1.0, 2.0, 9.0, 14.0]}]}
+        for name, picture, label, reading in wrong
+    ]  # fmt: skip
+    path.write_text(json.dumps({"source": str(source), "wrong": readings}))
+    return path
+
+
+def test_wrong_readings_of_a_set_are_decided_on_in_the_set(tmp_path: Path) -> None:
+    root = small_set(tmp_path / "set", suspects(2))
+    image = "images/train/sure.png"
+    session = ReviewSession(open_subject(evaluation(tmp_path / "e.json", root, [(image, root / image, "AB1", "AB7")])))
+    (item,) = session.items()
+    assert (item.name, item.text, item.read, item.confidence, item.status) == ("sure.png", "AB1", "AB7", "0.9000", "ok")
+    boxes = session.subject.boxes(item, (60, 20))
+    assert (boxes.symbols, boxes.shows, boxes.boxes_xyxy.tolist()) == (("A",), "reading", [[1.0, 2.0, 9.0, 14.0]])
+    with pytest.raises(ArgumentError, match="not in the alphabet"):
+        decide(session, "sure.png", "correct", "ab7")
+    decide(session, "sure.png", "correct", "AB7")
+    assert decisions(root)["sure.png"] == ("correct", "AB7") and len(decisions(root)) == 3
+    assert review_rows(root / "review.csv")[-1][:3] == ("sure.png", "AB1", "AB7")
+
+
+def test_wrong_readings_of_another_source_are_decided_on_beside_the_evaluation(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "pictures", ["AB1.png", "AB2.png"])
+    wrong = [(f"AB{n}.png", folder / f"AB{n}.png", f"AB{n}", f"AB{n}X") for n in (1, 2)]
+    with arguments_as_options():
+        subject = open_subject(evaluation(tmp_path / "e.json", folder, wrong))
+    session = ReviewSession(subject)
+    decide(session, "AB2.png", "correct", "AB3")
+    assert subject.decisions == tmp_path / "e.review.csv" and subject.converted is None
+    assert [row[:1] + row[5:] for row in review_rows(subject.decisions)] == [("AB2.png", "correct", "AB3")]
+    assert shlex.split(subject.next_step) == [
+        "detector", "convert", str(folder), "OUT", "--review", str(subject.decisions),
+    ]  # fmt: skip
+    again = ReviewSession(open_subject(tmp_path / "e.json"))
+    assert [item.decision for item in again.items()] == ["", "correct"]
+
+
+@pytest.mark.parametrize("of_a_set", [True, False])
+def test_what_evaluate_writes_can_be_reviewed(toy: Toy, toy_run: ToyRun, tmp_path: Path, of_a_set: bool) -> None:
+    reader = detector.Reader(toy_run.weights, device="cpu")
+    source = toy.root if of_a_set else write_pictures(tmp_path / "pictures", ["7AKT.png", "KTA.png"], (96, 32))
+    if of_a_set:  # a set in which all labels are wrong
+        source = shutil.copytree(toy.root, tmp_path / "set")
+        table = source / "manifest.csv"
+        rows = [row._replace(text=row.text[::-1] + "7") for row in read_manifest(source)]
+        write_csv(table, rows[0]._fields, rows)
+    found = detector.evaluate(reader, source, **({} if of_a_set else {"space": "_"}))
+    assert found.wrong
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(found.to_dict()))
+    items = ReviewSession(open_subject(path)).items()
+    assert [item.read for item in items] == [reading for _, _, reading, _ in found.wrong]
+    assert all(item.picture is not None and item.picture.is_file() for item in items)
+
+
+PRELABELS = [
+    Prelabel("a.png", "AB1", 0.4, "doubtful"),
+    Prelabel("b.png", "AB2", 0.99, "sure"),
+    Prelabel("c.png", "AB3", 1.0, "person"),
+    Prelabel("d.png", "AB4", 0.5, "doubtful"),
+    Prelabel("e.png", "AB5", 0.6, "doubtful"),
+]
+
+
+def test_pre_labels_become_a_persons_labels(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    write_pictures(tmp_path, [row.image for row in PRELABELS])
+    write_prelabels(table, PRELABELS)
+    before = table.read_bytes()
+    subject = open_subject(table)
+    session = ReviewSession(subject)
+    assert [(item.name, item.typed, item.confidence) for item in session.items()] == [
+        ("a.png", "AB1", "0.4000"), ("d.png", "AB4", "0.5000"), ("e.png", "AB5", "0.6000"),
+    ]  # fmt: skip
+    decide(session, "a.png", "accept")
+    decide(session, "d.png", "correct", "XY")
+    decide(session, "e.png", "drop")
+    after = {row.image: (row.text, row.status) for row in read_prelabels(table)}
+    assert after == {
+        "a.png": ("AB1", "person"), "b.png": ("AB2", "sure"), "c.png": ("AB3", "person"), "d.png": ("XY", "person"),
+        "e.png": ("AB5", "dropped"),
+    }  # fmt: skip
+    for item in session.items():
+        decide(session, item.name, "")
+    assert table.read_bytes() == before
+    decide(session, "a.png", "accept")
+    assert [item.name for item in ReviewSession(open_subject(table)).items()] == ["d.png", "e.png"]
+
+
+def test_a_table_of_pre_labels_that_was_edited_is_read_again(tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    write_prelabels(table, PRELABELS)
+    session = ReviewSession(open_subject(table))
+    write_prelabels(table, [*PRELABELS[:3], Prelabel("d.png", "ZZ", 1.0, "person"), *PRELABELS[4:]])
+    decide(session, "a.png", "accept")
+    assert [row.text for row in read_prelabels(table)] == ["AB1", "AB2", "AB3", "ZZ", "AB5"]
+    assert [(item.decision, item.corrected) for item in session.items()] == [
+        ("accept", ""), ("correct", "ZZ"), ("", ""),
+    ]  # fmt: skip
+
+
+# A set that is converted again
+
+
+def test_a_set_keeps_what_it_was_converted_with(toy: Toy) -> None:
+    kept = kept_arguments(toy.root)
+    assert kept is not None and kept["source"] == str(toy.source.absolute())
+    wanted = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_"}
+    assert {name: kept[name] for name in wanted} == wanted
+    assert not {"out", "overwrite", "review", "progress"} & kept.keys()
+
+
+def converted_again(client: Client) -> dict[str, Any]:
+    assert client.post("convert", {}).status == 200
+    until = time.monotonic() + HANG
+    while time.monotonic() < until:
+        answer: dict[str, Any] = client.get("conversion").json
+        if answer["state"] != "running":
+            return answer
+        time.sleep(0.1)
+    raise AssertionError("the conversion hangs")
+
+
+def test_decisions_are_taken_up_and_what_changed_is_told(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(toy.root, tmp_path / "set")
+    sure = sorted(float(row.confidence) for row in read_manifest(root))
+    monkeypatch.setattr(conversion, "MIN_CONFIDENCE", (sure[9] + sure[10]) / 2)
+    given = kept_arguments(root) or {}
+    detector.convert(**given, out=root, overwrite=True)
+    with serve(root).serving() as server:
+        client = Client(server)
+        items = client.items()
+        assert len(items) >= 3
+        first, second, third = items[:3]
+        other = second["typed"][:-1] + ("K" if second["typed"][-1] != "K" else "T")
+        assert client.decide(first, "accept").status == 200
+        assert client.decide(second, "correct", other).status == 200
+        assert client.decide(third, "drop").status == 200
+        answer = converted_again(client)
+        assert (answer["state"], answer["message"]) == ("done", "")
+        told = answer["difference"]
+        assert (told["left_out"], told["returned"], told["corrected"]) == (1, 0, 1)
+        rows = {row.source: row for row in read_manifest(root)}
+        assert rows[first["name"]].status == "ok" and third["name"] not in rows
+        assert rows[second["name"]].text == other.replace("_", " ")
+        assert told["vouched"] >= 2 and told["train"] == sum(r.image.startswith("images/train/") for r in rows.values())
+        now = {item["name"]: item for item in client.items()}
+        assert now[second["name"]]["decision"] == "correct" and now[second["name"]]["typed"] == second["typed"]
+        assert client.get(f"item/{now[third['name']]['key']}").json["size_wh"] is not None, "found in the source"
+        assert client.decide(now[third["name"]], "").status == 200
+        assert converted_again(client)["difference"]["returned"] == 1
+
+
+def test_a_set_that_cannot_be_converted_again_says_why(toy: Toy, tmp_path: Path) -> None:
+    root = shutil.copytree(toy.root, tmp_path / "set")
+    arguments = root / "work" / "arguments.json"
+    kept = json.loads(arguments.read_text())
+    arguments.write_text(json.dumps(kept | {"source": str(tmp_path / "gone"), "of another version": 1}))
+    before = (root / "manifest.csv").read_bytes()
+    with serve(root).serving() as server:
+        client = Client(server)
+        answer = converted_again(client)
+        assert answer["state"] == "failed" and str(tmp_path / "gone") in answer["message"]
+        arguments.unlink()
+        assert "run the command that made it again" in client.get("items").json["unconvertible"]
+        assert client.post("convert", {}).status == 422
+    assert (root / "manifest.csv").read_bytes() == before

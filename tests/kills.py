@@ -82,7 +82,7 @@ def start_server() -> None:
     """Let the process that others are forked from import everything."""
     FORKS.set_forkserver_preload(
         [
-            "tests.conversion.test_resume", "tests.training.test_resume", "detector.training.loop",
+            "tests.conversion.test_resume", "tests.training.test_resume", "detector.training.training_loop",
             "detector.training.trainer", "detector.training.publish", "detector.reading.reader", "albumentations",
         ]
     )  # fmt: skip

@@ -24,12 +24,12 @@ def digest(path: Path) -> str:
 
 
 def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:
-    """What an exported file of these rules carries, beside Ultralytics' own metadata."""
+    """What an exported file of this config carries, beside Ultralytics' own metadata."""
     return {CONFIG_KEY: json.dumps(config.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
 
 
 def config_in(metadata: Mapping[str, Any]) -> ReadingConfig | None:
-    """The rules in an exported file's metadata, or None where plain ``yolo export`` made it."""
+    """The config in an exported file's metadata, or None where plain ``yolo export`` made it."""
     held = metadata.get(CONFIG_KEY)
     return None if held is None else ReadingConfig.from_dict(json.loads(held))
 

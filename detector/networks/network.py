@@ -1,4 +1,4 @@
-"""What every network offers, whatever runs it: fitted pictures in, candidates out."""
+"""What every network offers, whatever runs it: letterboxed pictures in, candidates out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_BATCH = 32
 
 
 class Network(Protocol):
-    """Fitted pictures in, candidates out."""
+    """Letterboxed pictures in, candidates out."""
 
     names: dict[int, str]
     config: ReadingConfig | None
@@ -30,7 +30,7 @@ class Network(Protocol):
     """The one input that the file takes; None where it takes any."""
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
 
     def output(self, images: NDArray[np.uint8]) -> Any:
         """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""

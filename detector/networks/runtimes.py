@@ -100,11 +100,11 @@ class ExportedNetwork:
         return self._engine.metadata.get(SOURCE_KEY)
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
         return candidates(self.output(images))
 
     def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
+        """Raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
         # Who reads in threads of their own shares the cores out already.
         if len(images) == 1 and self._engine.alone is not None and current_thread() is main_thread():
             return self._run(images, self._engine.alone)

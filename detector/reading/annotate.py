@@ -23,7 +23,7 @@ _COLUMNS = 4
 
 
 def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
-    """One tile: the picture fitted to ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
+    """One tile: the picture letterboxed into ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
     tile, back = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
     if reading.characters:

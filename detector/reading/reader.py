@@ -215,8 +215,8 @@ class Reader:
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.
 
-        Files are decoded and fitted, pictures detected and readings decoded at the same time, in threads. Of a camera
-        or a network stream each frame is read as it comes.
+        Files are decoded and letterboxed, pictures detected and readings decoded at the same time, in threads. Of a
+        camera or a network stream each frame is read as it comes.
 
         Args:
             source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; a pattern such as
@@ -267,9 +267,9 @@ class Reader:
             ImageError: as :meth:`read`.
         """
         image = read_named(picture)
-        fitted, back = letterbox(image, self._pipeline.shape_for(image))
-        found = self._network(fitted[None])[0]
-        return replace(found, xyxy=back.to_picture(found.xyxy))
+        letterboxed, transform = letterbox(image, self._pipeline.shape_for(image))
+        found = self._network(letterboxed[None])[0]
+        return replace(found, xyxy=transform.to_picture(found.xyxy))
 
 
 def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedPipeline:

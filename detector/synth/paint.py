@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 import cv2
@@ -182,44 +183,55 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
     return blended(image, canvas.colour, alpha)
 
 
-def draw_lines(
-    rng: Random,
-    image: Image,
-    colours: Sequence[Colour],
-    count: int,
-    thickness: float,
-    *,
-    bent: bool = False,
-    near_x: float | None = None,
-    dashed: bool = False,
-) -> None:
-    """Draw lines and arcs across the picture, each in one of ``colours``.
+@dataclass(frozen=True)
+class Lines:
+    """Lines and arcs across a picture.
 
-    ``bent`` lines have corners. With ``near_x`` they start there and zigzag, over the first sign as if they were
-    another one. With ``dashed`` half of the lines are dashed.
+    Args:
+        count: of them.
+        thickness: in a picture of 64 pixels' height.
+        bent: whether they have corners.
+        near_x: bent ones start there and zigzag, over the first sign as if they were another one.
+        dashed: whether half of them are dashed.
     """
+
+    count: int
+    thickness: float
+    bent: bool = False
+    near_x: float | None = None
+    dashed: bool = False
+
+
+def draw_lines(rng: Random, image: Image, lines: Lines, colours: Sequence[Colour]) -> None:
+    """Draw the lines, each in one of ``colours``."""
     height, width = image.shape[:2]
-    for _ in range(count):
-        thick = max(1, round(thickness * rng.uniform(0.7, 1.3) * height / 64))
-        start = np.array([rng.uniform(-0.1, 0.45) * width, rng.uniform(0, 1) * height])
-        if near_x is not None:
-            start[0] = near_x + rng.uniform(-0.4, 0.3) * height
-        end = np.array([rng.uniform(0.4, 1.1) * width, rng.uniform(0, 1) * height])
-        t = np.linspace(0, 1, 16)[:, None]
-        bow = rng.gauss(0, 0.25) * height if rng.random() < 0.5 else 0.0
-        path = start * (1 - t) + end * t + np.array([0, bow]) * np.sin(t * math.pi * rng.choice((1, 1, 2)))
-        if bent and near_x is None:
-            corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
-            path = path[[0, *corners, 15]]
-            path[:, 1] += [rng.uniform(-0.25, 0.25) * height for _ in path]
-        elif bent:  # zigzag at the start, then away
-            early = start + np.array(
-                [[rng.uniform(-0.35, 0.35) * height for _ in "xy"] for _ in range(rng.randint(1, 4))]
-            )
-            path = np.concatenate([early, path[[rng.randint(2, 8), 15]]])
-        pieces = _dashes(rng, path, height) if dashed and rng.random() < 0.5 else [path]
+    for _ in range(lines.count):
+        thick = max(1, round(lines.thickness * rng.uniform(0.7, 1.3) * height / 64))
+        path = _line_path(rng, lines, (height, width))
+        pieces = _dashes(rng, path, height) if lines.dashed and rng.random() < 0.5 else [path]
         drawn = [piece.round().astype(np.int32) for piece in pieces]
         cv2.polylines(image, drawn, False, rng.choice(colours), thick, cv2.LINE_AA)
+
+
+def _line_path(rng: Random, lines: Lines, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Points (n, 2) xy of one of the lines."""
+    height, width = size_hw
+    start = np.array([rng.uniform(-0.1, 0.45) * width, rng.uniform(0, 1) * height])
+    if lines.near_x is not None:
+        start[0] = lines.near_x + rng.uniform(-0.4, 0.3) * height
+    end = np.array([rng.uniform(0.4, 1.1) * width, rng.uniform(0, 1) * height])
+    t = np.linspace(0, 1, 16)[:, None]
+    bow = rng.gauss(0, 0.25) * height if rng.random() < 0.5 else 0.0
+    along = start * (1 - t) + end * t
+    path: NDArray[np.float64] = along + np.array([0, bow]) * np.sin(t * math.pi * rng.choice((1, 1, 2)))
+    if lines.bent and lines.near_x is None:
+        corners = sorted(rng.sample(range(1, 15), rng.randint(1, 3)))
+        path = path[[0, *corners, 15]]
+        path[:, 1] += [rng.uniform(-0.25, 0.25) * height for _ in path]
+    elif lines.bent:  # zigzag at the start, then away
+        early = start + np.array([[rng.uniform(-0.35, 0.35) * height for _ in "xy"] for _ in range(rng.randint(1, 4))])
+        path = np.concatenate([early, path[[rng.randint(2, 8), 15]]])
+    return path
 
 
 def _dashes(rng: Random, path_xy: NDArray[np.float64], height: int) -> list[NDArray[np.float64]]:

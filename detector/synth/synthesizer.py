@@ -19,7 +19,7 @@ from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
 from detector.synth.faces.pen import WRITERS, PenFace, can_write
 from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.frame import Setting, captions, place, place_fixed_pitch
-from detector.synth.paint import Canvas, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
+from detector.synth.paint import Canvas, Lines, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
 from detector.synth.style import Style, style_of
 from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_spaces
 from detector.synth.typesetting import (
@@ -227,7 +227,7 @@ class Synthesizer:
         if setting.frame_xy is not None:
             draw_frame(rng, image, setting.frame_xy, ground, style)
         pale = [colour_of(rng, rng.uniform(max(0, low - 60), min(255, high + 60)), 0.7) for _ in range(4)]
-        draw_lines(rng, image, pale, style.lines_under, 1)
+        draw_lines(rng, image, Lines(style.lines_under, 1), pale)
         roles = {
             CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
@@ -250,7 +250,7 @@ class Synthesizer:
         count = min(1, style.lines_over) if style.bold_lines else style.lines_over  # two bold ones would hide the text
         boxes = canvas.boxes_xyxy()
         first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
-        draw_lines(rng, image, over, count, line_px, bent=style.bold_lines, near_x=first_x, dashed=style.dashed)
+        draw_lines(rng, image, Lines(count, line_px, style.bold_lines, first_x, style.dashed), over)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
         return damaged(rng, style, image, setting.cap_px, noise), boxes
 

@@ -1,8 +1,8 @@
 """Where a text's spaces are: from character boxes to the places of spaces, and how that rule is found.
 
-Two layouts. ``slots``: a fixed pitch across the picture, so that a box's place says which cell it fills.
-``flow``: proportional text, where a wide gap between neighbours is a space. Text of several lines is read from top to
-bottom; with slots every line has as many. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
+Two layouts. ``fixed``: a fixed pitch across the picture, so that a box's place says which cell it fills.
+``proportional``: a wide gap between neighbours is a space. Text of several lines is read from top to bottom; with a
+fixed pitch every line has as many cells. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
 Pure numpy.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detector.text.line_grouping import MAX_LINES, deskew_picture, reading_order
 
-_ENOUGH_FIXED = 0.98  # share of texts that fixed slots must explain to be believed
+_ENOUGH_FIXED = 0.98  # share of texts that a fixed pitch must explain to be believed
 
 
 MEASURES = ("gap", "pitch", "excess", "ratio")
@@ -33,16 +33,16 @@ class TextLayout:
 
     Args:
         kind: "proportional" or "fixed".
-        measure: for flow, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre to
-            centre, as multiples of the picture's median character height; "excess", the gap over the picture's
-            own plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit
-            sets whose letters are spaced differently from picture to picture.
-        thresholds: for flow, increasing; a measure at or over the k-th means k spaces. Empty: no spaces.
-        origin, pitch: for slots, centre of the first cell and distance of slots, as shares of the width.
+        measure: for proportional text, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre
+            to centre, as multiples of the picture's median character height; "excess", the gap over the picture's own
+            plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit sets whose
+            letters are spaced differently from picture to picture.
+        thresholds: for proportional text, increasing; a measure at or over the k-th means k spaces. Empty: no spaces.
+        origin, pitch: for a fixed pitch, centre of the first cell and distance of cells, as shares of the width.
         max_plain: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
             all spaces inside. None where there is no such bound.
         lines: that a text may have.
-        between_lines: for flow, spaces that a string has where one line ends and the next begins.
+        between_lines: for proportional text, spaces that a string has where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
         stacked: whether lines are two only where characters of one stand below those of the other, or farther down
             than they are high. For pictures that may have two lines or one whose characters float up and down; where

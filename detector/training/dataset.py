@@ -1,4 +1,4 @@
-"""The pictures of a split as a training loop takes them: fitted once, augmented each time they are drawn."""
+"""The pictures of a split as a training loop takes them: letterboxed once, augmented each time they are drawn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         images: uint8 (n, H, W, 3), BGR, mapped from the disk.
-        boxes: of each picture, float32 (m, 4) xyxy in pixels of the fitted picture.
+        boxes: of each picture, float32 (m, 4) xyxy in pixels of the letterboxed picture.
         ids: of each picture, int64 (m,).
         texts: of each picture, spaces included.
         im_files: of each picture, its path.
@@ -127,22 +127,57 @@ def _swap_colours(pixels: NDArray[np.uint8]) -> None:
     cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
 
 
+class EpochOrder:
+    """In which order each epoch takes the pictures of a split; it follows from the seed and the epoch's number.
+
+    Of several processes each draws its own share: in training equally many, so that none waits for a batch that never
+    comes; in validation each picture once.
+
+    Args:
+        dataset: the split.
+        shuffled: as training wants it.
+        seed: of the run.
+        rank: of this process, -1 where it is the only one.
+
+    Attributes:
+        sampler: as Ultralytics' trainer knows it.
+    """
+
+    def __init__(self, dataset: TextDataset, *, shuffled: bool, seed: int = 0, rank: int = -1) -> None:
+        self._seed = seed + max(rank, 0)
+        self._generator = torch.Generator()
+        self.sampler: Any
+        if rank != -1 and shuffled:
+            self.sampler = DistributedSampler(dataset, seed=seed)
+        elif rank != -1:
+            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
+        elif shuffled:
+            self.sampler = RandomSampler(dataset, generator=self._generator)
+        else:
+            self.sampler = SequentialSampler(dataset)
+
+    def seed_of(self, epoch: int) -> int:
+        """The seed of an epoch in this process."""
+        return self._seed * 1_000_003 + epoch
+
+    def rows_of(self, epoch: int) -> list[int]:
+        """Rows of the dataset, in the order of an epoch."""
+        self._generator.manual_seed(self.seed_of(epoch))
+        return list(self.sampler)
+
+
 class TextLoader:
     """Batches of a split, sliced from its store; the next one is made in a thread while the network learns from this.
 
-    It has the attributes that Ultralytics' trainer asks of a loader. The order of an epoch, and what
-    augmentation does in it, follow from the seed and the epoch's number. Of several processes each draws its own
-    share: in training equally many, so that none waits for a batch that never comes; in validation each picture once.
+    It has the attributes that Ultralytics' trainer asks of a loader.
 
     Args:
         dataset: the split.
         batch_size: pictures of a batch; the last one may be smaller.
-        training: whether an epoch is shuffled.
+        order: of an epoch; its seed is augmentation's, too.
         augment: None; an :class:`Augment`, which changes one picture after the other; or a :class:`BatchAugment`, whose
             plan is carried out here where the network is on the CPU. On a GPU the boxes are moved here, and the
             ``plan`` is left in the batch, for :func:`detector.training.augment.on_gpu.apply` there.
-        seed: of order and augmentation.
-        rank: of this process, -1 where it is the only one.
         device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
             pinned batches otherwise.
         resident: overrules that.
@@ -155,31 +190,16 @@ class TextLoader:
         self,
         dataset: TextDataset,
         batch_size: int,
+        order: EpochOrder,
         *,
-        training: bool,
-        augment: Augment | BatchAugment | None,
-        seed: int,
-        rank: int,
+        augment: Augment | BatchAugment | None = None,
         device: torch.device | None = None,
         resident: bool | None = None,
         drop_last: bool = False,
     ) -> None:
-        self.dataset = dataset
-        self.batch_size = min(batch_size, len(dataset))
-        self.seed = seed + max(rank, 0)
-        self.epoch = 0
-        self.drop_last = drop_last
-        self._generator = torch.Generator()
-        self.sampler: Any
-        if rank != -1 and training:
-            self.sampler = DistributedSampler(dataset, seed=seed)
-        elif rank != -1:
-            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
-        elif training:
-            self.sampler = RandomSampler(dataset, generator=self._generator)
-        else:
-            self.sampler = SequentialSampler(dataset)
-        self._augment = augment
+        self.dataset, self.batch_size = dataset, min(batch_size, len(dataset))
+        self._order, self.sampler, self.epoch = order, order.sampler, 0
+        self._augment, self._drop_last = augment, drop_last
         device = device or torch.device("cpu")
         self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
         if resident is None:
@@ -189,23 +209,22 @@ class TextLoader:
     def _moved(self, device: torch.device) -> Tensor:
         """The whole split on the device, uint8 (N, 3, H, W) RGB, NHWC in memory."""
         count, height, width, _ = self.dataset.images.shape
-        held = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        split = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
         for start in range(0, count, _MOVED_AT_ONCE):
             some = range(start, min(start + _MOVED_AT_ONCE, count))
-            held[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
-        return held
+            split[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
+        return split
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.sampler), self.batch_size)
-        return max(1, whole + (rest > 0 and not self.drop_last))
+        return max(1, whole + (rest > 0 and not self._drop_last))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        self._generator.manual_seed(self.seed * 1_000_003 + self.epoch)
         if self._augment is not None:
-            self._augment.seed(self.seed * 1_000_003 + self.epoch)
+            self._augment.seed(self._order.seed_of(self.epoch))
+        rows = self._order.rows_of(self.epoch)
         self.epoch += 1
-        order = list(self.sampler)
-        chunks = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)][: len(self)]
+        chunks = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)][: len(self)]
         if not chunks:
             return
         with ThreadPoolExecutor(1) as pool:

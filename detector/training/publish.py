@@ -133,7 +133,7 @@ def interpolate_weights(
 
     def missed(weights: Path) -> list[float]:
         network = ultralytics.Network(weights, pick_device(device))
-        readings = _read_fitted(network, config, dataset, rows)
+        readings = _read_letterboxed(network, config, dataset, rows)
         return [
             _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
         ]
@@ -166,7 +166,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
     return score_texts(labels, [reading.shown_text for reading in readings], space).errors + unsure
 
 
-def _read_fitted(
+def _read_letterboxed(
     network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
     """What a network reads of these pictures of a set in one pass."""
@@ -208,7 +208,7 @@ def calibrated(
     config = replace(config, calibration=None, two_pass=False)
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
-    readings = _read_fitted(network, config, dataset, range(len(dataset)))
+    readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
     read_twice, twice = ReadingPipeline(network, config, two_pass=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += read_twice([read_image(path) for path in dataset.im_files[start : start + _BATCH]])

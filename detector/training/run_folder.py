@@ -121,7 +121,7 @@ def keep_start(run: Path, model: str) -> None:
 
 
 def start_of(run: Path) -> Path | None:
-    """The weights that a run started from, also one that was resumed; None where it started from nothing."""
+    """The weights that a run started from, also one that was resumed; None where it was trained from scratch."""
     kept = run / "weights" / START
     return kept if kept.is_file() else None
 

@@ -45,7 +45,7 @@ from detector.training import cpu_ranks
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
-from detector.training.dataset import TextDataset, TextLoader
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.run_folder import clear_earlier, keep_results, keep_start, read_results
 from detector.training.validation.evidence import EXACT_MATCH
 from detector.training.validation.stopping import Ending, ending
@@ -114,8 +114,9 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         training = mode == "train"
         dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
         return TextLoader(
-            dataset, batch_size, training=training, augment=self._augment() if training else None, seed=self.args.seed,
-            rank=rank, device=self.device, drop_last=training and bool(self.args.compile),
+            dataset, batch_size, EpochOrder(dataset, shuffled=training, seed=self.args.seed, rank=rank),
+            augment=self._augment() if training else None, device=self.device,
+            drop_last=training and bool(self.args.compile),
         )  # fmt: skip
 
     def _augment(self) -> Augment | BatchAugment:

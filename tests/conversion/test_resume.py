@@ -37,7 +37,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def small_pieces(set_attribute: Any) -> None:
     """Everything is kept often, so that there is something to go on from."""
-    set_attribute("detector.training.loop.CHECKPOINT_SECONDS", 0.1)
+    set_attribute("detector.training.training_loop.CHECKPOINT_SECONDS", 0.1)
     set_attribute("detector.conversion.locating.boxes._BATCH", 4)
     set_attribute("detector.conversion.locating.boxes._BATCHES_A_PIECE", 2)
     set_attribute("detector.conversion.inputs._CHUNK", 4)

@@ -1,4 +1,4 @@
-"""The store of fitted pictures: what it holds, what makes it be built again, and what a kill or damage leaves."""
+"""The store of letterboxed pictures: what it holds, what makes it be built again, and what a kill or damage leaves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pictures(root: Path, split: str = "train") -> list[tuple[Path, Path]]:
 
 
 def check(store: Packed, root: Path, split: str = "train") -> None:
-    """It holds what the files say, decoded and fitted one by one."""
+    """It holds what the files say, decoded and letterboxed one by one."""
     files = pictures(root, split)
     assert store.names == [image.name for image, _ in files]
     assert store.images.shape == (len(files), *SHAPE_HW, 3)

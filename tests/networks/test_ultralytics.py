@@ -19,7 +19,7 @@ from detector.networks.network import single_symbols
 from detector.networks.nms_torch import candidates, candidates_on_device, prediction
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
 from detector.training.arguments.checks import check_arguments
-from detector.training.loop import to_batch
+from detector.training.training_loop import to_batch
 
 
 def head(*anchors: tuple[float, float, float, float, list[float]]) -> torch.Tensor:

@@ -23,7 +23,7 @@ from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment.on_gpu import apply
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy
-from detector.training.dataset import TextDataset, TextLoader, fits
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader, fits
 from detector.training.run import batch_for, lr_factor
 from tests.conftest import Toy, char_network
 
@@ -37,9 +37,10 @@ def dataset(toy: Toy) -> TextDataset:
     return TextDataset(read_set(toy.root), "train", SHAPE_HW)
 
 
-def loader(dataset: TextDataset, augment: Any = None, **changes: Any) -> TextLoader:
-    choices: dict[str, Any] = {"training": True, "augment": augment, "seed": 0, "rank": -1, **changes}
-    return TextLoader(dataset, 16, **choices)
+def loader(
+    dataset: TextDataset, augment: Any = None, *, shuffled: bool = True, rank: int = -1, size: int = 16, **changes: Any
+) -> TextLoader:
+    return TextLoader(dataset, size, EpochOrder(dataset, shuffled=shuffled, rank=rank), augment=augment, **changes)
 
 
 def as_numbers(batch: dict[str, Any]) -> dict[str, Any]:
@@ -84,10 +85,10 @@ def test_batches_are_laid_out_as_the_network_wants_them(dataset: TextDataset) ->
 
 def test_a_compiled_network_gets_one_shape(dataset: TextDataset) -> None:
     size = next(n for n in range(13, 20) if len(dataset) % n)  # so that the last batch would be smaller
-    whole = TextLoader(dataset, size, training=True, augment=None, seed=0, rank=-1, drop_last=True)
+    whole = loader(dataset, size=size, drop_last=True)
     shapes = [b["img"].shape for b in whole]
     assert set(shapes) == {(size, 3, *SHAPE_HW)} and len(shapes) == len(dataset) // size
-    small = TextLoader(dataset, 10**6, training=True, augment=None, seed=0, rank=-1, drop_last=True)
+    small = loader(dataset, size=10**6, drop_last=True)
     assert len(list(small)) == len(small) == 1, "one batch is left"
 
 
@@ -244,7 +245,7 @@ def test_processes_share_an_epoch(dataset: TextDataset, monkeypatch: pytest.Monk
         monkeypatch.setattr(torch.distributed, "get_rank", lambda group=None, rank=rank: rank)
         monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 3)
         monkeypatch.setattr(torch.distributed, "is_available", lambda: True)
-        made = list(loader(dataset, training=training, rank=rank))
+        made = list(loader(dataset, shuffled=training, rank=rank))
         batches.append(len(made))
         drawn.append([path for batch in made for path in batch["im_file"]])
     together = [path for share in drawn for path in share]

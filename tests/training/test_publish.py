@@ -81,7 +81,7 @@ def test_of_a_large_split_pictures_are_drawn(toy: Toy, tmp_path: Path, monkeypat
         return target
 
     monkeypatch.setattr(publish, "_SCORED", first)
-    monkeypatch.setattr(publish, "_read_fitted", read)
+    monkeypatch.setattr(publish, "_read_letterboxed", read)
     monkeypatch.setattr(dataset, "TextDataset", lambda *_: Split(texts))
     monkeypatch.setattr(ultralytics, "Network", lambda weights, device: weights)
     monkeypatch.setattr(ultralytics, "write_interpolated", write)

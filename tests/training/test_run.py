@@ -20,7 +20,7 @@ import detector
 from detector.data.yolo_dataset import read_manifest, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
 from detector.training.augment.policy import Augment, Policy
-from detector.training.dataset import TextDataset, TextLoader
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.run import DEFAULTS
 from detector.training.validation.evidence import FEW
 from tests.builders import TOY_SYMBOLS
@@ -546,7 +546,7 @@ def dataset(toy: Toy) -> TextDataset:
 
 def loader(dataset: TextDataset, augmented: bool, training: bool = True, seed: int = 0) -> TextLoader:
     augment = Augment(seed=seed) if augmented else None
-    return TextLoader(dataset, 16, training=training, augment=augment, seed=seed, rank=-1)
+    return TextLoader(dataset, 16, EpochOrder(dataset, shuffled=training, seed=seed), augment=augment)
 
 
 def test_a_split_is_whole(toy: Toy, dataset: TextDataset) -> None:

@@ -41,7 +41,7 @@ from detector.data.yolo_dataset import read_set
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
-from detector.training.dataset import TextDataset, TextLoader
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.profiling.loaders import FileLoader, NaiveLoader
 from detector.training.profiling.measure import profile
 from detector.training.profiling.steps import loader_rate, train_step
@@ -141,7 +141,7 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
     with some_cores(cores):
         dataset = TextDataset(characters, "train", shape_hw)
         ways = {
-            "packed": TextLoader(dataset, args.batch, training=True, augment=None, seed=0, rank=-1),
+            "packed": TextLoader(dataset, args.batch, EpochOrder(dataset, shuffled=True)),
             "ultralytics, cache=ram": Ultralytics(data, args.batch, max(shape_hw)),
             "files": FileLoader(dataset, args.batch),
             "naive": NaiveLoader(dataset, args.batch),

@@ -15,7 +15,7 @@ from torchvision.transforms.functional import rgb_to_grayscale
 from detector.data.letterbox import GREY
 from detector.networks.device import to_device
 from detector.text.alphabet import Alphabet
-from detector.training.loop import Batch
+from detector.training.training_loop import Batch
 from tools.weights.synth_store import HELD_BACK, Store
 
 _LOOK_AGAIN = 100  # batches after which a store that is still drawn is looked at for more
@@ -53,7 +53,7 @@ class SynthBatches:
         self.next: Future[Batch] = self.pool.submit(self._make)
 
     def draw(self) -> Batch:
-        """See :data:`detector.training.loop.Batch`; class ids are -1 where no character is."""
+        """See :data:`detector.training.training_loop.Batch`; class ids are -1 where no character is."""
         made = self.next.result()
         self.next = self.pool.submit(self._make)
         return made

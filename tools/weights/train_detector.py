@@ -28,7 +28,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from detector.data.atomic import atomic_write
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
-from detector.training.loop import learn
+from detector.training.training_loop import Schedule, train_network
 from tools.weights.synth_batches import SynthBatches
 from tools.weights.synth_store import HELD_BACK
 
@@ -86,10 +86,10 @@ def train_detector(
         if step % 1000 == 0:
             save(copy.deepcopy(averaged), out, processes * step * batches.batch)
 
-    taught = learn(net, lambda _: batches.draw(), done, lr=lr, device=on, after=after)
+    trained = train_network(net, lambda _: batches.draw(), Schedule(done, lr), on, after=after)
     if first:
         pictures = processes * taken * batches.batch
-        save(copy.deepcopy(taught), out, pictures)
+        save(copy.deepcopy(trained), out, pictures)
         print(f"{pictures} pictures in {(time.perf_counter() - began) / 60:.1f} min; {HELD_BACK} held back")
     return taken
 

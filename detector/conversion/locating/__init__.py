@@ -63,18 +63,14 @@ def locate_labels(run: Run) -> LocatedLabels:
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
     """Locate with the labels, or, if the shipped classes mean nothing in this set, with the number of symbols only."""
     items = run.inputs.items
-    told = Locator(
-        network, run.settings.table, length=run.settings.length, min_count=min(run.counts), lines=run.settings.lines
-    )
+    told = run.locator(network)
     if told.by_class:
         store = _located(run, told, "boxes")
         explained = float(np.mean([store[item].located.agrees for item in items]))
         if explained >= ENOUGH or np.mean(_suited(run, items, lambda _: told)) >= _SUITED:
             return store, told
     log.info("what the shipped detector reads has nothing to do with these labels: it only says where symbols are")
-    counting = Locator(
-        network, run.settings.table, length=run.settings.length, lines=run.settings.lines, by_class=False
-    )
+    counting = run.locator(network, by_class=False)
     return _located(run, counting, "counted"), counting
 
 

@@ -206,19 +206,19 @@ class Locator:
 
     def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
         """Candidates in the set's classes and the pictures' own pixels; pictures of one input shape go together."""
-        fitted = [
+        letterboxed = [
             letterbox(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)
         ]
         by_shape: dict[tuple[int, ...], list[int]] = {}
-        for i, (picture, _) in enumerate(fitted):
+        for i, (picture, _) in enumerate(letterboxed):
             by_shape.setdefault(picture.shape, []).append(i)
         found: dict[int, CharDetections] = {}
         for places in by_shape.values():
             for start in range(0, len(places), MAX_BATCH):
                 some = places[start : start + MAX_BATCH]
-                output = np.asarray(_as_numpy(self._network.output(np.stack([fitted[i][0] for i in some]))))
+                output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in some]))))
                 for i, one in zip(some, candidates(output, self._classes), strict=True):
-                    boxes = fitted[i][1].to_picture(one.xyxy)
+                    boxes = letterboxed[i][1].to_picture(one.xyxy)
                     found[i] = self._in_set_classes(replace(one, xyxy=boxes))
         return [found[i] for i in range(len(images))]
 

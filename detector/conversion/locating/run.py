@@ -8,10 +8,11 @@ from functools import cached_property
 
 from detector.conversion.inputs import Inputs, Progress
 from detector.conversion.locating.boxes import shown, shown_ids
-from detector.conversion.locating.locator import Ids
+from detector.conversion.locating.locator import Ids, Locator
 from detector.conversion.settings import Settings
 from detector.data.atomic import ResumeFolder
 from detector.data.labels.sources import LabelledImage
+from detector.networks.network import Network
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class Run:
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:
         """Class ids of each item's symbols, spaces left out."""
         return [shown_ids(item, self.settings.table) for item in items]
+
+    def locator(self, network: Network, *, shape_hw: tuple[int, int] | None = None, by_class: bool = True) -> Locator:
+        """A detector that locates this set's labels; see :class:`Locator`."""
+        settings = self.settings
+        return Locator(
+            network, settings.table, length=settings.length, min_count=min(self.counts), lines=settings.lines,
+            shape_hw=shape_hw, by_class=by_class,
+        )  # fmt: skip
 
     @cached_property
     def counts(self) -> list[int]:

@@ -212,11 +212,8 @@ class SelfTraining:
 
         net = self._new()
         net.load_state_dict(state)
-        settings = self.run.settings
-        return Locator(
-            Network.of(net, pick_device(settings.device), cores()), settings.table, length=settings.length,
-            min_count=min(self.run.counts), lines=settings.lines, shape_hw=self.shape_hw,
-        )  # fmt: skip
+        network = Network.of(net, pick_device(self.run.settings.device), cores())
+        return self.run.locator(network, shape_hw=self.shape_hw)
 
     def _new(self) -> torch.nn.Module:
         """The network before it is trained: the shipped one, whatever the alphabet."""
@@ -267,28 +264,28 @@ class SelfTraining:
         self, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes, crossfitted: bool
     ) -> torch.nn.Module:
         from detector.networks.device import pick_device
-        from detector.training.loop import Checkpoint, learn
+        from detector.training.training_loop import Checkpoint, Schedule, train_network
 
-        images, fits = self._fitted(items)
+        images, fits = self._letterboxed(items)
         placed = [back.to_letterboxed(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
         batches = Batches(images, placed, self.run.labels(items), self.run.settings.seed)
         steps = self._steps(len(items), crossfitted)
         of = hashlib.sha256(repr((name, steps, images.shape)).encode())
         for several in placed:
             of.update(several.tobytes())
-        return learn(
-            net, batches, lambda step: step / steps, lr=_HALF_LR if crossfitted else _LR,
-            device=pick_device(self.run.settings.device), warm_up=max(5, steps // 10),
+        lr, warm_up = _HALF_LR if crossfitted else _LR, max(5, steps // 10)
+        return train_network(
+            net, batches, Schedule(lambda step: step / steps, lr, warm_up), pick_device(self.run.settings.device),
+            arithmetic=self._arithmetic(net, batches),
             after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
             checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), of.hexdigest()),
-            arithmetic=self._arithmetic(net, batches),
         )  # fmt: skip
 
     def _arithmetic(self, net: torch.nn.Module, batches: Batches) -> Arithmetic | None:
         """How steps are computed: measured once, and kept for the next rounds and runs; None on a GPU."""
         from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
         from detector.networks.device import pick_device
-        from detector.training.loop import loss_of
+        from detector.training.training_loop import loss_of
 
         device, path = pick_device(self.run.settings.device), self.run.resume.path("arithmetic.json")
         if device.type != "cpu":
@@ -311,8 +308,8 @@ class SelfTraining:
         (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
         return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.settings.train_scale))
 
-    def _fitted(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
-        """Their pictures, uint8 (n, H, W, 3), and how each was fitted."""
+    def _letterboxed(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
+        """Their pictures, uint8 (n, H, W, 3), and how each was letterboxed."""
         images = np.empty((len(items), *self.shape_hw, 3), np.uint8)
         fits: list[LetterboxTransform] = []
         for some in prefetch_map(
@@ -363,7 +360,7 @@ class Batches:
         return BatchAugment()
 
     def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-        """See :data:`detector.training.loop.Batch`."""
+        """See :data:`detector.training.training_loop.Batch`."""
         from detector.training.augment import on_cpu as augment_opencv
         from detector.training.augment.plan import move_boxes
 

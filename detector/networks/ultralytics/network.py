@@ -24,7 +24,7 @@ from detector.text.detections import CharDetections
 
 
 class Network:
-    """Weights of any format that Ultralytics knows, as a function from fitted pictures to candidates.
+    """Weights of any format that Ultralytics knows, as a function from letterboxed pictures to candidates.
 
     Raises:
         WeightsError: if they cannot be opened.
@@ -83,12 +83,12 @@ class Network:
         return made
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
-        """Candidates in pixels of the fitted pictures, uint8 (n, H, W, 3) BGR."""
+        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
         return candidates(self.output(images))
 
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Raw output (n, 4 + classes, places) of fitted pictures: cx, cy, w, h in their pixels, scores."""
+        """Raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
         pictures = to_device(images, self.device, flip=True)
         model = self._idle.get()
         try:

@@ -29,7 +29,7 @@ log = logging.getLogger("detector")
 
 
 def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:
-    """A network that is to be trained these symbols, for :func:`detector.training.loop.learn`.
+    """A network that is to be trained these symbols, for :func:`detector.training.training_loop.train_network`.
 
     Args:
         symbols: in class-id order.

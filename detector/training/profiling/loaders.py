@@ -30,7 +30,7 @@ class Loader(Protocol):
 
 @dataclass
 class FileLoader:
-    """Each picture decoded and fitted anew each time, in order, in this process."""
+    """Each picture decoded and letterboxed anew each time, in order, in this process."""
 
     dataset: TextDataset
     batch_size: int

@@ -17,10 +17,10 @@ import torch
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
-from detector.training.arguments.checks import check_start
+from detector.training.arguments.checks import check_start, check_values
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
-from detector.training.dataset import TextDataset, TextLoader
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.profiling.loaders import LOADERS, FileLoader, Loader, NaiveLoader
 from detector.training.profiling.stages import stage_ms
 from detector.training.profiling.steps import loader_rate, step_seconds, validation_ms
@@ -69,46 +69,45 @@ def profile(
     data: str | os.PathLike[str],
     *,
     pictures: int | None = None,
-    imgsz: int | None = None,
-    model: str | Path | None = None,
-    batch: int = 32,
     loader: str = "packed",
     augment: str | None = None,
-    device: str | None = None,
     seconds: float = 3.0,
     trust: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    **yolo: Any,
 ) -> Profile:
     """Measure a converted set's training, a step's parts and the whole; nothing is kept.
 
     Args:
         data: data.yaml of the set, or its folder.
         pictures: at most so many of the split for training; all by default.
-        imgsz, model, batch, device: as for :func:`detector.train`.
         loader: what the step loads with, one of ``LOADERS``; each is also measured alone.
         augment: "device", "picture" or "off"; by default as training would do it. Only ``packed`` augments.
         seconds: to spend on each measurement, at least.
         trust: open weights that can run code when they are opened.
         progress: called as the work goes on.
+        yolo: arguments of the training, as :func:`detector.train` takes them; those that are None are left out. A batch
+            has 32 pictures by default.
 
     Raises:
         DatasetError: if the set is missing or damaged.
-        ArgumentError: if ``loader`` or ``augment`` is none of those that there are.
+        ArgumentError: if ``loader`` or ``augment`` is none of those that there are, or an argument makes no sense.
     """
     _check("loader", loader, LOADERS)
     _check("augment", augment or "off", AUGMENT)
     tell = progress or (lambda stage, done, total: None)
+    given = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
+    check_values(given)
     characters = read_set(data)
     with trusting(trust), tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        chosen = {"model": model, "imgsz": imgsz, "device": device, "batch": batch, "epochs": 1, "val": True}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        overrides = training_arguments(characters, {**given, "project": folder, "name": "profile"})
+        own = {"epochs": 1, "val": True, "project": folder, "name": "profile"}
+        overrides = training_arguments(characters, {**given, **own})
         check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
         dataset = _first(trainer.train_loader.dataset, pictures)
         executor = None if augment == "off" or loader != "packed" else trainer._augment()
         where = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
-        size = min(batch, len(dataset))
+        size = min(given["batch"], len(dataset))
         ways: dict[str, Loader] = {
             "packed": _packed(dataset, size, None, trainer.device),
             "files": FileLoader(dataset, size),
@@ -148,7 +147,7 @@ def _first(dataset: TextDataset, pictures: int | None) -> TextDataset:
 def _packed(
     dataset: TextDataset, size: int, augment: Augment | BatchAugment | None, device: torch.device
 ) -> TextLoader:
-    return TextLoader(dataset, size, training=True, augment=augment, seed=0, rank=-1, device=device)
+    return TextLoader(dataset, size, EpochOrder(dataset, shuffled=True), augment=augment, device=device)
 
 
 def _advice(

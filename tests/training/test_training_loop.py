@@ -11,9 +11,10 @@ import torch
 
 from detector.networks.arithmetic import Arithmetic, fast_bfloat16
 from detector.networks.shipped import SHIPPED
-from detector.training.loop import Checkpoint, learn
+from detector.training.training_loop import Checkpoint, Schedule, train_network
 
 STEPS = 8
+SCHEDULE = Schedule(lambda step: step / STEPS, peak_lr=1e-3, warm_up=2)
 CPU = torch.device("cpu")
 
 
@@ -32,10 +33,7 @@ def batch(_: int) -> Any:
 
 def losses(arithmetic: Arithmetic | None) -> list[float]:
     told: list[float] = []
-    learn(
-        network(), batch, lambda step: step / STEPS, lr=1e-3, device=CPU, warm_up=2,
-        after=lambda _, loss, __: told.append(loss), arithmetic=arithmetic,
-    )  # fmt: skip
+    train_network(network(), batch, SCHEDULE, CPU, arithmetic=arithmetic, after=lambda _, loss, __: told.append(loss))
     return told
 
 
@@ -57,7 +55,7 @@ def test_threads_are_as_they_were() -> None:
 
 
 def test_it_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detector.training.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("detector.training.training_loop.CHECKPOINT_SECONDS", 0.0)
 
     def trained(stop_at: int = STEPS, of: str = "this") -> tuple[list[int], Any]:
         steps: list[int] = []
@@ -67,8 +65,8 @@ def test_it_goes_on_from_its_last_step(tmp_path: Path, monkeypatch: pytest.Monke
             if step > stop_at:
                 raise KeyboardInterrupt
 
-        net = learn(network(), batch, lambda step: step / STEPS, lr=1e-3, device=CPU, warm_up=2, after=after,
-                    checkpoint=Checkpoint(tmp_path / "checkpoint.pt", of))  # fmt: skip
+        checkpoint = Checkpoint(tmp_path / "checkpoint.pt", of)
+        net = train_network(network(), batch, SCHEDULE, CPU, after=after, checkpoint=checkpoint)
         return steps, net.state_dict()
 
     _, expected = trained(of="other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,14 @@ def test_a_report_is_taken_as_its_set(toy: Toy) -> None:
     assert read_set(toy.report) == read_set(toy.root)
 
 
-def test_training_names_its_own_arguments() -> None:
-    names = [*inspect.signature(detector.train).parameters]
-    assert names == ["data", "model", "epochs", "resume", "project", "name", "weights", "augment", "trust", "yolo"]
+def test_training_names_and_explains_its_own_arguments() -> None:
+    *own, others = inspect.signature(detector.train).parameters.values()
+    assert {"data", "model", "epochs", "resume", "project", "name", "weights", "augment", "trust"} <= {
+        p.name for p in own
+    }
+    assert others.kind is inspect.Parameter.VAR_KEYWORD, "all of `yolo train`'s are taken"
+    explained = re.findall(r"^    (\w+): ", inspect.getdoc(detector.train) or "", re.MULTILINE)
+    assert {p.name for p in (*own, others)} <= {*explained}
 
 
 def test_who_stopped_training_finds_what_was_learnt() -> None:

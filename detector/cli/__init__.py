@@ -27,7 +27,7 @@ from detector.cli.commands import (
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import hush, say
 from detector.data import switches
-from detector.data.user_cache import cache_folder
+from detector.data.folders.user_cache import cache_folder
 from detector.errors import DetectorError, arguments_as_options, missing_extra
 
 app = typer.Typer(

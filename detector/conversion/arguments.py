@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.conversion.set_writer import WORK
+from detector.conversion.set_folder import WORK
 from detector.data.atomic import atomic_write
 
 ARGUMENTS = "arguments.json"
@@ -15,13 +15,13 @@ ARGUMENTS = "arguments.json"
 _OF_ONE_RUN = ("out", "overwrite", "review", "progress")  # a review's decisions are in the set's own from then on
 
 
-def keep_arguments(work: Path, given: Mapping[str, Any]) -> None:
-    """Write the arguments of :func:`detector.convert` into the work folder of a set; paths become absolute."""
+def keep_arguments(path: Path, given: Mapping[str, Any]) -> None:
+    """Write the arguments of :func:`detector.convert` into this file of a set's kept work; paths become absolute."""
     kept = {name: value for name, value in given.items() if name not in _OF_ONE_RUN}
     kept["source"] = str(Path(kept["source"]).absolute())
     if isinstance(kept["labels"], Path) or Path(kept["labels"]).is_file():
         kept["labels"] = str(Path(kept["labels"]).absolute())
-    with atomic_write(work / ARGUMENTS) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

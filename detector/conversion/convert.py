@@ -6,7 +6,6 @@ import hashlib
 import logging
 import math
 import os
-import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -16,25 +15,27 @@ from typing import Any
 
 import cv2
 
-from detector.conversion.arguments import keep_arguments
+from detector.conversion.arguments import ARGUMENTS, keep_arguments
 from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted
 from detector.conversion.locating import locate_labels
 from detector.conversion.locating.run import Run
 from detector.conversion.review import REVIEW, read_review
-from detector.conversion.set_writer import (
+from detector.conversion.set_folder import (
     WORK,
-    SetWriter,
     alone,
+    begin,
     check_outside,
     check_pictures,
     check_target,
+    discard_part,
     part_of,
     put_in_place,
     recover,
     target_of,
 )
+from detector.conversion.set_writer import SetWriter
 from detector.conversion.settings import TEST_SHARE, VAL_SHARE, Settings
-from detector.data.atomic import ResumeFolder, package_hash
+from detector.data.folders.resume_folder import ResumeFolder, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
@@ -220,6 +221,7 @@ def convert(
             table, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order
         )
         request = _request(listed, settings)
+        begin(target)
         resume = ResumeFolder.open(part / WORK, request, target / WORK, _before_training(request))
         try:
             inputs = accept(found, settings, resume, tell)
@@ -237,7 +239,7 @@ def convert(
         except (ImageError, DependencyError):
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
-            shutil.rmtree(part)  # something must change before this can go on
+            discard_part(target)  # something must change before this can go on
             if isinstance(error, NotLearnedError) and (first := _look_first(found, inputs, visual_order)):
                 raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
@@ -249,7 +251,7 @@ def convert(
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:
             (part / REVIEW).write_bytes(edited)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
-        keep_arguments(part / WORK, given)
+        keep_arguments(resume.path(ARGUMENTS), given)
         put_in_place(target)
     report = _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
     doubts = [1 - item.confidence for item in inputs.items if item.confidence is not None]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 from detector.conversion.settings import Settings
-from detector.data.atomic import ResumeFolder, atomic_write
+from detector.data.atomic import atomic_write
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import prefetch_map

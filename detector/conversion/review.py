@@ -146,6 +146,18 @@ def write_rows(path: Path, rows: Iterable[ReviewRow]) -> None:
         write_csv(part, ReviewRow._fields, rows)
 
 
+def own_columns(path: Path) -> list[str]:
+    """Columns of a person's that hold something and that no new ``review.csv`` would have."""
+    try:
+        header, *rows = [fields for _, fields in _rows(_text_of(path), path)]
+    except (DatasetError, ValueError):  # it is missing, empty or no table, which reading it tells
+        return []
+    if not {"source", "decision"} <= {*header}:
+        return []
+    ours = (*ReviewRow._fields, "")
+    return [name for i, name in enumerate(header) if name not in ours and any("".join(row[i : i + 1]) for row in rows)]
+
+
 def write_review(
     path: Path,
     manifest: Iterable[ManifestRow],
@@ -198,14 +210,7 @@ def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
 
 
 def _read(path: Path) -> list[tuple[str, ReviewRow]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DatasetError(f"There is no {path}: give a review.csv that `detector convert` wrote.") from None
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 ({error}): save it as CSV in UTF-8.") from None
-    first = text.split("\n", 1)[0]
-    rows = _rows(text, max(",;\t", key=first.count), path)  # what spreadsheets save
+    rows = _rows(_text_of(path), path)
     header = next(rows, ("", []))[1]
     missing = {"source", "decision"} - set(header)
     if missing:
@@ -239,9 +244,18 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
     return held
 
 
-def _rows(text: str, delimiter: str, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError(f"There is no {path}: give a review.csv that `detector convert` wrote.") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 ({error}): save it as CSV in UTF-8.") from None
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
     """Each row and where it ends."""
-    ends = path.name
+    delimiter, ends = max(",;\t", key=text.split("\n", 1)[0].count), path.name  # what spreadsheets save
     try:
         for line, fields in read_rows(io.StringIO(text, newline=""), delimiter):
             ends = f"{path}:{line}"

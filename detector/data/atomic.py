@@ -1,25 +1,11 @@
-"""Atomic writes, and a folder of intermediate results so that a killed run resumes where it was.
-
-The folder holds ``request.json``, which describes the request, and one file for each finished piece. Files are written
-atomically. Results of another request are never used: they are deleted, and the log says so.
-"""
+"""Atomic writes: a file appears whole or not at all."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-log = logging.getLogger("detector")
-
-_REQUEST = "request.json"
 
 
 @contextmanager
@@ -33,102 +19,3 @@ def atomic_write(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def clear(folder: Path, keep: str | None = None) -> None:
-    """Delete everything in a folder except ``keep``; the folder stays."""
-    for path in folder.iterdir():
-        if path.name != keep:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@cache
-def package_hash() -> str:
-    """Hash of this package's code and weights, so that results of different versions are not mixed."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".pt")):
-        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-class ResumeFolder:
-    """A folder with the finished pieces of one request; created by :meth:`open`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @classmethod
-    def open(
-        cls, folder: Path, request: Mapping[str, Any], earlier: Path | None = None,
-        lesser: Mapping[str, Any] | None = None,
-    ) -> ResumeFolder:  # fmt: skip
-        """Open the pieces of ``request`` in ``folder``; none if there is nothing yet.
-
-        Args:
-            folder: created if missing; pieces of another request in it are deleted.
-            request: everything that the pieces depend on, as JSON values.
-            earlier: folder of a finished run, whose pieces are copied if they are of the same request.
-            lesser: another request whose pieces are valid for this one too, as far as they go.
-        """
-        wanted = json.loads(json.dumps(request))
-        accepted = [wanted] if lesser is None else [wanted, json.loads(json.dumps(lesser))]
-        opened, present = cls(folder), _request_of(folder)
-        if present in accepted:
-            if present != wanted:
-                opened._write_request(wanted)
-            return opened
-        if present is not None:
-            _log_difference(folder, present, wanted)
-        opened.discard()
-        folder.mkdir(parents=True, exist_ok=True)
-        before = _request_of(earlier) if earlier is not None else None
-        if earlier is not None and before in accepted:
-            for path in sorted(p for p in earlier.iterdir() if p.is_file() and p.name != _REQUEST):
-                with atomic_write(folder / path.name) as part:
-                    shutil.copyfile(path, part)
-        elif earlier is not None and before is not None:
-            _log_difference(earlier, before, wanted)
-        opened._write_request(wanted)  # last: the folder is valid from here on
-        return opened
-
-    def _write_request(self, request: Mapping[str, Any]) -> None:
-        with atomic_write(self.folder / _REQUEST) as part:
-            part.write_text(json.dumps(request, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-    def path(self, name: str) -> Path:
-        """Path of a piece, existing or not."""
-        return self.folder / name
-
-    def pieces(self, kind: str) -> list[Path]:
-        """Paths of the finished pieces of a numbered kind, in order."""
-        return sorted(p for p in self.folder.glob(f"{kind}-*") if p.suffix != ".part")
-
-    def next_piece(self, kind: str, suffix: str) -> Path:
-        """Path for the next piece of a numbered kind."""
-        last = self.pieces(kind)[-1:]
-        number = int(last[0].stem.rpartition("-")[2]) + 1 if last else 0
-        return self.folder / f"{kind}-{number:06d}{suffix}"
-
-    def drop(self, piece: Path, error: Exception) -> None:
-        """Delete a piece that cannot be read."""
-        log.warning("%s is damaged (%s): its content is computed again", piece, error)
-        piece.unlink()
-
-    def discard(self) -> None:
-        """Delete all pieces."""
-        (self.folder / _REQUEST).unlink(missing_ok=True)  # first: some of the pieces must not pass for all of them
-        if self.folder.is_dir():  # the folder stays: it marks its owner
-            clear(self.folder)
-
-
-def _request_of(folder: Path) -> dict[str, Any] | None:
-    try:
-        request: dict[str, Any] = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return request if isinstance(request, dict) else None
-
-
-def _log_difference(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differing = ", ".join(sorted(key for key in {*present, *wanted} if present.get(key) != wanted.get(key)))
-    log.info("%s is of another request (%s differs): starting anew", folder, differing)

@@ -34,6 +34,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from detector.data.atomic import atomic_write
+from detector.data.folders.owned import OwnedFiles
 from detector.data.images import read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.parallel import cores
@@ -103,6 +104,7 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int])
     store = _Store(folder, split, shape_hw, len(characters.config.symbols), files)
     lock = FileLock(folder / f"{split}.lock")
     try:
+        store.owned.add(*(f"{folder.name}/{split}.{kind}" for kind in ("lock", "npy", "npz")))
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter on file systems without locks
@@ -123,6 +125,7 @@ class _Store:
     ) -> None:
         self.folder, self.split, self.shape_hw, self.classes, self.files = folder, split, shape_hw, classes, files
         self.table = folder / f"{split}.npz"
+        self.owned = OwnedFiles(folder.parent)
 
     def open(self, writable: bool) -> Packed:
         """Open the store if it matches the files, otherwise build a new one: on disk, or in memory."""
@@ -242,6 +245,7 @@ class _Store:
             for chunk in self._chunks(rows, images):
                 file.write(chunk.data)
         key = hashlib.blake2b(b"".join(row.digest for row in rows), digest_size=8).hexdigest()
+        self.owned.add(f"{self.folder.name}/{self.split}-{key}.npy")
         part.replace(self.folder / f"{self.split}-{key}.npy")
         return f"{self.split}-{key}.npy"
 
@@ -279,10 +283,11 @@ class _Store:
                 ids=np.concatenate(ids),
                 boxes_xyxy=np.concatenate(boxes),
             )
-        for stray in (*self.folder.glob(f"{self.split}-*.npy"), *self.folder.glob(f"{self.split}.*.part")):
-            if stray.name != pixels:
-                with contextlib.suppress(OSError):  # Windows does not delete mapped files
-                    stray.unlink()
+        own = [path for path in self.owned.rows if path.startswith(f"{self.folder.name}/{self.split}-")]
+        for stray in (*own, f"{self.folder.name}/{self.split}.npy.part"):
+            if not stray.endswith(f"/{pixels}"):
+                with contextlib.suppress(OSError):  # it is gone; Windows does not delete mapped files
+                    (self.folder.parent / stray).unlink()
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

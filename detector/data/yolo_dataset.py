@@ -10,7 +10,8 @@ SET/
   boxes.csv                    a line for each character: box in pixels, confidence, stage
   rejects.csv                  a line for each refused input, with the reason
   report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
-  work/, packed/               what the next conversion and training reuse: atomic.py, packed.py
+  work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packed.py
+  files.csv                    every file above with size and hash: folders/owned.py
 """
 
 from __future__ import annotations

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from detector.data.yolo_dataset import CONFIG_KEY
@@ -14,13 +12,7 @@ from detector.errors import WeightsError
 from detector.text.reading_config import ReadingConfig
 
 SOURCE_KEY = "detector_source"
-"""Where an exported file says which weights it was made of: their :func:`digest`."""
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+"""Where an exported file says which weights it was made of: their SHA-256."""
 
 
 def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:

@@ -96,7 +96,7 @@ class ExportedNetwork:
 
     @property
     def source(self) -> str | None:
-        """The :func:`digest` of the weights that the file was made of, where it says so."""
+        """The SHA-256 of the weights that the file was made of, where it says so."""
         return self._engine.metadata.get(SOURCE_KEY)
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:

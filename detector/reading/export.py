@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.folders.owned import OwnedFiles, file_hash
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, DetectorError, WeightsError, require
-from detector.networks.metadata import digest, metadata_for
+from detector.networks.metadata import SOURCE_KEY, metadata_for
 from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import TORCH, ExportedNetwork
 from detector.networks.shipped import weights_path
@@ -49,7 +50,7 @@ def export(
 
     Args:
         weights: a ``.pt`` file; None or "shipped" takes the shipped weights.
-        out: what to write, replaced if it exists; None names it after the weights, beside them.
+        out: what to write, replaced if it is an earlier export; None names it after the weights, beside them.
         format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
         sample: pictures to compare the strings of, beside artificial ones and noise.
         device: as Ultralytics spells it; for "engine" the GPU.
@@ -77,6 +78,7 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(target.parent, os.W_OK):
         raise DetectorError(f"{target.parent} cannot be written to: name another place with out.")
+    _check_replaceable(target)
     from detector.networks.device import pick_device
     from detector.networks.ultralytics import Network as TorchNetwork
 
@@ -108,7 +110,7 @@ def write_checked(
         try:
             made = ultralytics.write_exported(
                 weights, Path(folder), format, config.shape_hw or _TRACED[format],
-                metadata_for(config, digest(weights)),
+                metadata_for(config, file_hash(weights)),
                 ("0" if device is None else device) if format == "engine" else "cpu", any_shape=config.shape_hw is None,
             )  # fmt: skip
         except WeightsError:
@@ -119,7 +121,27 @@ def write_checked(
         with trusting(True):  # it was made here
             network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
         _compare(weights, reference, network, config, [*sample, *_artificial(config), *_noise(config)])
+        if made.is_dir():
+            OwnedFiles(made).list_all()
         _move(made, target)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuse to replace what is no earlier export: a file tells by its metadata, OpenVINO's folder by its list.
+
+    Raises:
+        DetectorError: naming what is there.
+    """
+    if target.is_dir():
+        owned = OwnedFiles(target)
+        others = owned.others() if owned.exists else sorted(path.name for path in target.iterdir())
+        if others:
+            raise DetectorError(
+                f"{target} holds {', '.join(others[:5])}, which no export wrote or which was changed since: move it "
+                "away, or name another place with out."
+            )
+    elif target.exists() and SOURCE_KEY.encode() not in target.read_bytes():
+        raise DetectorError(f"{target} is no earlier export: move it away, or name another place with out.")
 
 
 def _compare(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from detector.data.user_cache import cache_folder, keep_newest, used_now
+from detector.data.folders.owned import file_hash
+from detector.data.folders.user_cache import cache_folder, keep_newest, used_now
 from detector.errors import ArgumentError, DependencyError, DetectorError, WeightsError, is_installed, require
-from detector.networks.metadata import digest
 from detector.networks.network import Network, config_of
 from detector.networks.runtimes import (
     BACKENDS,
@@ -76,7 +76,7 @@ def _in_torch(path: Path) -> Network:
 
 def exported_before(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
     """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
-    source = digest(weights)
+    source = file_hash(weights)
     cached = _cached(source)
     for path in (weights.with_suffix(".onnx"), cached):
         if path.is_file():
@@ -116,7 +116,7 @@ def export_once(weights: Path, backend: str | None = None) -> Network:
     if not is_installed("onnx"):
         log.info("with the package onnx installed, %s would be read faster on a CPU", weights)
     else:
-        path = _cached(digest(weights))
+        path = _cached(file_hash(weights))
         log.info(
             "exporting %s to ONNX once, for faster reading on a CPU, and comparing what both read of drawn pictures; "
             "kept in %s", weights, path.parent,

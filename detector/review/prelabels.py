@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal
 
-from detector.conversion.set_writer import alone
+from detector.conversion.set_folder import alone
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,

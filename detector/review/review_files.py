@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from detector.conversion.review import ReviewRow, review_rows, write_rows
-from detector.conversion.set_writer import alone
+from detector.conversion.set_folder import alone
 from detector.review.items import Item
 
 WAIT = 2.0

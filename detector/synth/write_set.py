@@ -22,6 +22,7 @@ from detector.errors import ArgumentError, DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer
 
+_LABELS, _BOXES = "labels.csv", "boxes.csv"
 _CHUNK = 64
 _worker: tuple[Synthesizer, Path] | None = None  # set once in each process of the pool
 
@@ -66,12 +67,14 @@ def write_set(
             raise ArgumentError(f"{name} must be {minimum} or more, got {value}.")
     if out.exists() and not out.is_dir():
         raise DetectorError(f"{out} is a file: name a folder, which need not be there.")
-    if (out / "labels.csv").exists():
-        raise DetectorError(f"{out} already holds a set (labels.csv): choose another folder, or delete it.")
+    if (out / _LABELS).exists():
+        raise DetectorError(f"{out} already holds a set ({_LABELS}): choose another folder, or delete it.")
     if any((out / "images").glob("*")):
         raise DetectorError(
             f"{out / 'images'} is not empty, say of a run that was stopped: choose another folder, or delete it."
         )
+    if (out / _BOXES).exists():
+        raise DetectorError(f"{out / _BOXES} is there, and would be replaced: choose another folder, or delete it.")
     synthesizer = Synthesizer(config)  # before any folder is made: it may raise
     began = time.perf_counter()
     (out / "images").mkdir(parents=True, exist_ok=True)
@@ -85,9 +88,18 @@ def write_set(
     space = config.alphabet.space
     shown = [(name, text.replace(space, ""), boxes) for name, text, boxes in rows]
     boxes = [(name, char, *box) for name, chars, of_chars in shown for char, box in zip(chars, of_chars, strict=True)]
-    _write_table(out / "boxes.csv", ("image", "char", "x1", "y1", "x2", "y2"), boxes)
-    _write_table(out / "labels.csv", ("image", "text"), [(name, text) for name, text, _ in rows])
+    _write_table(out / _BOXES, ("image", "char", "x1", "y1", "x2", "y2"), boxes)
+    _write_table(out / _LABELS, ("image", "text"), [(name, text) for name, text, _ in rows])
     return SynthReport(out, len(rows), len(boxes), time.perf_counter() - began)
+
+
+def file_names(count: int, start: int = 0) -> list[str]:
+    """Paths of all files that :func:`write_set` writes, below its folder."""
+    return [_LABELS, _BOXES, *map(_image, range(start, start + count))]
+
+
+def _image(index: int) -> str:
+    return f"images/{index:07d}.png"
 
 
 def _run(synthesizer: Synthesizer, out: Path, chunks: list[range], processes: int) -> Iterator[list[Row]]:
@@ -123,7 +135,7 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
     rows: list[Row] = []
     for index in chunk:
         picture = synthesizer(index)
-        name = f"images/{index:07d}.png"
+        name = _image(index)
         done, data = cv2.imencode(".png", picture.image)
         if not done:
             raise DetectorError(f"{out / name} could not be encoded as PNG.")

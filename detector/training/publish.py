@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detector.data.folders.owned import file_hash
 from detector.data.images import read_image
 from detector.data.yolo_dataset import CharacterSet
 from detector.errors import DatasetError
 from detector.networks.device import pick_device
-from detector.networks.metadata import digest
 from detector.reading.two_pass import ReadingPipeline
 from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_batch
@@ -39,6 +39,9 @@ log = logging.getLogger("detector")
 
 _BATCH = 32  # pictures read at once
 _START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
+MEANS = tuple(f"weights/mean-{share:g}.pt" for share in _START_SHARES)
+"""Files in a run's folder while its weights are chosen."""
+
 _SCORED = 1000  # pictures of the validation split, drawn, that tell the best share
 
 
@@ -78,12 +81,12 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     record = publishing(trainer.save_dir, target)
 
     def write_down(part: Path) -> None:
-        record.with_more(digest(part)).write()
+        record.with_more(file_hash(part)).write()
 
     ultralytics.publish(chosen, target, config, facts, write_down)
     if share:
         chosen.unlink()
-    Published(record.run, record.name, (digest(target),), done=not trainer.interrupted).write()  # last
+    Published(record.run, record.name, (file_hash(target),), done=not trainer.interrupted).write()  # last
     if score.count < FEW:
         log.info("validation: %d of %d pictures are read right, too few to tell anything", score.right, score.count)
     else:

@@ -28,9 +28,9 @@ from typing import Any
 import yaml
 
 from detector.data.atomic import atomic_write
+from detector.data.folders.owned import file_hash
 from detector.data.yolo_dataset import CharacterSet, read_set
 from detector.errors import DatasetError, DetectorError
-from detector.networks.metadata import digest
 from detector.training.validation.stopping import ending
 
 log = logging.getLogger("detector")
@@ -40,7 +40,13 @@ ARGUMENTS, RESULTS, LAST, BEST = "args.yaml", "results.csv", "last.pt", "best.pt
 START = "start.pt"
 """In the folder of a run's weights: those that it started from."""
 
+ARITHMETIC = "arithmetic.json"
+"""How a run computes on this CPU, so that it goes on in the same way."""
+
 _PUBLISHED = "published.json"
+
+FILES = (ARGUMENTS, RESULTS, ARITHMETIC, _PUBLISHED, *(f"weights/{name}" for name in (LAST, BEST, START)))
+"""All that training with the default arguments leaves in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Published:
 
     def owns(self, path: Path) -> bool:
         """Whether what lies there are these weights, or nothing does."""
-        return not path.exists() or (path.is_file() and digest(path) in self.sha256)
+        return not path.exists() or (path.is_file() and file_hash(path) in self.sha256)
 
 
 def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
@@ -107,7 +113,7 @@ def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
 
 def publishing(run: Path, target: Path) -> Published:
     """What to write down before a run's weights are; what lies at ``target`` now may be replaced."""
-    return Published(str(run), target.name, (digest(target),) if target.is_file() else (), done=False)
+    return Published(str(run), target.name, (file_hash(target),) if target.is_file() else (), done=False)
 
 
 def keep_start(run: Path, model: str) -> None:

@@ -46,15 +46,12 @@ from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
-from detector.training.run_folder import clear_earlier, keep_results, keep_start, read_results
+from detector.training.run_folder import ARITHMETIC, clear_earlier, keep_results, keep_start, read_results
 from detector.training.validation.evidence import EXACT_MATCH
 from detector.training.validation.stopping import Ending, ending
 from detector.training.validation.validator import TextValidator
 
 log = logging.getLogger("detector")
-
-_ARITHMETIC = "arithmetic.json"
-"""In the folder of a run: how it computes on this CPU, so that it goes on in the same way."""
 
 
 class TextTrainer(DetectionTrainer):  # type: ignore[misc]
@@ -188,7 +185,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         asked = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
         if self.cpu_ranks:  # all alike
             return Arithmetic(network_threads(), fast_bfloat16() if asked is None else asked)
-        path = self.save_dir / _ARITHMETIC
+        path = self.save_dir / ARITHMETIC
         kept = Arithmetic.read(path) if self.resume else None
         chosen, taken = (kept, {}) if kept else choose_arithmetic(self._step_that_changes_nothing(), bfloat16=asked)
         chosen.write(path)

@@ -12,20 +12,21 @@ import matplotlib
 
 from detector.conversion.convert import convert
 from detector.conversion.inputs import Progress
-from detector.data.atomic import clear
+from detector.data.folders.owned import LIST, OwnedFiles
 from detector.errors import ArgumentError, DetectorError
 from detector.reading.annotate import write_annotated
 from detector.reading.evaluation import Evaluation, evaluate
 from detector.reading.reader import Reader
 from detector.synth import SynthConfig, write_set
+from detector.synth.write_set import file_names
+from detector.training.publish import MEANS
 from detector.training.run import train
+from detector.training.run_folder import FILES
 
 UNSEEN = 250
 """Pictures that are made for reading alone."""
 
-
-_MARK = ".detector-demo"
-"""File that tells a demo's folder."""
+_PAGE, _RUN, _WEIGHTS = "read.png", "runs/demo", "weights/demo.pt"
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,8 @@ def demo(
     if pictures < 1 or epochs < 1 or seed < 0:  # before the earlier demo is gone
         raise ArgumentError(f"pictures and epochs are 1 or more, seed 0 or more, got {pictures}, {epochs} and {seed}.")
     root = Path(out).resolve()
-    if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
-        raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder.")
-    root.mkdir(parents=True, exist_ok=True)
-    clear(root, keep=_MARK)  # its own folder may be where the command runs
-    (root / _MARK).touch()  # first: what was stopped early is an earlier demo, too
+    owned = _cleared(root)
+    owned.add(*_names(pictures))  # first: what was stopped early is an earlier demo, too
     began = time.perf_counter()
 
     def stage(text: str) -> None:
@@ -85,7 +83,7 @@ def demo(
     write_set(_config(seed + 1), root / "unseen", UNSEEN)
     stage("converting: boxes from strings")
     report = convert(  # the list, not the folder: its true boxes are not looked at
-        root / "seen" / "labels.csv", root / "set", test=0.0, overwrite=True, train_scale=0.5, seed=seed,
+        root / "seen" / "labels.csv", root / "set", test=0.0, train_scale=0.5, seed=seed,
         progress=progress,
     )  # fmt: skip
     stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
@@ -93,8 +91,38 @@ def demo(
     stage(f"reading {UNSEEN} pictures that it never saw")
     reader = Reader(trained)
     evaluation = evaluate(reader, root / "unseen")
-    annotated_page = root / "read.png"
+    annotated_page = root / _PAGE
     files = sorted((root / "unseen" / "images").iterdir())[:40]
     write_annotated(annotated_page, [(path, reader.read(path)) for path in files])
+    owned.seal()
     stage("done")
     return DemoResult(evaluation, trained.path, annotated_page)
+
+
+def _cleared(root: Path) -> OwnedFiles:
+    """The list of a folder that is empty now: of an earlier demo there, what it wrote is deleted.
+
+    Raises:
+        DetectorError: if there is anything else.
+    """
+    owned = OwnedFiles(root)
+    if not root.exists():
+        return owned
+    if not root.is_dir() or (any(root.iterdir()) and _PAGE not in owned.rows):
+        raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder, or delete it.")
+    if others := owned.others():
+        raise DetectorError(
+            f"{root} also holds {', '.join(others[:5])}, which no demo wrote or which was changed since: move it "
+            "elsewhere, or choose another folder."
+        )
+    owned.delete(keep_root=True)  # its own folder may be where the command runs
+    return owned
+
+
+def _names(pictures: int) -> list[str]:
+    """All files that a demo writes; ``set`` has a list of its own, before it is whole, too."""
+    names = [_PAGE, _WEIGHTS, *(f"{_RUN}/{name}" for name in (*FILES, *MEANS))]
+    names += [f"set/{LIST}", f"set.part/{LIST}", "set.part.lock"]
+    for folder, count in (("seen", pictures), ("unseen", UNSEEN)):
+        names += [f"{folder}/{name}" for name in file_names(count)]
+    return names

@@ -13,9 +13,9 @@ from typing import Any, Unpack
 
 from detector.conversion.convert import ConversionReport, convert, pictures_hash
 from detector.conversion.inputs import Progress
-from detector.conversion.set_writer import alone
+from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
-from detector.data.atomic import package_hash
+from detector.data.folders.resume_folder import package_hash
 from detector.data.labels.sources import Source, check_source, read_source
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError

@@ -18,7 +18,8 @@ from PIL import Image
 
 from detector.conversion.convert import ConversionReport, convert
 from detector.conversion.inputs import assign_splits
-from detector.conversion.set_writer import SetWriter, alone
+from detector.conversion.set_folder import alone
+from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image
 from detector.data.yolo_dataset import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
 from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedError, SourceError
@@ -63,7 +64,7 @@ def labels_of(root: Path) -> dict[str, bytes]:
 def test_the_tree(toy: Toy) -> None:
     assert toy.tree == {
         "data.yaml", "images", "labels", "obj.data", "obj.names", "train.txt", "val.txt", "test.txt", "manifest.csv",
-        "boxes.csv", "rejects.csv", "report.html", "review.csv", "work",
+        "boxes.csv", "rejects.csv", "report.html", "review.csv", "work", "files.csv",
     }  # fmt: skip
     assert toy.report.data_yaml == toy.root / "data.yaml"
     for split, count in toy.report.splits.items():
@@ -443,13 +444,9 @@ def test_an_existing_folder_is_not_touched(toy: Toy, tmp_path: Path) -> None:
 
 
 def test_overwrite_replaces_the_whole_folder(toy: Toy, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
-    (tmp_path / "out" / "images").mkdir()
-    (tmp_path / "out" / "images" / "old.txt").write_text("old")
-    convert(toy.source, tmp_path / "out", space="_", overwrite=True, **OPTIONS)
-    assert not (tmp_path / "out" / "images" / "old.txt").exists()
-    assert len(read_manifest(tmp_path / "out")) == 60
+    root = shutil.copytree(toy.root, tmp_path / "out")
+    convert(toy_folder(tmp_path / "in", 40, start=100), root, space="_", overwrite=True, **OPTIONS)
+    assert len(read_manifest(root)) == 40 == sum(1 for p in (root / "images").rglob("*") if p.is_file())
 
 
 def noise_folder(folder: Path, count: int = 40) -> Path:
@@ -508,14 +505,13 @@ def test_zeros_that_a_spreadsheet_took_are_found(tmp_path: Path) -> None:
     assert all(rows[name].read == wrong[name] for name in listed & wrong.keys())
 
 
-def test_a_set_that_is_not_learnt_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_set_that_is_not_learnt_leaves_the_old_one(toy: Toy, tmp_path: Path) -> None:
     noise_folder(tmp_path / "source")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method")  # an earlier conversion
-    (tmp_path / "out" / "data.yaml").write_text("old")
+    shutil.copytree(toy.root, tmp_path / "out")
     with pytest.raises(NotLearnedError):
         convert(tmp_path / "source", tmp_path / "out", overwrite=True, train_scale=0.1, **OPTIONS)
-    assert (tmp_path / "out" / "data.yaml").read_text() == "old"
+    assert len(read_manifest(tmp_path / "out")) == 60
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "source"]
 
 
 def test_too_few_pictures_of_unknown_symbols_are_refused(tmp_path: Path) -> None:
@@ -715,20 +711,14 @@ def test_only_an_earlier_conversion_is_replaced(tmp_path: Path) -> None:
     assert (pictures / "AB12.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("manifest", "says"),
-    [
-        ("source,image,text,split,method\n", "also holds weights, which no conversion wrote"),
-        ("image,text\n", "no conv"),
-    ],
-)
-def test_what_was_trained_in_a_set_is_not_deleted_with_it(tmp_path: Path, manifest: str, says: str) -> None:
+@pytest.mark.parametrize("manifest", ["source,image,text,split,method\n", "image,text\n"])
+def test_what_was_trained_in_a_folder_is_not_deleted_with_it(tmp_path: Path, manifest: str) -> None:
     source = write_pictures(tmp_path / "in", ["AB.png", "CD.png"])
     weights = tmp_path / "set" / "weights" / "set.pt"
     weights.parent.mkdir(parents=True)
     weights.write_text("hours of work")
     (tmp_path / "set" / "manifest.csv").write_text(manifest)
-    with pytest.raises(DatasetError, match=says):
+    with pytest.raises(DatasetError, match=r"files.csv"):
         convert(source, tmp_path / "set", overwrite=True)
     assert weights.read_text() == "hours of work"
 
@@ -744,15 +734,14 @@ def test_a_folder_in_the_way_is_not_deleted(tmp_path: Path, beside: str) -> None
     assert sorted(p.name for p in mine.iterdir()) == ["AB.png", "CD.png"]
 
 
-def test_pictures_in_the_set_are_not_replaced_by_it(tmp_path: Path) -> None:
+def test_pictures_in_the_set_are_not_replaced_by_it(toy: Toy, tmp_path: Path) -> None:
     """A label file elsewhere may name them."""
-    images = write_pictures(tmp_path / "out" / "images", ["AB.png", "CD.png"])
-    (tmp_path / "out" / "manifest.csv").write_text("source,image,text,split,method\n")  # an earlier conversion
+    root = shutil.copytree(toy.root, tmp_path / "out")
     table = tmp_path / "labels.csv"
-    table.write_text(f"image,text\n{images}/AB.png,AB\n{images}/CD.png,CD\n")
+    table.write_text("image,text\n" + "".join(f"{root / row.image},{row.text}\n" for row in read_manifest(root)))
     with pytest.raises(DatasetError, match=r"out holds the pictures of .*images"):
-        convert(table, tmp_path / "out", overwrite=True)
-    assert (images / "AB.png").exists()
+        convert(table, root, overwrite=True)
+    assert len(list((root / "images").rglob("*.png"))) == 60
 
 
 def test_a_link_to_the_set_stays_a_link(toy: Toy, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted, assign_splits
 from detector.conversion.settings import Settings
-from detector.data.atomic import ResumeFolder
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import read_source
 from detector.errors import SourceError
 from detector.text.alphabet import DEFAULT_SYMBOLS, Alphabet

@@ -15,7 +15,8 @@ import pytest
 
 from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
-from detector.data.atomic import ResumeFolder, atomic_write
+from detector.data.atomic import atomic_write
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_image as read_picture
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
@@ -193,7 +194,7 @@ def test_what_was_found_is_not_sought_again(toy: Toy, counted: Counted, tmp_path
 
 def test_kept_work_is_small(toy: Toy) -> None:
     assert {p.name.split("-")[0] for p in (toy.root / "work").iterdir()} == {
-        "request.json", "boxes", "looked",
+        "request.json", "arguments.json", "files.csv", "boxes", "looked",
     }  # fmt: skip
     boxes = sum(p.stat().st_size for p in (toy.root / "work").glob("boxes-*"))
     assert boxes < 500 * 60

@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 import detector
 from detector import Reader, Reading, errors
 from detector.cli import app
-from detector.data.user_cache import cache_folder
+from detector.data.folders.owned import file_hash
+from detector.data.folders.user_cache import cache_folder
 from detector.errors import DependencyError, DetectorError, WeightsError
 from detector.networks import runtimes
-from detector.networks.metadata import config_in, digest, metadata_for
+from detector.networks.metadata import config_in, metadata_for
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import SHIPPED
 from detector.reading import export as exporting
@@ -99,11 +100,38 @@ def test_what_reads_other_strings_is_not_written(weights: Path, monkeypatch: pyt
     assert [path.name for path in weights.parent.iterdir()] == ["toy.pt"]
 
 
+def test_only_an_earlier_export_is_replaced(weights: Path, tmp_path: Path) -> None:
+    target = weights.with_suffix(".onnx")
+    assert detector.export(weights) == detector.export(weights) == target
+    target.write_bytes(b"of somebody else")
+    with pytest.raises(DetectorError, match=r"\.onnx is no earlier export: move it away"):
+        detector.export(weights)
+    assert target.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_folder_with_more_than_an_export_is_not_replaced(tmp_path: Path, edited: bool) -> None:
+    from detector.data.folders.owned import OwnedFiles
+    from detector.reading.export import _check_replaceable
+
+    folder = tmp_path / "x_openvino_model"
+    folder.mkdir()
+    (folder / "x.xml").write_text("<net/>")
+    with pytest.raises(DetectorError, match=r"holds x\.xml, which no export wrote"):
+        _check_replaceable(folder)
+    OwnedFiles(folder).list_all()
+    _check_replaceable(folder)
+    name = "x.xml" if edited else "notes.txt"
+    (folder / name).write_text("mine")
+    with pytest.raises(DetectorError, match=f"holds {name}, which no export wrote or which was changed"):
+        _check_replaceable(folder)
+
+
 def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from detector.networks import ultralytics
 
     target = weights.with_suffix(".onnx")
-    target.write_text("earlier")
+    target.write_text("earlier, with its detector_source")
 
     def broken(weights: Path, folder: Path, *_: object, any_shape: bool) -> Path:
         (folder / "half.onnx").write_text("half")
@@ -112,7 +140,7 @@ def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytes
     monkeypatch.setattr(ultralytics, "write_exported", broken)
     with pytest.raises(WeightsError, match=r"could not be exported \(RuntimeError: no more room\)"):
         detector.export(weights)
-    assert target.read_text() == "earlier"
+    assert target.read_text() == "earlier, with its detector_source"
     assert len(list(weights.parent.iterdir())) == 2
 
 
@@ -217,7 +245,7 @@ def test_a_batch_shared_by_cores_gives_what_single_pictures_give(monkeypatch: py
 
 def test_the_shipped_export_is_that_of_the_shipped_weights() -> None:
     network = ExportedNetwork(SHIPPED.with_suffix(".onnx"))
-    assert network.source == digest(SHIPPED), "run `detector export shipped`"
+    assert network.source == file_hash(SHIPPED), "run `detector export shipped`"
 
 
 def test_reading_with_the_shipped_weights_loads_no_torch() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detector.conversion.review import review_rows, write_rows
-from detector.conversion.set_writer import alone
+from detector.conversion.set_folder import alone
 from detector.errors import ArgumentError, DatasetError
 from detector.review import review_files
 from detector.review.items import ConflictError, Item

@@ -523,6 +523,13 @@ def test_write_set(tmp_path: Path, workers: int) -> None:
         write_set(config, tmp_path / "set", 1)
 
 
+def test_a_table_of_boxes_of_the_user_s_stays(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("drawn by hand")
+    with pytest.raises(DetectorError, match=r"boxes\.csv is there, and would be replaced"):
+        write_set(SynthConfig(), tmp_path, 1)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["drawn by hand"]
+
+
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match="count must be 1 or more, got 0"):
         write_set(CONFIG, tmp_path, 0)

@@ -18,8 +18,8 @@ import yaml
 from detector.conversion.inputs import accept
 from detector.conversion.review import read_review
 from detector.conversion.settings import Settings
-from detector.data.atomic import ResumeFolder
 from detector.data.csv_files import read_rows, write_csv
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import Source, read_source
 from detector.data.yolo_dataset import (
     CharacterSet,

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import Progress, chunked
 from detector.conversion.locating.locator import Ids, Image, Located, as_drawn
-from detector.data.atomic import ResumeFolder, atomic_write
+from detector.data.atomic import atomic_write
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_image
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import prefetch_map

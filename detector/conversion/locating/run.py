@@ -10,7 +10,7 @@ from detector.conversion.inputs import Inputs, Progress
 from detector.conversion.locating.boxes import shown, shown_ids
 from detector.conversion.locating.locator import Ids, Locator
 from detector.conversion.settings import Settings
-from detector.data.atomic import ResumeFolder
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import LabelledImage
 from detector.networks.network import Network
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import PIL.Image
 
-from detector.data.user_cache import cache_folder
+from detector.data.folders.user_cache import cache_folder
 
 __all__ = [
     "DDP_BUFFERS",

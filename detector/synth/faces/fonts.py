@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from detector.data.atomic import atomic_write
-from detector.data.user_cache import cache_folder, keep_newest, used_now
+from detector.data.folders.user_cache import cache_folder, keep_newest, used_now
 from detector.errors import SourceError
 from detector.synth.faces.glyphs import FontFace, Glyph
 from detector.text.alphabet import Alphabet

@@ -1,0 +1,206 @@
+"""The folder of a converted set: what in it may be replaced, and how the whole set takes its place.
+
+OUT.part is where a set is made, OUT.replaced where the earlier one lies for a moment; nothing that no conversion wrote
+is replaced or deleted in any of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from detector.conversion.review import REVIEW, own_columns
+from detector.data.folders.owned import LIST, OwnedFiles
+from detector.data.packed import FOLDER as PACKED
+from detector.data.yolo_dataset import MANIFEST, ManifestRow
+from detector.errors import DatasetError, argument
+
+log = logging.getLogger("detector")
+
+WORK = "work"
+"""Folder in a set, and in one that is being made, for what the next run takes up."""
+
+INNER_LISTS = (f"{WORK}/{LIST}", f"{PACKED}/{LIST}")
+"""Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.packed` write into."""
+
+_SHOWN = 5  # files that a message names
+
+
+def part_of(target: Path) -> Path:
+    """Where a set is made until it is whole."""
+    return target.with_name(target.name + ".part")
+
+
+def _replaced(target: Path) -> Path:
+    return target.with_name(target.name + ".replaced")
+
+
+def target_of(out: str | os.PathLike[str]) -> Path:
+    """The folder to write, where a link leads if ``out`` is one.
+
+    Raises:
+        DatasetError: if it is the root of a file system.
+    """
+    target = Path(out)
+    if target.is_symlink() or target.name in ("", ".."):
+        target = target.resolve()
+    if not target.name:
+        raise DatasetError(f"{out} cannot be replaced by a converted set: choose a folder in it.")
+    return target
+
+
+def recover(target: Path) -> None:
+    """Undo or finish a replacement that was killed half-way."""
+    old = _replaced(target)
+    if not OwnedFiles(old).exists:
+        return
+    if not target.exists():
+        old.rename(target)
+    elif not _others(old):
+        _discard(old)
+
+
+def begin(target: Path) -> None:
+    """Create the folder where the set is made, with its list."""
+    OwnedFiles(part_of(target)).add(*INNER_LISTS)
+
+
+def discard_part(target: Path) -> None:
+    """Delete what was found out so far."""
+    _discard(part_of(target))
+
+
+def _others(folder: Path) -> list[str]:
+    """What lies in the folder of a set, or of one that is being made, and no conversion wrote it like that.
+
+    Decisions of a person in ``review.csv`` are taken up: it is listed only if a column that is not ours would be lost.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return [folder.name]
+    return [path for path in OwnedFiles(folder).others() if path != REVIEW] + [
+        f"{REVIEW} (its columns {', '.join(more)})" for more in [own_columns(folder / REVIEW)] if more
+    ]
+
+
+def _discard(folder: Path) -> None:
+    """Delete a set; what somebody put there at this very moment stays, and the log names it."""
+    OwnedFiles(folder).delete()
+    if folder.exists():
+        log.warning("%s stays: it holds what no conversion wrote", folder)
+
+
+def check_target(target: Path, source: Path, overwrite: bool) -> None:
+    """Refuse to replace anything but an earlier conversion, and the pictures themselves above all."""
+    if target.exists() and not overwrite:
+        raise DatasetError(f"{target} exists: choose another folder, or say {argument('overwrite')} to replace it.")
+    check_pictures(target, [source])
+    check_replaceable(target)
+    part, old = part_of(target), _replaced(target)
+    for folder, needed in ((part, "for what is not finished"), (old, f"while {target} is replaced")):
+        if (folder.exists() or folder.is_symlink()) and (others := _others(folder)):
+            raise DatasetError(
+                f"{folder} is needed {needed}, and holds something else ({_some(others)}): move it away."
+            )
+
+
+def check_replaceable(target: Path) -> None:
+    """Refuse to replace a folder with anything in it that no conversion wrote, or that was edited since.
+
+    Raises:
+        DatasetError: naming what it is.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    owned = OwnedFiles(target)
+    if MANIFEST not in owned.rows:
+        if _has_manifest(target):
+            raise DatasetError(
+                f"{target} has no {LIST}, the list of what a conversion wrote there: an earlier version made it, and "
+                "nobody can tell what is yours in it. Move it away or choose another folder; with "
+                f"{argument('review', target / REVIEW)} the decisions in it are taken up, wherever it lies then."
+            )
+        raise DatasetError(f"{target} is no converted set ({LIST} lists none), and is not replaced: choose another "
+                           "folder.")  # fmt: skip
+    if others := _others(target):
+        raise DatasetError(
+            f"{target} also holds {_some(others)}, which no conversion wrote or which was changed since, and "
+            f"{argument('overwrite')} would delete: move it elsewhere, or choose another folder."
+        )
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Whether there is the table that only a converted set has; others call theirs so, too."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    with (folder / MANIFEST).open(encoding="utf-8", errors="replace") as file:
+        return file.readline().startswith(",".join(ManifestRow._fields[:4]))
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return f"{', '.join(paths[:_SHOWN])}{more}"
+
+
+def check_pictures(target: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write where inputs lie: what is there is replaced."""
+    written = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
+    for path in inputs if written else ():
+        lies = path.resolve()
+        for folder in (lies, *lies.parents):
+            if folder in written:
+                raise DatasetError(
+                    f"{written[folder]} holds the pictures of {path}: choose another folder to write to."
+                )
+
+
+def check_outside(target: Path, searched: Path) -> None:
+    """Refuse to write into a folder that is searched for pictures: the set's own would be inputs next time."""
+    if searched.resolve() in target.resolve().parents:
+        raise DatasetError(
+            f"{target} lies inside {searched}, whose pictures it would be counted among: choose a folder outside it."
+        )
+
+
+def put_in_place(target: Path) -> None:
+    """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
+    old = _replaced(target)
+    if target.exists():
+        check_replaceable(target)  # again: the run may have taken hours
+        target.rename(old)
+    part_of(target).rename(target)
+    if old.exists():
+        _discard(old)
+
+
+@contextmanager
+def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
+    """While this process makes ``target``, no other does; ``wait`` seconds for one that does.
+
+    Raises:
+        DatasetError: if another one is at it.
+    """
+    part = part_of(target)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(part.with_name(part.name + ".lock"))
+    if (file := Path(lock.lock_file)).exists() and file.stat().st_size:  # it would be emptied
+        raise DatasetError(f"{file} is needed as a lock, and holds something else: move it away.")
+    try:
+        lock.acquire(timeout=wait, poll_interval=0.01)
+    except Timeout:
+        if not Path(lock.lock_file).exists():
+            raise DatasetError(f"{part.parent} cannot be written to: choose another folder.") from None
+        raise DatasetError(f"Another run is writing {target}: wait for it, or choose another folder.") from None
+    except (OSError, NotImplementedError):  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps what is open, and takes it away when it is released
+            Path(lock.lock_file).unlink()
+        lock.release()

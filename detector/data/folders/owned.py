@@ -1,0 +1,224 @@
+"""Which files of a folder this package wrote: nothing else is ever replaced or deleted with the folder.
+
+FOLDER/files.csv has a row a file: its path below the folder, its size and its SHA-256. A row is appended before its
+file is written, without size and hash; :meth:`OwnedFiles.seal` adds them when the folder is finished. A file without a
+row, or with other bytes than its row says, is somebody else's. ``PATH.part`` is what was being written at the path of a
+row. A folder inside that has a list of its own is judged by that list, if the outer list names it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import NamedTuple, TypeVar
+
+from detector.data.atomic import atomic_write
+from detector.data.csv_files import Writer, read_rows
+from detector.data.parallel import cores
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+LIST = "files.csv"
+"""Name of the list, in the folder that it is of."""
+
+_CHUNK = 1000  # files that a thread hashes in one task
+
+
+class Row(NamedTuple):
+    """One file; size and SHA-256 are empty while it is being written, and where its content is not checked."""
+
+    path: str
+    size: str = ""
+    sha256: str = ""
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class OwnedFiles:
+    """The list of a folder, which need not be there.
+
+    Attributes:
+        rows: of each path below the folder, with ``/``.
+        exists: whether the folder has a list.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.exists = root, True
+        self.rows: dict[str, Row] = {}
+        try:
+            text = (root / LIST).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):  # none, or somebody else's
+            self.exists = False
+            return
+        whole_lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+        try:
+            table = [row for _, row in read_rows(whole_lines)]
+        except csv.Error:
+            table = []
+        self.exists = bool(table) and tuple(table[0]) == Row._fields
+        if self.exists:
+            rows = (Row(*row) for row in table[1:] if len(row) == len(Row._fields))
+            self.rows = {row.path: row for row in rows if _is_below(row.path)}
+
+    def add(self, *paths: str) -> None:
+        """Write down paths, relative to the folder, before their files are written; the folder is created."""
+        new = [path for path in dict.fromkeys(paths) if path not in self.rows or self.rows[path].size]
+        if not new:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        buffer = io.StringIO(newline="")
+        writer = Writer(buffer, () if self.exists else Row._fields)
+        for path in new:
+            self.rows[path] = Row(path)
+            writer.row(self.rows[path])
+        with (self.root / LIST).open("a", encoding="utf-8", newline="") as file:
+            file.write(buffer.getvalue())
+        self.exists = True
+
+    def list_all(self) -> None:
+        """Take all files of a folder that nobody else knows yet for ours."""
+        self.add(*sorted(path for path, _ in self._walk()))
+        self.seal()
+
+    def seal(self, unchecked: Collection[str] = ()) -> None:
+        """Write size and hash of all files that are there, and forget the others.
+
+        Args:
+            unchecked: paths whose content may change later.
+        """
+        there = [path for path in self.rows if (self.root / path).is_file()]
+        hashed = [path for path in there if path not in unchecked and not path.endswith(f"/{LIST}")]
+        sealed = dict(zip(hashed, _in_threads(self._seal, hashed), strict=True))
+        kept = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
+        self._replace([sealed.get(path, Row(path)) for path in kept])
+
+    def _seal(self, path: str) -> Row:
+        full = self.root / path
+        return Row(path, str(full.stat().st_size), file_hash(full))
+
+    def _replace(self, rows: list[Row]) -> None:
+        with atomic_write(self.root / LIST) as part, part.open("w", encoding="utf-8", newline="") as file:
+            writer = Writer(file, Row._fields)
+            writer.rows(rows)
+        self.rows = {row.path: row for row in rows}
+
+    def others(self) -> list[str]:
+        """Paths below the folder of what is not ours: without a row, or with other bytes; in order.
+
+        A listed file that has a second name (hard link) is not looked into: without this one its bytes are still there.
+        """
+        unknown, to_hash = [], list[Row]()
+        for path, entry in self._walk():
+            row = self._row_of(path)
+            if _is_left_by_programs(path):
+                continue
+            if row is None or not entry.is_file(follow_symlinks=False):
+                unknown.append(path)
+            elif row.sha256:
+                stat = entry.stat(follow_symlinks=False)
+                if stat.st_nlink == 1:
+                    if str(stat.st_size) != row.size:
+                        unknown.append(path)
+                    else:
+                        to_hash.append(row)
+        changed = _in_threads(lambda row: file_hash(self.root / row.path) != row.sha256, to_hash)
+        unknown += [row.path for row, other in zip(to_hash, changed, strict=True) if other]
+        for inner in self._inner():
+            unknown += [f"{inner.root.relative_to(self.root).as_posix()}/{path}" for path in inner.others()]
+        return sorted(unknown)
+
+    def delete(self, *, keep: str = "", keep_root: bool = False) -> None:
+        """Delete the listed files, folders that are empty then, and last the list: a kill leaves what tells the rest.
+
+        Args:
+            keep: a folder below this one that stays as it is, with its rows.
+            keep_root: the folder itself stays, too.
+        """
+        for inner in self._inner():
+            if not (keep and inner.root == self.root / keep):
+                inner.delete()
+        folders: list[str] = []
+        for path, entry in self._walk(folders):
+            if keep and path.startswith(f"{keep}/"):
+                continue
+            if path != LIST and (self._row_of(path) or _is_left_by_programs(path)):
+                os.unlink(entry.path)
+        for folder in sorted(folders, key=len, reverse=True):
+            if not (keep and f"{folder}/".startswith(f"{keep}/")):
+                with suppress(OSError):  # it holds something else
+                    (self.root / folder).rmdir()
+        if keep:
+            self._replace([row for path, row in self.rows.items() if path.startswith(f"{keep}/")])
+            return
+        (self.root / LIST).unlink(missing_ok=True)
+        self.rows, self.exists = {}, False
+        if not keep_root:
+            with suppress(OSError):
+                self.root.rmdir()
+
+    def _row_of(self, path: str) -> Row | None:
+        """The row that a file belongs to: its own, or that of the path where it was being written."""
+        if path.removesuffix(".part") == LIST:
+            return Row(path) if self.exists else None
+        if path in self.rows:
+            return self.rows[path]
+        row = self.rows.get(path.removesuffix(".part"))
+        return row if row is not None and not row.sha256 else None
+
+    def _inner(self) -> list[OwnedFiles]:
+        """Lists of folders inside that this one names; what is no list, or behind a link, is none."""
+        root = self.root.resolve()
+        folders = [path.removesuffix(f"/{LIST}") for path in self.rows if path.endswith(f"/{LIST}")]
+        lists = [OwnedFiles(self.root / path) for path in folders if (self.root / path).resolve() == root / path]
+        return [inner for inner in lists if inner.exists]
+
+    def _walk(self, folders: list[str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """All files and links below the folder, but for what inner lists are about; links are not followed.
+
+        Args:
+            folders: gets the paths of the folders.
+        """
+        inner = {owned.root for owned in self._inner()}
+        left = [(self.root, "")]
+        while left:
+            folder, below = left.pop()
+            with os.scandir(folder) as entries:
+                for entry in list(entries):
+                    path = f"{below}{entry.name}"
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield path, entry
+                    elif Path(entry.path) not in inner:
+                        left.append((Path(entry.path), f"{path}/"))
+                        if folders is not None:
+                            folders.append(path)
+
+
+def _is_below(path: str) -> bool:
+    """Whether it leads nowhere else: a list may come from anybody."""
+    parts = PurePath(path)
+    return bool(parts.name) and not parts.anchor and ".." not in parts.parts and parts.as_posix() == path
+
+
+def _is_left_by_programs(path: str) -> bool:
+    """Whether a file manager or Ultralytics left it, who make it again: nobody misses it."""
+    folder, _, name = path.rpartition("/")
+    return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and name.endswith(".cache"))
+
+
+def _in_threads(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """Results of ``work``, which mostly waits for files, in order."""
+    starts = range(0, len(items), _CHUNK)
+    with ThreadPoolExecutor(2 * cores()) as pool:
+        chunks = pool.map(lambda start: [work(item) for item in items[start : start + _CHUNK]], starts)
+        return [result for chunk in chunks for result in chunk]

@@ -86,11 +86,11 @@ class Arithmetic:
     def read(cls, path: Path) -> Arithmetic | None:
         """What :meth:`write` kept; None where nothing is, or what is not possible here."""
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            found = cls(int(held["threads"]), bool(held["bfloat16"]))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            arithmetic = cls(int(content["threads"]), bool(content["bfloat16"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return found if found.possible() else None
+        return arithmetic if arithmetic.possible() else None
 
 
 @contextlib.contextmanager
@@ -175,12 +175,12 @@ def _fastest(
             return clock() - start
 
     first = {one: seconds(one) for one in tried}  # also prepares what later steps use again
-    found: dict[Arithmetic, list[float]] = {one: [] for one in tried if first[one] <= _HOPELESS * first[tried[0]]}
+    seconds_of: dict[Arithmetic, list[float]] = {one: [] for one in tried if first[one] <= _HOPELESS * first[tried[0]]}
     began = clock()
-    while (spent := clock() - began) < _SECONDS or (len(found[tried[0]]) < _ROUNDS and spent < _AT_MOST):
-        for one, times in found.items():  # in turns, so that all see the same machine
+    while (spent := clock() - began) < _SECONDS or (len(seconds_of[tried[0]]) < _ROUNDS and spent < _AT_MOST):
+        for one, times in seconds_of.items():  # in turns, so that all see the same machine
             times.append(seconds(one))
-    taken.update(first | {one: statistics.median(times) for one, times in found.items()})
+    taken.update(first | {one: statistics.median(times) for one, times in seconds_of.items()})
     quickest = min(tried, key=taken.__getitem__)
     return quickest if taken[tried[0]] > CLEARLY * taken[quickest] else tried[0]
 

@@ -54,9 +54,9 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
     top_confidence, top_class_id = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))
     columns = (picture, xyxy[keep], surely[keep], top_class_id, top_confidence)
     picture_of, boxes_xyxy, objectness_of, ids, scores = (column.cpu().numpy() for column in columns)
-    found = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], objectness_of, ids, scores)
+    detections = CharDetections(boxes_xyxy, scores[:, 0], ids[:, 0], objectness_of, ids, scores)
     ends = np.bincount(picture_of, minlength=len(output)).cumsum().tolist()
-    return [found[start : min(end, start + MAX_CANDIDATES)] for start, end in zip([0, *ends], ends, strict=False)]
+    return [detections[start : min(end, start + MAX_CANDIDATES)] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def prediction(output: Any) -> torch.Tensor:

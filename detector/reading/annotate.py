@@ -28,8 +28,8 @@ def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _T
     tile = tile.copy()
     if reading.characters:
         boxes = back.to_letterboxed(np.array([c.xyxy for c in reading.characters], np.float32))
-        seen = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
-        tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, seen)
+        detections = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
+        tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, detections)
     return tile
 
 

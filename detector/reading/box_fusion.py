@@ -58,8 +58,8 @@ def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.
     a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (n, m, 2)
     shared = np.maximum(sides, 0).prod(2)
-    own, others = (a[..., 2:] - a[..., :2]).prod(2), (b[..., 2:] - b[..., :2]).prod(2)
-    return np.asarray(shared / np.maximum(own + others - shared, 1e-9))
+    first_area, second_area = (a[..., 2:] - a[..., :2]).prod(2), (b[..., 2:] - b[..., :2]).prod(2)
+    return np.asarray(shared / np.maximum(first_area + second_area - shared, 1e-9))
 
 
 def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:

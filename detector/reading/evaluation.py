@@ -195,9 +195,9 @@ class Evaluation:
         least = [
             0.0 if rejected else r.lowest_confidence for rejected, (_, r, _) in zip(never, self.accepted, strict=True)
         ]
-        found = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
+        coverage = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
         # Nothing is known of a threshold below the one that these readings had to pass.
-        return replace(found, threshold=max(found.threshold, self.min_confidence))
+        return replace(coverage, threshold=max(coverage.threshold, self.min_confidence))
 
     def against(self, other: Evaluation) -> Comparison:
         """Whether this reader is better or worse than another on the same pictures; what is not right counts as such,
@@ -296,11 +296,11 @@ def _curve(curve: CalibrationCurve) -> dict[str, Any]:
     return {"ece": round(curve.ece, 4), "ece_by_chance": round(curve.by_chance, 4), "bins": bins}
 
 
-def _coverage(found: Coverage) -> dict[str, Any]:
+def _coverage(coverage: Coverage) -> dict[str, Any]:
     return {
-        "precision_wanted": found.wanted, "min_confidence": found.threshold, "coverage": round(found.coverage, 4),
-        "taken": found.taken, "right": found.right, "precision": round(found.precision, 4),
-        "interval_95": _interval(found.interval),
+        "precision_wanted": coverage.wanted, "min_confidence": coverage.threshold,
+        "coverage": round(coverage.coverage, 4), "taken": coverage.taken, "right": coverage.right,
+        "precision": round(coverage.precision, 4), "interval_95": _interval(coverage.interval),
     }  # fmt: skip
 
 
@@ -388,12 +388,12 @@ def _labelled(
         return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
-    found = read_source(path, keep=keep, **{**how, "visual_order": how["visual_order"] and not typed})
-    for note in found.notes:
+    source_labels = read_source(path, keep=keep, **{**how, "visual_order": how["visual_order"] and not typed})
+    for note in source_labels.notes:
         log.warning("%s", note)
-    pictures = [item for item in found.items if not is_several(item.path)]
-    several = [Failure(item.name, "not a picture") for item in found.items if is_several(item.path)]
-    unusable = (*(Failure(refused.name, refused.reason) for refused in found.refused), *several)
+    pictures = [item for item in source_labels.items if not is_several(item.path)]
+    several = [Failure(item.name, "not a picture") for item in source_labels.items if is_several(item.path)]
+    unusable = (*(Failure(refused.name, refused.reason) for refused in source_labels.refused), *several)
     if not pictures:
         why = reasons_of([(failure.name, failure.reason) for failure in unusable])
         raise SourceError(f"{path}: no labelled picture is left; {why}.")

@@ -81,9 +81,9 @@ def named_pictures(source: Source) -> Iterator[Named]:
     if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):
             raise SourceError(f"There is no {path}: give a picture or a folder of pictures, a video, or a .txt list.")
-        if not (found := _fitting(str(path))):
+        if not (files := _fitting(str(path))):
             raise SourceError(f"No file fits {path}.")
-        return (named for one in found for named in _of(one))
+        return (named for one in files for named in _of(one))
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
         return _listed(path, _lines_of(path), _Lists.of(path))
     return _in_folder(path) if os.path.isdir(path) else _of(path)
@@ -189,26 +189,26 @@ def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
             yield from _or_named(path, lambda: _listed(path, _lines_of(path), inner))
     elif os.path.isdir(path):
         yield from _or_named(path, lambda: _in_folder(path))
-    elif glob.has_magic(str(path)) and not os.path.exists(path) and (found := _fitting(str(path))):
-        for name in found:
+    elif glob.has_magic(str(path)) and not os.path.exists(path) and (files := _fitting(str(path))):
+        for name in files:
             yield from _of(name, lists)
     else:
         yield name_of(source), source
 
 
-def _or_named(path: Path, held: Callable[[], Iterator[Named]]) -> Iterator[Named]:
+def _or_named(path: Path, pictures_of: Callable[[], Iterator[Named]]) -> Iterator[Named]:
     """What a list or a folder among other things holds; one that cannot be read is named."""
     try:
-        found = held()
+        pictures = pictures_of()
     except SourceError as error:
-        found = iter([(str(path), ImageError(str(error).rstrip(".")))])
-    yield from found
+        pictures = iter([(str(path), ImageError(str(error).rstrip(".")))])
+    yield from pictures
 
 
 def _in_folder(folder: Path) -> Iterator[Named]:
     """What a folder holds; a folder below that cannot be read is named."""
-    found = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-    return (named for path, problem in found for named in (_of(path) if problem is None else [(str(path), problem)]))
+    files = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    return (named for path, problem in files for named in (_of(path) if problem is None else [(str(path), problem)]))
 
 
 def _frames(path: Path) -> Iterator[Named]:
@@ -255,10 +255,10 @@ def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[Named]:
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
         elif line:
             named = path.parent / line
-            found: list[str] = []
+            files: list[str] = []
             if glob.has_magic(line) and not os.path.exists(named):
-                found = _fitting(os.path.join(glob.escape(str(path.parent)), line))
-            for one in map(Path, found) if found else (named,):
+                files = _fitting(os.path.join(glob.escape(str(path.parent)), line))
+            for one in map(Path, files) if files else (named,):
                 yield from _of(one, lists)
 
 

@@ -88,14 +88,14 @@ class _Line:
 
     def take(self) -> list[Frame]:
         """What there is: a frame at most, and losses."""
-        found: list[Frame] = []
+        frames: list[Frame] = []
         if self.frame is not None:
             self.number += 1
-            found.append((f"{self.name}#{self.number}", self.frame))
+            frames.append((f"{self.name}#{self.number}", self.frame))
             self.frame = None
-        found += [(self.name, ImageError(loss)) for loss in self.losses]
+        frames += [(self.name, ImageError(loss)) for loss in self.losses]
         self.losses.clear()
-        return found
+        return frames
 
 
 def live_frames(source: str) -> Iterator[Frame]:
@@ -115,11 +115,11 @@ def live_frames(source: str) -> Iterator[Frame]:
             line.thread.start()
         while True:
             with news:
-                while not (found := [frame for line in lines for frame in line.take()]):
+                while not (frames := [frame for line in lines for frame in line.take()]):
                     if all(line.over for line in lines):
                         return
                     news.wait()
-            yield from found
+            yield from frames
     finally:
         for line in lines:
             line.wanted = False

@@ -177,15 +177,15 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
 
 def environment(space: str) -> Environment:
     """Templates of the package, with the filters that pages of strings need; spaces are shown as ␣."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("detector.reading"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["count"] = lambda number: f"{number:,}"
-    made.filters["visible"] = lambda text: text.replace(space, "␣").replace(" ", "␣")
-    made.filters["quoted"] = shlex.quote
-    made.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
-    return made
+    templates.filters["count"] = lambda number: f"{number:,}"
+    templates.filters["visible"] = lambda text: text.replace(space, "␣").replace(" ", "␣")
+    templates.filters["quoted"] = shlex.quote
+    templates.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
+    return templates
 
 
 def _place(row: ManifestRow) -> str:

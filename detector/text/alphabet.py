@@ -225,13 +225,13 @@ def symbols_of(spelt: str) -> str:
 
 
 def _range(first: str, last: str, spelt: str) -> str:
-    held = "".join(map(chr, range(ord(first), ord(last) + 1)))
-    if len(held) < 2 or len({unicodedata.category(sign) for sign in held}) > 1 or not held.isalnum():
+    symbols = "".join(map(chr, range(ord(first), ord(last) + 1)))
+    if len(symbols) < 2 or len({unicodedata.category(sign) for sign in symbols}) > 1 or not symbols.isalnum():
         raise AlphabetError(
             f"The alphabet {spelt!r} has {first}-{last}, which is no range of digits or of letters of one kind: put "
             "the sign - last, or write \\-."
         )
-    return held
+    return symbols
 
 
 def separators_of(texts: Collection[str]) -> str:

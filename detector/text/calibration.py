@@ -60,9 +60,9 @@ class Calibration:
     string: PlattScaling = field(default_factory=PlattScaling)
 
     @staticmethod
-    def from_dict(held: dict[str, Any]) -> Calibration:
+    def from_dict(plain: dict[str, Any]) -> Calibration:
         """From plain values, as :func:`dataclasses.asdict` makes them."""
-        return Calibration(**{name: PlattScaling(**values) for name, values in held.items()})
+        return Calibration(**{name: PlattScaling(**values) for name, values in plain.items()})
 
 
 def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> PlattScaling:
@@ -107,9 +107,9 @@ def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: floa
 
 def right_characters(label: str, reading: Reading, space: str) -> list[bool]:
     """Of each character of a reading, whether the label has it there; spaces are no characters."""
-    seen = [c.symbol for c in reading.characters]
-    _, wrong = differing([symbol for symbol in label if symbol != space], seen)
-    return [i not in wrong for i in range(len(seen))]
+    symbols = [c.symbol for c in reading.characters]
+    _, wrong = differing([symbol for symbol in label if symbol != space], symbols)
+    return [i not in wrong for i in range(len(symbols))]
 
 
 def right_string(label: str, reading: Reading, space: str) -> bool:

@@ -121,8 +121,8 @@ def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
     """Lower median of the valid values of each row, 0 where there are none."""
     ordered = np.sort(np.where(valid, values, np.inf), axis=1)
     count = valid.sum(1)
-    found = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
-    return np.where(count > 0, found, 0.0)
+    medians = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    return np.where(count > 0, medians, 0.0)
 
 
 def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
@@ -253,16 +253,16 @@ def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
     A character of w by h has a box of ``w cos + h sin`` by ``w sin + h cos``.
     """
     cos, sin = np.cos(turn), np.sin(turn)
-    own = (width * cos - height * sin) / (cos * cos - sin * sin)
-    return np.asarray(np.clip(width - own, 0, None))
+    character_width = (width * cos - height * sin) / (cos * cos - sin * sin)
+    return np.asarray(np.clip(width - character_width, 0, None))
 
 
 def _taken_off(boxes: Floats, off: Floats) -> Floats:
     """Every box of a picture narrower by ``off``, (batch,), half on either side."""
     if not off.any():
         return boxes
-    own = boxes[..., 2] - boxes[..., 0]
-    half = np.minimum(off[:, None], (1 - _MIN_WIDTH) * np.maximum(own, 0)) / 2
+    box_width = boxes[..., 2] - boxes[..., 0]
+    half = np.minimum(off[:, None], (1 - _MIN_WIDTH) * np.maximum(box_width, 0)) / 2
     return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)
 
 

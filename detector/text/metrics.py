@@ -143,12 +143,13 @@ _BINS, _IN_A_BIN = 10, 20
 
 def calibration_curve(confidences: Sequence[float], right: Sequence[bool]) -> CalibrationCurve:
     """Ten bins of equal mass, or fewer where one would hold less than 20. Equal confidences share a bin."""
-    held = np.asarray(confidences, np.float64)
-    order = np.argsort(held, kind="stable")
-    held, true = held[order], np.asarray(right, np.float64)[order]
-    bins = min(_BINS, max(1, len(held) // _IN_A_BIN))
-    cuts = np.searchsorted(held, held[len(held) * np.arange(1, bins) // bins])  # to where a run of equals begins
-    parts = zip(np.split(held, np.unique(cuts)), np.split(true, np.unique(cuts)), strict=True)
+    confidence = np.asarray(confidences, np.float64)
+    order = np.argsort(confidence, kind="stable")
+    confidence, true = confidence[order], np.asarray(right, np.float64)[order]
+    bins = min(_BINS, max(1, len(confidence) // _IN_A_BIN))
+    of_equal_mass = confidence[len(confidence) * np.arange(1, bins) // bins]
+    cuts = np.searchsorted(confidence, of_equal_mass)  # to where a run of equals begins
+    parts = zip(np.split(confidence, np.unique(cuts)), np.split(true, np.unique(cuts)), strict=True)
     return CalibrationCurve(tuple(CalibrationBin(len(c), float(c.mean()), float(r.mean())) for c, r in parts if len(c)))
 
 
@@ -195,15 +196,16 @@ def coverage_at(confidences: Sequence[float], right: Sequence[bool], wanted: flo
         wanted: precision, in (0, 1].
         count: all pictures, those without a reading included.
     """
-    held = np.asarray(confidences, np.float64)
-    order = np.argsort(-held, kind="stable")
-    held, true = held[order], np.asarray(right, np.int64)[order]
-    last = np.append(held[1:] != held[:-1], True)[: len(held)]  # equal confidences are taken together or not at all
-    enough = np.flatnonzero(last & (true.cumsum() >= wanted * np.arange(1, len(held) + 1) - 1e-9))
+    confidence = np.asarray(confidences, np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    confidence, true = confidence[order], np.asarray(right, np.int64)[order]
+    # Equal confidences are taken together or not at all.
+    last = np.append(confidence[1:] != confidence[:-1], True)[: len(confidence)]
+    enough = np.flatnonzero(last & (true.cumsum() >= wanted * np.arange(1, len(confidence) + 1) - 1e-9))
     if not len(enough):
         return Coverage(wanted, 1.0, 0, 0, count)
     taken = int(enough[-1]) + 1
-    threshold = 0.0 if taken == len(held) else _between(float(held[taken]), float(held[taken - 1]))
+    threshold = 0.0 if taken == len(confidence) else _between(float(confidence[taken]), float(confidence[taken - 1]))
     return Coverage(wanted, threshold, taken, int(true[:taken].sum()), count)
 
 

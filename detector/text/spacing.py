@@ -198,16 +198,16 @@ def find_layout(
     usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
     if not usable:
         return TextLayout(), 1.0
-    seen = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
-    if all(len(s.place) == s.place[-1] + 1 for s in seen):
-        return TextLayout(lines=seen[0].lines), 1.0  # no spaces but at the end: nothing to find
+    pictures = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
+    if all(len(s.place) == s.place[-1] + 1 for s in pictures):
+        return TextLayout(lines=pictures[0].lines), 1.0  # no spaces but at the end: nothing to find
 
     def explained(layout: TextLayout) -> float:
-        right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in seen)
-        return right / len(seen)
+        right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in pictures)
+        return right / len(pictures)
 
-    candidates = [_fit_proportional(seen, measure) for measure in MEASURES]
-    fixed = _fit_fixed_pitch(seen, length)
+    candidates = [_fit_proportional(pictures, measure) for measure in MEASURES]
+    fixed = _fit_fixed_pitch(pictures, length)
     scored = [(explained(c), c) for c in candidates]
     if fixed is not None and (share := explained(fixed)) >= _ENOUGH_FIXED:
         scored.insert(0, (share, fixed))
@@ -216,7 +216,7 @@ def find_layout(
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Picture:
     """One picture: its boxes as straight text, their lines and places, its width, and the lines that the set has."""
 
     boxes: NDArray[np.float64]
@@ -226,29 +226,29 @@ class _Seen:
     lines: int
 
 
-def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Seen]:
+def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Picture]:
     """All pictures with as many lines as most often give the order in which their boxes are known to be read."""
     tried = []
     for lines in range(1, MAX_LINES + 1):
-        seen, in_order = [], 0
+        pictures, in_order = [], 0
         for b, place, width in zip(boxes, places, widths, strict=True):
             deskewed = deskew_picture(b, width, lines)
             order = reading_order(deskewed)[0]
             in_order += bool((order == np.arange(len(b))).all())
-            own = deskewed.boxes_xyxy[0]
-            own[:, [0, 2]] += deskewed.start[0]
-            seen.append(_Seen(own, deskewed.line[0], place, width, lines))
+            straight_boxes = deskewed.boxes_xyxy[0]
+            straight_boxes[:, [0, 2]] += deskewed.start[0]
+            pictures.append(_Picture(straight_boxes, deskewed.line[0], place, width, lines))
         if in_order >= _ENOUGH_ORDER * len(boxes):
-            return seen
-        tried.append((in_order, -lines, seen))
+            return pictures
+        tried.append((in_order, -lines, pictures))
     return max(tried, key=lambda t: t[:2])[2]
 
 
-def _fit_proportional(seen: list[_Seen], measure: str) -> TextLayout:
+def _fit_proportional(pictures: list[_Picture], measure: str) -> TextLayout:
     """The threshold between neighbours and neighbours with a space between that errs least."""
-    plain_layout = TextLayout("proportional", measure, lines=seen[0].lines, max_plain=_max_plain(seen, measure))
+    plain_layout = TextLayout("proportional", measure, lines=pictures[0].lines, max_plain=_max_plain(pictures, measure))
     distances, counts, between = [], [], []
-    for s in seen:
+    for s in pictures:
         same = s.line[1:] == s.line[:-1]
         scale = plain_layout._scale(s.boxes, s.line)
         distances.append(_measured(s.boxes[:-1][same], s.boxes[1:][same], measure, scale))
@@ -256,9 +256,9 @@ def _fit_proportional(seen: list[_Seen], measure: str) -> TextLayout:
         counts.append(spaces[same])
         between.append(spaces[~same])
     distance, spaces, breaks = (np.concatenate(parts) for parts in (distances, counts, between))
-    found = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
+    layout = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
     if not (spaces > 0).any():
-        return found
+        return layout
     plain, single = distance[spaces == 0], distance[spaces == 1]
     thresholds = [_border(distance, spaces > 0)]
     step = float(np.median(single) - np.median(plain)) if len(plain) and len(single) else thresholds[0]
@@ -267,15 +267,15 @@ def _fit_proportional(seen: list[_Seen], measure: str) -> TextLayout:
             thresholds.append(_border(distance[spaces >= k], spaces[spaces >= k] > k))
         else:  # too few to tell: as much further as one space is from none
             thresholds.append(thresholds[-1] + max(step, 0.001))
-    return replace(found, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
+    return replace(layout, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
 
 
-def _max_plain(seen: list[_Seen], measure: str) -> float | None:
+def _max_plain(pictures: list[_Picture], measure: str) -> float | None:
     """What nearly all neighbours without a space between them stay under, in heights."""
     if measure in ("gap", "pitch"):
         return None
     layout, plain = TextLayout("proportional", measure), []
-    for s in seen:
+    for s in pictures:
         near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
         plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
     distances = np.concatenate(plain)
@@ -295,14 +295,14 @@ def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
     return float(low + high) / 2
 
 
-def _fit_fixed_pitch(seen: list[_Seen], length: int) -> TextLayout | None:
+def _fit_fixed_pitch(pictures: list[_Picture], length: int) -> TextLayout | None:
     """A straight line from cell number to relative centre, by least squares."""
-    centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in seen])
-    of_line = -(-length // seen[0].lines)
-    number = np.concatenate([s.place - s.line * of_line for s in seen]).astype(np.float64)
+    centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in pictures])
+    of_line = -(-length // pictures[0].lines)
+    number = np.concatenate([s.place - s.line * of_line for s in pictures]).astype(np.float64)
     if len(np.unique(number)) < 2:
         return None
     pitch, origin = np.polyfit(number, centres, 1)
     if not pitch > 1e-4:
         return None
-    return TextLayout("fixed", origin=float(origin), pitch=float(pitch), lines=seen[0].lines)
+    return TextLayout("fixed", origin=float(origin), pitch=float(pitch), lines=pictures[0].lines)

@@ -77,9 +77,9 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
         """A batch as :meth:`batch` gives it, each picture changed on its own."""
-        made = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
-        image = _as_rgb(np.stack([image for image, _, _ in made]))
-        return self.batch(indices, image, [boxes for _, boxes, _ in made], [ids for _, _, ids in made])
+        augmented = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
+        image = _as_rgb(np.stack([image for image, _, _ in augmented]))
+        return self.batch(indices, image, [boxes for _, boxes, _ in augmented], [ids for _, _, ids in augmented])
 
     def changed(self, indices: Sequence[int], plan: Plan) -> dict[str, Any]:
         """A batch as :meth:`batch` gives it, done here as the plan says."""

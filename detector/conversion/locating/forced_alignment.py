@@ -45,17 +45,17 @@ class Alignment:
     score: float
 
 
-def force_align(seen: Candidates, labels: Sequence[NDArray[np.int64]]) -> list[Alignment]:
+def force_align(candidates: Candidates, labels: Sequence[NDArray[np.int64]]) -> list[Alignment]:
     """The best chain of candidates for each picture's label.
 
     Args:
-        seen: the candidates, ``n`` a picture.
+        candidates: ``n`` a picture.
         labels: class ids of each label's symbols in reading order, :data:`UNKNOWN` for those that are none.
     """
-    size, n = seen.odds.shape
+    size, n = candidates.odds.shape
     ids = _padded(labels)
-    gains = _gains(seen, ids)  # (batch, symbols, n)
-    barrier = _with_start(seen.barrier)  # (batch, n + 1, n)
+    gains = _gains(candidates, ids)  # (batch, symbols, n)
+    barrier = _with_start(candidates.barrier)  # (batch, n + 1, n)
     total = np.full((size, n + 1), 2 * NEVER)  # by the last candidate that was taken; the last column is none yet
     total[:, n] = 0
     before = np.full((ids.shape[1], size, n + 1), MISSED, np.int64)
@@ -86,25 +86,25 @@ def _traced(row: int, length: int, totals: Sequence[Floats], before: NDArray[np.
 
 
 def label_log_probs(
-    seen: Candidates, labels: Sequence[NDArray[np.int64]], calibration: PlattScaling | None = None
+    candidates: Candidates, labels: Sequence[NDArray[np.int64]], calibration: PlattScaling | None = None
 ) -> Floats:
     """Log probability of each label, (batch,), among all strings that its picture's candidates can spell.
 
     Args:
-        seen: the candidates.
+        candidates: ``n`` a picture.
         labels: as in :func:`force_align`; of a symbol that is unknown every class is as likely.
         calibration: what the odds of being a character are worth.
     """
-    size, n = seen.odds.shape
+    size, n = candidates.odds.shape
     scale = calibration or PlattScaling()
-    odds = np.where(seen.odds > NEVER / 2, scale.slope * seen.odds + scale.offset, NEVER)
+    odds = np.where(candidates.odds > NEVER / 2, scale.slope * candidates.odds + scale.offset, NEVER)
     ids = _padded(labels)
-    shares = _dense(seen, ids)
+    shares = _dense(candidates, ids)
     classes = shares.shape[2]
     shares /= np.maximum(shares.sum(2, keepdims=True), 1e-9)
     shares = (1 - _MISCLASSIFIED) * shares + _MISCLASSIFIED / classes
     log_shares = np.log(np.concatenate([shares, np.full((size, n, 1), 1 / classes)], 2))  # UNKNOWN takes the last one
-    barrier = _with_start(seen.barrier)
+    barrier = _with_start(candidates.barrier)
     everything = np.full((size, n + 1), 2 * NEVER)
     everything[:, n] = 0
     for j in range(n):  # candidates are in reading order: all that may stand before one are done
@@ -124,7 +124,7 @@ def label_log_probs(
     return np.minimum(_log_sum(of_label, 1) - _log_sum(everything, 1), 0.0)
 
 
-def places_told_apart(seen: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
+def places_told_apart(candidates: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
     """Log odds of being a character, (m,), of candidates of which that is known, and whether they are, (m,).
 
     Where each label is right and complete, its candidates are characters, and those that could stand beside them in the
@@ -133,10 +133,11 @@ def places_told_apart(seen: Candidates, alignments: Sequence[Alignment]) -> tupl
     odds, right = [], []
     for row, one in enumerate(alignments):
         chain = one.candidates[one.candidates != MISSED]
-        free = (seen.barrier[row] > NEVER / 2) | (seen.barrier[row].T > NEVER / 2)  # one may follow the other
-        others = free[:, chain].all(1) & (seen.odds[row] > NEVER / 2)
+        follows = candidates.barrier[row] > NEVER / 2
+        free = follows | follows.T  # one may follow the other
+        others = free[:, chain].all(1) & (candidates.odds[row] > NEVER / 2)
         others[chain] = False
-        odds += [seen.odds[row, chain], seen.odds[row, others]]
+        odds += [candidates.odds[row, chain], candidates.odds[row, others]]
         right += [np.ones(len(chain), bool), np.zeros(int(others.sum()), bool)]
     return np.concatenate([*odds, np.zeros(0)]), np.concatenate([*right, np.zeros(0, bool)])
 
@@ -149,22 +150,23 @@ def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return ids
 
 
-def _dense(seen: Candidates, ids: NDArray[np.int64]) -> Floats:
+def _dense(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
     """Scores of all classes that are seen or asked for, (batch, n, classes)."""
-    classes = int(max(seen.top_class_id.max(initial=0), ids.max(initial=0))) + 1
-    scores = np.zeros((*seen.odds.shape, classes))
+    classes = int(max(candidates.top_class_id.max(initial=0), ids.max(initial=0))) + 1
+    scores = np.zeros((*candidates.odds.shape, classes))
     # A picture with fewer classes than others is filled up with zeros of class 0: the real score must not be lost.
-    np.maximum.at(scores, (*np.indices(seen.top_class_id.shape)[:2], seen.top_class_id), seen.top_confidence)
+    classes_of = candidates.top_class_id
+    np.maximum.at(scores, (*np.indices(classes_of.shape)[:2], classes_of), candidates.top_confidence)
     return scores
 
 
-def _gains(seen: Candidates, ids: NDArray[np.int64]) -> Floats:
+def _gains(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
     """What each candidate adds as each symbol of its picture's label, (batch, symbols, n)."""
-    logs = np.log(np.maximum(_dense(seen, ids), 1e-9))
+    logs = np.log(np.maximum(_dense(candidates, ids), 1e-9))
     behind = np.maximum(logs - logs.max(2, keepdims=True), _OTHER_CLASS)
     behind = np.concatenate([behind, np.zeros((*behind.shape[:2], 1))], 2)  # UNKNOWN takes the last one
     rows = np.arange(len(ids))[:, None, None], np.arange(behind.shape[1])[None, None]
-    return np.asarray(seen.odds[:, None] + behind[(*rows, ids[:, :, None])])
+    return np.asarray(candidates.odds[:, None] + behind[(*rows, ids[:, :, None])])
 
 
 def _with_start(barrier: Floats) -> Floats:

@@ -40,24 +40,24 @@ def wrong_labels(
     """
     if not len(labels):
         return np.zeros(0)
-    own, others = [label.tolist() for label in labels], [one.tolist() for one in read]
-    distance = np.array([Levenshtein.distance(a, b) for a, b in zip(own, others, strict=True)])
-    lengths = np.array([max(len(label), 1) for label in own])
+    label_ids, read_ids = [label.tolist() for label in labels], [one.tolist() for one in read]
+    distance = np.array([Levenshtein.distance(a, b) for a, b in zip(label_ids, read_ids, strict=True)])
+    lengths = np.array([max(len(label), 1) for label in label_ids])
     agrees = distance == 0
-    texts = len({tuple(label) for label in own})
+    texts = len({tuple(label) for label in label_ids})
     other = 2 * distance > np.maximum(lengths, 2)
     slips = np.array(
-        [_slip(a, b, symbols) if one == 1 else 0.0 for a, b, one in zip(own, others, distance, strict=True)]
+        [_slip(a, b, symbols) if one == 1 else 0.0 for a, b, one in zip(label_ids, read_ids, distance, strict=True)]
     )
     if not (~other).any() or agrees[~other].mean() < _MIN_AGREEMENT:
         slips[:] = 0  # a weak reader misreads some symbols here and there
     else:
         other |= distance > 1
-    lost = np.array([_lost_front(a, b) for a, b in zip(own, others, strict=True)], np.float64)
+    lost = np.array([_lost_front(a, b) for a, b in zip(label_ids, read_ids, strict=True)], np.float64)
     # (kinds, n): probability of the label if that was done to what was read.
     kinds = np.where(agrees, 0.0, np.stack([slips, lost, np.where(other, 1 / max(texts, 1), 0.0)]))
     share = np.array([_SLIPS, _SYSTEMATIC, _SYSTEMATIC])
-    is_right = np.maximum(np.exp(np.maximum(right, -700)), _confusions(own, others))
+    is_right = np.maximum(np.exp(np.maximum(right, -700)), _confusions(label_ids, read_ids))
     prior = share.copy()
     wrong = np.zeros((3, len(labels)))
     for _ in range(_ROUNDS):

@@ -137,10 +137,10 @@ class SelfTraining:
                 or (crossfitted and explained >= 2 * ENOUGH)
             ):
                 break
-            made = self._round(number, trained, states, crossfitted)
-            if made is None:
+            next_round = self._round(number, trained, states, crossfitted)
+            if next_round is None:
                 break
-            trained, states = made
+            trained, states = next_round
             grown = trained.explained[-1] - explained
             log.info("round %d of self-training: %.1f%% of the labels are read", number, 100 * trained.explained[-1])
             if grown < _GROWTH and not (new and number == 1):
@@ -162,9 +162,10 @@ class SelfTraining:
             self._state(f"{name}-{k}", group, trained.boxes, before[k] if before else None, crossfitted)
             for k, group in enumerate(groups)
         ]
-        made = replace(trained, locators=tuple(map(self._locator, states)), name=name)
-        boxes = self._located(made, self._in_rounds, len(trained.explained))
-        return replace(made, boxes=boxes, explained=(*trained.explained, _explained(boxes, self._in_rounds))), states
+        latest = replace(trained, locators=tuple(map(self._locator, states)), name=name)
+        boxes = self._located(latest, self._in_rounds, len(trained.explained))
+        explained = (*trained.explained, _explained(boxes, self._in_rounds))
+        return replace(latest, boxes=boxes, explained=explained), states
 
     def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
         """With what the last round's detector, the ``number``-th, locates of those items that are not explained."""
@@ -174,12 +175,12 @@ class SelfTraining:
         left = [item for item in items if not trained.boxes[item].located.agrees]
 
         def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-            found: dict[int, Located] = {}
+            located: dict[int, Located] = {}
             for locator in trained.locators:
                 mine = [i for i, item in enumerate(items) if trained.locator(item) is locator]
                 labels = self.run.labels([items[i] for i in mine])
-                found.update(zip(mine, locator.locate([images[i] for i in mine], labels), strict=True))
-            return [replace(found[i], round=number) for i in range(len(items))]
+                located.update(zip(mine, locator.locate([images[i] for i in mine], labels), strict=True))
+            return [replace(located[i], round=number) for i in range(len(items))]
 
         with one_thread_each():
             locate_all(left, store, locate, self.run.tell, f"locate, {trained.name}", cores())
@@ -222,8 +223,8 @@ class SelfTraining:
         from detector.networks.ultralytics import new_network
 
         torch.manual_seed(self.run.settings.seed)
-        made: torch.nn.Module = new_network(self.run.settings.table.symbols, None, SHIPPED)
-        return made
+        net: torch.nn.Module = new_network(self.run.settings.table.symbols, None, SHIPPED)
+        return net
 
     def _state(
         self, name: str, items: list[LabelledImage], boxes: LatestBoxes, before: dict[str, Any] | None,
@@ -252,13 +253,13 @@ class SelfTraining:
 
         path = self.run.resume.path(f"detector-{name}.pt")
         try:
-            held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             return None
         except Exception as error:  # torch has no one error for damaged files
             self.run.resume.drop(path, error)
             return None
-        return {k: v.float() if v.is_floating_point() else v for k, v in held.items()}
+        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
     def _train(
         self, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes, crossfitted: bool

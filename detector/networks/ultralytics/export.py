@@ -84,8 +84,8 @@ def _unname_batch(path: Path, columns: int) -> None:
     """
     import onnx
 
-    held = onnx.load(str(path))
-    for value in (held.graph.input[0], held.graph.output[0]):
+    model = onnx.load(str(path))
+    for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[0].Clear()
-    held.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
-    onnx.save(held, str(path))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
+    onnx.save(model, str(path))

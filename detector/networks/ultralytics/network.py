@@ -40,8 +40,8 @@ class Network:
         self._idle: SimpleQueue[Any] = SimpleQueue()
         try:
             if path.suffix.lower() == ".pt":
-                model, held = open_weights(path, fuse=True)
-                self.config = config_held(held.get(CONFIG_KEY))
+                model, content = open_weights(path, fuse=True)
+                self.config = config_held(content.get(CONFIG_KEY))
             else:
                 if path.suffix.lower() == ".engine":
                     refuse_untrusted(path, "is machine code for a GPU")
@@ -76,11 +76,12 @@ class Network:
             device: to run it on; on a CPU that is fast so, in bfloat16.
             copies: threads that may run it at once.
         """
-        made = cls.__new__(cls)
-        made.device, made.config, made._autocast, made._idle = device, None, device.type == "cpu", SimpleQueue()
+        network = cls.__new__(cls)
+        network.device, network.config = device, None
+        network._autocast, network._idle = device.type == "cpu", SimpleQueue()
         net.criterion = None
-        made._hold(net.to(device).fuse(verbose=False), copies)
-        return made
+        network._hold(net.to(device).fuse(verbose=False), copies)
+        return network
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""

@@ -40,10 +40,10 @@ def open_weights(path: str | Path, *, fuse: bool = False) -> tuple[Any, dict[str
     with _ONE_AT_A_TIME, library_trust(), quiet():
         if not trusted():
             _refuse_code(Path(path))
-        model, held = load_checkpoint(str(path), fuse=fuse)
+        model, content = load_checkpoint(str(path), fuse=fuse)
     if not isinstance(model, DetectionModel):
         raise WeightsError(f"{path} holds a {type(model).__name__}, not a detection network: no reader's weights.")
-    return model, held
+    return model, content
 
 
 @contextlib.contextmanager

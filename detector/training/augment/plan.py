@@ -123,8 +123,8 @@ class BatchAugment:
         back[:, :2, 2] = np.array([width, height]) * (0.5 + shift)
         affine = back @ slant @ turn @ size @ middle
         affine[rng.random(count) >= (policy.AFFINE_P if policy.affine else 0)] = np.eye(3)
-        seen = rng.random(count) < (policy.PERSPECTIVE_P if policy.perspective else 0)
-        affine[seen] = self._perspective(int(seen.sum()), shape_hw) @ affine[seen]
+        tilted = rng.random(count) < (policy.PERSPECTIVE_P if policy.perspective else 0)
+        affine[tilted] = self._perspective(int(tilted.sum()), shape_hw) @ affine[tilted]
         for p, axis, side in ((policy.fliplr, 0, width), (policy.flipud, 1, height)):
             mirror = np.eye(3)
             mirror[axis, axis], mirror[axis, 2] = -1, side

@@ -92,9 +92,9 @@ class Policy:
         return [*self._geometry(), *self._photometry()]
 
     def _geometry(self) -> list[Any]:
-        made: list[Any] = []
+        transforms: list[Any] = []
         if self.affine:
-            made.append(
+            transforms.append(
                 A.Affine(
                     scale=self.scales,
                     translate_percent=(-self.translate, self.translate),
@@ -106,12 +106,12 @@ class Policy:
                 )
             )
         if self.perspective:
-            made.append(A.Perspective(scale=self.perspectives, fill=GREY, p=self.PERSPECTIVE_P))
+            transforms.append(A.Perspective(scale=self.perspectives, fill=GREY, p=self.PERSPECTIVE_P))
         if self.fliplr:
-            made.append(A.HorizontalFlip(p=self.fliplr))
+            transforms.append(A.HorizontalFlip(p=self.fliplr))
         if self.flipud:
-            made.append(A.VerticalFlip(p=self.flipud))
-        return made
+            transforms.append(A.VerticalFlip(p=self.flipud))
+        return transforms
 
     def _photometry(self) -> list[Any]:
         if not self.photometric:
@@ -159,6 +159,6 @@ class Augment:
         self, image: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
         """Picture (H, W, 3), boxes (n, 4) in pixels and their class ids (n,); boxes that left it are dropped."""
-        made = self._with_boxes(image=image, bboxes=boxes_xyxy, ids=ids)
-        boxes = np.asarray(made["bboxes"], np.float32).reshape(-1, 4)
-        return made["image"], boxes, np.asarray(made["ids"], np.int64).reshape(-1)
+        changed = self._with_boxes(image=image, bboxes=boxes_xyxy, ids=ids)
+        boxes = np.asarray(changed["bboxes"], np.float32).reshape(-1, 4)
+        return changed["image"], boxes, np.asarray(changed["ids"], np.int64).reshape(-1)

@@ -43,7 +43,7 @@ def stage_ms(
     works["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
     if device.type == "cuda":
         works["copy"] = lambda: pixels.to(device, non_blocking=True)
-    found = {name: median_seconds(work, seconds / 3, sync) for name, work in works.items()}
+    seconds_of = {name: median_seconds(work, seconds / 3, sync) for name, work in works.items()}
     batch = trainer.preprocess_batch(dataset.batch(chunk, on_device, boxes, ids))
     forward: list[float] = []
     backward: list[float] = []
@@ -59,5 +59,5 @@ def stage_ms(
         sync()
         forward.append(middle - start)
         backward.append(time.perf_counter() - middle)
-    found |= {"forward": statistics.median(forward), "backward": statistics.median(backward)}
-    return {name: taken / size * 1e3 for name, taken in found.items()}
+    seconds_of |= {"forward": statistics.median(forward), "backward": statistics.median(backward)}
+    return {name: taken / size * 1e3 for name, taken in seconds_of.items()}

@@ -40,9 +40,9 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
 
     def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
         """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
-        found = candidates(prediction(preds))
+        detections = candidates(prediction(preds))
         width = float(self.dataloader.dataset.images.shape[2])
-        self.read = [r.text for r in decode_batch(found, self.config, [width] * len(found))]
+        self.read = [r.text for r in decode_batch(detections, self.config, [width] * len(detections))]
         suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
         return suppressed
 

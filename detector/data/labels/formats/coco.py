@@ -14,25 +14,26 @@ _TEXTS = ("text", "utf8_string", "transcription", "caption")
 
 
 def recognise(head: Head) -> Table | str | None:
-    held = document(head)
-    if not _is_coco(held):
+    content = document(head)
+    if not _is_coco(content):
         return f"{head.file} is no COCO file: it needs images and annotations." if head.wanted else None
-    annotations = held["annotations"]
+    annotations = content["annotations"]
     if annotations and any(key in annotations[0] for key in _TEXTS):
-        return Table(head.file, "coco", partial(_texts, held), ", a text for each annotation", second_choice=True)
-    names = _names(held)
+        return Table(head.file, "coco", partial(_texts, content), ", a text for each annotation", second_choice=True)
+    names = _names(content)
     used = [names.get(_id(a.get("category_id")), "") for a in annotations]
     if not are_symbols(used):
         return f"{head.file} {no_symbols(used)}."
-    return Table(head.file, "coco", partial(_boxes, held, names), ", character boxes")
+    return Table(head.file, "coco", partial(_boxes, content, names), ", character boxes")
 
 
-def _is_coco(held: Any) -> bool:
-    if not isinstance(held, dict) or not all(isinstance(held.get(key), list) for key in ("images", "annotations")):
+def _is_coco(content: Any) -> bool:
+    if not isinstance(content, dict):
         return False
-    return all(isinstance(one, dict) for key in ("images", "annotations") for one in held[key]) and all(
-        "file_name" in image for image in held["images"]
-    )
+    images, annotations = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        return False
+    return all(isinstance(entry, dict) for entry in (*images, *annotations)) and all("file_name" in i for i in images)
 
 
 def _id(value: Any) -> str:
@@ -40,30 +41,30 @@ def _id(value: Any) -> str:
     return str(value)
 
 
-def _names(held: Mapping[str, Any]) -> dict[str, str]:
-    categories = held.get("categories")
+def _names(content: Mapping[str, Any]) -> dict[str, str]:
+    categories = content.get("categories")
     some = categories if isinstance(categories, list) else []
     return {_id(one.get("id")): str(one.get("name", "")) for one in some if isinstance(one, dict)}
 
 
-def _by_image(held: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _by_image(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     by_image: dict[str, list[dict[str, Any]]] = {}
-    for annotation in held["annotations"]:
+    for annotation in content["annotations"]:
         by_image.setdefault(_id(annotation.get("image_id")), []).append(annotation)
     return by_image
 
 
-def _texts(held: Mapping[str, Any]) -> Iterator[Row]:
-    by_image = _by_image(held)
-    for number, image in enumerate(held["images"], 1):
+def _texts(content: Mapping[str, Any]) -> Iterator[Row]:
+    by_image = _by_image(content)
+    for number, image in enumerate(content["images"], 1):
         texts = [str(a[key]) for a in by_image.get(_id(image.get("id")), []) for key in _TEXTS if key in a]
         problem = "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
         yield Row(number, str(image["file_name"]), texts[0] if texts else "", problem)
 
 
-def _boxes(held: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Row]:
-    by_image = _by_image(held)
-    for number, image in enumerate(held["images"], 1):
+def _boxes(content: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Row]:
+    by_image = _by_image(content)
+    for number, image in enumerate(content["images"], 1):
         boxes, problem = [], ""
         for annotation in by_image.get(_id(image.get("id")), []):
             try:

@@ -26,46 +26,46 @@ def document(head: Head) -> Any:
 
 
 def recognise(head: Head) -> Table | str | None:
-    held = document(head)
-    if held is None:
+    content = document(head)
+    if content is None:
         named = head.wanted or (head.file.suffix.lower() == ".json" and len(head.lines) < 2)
         return f"{head.file} is no JSON file: it begins with {head.first}." if named else None
-    records = _records(held) or _of_columns(held) or _of_pairs(held)
+    records = _records(content) or _of_columns(content) or _of_pairs(content)
     if records:
         return _of_records(head, records)
-    if isinstance(held, dict) and held:
-        some = list(held.items())[:HEAD_LINES]
+    if isinstance(content, dict) and content:
+        some = list(content.items())[:HEAD_LINES]
         texts = [text_in(value) for _, value in some]
         plausible = sum(head.folders.plausible(name) for name, _ in some)
         plain = all(isinstance(value, str) for _, value in some)
         if None not in texts and (2 * plausible > len(some) or plain or head.wanted):
-            return Table(head.file, "json", partial(_of_map, held), ", a text for each name")
+            return Table(head.file, "json", partial(_of_map, content), ", a text for each name")
     return f"{head.file} is JSON of another kind than a text for each picture: it begins with {short(head.text, 60)}."
 
 
-def _records(held: Any) -> list[dict[str, Any]]:
+def _records(content: Any) -> list[dict[str, Any]]:
     """The one list of objects in a value."""
-    if isinstance(held, dict):
-        lists = [value for key, value in held.items() if key.lower() in _LISTS and isinstance(value, list)]
-        held = lists[0] if len(lists) == 1 else None
-    return held if isinstance(held, list) and held and isinstance(held[0], dict) else []
+    if isinstance(content, dict):
+        lists = [value for key, value in content.items() if key.lower() in _LISTS and isinstance(value, list)]
+        content = lists[0] if len(lists) == 1 else None
+    return content if isinstance(content, list) and content and isinstance(content[0], dict) else []
 
 
-def _of_columns(held: Any) -> list[dict[str, Any]]:
+def _of_columns(content: Any) -> list[dict[str, Any]]:
     """Objects of a value that has columns, as pandas writes tables: lists, or objects by row."""
-    if not isinstance(held, dict) or len(held) < 2:
+    if not isinstance(content, dict) or len(content) < 2:
         return []
-    columns = [list(value.values()) if isinstance(value, dict) else value for value in held.values()]
+    columns = [list(value.values()) if isinstance(value, dict) else value for value in content.values()]
     if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) != 1:
         return []
-    return [dict(zip(held, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _of_pairs(held: Any) -> list[dict[str, Any]]:
+def _of_pairs(content: Any) -> list[dict[str, Any]]:
     """Objects of an array of pairs of a path and a text."""
-    if not isinstance(held, list) or not all(isinstance(one, list) and len(one) == 2 for one in held):
+    if not isinstance(content, list) or not all(isinstance(one, list) and len(one) == 2 for one in content):
         return []
-    return [{"image": image, "text": text} for image, text in held]
+    return [{"image": image, "text": text} for image, text in content]
 
 
 def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
@@ -97,8 +97,8 @@ def _of_list(records: Sequence[Any], image: str, text: str) -> Iterator[Row]:
             yield Row(number, "", "", "not a JSON object")
 
 
-def _of_map(held: dict[str, Any]) -> Iterator[Row]:
-    for number, (name, value) in enumerate(held.items(), 1):
+def _of_map(texts_by_name: dict[str, Any]) -> Iterator[Row]:
+    for number, (name, value) in enumerate(texts_by_name.items(), 1):
         text = text_in(value)
         yield Row(number, name, text or "", "" if text is not None else "its text is not a string")
 

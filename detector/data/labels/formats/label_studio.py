@@ -28,11 +28,11 @@ def recognise(head: Head) -> Table | str | None:
         header = next(csv.reader(head.lines[:1]))
         if {"annotation_id", "lead_time"} <= set(header):
             return Table(head.file, "label-studio", partial(_of_csv, head, header))
-    elif isinstance(held := document(head), list) and held and isinstance(held[0], dict):
-        if {"data", "annotations"} <= held[0].keys() or {"data", "completions"} <= held[0].keys():
-            return Table(head.file, "label-studio", partial(_of_tasks, held))
-        if {"annotation_id", "lead_time"} <= held[0].keys():
-            return Table(head.file, "label-studio", partial(_of_short, held))
+    elif isinstance(content := document(head), list) and content and isinstance(content[0], dict):
+        if {"data", "annotations"} <= content[0].keys() or {"data", "completions"} <= content[0].keys():
+            return Table(head.file, "label-studio", partial(_of_tasks, content))
+        if {"annotation_id", "lead_time"} <= content[0].keys():
+            return Table(head.file, "label-studio", partial(_of_short, content))
     return f"{head.file} is no export of Label Studio." if head.wanted else None
 
 
@@ -41,13 +41,13 @@ def _of_csv(head: Head, header: Sequence[str]) -> Iterator[Row]:
         yield _row(line, dict(zip(header, fields, strict=False)))
 
 
-def _of_short(held: Sequence[Any]) -> Iterator[Row]:
-    for number, entry in enumerate(held, 1):
+def _of_short(entries: Sequence[Any]) -> Iterator[Row]:
+    for number, entry in enumerate(entries, 1):
         yield _row(number, entry) if isinstance(entry, dict) else Row(number, "", "", "not a JSON object")
 
 
-def _of_tasks(held: Sequence[Any]) -> Iterator[Row]:
-    for number, task in enumerate(held, 1):
+def _of_tasks(tasks: Sequence[Any]) -> Iterator[Row]:
+    for number, task in enumerate(tasks, 1):
         if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
             yield Row(number, "", "", "no task of Label Studio")
             continue
@@ -76,18 +76,18 @@ def _row(number: int, entry: Mapping[str, Any]) -> Row:
 
 
 def _texts(value: Any) -> list[str]:
-    held = json_of(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
-    if isinstance(held, dict):
-        held = held.get("text", held)
-    if isinstance(held, list):
-        return [str(text) for text in held]
+    content = json_of(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
+    if isinstance(content, dict):
+        content = content.get("text", content)
+    if isinstance(content, list):
+        return [str(text) for text in content]
     text = text_in(value)
     return [] if text is None else [text]
 
 
 def _is_shape(value: Any) -> bool:
-    held = json_of(value) if isinstance(value, str) else value
-    return isinstance(held, list) and bool(held) and isinstance(held[0], dict)
+    content = json_of(value) if isinstance(value, str) else value
+    return isinstance(content, list) and bool(content) and isinstance(content[0], dict)
 
 
 def _image(values: Mapping[str, Any]) -> str:

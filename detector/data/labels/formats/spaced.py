@@ -21,8 +21,8 @@ def recognise(head: Head) -> Table | str | None:
 
 def _rows(file: Path) -> Iterator[Row]:
     for number, line in opened_lines(file):
-        found = _LINE.fullmatch(line.strip())
-        yield Row(number, found[1], found[2]) if found else Row(number, line, "", "no space between path and text")
+        match = _LINE.fullmatch(line.strip())
+        yield Row(number, match[1], match[2]) if match else Row(number, line, "", "no space between path and text")
 
 
 FORMAT = Format("spaced", (".txt", ".lst", ""), recognise)

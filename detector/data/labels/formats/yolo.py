@@ -47,10 +47,10 @@ def _names(file: Path) -> dict[int, str]:
     from detector.data.trust import parse_yaml  # not needed for any other format
 
     try:
-        held = parse_yaml(text)
+        content = parse_yaml(text)
     except ValueError:
         return {}
-    names = held.get("names") if isinstance(held, dict) else None
+    names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         return {i: str(name) for i, name in enumerate(names)}
     some = names if isinstance(names, dict) else {}

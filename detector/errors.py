@@ -8,7 +8,8 @@
     ├── DatasetError             6   a converted set or data.yaml that is not what it should be
     ├── WeightsError             7   a weights file that is missing, damaged or of another kind
     ├── ImageError               8   one picture that cannot be decoded
-    └── DependencyError          9   a library of the system or an optional package is missing
+    ├── DependencyError          9   a library of the system or an optional package is missing
+    └── DiskFullError            1   a file has no room where it is to be written
 
 Exit code 0 means done; 3 means done, and some inputs were refused (their reasons are written down);
 2 is also what the command line answers to arguments that it does not know.
@@ -102,6 +103,10 @@ class DependencyError(DetectorError):
     """Something that must be installed first is missing."""
 
     exit_code = 9
+
+
+class DiskFullError(DetectorError, OSError):
+    """A file has no room where it is to be written; what was there before is as it was."""
 
 
 _as_options = False

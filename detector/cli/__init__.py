@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -25,10 +26,11 @@ from detector.cli.commands import (
     train,
 )
 from detector.cli.renamed import RenamedOptions
-from detector.cli.terminal import hush, say
+from detector.cli.terminal import PrintableFormatter, hush, say
 from detector.data import switches
+from detector.data.atomic import writing
 from detector.data.folders.user_cache import cache_folder
-from detector.errors import DetectorError, arguments_as_options, missing_extra
+from detector.errors import DetectorError, DiskFullError, arguments_as_options, missing_extra
 
 app = typer.Typer(
     name="detector",
@@ -54,11 +56,16 @@ def _root(
     _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     context.with_resource(arguments_as_options())
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     hush(quiet)
     if quiet:
         switches.hush()
     switches.keep_in(str(cache_folder()))
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, handlers=[handler])
 
 
 app.command("fit")(fit.command)
@@ -84,21 +91,24 @@ def _forget_stdout() -> None:
 def main() -> None:
     """Entry point: errors of ours end in one message and their exit code."""
     try:
-        try:
-            app()
-        except ModuleNotFoundError as error:
-            if (missing := missing_extra(error)) is None:
-                raise
-            raise missing from error
-        finally:
-            sys.stdout.flush()  # Python's own flush at the end would have no one to tell
+        with writing("the output"):
+            try:
+                app()
+            except ModuleNotFoundError as error:
+                if (missing := missing_extra(error)) is None:
+                    raise
+                raise missing from error
+            finally:
+                sys.stdout.flush()  # Python's own flush at the end would have no one to tell
     except DetectorError as error:
         say(f"detector: {error}", always=True)
+        if isinstance(error, DiskFullError):
+            _forget_stdout()
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `detector predict ... | head`: nobody is left to tell
         _forget_stdout()
         sys.exit(DetectorError.exit_code)
-    except OSError as error:  # say a disk that is full
+    except OSError as error:  # say a folder that nobody may write to
         file = "" if error.filename is None else f": {error.filename}"
         say(f"detector: {error.strerror or error}{file}", always=True)
         _forget_stdout()

@@ -1,9 +1,17 @@
-"""What every command does with a terminal: messages on stderr, results on stdout."""
+"""What every command does with a terminal: messages on stderr, results on stdout.
+
+Names of files may hold anything, also what moves a terminal's cursor or turns its text around. Messages, and results on
+a terminal, show it as escapes; results that go elsewhere are written as they are.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,10 +34,47 @@ def is_quiet() -> bool:
     return _quiet
 
 
+# C0 but tab and line feed, DEL and C1, and what overrides the direction of text
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text without what would control a terminal: ``\\x1b`` instead of an escape character."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Of log messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message without what would control a terminal."""
+        return printable(super().format(record))
+
+
 def say(message: str, *, always: bool = False) -> None:
     """One message for a person; ``always``: an error, or an input that was refused."""
     if always or not _quiet:
-        console.print(message, markup=False)
+        console.print(printable(message), markup=False)
+
+
+class Results:
+    """A text file that passes on to stdout: as it is, and without control where that is a terminal."""
+
+    def write(self, text: str) -> None:
+        """Write text, whole lines in the end."""
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+
+def put(result: object) -> None:
+    """One line of results."""
+    Results().write(f"{result}\n")
+    sys.stdout.flush()
+
+
+def json_text(held: dict[str, Any], indent: int | None = None) -> str:
+    """JSON that is the same text everywhere: of characters the escapes where they would control a terminal."""
+    line = json.dumps(held, ensure_ascii=False, indent=indent)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 def near(path: Path) -> Path:

@@ -35,6 +35,7 @@ from detector.conversion.set_folder import (
 )
 from detector.conversion.set_writer import SetWriter
 from detector.conversion.settings import TEST_SHARE, VAL_SHARE, Settings
+from detector.data.atomic import writing
 from detector.data.folders.resume_folder import ResumeFolder, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
@@ -44,6 +45,7 @@ from detector.errors import (
     ArgumentError,
     DependencyError,
     DetectorError,
+    DiskFullError,
     ImageError,
     NotLearnedError,
     SourceError,
@@ -180,6 +182,7 @@ def convert(
             written then.
         DependencyError: if the set must be trained on, and the extra "train" is not installed; what was found out so
             far is kept.
+        DiskFullError: if the disk is full; what was found out so far is kept.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
     """
@@ -190,7 +193,7 @@ def convert(
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
     check_target(target, Path(source), overwrite)  # before anything is made for it
-    with alone(target):
+    with alone(target), writing(part, lambda: "the same call"):
         recover(target)
         check_target(target, Path(source), overwrite)  # what is there now, be it another run's
         earlier = _bytes_of(final_review)
@@ -236,7 +239,7 @@ def convert(
                     )
                 log.warning("%s, as %s: %s", refused, first, why)
             located = locate_labels(Run(settings, inputs, resume, tell))
-        except (ImageError, DependencyError):
+        except (ImageError, DependencyError, DiskFullError):
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
             discard_part(target)  # something must change before this can go on

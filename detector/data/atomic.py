@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from detector.errors import DetectorError, DiskFullError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -13,9 +18,43 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises."""
     part = path.with_name(path.name + ".part")
     try:
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        with writing(path):
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path | str, then: Callable[[], str] = str) -> Iterator[None]:
+    """Make errors of a full disk in the block ones that name what could not be written.
+
+    Args:
+        place: what the block writes.
+        then: called for what goes on once there is room; "" if nothing does.
+
+    Raises:
+        DiskFullError: for an error that is, or comes of, ``ENOSPC`` or ``EDQUOT``.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFullError):
+            message = str(error)
+        elif isinstance(error, DetectorError) or (code := _full(error)) is None:
+            raise
+        else:
+            message = f"{place} cannot be written: {os.strerror(code)}. Make room there, or choose another place."
+        more = f" With room there, {what} goes on." if (what := then()) else ""
+        raise DiskFullError(message + more) from error
+
+
+def _full(error: BaseException | None) -> int | None:
+    """The number of the error of a full disk that an error is or comes of: libraries raise their own after it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None

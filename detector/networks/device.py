@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,15 @@ def pick_device(device: str | None = None) -> torch.device:
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise DetectorError(f"device={device!r}: torch finds {count} GPU{'s' if count > 1 else ''}, counted from 0.")
-    return chosen
+    return chosen if chosen.type == "cuda" else torch.device(chosen.type)  # of others there is one
+
+
+def library_device(device: Any) -> Any:
+    """A device as Ultralytics takes it: of the others than GPUs, ``cpu:0`` too, the type; all else as it was given."""
+    if device in (None, ""):
+        return device
+    chosen = pick_device(device).type
+    return device if chosen == "cuda" else chosen
 
 
 def first_process() -> bool:

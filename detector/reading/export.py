@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.atomic import writing
 from detector.data.folders.owned import OwnedFiles, file_hash
+from detector.data.folders.temporary import folder_beside
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
@@ -106,14 +107,16 @@ def write_checked(
 
     config = config_of(reference, weights)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as folder:
+    with writing(target), folder_beside(target) as folder:
         try:
-            made = ultralytics.write_exported(
-                weights, Path(folder), format, config.shape_hw or _TRACED[format],
-                metadata_for(config, file_hash(weights)),
-                ("0" if device is None else device) if format == "engine" else "cpu", any_shape=config.shape_hw is None,
-            )  # fmt: skip
-        except WeightsError:
+            with writing(target):
+                made = ultralytics.write_exported(
+                    weights, folder, format, config.shape_hw or _TRACED[format],
+                    metadata_for(config, file_hash(weights)),
+                    ("0" if device is None else device) if format == "engine" else "cpu",
+                    any_shape=config.shape_hw is None,
+                )  # fmt: skip
+        except DetectorError:
             raise
         except Exception as error:  # exporters raise whatever the libraries below them do
             raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from detector.data.atomic import atomic_write
+from detector.data.atomic import atomic_write, writing
 from detector.data.csv_files import write_csv
 from detector.data.parallel import cores
 from detector.errors import ArgumentError, DetectorError
@@ -76,16 +76,23 @@ def write_set(
     if (out / _BOXES).exists():
         raise DetectorError(f"{out / _BOXES} is there, and would be replaced: choose another folder, or delete it.")
     synthesizer = Synthesizer(config)  # before any folder is made: it may raise
+    with writing(out):
+        return _write(synthesizer, out, range(start, start + count), workers or cores(), progress)
+
+
+def _write(
+    synthesizer: Synthesizer, out: Path, indices: range, workers: int, progress: Callable[[int], None] | None
+) -> SynthReport:
     began = time.perf_counter()
     (out / "images").mkdir(parents=True, exist_ok=True)
-    chunks = [range(i, min(i + _CHUNK, start + count)) for i in range(start, start + count, _CHUNK)]
-    processes = min(len(chunks), workers or cores())
+    chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
+    processes = min(len(chunks), workers)
     rows: list[Row] = []
     for done in _run(synthesizer, out, chunks, processes):
         rows += done
         if progress is not None:
             progress(len(done))
-    space = config.alphabet.space
+    space = synthesizer.config.alphabet.space
     shown = [(name, text.replace(space, ""), boxes) for name, text, boxes in rows]
     boxes = [(name, char, *box) for name, chars, of_chars in shown for char, box in zip(chars, of_chars, strict=True)]
     _write_table(out / _BOXES, ("image", "char", "x1", "y1", "x2", "y2"), boxes)
@@ -140,8 +147,11 @@ def _write_pictures(synthesizer: Synthesizer, out: Path, chunk: range) -> list[R
         if not done:
             raise DetectorError(f"{out / name} could not be encoded as PNG.")
         part = out / f"{name}.part"
-        part.write_bytes(np.asarray(data).tobytes())
-        part.replace(out / name)
+        try:
+            part.write_bytes(np.asarray(data).tobytes())
+            part.replace(out / name)
+        finally:
+            part.unlink(missing_ok=True)
         rows.append((name, picture.text, [tuple(round(float(v), 2) for v in box) for box in picture.boxes_xyxy]))
     return rows
 

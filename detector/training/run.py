@@ -10,12 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.atomic import writing
+from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import CharacterSet, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.networks.arithmetic import kept_threads
-from detector.networks.device import first_process, pick_device, say_device
+from detector.networks.device import first_process, library_device, pick_device, say_device
 from detector.networks.shipped import NETWORK, shipped_detector
 from detector.text.metrics import TextScore
 from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
@@ -138,6 +139,8 @@ def run_training(
     if not isinstance(trust, bool):
         raise ArgumentError(f"trust={trust!r}: give True, or leave it out.")
     check_arguments(arguments, DEFAULTS["optimizer"])
+    if "device" in arguments:
+        arguments["device"] = library_device(arguments["device"])
     _check_folder(folder)  # said before hours of training
     with trusting(trust):
         return _run(None if data is None else os.fspath(data), arguments, augment_on, folder, progress)
@@ -158,7 +161,8 @@ def _run(
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
         target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
-        published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
+        with writing(target, lambda: f"resume={trainer.last}"):
+            published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
     return TrainingResult(
         target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
@@ -228,6 +232,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "mode": "train",
     }
     asked = overrides["batch"]
+    _check_last_step(pictures, asked, overrides["imgsz"])
     overrides.setdefault("nbs", asked if asked >= 1 else 64)
     if "epochs" not in arguments and "time" not in arguments:
         steps = _STEPS // 2 if from_weights else _STEPS
@@ -239,6 +244,21 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides
+
+
+def _check_last_step(pictures: int, batch: float, imgsz: int) -> None:
+    """Refuse a last step of one picture that is one cell of the network: it has no variance to normalise by.
+
+    Raises:
+        ArgumentError: saying which batch leaves more.
+    """
+    if imgsz > STRIDE or batch < 1 or (pictures % batch or batch) != 1:
+        return
+    fitting = next((f"batch={size}" for size in range(int(batch) + 1, pictures + 1) if pictures % size != 1), "")
+    raise ArgumentError(
+        f"batch={batch} leaves a step of one picture ({pictures} in the set), and imgsz={imgsz} is too small to train "
+        f"on one: give {f'{fitting}, or ' if fitting else ''}imgsz={2 * STRIDE} or more."
+    )
 
 
 def batch_for(device_type: str, pictures: int) -> int:

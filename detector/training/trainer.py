@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from detector.data.atomic import atomic_write
+from detector.data.atomic import atomic_write, writing
 from detector.data.letterbox import scaled
 from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
@@ -332,7 +332,8 @@ def run_trainer(
         if new and overrides.get("exist_ok"):
             run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
             overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
-        trainer: TextTrainer = kind(overrides=overrides)
+        with writing(overrides.get("project") or overrides["model"]):
+            trainer: TextTrainer = kind(overrides=overrides)
         if new:
             keep_start(trainer.save_dir, str(overrides["model"]))
         if trained:
@@ -344,7 +345,8 @@ def run_trainer(
             trainer.add_callback("on_train_start", lambda one: progress("train", one.start_epoch, one.epochs))
             trainer.add_callback("on_fit_epoch_end", partial(_tell_epoch, progress))
         try:
-            trainer.train()
+            with writing(trainer.save_dir, lambda: f"resume={trainer.last}" if trainer.last.exists() else ""):
+                trainer.train()
         except NotImplementedError as error:
             if not str(error).startswith("Optimizer"):
                 raise

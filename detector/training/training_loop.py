@@ -79,8 +79,8 @@ class Checkpoint:
     def write(self, step: int, parts: Mapping[str, Any]) -> None:
         """Atomically write the states of these parts after so many steps."""
         states = {name: part.state_dict() for name, part in parts.items()}
-        with atomic_write(self.path) as path:
-            torch.save({"of": self.of, "step": step, **states}, path)
+        with atomic_write(self.path) as path, path.open("wb") as file:
+            torch.save({"of": self.of, "step": step, **states}, file)
 
 
 def train_network(

@@ -280,6 +280,41 @@ def test_names_of_every_kind_leave_the_lines_whole(tmp_path: Path) -> None:
             assert rows["in/empty.png"]["error"] == "empty file (0 bytes)" and rows["in/\\udcff.png"]["error"] == ""
 
 
+def test_results_go_one_way() -> None:
+    """By :func:`put`, which knows what becomes of names: typer takes escapes out of what goes to a file."""
+    for path in Path(cli.__file__).parent.rglob("commands/*.py"):
+        assert not re.search(r"typer\.echo|(?<!console\.)\bprint\(", path.read_text(encoding="utf-8")), path
+
+
+CONTROLLING = b"\x1b[2J\xc2\x9b31m\xe2\x80\xaegnp.png"
+"""A name that would clear the screen, turn red, and be read as ...png.png."""
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "csv"])
+def test_names_that_would_control_a_terminal(kind: str, tmp_path: Path) -> None:
+    """On a terminal they are shown with escapes; results that go elsewhere have them as they are."""
+    pty = pytest.importorskip("pty", reason="no terminals here")
+    name = os.fsdecode(CONTROLLING)
+    Image.fromarray(toy_synthesizer(alphabet=Alphabet())(0).image[:, :, ::-1]).save(tmp_path / "x.png")
+    (tmp_path / "x.png").rename(tmp_path / name)
+    (tmp_path / "\x1b]0;title\x07.png").write_bytes(b"")
+    command = [sys.executable, "-m", "detector", "predict", "shipped", ".", "-f", kind, "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
+    if kind == "json":
+        assert name in [json.loads(line)["image"] for line in done.stdout.splitlines()]
+        assert b"\x1b" not in done.stdout and b"\xc2\x9b" not in done.stdout
+    else:
+        assert CONTROLLING in done.stdout
+    assert b"\x1b" not in done.stderr and rb"\x1b]0;title\x07.png: empty file" in done.stderr
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        subprocess.run(command, stdout=theirs, stderr=subprocess.DEVNULL, cwd=tmp_path, check=False)
+        os.close(theirs)
+        shown = terminal.read(10_000)
+    assert b"gnp.png" in shown
+    assert not re.search(b"\x1b|\xc2\x9b|\xe2\x80\xae", shown), shown
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("kind", ["text", "csv"])
 def test_a_full_disk_is_one_message(kind: str, tmp_path: Path) -> None:
@@ -289,7 +324,9 @@ def test_a_full_disk_is_one_message(kind: str, tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "detector: No space left on device"
+    assert done.stderr.splitlines()[-1] == (
+        "detector: the output cannot be written: No space left on device. Make room there, or choose another place."
+    )
 
 
 @pytest.mark.parametrize("kind", ["text", "csv"])

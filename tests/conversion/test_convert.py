@@ -22,7 +22,7 @@ from detector.conversion.set_folder import alone
 from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image
 from detector.data.yolo_dataset import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
-from detector.errors import DatasetError, DetectorError, ImageError, NotLearnedError, SourceError
+from detector.errors import DatasetError, DetectorError, DiskFullError, ImageError, NotLearnedError, SourceError
 from tests.builders import (
     TOY_LENGTH,
     TOY_SYMBOLS,
@@ -526,7 +526,7 @@ def test_a_failure_while_writing_leaves_no_set(toy: Toy, tmp_path: Path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr("detector.data.yolo_dataset.link_or_copy", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(DiskFullError, match=r"out\.part cannot be written: .* the same call goes on\.$"):
             convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out.part"]  # what was found is kept
     convert(toy.source, tmp_path / "out", space="_", **OPTIONS)

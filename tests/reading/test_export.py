@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from detector import Reader, Reading, errors
 from detector.cli import app
 from detector.data.folders.owned import file_hash
 from detector.data.folders.user_cache import cache_folder
-from detector.errors import DependencyError, DetectorError, WeightsError
+from detector.errors import DependencyError, DetectorError, DiskFullError, WeightsError
 from detector.networks import runtimes
 from detector.networks.metadata import config_in, metadata_for
 from detector.networks.runtimes import ExportedNetwork
@@ -142,6 +143,19 @@ def test_a_failed_export_leaves_what_was_there(weights: Path, monkeypatch: pytes
         detector.export(weights)
     assert target.read_text() == "earlier, with its detector_source"
     assert len(list(weights.parent.iterdir())) == 2
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector.networks import ultralytics
+
+    def full(weights: Path, folder: Path, *_: object, any_shape: bool) -> Path:
+        (folder / "half.onnx").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ultralytics, "write_exported", full)
+    with pytest.raises(DiskFullError, match=r"plates\.onnx cannot be written: .* Make room there, or choose"):
+        detector.export(weights, out=weights.with_name("plates.onnx"))
+    assert [*weights.parent.iterdir()] == [weights]
 
 
 def test_missing_packages_are_named_with_their_extra(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import pickle
 import re
@@ -17,7 +18,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from detector.errors import AlphabetError, DetectorError, SourceError
+from detector.errors import AlphabetError, DetectorError, DiskFullError, SourceError
 from detector.synth import STYLES, SynthConfig, Synthesizer, find_fonts, read_texts, write_set
 from detector.synth.faces.fonts import described_fonts, usable_fonts
 from detector.synth.faces.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
@@ -528,6 +529,17 @@ def test_a_table_of_boxes_of_the_user_s_stays(tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"boxes\.csv is there, and would be replaced"):
         write_set(SynthConfig(), tmp_path, 1)
     assert [p.read_text() for p in tmp_path.iterdir()] == ["drawn by hand"]
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskFullError, match=r"set cannot be written: No space left.*or choose another place"):
+        write_set(CONFIG, tmp_path / "set", 1, workers=1)
+    assert not list((tmp_path / "set").rglob("*.part"))
 
 
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_picture_is_drawn(measured: tuple[dict[str, Any], Path]) -> None:
 
 def test_nothing_is_left(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = profile(toy.root, model=char_network(), imgsz=96, batch=8, loader="naive", device="cpu", seconds=0.01)
+    found = profile(toy.root, model=char_network(), imgsz=96, batch=8, loader="naive", device="cpu:0", seconds=0.01)
     assert list(tmp_path.iterdir()) == []
     assert found.shape_hw == (32, 96) and found.augment == "off"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import torch
 
 import detector
 from detector.data.yolo_dataset import read_manifest, read_set
-from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
+from detector.errors import ArgumentError, DatasetError, DetectorError, DiskFullError, WeightsError
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.run import DEFAULTS
@@ -130,6 +131,8 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
         ({"epochs": "010"}, "epochs"),
         ({"cfg": "mine.yaml"}, "cfg=mine.yaml is not followed: such a file would replace"),
         ({"augment": "foo"}, "augment='foo'"),
+        ({"imgsz": 32, "batch": 1}, r"batch=1 leaves a step of one picture .*: give batch=2, or imgsz=64 or more"),
+        ({"imgsz": 32, "batch": 47}, r"batch=47 leaves a step of one picture .*: give batch=48, or imgsz=64 or more"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, Any], says: str) -> None:
@@ -748,3 +751,24 @@ def test_damaged_sets(toy: Toy, tmp_path: Path, what: str, reason: str) -> None:
         shutil.copyfile(label, label.with_name("more.txt"))
     with pytest.raises(DatasetError, match=reason):
         TextDataset(read_set(root), "train", SHAPE_HW)
+
+
+def test_a_full_disk_is_named_with_what_goes_on(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also: a processor may be given by its number."""
+    from detector.training import trainer as text_trainer
+
+    monkeypatch.chdir(tmp_path)
+    save = text_trainer.TextTrainer.save_model
+
+    def full(self: text_trainer.TextTrainer) -> bool:
+        if self.epoch:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return save(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_trainer.TextTrainer, "save_model", full)
+        with pytest.raises(DiskFullError, match=r"runs/full cannot be written: No space left") as caught:
+            detector.train(**short(toy, imgsz=64, epochs=2, device="cpu:0", name="full"))
+    last = tmp_path / "runs" / "full" / "weights" / "last.pt"
+    assert str(caught.value).endswith(f"With room there, resume={last} goes on.")
+    assert detector.train(resume=last, device="cpu:0").epochs == 2

@@ -10,7 +10,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import counted, say
+from detector.cli.terminal import counted, put, say
 from detector.errors import SOME_REFUSED, STOPPED
 
 _LISTED = 20  # reasons of refusal that are told
@@ -85,6 +85,6 @@ def command(
     if report.refused:
         say(f"refused inputs and their reasons: {out / REJECTS}")
     say(f"next: detector train data={report.data_yaml}")
-    typer.echo(report.data_yaml)
+    put(report.data_yaml)
     if report.refused:
         raise typer.Exit(SOME_REFUSED)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import say
+from detector.cli.terminal import put, say
 
 
 def command(
@@ -23,4 +23,4 @@ def command(
     with progress_bar() as tell:
         result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=tell)
     say(f"open {result.annotated} to see them")
-    typer.echo(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
+    put(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import say
+from detector.cli.terminal import json_text, put, say
 from detector.errors import SOME_REFUSED, ArgumentError, DetectorError
 
 if TYPE_CHECKING:
@@ -70,12 +69,12 @@ def command(
     result = score(mine, "read")
     other = None if theirs is None else score(theirs, "read by the others")
     if as_json:
-        typer.echo(json.dumps(result.to_dict(precision, other), ensure_ascii=False, indent=2))
+        put(json_text(result.to_dict(precision, other), indent=2))
     else:
         _say(result, precision)
         if other is not None and against is not None:
             _say_against(result, against, other)
-        typer.echo(f"exact match: {result.exact_match:.3f} (n={result.count})")
+        put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
         from detector.reading.evaluation_page import write_evaluation
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import say
+from detector.cli.terminal import put, say
 
 
 class Format(StrEnum):
@@ -51,4 +51,4 @@ def command(
         raise SourceError(f"There is no picture in {', '.join(sample)} to compare on.")
     written = export(weights, out, format=format.value, sample=pictures, device=device, trust=trust)
     say(f"written, and checked to read as {weights} does")
-    typer.echo(written)
+    put(written)

@@ -12,7 +12,7 @@ from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import repeated
-from detector.cli.terminal import counted, near, say
+from detector.cli.terminal import counted, near, put, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def command(
         say(f"detector: stopped by Ctrl-C; this goes on where it was: {repeated(context)}", always=True)
         raise typer.Exit(STOPPED) from None
     _say(result, context)
-    typer.echo(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
-    typer.echo(near(result.path))
+    put(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
+    put(near(result.path))
     if not result.training.learnt:
         raise NotLearnedError(
             f"not one of {result.training.metrics.count} validation pictures is read right by {result.path}: train "

@@ -10,7 +10,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import counted, say
+from detector.cli.terminal import counted, put, say
 from detector.errors import SOME_REFUSED, ArgumentError
 
 
@@ -63,6 +63,6 @@ def command(
             f"status {prelabels.PERSON} (or {prelabels.DROPPED}) into as many rows as you like"
         )
     say(f"next: {shlex.join(['detector', 'fit', str(out)])}")
-    typer.echo(report.path)
+    put(report.path)
     if report.failures:
         raise typer.Exit(SOME_REFUSED)

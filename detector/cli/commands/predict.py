@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detector.cli.terminal import counted, say
+from detector.cli.terminal import Results, counted, json_text, put, say
 from detector.data.csv_files import Writer
 from detector.errors import SOME_REFUSED, SourceError
 
@@ -69,10 +68,7 @@ def command(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
         two_pass=two_pass, trust=trust,
     )  # fmt: skip
-    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    writer = Writer(sys.stdout)
+    writer = Writer(Results())
 
     def row(fields: tuple[str, ...]) -> None:
         writer.row(fields)
@@ -103,7 +99,7 @@ def command(
 def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name: str, failure: Failure) -> None:
     """The line of a picture that could not be decoded; text has none."""
     if output is Format.JSON:
-        typer.echo(_line({"image": name, "error": failure.reason}))
+        put(_line({"image": name, "error": failure.reason}))
     elif output is Format.CSV:
         row((name, "", "", "", "", failure.reason, ""))
 
@@ -111,15 +107,15 @@ def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name:
 def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name: str, reading: Reading) -> None:
     """The line of a reading."""
     if output is Format.JSON:
-        typer.echo(_line({"image": name, **reading.to_dict()}))
+        put(_line({"image": name, **reading.to_dict()}))
     elif output is Format.CSV:
         confidence = f"{reading.confidence:.4f}"
         rejected, unconstrained = reading.rejected or "", reading.unconstrained_text or ""
         row((name, reading.text, confidence, reading.rejected_text, rejected, "", unconstrained))
     elif reading.accepted:
-        typer.echo(f"{_field(name)}\t{reading.text}")
+        put(f"{_field(name)}\t{reading.text}")
     else:
-        typer.echo(f"{_field(name)}\t\trejected {reading.rejected_text!r}: {reading.rejected}")
+        put(f"{_field(name)}\t\trejected {reading.rejected_text!r}: {reading.rejected}")
 
 
 def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterator[tuple[str, Reading | Failure]]:
@@ -159,7 +155,7 @@ def _formatted(
 
 def _line(held: dict[str, Any]) -> str:
     """One JSON object; in ASCII where UTF-8 cannot hold it, as the half characters of broken names."""
-    line = json.dumps(held, ensure_ascii=False)
+    line = json_text(held)
     return line if line.isascii() or _is_utf8(line) else json.dumps(held)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.table import Table
 
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import console, say
+from detector.cli.terminal import console, json_text, put, say
 
 if TYPE_CHECKING:
     from detector.training.profiling.measure import Profile
@@ -44,11 +43,11 @@ def command(
         draw(result, plot)
         say(f"drawn: {plot}")
     if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=2))
+        put(json_text(result.to_dict(), indent=2))
         return
     console.print(_table(result))
     say(f"bottleneck: {result.bottleneck}; {result.advice}")
-    typer.echo(
+    put(
         f"step: {result.step_ms:.1f} ms for {result.batch} pictures, {result.images_per_s:.0f} pictures/s, "
         f"of which the input {result.input_share:.1%}"
     )

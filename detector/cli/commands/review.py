@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import counted, say
+from detector.cli.terminal import counted, put, say
 
 
 def command(
@@ -24,7 +24,7 @@ def command(
     items = server.answers.session.items()
     say(f"{counted(len(items), 'picture')} to look at; decisions are in {server.answers.subject.decisions}")
     say("open this address in a browser on this machine; Ctrl-C ends")
-    typer.echo(server.url)
+    put(server.url)
     if browser:
         webbrowser.open(server.url)
     try:

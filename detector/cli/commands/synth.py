@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import say
+from detector.cli.terminal import put, say
 from detector.errors import ArgumentError
 
 
@@ -61,4 +61,4 @@ def command(
         report = write_set(config, out, count, workers=workers, progress=advance)
     rate = report.images / max(report.seconds, 1e-9)
     say(f"{report.images} pictures, {report.characters} characters, {rate:.0f} pictures/s")
-    typer.echo(report.out / "labels.csv")
+    put(report.out / "labels.csv")

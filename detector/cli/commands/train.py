@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from detector.cli.terminal import counted, near, say
+from detector.cli.terminal import counted, near, put, say
 from detector.errors import STOPPED, ArgumentError, NotLearnedError
 
 
@@ -35,7 +35,7 @@ def command(
         raise typer.Exit(STOPPED) from None
     if not first_process():
         return
-    typer.echo(result.path)
+    put(result.path)
     if result.interrupted:
         say(
             f"detector: stopped by Ctrl-C: {result.path} is what was learnt in {counted(result.epochs, 'epoch')}; "

@@ -241,8 +241,8 @@ class SelfTraining:
             net.load_state_dict(before)
         trained = self._train(name, net, items, boxes, crossfitted)
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
-        with atomic_write(path) as part:
-            torch.save(state, part)
+        with atomic_write(path) as part, part.open("wb") as file:
+            torch.save(state, file)
         self.run.resume.path(_checkpoint(name)).unlink(missing_ok=True)
         kept = self._kept(name)  # also the one that was just trained: a run that goes on has no other
         assert kept is not None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import stat
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,14 +17,26 @@ def cache_folder(kind: str = "") -> Path:
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
-        cache = Path(_homeless())
+        cache = private_folder()
     return cache / "detector" / kind
 
 
 @lru_cache(maxsize=1)
-def _homeless() -> str:
-    """Private temporary folder for users without a home, as in some containers."""
-    return tempfile.mkdtemp(prefix="detector-")
+def private_folder() -> Path:
+    """A folder for temporary files that nobody else can write to, the same for all processes of a user.
+
+    Users without a home, as in some containers, have their cache there.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else ""  # Windows has temporary files by user
+    folder = Path(tempfile.gettempdir(), f"detector-{user}")
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if user == "" or (stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077):
+        return folder
+    other = tempfile.mkdtemp(prefix="detector-")  # somebody else was there first
+    atexit.register(shutil.rmtree, other, ignore_errors=True)
+    return Path(other)
 
 
 def keep_newest(folder: Path, pattern: str, count: int) -> None:

@@ -95,8 +95,8 @@ def write_interpolated(trained: Path, start: Path, share: float, symbols: str, t
         for name, tensor in own.items() if tensor.is_floating_point() and old[name].shape == tensor.shape
     }  # fmt: skip
     held.load_state_dict({**own, **mean})
-    with atomic_write(target) as part:
-        torch.save({"model": held, "train_args": held.args}, part)
+    with atomic_write(target) as part, part.open("wb") as file:
+        torch.save({"model": held, "train_args": held.args}, file)
     return target
 
 
@@ -133,7 +133,8 @@ def publish(
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as part:
-        torch.save(held, part)
+        with part.open("wb") as file:
+            torch.save(held, file)
         if write_down is not None:
             write_down(part)
 

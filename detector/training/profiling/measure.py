@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass
@@ -14,9 +13,12 @@ from typing import Any
 
 import torch
 
+from detector.data.folders.temporary import folder_beside
+from detector.data.folders.user_cache import private_folder
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
+from detector.networks.device import library_device
 from detector.training.arguments.checks import check_start, check_values
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
@@ -99,9 +101,11 @@ def profile(
     given = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
     check_values(given)
     characters = read_set(data)
-    with trusting(trust), tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        own = {"epochs": 1, "val": True, "project": folder, "name": "profile"}
-        overrides = training_arguments(characters, {**given, **own})
+    place = private_folder() / "profile"
+    with trusting(trust), folder_beside(place) as folder, contextlib.redirect_stdout(io.StringIO()):
+        own = {"epochs": 1, "val": True, "project": str(folder), "name": "profile"}
+        on = library_device(given.get("device"))
+        overrides = training_arguments(characters, {**given, **own, "device": on})
         check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
         dataset = _first(trainer.train_loader.dataset, pictures)

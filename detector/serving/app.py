@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -30,6 +31,7 @@ STATIC = Path(__file__).parent / "static"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LARGE = 1_000_000  # bytes of a body that is taken apart in a thread: it would hold up all others
+_WARM = np.full((64, 256, 3), 255, np.uint8)
 _GONE = 499  # as nginx logs a client that did not wait; nobody gets it
 
 
@@ -144,6 +146,7 @@ class Service:
             )  # fmt: skip
             self.metrics.watch_queue(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
             self._batchers[name] = batcher
+            await asyncio.to_thread(reader.read, _WARM)  # what is set up at the first picture is set up before
         try:
             yield
         finally:

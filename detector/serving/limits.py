@@ -17,7 +17,7 @@ class Limits:
         max_pixels: pixels of a picture; larger ones are refused from their header, before they are decoded.
         max_queue: pictures that wait for a model; a request that finds no place is told to come again (429).
         max_held_bytes: bytes of all bodies that are in memory at once; then the same.
-        body_seconds: how long a request's body may take to come.
+        body_seconds: how long the head of a request, and then its body, may take to come.
         read_seconds: how long a request may wait for its readings.
         drain_seconds: when the service is stopped, how long it still takes requests that are on their way, each
             answered with "close" for its connection.

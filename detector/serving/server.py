@@ -11,6 +11,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from detector.errors import ArgumentError, argument
 from detector.serving.app import Service
@@ -44,12 +45,48 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
         ) from error
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_END_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_END_SECONDS, http=_Connection,
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     with listening:
         log.info("serving on http://%s:%d/", shown, listening.getsockname()[1])
         _Server(config, app.state.service).run(sockets=[listening])
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that is closed if the head of a request does not come in time; uvicorn would wait for ever."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of what is no whole head yet."""
+        super().data_received(data)
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait_for_head()
+
+    def on_headers_complete(self) -> None:
+        """Wait no more: the application has a time for the body."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        seconds = self.config.app.state.service.limits.body_seconds  # type: ignore[union-attr]
+        self._timer = self.loop.call_later(seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class _Server(uvicorn.Server):

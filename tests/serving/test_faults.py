@@ -61,6 +61,16 @@ def test_half_a_body_and_then_silence_is_given_up(process: Process) -> None:
     assert said.startswith(b"HTTP/1.1 408 ") and b"did not come within 1 s" in said
 
 
+ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HALVES = [b"", b"POST /v1/re", b"POST /v1/read HTTP/1.1\r\nHost: x\r\n", ASKED + b"P", ASKED + ASKED[:-1]]
+
+
+@pytest.mark.parametrize("data", HALVES, ids=len)
+def test_half_a_head_and_then_silence_is_given_up(process: Process, data: bytes) -> None:
+    said = raw(process.port, data)  # to the end of the connection
+    assert said.count(b"HTTP/1.1 200 ") == data.count(ASKED) and said.count(b"HTTP/1.1") == data.count(ASKED)
+
+
 def test_half_a_body_and_a_closed_connection(process: Process, pictures: list[bytes], texts: list[str]) -> None:
     before = counted(process.port, 'detector_requests_turned_away_total{reason="client gone"}')
     for _ in range(5):

@@ -23,7 +23,7 @@ export async function readAll(files, model, limits) {
   part("table").tBodies[0].replaceChildren();
   part("hidden-rows").hidden = files.length <= MAX_ROWS;
   part("hidden-rows").textContent = `The first ${MAX_ROWS} of ${files.length} are shown; the CSV has all.`;
-  part("stop").disabled = false;
+  part("stop").hidden = false;
   part("save").disabled = true;
   const requests = requestsOf(mine, limits);
   let done = 0;
@@ -42,7 +42,7 @@ export async function readAll(files, model, limits) {
   } finally {
     stop.abort();
     if (mine === rows) {
-      part("stop").disabled = true;
+      part("stop").hidden = true;
       part("save").disabled = !done;
     }
   }

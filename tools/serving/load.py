@@ -1,0 +1,276 @@
+"""`detector serve` under load: pictures/s beside `read_many` on the same pictures in the same run, waiting, errors.
+
+    python tools/serving/load.py [--clients 64] [--seconds 60] [--each 1] [--form raw] [--data SET]
+                                 [--total 100000] [--peers-python PEERS/bin/python]
+
+Starts `detector serve` on the loopback address. Clients, in this process and on the same cores, each keep a connection
+and send the next request when the last one is answered. Every answer is compared with what `read_many` reads in the
+same picture. `read_many` runs before and after, each for a quarter of the time, with the pictures in memory, and the
+share is that of its mean. --each is pictures a request, --form how they are sent (raw takes one). With --total clients
+end after so many pictures: whether memory stays where it was. SET is a folder with labels.csv; without --data pictures
+are drawn. The peers, by --peers-python as in peers/zero_shot.py, answer one picture a request: ddddocr's own server,
+and a plain FastAPI around RapidOCR (`peer_app.py`); they need `rapidocr ddddocr onnxruntime fastapi uvicorn
+python-multipart`. Run it on an idle machine. Prints Markdown tables and writes OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import csv
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import uvloop
+
+import detector
+from tools.results import ROOT, machine, write_json
+from tools.serving.clients import GUARD, Request, http, requests_of, under_load
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+def drawn(count: int) -> list[bytes]:
+    """PNG files of 8-symbol captchas, plates and labels, each of its own."""
+    from detector.synth import SynthConfig, Synthesizer
+
+    make = Synthesizer(SynthConfig(size_wh=(256, 64), styles=("captcha", "plate", "label")))
+    return [cv2.imencode(".png", make(number).image)[1].tobytes() for number in range(count)]
+
+
+def of_set(folder: Path, count: int) -> list[bytes]:
+    """The first pictures of a set."""
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row["image"] for row in csv.DictReader(file)]
+    return [(folder / name).read_bytes() for name in sorted(rows)[:count]]
+
+
+# --- services -----------------------------------------------------------------------------------------------------
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def started(command: Sequence[str], port: int, path: str, log: Path) -> subprocess.Popen[bytes]:
+    """A service that answers under ``path``."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+    stop = time.monotonic() + GUARD
+    while time.monotonic() < stop and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=GUARD):
+                return process
+        except OSError:
+            time.sleep(0.1)
+    process.kill()
+    raise SystemExit(f"{' '.join(command)} does not start: see {log}")
+
+
+def memory_mb(process: subprocess.Popen[bytes]) -> float:
+    """Resident memory of a process; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), 0.0)
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Time of the cores that a process took; 0 where the system does not tell."""
+    try:
+        told = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    except OSError:
+        return 0.0
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code after SIGTERM."""
+    process.terminate()
+    try:
+        return process.wait(GUARD)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def reading_rate(reader: detector.Reader, pictures: Sequence[bytes], seconds: float) -> tuple[float, float]:
+    """Pictures/s of `read_many`, and milliseconds of a core that it takes a picture."""
+    count, began, cpu = 0, time.monotonic(), time.process_time()
+    while time.monotonic() - began < seconds:
+        reader.read_many(pictures)
+        count += len(pictures)
+    return count / (time.monotonic() - began), 1000 * (time.process_time() - cpu) / count
+
+
+def pictures_a_batch(port: int) -> float:
+    """The mean, as the service counts it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=GUARD) as answer:
+        lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
+    held = {name.partition("{")[0]: float(value) for name, _, value in lines if name.startswith("detector_batch")}
+    return held["detector_batch_pictures_sum"] / held["detector_batch_pictures_count"]
+
+
+def ours(options: argparse.Namespace, requests: Sequence[Request], work: Path) -> dict[str, Any]:
+    """`detector serve` under load."""
+    port = free_port()
+    command = [sys.executable, "-m", "detector", "serve", options.weights, "--port", str(port)]
+    process = started([*command, "--max-pictures", str(max(64, options.each))], port, "/readyz", work / "serve.log")
+    memory: list[tuple[int, float]] = []
+    try:
+        asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
+        before, mine = cpu_seconds(process), time.process_time()
+        load = uvloop.run(
+            under_load(
+                port, requests, options.clients, options.seconds, options.total,
+                lambda pictures: memory.append((pictures, memory_mb(process))),
+            )
+        )  # fmt: skip
+        taken = cpu_seconds(process) - before, time.process_time() - mine
+        batch = pictures_a_batch(port)
+    finally:
+        code = ended(process)
+    told = load.told()
+    told["pictures_a_batch"] = batch
+    told["cpu_ms"], told["clients_cpu_ms"] = (1000 * seconds / max(1, load.pictures) for seconds in taken)
+    if code:
+        told["errors"][f"exit code {code}"] = 1
+    middle = [mb for pictures, mb in memory if pictures <= load.pictures / 10] or [mb for _, mb in memory[:1]]
+    told["memory_mb"] = {"at a tenth": middle[-1], "at the end": memory[-1][1], "most": max(mb for _, mb in memory)}
+    return told
+
+
+def peers(options: argparse.Namespace, pictures: Sequence[bytes], work: Path) -> dict[str, Any]:
+    """Other services with the same pictures, one a request; the reason where one does not start."""
+    results: dict[str, Any] = {}
+    python = options.peers_python
+    ports = {"ddddocr's server": free_port(), "FastAPI + RapidOCR": free_port()}
+    commands = {
+        "ddddocr's server": [
+            python,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "ddddocr.api:create_app",
+            "--log-level",
+            "error",
+            "--port",
+        ],  # what `python -m ddddocr api` of 1.6.1 starts answers 500 to every picture
+        "FastAPI + RapidOCR": [python, "-m", "uvicorn", "tools.serving.peer_app:app", "--log-level", "error", "--port"],
+    }
+    for name, command in commands.items():
+        port = ports[name]
+        try:
+            process = started([*command, str(port)], port, "/openapi.json", work / f"{name.split()[0]}.log")
+        except SystemExit as error:
+            results[name] = {"left out": str(error)}
+            continue
+        try:
+            if name.startswith("dddd"):
+                ask = urllib.request.Request(
+                    f"http://127.0.0.1:{port}/initialize", b"{}", {"Content-Type": "application/json"}
+                )
+                urllib.request.urlopen(ask, timeout=GUARD).close()
+                bodies = [json.dumps({"image": base64.b64encode(picture).decode()}).encode() for picture in pictures]
+                requests: list[Request] = [(http("/ocr", "application/json", body), None) for body in bodies]
+            else:
+                requests = [(http("/read", "image/png", picture), None) for picture in pictures]
+            asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
+            seconds = min(options.seconds, 20.0)
+            load = uvloop.run(under_load(port, requests, options.clients, seconds, None, lambda _: None))
+            results[name] = load.told()
+        finally:
+            ended(process)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="shipped")
+    parser.add_argument("--data", type=Path, help="a folder with labels.csv; without it pictures are drawn")
+    parser.add_argument("--pictures", type=int, default=512, help="different ones")
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--total", type=int, help="end after so many pictures instead")
+    parser.add_argument("--each", type=int, default=1, help="pictures a request")
+    parser.add_argument("--form", choices=("raw", "multipart", "json"), help="[raw for one picture, else multipart]")
+    parser.add_argument("--peers-python", help="a Python that has the peers; without it they are left out")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "serving" / "load.json")
+    options = parser.parse_args()
+    options.form = options.form or ("raw" if options.each == 1 else "multipart")
+    if options.form == "raw" and options.each != 1:
+        parser.error("--form raw sends one picture a request")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+
+    pictures = of_set(options.data, options.pictures) if options.data else drawn(options.pictures)
+    reader = detector.Reader(options.weights, device="cpu")
+    texts = [reading.text if isinstance(reading, detector.Reading) else "" for reading in reader.read_many(pictures)]
+    requests = requests_of(pictures, texts, options.each, options.form)
+    quarter = max(2.0, min(60.0, options.seconds) / 4)
+    before, cpu_before = reading_rate(reader, pictures, quarter)
+    served = ours(options, requests, options.out.parent)
+    after, cpu_after = reading_rate(reader, pictures, quarter)
+    share = 2 * served["pictures_per_second"] / (before + after)
+    result: dict[str, Any] = {
+        "machine": machine(), "clients": options.clients, "each": options.each, "form": options.form,
+        "set": options.data.name if options.data else "drawn", "different": len(pictures),
+        "read_many": [before, after], "read_many_cpu_ms": [cpu_before, cpu_after],
+        "share_of_read_many": share, "serve": served,
+    }  # fmt: skip
+    if options.peers_python:
+        result["peers"] = peers(options, pictures, options.out.parent)
+    write_json(options.out, result)
+    print(report(result))
+
+
+def report(result: dict[str, Any]) -> str:
+    """A Markdown table."""
+    before, after = result["read_many"]
+    lines = [
+        f"{result['clients']} clients, {result['each']} pictures a request ({result['form']}), {result['different']} "
+        f"different ones ({result['set']})",
+        "",
+        "| | pictures/s | p50 | p99 | requests | errors | swapped |",
+        "|---|---|---|---|---|---|---|",
+        f"| `read_many`, before and after | {before:.0f}, {after:.0f} | | | | | |",
+    ]
+    for name, told in {"`detector serve`": result["serve"], **result.get("peers", {})}.items():
+        if "left out" in told:
+            lines.append(f"| {name} | left out: {told['left out']} | | | | | |")
+            continue
+        ms = f"{told['p50_ms']:.0f} ms | {told['p99_ms']:.0f} ms"
+        share = f" ({result['share_of_read_many']:.2f} of `read_many`)" if told is result["serve"] else ""
+        swapped = told["swapped"] if told is result["serve"] else ""
+        lines.append(
+            f"| {name} | {told['pictures_per_second']:.0f}{share} | {ms} | {told['requests']} | "
+            f"{sum(told['errors'].values())} | {swapped} |"
+        )
+    memory = result["serve"]["memory_mb"]
+    serve, cpu = result["serve"], statistics.mean(result["read_many_cpu_ms"])
+    lines += [
+        "",
+        f"Time of a core a picture: `read_many` {cpu:.2f} ms, the service {serve['cpu_ms']:.2f} ms, the clients "
+        f"{serve['clients_cpu_ms']:.2f} ms. A batch has {serve['pictures_a_batch']:.1f} pictures in the mean.",
+    ]
+    lines += [f"Memory of the service: {', '.join(f'{mb:.0f} MB {when}' for when, mb in memory.items())}."]
+    lines += [f"Errors: {told}" for told in [result["serve"]["errors"]] if told]
+    held = result["machine"]
+    return "\n".join([*lines, f"{held['cpu']}, {held['cores']} cores; commit {held['commit']}"])
+
+
+if __name__ == "__main__":
+    main()

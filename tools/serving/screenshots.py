@@ -1,0 +1,73 @@
+"""Pictures of the page of `detector serve` for the documentation, with plates that are drawn here.
+
+    python tools/serving/screenshots.py [--out docs/images]
+
+It needs playwright and Debian's Chromium. Look at them before they are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from detector.synth import SynthConfig, Synthesizer
+from tools.results import ROOT
+from tools.serving.load import ended, free_port, started
+
+SIZES = {"screen": (1280, 800), "phone": (390, 844)}
+
+
+def _keep(screenshot: bytes, path: Path) -> None:
+    """With 128 colours, which a page hardly has."""
+    Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    make = Synthesizer(SynthConfig(size_wh=(512, 128), styles=("plate",)))
+    port = free_port()
+    with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
+        folder = Path(work) / "plates"
+        folder.mkdir()
+        for number in range(30):
+            cv2.imwrite(str(folder / f"{number:04}.png"), make(number).image)
+        process = started(
+            [sys.executable, "-m", "detector", "serve", "shipped", "--port", str(port)],
+            port,
+            "/readyz",
+            Path(work) / "serve.log",
+        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        try:
+            for name, (width, height) in SIZES.items():
+                scheme = "light" if name == "screen" else "dark"
+                page = browser.new_page(
+                    viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=name == "phone"
+                )
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.set_input_files("#files", folder / "0003.png")
+                page.wait_for_selector("#frame svg")
+                _keep(page.screenshot(), out / f"serve-picture-{name}.png")
+                page.set_input_files("#folder", folder)
+                page.wait_for_selector("#save:enabled")
+                _keep(page.screenshot(), out / f"serve-folder-{name}.png")
+                page.close()
+        finally:
+            browser.close()
+            ended(process)
+    print(f"pictures are in {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -183,6 +183,7 @@ def _plain(item: Item) -> dict[str, Any]:
         "key": item.key, "name": item.name, "text": item.text, "typed": item.typed, "read": item.read,
         "typed_read": item.typed_read, "confidence": item.confidence, "status": item.status,
         "decision": item.decision, "corrected": item.corrected, "version": item.version,
+        "has_picture": item.picture is not None,
     }  # fmt: skip
 
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.browser import SIZES, chromium, opened
 from tests.serving.running import Process
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine: install Debian's")
 
 KEY = "the-key-of-this-test"
 HOSTILE = "=1+1 <img src=x onerror=alert(1)>.png"
@@ -22,10 +18,8 @@ HOSTILE = "=1+1 <img src=x onerror=alert(1)>.png"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +28,12 @@ def process() -> Iterator[Process]:
         yield process
 
 
-@pytest.fixture(params=[(1280, 800), (390, 844)], ids=["screen", "phone"])
+@pytest.fixture(params=SIZES.values(), ids=SIZES.keys())
 def page(request: pytest.FixtureRequest, browser: Any, process: Process) -> Iterator[Any]:
-    """The page, opened; at its end it must have asked no other host and logged nothing, and must fit its width."""
-    width, height = request.param
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
-    page = context.new_page()
-    asked: list[str] = []
-    said: list[str] = []
-    page.on("request", lambda one: asked.append(one.url))
-    page.on("console", lambda one: said.append(one.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(f"dialog {dialog.message}"))
+    """The page, opened."""
     address = f"http://127.0.0.1:{process.port}/"
-    page.goto(address)
-    yield page
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    context.close()
-    assert not said
-    assert asked and all(url.startswith((address, "blob:", "data:")) for url in asked)
+    with opened(browser, address, request.param, accept_downloads=True) as page:
+        yield page
 
 
 def test_one_picture_is_shown_with_its_boxes(

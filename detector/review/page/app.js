@@ -85,7 +85,7 @@ async function go(at) {
 // The next picture is fetched before it is asked for.
 function ahead() {
   const next = state.items[following(state.at)];
-  if (next) new Image().src = server.picture(next.key);
+  if (next?.has_picture) new Image().src = server.picture(next.key);
 }
 
 function words(item) {

@@ -123,7 +123,7 @@ export class Strip {
   fetch() {
     for (const [at, cell] of this.cells) {
       const image = cell.querySelector("img");
-      if (!image.hasAttribute("src")) image.src = thumbnail(this.items[at].key);
+      if (this.items[at].has_picture && !image.hasAttribute("src")) image.src = thumbnail(this.items[at].key);
     }
   }
 }

@@ -44,7 +44,7 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+        return Text("" if speed is None else _rate(speed))
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def progress_bar() -> Iterator[Tell]:
             bar.stop_task(task)
             seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - already
             if not seen and seconds >= STAGE_SECONDS and done:
-                log.info("%d %s: %d in %.0f s, %.0f/s", number, current, done, seconds, done / seconds)
+                log.info("%d %s: %d in %.0f s, %s", number, current, done, seconds, _rate(done / seconds))
 
         def tell(stage: str, done: int, total: int) -> None:
             nonlocal task, current, said, number, already, began, running
@@ -94,6 +94,10 @@ def progress_bar() -> Iterator[Tell]:
 
         yield tell
         over()
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
 def _duration(seconds: float) -> str:

@@ -10,23 +10,21 @@ from pathlib import Path
 
 import matplotlib
 
-from detector.conversion.convert import convert
 from detector.conversion.inputs import Progress
-from detector.data.folders.owned import LIST, OwnedFiles
+from detector.data.folders.owned import OwnedFiles
 from detector.errors import ArgumentError, DetectorError
 from detector.reading.annotate import write_annotated
-from detector.reading.evaluation import Evaluation, evaluate
+from detector.reading.evaluation import Evaluation
 from detector.reading.reader import Reader
 from detector.synth import SynthConfig, write_set
 from detector.synth.write_set import file_names
-from detector.training.publish import MEANS
-from detector.training.run import train
-from detector.training.run_folder import FILES
+from detector.workflow.fit import fit
+from detector.workflow.fit_folder import fit_files
 
 UNSEEN = 250
 """Pictures that are made for reading alone."""
 
-_PAGE, _RUN, _WEIGHTS = "read.png", "runs/demo", "weights/demo.pt"
+_PAGE, _READER = "read.png", "reader"
 
 
 @dataclass(frozen=True)
@@ -81,22 +79,18 @@ def demo(
     stage(f"making {pictures} labelled pictures, and {UNSEEN} that training never sees")
     write_set(_config(seed), root / "seen", pictures)
     write_set(_config(seed + 1), root / "unseen", UNSEEN)
-    stage("converting: boxes from strings")
-    report = convert(  # the list, not the folder: its true boxes are not looked at
-        root / "seen" / "labels.csv", root / "set", test=0.0, train_scale=0.5, seed=seed,
-        progress=progress,
+    stage(f"converting, training for {epochs} epochs, and reading")
+    fitted = fit(  # the list, not the folder: its true boxes are not looked at
+        root / "seen" / "labels.csv", root / _READER, held_out=root / "unseen", epochs=epochs, train_scale=0.5,
+        seed=seed, progress=progress,
     )  # fmt: skip
-    stage(f"training on {report.splits['train']} pictures for {epochs} epochs")
-    trained = train(report, epochs=epochs, name="demo", seed=seed, project=root / "runs", weights=root / "weights")
-    stage(f"reading {UNSEEN} pictures that it never saw")
-    reader = Reader(trained)
-    evaluation = evaluate(reader, root / "unseen")
+    reader = Reader(fitted)
     annotated_page = root / _PAGE
     files = sorted((root / "unseen" / "images").iterdir())[:40]
     write_annotated(annotated_page, [(path, reader.read(path)) for path in files])
     owned.seal()
     stage("done")
-    return DemoResult(evaluation, trained.path, annotated_page)
+    return DemoResult(fitted.evaluation, fitted.path, annotated_page)
 
 
 def _cleared(root: Path) -> OwnedFiles:
@@ -120,9 +114,8 @@ def _cleared(root: Path) -> OwnedFiles:
 
 
 def _names(pictures: int) -> list[str]:
-    """All files that a demo writes; ``set`` has a list of its own, before it is whole, too."""
-    names = [_PAGE, _WEIGHTS, *(f"{_RUN}/{name}" for name in (*FILES, *MEANS))]
-    names += [f"set/{LIST}", f"set.part/{LIST}", "set.part.lock"]
+    """All files that a demo writes; those that have a list of their own are named by that."""
+    names = [_PAGE, f"{_READER}.part.lock", *(f"{_READER}/{name}" for name in fit_files(_READER))]
     for folder, count in (("seen", pictures), ("unseen", UNSEEN)):
         names += [f"{folder}/{name}" for name in file_names(count)]
     return names

@@ -19,9 +19,12 @@ from typing import Any
 
 from detector.conversion.review import REVIEW
 from detector.data.atomic import atomic_write
+from detector.data.folders.owned import LIST
 from detector.data.labels.sources import Source
 from detector.data.yolo_dataset import BOXES, MANIFEST
 from detector.errors import DetectorError, argument
+from detector.training.publish import MEANS
+from detector.training.run_folder import FILES as RUN_FILES
 
 STATE, PAGE = "fit.json", "evaluation.html"
 FITS = Path("readers")
@@ -32,6 +35,12 @@ def pictures_of(source: Source) -> Path:
     """The folder that all pictures of a source are in; one that is only called images stands for the one around it."""
     folder = Path(os.path.commonpath([item.path.parent.resolve() for item in source.items] or [source.root.resolve()]))
     return folder.parent if folder.name.lower() == "images" else folder
+
+
+def fit_files(name: str) -> list[str]:
+    """All files that a fit writes into a folder of this name; what is in the set its own list names."""
+    run = (f"runs/{name}/{file}" for file in (*RUN_FILES, *MEANS))
+    return [STATE, PAGE, f"{name}.pt", *run, f"set/{LIST}", f"set.part/{LIST}", "set.part.lock"]
 
 
 class FitFolder:

@@ -18,6 +18,7 @@ from detector.conversion.settings import ConversionOptions
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError
 from detector.workflow import fit as fitting
+from detector.workflow.fit_folder import fit_files
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 
 OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
@@ -75,6 +76,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_a_fit_leaves(fitted: detector.FitResult, source: Path) -> None:
     folder = fitted.folder
     assert {path.name for path in folder.iterdir()} == {"evaluation.html", "fit.json", "reader.pt", "runs", "set"}
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in written if not name.startswith("set/")} <= {*fit_files(folder.name)}
     assert Path(fitted) == fitted.path == folder / "reader.pt"
     assert fitted.conversion.inputs == 60 and fitted.training.epochs == 1
     figures = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["evaluation"]["result"]

@@ -126,6 +126,6 @@ def test_the_command(pictures: tuple[Path, dict[str, str]]) -> None:
     assert done.exit_code == 3 and done.stdout.splitlines()[-1] == str(out), done.output
     with out.open(newline="", encoding="utf-8") as file:
         assert next(csv.reader(file)) == ["image", "text", "confidence", "status"]
-    assert "13 pictures" in done.stderr and f"next: detector fit {out}" in done.stderr
+    assert "13 pictures" in done.stderr and f"detector fit {out}" in done.stderr
     refused = CliRunner().invoke(app, ["label", "shipped", str(folder), str(out), "--max-wrong", "2"])
     assert "--max-wrong is a share" in str(refused.exception)

@@ -120,11 +120,10 @@ def _next(result: FitResult, context: typer.Context) -> str:
 
 
 def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
-    from detector.conversion.review import REVIEW
     from detector.workflow import limits
 
     if limit.kind == limits.LABELS and result.conversion.to_review:
-        return f"decide in {near(result.conversion.data_yaml.parent) / REVIEW}, then {repeated(context)}"
+        return f"{_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
     if limit.kind in (limits.PICTURES, limits.RARE):
         pictures = context.params["source"] if result.unlisted else "PICTURES"
         return _line("detector", "label", near(result.path), pictures, "prelabels.csv")

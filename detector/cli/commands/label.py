@@ -57,12 +57,11 @@ def command(
         )
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
+    fit = shlex.join(["detector", "fit", str(out)])
     if report.counts[prelabels.DOUBTFUL]:
-        say(
-            f"to decide on, those that teach most first: the doubtful ones in {out}; put the right text and the "
-            f"status {prelabels.PERSON} (or {prelabels.DROPPED}) into as many rows as you like"
-        )
-    say(f"next: {shlex.join(['detector', 'fit', str(out)])}")
+        say(f"next: {shlex.join(['detector', 'review', str(out)])}, as far as you like, then {fit}")
+    else:
+        say(f"next: {fit}")
     put(report.path)
     if report.failures:
         raise typer.Exit(SOME_REFUSED)

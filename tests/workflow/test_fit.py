@@ -212,5 +212,38 @@ def test_the_command(copy: Path, source: Path, tmp_path: Path, monkeypatch: pyte
     assert f"detector fit {source} epochs=1 batch=16 --out {copy}" in said and f"--length {TOY_LENGTH}" in said
 
 
+NEXT: dict[str, tuple[list[tuple[str, dict[str, str]]], dict[str, Any], str]] = {
+    "nothing": ([], {}, "detector predict R PICTURES"),
+    "labels to decide on": ([("label errors", {})], {"to_review": 3}, "detector review S, then detector fit plates"),
+    "labels that are decided on": ([("label errors", {})], {"to_review": 0}, "detector predict R PICTURES"),
+    "few pictures": ([("few pictures", {})], {}, "detector label R PICTURES prelabels.csv"),
+    "few pictures and more beside": ([("rare symbols", {})], {"unlisted": 9}, "detector label R plates prelabels.csv"),
+    "look-alikes": ([("look-alikes", {"pattern": "AA9|A9"})], {}, "detector fit plates --pattern 'AA9|A9'"),
+    "look-alikes without a format": (
+        [("look-alikes", {}), ("few pictures", {})],
+        {},
+        "detector label R PICTURES prelab",
+    ),
+    "small characters": ([("small characters", {"imgsz": "512"})], {}, "detector fit plates imgsz=512"),
+    "too little training": ([("too little training", {})], {}, "detector fit plates epochs=2"),
+}
+
+
+@pytest.mark.parametrize(("limits", "facts", "command"), NEXT.values(), ids=NEXT.keys())
+def test_the_next_step_is_a_command(
+    fitted: detector.FitResult, monkeypatch: pytest.MonkeyPatch,
+    limits: list[tuple[str, dict[str, str]]], facts: dict[str, Any], command: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(fitted.folder.parent)
+    report = replace(fitted.conversion, to_review=facts.get("to_review", 0))
+    found = tuple(detector.Limit(kind, 5, "so it is", more) for kind, more in limits)
+    result = replace(fitted, limits=found, conversion=report, unlisted=facts.get("unlisted", 0))
+    monkeypatch.setattr("detector.workflow.fit.fit", lambda *_, **__: result)
+    done = CliRunner().invoke(app, ["fit", "plates"])
+    assert done.exit_code in (0, 5), done.output
+    said = done.stderr.replace(f"{fitted.folder.name}/reader.pt", "R").replace(f"{fitted.folder.name}/set,", "S,")
+    assert f"next: {command}" in " ".join(said.split())
+
+
 def _stopped(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt

@@ -125,7 +125,8 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     if limit.kind == limits.LABELS and result.conversion.to_review:
         return f"{_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
     if limit.kind in (limits.PICTURES, limits.RARE):
-        pictures = context.params["source"] if result.unlisted else "PICTURES"
+        source = Path(context.params["source"])
+        pictures = (source if source.is_dir() else source.parent) if result.unlisted else "PICTURES"
         return _line("detector", "label", near(result.path), pictures, "prelabels.csv")
     if "pattern" in limit.settings:
         return repeated(context, pattern=limit.settings["pattern"])

@@ -136,7 +136,7 @@ def test_what_is_put_into_a_demo_stays(tmp_path: Path, monkeypatch: pytest.Monke
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("detector.workflow.demo.convert", stop)
+    monkeypatch.setattr("detector.workflow.demo.fit", stop)
     monkeypatch.setattr("detector.workflow.demo.UNSEEN", 2)
     for _ in range(2):  # the second one goes where the first was stopped
         with pytest.raises(KeyboardInterrupt):

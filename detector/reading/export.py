@@ -16,7 +16,7 @@ from detector.data.folders.temporary import folder_beside
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting
-from detector.errors import ArgumentError, DetectorError, WeightsError, require
+from detector.errors import ArgumentError, DetectorError, WeightsError, argument, require
 from detector.networks.metadata import SOURCE_KEY, metadata_for
 from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import TORCH, ExportedNetwork
@@ -83,6 +83,8 @@ def export(
     from detector.networks.device import pick_device
     from detector.networks.ultralytics import Network as TorchNetwork
 
+    if format != "engine" and device and pick_device(device).type != "cpu":
+        raise ArgumentError(f"{argument('device', device)} has no effect: format={format} is written on a CPU for any.")
     with trusting(trust):
         reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
         write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)

@@ -25,7 +25,7 @@ class SynthConfig:
     Args:
         alphabet: symbols that texts are made of; or a string of them, with ranges such as ``0-9A-Z``.
         length: symbols of the longest text, spaces included.
-        min_length: symbols of the shortest text; None means ``length``. Ignored where ``pattern`` is given.
+        min_length: symbols of the shortest text; None means ``length``. Not with ``pattern`` or ``texts``.
         size_wh: width and height of every picture, in pixels.
         styles: names out of ``STYLES`` (or "plain"); a name given twice is drawn twice as often.
         layout: "proportional"; or "fixed", a fixed pitch that centres symbol ``i`` of a line of ``n`` cells at
@@ -88,6 +88,8 @@ class SynthConfig:
                 problems.append("spaces and pattern exclude each other: write the space into the pattern")
         if self.texts is not None:
             problems += self._texts_problems(self.texts)
+        if self.min_length is not None and (self.pattern is not None or self.texts is not None):
+            problems.append("min_length has no effect on a pattern or on texts: leave it out")
         return problems
 
     def _texts_problems(self, texts: tuple[str, ...]) -> list[str]:

@@ -23,7 +23,7 @@ from detector import Alphabet, cli, synth
 from detector.cli import app, main, progress
 from detector.cli.commands.train import parse_arguments
 from detector.conversion import convert as conversion
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 from detector.reading import evaluation
 from detector.reading import export as exporting
 from detector.reading import reader as predict
@@ -278,6 +278,13 @@ def test_names_of_every_kind_leave_the_lines_whole(tmp_path: Path) -> None:
         else:
             rows = {row["image"]: row for row in csv.DictReader(out.splitlines(keepends=True))}
             assert rows["in/empty.png"]["error"] == "empty file (0 bytes)" and rows["in/\\udcff.png"]["error"] == ""
+
+
+def test_alternatives_are_told_in_json_alone(tmp_path: Path) -> None:
+    for kind in ("text", "csv"):
+        done = CliRunner().invoke(app, ["predict", "shipped", str(tmp_path), "--alternatives", "3", "-f", kind])
+        assert isinstance(done.exception, ArgumentError)
+        assert "--alternatives 3 has no effect: say --format json" in str(done.exception)
 
 
 def test_results_go_one_way() -> None:

@@ -15,7 +15,7 @@ import torch
 
 from detector.data.atomic import atomic_write, writing
 from detector.data.folders.temporary import folder_beside
-from detector.data.folders.user_cache import cache_folder, private_folder
+from detector.data.folders.user_cache import cache_folder, keep_newest, private_folder
 from detector.errors import DatasetError, DiskFullError
 
 
@@ -137,3 +137,11 @@ def test_a_folder_that_others_could_have_made_is_not_used(homeless: Path, kind: 
     private_folder.cache_clear()
     assert private_folder() != place and private_folder().stat().st_mode & 0o777 == 0o700
     private_folder.cache_clear()
+
+
+def test_of_a_cache_the_newest_stay_and_what_kills_left_goes_with_the_others(tmp_path: Path) -> None:
+    for age, name in enumerate(("new.json", "writing.json.part", "old.json", "killed.json.part", "other.npy")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    keep_newest(tmp_path, "*.json", 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.json", "other.npy", "writing.json.part"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from detector.data.folders.owned import LIST, OwnedFiles
+from detector.errors import DiskFullError
 
 
 def folder(root: Path) -> OwnedFiles:
@@ -108,3 +111,13 @@ def test_a_list_that_was_cut_off_while_it_grew(tmp_path: Path) -> None:
 def test_a_file_of_that_name_may_be_somebody_else_s(tmp_path: Path, text: str) -> None:
     (tmp_path / LIST).write_text(text)
     assert not OwnedFiles(tmp_path).exists
+
+
+def test_a_list_that_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    owned = OwnedFiles(tmp_path)
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DiskFullError, match=rf"^{re.escape(str(tmp_path / LIST))} cannot be written: No space left"):
+        owned.add("a.png")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import detector
@@ -21,7 +22,7 @@ from detector import Reader, Reading, errors
 from detector.cli import app
 from detector.data.folders.owned import file_hash
 from detector.data.folders.user_cache import cache_folder
-from detector.errors import DependencyError, DetectorError, DiskFullError, WeightsError
+from detector.errors import ArgumentError, DependencyError, DetectorError, DiskFullError, WeightsError
 from detector.networks import runtimes
 from detector.networks.metadata import config_in, metadata_for
 from detector.networks.runtimes import ExportedNetwork
@@ -179,6 +180,12 @@ def test_wrong_arguments(weights: Path) -> None:
         detector.export(weights.with_suffix(".onnx"))
     with pytest.raises(DetectorError, match="backend='tpu' is not one of onnx, openvino and torch"):
         Reader(weights, device="cpu", backend="tpu")
+
+
+def test_a_gpu_is_for_engines_alone(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.networks.device.pick_device", lambda _: torch.device("cuda:0"))
+    with pytest.raises(ArgumentError, match=r"device='0' has no effect: format=onnx is written on a CPU"):
+        detector.export(weights, device="0")
 
 
 # What a reader runs

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cv2
 import matplotlib
@@ -540,6 +541,12 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(DiskFullError, match=r"set cannot be written: No space left.*or choose another place"):
         write_set(CONFIG, tmp_path / "set", 1, workers=1)
     assert not list((tmp_path / "set").rglob("*.part"))
+
+
+@pytest.mark.parametrize("texts", [{"pattern": "AA99"}, {"texts": ("AB12",)}])
+def test_a_shortest_length_that_has_no_effect(texts: dict[str, Any]) -> None:
+    with pytest.raises(AlphabetError, match="min_length has no effect"):
+        SynthConfig(length=4, min_length=2, **texts)
 
 
 def test_write_set_refuses_nonsense(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from detector.cli.terminal import Results, counted, json_text, put, say
 from detector.data.csv_files import Writer
-from detector.errors import SOME_REFUSED, SourceError
+from detector.errors import SOME_REFUSED, ArgumentError, SourceError
 
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader
@@ -64,6 +64,8 @@ def command(
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
     from detector.reading.reader import Failure, Reader
 
+    if alternatives and output is not Format.JSON:
+        raise ArgumentError(f"--alternatives {alternatives} has no effect: say --format json, which tells them.")
     reader = Reader(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
         two_pass=two_pass, trust=trust,

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
-from detector.data.atomic import atomic_write
+from detector.data.atomic import atomic_write, writing
 from detector.data.csv_files import Writer, read_rows
 from detector.data.parallel import cores
 
@@ -82,7 +82,7 @@ class OwnedFiles:
         for path in new:
             self.rows[path] = Row(path)
             writer.row(self.rows[path])
-        with (self.root / LIST).open("a", encoding="utf-8", newline="") as file:
+        with writing(self.root / LIST), (self.root / LIST).open("a", encoding="utf-8", newline="") as file:
             file.write(buffer.getvalue())
         self.exists = True
 

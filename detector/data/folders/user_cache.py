@@ -40,7 +40,7 @@ def private_folder() -> Path:
 
 
 def keep_newest(folder: Path, pattern: str, count: int) -> None:
-    """Delete all but the ``count`` most recently used files that match the pattern."""
+    """Delete all but the ``count`` most recently used files that match the pattern, or are such half written."""
 
     def used(file: Path) -> float:
         try:
@@ -48,7 +48,7 @@ def keep_newest(folder: Path, pattern: str, count: int) -> None:
         except FileNotFoundError:  # deleted by another process
             return 0.0
 
-    for file in sorted(folder.glob(pattern), key=used, reverse=True)[count:]:
+    for file in sorted((*folder.glob(pattern), *folder.glob(f"{pattern}.part")), key=used, reverse=True)[count:]:
         file.unlink(missing_ok=True)
 
 

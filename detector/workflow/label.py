@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from detector.data.images import image_files
+from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -68,6 +70,11 @@ def label(
     out: str | os.PathLike[str],
     *,
     labels: str | os.PathLike[str] | None = None,
+    space: str | None = None,
+    upper: bool = False,
+    ignore: str = "",
+    text_column: str | None = None,
+    image_column: str | None = None,
     max_wrong: float = MAX_WRONG,
     string_format: bool = True,
     device: str | None = None,
@@ -84,8 +91,9 @@ def label(
         weights: the reader, or weights to read with.
         source: folder of the pictures.
         out: table to write, see :mod:`detector.data.labels.prelabels`; ``convert`` and ``fit`` take it.
-        labels: a person's labels: a label file or format, as ``convert`` takes them; None takes label files in the
-            folder, if there are any.
+        labels: a person's labels: a label file or format, as ``convert`` takes them, or another folder with labelled
+            pictures, which are in the table, too; None takes label files in the folder, if there are any.
+        space, upper, ignore, text_column, image_column: of a person's labels, as ``convert`` takes them.
         max_wrong: share of the sure ones that may be expected wrong.
         string_format: read strings as their common format has them, see :meth:`detector.Reader.fitted_to`.
         device: as Ultralytics spells it.
@@ -104,7 +112,9 @@ def label(
     if not root.is_dir():
         raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
     before = _decided(target)
-    decided = {**_labelled(root, labels, target), **before}
+    columns = {"text_column": text_column, "image_column": image_column}
+    labelled = _labelled(root, labels, target, Spelling(space, upper, ignore), columns)
+    decided = {**labelled, **before}
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
@@ -118,9 +128,7 @@ def label(
         read = {path: model.applied(reading) for path, reading in read.items()}
     sure = sure_of(list(read.values()), max_wrong)
     rows = _rows(read, sure, target)
-    there = {str(path) for path in paths}
-    rows += [decided[str(path)] for path in paths if str(path) in decided]
-    rows += [row for path, row in before.items() if path not in there]  # of another folder, or of what is gone
+    rows += decided.values()  # also of another folder, or of what is gone
     rows += [Prelabel(_listed(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
     write_prelabels(target, rows)
     confidences = [reading.confidence for reading, ok in zip(read.values(), sure, strict=True) if ok]
@@ -178,9 +186,18 @@ def _rows(read: Mapping[Path, Reading], sure: Sequence[bool], target: Path) -> l
     ]
 
 
-def _labelled(root: Path, labels: str | os.PathLike[str] | None, target: Path) -> dict[str, Prelabel]:
+def _labelled(
+    root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: Spelling,
+    columns: Mapping[str, str | None],
+) -> dict[str, Prelabel]:  # fmt: skip
     """A person's labels by picture, as they are; pre-labels are none."""
-    found = read_label_files(root, target) if labels is None else read_source(root, labels=labels)
+    how: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
+    if labels is None:
+        found = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
+    elif Path(labels).is_dir():
+        found = read_source(labels, **how)
+    else:
+        found = read_source(root, labels=labels, **how)
     if found is None:
         return {}
     for name, reason in ((refused.name, refused.reason) for refused in found.refused):

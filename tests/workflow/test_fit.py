@@ -216,8 +216,12 @@ NEXT: dict[str, tuple[list[tuple[str, dict[str, str]]], dict[str, Any], str]] = 
     "nothing": ([], {}, "detector predict R PICTURES"),
     "labels to decide on": ([("label errors", {})], {"to_review": 3}, "detector review S, then detector fit plates"),
     "labels that are decided on": ([("label errors", {})], {"to_review": 0}, "detector predict R PICTURES"),
-    "few pictures": ([("few pictures", {})], {}, "detector label R PICTURES prelabels.csv"),
-    "few pictures and more beside": ([("rare symbols", {})], {"unlisted": 9}, "detector label R plates prelabels.csv"),
+    "few pictures": ([("few pictures", {})], {}, "detector label R PICTURES prelabels.csv --labels plates"),
+    "few pictures and more beside": (
+        [("rare symbols", {})],
+        {"unlisted": 9},
+        "detector label R plates plates/prelabels.csv",
+    ),
     "look-alikes": ([("look-alikes", {"pattern": "AA9|A9"})], {}, "detector fit plates --pattern 'AA9|A9'"),
     "look-alikes without a format": (
         [("look-alikes", {}), ("few pictures", {})],

@@ -90,6 +90,18 @@ def test_what_a_person_decided_stays(reader: Reader, pictures: tuple[Path, dict[
     assert persons == {"IMG_0.png": "KKK", "IMG_1.png": "NEW", "IMG_2.png": "A7A7"}
 
 
+def test_labelled_pictures_of_another_folder_are_in_the_table(
+    reader: Reader, pictures: tuple[Path, dict[str, str]]
+) -> None:
+    folder, texts = pictures
+    labelled = toy_folder(folder.parent / "labelled", 3, start=50)
+    out = detector.label(reader, folder, folder.parent / "pre.csv", labels=labelled, space="_").path
+    source = read_source(out)
+    persons = {item.path.name: item.text for item in source.items if item.confidence is None}
+    assert persons == {path.name: path.stem.split("-")[0].replace("_", " ").rstrip() for path in labelled.iterdir()}
+    assert source.count + source.waiting == 3 + len(texts)
+
+
 REFUSED: dict[str, tuple[str, dict[str, float], type[Exception], str]] = {
     "no folder": ("nowhere", {}, SourceError, "There is no file or folder"),
     "a file": ("new/IMG_0.png", {}, SourceError, "is a file: give the folder"),

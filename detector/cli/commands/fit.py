@@ -125,9 +125,7 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     if limit.kind == limits.LABELS and result.conversion.to_review:
         return f"{_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
     if limit.kind in (limits.PICTURES, limits.RARE):
-        source = Path(context.params["source"])
-        pictures = (source if source.is_dir() else source.parent) if result.unlisted else "PICTURES"
-        return _line("detector", "label", near(result.path), pictures, "prelabels.csv")
+        return _label(Path(context.params["source"]), result)
     if "pattern" in limit.settings:
         return repeated(context, pattern=limit.settings["pattern"])
     if "imgsz" in limit.settings:
@@ -135,6 +133,15 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     if limit.kind == limits.UNLEARNT:
         return repeated(context, f"epochs={2 * max(1, result.training.epochs)}")
     return ""
+
+
+def _label(source: Path, result: FitResult) -> str:
+    """Pre-labels for pictures beside those of the source; if all of these have labels, for others, added to them."""
+    label = ("detector", "label", near(result.path))
+    if result.unlisted:
+        folder = source if source.is_dir() else source.parent
+        return _line(*label, folder, folder / "prelabels.csv", *(() if source.is_dir() else ("--labels", source)))
+    return _line(*label, "PICTURES", "prelabels.csv", "--labels", source)
 
 
 def _line(*words: object) -> str:

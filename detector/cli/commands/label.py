@@ -19,8 +19,14 @@ def command(
     source: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
     out: Annotated[Path, typer.Argument(help="Table to write, for convert and fit; a person's rows in it stay.")],
     labels: Annotated[
-        str | None, typer.Option(help="A person's labels: a label file or a format. [label files in SOURCE]")
+        str | None,
+        typer.Option(help="A person's labels: a file, a format, or another labelled folder. [label files in SOURCE]"),
     ] = None,
+    space: options.Space = None,
+    upper: options.Upper = False,
+    ignore: options.Ignore = "",
+    text_column: options.TextColumn = None,
+    image_column: options.ImageColumn = None,
     max_wrong: Annotated[float, typer.Option(help="Share of the sure ones that may be expected wrong.")] = 0.02,
     string_format: Annotated[
         bool,
@@ -42,7 +48,8 @@ def command(
 
     with progress_bar() as tell:
         report = label(
-            weights, source, out, labels=labels, max_wrong=max_wrong, string_format=string_format, device=device,
+            weights, source, out, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
+            image_column=image_column, max_wrong=max_wrong, string_format=string_format, device=device,
             trust=trust, progress=tell,
         )  # fmt: skip
     if report.string_model is not None and str(report.string_model):

@@ -164,16 +164,16 @@ def _source_of(listing: Listing, spelling: Spelling) -> Source:
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
 
 
-def read_label_files(root: Path, but: Path) -> Source | None:
+def read_label_files(root: Path, but: Path, spelling: Spelling, columns: Columns = (None, None)) -> Source | None:
     """Read the label files of a folder, ``but`` one, as :func:`read_source` does; None if there are none, whatever
     names its pictures have.
 
     Raises:
         SourceError: if one is ambiguous or damaged.
     """
-    listings, passed_over = find_listings(root, None, (None, None))
+    listings, passed_over = find_listings(root, None, columns)
     listings = [listing for listing in listings if but not in listing.files]
-    return _source_of(several(root, listings, passed_over), Spelling()) if listings else None
+    return _source_of(several(root, listings, passed_over), spelling) if listings else None
 
 
 def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label_marks: frozenset[str]) -> Listing:

@@ -73,10 +73,18 @@ def test_reading_verbs_work(plate: Path, arguments: list[str], said: str) -> Non
     assert done.stdout.endswith(said)
 
 
+def test_pictures_are_labelled(plate: Path, tmp_path: Path) -> None:
+    done = without_extras(COMMAND, "label", "shipped", str(plate.parent), str(tmp_path / "table.csv"))
+    assert done.returncode == 0, done.stderr
+    row = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert re.fullmatch(r".*AB12CD\.png,AB12CD,[01]\.\d+,\w+", row)
+
+
 @pytest.mark.parametrize(
     ("arguments", "needed"),
     [
         (["train", "data=data.yaml"], "torch"),
+        (["fit", "{folder}"], "torch"),
         (["export", "shipped", "--out", "x.onnx"], "torch, torchvision, ultralytics, matplotlib and onnx"),
         (["demo", "{folder}/demo"], "matplotlib"),
         (["profile", "data.yaml"], "torch"),

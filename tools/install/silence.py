@@ -38,6 +38,8 @@ COMMANDS = (
     "export shipped --out shipped.onnx",
     "profile set --seconds 0.1",
     "train data=set epochs=1",
+    "fit pictures epochs=1",
+    "label shipped pictures/images pictures.csv",
 )
 """In this order: one leaves what the next takes."""
 

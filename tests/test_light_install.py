@@ -16,7 +16,7 @@ from tests.builders import dejavu, toy_folder
 
 ROOT = Path(__file__).parent.parent
 
-BLOCKED = (*EXTRAS["train"], "scipy", "polars", "cloudpickle")
+BLOCKED = (*EXTRAS["train"], *EXTRAS["serve"], "scipy", "polars", "cloudpickle")
 
 WITHOUT = f"""
 import sys
@@ -100,6 +100,13 @@ def test_other_verbs_say_which_extra_they_need(tmp_path: Path, arguments: list[s
         rf"detector: .* needs? {needed}.*: run `pip install '{DISTRIBUTION}\[train\]'`\.\n", done.stderr
     ), done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_serving_says_which_extra_it_needs() -> None:
+    done = without_extras(COMMAND, "serve", "shipped")
+    assert done.returncode == DependencyError.exit_code
+    needed = "fastapi, uvicorn, python_multipart and prometheus_client"
+    assert done.stderr.startswith(f"detector: detector serve needs {needed}: run `pip install '{DISTRIBUTION}[serve]'`")
 
 
 def test_convert_keeps_what_it_found_before_it_needs_to_train(tmp_path: Path) -> None:

@@ -130,13 +130,21 @@ class Batcher:
                 batch = self._take() if self._may_start(len(under_way)) else []
             if batch:
                 self._on_batch(len(batch))
-                task = self._pipeline.detect([job.pictures[i] for job, i in batch])
-                task.add_done_callback(self._wake)
-                under_way.append((batch, task, time.monotonic()))
+                under_way.append((batch, self._detect(batch), time.monotonic()))
             elif under_way:
                 self._finish(*under_way.popleft())
             elif self._closing:
                 return
+
+    def _detect(self, batch: Sequence[_Place]) -> Future[DetectedBatch]:
+        """Begin a batch; where that cannot be, as without a thread, a task that has failed."""
+        try:
+            task = self._pipeline.detect([job.pictures[i] for job, i in batch])
+        except Exception as error:
+            task = Future()
+            task.set_exception(error)
+        task.add_done_callback(self._wake)
+        return task
 
     def _is_due(self, under_way: Sequence[object]) -> bool:
         """Whether there is something to do before the next batch is detected."""

@@ -34,12 +34,14 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
     Raises:
         ArgumentError: if the address or the port cannot be had.
     """
+    if not 0 <= port <= 65535:
+        raise ArgumentError(f"{argument('port', port)} is none: give 1 to 65535, or 0 for one that is free.")
     try:
         listening = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise ArgumentError(
             f"{argument('host', host)} with {argument('port', port)} cannot be listened on ({reason}): give another."
         ) from error

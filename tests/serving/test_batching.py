@@ -24,6 +24,8 @@ class Pipeline:
 
     def detect(self, pictures: Sequence[bytes]) -> Future[Any]:
         self.batches.append(list(pictures))
+        if b"no thread" in pictures:
+            raise RuntimeError("can't start new thread")
         task: Future[Any] = Future()
 
         def answer() -> None:
@@ -127,9 +129,10 @@ def test_what_nobody_waits_for_is_not_read(rig: Rig) -> None:
     assert rig.pipeline.batches[2] == [b"0", b"1", b"20", b"21"]
 
 
-def test_a_fault_is_told_to_those_it_hit(rig: Rig) -> None:
+@pytest.mark.parametrize("fault", [b"breaks", b"no thread"], ids=str)
+def test_a_fault_is_told_to_those_it_hit(rig: Rig, fault: bytes) -> None:
     until_two_are_under_way(rig)
-    hit = rig.batcher.submit([b"breaks", b"beside"])
+    hit = rig.batcher.submit([fault, b"beside"])
     rig.pipeline.go.set()
     until(lambda: hit.error)
     assert rig.batcher.is_alive

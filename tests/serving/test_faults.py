@@ -61,14 +61,23 @@ def test_half_a_body_and_then_silence_is_given_up(process: Process) -> None:
     assert said.startswith(b"HTTP/1.1 408 ") and b"did not come within 1 s" in said
 
 
-ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-HALVES = [b"", b"POST /v1/re", b"POST /v1/read HTTP/1.1\r\nHost: x\r\n", ASKED + b"P", ASKED + ASKED[:-1]]
+HALVES = [b"", b"POST /v1/re", b"POST /v1/read HTTP/1.1\r\nHost: x\r\n"]
 
 
-@pytest.mark.parametrize("data", HALVES, ids=len)
-def test_half_a_head_and_then_silence_is_given_up(process: Process, data: bytes) -> None:
-    said = raw(process.port, data)  # to the end of the connection
-    assert said.count(b"HTTP/1.1 200 ") == data.count(ASKED) and said.count(b"HTTP/1.1") == data.count(ASKED)
+@pytest.mark.parametrize("half", HALVES, ids=len)
+def test_half_a_head_and_then_silence_is_given_up(process: Process, half: bytes) -> None:
+    assert raw(process.port, half) == b"", "closed without an answer"
+
+
+@pytest.mark.parametrize("half", HALVES[1:], ids=len)
+def test_half_a_second_head_is_given_up_too(process: Process, half: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", process.port), timeout=GUARD) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = b""
+        while not said.endswith(b'{"status":"ok"}'):
+            said += connection.recv(65536)
+        connection.sendall(half)
+        assert connection.recv(65536) == b""
 
 
 def test_half_a_body_and_a_closed_connection(process: Process, pictures: list[bytes], texts: list[str]) -> None:
@@ -226,7 +235,7 @@ def test_a_model_file_that_is_replaced_changes_nothing_until_the_next_start(
 
 def test_many_bad_pictures_leave_a_service_as_it_was(process: Process, pictures: list[bytes], texts: list[str]) -> None:
     body, kind = multipart(*[("f", "a.png", b"\x89PNG\r\n\x1a\n" + bytes([i])) for i in range(64)])
-    for _ in range(10):
+    for _ in range(160):  # ten thousand pictures
         answer = ask(process.port, "/v1/read", body, Content_Type=kind)
         assert answer.status == 200 and all(reading["error"] for reading in answer.json["readings"])
     assert ask(process.port, "/v1/read", pictures[0], Content_Type=PNG).texts == [texts[0]]

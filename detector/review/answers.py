@@ -15,6 +15,7 @@ from detector.review.guard import Guard
 from detector.review.items import ConflictError, Item, Subject
 from detector.review.pictures import encoded_picture, encoded_thumbnail, size_wh_of
 from detector.review.reconversion import Reconversion
+from detector.review.review_files import shown_path
 from detector.review.session import ReviewSession
 
 PAGE = Path(__file__).parent / "page"
@@ -112,7 +113,7 @@ class Answers:
             {
                 "kind": self.subject.kind,
                 "title": self.subject.title,
-                "decisions": str(self.subject.decisions),
+                "decisions": shown_path(self.subject.decisions),
                 "next_step": self.subject.next_step,
                 "space": self.subject.space,
                 "convertible": convertible,

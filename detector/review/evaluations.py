@@ -19,7 +19,7 @@ import numpy as np
 from detector.data.labels.visual_order import to_visual
 from detector.errors import DatasetError, argument
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile
+from detector.review.review_files import ReviewFile, shown_path
 from detector.review.sets import ReviewedSet
 
 
@@ -121,10 +121,9 @@ class EvaluatedSource:
         """Know the pictures."""
         self.title, self.space = evaluation.name, " "
         self.converted: Path | None = None
-        self.decisions = evaluation.with_suffix(".review.csv")
-        self.next_step = (
-            f"{shlex.join(['detector', 'convert', str(found.source), 'OUT'])} {argument('review', self.decisions)}"
-        )
+        self.decisions = evaluation.absolute().with_suffix(".review.csv")
+        conversion = shlex.join(["detector", "convert", shown_path(found.source), "OUT"])
+        self.next_step = f"{conversion} {argument('review', shown_path(self.decisions))}"
         self._wrong = found.wrong
         self._file = ReviewFile(self.decisions)
 

@@ -14,7 +14,7 @@ _TAKEN = "give a set of `detector convert`, the JSON of `detector evaluate` or t
 
 
 def open_subject(path: Path) -> Subject:
-    """A converted set by its folder, ``data.yaml`` or ``review.csv``; an evaluation by its JSON; a table of pre-labels.
+    """A converted set by its folder or a file in it, or by its fit; an evaluation by its JSON; a table of pre-labels.
 
     Raises:
         DatasetError: if it is none of them, or cannot be understood.
@@ -28,6 +28,8 @@ def open_subject(path: Path) -> Subject:
         return EvaluatedSet(path, evaluation) if is_set else EvaluatedSource(path, evaluation)
     if path.name in ("review.csv", "report.html") and (path.parent / "data.yaml").is_file():
         return ReviewedSet(path.parent)
+    if (path / "set" / "data.yaml").is_file() and not (path / "data.yaml").is_file():  # what a fit made
+        return ReviewedSet(path / "set")
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
         return ReviewedSet(path)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):

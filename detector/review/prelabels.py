@@ -18,7 +18,7 @@ from detector.data.labels.prelabels import (
     write_prelabels,
 )
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import WAIT, file_state
+from detector.review.review_files import WAIT, file_state, shown_path
 
 
 class ReviewedPrelabels:
@@ -38,7 +38,7 @@ class ReviewedPrelabels:
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.resolve()
-        self.next_step = shlex.join(["detector", "fit", str(self.decisions)])
+        self.next_step = shlex.join(["detector", "fit", shown_path(self.decisions)])
         self._rows: list[Prelabel] = []
         self._proposed: dict[str, Prelabel] = {}  # what a reader says, for taking a decision back
         self._state: Hashable = None

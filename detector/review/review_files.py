@@ -69,3 +69,9 @@ def file_state(path: Path) -> Hashable:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def shown_path(path: Path) -> str:
+    """A path as one would type it in the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -14,8 +14,9 @@ from detector.data.labels.visual_order import to_logical
 from detector.data.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set
 from detector.errors import AlphabetError
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile, file_state
+from detector.review.review_files import ReviewFile, file_state, shown_path
 from detector.text.alphabet import Alphabet
+from detector.workflow.fit_folder import STATE
 
 
 class ReviewedSet:
@@ -34,9 +35,11 @@ class ReviewedSet:
         """Open the set."""
         self.root = read_set(path).root
         self.converted: Path | None = self.root
-        self.title = self.root.name
+        is_of_fit = (self.root.parent / STATE).is_file()
+        self.title = self.root.parent.name if is_of_fit else self.root.name
         self.decisions = self.root / REVIEW
-        self.next_step = shlex.join(["detector", "train", f"data={self.root / 'data.yaml'}"])
+        train = shlex.join(["detector", "train", f"data={shown_path(self.root / 'data.yaml')}"])
+        self.next_step = "detector fit …, as before" if is_of_fit else train
         self._file = ReviewFile(self.decisions, self.root)
         self._open()
 

@@ -41,6 +41,15 @@ def test_a_set_by_any_of_its_names(tmp_path: Path, name: str) -> None:
     assert "detector train data=" in subject.next_step
 
 
+def test_the_set_of_a_fit(tmp_path: Path) -> None:
+    root = small_set(tmp_path / "plates" / "set", suspects(2))
+    (tmp_path / "plates" / "fit.json").write_text("{}")
+    for path in (root.parent, root):
+        subject = open_subject(path)
+        assert (subject.kind, subject.title, subject.decisions) == ("set", "plates", root / "review.csv")
+        assert "detector fit" in subject.next_step
+
+
 OTHERS: dict[str, tuple[str, str, str]] = {
     "nothing": ("nothing", "", "There is no"),
     "a folder that is no set": ("folder/", "", "data.yaml"),

@@ -25,9 +25,9 @@ from tools.serving.load import ended, free_port, started
 SIZES = {"screen": (1280, 800), "phone": (390, 844)}
 
 
-def _keep(screenshot: bytes, path: Path) -> None:
-    """With 128 colours, which a page hardly has."""
-    Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(128).save(path, optimize=True)
+def keep_screenshot(screenshot: bytes, path: Path, colours: int = 128) -> None:
+    """With so many colours, which a page hardly has."""
+    Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(colours).save(path, optimize=True)
 
 
 def main() -> None:
@@ -58,10 +58,10 @@ def main() -> None:
                 page.goto(f"http://127.0.0.1:{port}/")
                 page.set_input_files("#files", folder / "0003.png")
                 page.wait_for_selector("#frame svg")
-                _keep(page.screenshot(), out / f"serve-picture-{name}.png")
+                keep_screenshot(page.screenshot(), out / f"serve-picture-{name}.png")
                 page.set_input_files("#folder", folder)
                 page.wait_for_selector("#save:enabled")
-                _keep(page.screenshot(), out / f"serve-folder-{name}.png")
+                keep_screenshot(page.screenshot(), out / f"serve-folder-{name}.png")
                 page.close()
         finally:
             browser.close()

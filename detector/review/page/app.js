@@ -11,7 +11,7 @@ const LONG = 14; // symbols from which a label is written smaller
 const get = id => document.getElementById(id);
 const viewer = get("viewer"), field = get("label");
 
-const state = { review: null, items: [], at: 0, number: 0, generation: 0, detail: null, busy: false };
+const state = { review: null, items: [], at: 0, number: 0, generation: 0, detail: null, busy: false, lost: false };
 const places = new Map(); // of each item by its key
 const drafts = new Map(); // what was typed and not decided, by key
 const undone = []; // decisions to take back, the last one last
@@ -75,7 +75,7 @@ async function go(at) {
   if (current() !== item && current()?.key !== item.key) return; // another one was gone to meanwhile
   state.detail = detail;
   picture.show(server.picture(item.key), { ...detail, space: state.review.space });
-  get("zoomed").textContent = "Zoom";
+  zoomed(1);
   reading(item);
   speak(item);
   document.body.dataset.at = String(state.at);
@@ -210,8 +210,12 @@ function toggleBoxes() {
 }
 
 function zoom() {
-  const times = picture.nextZoom();
-  get("zoomed").textContent = times > 1 ? `Zoom ${times}×` : "Zoom";
+  zoomed(picture.nextZoom());
+}
+
+function zoomed(times) {
+  get("zoomed").textContent = times > 1 ? `${times}×` : "Zoom";
+  get("zoom").setAttribute("aria-label", times > 1 ? `Zoom, ${times} times` : "Zoom");
 }
 
 function help() {
@@ -285,6 +289,8 @@ async function follow() {
   if (document.visibilityState !== "visible" || state.busy || finish.running || !state.review) return;
   try {
     const changes = await server.changes(state.number);
+    if (state.lost) complain("");
+    state.lost = false;
     if (changes.generation !== state.generation) {
       await load();
       return;
@@ -297,6 +303,7 @@ async function follow() {
     }
     count();
   } catch (error) {
+    state.lost = true;
     complain(error.message);
   }
 }

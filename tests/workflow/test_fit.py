@@ -159,6 +159,22 @@ def test_a_conversion_that_was_stopped_goes_on(source: Path, tmp_path: Path, unt
     assert "locate 0" not in told and "locate 60" in told, "what was located is kept"
 
 
+def test_pre_labels_are_learnt_only(source: Path, fitted: detector.FitResult, tmp_path: Path, untrained: None) -> None:
+    new = toy_folder(tmp_path / "new", 12, start=200)
+    shipped = detector.Reader(device="cpu")
+    table = detector.label(shipped, new, tmp_path / "table.csv", labels=source, space="_", max_wrong=0.5)
+    result = fit(table, tmp_path / "reader")
+    report = result.conversion
+    assert report.inputs == 60 + table.counts["sure"] and report.waiting == table.counts["doubtful"]
+    assert 0 < report.prelabels <= table.counts["sure"]
+    rows = read_manifest(tmp_path / "reader" / "set")
+    by_reader = [row for row in rows if (new / Path(row.source).name).exists()]
+    assert len(by_reader) == report.prelabels and {row.split for row in by_reader} == {"train"}
+    before = {Path(row.image).name: row.split for row in read_manifest(fitted.folder / "set")}
+    after = {Path(row.image).name: row.split for row in rows}
+    assert before.items() <= after.items(), "what is held out stays the same"
+
+
 def test_other_pictures_to_evaluate_on(source: Path, tmp_path: Path, untrained: None) -> None:
     others = toy_folder(tmp_path / "others", 12, start=100)
     result = fit(source, tmp_path / "reader", held_out=others)

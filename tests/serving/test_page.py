@@ -30,9 +30,7 @@ def process() -> Iterator[Process]:
 
 @pytest.fixture(params=SIZES.values(), ids=SIZES.keys())
 def page(request: pytest.FixtureRequest, browser: Any, process: Process) -> Iterator[Any]:
-    """The page, opened."""
-    address = f"http://127.0.0.1:{process.port}/"
-    with opened(browser, address, request.param, accept_downloads=True) as page:
+    with opened(browser, f"http://127.0.0.1:{process.port}/", request.param, accept_downloads=True) as page:
         yield page
 
 

@@ -32,16 +32,16 @@ from detector.errors import (
 
 if TYPE_CHECKING:
     from detector.conversion.convert import ConversionReport, convert
-    from detector.reading.evaluation import Comparison, EvaluatedPicture, Evaluation, Tally, evaluate
+    from detector.reading.evaluation import EvaluatedPicture, Evaluation, Tally, evaluate
     from detector.reading.export import export
     from detector.reading.reader import Failure, Reader
     from detector.serving.app import create_app
     from detector.synth import SynthConfig, Synthesizer, SynthImage, SynthReport, write_set
     from detector.text.alphabet import Alphabet
     from detector.text.calibration import Calibration, PlattScaling
-    from detector.text.detections import Alternative, Character, CharDetections, Reading
+    from detector.text.detections import Alternative, Character, CharDetections, Evidence, Reading
     from detector.text.forms.string_model import StringFormat, StringModel
-    from detector.text.metrics import CalibrationBin, CalibrationCurve, Coverage, TextScore
+    from detector.text.metrics import CalibrationBin, CalibrationCurve, Comparison, Coverage, TextScore
     from detector.text.reading_config import ReadingConfig
     from detector.text.spacing import TextLayout
     from detector.training.result import TrainingResult, TrainingStopped
@@ -54,16 +54,16 @@ __version__ = "0.1.0"
 
 _NAMES_OF = {
     "detector.conversion.convert": ("ConversionReport", "convert"),
-    "detector.reading.evaluation": ("Comparison", "EvaluatedPicture", "Evaluation", "Tally", "evaluate"),
+    "detector.reading.evaluation": ("EvaluatedPicture", "Evaluation", "Tally", "evaluate"),
     "detector.reading.export": ("export",),
     "detector.reading.reader": ("Failure", "Reader"),
     "detector.serving.app": ("create_app",),
     "detector.synth": ("SynthConfig", "SynthImage", "Synthesizer", "SynthReport", "write_set"),
     "detector.text.alphabet": ("Alphabet",),
     "detector.text.calibration": ("Calibration", "PlattScaling"),
-    "detector.text.detections": ("Alternative", "Character", "CharDetections", "Reading"),
+    "detector.text.detections": ("Alternative", "Character", "CharDetections", "Evidence", "Reading"),
     "detector.text.forms.string_model": ("StringFormat", "StringModel"),
-    "detector.text.metrics": ("CalibrationBin", "CalibrationCurve", "Coverage", "TextScore"),
+    "detector.text.metrics": ("CalibrationBin", "CalibrationCurve", "Comparison", "Coverage", "TextScore"),
     "detector.text.reading_config": ("ReadingConfig",),
     "detector.text.spacing": ("TextLayout",),
     "detector.training.result": ("TrainingResult", "TrainingStopped"),
@@ -95,6 +95,7 @@ __all__ = [
     "DiskFullError",
     "EvaluatedPicture",
     "Evaluation",
+    "Evidence",
     "Failure",
     "FitResult",
     "ImageError",

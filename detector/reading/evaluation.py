@@ -18,16 +18,20 @@ from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.inputs import is_several
 from detector.reading.reader import Failure, Reader
+from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.calibration import right_characters, right_string
 from detector.text.detections import Reading
+from detector.text.forms.fitting import fit_string_model_to_labels
+from detector.text.forms.lookalikes import differ_by_look_alikes
+from detector.text.forms.string_model import StringModel
 from detector.text.metrics import (
     CalibrationCurve,
+    Comparison,
     Coverage,
     TextScore,
     calibration_curve,
     coverage_at,
     differing,
-    mcnemar,
     score_texts,
     wilson_interval,
 )
@@ -77,6 +81,7 @@ class Evaluation:
         pattern: the reader's, without which it refuses what shows more characters than strings may have, once there is
             a ``min_confidence``.
         source: what was evaluated, as it was given.
+        symbols: the reader's alphabet, in class-id order.
     """
 
     rows: tuple[EvaluatedPicture, ...]
@@ -86,6 +91,7 @@ class Evaluation:
     min_confidence: float = 0.0
     pattern: str | None = None
     source: Path | None = None
+    symbols: str = DEFAULT_SYMBOLS
 
     @cached_property
     def accepted(self) -> tuple[tuple[EvaluatedPicture, Reading, bool], ...]:
@@ -141,6 +147,17 @@ class Evaluation:
         return wilson_interval(self.score.right, self.count)
 
     @cached_property
+    def look_alikes(self) -> int:
+        """Wrong readings that only take symbols for others that look like them, such as O for 0."""
+        texts = ((row.label.rstrip(self.space), reading.text.rstrip(self.space)) for row, reading in self.wrong_rows)
+        return sum(differ_by_look_alikes(label, read) for label, read in texts)
+
+    @cached_property
+    def string_model(self) -> StringModel | None:
+        """What the labels look like; None where they are random as far as can be told."""
+        return fit_string_model_to_labels((row.label for row in self.rows), self.symbols)
+
+    @cached_property
     def by_length(self) -> dict[int, Tally]:
         """By the label's length, spaces inside it included."""
         counts, right = Counter[int](), Counter[int]()
@@ -189,9 +206,7 @@ class Evaluation:
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
         # Any min_confidence refuses what shows no character, and without a pattern what shows too many.
-        never = [
-            not r.characters or (r.unconstrained_text is not None and not self.pattern) for _, r, _ in self.accepted
-        ]
+        never = [not r.characters or (r.shows_more and not self.pattern) for _, r, _ in self.accepted]
         least = [
             0.0 if rejected else r.lowest_confidence for rejected, (_, r, _) in zip(never, self.accepted, strict=True)
         ]
@@ -239,6 +254,8 @@ class Evaluation:
             "count": self.count,
             "right": self.score.right,
             "wrong": wrong,
+            "look_alikes": self.look_alikes,
+            "labels_look_like": str(self.string_model or "") or None,
             "rejected": rejected,
             "failures": [{"name": f.name, "reason": f.reason} for f in self.failures],
             "unusable": [{"name": f.name, "reason": f.reason} for f in self.unusable],
@@ -252,39 +269,6 @@ class Evaluation:
         if against is not None:
             plain["against"] = self.against(against).to_dict()
         return plain
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two readers on the same pictures: how many both, one of them, and neither read right.
-
-    Args:
-        other_exact_match: the other reader's.
-        both, only_this, only_other, neither: pictures.
-    """
-
-    other_exact_match: float
-    both: int
-    only_this: int
-    only_other: int
-    neither: int
-
-    @property
-    def p_value(self) -> float:
-        """The probability of a difference as large as this, or larger, between two readers that are equally good."""
-        return mcnemar(self.only_this, self.only_other)
-
-    @property
-    def real(self) -> bool:
-        """Whether chance alone would show such a difference less than once in 20 times."""
-        return self.p_value < 0.05
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "exact_match": round(self.other_exact_match, 4), "both_right": self.both, "only_this": self.only_this,
-            "only_other": self.only_other, "neither": self.neither, "p_value": self.p_value, "real": self.real,
-        }  # fmt: skip
 
 
 def _interval(interval: tuple[float, float]) -> list[float]:
@@ -366,7 +350,14 @@ def evaluate(
             progress(len(rows), len(pairs))
     seconds = time.perf_counter() - began
     return Evaluation(
-        tuple(rows), reader.config.space, seconds, unusable, reader.min_confidence, reader.config.pattern, Path(source)
+        tuple(rows),
+        reader.config.space,
+        seconds,
+        unusable,
+        reader.min_confidence,
+        reader.config.pattern,
+        Path(source),
+        reader.config.symbols,
     )
 
 

@@ -6,7 +6,7 @@ import ctypes
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
@@ -37,8 +37,10 @@ from detector.reading.inputs import (
 from detector.reading.opening import open_network
 from detector.reading.threaded import AHEAD, DetectedBatch, ThreadedPipeline
 from detector.reading.two_pass import ReadingPipeline
+from detector.text.decode import decode_again
 from detector.text.detections import CharDetections, Reading
-from detector.text.forms.string_model import MAX_LEARNT, StringModel, fit_string_model
+from detector.text.forms.fitting import MAX_LEARNT, fit_string_model
+from detector.text.forms.string_model import StringModel
 from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
@@ -74,8 +76,8 @@ class Reader:
             one; None or "shipped" takes the shipped weights, which know 0-9 and A-Z and any length up to 8.
         device: as Ultralytics spells it; None takes a GPU if there is one, for ONNX and OpenVINO the CPU.
         backend: on a CPU "onnx" (ONNX Runtime), "openvino" or, for a ``.pt``, "torch"; None takes the fastest there is.
-        pattern: what strings look like, as :mod:`detector.text.patterns` describes; None takes the weights' own, ""
-            none.
+        pattern: what strings look like, as :mod:`detector.text.patterns` describes; None takes the weights' own, and
+            the string model that they learnt, "" neither.
         min_confidence: a reading whose least sure character is below this is rejected: its text is empty, it is false,
             and ``rejected`` and ``rejected_text`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
@@ -92,9 +94,6 @@ class Reader:
         AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
         ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
     """
-
-    string_model: StringModel | None = None
-    """What strings look like, where that was learnt: :meth:`fitted_to`."""
 
     config: ReadingConfig
     """Everything that reading needs besides the network: the weights' own, with the pattern that was asked for."""
@@ -122,7 +121,7 @@ class Reader:
         self._asked: dict[str, Any] = {"device": device, "backend": backend, "pattern": pattern, "trust": trust}
         self._opened = self._open()
         config = config_of(self._network, path)
-        self.config = config if pattern is None else replace(config, pattern=pattern)
+        self.config = config if pattern is None else replace(config, pattern=pattern, string_model=None)
         self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
 
     def _open(self) -> tuple[int, Network]:
@@ -148,24 +147,28 @@ class Reader:
             **self._asked, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
             "two_pass": self.two_pass,
         }  # fmt: skip
-        return partial(Reader, os.path.abspath(self.weights), **held), (), {"string_model": self.string_model}
+        return partial(Reader, os.path.abspath(self.weights), **held), (), {"config": self.config}
 
     @property
     def _pipeline(self) -> ReadingPipeline:
         return ReadingPipeline(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
-        """As the source's format has it, in the order of the labels that the weights were trained on."""
-        if self.string_model is not None:
-            reading = self.string_model.applied(reading, self.min_confidence)
+        """In the order of the labels that the weights were trained on."""
         return in_logical_order(reading) if self.config.visual_order else reading
+
+    @property
+    def string_model(self) -> StringModel | None:
+        """What strings look like, where that was learnt: :meth:`fitted_to`, or when the weights were trained."""
+        return self.config.string_model
 
     def fitted_to(self, source: Source) -> Reader:
         """A reader that knows what the strings of ``source`` look like, learnt from its first 2,000 readings.
 
         No label is needed: where nearly all strings are three letters and four digits, an O among the digits is a 0.
-        ``string_model`` of the new reader tells what was learnt; it is None, and readings are the same, where strings
-        look random, or where the reader has a pattern, which goes before. Pictures that cannot be decoded say nothing.
+        ``string_model`` of the new reader tells what was learnt. Nothing is, and readings are the same, where strings
+        look random, or where the weights have a pattern or a string model of their own, which goes before. Pictures
+        that cannot be decoded say nothing.
 
         Args:
             source: pictures of one kind, as :meth:`stream` takes them, but no camera and no live stream.
@@ -173,20 +176,55 @@ class Reader:
         Raises:
             SourceError: if there is no such folder or file, or it is live and has no end.
         """
-        if is_live(source):
-            raise SourceError(f"{source} has no end: give a folder or a list of pictures to learn a format from.")
+        return self._with(self.learnt_from(r for _, r in self._stream(islice(_that_end(source), MAX_LEARNT))))
+
+    def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
+        """The reader of :meth:`fitted_to`, and with it all of ``source``, as :meth:`stream` gives it, in one pass.
+
+        The first readings come when 2,000 pictures have been seen, or all.
+
+        Raises:
+            SourceError: as :meth:`fitted_to`.
+        """
+        named, first, failed = _that_end(source), list[tuple[str, Reading | Failure]](), None
+        try:
+            first.extend(self._stream(islice(named, MAX_LEARNT), keeps_evidence=True))
+        except Exception as error:  # whatever the caller's iterable raises: after what came before it
+            failed = error
+        fitted = self._with(self.learnt_from(reading for _, reading in first))
+
+        def readings() -> Iterator[tuple[str, Reading | Failure]]:
+            for start in range(0, len(first), MAX_BATCH):
+                batch = first[start : start + MAX_BATCH]
+                again = iter(fitted._again([reading for _, reading in batch if isinstance(reading, Reading)]))
+                for name, reading in batch:
+                    yield name, next(again) if isinstance(reading, Reading) else reading
+            first.clear()
+            if failed is not None:
+                raise failed
+            yield from fitted._stream(named)
+
+        return fitted, readings()
+
+    def learnt_from(self, readings: Iterable[Reading | Failure]) -> StringModel | None:
+        """What the strings of these readings, which this reader gave, look like; see :meth:`fitted_to`."""
+        if self.config.pattern is not None or self.config.string_model is not None or self.config.visual_order:
+            return None
+        return fit_string_model((r for r in readings if isinstance(r, Reading)), self.config.symbols)
+
+    def _with(self, model: StringModel | None) -> Reader:
+        """The reader with this string model, or as it is."""
         reader = copy(self)
-        reader.string_model = None
-        stream = (reading for _, reading in reader.stream(source))
-        first = [reading for reading in islice(stream, MAX_LEARNT) if isinstance(reading, Reading)]
-        reader.string_model = reader.learnt_from(first)
+        if model is not None:
+            reader.config = replace(self.config, string_model=model)
         return reader
 
-    def learnt_from(self, readings: Iterable[Reading]) -> StringModel | None:
-        """What the strings of these readings, which this reader gave, look like; see :meth:`fitted_to`."""
-        if self.config.pattern is not None or self.config.visual_order:
-            return None
-        return fit_string_model(readings, self.config.symbols)
+    def _again(self, readings: Sequence[Reading]) -> list[Reading]:
+        """The readings, which brought their evidence, as this reader decodes it."""
+        decoded = decode_again(
+            readings, self.config, min_confidence=self.min_confidence, alternatives=self.alternatives
+        )
+        return [self._as_labelled(reading) for reading in decoded]
 
     @property
     def backend(self) -> str:
@@ -234,8 +272,9 @@ class Reader:
             )
         return self._stream(named_pictures(source))
 
-    def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
+    def _stream(self, named: Iterable[Named], keeps_evidence: bool = False) -> Iterator[tuple[str, Reading | Failure]]:
         """Batches, each some steps behind the one before."""
+        steps = replace(self._pipeline, keeps_evidence=keeps_evidence)
         coming, failed = iter(named), list[Exception]()
         waiting: deque[tuple[list[str], Future[DetectedBatch]]] = deque()
 
@@ -248,7 +287,7 @@ class Reader:
             if batch:
                 waiting.append(([name for name, _ in batch], pipeline.detect([picture for _, picture in batch])))
 
-        with threaded_pipeline(self) as pipeline:  # the caller may stop early
+        with ThreadedPipeline(steps, self._as_labelled) as pipeline:  # the caller may stop early
             for _ in range(1 + AHEAD):
                 take(pipeline)
             while waiting:
@@ -279,6 +318,13 @@ def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedP
         max_pixels: maximum of a picture; larger ones are refused before they are decoded.
     """
     return ThreadedPipeline(reader._pipeline, reader._as_labelled, max_pixels)
+
+
+def _that_end(source: Source) -> Iterator[Named]:
+    """The pictures of a source that is not live."""
+    if is_live(source):
+        raise SourceError(f"{source} has no end: give a folder or a list of pictures to learn a format from.")
+    return iter(named_pictures(source))
 
 
 def _forked() -> None:

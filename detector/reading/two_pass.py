@@ -19,7 +19,7 @@ from detector.data.letterbox import LetterboxTransform, letterbox, shape_for
 from detector.networks.network import Network
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.decode import decode_batch
-from detector.text.detections import CharDetections, Reading
+from detector.text.detections import CharDetections, Evidence, Reading
 from detector.text.reading_config import ReadingConfig
 
 _MARGIN = 0.25  # around the text in the zoomed pass, in heights of a character
@@ -75,6 +75,7 @@ class ReadingPipeline:
         config: of the network.
         two_pass: whether a text that does not fill its picture, and is not read surely, gets a second pass.
         min_confidence, alternatives: as :func:`detector.text.decode.decode_batch` takes them.
+        keeps_evidence: whether readings bring what they were decoded from.
     """
 
     network: Network
@@ -82,6 +83,7 @@ class ReadingPipeline:
     two_pass: bool
     min_confidence: float = 0.0
     alternatives: int = 0
+    keeps_evidence: bool = False
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Reading]:
         """All steps, of pictures uint8 (H, W, 3) BGR of any sizes."""
@@ -128,15 +130,16 @@ class ReadingPipeline:
         """
         if not self.two_pass:
             return {}, []
-        # Where to zoom a pattern has no say: what it overrules is what would be read without it.
-        free = replace(self.config, pattern=None) if self.config.pattern else self.config
+        # Where to zoom what strings look like has no say: what it overrules is what would be read without it.
+        is_free = self.config.pattern is None and self.config.string_model is None
+        free = self.config if is_free else replace(self.config, pattern=None, string_model=None)
         readings = self._readings(prepared, detections, free)
         zooms = [
             zoom
             for row, (one, reading) in enumerate(zip(prepared, readings, strict=True))
             if (zoom := self._zoom(row, one, reading)) is not None
         ]
-        if self.alternatives or self.config.pattern:  # these are looked for once, in all that was seen
+        if self.alternatives or not is_free:  # these are looked for once, in all that was seen
             return {}, zooms
         unsettled = {zoom.row for zoom in zooms}
         return {row: reading for row, reading in enumerate(readings) if row not in unsettled}, zooms
@@ -182,7 +185,12 @@ class ReadingPipeline:
         readings = decode_batch(
             detections, config, widths, min_confidence=self.min_confidence, alternatives=alternatives
         )
-        return [_to_picture(reading, one.transform) for reading, one in zip(readings, prepared, strict=True)]
+        if self.keeps_evidence:
+            readings = [
+                replace(reading, evidence=Evidence(seen, width, one.transform.to_picture))
+                for reading, seen, width, one in zip(readings, detections, widths, prepared, strict=True)
+            ]
+        return [reading.mapped(one.transform.to_picture) for reading, one in zip(readings, prepared, strict=True)]
 
 
 def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
@@ -197,11 +205,3 @@ def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tup
 @lru_cache(maxsize=1024)  # as much as all of the letterboxing, and pictures of one camera have one size
 def _shape_for(width: int, height: int, length: int) -> tuple[int, int]:
     return shape_for([(width, height)], length)
-
-
-def _to_picture(reading: Reading, transform: LetterboxTransform) -> Reading:
-    if not reading.characters:
-        return reading
-    boxes = transform.to_picture(np.array([c.xyxy for c in reading.characters], np.float32)).tolist()
-    moved = tuple(replace(c, xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(reading.characters, boxes, strict=True))
-    return replace(reading, characters=moved)

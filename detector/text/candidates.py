@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.text.detections import CharDetections
+from detector.text.forms.lookalikes import symbol_likelihood
 from detector.text.line_grouping import deskew, reading_order
 from detector.text.reading_config import ReadingConfig
 
@@ -24,6 +25,9 @@ NEVER = -1e9
 
 _OVERLAP = 0.55  # of the narrower one, along the reading line, above which two candidates are one place
 _WITHIN = 0.8  # likewise, before boxes are narrowed: one that lies inside another is the same place in slanted text too
+
+
+_NOT_EACH = ("barrier", "widths", "spaces")  # fields that are not (batch, n, …)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,29 @@ class Candidates:
         """Those of some pictures, without what a pattern expects."""
         some = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "spaces"}
         return Candidates(**some)
+
+    def likely(self, least_odds: float) -> Candidates:
+        """Only candidates of at least these log odds, still in reading order; without what a pattern expects."""
+        kept = self.odds >= least_odds
+        n = max(1, int(kept.sum(1).max(initial=0)))
+        places = np.argsort(~kept, axis=1, kind="stable")[:, :n]  # (batch, n), those that are kept first
+        rows = np.arange(len(places))[:, None]
+        some = {f.name: getattr(self, f.name)[rows, places] for f in fields(self) if f.name not in _NOT_EACH}
+        some["odds"] = np.where(np.take_along_axis(kept, places, 1), some["odds"], NEVER)
+        barrier = self.barrier[rows[..., None], places[:, :, None], places[:, None]]
+        return Candidates(**some, barrier=barrier, widths=self.widths)
+
+    def with_likelihoods(self, alphabet: str, slope: float) -> Candidates:
+        """With all classes for each, likeliest first: how likely each makes what the network saw, not its score.
+
+        The log odds are taken ``slope`` times.
+        """
+        likelihood = symbol_likelihood(self.top_class_id, self.top_confidence, alphabet)
+        order = np.argsort(-likelihood, axis=2, kind="stable")
+        return replace(
+            self, odds=np.where(self.odds > NEVER / 2, slope * self.odds, NEVER), top_class_id=order.astype(np.int64),
+            top_confidence=np.take_along_axis(likelihood, order, 2),
+        )  # fmt: skip
 
 
 def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Sequence[float]) -> Candidates:

@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import Alternative, Character, CharDetections, Reading
-from detector.text.patterns import any_string
+from detector.text.forms.automaton import any_string
+from detector.text.forms.string_model import automaton_of
 from detector.text.reading_config import ReadingConfig, allowed_strings
 from detector.text.search import Chain, Searched, search
 from detector.text.spacing import TextLayout
 
 _TRIES = 400  # steps of the search for one more string
 _MIN_LIKELY = 1e-3  # score from which on a symbol is told among the likely ones
+_ODDS_SLOPE = 3.0  # what a network's log odds of a character are worth beside what strings look like
+_LEAST_ODDS = -3.0  # of a character, to be looked for because strings look like that
 _NOTHING_SEEN = "no character was seen"
 
 
@@ -75,9 +78,31 @@ def decode_batch(
             seen = replace(seen, spaces=_expected_spaces(seen, chains, config))
         searched = search(seen, allowed)
         readings = [_by_pattern(seen, row, searched.best(row), read, config) for row, read in enumerate(readings)]
+    elif config.string_model is not None:
+        seen = seen.likely(_LEAST_ODDS)
+        most = min(config.max_count, seen.odds.shape[1])
+        likelihoods = seen.with_likelihoods(config.symbols, _ODDS_SLOPE)
+        searched = search(likelihoods, automaton_of(config.string_model, most), config.min_count)
+        readings = [_by_model(seen, searched, row, read, config) for row, read in enumerate(readings)]
     if alternatives > 0:
         readings = [_alternatives(searched, row, r, config, alternatives) for row, r in enumerate(readings)]
     return [_believed(reading, min_confidence, config) for reading in readings] if min_confidence > 0 else readings
+
+
+def decode_again(
+    readings: Sequence[Reading], config: ReadingConfig, *, min_confidence: float = 0.0, alternatives: int = 0
+) -> list[Reading]:
+    """The readings, decoded from their evidence by another config; boxes in the pictures' own pixels.
+
+    Raises:
+        ValueError: if one has no evidence.
+    """
+    kept = [reading.evidence for reading in readings if reading.evidence is not None]
+    if len(kept) < len(readings):
+        raise ValueError(f"{len(readings) - len(kept)} of {len(readings)} readings have no evidence")
+    batch, widths = [e.detections for e in kept], [e.width for e in kept]
+    decoded = decode_batch(batch, config, widths, min_confidence=min_confidence, alternatives=alternatives)
+    return [reading.mapped(e.to_picture) for reading, e in zip(decoded, kept, strict=True)]
 
 
 def _expected_spaces(
@@ -150,7 +175,7 @@ def _too_long(
             if candidate not in read.candidates:
                 no_more *= 1 - character.confidence
         confidence = readings[row].confidence * no_more
-        readings[row] = replace(readings[row], unconstrained_text=shown.text, confidence=confidence)
+        readings[row] = replace(readings[row], unconstrained_text=shown.text, confidence=confidence, shows_more=True)
     return readings
 
 
@@ -164,13 +189,40 @@ def _by_pattern(seen: Candidates, row: int, chain: Chain | None, without: Readin
     return reading if reading.text == shown else replace(reading, unconstrained_text=shown)
 
 
+def _by_model(seen: Candidates, searched: Searched, row: int, without: Reading, config: ReadingConfig) -> Reading:
+    """The string that is likeliest as strings look like; what was read of symbols that stay the same stays, too."""
+    chain = searched.best(row)
+    if chain is None:
+        return without
+    ids = searched.seen.top_class_id[row, list(chain.candidates), chain.classes]
+    reading = _to_reading(seen, row, replace(chain, classes=(0,) * len(ids)), config)
+    signs = [config.symbols[i] for i in ids]
+    if signs == [c.symbol for c in without.characters] and len(reading.characters) == len(without.characters):
+        return without
+    characters = tuple(
+        c if c.symbol == sign else replace(c, symbol=sign, confidence=c.confidence * share)
+        for c, sign, share in zip(reading.characters, signs, chain.shares, strict=True)
+    )
+    coming = iter(signs)
+    text = "".join(sign if sign == config.space else next(coming) for sign in reading.text)
+    surer = math.prod(
+        c.confidence / max(b.confidence, 1e-9) for c, b in zip(characters, reading.characters, strict=True)
+    )
+    shown = without.unconstrained_text or without.text
+    reading = replace(
+        reading, text=text, characters=characters, confidence=reading.confidence * min(1.0, surer),
+        shows_more=without.shows_more,
+    )  # fmt: skip
+    return reading if text == shown else replace(reading, unconstrained_text=shown)
+
+
 def _believed(reading: Reading, min_confidence: float, config: ReadingConfig) -> Reading:
     """The reading, rejected where its least sure character is below ``min_confidence``, or where it leaves some out."""
     if reading.rejected is not None:
         return reading
     if not reading.characters:
         return replace(reading, rejected=_NOTHING_SEEN)
-    if config.pattern is None and reading.unconstrained_text is not None:
+    if config.pattern is None and reading.shows_more:
         shown = reading.unconstrained_text
         reason = f"more characters were seen than the {config.max_count} that strings may have: {shown!r}"
         return replace(reading, text="", rejected=reason, rejected_text=reading.text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +88,21 @@ class Alternative(NamedTuple):
     confidence: float
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a reading was decoded from.
+
+    Args:
+        detections: candidates, in the pixels of the network's input.
+        width: of that input, in pixels.
+        to_picture: from boxes xyxy (n, 4) in these pixels to those in the picture's own.
+    """
+
+    detections: CharDetections
+    width: float
+    to_picture: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class Reading:
     """The string read from one picture. It is false without a string: nothing was seen, or it was rejected.
@@ -101,6 +117,8 @@ class Reading:
         alternatives: the next likely strings, the likeliest first, where they were asked for.
         rejected: why this is no reading to be relied on; None where it is one.
         rejected_text: what was rejected: ``confidence``, ``characters`` and ``alternatives`` are about it.
+        shows_more: whether the picture shows more characters than strings may have.
+        evidence: what it was decoded from, where that is kept to decode it again.
     """
 
     text: str
@@ -110,6 +128,8 @@ class Reading:
     alternatives: tuple[Alternative, ...] = ()
     rejected: str | None = None
     rejected_text: str = ""
+    shows_more: bool = field(default=False, compare=False, repr=False)
+    evidence: Evidence | None = field(default=None, compare=False, repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.text)
@@ -128,6 +148,14 @@ class Reading:
     def accepted(self) -> bool:
         """Whether it was not rejected; so is the empty string of a picture in which nothing was seen."""
         return self.rejected is None
+
+    def mapped(self, to_picture: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Reading:
+        """With the characters' boxes, xyxy (n, 4), as the function maps them."""
+        if not self.characters:
+            return self
+        boxes = to_picture(np.array([c.xyxy for c in self.characters], np.float32)).tolist()
+        moved = (replace(c, xyxy=(b[0], b[1], b[2], b[3])) for c, b in zip(self.characters, boxes, strict=True))
+        return replace(self, characters=tuple(moved))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; what does not apply is left out."""

@@ -233,3 +233,36 @@ def mcnemar(only_one: int, only_other: int) -> float:
         tail += term
         term = term * (count - k) // (k + 1)
     return min(1.0, 2 * tail / (1 << count))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two readers on the same pictures: how many both, one of them, and neither read right.
+
+    Args:
+        other_exact_match: the other reader's.
+        both, only_this, only_other, neither: pictures.
+    """
+
+    other_exact_match: float
+    both: int
+    only_this: int
+    only_other: int
+    neither: int
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a difference as large as this, or larger, between two readers that are equally good."""
+        return mcnemar(self.only_this, self.only_other)
+
+    @property
+    def real(self) -> bool:
+        """Whether chance alone would show such a difference less than once in 20 times."""
+        return self.p_value < 0.05
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "exact_match": round(self.other_exact_match, 4), "both_right": self.both, "only_this": self.only_this,
+            "only_other": self.only_other, "neither": self.neither, "p_value": self.p_value, "real": self.real,
+        }  # fmt: skip

@@ -11,12 +11,11 @@ groups, ``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from detector.errors import AlphabetError
 from detector.text.alphabet import Alphabet
+from detector.text.forms.automaton import Automaton, Edge
 from detector.text.forms.expressions import (
     EMPTY,
     NONE,
@@ -257,52 +256,6 @@ def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
 
 
 # The automaton
-
-
-class Edge(NamedTuple):
-    """From state ``source`` of one layer to ``target`` of the next, by any of ``class_ids``; None is a space."""
-
-    source: int
-    target: int
-    class_ids: frozenset[int] | None
-
-
-@dataclass(frozen=True)
-class Automaton:
-    """The strings that are allowed, as layers: layer t holds the states after t symbols, spaces included.
-
-    Args:
-        layers: edges into layers 1, 2, …; layer 0 is the start, one state. Only states are kept from which a string
-            that is allowed can be ended.
-        counts: of each layer from 0 on and each state, how many symbols other than spaces it has seen.
-        pending: likewise, spaces since the last such symbol.
-        accepting: likewise, whether a string may end here.
-        is_pattern: whether it says where spaces are, too.
-    """
-
-    layers: tuple[tuple[Edge, ...], ...]
-    counts: tuple[tuple[int, ...], ...]
-    pending: tuple[tuple[int, ...], ...]
-    accepting: tuple[tuple[bool, ...], ...]
-    is_pattern: bool = True
-
-    @property
-    def has_spaces(self) -> bool:
-        """Whether a string that is allowed has a space."""
-        return any(edge.class_ids is None for layer in self.layers for edge in layer)
-
-
-@lru_cache(maxsize=64)
-def any_string(classes: int, most: int) -> Automaton:
-    """All strings of up to ``most`` symbols without spaces."""
-    every = frozenset(range(classes))
-    return Automaton(
-        layers=((Edge(0, 0, every),),) * most,
-        counts=tuple((k,) for k in range(most + 1)),
-        pending=((0,),) * (most + 1),
-        accepting=((False,), *((True,),) * most),
-        is_pattern=False,
-    )
 
 
 @lru_cache(maxsize=64)

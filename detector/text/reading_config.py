@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import index
 from typing import Any
 
 from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
 from detector.text.calibration import Calibration
-from detector.text.patterns import Automaton, compile_pattern
+from detector.text.forms.automaton import Automaton
+from detector.text.forms.string_model import StringModel
+from detector.text.patterns import compile_pattern
 from detector.text.spacing import TextLayout
 
 MAX_LENGTH = 1000
@@ -39,6 +41,7 @@ class ReadingConfig:
         pattern: what strings look like, as :mod:`detector.text.patterns` describes; None where they may be anything.
         calibration: maps from scores to probabilities; None if none was fitted.
         two_pass: whether readers use two passes, see :mod:`detector.reading.two_pass`; None if that was not tried.
+        string_model: what strings look like as far as was learnt; a pattern goes before it.
         visual_order: whether labels were typed from right to left, and readers return strings in that order. All
             strings before that, those of a pattern too, are in visual order, from left to right.
 
@@ -58,6 +61,7 @@ class ReadingConfig:
     calibration: Calibration | None = None
     two_pass: bool | None = None
     visual_order: bool = False
+    string_model: StringModel | None = None
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.space)
@@ -75,6 +79,8 @@ class ReadingConfig:
             object.__setattr__(self, "shape_hw", (height, width))
             if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
                 raise DatasetError(f"A network's input has 1 to {MAX_SIDE} pixels a side, got {height} x {width}.")
+        if self.string_model is not None and self.string_model.alphabet != self.symbols:
+            raise DatasetError(f"The string model is of the symbols {self.string_model.alphabet!r}, not of these.")
         object.__setattr__(self, "pattern", self.pattern or None)
         allowed_strings(self)  # refuse a pattern that cannot be met here, not with the first picture
 
@@ -90,12 +96,16 @@ class ReadingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML, JSON and weights, without what was not fitted or tried."""
-        plain = asdict(self)
+        plain = asdict(replace(self, string_model=None))
+        if self.string_model is None:
+            del plain["string_model"]  # weights without it stay readable by older readers, as of the next
+        else:
+            plain["string_model"] = self.string_model.to_dict()
         for optional in ("calibration", "two_pass"):
             if plain[optional] is None:
                 del plain[optional]
         if not self.visual_order:
-            del plain["visual_order"]  # weights without it stay readable by older readers
+            del plain["visual_order"]
         plain["layout"] = _layout_to_dict(self.layout)
         plain["shape_hw"] = list(self.shape_hw) if self.shape_hw else None
         return {_KEYS_IN_FILES.get(name, name): value for name, value in plain.items()}
@@ -112,7 +122,9 @@ class ReadingConfig:
             layout = _layout_from_dict(values.pop("layout", {}))
             maps = values.pop("calibration", None)
             calibration = None if maps is None else Calibration.from_dict(maps)
-            return ReadingConfig(**values, layout=layout, calibration=calibration)
+            forms = values.pop("string_model", None)
+            model = None if forms is None else StringModel.from_dict(forms, values.get("symbols", DEFAULT_SYMBOLS))
+            return ReadingConfig(**values, layout=layout, calibration=calibration, string_model=model)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise DatasetError(
                 f"The reading configuration cannot be understood ({error}); was this file edited?"

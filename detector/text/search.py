@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.text.candidates import NEVER, Candidates
-from detector.text.patterns import Automaton
+from detector.text.forms.automaton import Automaton
 
 _FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
 _SPACE_COST = 4.0  # log odds that a pattern must be worth to put a space where none is seen, or to leave one out
@@ -26,17 +26,23 @@ _MIN_CLASS_SCORE = 1e-6  # of a class, so that its logarithm exists
 _UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
 
 
+_Kind = tuple[frozenset[int], int | None]
+"""The classes of an edge, and its prior."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """Chosen candidates in reading order, which of its likeliest classes each is read as, and spaces before each.
 
-    ``spaces`` is None where no pattern says how many: the layout does then.
+    ``spaces`` is None where no pattern says how many: the layout does then. ``shares`` says how likely each class is
+    among those that the candidate may be read as there.
     """
 
     candidates: tuple[int, ...]
     classes: tuple[int, ...]
     spaces: tuple[int, ...] | None
     score: float
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Searched:
         total: of each layer, (states, batch, n): the greatest score of a string whose last character is this candidate.
         via: likewise: by which edge, as its place in the layer.
         before: of each layer, by state: (batch, n), the candidate before, for an edge out of that state to each one.
-        gains: of each class set, (batch, n, k): what a candidate adds that is read as each of its likeliest classes.
+        gains: of each kind of edge, (batch, n, k): what a candidate adds that is read as each of its likeliest classes.
         choice: likewise, (batch, n): which of them is best.
         ends: as ``total``, where a string may end, less what each of its characters must be worth.
         last: (batch,), the layer at which the best string of each picture ends.
@@ -59,8 +65,8 @@ class Searched:
     total: list[NDArray[np.float64]]
     via: list[NDArray[np.intp]]
     before: list[dict[int, NDArray[np.intp]]]
-    gains: dict[frozenset[int], NDArray[np.float64]]
-    choice: dict[frozenset[int], NDArray[np.intp]]
+    gains: dict[_Kind, NDArray[np.float64]]
+    choice: dict[_Kind, NDArray[np.intp]]
     ends: list[NDArray[np.float64]]
     last: NDArray[np.intp]
     score: NDArray[np.float64]
@@ -77,17 +83,20 @@ class Searched:
             return None
         ends = self.ends[layer][:, row]  # (states, n)
         state, j = divmod(int(ends.argmax()), ends.shape[1])
-        candidates, classes, spaces = [], [], []
+        candidates, classes, spaces, shares = [], [], [], []
         while self.automaton.counts[layer][state]:
             edge = self.automaton.layers[layer - 1][int(self.via[layer][state, row, j])]
             layer, state = layer - 1, edge.source
             if edge.class_ids is not None:
                 candidates.append(j)
-                classes.append(int(self.choice[edge.class_ids][row, j]))
+                gains = self.gains[edge.class_ids, edge.prior][row, j]
+                classes.append(int(self.choice[edge.class_ids, edge.prior][row, j]))
+                shares.append(1 / float(np.exp(gains - gains[classes[-1]]).sum()))
                 spaces.append(self.automaton.pending[layer][state])
                 if state in self.before[layer]:
                     j = int(self.before[layer][state][row, j])
-        return self._chain(candidates[::-1], classes[::-1], spaces[::-1], score)
+        chain = self._chain(candidates[::-1], classes[::-1], spaces[::-1], score)
+        return replace(chain, shares=tuple(shares[::-1]))
 
     def _chain(self, candidates: list[int], classes: list[int], spaces: list[int], score: float) -> Chain:
         return Chain(tuple(candidates), tuple(classes), tuple(spaces) if self.by_pattern else None, score)
@@ -129,7 +138,7 @@ class Searched:
                 yield part.after + float(rest[j]), part._replace(layer=t, state=edge.source)
                 continue
             pending = self.automaton.pending[t][edge.source]
-            gains = self.gains[edge.class_ids][row, j]
+            gains = self.gains[edge.class_ids, edge.prior][row, j]
             for choice in np.flatnonzero(gains > NEVER / 2).tolist():
                 longer = _Part(
                     t, edge.source, None, part.after + float(gains[choice]), (j, *part.candidates),
@@ -169,10 +178,10 @@ def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searche
         at_least: characters that a string has where the picture shows so many.
     """
     size, n = seen.odds.shape
-    sets = {edge.class_ids for layer in automaton.layers for edge in layer if edge.class_ids is not None}
-    gains = {class_ids: _gains(seen, class_ids) for class_ids in sets}
-    choice = {class_ids: values.argmax(2) for class_ids, values in gains.items()}
-    gain = {class_ids: values.max(2) for class_ids, values in gains.items()}
+    kinds = {(edge.class_ids, edge.prior) for layer in automaton.layers for edge in layer if edge.class_ids is not None}
+    gains = {(ids, prior): _gains(seen, ids, automaton, prior) for ids, prior in kinds}
+    choice = {kind: values.argmax(2) for kind, values in gains.items()}
+    gain = {kind: values.max(2) for kind, values in gains.items()}
     total = [np.zeros((1, size, n))]
     via = [np.zeros((1, size, n), np.intp)]
     before: list[dict[int, NDArray[np.intp]]] = []
@@ -189,7 +198,7 @@ def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searche
             else:
                 if edge.source not in reach:
                     reach[edge.source] = _reach(seen, automaton, t, edge.source, total, before, links)
-                value = reach[edge.source] + gain[edge.class_ids]
+                value = reach[edge.source] + gain[edge.class_ids, edge.prior]
             better = value > total[t + 1][edge.target]
             np.copyto(total[t + 1][edge.target], value, where=better)
             via[t + 1][edge.target][better] = number
@@ -197,17 +206,21 @@ def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searche
     return Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
 
 
-def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
+def _gains(seen: Candidates, class_ids: frozenset[int], automaton: Automaton, prior: int | None) -> NDArray[np.float64]:
     """What each candidate adds as each of its likeliest classes, (batch, n, k); ``NEVER`` where it is none of these.
 
-    Log odds that it is a character, less how much likelier its best class is than this one.
+    Log odds that it is a character, less how much likelier its best class is than this one, and the prior's share.
     """
     known = np.zeros(max(int(seen.top_class_id.max()), *class_ids) + 1, bool)
     known[list(class_ids)] = True
     allowed = known[seen.top_class_id]
     allowed[..., 1:] &= seen.top_confidence[..., 1:] > 0
     logs = np.log(np.maximum(seen.top_confidence, _MIN_CLASS_SCORE))
-    return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), NEVER))
+    gains = seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0)
+    if prior is not None:
+        assert automaton.priors is not None  # an edge names a row of it
+        gains += automaton.priors[prior][seen.top_class_id]
+    return np.asarray(np.where(allowed, gains, NEVER))
 
 
 def _link(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:

@@ -17,8 +17,9 @@ from detector.errors import DatasetError
 from detector.networks.device import pick_device
 from detector.reading.two_pass import ReadingPipeline
 from detector.text.calibration import fit_calibration, right_characters
-from detector.text.decode import decode_batch
-from detector.text.detections import Reading
+from detector.text.decode import decode_again, decode_batch
+from detector.text.detections import Evidence, Reading
+from detector.text.forms.fitting import fit_string_model_to_labels
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
 from detector.training.run_folder import Published, publishing, start_of
@@ -125,7 +126,7 @@ def interpolate_weights(
 
     if start is None:
         return trained, 0.0
-    config = replace(config, calibration=None, two_pass=False)
+    config = replace(config, calibration=None, two_pass=False, string_model=None)
     assert config.shape_hw is not None  # a trainer needs one
     dataset = TextDataset(characters, split, config.shape_hw)
     # Drawn: the first ones by name are often of a few texts only.
@@ -177,22 +178,26 @@ def _read_letterboxed(
     readings: list[Reading] = []
     for start in range(0, len(rows), _BATCH):
         found = network(dataset.images[list(rows[start : start + _BATCH])])
-        readings += decode_batch(found, config, [float(config.shape_hw[1])] * len(found))
+        width = float(config.shape_hw[1])
+        decoded = decode_batch(found, config, [width] * len(found))
+        evidence = (Evidence(detections, width, lambda boxes: boxes) for detections in found)
+        readings += [replace(reading, evidence=seen) for reading, seen in zip(decoded, evidence, strict=True)]
     return readings
 
 
 def calibrated(
     weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
 ) -> tuple[ReadingConfig, TextScore]:
-    """The config with a network's calibration and number of passes, by what it reads in a split not learnt.
+    """The config with what a split that was not learnt tells: passes, a string model, and what scores are worth.
 
     A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
-    no more of them wrong, or only as many more as chance may make.
+    no more of them wrong, or only as many more as chance may make. A string model is learnt from the labels of the
+    training split, and kept where no more symbols are wrong with it.
 
     Args:
         weights: of the network.
         characters: the set.
-        config: of the network, with its shape; its calibration and number of passes are replaced.
+        config: of the network, with its shape; the calibration, passes and string model that it may have are replaced.
         split: of the set.
         device: as Ultralytics spells it.
 
@@ -208,16 +213,27 @@ def calibrated(
     shape_hw = config.shape_hw
     if shape_hw is None:
         raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    config = replace(config, calibration=None, two_pass=False)
+    config = replace(config, calibration=None, two_pass=False, string_model=None)
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
     readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
-    read_twice, twice = ReadingPipeline(network, config, two_pass=True), list[Reading]()
+    read_twice, twice = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True), list[Reading]()
     for start in range(0, len(dataset), _BATCH):
         twice += read_twice([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
-    score, again = (
-        score_texts(dataset.texts, [r.shown_text for r in read], config.space) for read in (readings, twice)
-    )
+
+    def scored(some: Sequence[Reading]) -> TextScore:
+        return score_texts(dataset.texts, [reading.shown_text for reading in some], config.space)
+
+    score, again = scored(readings), scored(twice)
     if again.errors < score.errors + math.sqrt(score.errors):
         readings, score, config = twice, again, replace(config, two_pass=True)
+    labels = [row.text for row in characters.rows("train")[0]]
+    if config.pattern is None and (model := fit_string_model_to_labels(labels, config.symbols)) is not None:
+        formed = replace(config, string_model=model)
+        as_formed = decode_again(readings, formed)
+        with_model = scored(as_formed)
+        if with_model.errors <= score.errors:
+            log.info("strings look like %s: %d symbols are wrong with that, %d without", model, with_model.errors,
+                     score.errors)  # fmt: skip
+            readings, score, config = as_formed, with_model, formed
     return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score

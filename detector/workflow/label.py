@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from detector.data.labels.sources import check_source, read_label_files, read_so
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Failure, Reader
 from detector.text.detections import Reading
-from detector.text.forms.string_model import MAX_LEARNT, StringModel
+from detector.text.forms.string_model import StringModel
 from detector.workflow.questions import informative_order
 
 log = logging.getLogger("detector")
@@ -122,10 +122,9 @@ def label(
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
     left = [path for path in paths if str(path) not in decided]
-    read, failures = _read(reader, left, progress)
-    model = reader.learnt_from(list(read.values())[:MAX_LEARNT]) if string_format else None
-    if model is not None:
-        read = {path: model.applied(reading) for path, reading in read.items()}
+    fitted, readings = reader.fitted_stream(left) if string_format else (reader, reader.stream(left))
+    read, failures = _read(readings, left, progress)
+    model = fitted.string_model
     sure = sure_of(list(read.values()), max_wrong)
     rows = _rows(read, sure, target)
     rows += decided.values()  # also of another folder, or of what is gone
@@ -159,11 +158,13 @@ def _may_be_sure(reading: Reading) -> bool:
 
 
 def _read(
-    reader: Reader, paths: Sequence[Path], progress: Callable[[str, int, int], None] | None
+    readings: Iterable[tuple[str, Reading | Failure]],
+    paths: Sequence[Path],
+    progress: Callable[[str, int, int], None] | None,
 ) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
     """Readings by path, and the pictures that cannot be decoded."""
     read, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
-    for done, (path, (_, reading)) in enumerate(zip(paths, reader.stream(paths), strict=True), 1):
+    for done, (path, (_, reading)) in enumerate(zip(paths, readings, strict=True), 1):
         if isinstance(reading, Failure):
             failures.append((path, reading))
         else:

@@ -20,7 +20,7 @@ from detector.reading.evaluation import Evaluation
 from detector.reading.reader import Reader
 from detector.text.calibration import right_string
 from detector.text.detections import Reading
-from detector.text.forms.string_model import LOOKALIKES
+from detector.text.forms.lookalikes import look_alike
 from detector.text.metrics import TextScore, differing, wilson_interval
 
 PICTURES, LABELS, LOOK_ALIKES, SMALL, RARE, UNLEARNT = (
@@ -127,7 +127,7 @@ def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit |
     """Readings that differ in symbols only that look like each other, or were taken for each other again and again."""
     replaced = [_replaced(label, read) for _, label, read in evidence.wrong]
     times = Counter(frozenset(pair) for pairs in replaced for pair in pairs)
-    alike = {pair for pair in times if times[pair] > 1 or {*map("".join, _both_ways(pair))} & LOOKALIKES.keys()}
+    alike = {pair for pair in times if times[pair] > 1 or look_alike(*pair)}
     wrong = [pairs for pairs in replaced if pairs and all(frozenset(pair) in alike for pair in pairs)]
     if not wrong:
         return None
@@ -137,11 +137,6 @@ def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit |
     helps = pattern is not None and not evidence.characters.config.pattern
     message = f"{len(wrong)} wrong readings take symbols for others that look like them: {named}"
     return Limit(LOOK_ALIKES, len(wrong), message, {"pattern": str(pattern)} if helps else {})
-
-
-def _both_ways(pair: frozenset[str]) -> list[tuple[str, ...]]:
-    one = tuple(sorted(pair))
-    return [one, one[::-1]]
 
 
 def _replaced(label: str, read: str) -> list[tuple[str, str]]:

@@ -106,7 +106,6 @@ def test_rules_remember_it() -> None:
 def test_readers_give_back_the_order_of_the_labels() -> None:
     typed, shown = ORDERS["a Persian plate"]
     reader = Reader.__new__(Reader)
-    reader.string_model = None
     reader.config = ReadingConfig(symbols="0123456789" + WAW, visual_order=True)
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == typed
     reader.config = ReadingConfig(symbols="0123456789" + WAW)

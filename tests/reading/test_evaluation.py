@@ -68,7 +68,8 @@ def test_by_length_and_by_position(mixed: Evaluation) -> None:
 def test_what_json_has(mixed: Evaluation) -> None:
     plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
     assert set(plain) == {
-        "source", "exact_match", "interval_95", "cer", "count", "right", "wrong", "rejected", "failures", "unusable",
+        "source", "exact_match", "interval_95", "cer", "count", "right", "wrong", "look_alikes", "labels_look_like",
+        "rejected", "failures", "unusable",
         "by_length", "by_position", "confusions", "calibration", "coverage", "seconds", "against",
     }  # fmt: skip
     assert plain["rejected"][0]["rejected_text"] == "XY" and "below 0.5" in plain["rejected"][0]["reason"]
@@ -119,7 +120,7 @@ def test_strings_that_are_too_long_pass_no_threshold() -> None:
     for number in range(10, 13):
         long = row(number, "AB12", "AB13", 0.99)
         assert isinstance(long.reading, Reading)
-        rows.append(replace(long, reading=replace(long.reading, unconstrained_text="AB1345")))
+        rows.append(replace(long, reading=replace(long.reading, unconstrained_text="AB1345", shows_more=True)))
     found = Evaluation(tuple(rows), " ", 1.0).coverage(0.99)
     assert (found.taken, found.right) == (10, 10) and 0 < found.threshold <= 0.9, "0 refuses nothing"
     assert Evaluation(tuple(rows), " ", 1.0, pattern="AA99").coverage(0.99).taken == 0
@@ -295,3 +296,18 @@ def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytes
     found = detector.evaluate("shipped", tmp_path)
     assert found.count == 2
     assert "1 of 2 labels are none that this reader can give" in caplog.text and "upper=True" in caplog.text
+
+
+def test_look_alikes_and_the_form_of_labels_are_told() -> None:
+    labels = [f"AB{number}" for number in range(100, 160)]
+    read = [label.replace("0", "O") if label.endswith("0") else label for label in labels]
+    read[1] = "AX101"
+    rows = tuple(
+        EvaluatedPicture(Path(f"{label}.png"), f"{label}.png", label, Reading(text, 0.9, ()))
+        for label, text in zip(labels, read, strict=True)
+    )
+    result = Evaluation(rows, " ", 1.0)
+    assert (len(result.wrong), result.look_alikes) == (7, 6)
+    assert str(result.string_model) == "AA999 (98 %)"
+    plain = result.to_dict()
+    assert (plain["look_alikes"], plain["labels_look_like"]) == (6, str(result.string_model))

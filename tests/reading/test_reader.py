@@ -25,6 +25,7 @@ from detector.networks.shipped import SHIPPED
 from detector.reading.inputs import name_of, named_pictures
 from detector.synth import SynthConfig, Synthesizer, SynthImage
 from detector.text.alphabet import Alphabet
+from detector.text.forms.fitting import fit_string_model_to_labels
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, bad_files, dejavu, iou, toy_synthesizer
 from tests.conftest import Toy, ToyRun
 
@@ -515,17 +516,27 @@ def test_a_reader_is_pickled_by_its_arguments(tmp_path: Path, monkeypatch: pytes
     assert again.read(picture).text == reader.read(picture).text
 
 
-def test_a_reader_fitted_to_pictures(reader: Reader, pictures: list[Path], tmp_path: Path) -> None:
-    plain = reader.read_many(pictures)
+def test_a_reader_fitted_to_pictures(
+    reader: Reader, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reader.string_model is reader.fitted_to(pictures).string_model is None  # too few to tell
+    model = fit_string_model_to_labels([f"7{a}{b}" for a in "AKT" for b in "AKT"] * 3, reader.config.symbols)
+    assert model is not None
+    monkeypatch.setattr("detector.reading.reader.fit_string_model", lambda *_: model)
     fitted = reader.fitted_to(pictures)
-    assert reader.string_model is None
-    model = reader.learnt_from(r for r in plain if isinstance(r, Reading))
-    assert str(fitted.string_model) == str(model)
-    for picture, reading in zip(pictures, plain, strict=True):
-        assert isinstance(reading, Reading)
-        told = reading if model is None else model.applied(reading)
-        assert fitted.read(picture) == told  # whatever stands beside it
-        assert pickle.loads(pickle.dumps(fitted)).read(picture) == told
+    assert fitted.string_model is model and reader.string_model is None
+    told = fitted.read_many(pictures)
+    again, stream = reader.fitted_stream([*pictures, tmp_path / "missing.png"])
+    assert again.string_model is model
+    *streamed, (name, failure) = stream
+    assert [reading for _, reading in streamed] == told
+    assert (name, bool(failure)) == (str(tmp_path / "missing.png"), False)
+    assert all(reading.evidence is None for _, reading in streamed if isinstance(reading, Reading))
+    for picture, reading in zip(pictures, told, strict=True):
+        assert fitted.read(picture) == reading  # whatever stands beside it
+        assert pickle.loads(pickle.dumps(fitted)).read(picture) == reading
+    assert fitted.fitted_to(pictures).string_model is model  # what it has goes before
+    assert Reader(reader.weights, pattern="").string_model is None
     with pytest.raises(SourceError, match="has no end"):
         reader.fitted_to("0")
     assert Reader(reader.weights, pattern="X").fitted_to(pictures).string_model is None

@@ -122,8 +122,8 @@ def test_readers_take_two_passes_where_one_is_wrong_and_two_are_not_more_so(
     texts = TextDataset(characters, "val", SHAPE_HW).texts
     first, second_time = iter(texts), iter(texts)
 
-    def pipeline(*_: Any, two_pass: bool) -> Any:
-        assert two_pass
+    def pipeline(*_: Any, two_pass: bool, keeps_evidence: bool) -> Any:
+        assert two_pass and keeps_evidence
         return lambda images: [Reading(twice(next(second_time)), 0.5, ()) for _ in images]
 
     monkeypatch.setattr(publishing, "ReadingPipeline", pipeline)

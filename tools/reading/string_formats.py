@@ -2,7 +2,7 @@
 
     python tools/reading/string_formats.py [--data ../shared/data] [--sizes 5 10 30 100 300] [--draws 5]
 
-Each set is read once; the format is learnt from its readings, without labels, and applied to them: of all pictures,
+Each set is read one by one, and as a folder: the format is learnt from its readings, without labels, of all pictures,
 and of --draws random folders of each size. Exact match of the labels as they are. Prints a Markdown table and writes
 OUT. The sets guided which of two rules were taken, so the gains flatter a little.
 """
@@ -27,43 +27,75 @@ SETS = (
 )  # fmt: skip
 """Folders of labelled pictures with the default alphabet."""
 
+EXCEPTIONS = 40
+"""Pictures of another set that are read by a folder's format."""
+
 
 def exact(readings: Sequence[Reading], texts: Sequence[str]) -> float:
     """Share of readings that are their text."""
     return sum(reading.text == text for reading, text in zip(readings, texts, strict=True)) / len(texts)
 
 
-def with_format(reader: detector.Reader, readings: Sequence[Reading]) -> tuple[list[Reading], str]:
-    """The readings as their common format has them, and that format in words."""
-    model = reader.learnt_from(readings)
-    return ([model.applied(r) for r in readings], str(model)) if model else (list(readings), "none")
+def with_format(reader: detector.Reader, pictures: Sequence[Path]) -> tuple[list[Reading], str]:
+    """The readings as `detector predict FOLDER` has them, and their format in words."""
+    fitted, readings = reader.fitted_stream(pictures)
+    return [shown(reading) for _, reading in readings], str(fitted.string_model or "none")
+
+
+def shown(reading: Reading | detector.Failure) -> Reading:
+    """The reading; an empty one of a picture that cannot be decoded."""
+    return reading if isinstance(reading, Reading) else Reading("", 0.0, ())
 
 
 def measured(reader: detector.Reader, folder: Path, sizes: Sequence[int], draws: int) -> dict[str, Any]:
     """Exact match of one set before and after, and of folders of some sizes; milliseconds a picture on top."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    texts = [row["text"] for row in rows]
-    readings = [
-        reading if isinstance(reading, Reading) else Reading("", 0.0, ())
-        for reading in reader.read_many([folder / row["image"] for row in rows])
-    ]
+    pictures, texts = listed(folder)
     start = time.perf_counter()
-    applied, form = with_format(reader, readings)
-    cost = 1000 * (time.perf_counter() - start) / len(rows)
+    readings = [shown(reading) for reading in reader.read_many(pictures)]
+    middle = time.perf_counter()
+    applied, form = with_format(reader, pictures)
+    cost = 1000 * (time.perf_counter() - middle - (middle - start)) / len(texts)
     result: dict[str, Any] = {
-        "set": folder.name, "n": len(rows), "one by one": exact(readings, texts), "folder": exact(applied, texts),
+        "set": folder.name, "n": len(texts), "one by one": exact(readings, texts), "folder": exact(applied, texts),
         "format": form, "ms": cost, "sizes": {},
     }  # fmt: skip
     rng = random.Random(folder.name)
-    for size in (size for size in sizes if size <= len(rows)):
+    for size in (size for size in sizes if size <= len(texts)):
         pairs = []
         for _ in range(draws):
-            places = rng.sample(range(len(rows)), size)
-            some, wanted = [readings[i] for i in places], [texts[i] for i in places]
-            pairs.append((exact(some, wanted), exact(with_format(reader, some)[0], wanted)))
+            places = rng.sample(range(len(texts)), size)
+            wanted = [texts[i] for i in places]
+            pairs.append((
+                exact([readings[i] for i in places], wanted),
+                exact(with_format(reader, [pictures[i] for i in places])[0], wanted),
+            ))  # fmt: skip
         result["sizes"][size] = [sum(column) / draws for column in zip(*pairs, strict=True)]
     return result
+
+
+def listed(folder: Path) -> tuple[list[Path], list[str]]:
+    """The pictures and texts of a set."""
+    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [folder / row["image"] for row in rows], [row["text"] for row in rows]
+
+
+def exceptions(reader: detector.Reader, folder: Path, others: Sequence[Path]) -> dict[str, list[int]]:
+    """Of EXCEPTIONS pictures of other sets, those read one by one, and those read by the format of a folder with 1 %.
+
+    The format is that of 297 pictures of ``folder`` and of three of the other set.
+    """
+    counts = {}
+    rng = random.Random(folder.name)
+    of_folder = listed(folder)[0][:297]
+    for other in others:
+        pictures, texts = listed(other)
+        places = rng.sample(range(len(texts)), EXCEPTIONS)
+        strange, wanted = [pictures[i] for i in places], [texts[i] for i in places]
+        fitted = reader.fitted_to([*of_folder, *strange[:3]])
+        right = [exact([shown(r) for r in one.read_many(strange)], wanted) for one in (reader, fitted)]
+        counts[other.name] = [round(EXCEPTIONS * share) for share in right]
+    return counts
 
 
 def main() -> None:
@@ -73,10 +105,17 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--sizes", type=int, nargs="*", default=(5, 10, 30, 100, 300))
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--exceptions", nargs="*", default=(), help="sets whose pictures are exceptions in the others")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "string_formats.json")
     args = parser.parse_args()
     reader = detector.Reader(args.weights)
     results = [measured(reader, args.data / name, args.sizes, args.draws) for name in args.sets]
+    if args.exceptions:
+        for name in args.exceptions:
+            others = [args.data / other for other in args.exceptions if other != name]
+            counts = exceptions(reader, args.data / name, others)
+            told = ", ".join(f"{other} {before} to {after}" for other, (before, after) in counts.items())
+            print(f"{name}, of {EXCEPTIONS} pictures of others: {told}")
     print(
         "| set | n | one by one | folder | " + " | ".join(f"gain at {size}" for size in args.sizes) + " | ms | format |"
     )

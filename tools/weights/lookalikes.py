@@ -4,7 +4,7 @@
 
 Readings of as many characters as the text has are compared place by place: of each true symbol, the mean of the
 network's scores, each place's summing to 1. Prints the pairs, the true symbol first, of at least --min, which
-`detector/text/forms/string_model.py` takes as LOOKALIKES.
+`detector/text/forms/lookalikes.py` takes as LOOKALIKES.
 """
 
 from __future__ import annotations

@@ -101,6 +101,10 @@ def _say(result: Evaluation, precision: float) -> None:
         f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f} "
         f"({result.calibration.by_chance:.3f} by chance)"
     )
+    if result.look_alikes:
+        say(f"{result.look_alikes} of the wrong ones only take symbols for others that look like them, such as O for 0")
+    if form := str(result.string_model or ""):
+        say(f"labels look like {form}")
     found = result.coverage(precision)
     if found.taken:
         say(

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from itertools import chain, groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -134,25 +134,15 @@ def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterat
     for live, some in groupby(sources, lambda source: is_live(source) or source == "-"):
         names = list(some)
         for one in names if live or len(sources) == 1 else [names]:
-            readings = reader.stream(one)
-            yield from readings if live or not string_format else _formatted(reader, readings)
+            yield from reader.stream(one) if live or not string_format else _of_one_format(reader, one)
 
 
-def _formatted(
-    reader: Reader, readings: Iterator[tuple[str, Reading | Failure]]
-) -> Iterator[tuple[str, Reading | Failure]]:
-    """The readings as the format of the first of them has it; these are held back until it is learnt."""
-    from detector.text.detections import Reading
-    from detector.text.forms.string_model import MAX_LEARNT
-
-    first = list(islice(readings, MAX_LEARNT))
-    model = reader.learnt_from(reading for _, reading in first if isinstance(reading, Reading))
-    if model is not None and str(model):
-        say(f"these look like {model}; --no-format reads one by one")
-    for name, reading in chain(first, readings):
-        if model is not None and isinstance(reading, Reading):
-            reading = model.applied(reading, reader.min_confidence)
-        yield name, reading
+def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[str, Reading | Failure]]:
+    """The readings of files as their common format has them, which is said."""
+    fitted, readings = reader.fitted_stream(source)
+    if (form := str(fitted.string_model or "")) and fitted.string_model != reader.string_model:
+        say(f"these look like {form}; --no-format reads one by one")
+    yield from readings
 
 
 def _line(held: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ from detector.text.alphabet import Alphabet
 from detector.text.calibration import PlattScaling, fit_platt
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import CharDetections
-from detector.text.patterns import any_string
+from detector.text.forms.automaton import any_string
 from detector.text.reading_config import ReadingConfig
 from detector.text.search import search
 from detector.text.spacing import TextLayout

@@ -1,56 +1,30 @@
-"""What the strings of one source look like, learnt from its readings without any label. Pure numpy.
+"""What the strings of one source look like: a mixture of formats for each length. Pure numpy.
 
 Plates of one country are three letters and four digits, and on their typeface an O is a 0: which of them it is only its
 place tells. A *format* is a product of categorical distributions, one for each place of strings of one length; the
-strings of a length are a mixture of formats and of a uniform component. It is fitted by expectation maximisation
-(Dempster, Laird, Rubin, 1977) to how likely each symbol is by its pixels, with Dirichlet smoothing, and the number of
-formats is that with the greatest held-out likelihood. Where that is not clearly above the uniform component's, strings
-are random as far as anybody can tell, and nothing is changed.
+strings of a length are a mixture of formats and of a uniform component, and lengths are as frequent as they were seen.
+The search for the likeliest string (:mod:`detector.text.search`) walks through it as it walks through a pattern, only
+that nothing is forbidden: :func:`automaton_of`.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.text.decode import reject_unsure
-from detector.text.detections import Reading
+from detector.text.forms.automaton import Automaton, Edge
 
-MAX_LEARNT = 2000
-"""Readings that a format is learnt from at most: enough for any, and few enough to keep."""
+DIGIT, LETTER, OTHER = 0, 1, 2
+"""Kinds of symbols."""
 
-# fmt: off
-LOOKALIKES: dict[str, float] = {
-    "O0": 0.146, "I1": 0.064, "0O": 0.042, "1I": 0.023, "IL": 0.017, "TI": 0.014, "QO": 0.012, "GC": 0.011, "MN": 0.01,
-    "JI": 0.009, "BD": 0.008, "OQ": 0.008, "Z2": 0.008, "FT": 0.007, "HE": 0.007, "S5": 0.007, "VU": 0.007, "VY": 0.007,
-    "CE": 0.006, "CO": 0.006, "EB": 0.006, "FE": 0.006, "IT": 0.006, "J1": 0.006, "LI": 0.006, "NM": 0.006, "Q0": 0.006,
-    "WV": 0.006, "XK": 0.006, "5S": 0.005, "CG": 0.005, "FR": 0.005, "PR": 0.005, "WH": 0.005, "XR": 0.005,
-}
-# fmt: on
-"""How often the first symbol of a pair is seen as the second: the shipped weights' mean score on artificial pictures of
-all typefaces (``tools/weights/lookalikes.py``, pairs of .005 and more)."""
-
-_ANY_OTHER = 1e-4  # as in LOOKALIKES, of any other pair
-_MAX_FORMATS = 4  # of one length
-_FOLDS = 4
-_ROUNDS = 25
-_ALIKE = 0.02  # share in LOOKALIKES from which on a digit and a letter cannot be counted apart
-_START = 0.01  # share of other kinds in each place, at first: that of look-alikes is told by the others of their kind
-_MIN_READINGS = 4  # of one length, below which there is nothing to learn from
-_SURE_ERRORS, _SURE_NATS = 2.0, 4.0  # standard errors, and nats in all, that held-out strings must be likelier by
-_MIN_NATS = 0.5  # a string, likewise: less is hardly a form, and would turn sure symbols into their look-alikes
-_SYMBOL_PRIOR = 300.0  # strings that a place's symbols within a kind are held to be uniform by
-_KIND_PRIOR = 0.5  # likewise, of the kinds of a place
 _SHOWN_SHARE = 0.9  # of a place, from which on a format's description names its kind
 _SHOWN_WEIGHT = 0.05  # of a format that a description names
-_DIGIT, _LETTER, _OTHER = 0, 1, 2
+_LEAST_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
+_LEAST_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
 
 
 class StringFormat(NamedTuple):
@@ -65,199 +39,148 @@ class StringFormat(NamedTuple):
     symbols: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class StringModel:
-    """Formats by the length of strings; a length without any is read one symbol at a time.
+    """Formats by the length of strings; the symbols of a length without any are read one by one.
 
     Args:
         alphabet: the symbols, in class-id order.
         formats: by length; the first of each is the uniform component.
         shares: by length, the share of all readings learnt from.
+
+    Raises:
+        ValueError: if probabilities are none, or of other lengths or alphabets than they are said to be of.
     """
 
     alphabet: str
     formats: dict[int, tuple[StringFormat, ...]]
     shares: dict[int, float]
 
+    def __post_init__(self) -> None:
+        for length, formats in self.formats.items():
+            for form in formats:
+                sums = form.symbols.sum(1) if form.symbols.shape == (length, len(self.alphabet)) else np.zeros(1)
+                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=1e-3)):
+                    raise ValueError(f"a format of {length} symbols has no probabilities for each")
+        if not all(0 < share <= 1 for share in self.shares.values()) or not set(self.formats) <= set(self.shares):
+            raise ValueError(f"shares of lengths are above 0 and at most 1, got {self.shares}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StringModel) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.alphabet, tuple(self.shares)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without the alphabet: of each length its share and its formats."""
+        return {
+            str(length): {
+                "share": share,
+                "formats": [
+                    {"weight": form.weight, "symbols": [[float(f"{p:.3g}") for p in row] for row in form.symbols]}
+                    for form in self.formats.get(length, ())
+                ],
+            }
+            for length, share in self.shares.items()
+        }
+
+    @staticmethod
+    def from_dict(plain: dict[str, Any], alphabet: str) -> StringModel:
+        """The inverse of :meth:`to_dict`, to three digits.
+
+        Raises:
+            ValueError: if the values make no sense; LookupError, TypeError or AttributeError if some are missing.
+        """
+        formats = {
+            int(length): tuple(
+                StringFormat(float(form["weight"]), np.array(form["symbols"], np.float64)) for form in one["formats"]
+            )
+            for length, one in plain.items() if one["formats"]
+        }  # fmt: skip
+        return StringModel(alphabet, formats, {int(length): float(one["share"]) for length, one in plain.items()})
+
     def __str__(self) -> str:
         """As patterns are written: "AAA9999 (97 %), AA9999 (2 %)"; X is any symbol."""
-        kinds = _kinds(self.alphabet)
+        kinds = kinds_of(self.alphabet)
         shares: dict[str, float] = {}
         for length, formats in self.formats.items():
             for form in formats[1:]:
                 name = "".join(_sign(row, self.alphabet, kinds) for row in form.symbols)
                 shares[name] = shares.get(name, 0.0) + self.shares[length] * form.weight
+        shares |= {
+            "X" * n: share for n, share in self.shares.items() if n not in self.formats and share >= _SHOWN_SHARE
+        }
         likely = [(name, share) for name, share in shares.items() if share >= _SHOWN_WEIGHT]
         likely.sort(key=lambda item: -item[1])
         return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in likely)
 
-    def applied(self, reading: Reading, min_confidence: float = 0.0) -> Reading:
-        """The reading as its source's format has it; ``unconstrained_text`` says what it was without where it differs.
 
-        A reading that was rejected, or of a length without a format, stays as it is. A character's confidence is that
-        of its place times the share of its symbol among those that may stand there; where that is below
-        ``min_confidence``, the reading is rejected.
-        """
-        if reading.rejected is not None or (formats := self.formats.get(len(reading.characters))) is None:
-            return reading
-        if [c.symbol for c in reading.characters] != [sign for sign in reading.text if sign in self.alphabet]:
-            return reading
-        likelihood = _likelihood(reading, self.alphabet)
-        products = [likelihood * form.symbols for form in formats]
-        scores = [np.log(p.max(1)).sum() + np.log(f.weight) for p, f in zip(products, formats, strict=True)]
-        chosen = products[int(np.argmax(scores))]
-        shares = chosen / chosen.sum(1, keepdims=True)
-        ids = shares.argmax(1)
-        if (symbols := [self.alphabet[i] for i in ids]) == [c.symbol for c in reading.characters]:
-            return reading
-        characters = tuple(
-            c if c.symbol == symbol else replace(c, symbol=symbol, confidence=c.confidence * float(row[i]))
-            for c, symbol, row, i in zip(reading.characters, symbols, shares, ids, strict=True)
-        )
-        coming = iter(symbols)
-        text = "".join(next(coming) if sign in self.alphabet else sign for sign in reading.text)
-        changes = zip(characters, reading.characters, strict=True)
-        sure = math.prod(after.confidence / max(before.confidence, 1e-9) for after, before in changes)
-        told = replace(
-            reading, text=text, characters=characters, confidence=reading.confidence * min(1.0, sure),
-            unconstrained_text=reading.unconstrained_text or reading.text,
-        )  # fmt: skip
-        return reject_unsure(told, min_confidence)
+@lru_cache(maxsize=16)  # asked for every batch
+def automaton_of(model: StringModel, most: int) -> Automaton:
+    """Strings of up to ``most`` symbols: each format a chain of states of its own, and one chain for any string.
 
-
-def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel | None:
-    """Learn what strings look like from readings of one source; None where they are random as far as they tell.
-
-    The result does not depend on the order of readings.
-
-    Args:
-        readings: as a reader gives them, without a pattern; those rejected or empty say nothing.
-        alphabet: the reader's symbols, in class-id order.
+    What a symbol adds to the score is its log probability above that of a uniform one, so that a string of no format
+    scores as it does without a model; that of a string's length and format is added with its last symbol.
     """
-    usable = sorted((r for r in readings if r.rejected is None and r.characters), key=lambda r: (r.text, r.confidence))
-    if not usable:
-        return None
-    by_length: dict[int, list[NDArray[np.float64]]] = {}
-    for reading in usable:
-        by_length.setdefault(len(reading.characters), []).append(_likelihood(reading, alphabet))
-    formats = {}
-    for length, likelihoods in sorted(by_length.items()):
-        stacked = np.stack(likelihoods)  # (n, length, classes)
-        if (count := _formats_told(stacked, alphabet)) > 0:
-            formats[length] = tuple(_fit(stacked, alphabet, count))
-    if not formats:
-        return None
-    return StringModel(alphabet, formats, {n: len(by_length[n]) / len(usable) for n in formats})
+    classes = len(model.alphabet)
+    every = frozenset(range(classes))
+    chains = [
+        f for n, formats in sorted(model.formats.items()) if n <= most for f in formats[1:]
+        if _share(model, n) * f.weight >= _LEAST_WEIGHT
+    ]  # fmt: skip
+    weights = [_share(model, len(f.symbols)) * f.weight for f in chains]
+    priors: list[NDArray[np.float64]] = [np.log(_any_symbol(model) * classes)]
+    layers: list[tuple[Edge, ...]] = []
+    counts: list[tuple[int, ...]] = [(0,)]
+    accepting: list[tuple[bool, ...]] = [(False,)]
+    state_of: dict[int, int] = {}  # of the chains that go on
+    for t in range(1, most + 1):
+        # States 0 and 1: any string that goes on, and one that ends here. Then chains that are long enough.
+        going = [k for k, f in enumerate(chains) if len(f.symbols) >= t]
+        states = {k: 2 + place for place, k in enumerate(going)}
+        uniform = model.formats[t][0].weight if t in model.formats else 1.0
+        edges = [Edge(0, 0, every, 0), Edge(0, 1, every, len(priors))]
+        priors.append(priors[0] + np.log(_share(model, t) * uniform))
+        for k in going:
+            form = chains[k]
+            row = np.log(form.symbols[t - 1] * classes)
+            edges.append(Edge(state_of.get(k, 0), states[k], every, len(priors)))
+            priors.append(row + np.log(weights[k]) if len(form.symbols) == t else row)
+        layers.append(tuple(edges))
+        counts.append((t,) * (2 + len(going)))
+        accepting.append((False, True, *(len(chains[k].symbols) == t for k in going)))
+        state_of = states
+    pending = tuple((0,) * len(layer) for layer in counts)
+    return Automaton(tuple(layers), tuple(counts), pending, tuple(accepting), is_pattern=False, priors=np.array(priors))
 
 
-def _formats_told(likelihood: NDArray[np.float64], alphabet: str) -> int:
-    """How many formats held-out readings are likeliest under; 0 where that is not clearly more than by chance."""
-    n = len(likelihood)
-    if n < _MIN_READINGS:
-        return 0
-    fold = np.arange(n) % _FOLDS
-    held_out = np.zeros((1 + _MAX_FORMATS, n))
-    for count in range(1 + _MAX_FORMATS):
-        for k in range(_FOLDS):
-            formats = _fit(likelihood[fold != k], alphabet, count)
-            held_out[count, fold == k] = _log_likelihood(likelihood[fold == k], formats)
-    gains = held_out - held_out[0]
-    best = int(gains.mean(1).argmax())
-    gain, error = float(gains[best].mean()), float(gains[best].std() / np.sqrt(n))
-    return best if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else 0
+def _any_symbol(model: StringModel) -> NDArray[np.float64]:
+    """(classes,): of strings without a format: half uniform, half as frequent as in all formats together."""
+    if not model.formats:
+        return np.full(len(model.alphabet), 1 / len(model.alphabet))
+    told = [(model.shares[n] * f.weight, f.symbols.mean(0)) for n, some in model.formats.items() for f in some[1:]]
+    frequent = sum(weight * symbols for weight, symbols in told) / sum(weight for weight, _ in told)
+    return np.asarray(0.5 * frequent + 0.5 / len(model.alphabet))
 
 
-def _fit(likelihood: NDArray[np.float64], alphabet: str, count: int) -> list[StringFormat]:
-    """The uniform component and ``count`` formats, by expectation maximisation.
-
-    Args:
-        likelihood: (n, length, classes), of each symbol by the pixels of its place.
-    """
-    kinds = _kinds(alphabet)
-    sizes = np.maximum(np.bincount(kinds, minlength=_OTHER + 1), 1)
-    clear = _clear(alphabet, kinds)
-    clear_sizes = np.maximum(np.bincount(kinds[clear], minlength=len(sizes)), 1)
-    length, classes = likelihood.shape[1:]
-    seen = Counter(tuple(row) for row in kinds[likelihood.argmax(2)].tolist())
-    starts = [np.full((length, classes), 1 / classes)]
-    for pattern, _ in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:count]:
-        right = kinds[None] == np.array(pattern)[:, None]
-        start = np.where(right, 1 - _START, _START) / sizes[kinds]
-        starts.append(start / start.sum(1, keepdims=True))
-    symbols = np.array(starts)  # (formats, length, classes)
-    weights = np.full(len(symbols), 1 / len(symbols))
-    prior = np.where(np.arange(len(symbols)) == 0, 1.0, 0.5)
-    for _ in range(_ROUNDS if count else 0):
-        places = np.einsum("nlc,klc->nkl", likelihood, symbols)
-        log = np.log(places).sum(2) + np.log(weights)
-        share = np.exp(log - log.max(1, keepdims=True))
-        share /= share.sum(1, keepdims=True)  # (n, formats)
-        weights = share.sum(0) + prior
-        weights /= weights.sum()
-        for k in range(1, len(symbols)):
-            counts = np.einsum("nlc,nl->lc", likelihood, share[:, k, None] / places[:, k]) * symbols[k]
-            # Of a kind only symbols are counted that look like none of another kind: what looks like one tells nothing.
-            counted = np.stack([counts[:, clear & (kinds == kind)].sum(1) for kind in range(len(sizes))], 1)
-            kind_share = counted * sizes / clear_sizes + _KIND_PRIOR * sizes / classes
-            kind_share /= kind_share.sum(1, keepdims=True)
-            prior_counts = _SYMBOL_PRIOR * clear_sizes / sizes
-            told = (counts + _SYMBOL_PRIOR / sizes[kinds]) / (counted + prior_counts)[:, kinds]
-            within = np.where(clear, told * (clear_sizes / sizes)[kinds], 1 / sizes[kinds])
-            symbols[k] = kind_share[:, kinds] * within
-    return [StringFormat(float(w), s) for w, s in zip(weights, symbols, strict=True)]
-
-
-def _log_likelihood(likelihood: NDArray[np.float64], formats: Sequence[StringFormat]) -> NDArray[np.float64]:
-    """(n,), in nats."""
-    log = [np.log(np.einsum("nlc,lc->nl", likelihood, f.symbols)).sum(1) + np.log(f.weight) for f in formats]
-    return np.asarray(np.logaddexp.reduce(np.stack(log), axis=0))
-
-
-def _likelihood(reading: Reading, alphabet: str) -> NDArray[np.float64]:
-    """(length, classes): how likely each true symbol makes what the network saw at each place."""
-    rows = np.full((len(reading.characters), len(alphabet)), _ANY_OTHER)
-    for row, character in zip(rows, reading.characters, strict=True):
-        for symbol, score in character.likely or ((character.symbol, character.confidence),):
-            at = alphabet.index(symbol)
-            row[at] = max(row[at], score)
-        row[alphabet.index(character.symbol)] = row.max() + 1e-6  # what was read is the likeliest
-    return np.asarray(rows / rows.sum(1, keepdims=True) @ _channel(alphabet).T)
-
-
-@lru_cache(maxsize=4)  # asked for every reading
-def _channel(alphabet: str) -> NDArray[np.float64]:
-    """(classes, classes): how often the symbol of a row is seen as that of a column; rows sum to 1."""
-    channel = np.eye(len(alphabet)) + _ANY_OTHER
-    for pair, share in LOOKALIKES.items():
-        row, column = alphabet.find(pair[0]), alphabet.find(pair[1])
-        if min(row, column) >= 0:
-            channel[row, column] += share
-    channel /= channel.sum(1, keepdims=True)
-    channel.setflags(write=False)
-    return channel
-
-
-def _kinds(alphabet: str) -> NDArray[np.intp]:
-    """(classes,): whether each symbol is a digit, a letter A to Z, or any other."""
-    return np.array([_DIGIT if s.isdigit() else _LETTER if s.isascii() and s.isalpha() else _OTHER for s in alphabet])
-
-
-def _clear(alphabet: str, kinds: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """(classes,): symbols that look like none of another kind; of a kind without any, all."""
-    channel = _channel(alphabet)
-    alike = (np.maximum(channel, channel.T) >= _ALIKE) & (kinds[:, None] != kinds[None])
-    clear = ~alike.any(1)
-    for kind in np.unique(kinds):
-        if not clear[kinds == kind].any():
-            clear[kinds == kind] = True
-    return np.asarray(clear)
+def _share(model: StringModel, length: int) -> float:
+    return max(model.shares.get(length, 0.0), _LEAST_SHARE)
 
 
 def _sign(row: NDArray[np.float64], alphabet: str, kinds: NDArray[np.intp]) -> str:
-    """How a pattern writes one place: a symbol, A, 9, or X for any; ``row`` is (classes,)."""
+    """How a pattern writes one place: A, 9, X for any, or a symbol, in brackets where it is one of these.
+
+    ``row`` is (classes,).
+    """
     if row.max() >= _SHOWN_SHARE:
-        return alphabet[int(row.argmax())]
-    for sign, kind in (("9", _DIGIT), ("A", _LETTER)):
+        symbol = alphabet[int(row.argmax())]
+        return f"[{symbol}]" if symbol in "A9X" else symbol
+    for sign, kind in (("9", DIGIT), ("A", LETTER)):
         if row[kinds == kind].sum() >= _SHOWN_SHARE:
             return sign
     return "X"
+
+
+def kinds_of(alphabet: str) -> NDArray[np.intp]:
+    """(classes,): whether each symbol is a digit, a letter A to Z, or any other."""
+    return np.array([DIGIT if s.isdigit() else LETTER if s.isascii() and s.isalpha() else OTHER for s in alphabet])

@@ -1,27 +1,36 @@
-"""What strings look like is learnt from readings alone, and never from nothing."""
+"""What strings look like is learnt from readings or labels alone, and never from nothing."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_SYMBOLS
-from detector.text.detections import Character, Reading
-from detector.text.forms.string_model import fit_string_model
+from detector.text.decode import decode, decode_again
+from detector.text.detections import CharDetections, Evidence, Reading
+from detector.text.forms.fitting import fit_string_model, fit_string_model_to_labels
+from detector.text.forms.string_model import StringModel
+from detector.text.reading_config import ReadingConfig
 
 LETTERS, DIGITS = DEFAULT_SYMBOLS[10:], DEFAULT_SYMBOLS[:10]
 POOLS = {"A": LETTERS, "9": DIGITS, "X": DEFAULT_SYMBOLS}
-BOX = (0.0, 0.0, 1.0, 1.0)
+FREE = ReadingConfig()
 
 
-def reading(text: str, doubts: dict[int, tuple[tuple[str, float], ...]] | None = None) -> Reading:
-    """As a reader that is sure of all symbols but those in doubt."""
-    characters = tuple(
-        Character(symbol, 0.97, BOX, (doubts or {}).get(place, ((symbol, 0.97),)))
-        for place, symbol in enumerate(text.replace(" ", ""))
-    )
-    return Reading(text, 0.9, characters)
+def seen(text: str, objectness: dict[int, float] | None = None) -> CharDetections:
+    """A row of candidates that a network is sure of, but for those whose objectness is given."""
+    places = np.arange(len(text))
+    boxes = np.stack([20 * places, 0 * places, 20 * places + 16, 0 * places + 30], 1)
+    present = [(objectness or {}).get(place, 0.97) for place in places]
+    return CharDetections(boxes, np.full(len(text), 0.95), [DEFAULT_SYMBOLS.index(sign) for sign in text], present)
+
+
+def read(text: str, model: StringModel | None = None, **options: float) -> Reading:
+    return decode(seen(text), replace(FREE, string_model=model), 20.0 * len(text), **options)  # type: ignore[arg-type]
 
 
 def drawn(form: str, count: int, seed: int = 0) -> list[str]:
@@ -34,71 +43,147 @@ def seen_as(text: str) -> str:
     return text.replace("O", "0").replace("I", "1")
 
 
+def fitted(texts: list[str]) -> StringModel:
+    model = fit_string_model([read(seen_as(text)) for text in texts], DEFAULT_SYMBOLS)
+    assert model is not None
+    return model
+
+
 def test_a_place_tells_letters_from_digits_that_look_the_same() -> None:
     texts = drawn("AAA9999", 200)
-    model = fit_string_model([reading(seen_as(text)) for text in texts], DEFAULT_SYMBOLS)
-    assert model is not None
+    model = fitted(texts)
     assert str(model) == "AAA9999 (99 %)"
-    told = [model.applied(reading(seen_as(text))) for text in texts]
+    free, told = [read(seen_as(text)) for text in texts], [read(seen_as(text), model) for text in texts]
     assert [r.text for r in told] == texts
-    changed = [r for r, text in zip(told, texts, strict=True) if seen_as(text) != text]
+    changed = [(a, b) for a, b in zip(free, told, strict=True) if a.text != b.text]
     assert len(changed) > 20
-    assert all(r.unconstrained_text == seen_as(r.text) and r.confidence <= 0.9 for r in changed)
+    assert all(b.unconstrained_text == a.text and b.confidence < a.confidence for a, b in changed)
+    assert all(a == b for a, b in zip(free, told, strict=True) if a.text == b.text)
 
 
 def test_two_formats_of_one_length() -> None:
     texts = drawn("AAA9999", 270) + drawn("99AAAAA", 30, seed=1)
-    model = fit_string_model([reading(seen_as(text)) for text in texts], DEFAULT_SYMBOLS)
-    assert model is not None
-    assert [model.applied(reading(seen_as(text))).text for text in texts] == texts
+    model = fitted(texts)
+    assert [read(seen_as(text), model).text for text in texts] == texts
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 30, 300])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_strings_have_no_format(count: int, seed: int) -> None:
-    assert fit_string_model([reading(text) for text in drawn("XXXXXX", count, seed)], DEFAULT_SYMBOLS) is None
+    texts = drawn("XXXXXX", count, seed) + drawn("XXXXX", count, seed)
+    assert fit_string_model([read(text) for text in texts], DEFAULT_SYMBOLS) is None
+    assert fit_string_model_to_labels(texts, DEFAULT_SYMBOLS) is None
 
 
-def test_a_rare_exception_stays_where_its_pixels_are_sure() -> None:
-    exceptions = ["KX8T4RW", "77HV2P3"]
-    model = fit_string_model([reading(t) for t in drawn("AAA9999", 198) + exceptions], DEFAULT_SYMBOLS)
-    assert model is not None
-    assert [model.applied(reading(text)).text for text in exceptions] == exceptions
+@pytest.mark.parametrize("exception", ["KX8T4RW", "77HV2P3", "KD1234", "ABC12345", "CD77"])
+def test_a_rare_exception_stays_where_its_pixels_are_sure(exception: str) -> None:
+    model = fitted([*drawn("AAA9999", 198), exception, exception])
+    assert read(exception, model) == read(exception)
+
+
+def test_what_is_no_character_is_left_out_and_a_faint_one_is_taken_in() -> None:
+    model = fitted(drawn("AAA9999", 200))
+    config = replace(FREE, string_model=model)
+    seal, faint = seen("ABC12347", {7: 0.6}), seen("ABC1234", {5: 0.2})
+    assert (decode(seal, FREE, 160).text, decode(seal, config, 160).text) == ("ABC12347", "ABC1234")
+    assert (decode(faint, FREE, 140).text, decode(faint, config, 140).text) == ("ABC124", "ABC1234")
+    assert decode(faint, config, 140).unconstrained_text == "ABC124"
 
 
 def test_a_letter_that_never_occurred_stays_possible() -> None:
     texts = [text for text in drawn("AAA9999", 300) if "W" not in text]
-    model = fit_string_model([reading(text) for text in texts], DEFAULT_SYMBOLS)
-    assert model is not None
-    assert model.applied(reading("WAW1234")).text == "WAW1234"
+    for model in (fitted(texts), fit_string_model_to_labels(texts, DEFAULT_SYMBOLS)):
+        assert read("WAW1234", model).text == "WAW1234"
+
+
+def test_labels_tell_a_letter_that_is_always_the_same() -> None:
+    model = fit_string_model_to_labels([f"W{text}" for text in drawn("A9999", 200)], DEFAULT_SYMBOLS)
+    assert str(model) == "WA9999 (100 %)"
+    assert read("KA1234", model).text == "KA1234"  # a new region, surely seen
 
 
 def test_order_of_readings_does_not_matter() -> None:
-    readings = [reading(seen_as(text)) for text in drawn("AA999", 40)]
-    one, other = (fit_string_model(some, DEFAULT_SYMBOLS) for some in (readings, readings[::-1]))
-    assert one is not None
-    assert str(one) == str(other)
-    assert [one.applied(r) for r in readings] == [other.applied(r) for r in readings]  # type: ignore[union-attr]
+    readings = [read(seen_as(text)) for text in drawn("AA999", 40)]
+    assert fit_string_model(readings, DEFAULT_SYMBOLS) == fit_string_model(readings[::-1], DEFAULT_SYMBOLS) is not None
+    texts = drawn("AA999", 40)
+    one, other = (fit_string_model_to_labels(some, DEFAULT_SYMBOLS) for some in (texts, texts[::-1]))
+    assert one == other is not None
 
 
-def test_spaces_stay_and_rejected_readings_are_left() -> None:
-    model = fit_string_model([reading(text) for text in drawn("AA999", 60)], DEFAULT_SYMBOLS)
-    assert model is not None
-    assert model.applied(reading("0B 1I2")).text == "OB 112"
-    rejected = Reading("", 0.2, reading("0B112").characters, rejected="too unsure", rejected_text="0B112")
-    assert model.applied(rejected) is rejected
-    assert model.applied(Reading("", 0.0, ())).text == ""
+def test_a_reading_of_nothing_stays_empty() -> None:
+    assert read("", fitted(drawn("AA999", 60))) == read("")
 
 
 def test_a_symbol_that_the_format_makes_less_sure_may_be_too_unsure() -> None:
-    model = fit_string_model([reading(text) for text in drawn("AA999", 60)], DEFAULT_SYMBOLS)
-    assert model is not None
-    told = model.applied(reading("0B112"))
+    model = fitted(drawn("AA999", 60))
+    told = read("0B112", model)
     assert told.accepted and told.text == "OB112"
     least = min(character.confidence for character in told.characters)
-    assert least < 0.97
-    assert model.applied(reading("0B112"), least) == told
-    unsure = model.applied(reading("0B112"), least + 1e-6)
+    assert least < 0.95
+    assert read("0B112", model, min_confidence=least) == told
+    unsure = read("0B112", model, min_confidence=least + 1e-6)
     assert (unsure.text, unsure.rejected_text, unsure.unconstrained_text) == ("", "OB112", "0B112")
     assert unsure.rejected is not None and "character 1, 'O'" in unsure.rejected
-    assert model.applied(reading("AB112"), 0.96).accepted  # nothing changed
+    assert read("AB112", model, min_confidence=0.94).accepted  # nothing changed
+
+
+def test_alternatives_are_other_strings() -> None:
+    told = read("0B112", fitted(drawn("AA999", 60)), alternatives=3)
+    assert told.text == "OB112"
+    assert len({told.text, *(a.text for a in told.alternatives)}) == 4
+    assert all(a.confidence <= told.confidence for a in told.alternatives)
+
+
+def test_decoded_again_as_at_once() -> None:
+    config = replace(FREE, string_model=fitted(drawn("AA999", 60)))
+    detections = seen("0B112")
+
+    def twice(boxes: np.ndarray) -> np.ndarray:
+        return 2 * boxes
+
+    kept = replace(decode(detections, FREE, 100), evidence=Evidence(detections, 100, twice))
+    assert decode_again([kept], config) == [decode(detections, config, 100).mapped(twice)]
+    with pytest.raises(ValueError, match="1 of 1 readings have no evidence"):
+        decode_again([decode(detections, FREE, 100)], config)
+
+
+def test_a_config_holds_it() -> None:
+    model = fitted(drawn("AA999", 60) + drawn("AA99", 9))
+    config = replace(FREE, string_model=model)
+    again = ReadingConfig.from_dict(config.to_dict())
+    assert again == ReadingConfig.from_dict(again.to_dict())
+    assert str(again.string_model) == str(model)
+    assert [read(text, again.string_model).text for text in ("0B112", "0B11")] == ["OB112", "OB11"]
+    assert "string_model" not in FREE.to_dict()
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        7,
+        {"five": {"share": 1.0, "formats": []}},
+        {"5": {"share": 0.0, "formats": []}},
+        {"5": {"share": 1.0, "formats": [{"weight": 1.0, "symbols": [[0.5, 0.5]]}]}},
+        {"1": {"share": 1.0, "formats": [{"weight": 1.0, "symbols": [[1.0] * 36]}]}},
+        {"1": {"share": 1.0, "formats": [{"weight": float("nan"), "symbols": [[1 / 36] * 36]}]}},
+    ],
+)
+def test_a_damaged_one_is_refused(held: object) -> None:
+    with pytest.raises(DatasetError, match="cannot be understood"):
+        ReadingConfig.from_dict({**FREE.to_dict(), "string_model": held})
+
+
+def test_one_of_another_alphabet_is_refused() -> None:
+    with pytest.raises(DatasetError, match="string model is of the symbols"):
+        ReadingConfig(symbols="01", string_model=fitted(drawn("AA999", 60)))
+
+
+def test_a_length_that_nearly_all_have_is_a_form() -> None:
+    texts = drawn("XXXXX", 100)
+    model = fitted(texts)
+    assert str(model) == "XXXXX (100 %)"
+    assert fit_string_model([read(text) for text in texts[:60] + drawn("XXX", 40)], DEFAULT_SYMBOLS) is None
+    noise = seen("AB3K7R", {5: 0.4})
+    assert decode(noise, FREE, 120).text == "AB3K7R"
+    assert decode(noise, replace(FREE, string_model=model), 120).text == "AB3K7"
+    assert read("K4T9", model) == read("K4T9")

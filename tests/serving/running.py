@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +88,14 @@ class Process:
 
     Args:
         arguments: of the command.
+        tracer: a command that runs it.
         environment: what it has besides this process's own.
     """
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, tracer: Sequence[str] = (), **environment: str) -> None:
         root = Path(detector.__file__).parents[1]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "detector", "serve", *arguments, "--port", "0"],
+            [*tracer, sys.executable, "-m", "detector", "serve", *arguments, "--port", "0"],
             cwd=root, env={**os.environ, "PYTHONPATH": str(root), **environment}, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines: list[dict[str, Any]] = []

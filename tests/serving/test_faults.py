@@ -233,6 +233,20 @@ def test_a_model_file_that_is_replaced_changes_nothing_until_the_next_start(
         assert process.stop() == 0
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_service_asks_nobody_and_writes_nothing(tmp_path: Path, pictures: list[bytes], texts: list[str]) -> None:
+    calls, home = tmp_path / "calls", tmp_path / "home"
+    home.mkdir()
+    tracer = ("strace", "-D", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls))
+    with Process("shipped", tracer=tracer, HOME=str(home), XDG_CACHE_HOME=str(home / "cache")) as process:
+        assert ask(process.port, "/v1/read", pictures[0], Content_Type=PNG).texts == [texts[0]]
+        for path in ("/", "/docs", "/openapi.json", "/metrics"):
+            assert ask(process.port, path).status == 200
+        assert process.stop() == 0
+    assert "AF_INET" not in calls.read_text(encoding="utf-8", errors="replace")
+    assert not list(home.iterdir())
+
+
 def test_many_bad_pictures_leave_a_service_as_it_was(process: Process, pictures: list[bytes], texts: list[str]) -> None:
     body, kind = multipart(*[("f", "a.png", b"\x89PNG\r\n\x1a\n" + bytes([i])) for i in range(64)])
     for _ in range(160):  # ten thousand pictures

@@ -245,7 +245,7 @@ NEXT: dict[str, tuple[list[tuple[str, dict[str, str]]], dict[str, Any], str]] = 
         "detector label R PICTURES prelab",
     ),
     "small characters": ([("small characters", {"imgsz": "512"})], {}, "detector fit plates imgsz=512"),
-    "too little training": ([("too little training", {})], {}, "detector fit plates epochs=2"),
+    "too little training": ([("too little training", {})], {}, "detector fit plates batch=8 epochs=2"),
 }
 
 
@@ -259,7 +259,8 @@ def test_the_next_step_is_a_command(
     found = tuple(detector.Limit(kind, 5, "so it is", more) for kind, more in limits)
     result = replace(fitted, limits=found, conversion=report, unlisted=facts.get("unlisted", 0))
     monkeypatch.setattr("detector.workflow.fit.fit", lambda *_, **__: result)
-    done = CliRunner().invoke(app, ["fit", "plates"])
+    trained = ["time=0.1", "batch=8"] if "batch" in command else []
+    done = CliRunner().invoke(app, ["fit", "plates", *trained])
     assert done.exit_code in (0, 5), done.output
     said = done.stderr.replace(f"{fitted.folder.name}/reader.pt", "R").replace(f"{fitted.folder.name}/set,", "S,")
     assert f"next: {command}" in " ".join(said.split())

@@ -131,7 +131,8 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     if "imgsz" in limit.settings:
         return repeated(context, f"imgsz={limit.settings['imgsz']}")
     if limit.kind == limits.UNLEARNT:
-        return repeated(context, f"epochs={2 * max(1, result.training.epochs)}")
+        others = [one for one in context.params["arguments"] or [] if one.partition("=")[0] not in ("epochs", "time")]
+        return repeated(context, f"epochs={2 * max(1, result.training.epochs)}", arguments=others)
     return ""
 
 

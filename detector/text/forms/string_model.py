@@ -24,6 +24,7 @@ DIGIT, LETTER, OTHER = 0, 1, 2
 _SHOWN_SHARE = 0.9  # of a place, from which on a format's description names its kind
 _SHOWN_WEIGHT = 0.05  # of a format that a description names
 _LEAST_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
+_ROUNDED = 0.006  # that probabilities of three digits may be off by in all, each by half a percent of it at most
 _LEAST_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
 
 
@@ -60,7 +61,7 @@ class StringModel:
         for length, formats in self.formats.items():
             for form in formats:
                 sums = form.symbols.sum(1) if form.symbols.shape == (length, len(self.alphabet)) else np.zeros(1)
-                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=1e-3)):
+                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=_ROUNDED)):
                     raise ValueError(f"a format of {length} symbols has no probabilities for each")
         if not all(0 < share <= 1 for share in self.shares.values()) or not set(self.formats) <= set(self.shares):
             raise ValueError(f"shares of lengths are above 0 and at most 1, got {self.shares}")

@@ -13,7 +13,7 @@ from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.decode import decode, decode_again
 from detector.text.detections import CharDetections, Evidence, Reading
 from detector.text.forms.fitting import fit_string_model, fit_string_model_to_labels
-from detector.text.forms.string_model import StringModel
+from detector.text.forms.string_model import StringFormat, StringModel
 from detector.text.reading_config import ReadingConfig
 
 LETTERS, DIGITS = DEFAULT_SYMBOLS[10:], DEFAULT_SYMBOLS[:10]
@@ -187,3 +187,14 @@ def test_a_length_that_nearly_all_have_is_a_form() -> None:
     assert decode(noise, FREE, 120).text == "AB3K7R"
     assert decode(noise, replace(FREE, string_model=model), 120).text == "AB3K7"
     assert read("K4T9", model) == read("K4T9")
+
+
+def test_what_three_digits_leave_of_any_format_is_a_format() -> None:
+    rng = np.random.default_rng(0)
+    for concentration in (0.05, 1.0, 100.0):
+        for symbols in (DIGITS, DEFAULT_SYMBOLS):
+            for _ in range(50):
+                rows = np.maximum(rng.dirichlet(np.full(len(symbols), concentration), 8), 1e-12)
+                form = StringFormat(1.0, rows / rows.sum(1, keepdims=True))
+                model = StringModel(symbols, {8: (form,)}, {8: 1.0})
+                assert StringModel.from_dict(model.to_dict(), symbols) == model

@@ -55,14 +55,14 @@ def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (
     for name in named:
         if not _NAME.fullmatch(name):
             raise ArgumentError(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' can.")
-    service = Service(named, Limits(**limits))
+    service = Service(named, Limits(**limits), Keys(keys))
     app = FastAPI(
         title="detector", version=detector.__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan,
         description="Reads the strings in pictures of short codes.",
     )  # fmt: skip
     app.state.service = service
     _add_routes(app, service)
-    app.add_middleware(Requests, metrics=service.metrics, keys=Keys(keys), is_draining=lambda: service.is_draining)
+    app.add_middleware(Requests, metrics=service.metrics, is_draining=lambda: service.is_draining)
     return app
 
 
@@ -119,10 +119,11 @@ class Service:
     Args:
         readers: by name, at least one; the first is the default.
         limits: of requests.
+        keys: of which requests for readings and models bring one.
     """
 
-    def __init__(self, readers: Mapping[str, Reader], limits: Limits) -> None:
-        self.readers, self.limits = readers, limits
+    def __init__(self, readers: Mapping[str, Reader], limits: Limits, keys: Keys) -> None:
+        self.readers, self.limits, self._keys = readers, limits, keys
         self.metrics = Metrics()
         self.metrics.queue_limit.set(limits.max_queue)
         self.metrics.held_bytes.set_function(lambda: self._held_bytes)
@@ -135,6 +136,7 @@ class Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Start the batchers, and at the end finish what they took."""
         loop = asyncio.get_running_loop()
+        self.is_draining = False
 
         def deliver(jobs: Sequence[Job]) -> None:
             loop.call_soon_threadsafe(self._resolve, jobs)
@@ -153,6 +155,7 @@ class Service:
             self.is_draining = True
             for batcher in self._batchers.values():
                 await asyncio.to_thread(batcher.close)
+            self._batchers.clear()
 
     def _resolve(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -166,6 +169,7 @@ class Service:
 
     async def read(self, request: Request) -> Response:
         """Read one or many pictures: raw bytes, multipart, or base64 in JSON."""
+        self._admit(request)
         body = _Body()
         try:
             taken = await self._pictures(request, body)
@@ -178,6 +182,12 @@ class Service:
             return Response(status_code=_GONE)
         finally:
             self._held_bytes -= body.size
+
+    def _admit(self, request: Request) -> None:
+        """Where readings are made, not by the path: that is another where the service is below other addresses."""
+        if not self._keys.admit(request.headers.raw):
+            detail = "an API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key."
+            raise self._turned_away("no key", 401, detail, headers={"WWW-Authenticate": "Bearer"})
 
     async def _pictures(self, request: Request, body: _Body) -> Pictures:
         """The pictures of a request; ``body`` takes its bytes as they come."""
@@ -209,13 +219,22 @@ class Service:
         except BodyError as error:
             raise self._turned_away("bad body", error.status, str(error)) from None
 
-    def _turned_away(self, reason: str, status: int, detail: str, retry_seconds: int | None = None) -> HTTPException:
+    def _turned_away(
+        self,
+        reason: str,
+        status: int,
+        detail: str,
+        retry_seconds: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HTTPException:
         """The answer to a request that gets no readings; a body that was not read to its end ends its connection."""
         self.metrics.turned_away.labels(reason).inc()
-        headers = {} if retry_seconds is None else {"Retry-After": str(retry_seconds)}
-        if status in (408, 413) or reason == "memory":
-            headers["Connection"] = "close"
-        return HTTPException(status, detail, headers)
+        told = dict(headers or {})
+        if retry_seconds is not None:
+            told["Retry-After"] = str(retry_seconds)
+        if status in (401, 408, 413) or reason == "memory":
+            told["Connection"] = "close"
+        return HTTPException(status, detail, told)
 
     def _model(self, name: str | None) -> str:
         if name is None:
@@ -232,6 +251,9 @@ class Service:
         Raises:
             ClientDisconnect: if nobody waits any more.
         """
+        if not self._batchers:
+            detail = "the service has not started: the application that it is a part of must run its lifespan."
+            raise self._turned_away("not started", 503, detail)
         batcher = self._batchers[name]
         try:
             job = batcher.submit(pictures)
@@ -269,8 +291,9 @@ class Service:
                 self.metrics.pictures.labels(name, outcome).inc(count)
         return json.dumps({"model": name, "readings": readings}).encode()
 
-    async def models(self) -> schema.ModelsAnswer:
+    async def models(self, request: Request) -> schema.ModelsAnswer:
         """Models that are served, the default one first, and what a request may hold."""
+        self._admit(request)
         models = [
             schema.ModelAnswer(
                 name=name, symbols=reader.config.symbols, length=reader.config.length, pattern=reader.config.pattern,
@@ -289,7 +312,8 @@ class Service:
 
     async def readyz(self) -> Response:
         """Say whether requests should be sent here."""
-        ready = not self.is_draining and all(batcher.is_alive for batcher in self._batchers.values())
+        batchers = self._batchers.values()
+        ready = len(batchers) > 0 and not self.is_draining and all(batcher.is_alive for batcher in batchers)
         return Response(
             json.dumps({"status": "ready" if ready else "ending"}), 200 if ready else 503, media_type="application/json"
         )

@@ -1,4 +1,4 @@
-"""What holds for every request: an id, a line in the log, counters, safe headers, and who may ask."""
+"""What holds for every request: an id, a line in the log, counters and safe headers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from detector.serving.keys import Keys
 from detector.serving.logs import FIELDS
 from detector.serving.metrics import Metrics
 
@@ -23,7 +22,6 @@ PATHS = ("/v1/read", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.
 PICTURES = "detector_pictures"
 """Member of a request's scope: how many pictures it brought."""
 
-_GUARDED = "/v1/"  # what needs a key where there are keys
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 _POLICY = (
@@ -45,13 +43,11 @@ class Requests:
     Args:
         app: the service.
         metrics: its counters.
-        keys: who may ask for what is under ``/v1/``.
         is_draining: whether the service is ending: then connections are closed with each answer.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, keys: Keys, is_draining: Callable[[], bool]) -> None:
-        self._app, self._metrics, self._keys = app, metrics, keys
-        self._is_draining = is_draining
+    def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
+        self._app, self._metrics, self._is_draining = app, metrics, is_draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,11 +68,7 @@ class Requests:
             await send(message)
 
         try:
-            if scope["path"].startswith(_GUARDED) and not self._keys.admit(scope["headers"]):
-                self._metrics.turned_away.labels("no key").inc()
-                await _send_refusal(answer)
-            else:
-                await self._app(scope, receive, answer)
+            await self._app(scope, receive, answer)
         except Exception:
             log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
@@ -86,7 +78,8 @@ class Requests:
             self._told(scope, status, time.perf_counter() - began, request_id)
 
     def _told(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        path = scope["path"] if scope["path"] in PATHS else "other"
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path if path in PATHS else "other"
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
         if not log.isEnabledFor(logging.INFO):
@@ -112,13 +105,8 @@ def _request_id(scope: Scope) -> str:
     return f"{random.getrandbits(64):016x}"  # a name, no secret
 
 
-async def _send_refusal(send: Send) -> None:
-    detail = "an API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key."
-    await _send_json(send, 401, detail, (b"www-authenticate", b"Bearer"), (b"connection", b"close"))
-
-
-async def _send_json(send: Send, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+async def _send_json(send: Send, status: int, detail: str) -> None:
     body = json.dumps({"detail": detail}).encode()
-    plain = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    plain = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": plain})
     await send({"type": "http.response.body", "body": body})

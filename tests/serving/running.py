@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 
 import detector
 
@@ -62,9 +61,9 @@ def multipart(*parts: tuple[str | None, str | None, bytes], boundary: str = "b0u
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[int]:
-    """Serve an application in a thread; its port."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+def running(app: Any, **options: Any) -> Iterator[int]:
+    """Serve an application in a thread, with uvicorn's options; its port."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none", **options)
     server = uvicorn.Server(config)
     up = threading.Event()
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import detector
 from detector.errors import ArgumentError
@@ -145,6 +147,37 @@ def test_only_who_has_a_key_may_ask(shipped: Reader, pictures: list[bytes]) -> N
         assert ask(port, "/v1/models").status == 401
         for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"):
             assert ask(port, path).status == 200, path
+
+
+def test_keys_hold_below_another_address(shipped: Reader, pictures: list[bytes], texts: list[str]) -> None:
+    app, part = (detector.create_app(shipped, keys=[KEY]) for _ in range(2))
+    within = Starlette(routes=[Mount("/ocr", part)], lifespan=lambda _: part.state.service.lifespan(part))
+    for served, options in ((app, {"root_path": "/ocr"}), (within, {})):
+        with running(served, **options) as port:
+            start = "" if options else "/ocr"  # a proxy takes it off
+            for path in ("/v1/read", "/v1/read?model=model", "//v1/read", "/%76%31/read"):
+                status = ask(port, start + path, pictures[0], Content_Type=PNG).status
+                assert status == (405 if path.startswith("//") else 401), path
+            assert ask(port, f"{start}/v1/models").status == 401
+            assert ask(port, f"{start}/v1/read", pictures[0], Content_Type=PNG, X_API_Key=KEY).texts == [texts[0]]
+            assert 'requests_total{path="/v1/read",status="200"} 1.0' in ask(port, f"{start}/metrics").body.decode()
+            page = ask(port, f"{start}/").body.decode()
+            assert 'src="page.js"' in page and "</html>" in page
+
+
+def test_an_application_may_be_started_again(shipped: Reader, pictures: list[bytes], texts: list[str]) -> None:
+    app = detector.create_app(shipped)
+    for _ in range(2):
+        with running(app) as port:
+            assert ask(port, "/v1/read", pictures[0], Content_Type=PNG).texts == [texts[0]]
+            assert ask(port, "/readyz").status == 200
+
+
+def test_a_part_of_an_application_that_was_not_started_says_so(shipped: Reader, pictures: list[bytes]) -> None:
+    with running(Starlette(routes=[Mount("/ocr", detector.create_app(shipped))])) as port:
+        answer = ask(port, "/ocr/v1/read", pictures[0], Content_Type=PNG)
+        assert answer.status == 503 and "must run its lifespan" in answer.json["detail"]
+        assert ask(port, "/ocr/readyz").status == 503
 
 
 def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

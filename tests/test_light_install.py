@@ -13,6 +13,7 @@ import pytest
 
 from detector.errors import DISTRIBUTION, EXTRAS, DependencyError, missing_extra
 from tests.builders import dejavu, toy_folder
+from tests.review.builders import small_set, suspects
 
 ROOT = Path(__file__).parent.parent
 
@@ -124,6 +125,15 @@ def test_convert_needs_no_extra_where_the_shipped_weights_read_all(tmp_path: Pat
     done = without_extras(COMMAND, "convert", str(tmp_path / "pictures"), str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "data.yaml").is_file()
+
+
+def test_a_set_is_reviewed(tmp_path: Path) -> None:
+    root = small_set(tmp_path / "set", suspects(1))
+    code = "import sys; sys.argv.insert(1, 'review'); import detector.review.server as server\n"
+    code += "server.ReviewServer.serve = lambda self: print(self.answers.session.items()[0].name)\n"
+    done = without_extras(code + COMMAND, str(root))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [suspects(1)[0].source]
 
 
 def test_public_names_say_it_too() -> None:

@@ -23,8 +23,6 @@ from detector.data.folders.owned import LIST
 from detector.data.labels.sources import Source
 from detector.data.yolo_dataset import BOXES, MANIFEST
 from detector.errors import DetectorError, argument
-from detector.training.publish import MEANS
-from detector.training.run_folder import FILES as RUN_FILES
 
 STATE, PAGE = "fit.json", "evaluation.html"
 FITS = Path("readers")
@@ -39,6 +37,9 @@ def pictures_of(source: Source) -> Path:
 
 def fit_files(name: str) -> list[str]:
     """All files that a fit writes into a folder of this name; what is in the set its own list names."""
+    from detector.training.publish import MEANS  # torch, which whoever opens a fit does without
+    from detector.training.run_folder import FILES as RUN_FILES
+
     run = (f"runs/{name}/{file}" for file in (*RUN_FILES, *MEANS))
     return [STATE, PAGE, f"{name}.pt", *run, f"set/{LIST}", f"set.part/{LIST}", "set.part.lock"]
 

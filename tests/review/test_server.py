@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,3 +232,22 @@ def test_other_methods_are_not_known(client: Client) -> None:
 def test_a_port_that_is_taken(root: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ArgumentError, match="choose another"):
         ReviewServer(open_subject(root), taken.getsockname()[1])
+
+
+def test_the_command_prints_the_address_and_ends_with_ctrl_c(root: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "detector", "review", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # which may be ignored here
+    )
+    assert process.stdout is not None
+    with process:
+        url = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{url}items", timeout=600) as answer:
+            assert len(json.load(answer)["items"]) == 3
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert "0 decided, 3 to decide on" in said and "Traceback" not in said

@@ -151,7 +151,7 @@ def test_only_who_has_a_key_may_ask(shipped: Reader, pictures: list[bytes]) -> N
 
 def test_keys_hold_below_another_address(shipped: Reader, pictures: list[bytes], texts: list[str]) -> None:
     app, part = (detector.create_app(shipped, keys=[KEY]) for _ in range(2))
-    within = Starlette(routes=[Mount("/ocr", part)], lifespan=lambda _: part.state.service.lifespan(part))
+    within = Starlette(routes=[Mount("/ocr", part)], lifespan=lambda _: part.router.lifespan_context(part))
     for served, options in ((app, {"root_path": "/ocr"}), (within, {})):
         with running(served, **options) as port:
             start = "" if options else "/ocr"  # a proxy takes it off

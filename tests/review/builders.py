@@ -47,7 +47,7 @@ def small_set(root: Path, listed: list[Suspect], *, symbols: str = DEFAULT_SYMBO
     for number, row in enumerate(manifest if pictures else []):
         (root / row.image).write_bytes(encoded(noise_picture(*SIZE_WH, seed=number), "PNG"))
     for row in manifest if pictures else []:
-        ids = [symbols.index(symbol) for symbol in row.text]
+        ids = [symbols.index(symbol) for symbol in row.text if symbol != " "]
         edges = np.linspace(2, SIZE_WH[0] - 2, len(ids) + 1)
         boxes = np.stack([edges[:-1], np.full(len(ids), 4.0), edges[1:], np.full(len(ids), 16.0)], 1)
         label = root / "labels" / Path(row.image).parent.name / f"{Path(row.image).stem}.txt"

@@ -147,6 +147,19 @@ def test_a_label_that_cannot_be_is_refused_in_words(browser: Any, tmp_path: Path
     assert decisions(root)[suspects(1)[0].source] == ("", "")
 
 
+def test_spaces_are_seen_and_stay(browser: Any, tmp_path: Path) -> None:
+    root = small_set(tmp_path / "set", [Suspect("a.png", " A 1", "A7"), Suspect("b.png", "A 1", "A7")])
+    with serve(root).serving() as server, opened(browser, server.url, SCREEN) as page:
+        at(page, 0)
+        assert page.locator("#strip b").all_inner_texts() == ["␣A␣1", "A␣1"]
+        assert page.locator("#canvas rect.differs").count() == 2, "of the one symbol that differs"
+        press(page, "Enter")
+        at(page, 1)
+        press(page, "Tab", "End", "ArrowLeft", *" 2", "Enter")
+        page.wait_for_selector("#end[open]")
+    assert decisions(root) == {"a.png": ("accept", ""), "b.png": ("correct", "A  21")}
+
+
 def test_hostile_labels_and_names_are_text(browser: Any, tmp_path: Path, size_wh: tuple[int, int]) -> None:
     root = small_set(tmp_path / HOSTILE.replace("/", ""), [Suspect(f"{HOSTILE}.png", "<B>&", "<A>"), *suspects(1)],
                      symbols="</>&ABCD0123456789")  # fmt: skip

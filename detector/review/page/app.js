@@ -107,7 +107,7 @@ function words(item) {
 
 function reading(item) {
   const changed = field.value !== item.typed;
-  get("accept-word").textContent = field.value.trim() !== item.typed ? "Correct" : "Accept";
+  get("accept-word").textContent = changed && field.value.trim() !== item.typed.trim() ? "Correct" : "Accept";
   if (!item.read) return;
   const marked = changed ? compared(field.value, item.typed_read) : state.detail?.read;
   showMarked(get("reading"), marked ?? [...item.read].map(symbol => [symbol, false]));
@@ -181,7 +181,7 @@ async function conclude(decision, corrected = "") {
 function commit() {
   const item = current();
   const typed = field.value.trim();
-  if (typed === item?.typed) conclude("accept");
+  if (typed === item?.typed.trim()) conclude("accept"); // a space before it is not seen, and nobody's correction
   else conclude("correct", typed);
 }
 

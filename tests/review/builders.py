@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.conversion.arguments import ARGUMENTS, keep_arguments
 from detector.conversion.review import ReviewRow, review_rows, write_rows
 from detector.data.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.review.opening import open_subject
@@ -35,7 +36,15 @@ def suspects(count: int) -> list[Suspect]:
     return [Suspect(f"plates/{n:05d}.png", f"AB{n:05d}C", f"AB{n:05d}D") for n in range(count)]
 
 
-def small_set(root: Path, listed: list[Suspect], *, symbols: str = DEFAULT_SYMBOLS, pictures: bool = True) -> Path:
+def small_set(
+    root: Path,
+    listed: list[Suspect],
+    *,
+    symbols: str = DEFAULT_SYMBOLS,
+    pictures: bool = True,
+    visual_order: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+) -> Path:
     """A set of suspects and one sure picture, with a ``review.csv`` in which nothing is decided. Returns ``root``."""
     for place in ("train", "suspects"):
         (root / "images" / place).mkdir(parents=True)
@@ -53,9 +62,12 @@ def small_set(root: Path, listed: list[Suspect], *, symbols: str = DEFAULT_SYMBO
         label = root / "labels" / Path(row.image).parent.name / f"{Path(row.image).stem}.txt"
         label.write_text(format_labels(ids, boxes, *SIZE_WH), encoding="ascii")
     write_tables(root, manifest, [])
-    config = ReadingConfig(symbols)
+    config = ReadingConfig(symbols, visual_order=visual_order)
     write_descriptions(root, root, config, {"train": ["images/train/sure.png"], "suspects": []})
     write_rows(root / "review.csv", (ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in manifest[1:]))
+    if arguments is not None:
+        (root / "work").mkdir()
+        keep_arguments(root / "work" / ARGUMENTS, {"source": root.parent, "labels": "auto", **arguments})
     return root
 
 

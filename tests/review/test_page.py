@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from detector.conversion.arguments import ARGUMENTS, keep_arguments
 from detector.conversion.review import review_rows, write_rows
 from detector.review import reconversion
 from tests.browser import SIZES, chromium, opened
@@ -258,9 +257,7 @@ def test_ten_thousand_suspects_of_which_few_are_drawn(browser: Any, tmp_path: Pa
 def test_finish_converts_again_and_says_what_changed(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = small_set(tmp_path / "set", suspects(1))
-    (root / "work").mkdir()
-    keep_arguments(root / "work" / ARGUMENTS, {"source": tmp_path, "labels": "auto", "length": 8})
+    root = small_set(tmp_path / "set", suspects(1), arguments={"length": 8})
     told = reconversion.SetDifference(1, 2, vouched=1, corrected=0, left_out=0, returned=0, doubted=0, to_review=0)
     monkeypatch.setattr(reconversion.Reconversion, "_convert", lambda self: told)
     with serve(root).serving() as server, opened(browser, server.url, SCREEN) as page:

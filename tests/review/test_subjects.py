@@ -17,13 +17,14 @@ from detector.conversion.arguments import kept_arguments
 from detector.conversion.review import review_rows
 from detector.data.csv_files import write_csv
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
+from detector.data.labels.visual_order import to_visual
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError, arguments_as_options
 from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, write_pictures
 from tests.conftest import Toy, ToyRun
-from tests.review.builders import Client, decisions, serve, small_set, suspects
+from tests.review.builders import Client, Suspect, decisions, serve, small_set, suspects
 
 HANG = 600.0  # seconds
 
@@ -39,6 +40,47 @@ def test_a_set_by_any_of_its_names(tmp_path: Path, name: str) -> None:
     subject = open_subject(root / name)
     assert (subject.kind, subject.title, subject.decisions) == ("set", "set", root / "review.csv")
     assert "detector train data=" in subject.next_step
+
+
+SPELT: dict[str, tuple[dict[str, Any], str, str, str, str]] = {
+    "a stand-in for spaces": ({"space": "_"}, "A 1", "A_1", "A_7", ""),
+    "spaces as they are": ({}, "A 1", "A 1", "A 7", ""),
+    "capitals alone": ({}, "A1", "A1", "a7", "upper"),
+    "small letters that become capitals": ({"upper": True}, "A1", "A1", "a7", ""),
+    "signs that are left out": ({"ignore": "-"}, "A1", "A1", "A-7", ""),
+    "a sign that is none of the alphabet": ({}, "A1", "A1", "A-7", "'-'"),
+    "an alphabet of what labels have": ({"alphabet": "auto"}, "A1", "A1", "Ж7", ""),
+    "a longer text than the set's": ({"length": 9}, "A1", "A1", "A12345678", ""),
+    "a longer text than may be": ({}, "A1", "A1", "A12345678", "more than 8"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text", "typed", "corrected", "problem"), SPELT.values(), ids=SPELT.keys())
+def test_labels_are_typed_and_refused_as_the_conversion_would(
+    tmp_path: Path, arguments: dict[str, Any], text: str, typed: str, corrected: str, problem: str
+) -> None:
+    root = small_set(tmp_path / "set", [Suspect("a.png", text, "A7")], arguments=arguments)
+    session = ReviewSession(open_subject(root))
+    (item,) = session.items()
+    assert (item.text, item.typed) == (text, typed)
+    if problem:
+        with pytest.raises(ArgumentError, match=problem):
+            decide(session, "a.png", "correct", corrected)
+    else:
+        decide(session, "a.png", "correct", corrected)
+    assert decisions(root)["a.png"] == (("", "") if problem else ("correct", corrected))
+
+
+def test_right_to_left_labels_are_typed_as_one_types_them(tmp_path: Path) -> None:
+    typed, other = "\u0627\u0628\u062c", "\u0628\u0627\u062c"  # alef, beh, jeem
+    listed = [Suspect("a.png", to_visual(typed), to_visual(other))]
+    symbols = "".join(sorted(typed)) + "AB1"
+    root = small_set(tmp_path / "set", listed, symbols=symbols, visual_order=True, arguments={"visual_order": True})
+    session = ReviewSession(open_subject(root))
+    (item,) = session.items()
+    assert (item.text, item.typed, item.typed_read) == (typed[::-1], typed, other)
+    decide(session, "a.png", "correct", item.typed_read)
+    assert decisions(root)["a.png"] == ("correct", other)
 
 
 def test_the_set_of_a_fit(tmp_path: Path) -> None:

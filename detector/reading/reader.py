@@ -6,9 +6,8 @@ import ctypes
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -176,7 +175,7 @@ class Reader:
         Raises:
             SourceError: if there is no such folder or file, or it is live and has no end.
         """
-        return self._with(self.learnt_from(r for _, r in self._stream(islice(_that_end(source), MAX_LEARNT))))
+        return self._with(self._learnt_from(r for _, r in self._decoded(islice(_that_end(source), MAX_LEARNT))))
 
     def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
         """The reader of :meth:`fitted_to`, and with it all of ``source``, as :meth:`stream` gives it, in one pass.
@@ -187,18 +186,24 @@ class Reader:
             SourceError: as :meth:`fitted_to`.
         """
         named, first, failed = _that_end(source), list[tuple[str, Reading | Failure]](), None
+        min_confidence, alternatives = self.min_confidence, self.alternatives
         try:
-            first.extend(self._stream(islice(named, MAX_LEARNT), keeps_evidence=True))
+            first.extend(self._decoded(islice(named, MAX_LEARNT), keeps_evidence=True))
         except Exception as error:  # whatever the caller's iterable raises: after what came before it
             failed = error
-        fitted = self._with(self.learnt_from(reading for _, reading in first))
+        fitted = self._with(self._learnt_from(reading for _, reading in first))
 
         def readings() -> Iterator[tuple[str, Reading | Failure]]:
             for start in range(0, len(first), MAX_BATCH):
                 batch = first[start : start + MAX_BATCH]
-                again = iter(fitted._again([reading for _, reading in batch if isinstance(reading, Reading)]))
+                told = [reading for _, reading in batch if isinstance(reading, Reading)]
+                if fitted.string_model is not self.string_model:
+                    told = decode_again(told, fitted.config, min_confidence=min_confidence, alternatives=alternatives)
+                coming = iter(told)
                 for name, reading in batch:
-                    yield name, next(again) if isinstance(reading, Reading) else reading
+                    if isinstance(reading, Reading):
+                        reading = fitted._as_labelled(replace(next(coming), evidence=None))
+                    yield name, reading
             first.clear()
             if failed is not None:
                 raise failed
@@ -206,25 +211,19 @@ class Reader:
 
         return fitted, readings()
 
-    def learnt_from(self, readings: Iterable[Reading | Failure]) -> StringModel | None:
-        """What the strings of these readings, which this reader gave, look like; see :meth:`fitted_to`."""
-        if self.config.pattern is not None or self.config.string_model is not None or self.config.visual_order:
+    def _learnt_from(self, readings: Iterable[Reading | Failure]) -> StringModel | None:
+        """What the strings of these readings, in the order of the picture, look like."""
+        if self.config.pattern is not None or self.config.string_model is not None:
             return None
         return fit_string_model((r for r in readings if isinstance(r, Reading)), self.config.symbols)
 
     def _with(self, model: StringModel | None) -> Reader:
-        """The reader with this string model, or as it is."""
-        reader = copy(self)
+        """The reader with this string model, or as it is; both have one network."""
+        reader = Reader.__new__(Reader)
+        reader.__dict__.update(self.__dict__)  # `copy` would open the weights again, as pickling does
         if model is not None:
             reader.config = replace(self.config, string_model=model)
         return reader
-
-    def _again(self, readings: Sequence[Reading]) -> list[Reading]:
-        """The readings, which brought their evidence, as this reader decodes it."""
-        decoded = decode_again(
-            readings, self.config, min_confidence=self.min_confidence, alternatives=self.alternatives
-        )
-        return [self._as_labelled(reading) for reading in decoded]
 
     @property
     def backend(self) -> str:
@@ -272,8 +271,12 @@ class Reader:
             )
         return self._stream(named_pictures(source))
 
-    def _stream(self, named: Iterable[Named], keeps_evidence: bool = False) -> Iterator[tuple[str, Reading | Failure]]:
-        """Batches, each some steps behind the one before."""
+    def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
+        for name, reading in self._decoded(named):
+            yield name, reading if isinstance(reading, Failure) else self._as_labelled(reading)
+
+    def _decoded(self, named: Iterable[Named], keeps_evidence: bool = False) -> Iterator[tuple[str, Reading | Failure]]:
+        """Readings in the order of the picture, of batches that are each some steps behind the one before."""
         steps = replace(self._pipeline, keeps_evidence=keeps_evidence)
         coming, failed = iter(named), list[Exception]()
         waiting: deque[tuple[list[str], Future[DetectedBatch]]] = deque()
@@ -287,7 +290,7 @@ class Reader:
             if batch:
                 waiting.append(([name for name, _ in batch], pipeline.detect([picture for _, picture in batch])))
 
-        with ThreadedPipeline(steps, self._as_labelled) as pipeline:  # the caller may stop early
+        with ThreadedPipeline(steps, lambda reading: reading) as pipeline:  # the caller may stop early
             for _ in range(1 + AHEAD):
                 take(pipeline)
             while waiting:

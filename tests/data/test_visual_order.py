@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +23,8 @@ from detector.data.labels.visual_order import (
 )
 from detector.reading.evaluation import _labelled
 from detector.reading.reader import Reader
-from detector.text.detections import Alternative, Character, Reading
+from detector.text.decode import decode
+from detector.text.detections import Alternative, Character, CharDetections, Evidence, Reading
 from detector.text.reading_config import ReadingConfig
 from tests.builders import label_file
 
@@ -110,6 +114,30 @@ def test_readers_give_back_the_order_of_the_labels() -> None:
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == typed
     reader.config = ReadingConfig(symbols="0123456789" + WAW)
     assert reader._as_labelled(Reading(shown, 0.9, characters(shown))).text == shown
+
+
+def test_what_strings_look_like_is_learnt_in_the_order_of_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(0)
+    shown = [f"{rng.randrange(10, 100)}{WAW}{rng.randrange(10_000, 100_000)}" for _ in range(60)]
+    reader = Reader.__new__(Reader)
+    reader.config = ReadingConfig(symbols="0123456789" + WAW, visual_order=True)
+    reader.min_confidence, reader.alternatives = 0.0, 0
+    places = np.arange(8)
+    boxes = np.stack([20 * places, 0 * places, 20 * places + 16, 0 * places + 30], 1)
+
+    def decoded(_: Reader, named: Iterator[tuple[str, str]], **__: bool) -> Iterator[tuple[str, Reading]]:
+        for number, (name, text) in enumerate(named):
+            ids = [reader.config.symbols.index(sign) for sign in text]
+            faint = np.where((places == 4) & (number == 7), 0.2, 0.97)
+            detections = CharDetections(boxes, np.full(8, 0.95), ids, faint)
+            plain = decode(detections, replace(reader.config, string_model=None), 160)
+            yield name, replace(plain, evidence=Evidence(detections, 160, lambda boxes: boxes))
+
+    monkeypatch.setattr(Reader, "_decoded", decoded)
+    monkeypatch.setattr("detector.reading.reader._that_end", lambda texts: ((text, text) for text in texts))
+    fitted, readings = reader.fitted_stream(shown)
+    assert str(fitted.string_model) == f"99{WAW}99999 (97 %)"
+    assert [reading.text for _, reading in readings if isinstance(reading, Reading)] == [to_logical(t) for t in shown]
 
 
 @pytest.mark.parametrize(

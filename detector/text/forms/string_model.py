@@ -183,5 +183,5 @@ def _sign(row: NDArray[np.float64], alphabet: str, kinds: NDArray[np.intp]) -> s
 
 
 def kinds_of(alphabet: str) -> NDArray[np.intp]:
-    """(classes,): whether each symbol is a digit, a letter A to Z, or any other."""
-    return np.array([DIGIT if s.isdigit() else LETTER if s.isascii() and s.isalpha() else OTHER for s in alphabet])
+    """(classes,): whether each symbol is a digit, a letter, or any other, as formats have it."""
+    return np.array([DIGIT if s.isdigit() else LETTER if s.isalpha() else OTHER for s in alphabet])

@@ -194,7 +194,7 @@ def _json_of(request: Request) -> Mapping[str, Any]:
         raise ArgumentError("Requests are JSON.")
     try:
         given = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ArgumentError("This request is no JSON.") from None
     if not isinstance(given, dict):
         raise ArgumentError("This request is no JSON object.")

@@ -47,7 +47,7 @@ def read_evaluation(path: Path) -> _Evaluation:
     """
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read as JSON ({error}): give what `detector evaluate` printed.") from None
     if not isinstance(evaluation, dict) or not isinstance(evaluation.get("wrong"), list):
         raise DatasetError(f"{path} is no evaluation: it has no list `wrong` as `detector evaluate` prints it as JSON.")
@@ -63,6 +63,9 @@ def read_evaluation(path: Path) -> _Evaluation:
 def _wrong(reading: Mapping[str, Any]) -> WrongReading:
     characters: Sequence[Mapping[str, Any]] = reading["characters"]
     boxes_xyxy = np.array([c["xyxy"] for c in characters], np.float32).reshape(len(characters), 4)
+    if not np.isfinite(boxes_xyxy).all():
+        raise ValueError("a box that is no numbers")
+    str(reading["name"]).encode()  # no table can hold what is no Unicode
     boxes = CharacterBoxes(tuple(str(c["symbol"]) for c in characters), boxes_xyxy, "reading")
     return WrongReading(
         name=str(reading["name"]),

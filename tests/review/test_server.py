@@ -217,6 +217,13 @@ def test_what_is_no_decision_is_refused_in_words(client: Client, root: Path, giv
     assert (root / "review.csv").read_bytes() == before
 
 
+def test_a_body_that_is_no_json(client: Client) -> None:
+    usual = {"Origin": f"http://{client.host}", "Content-Type": "application/json"}
+    for body in ("", "{", "[" * 60_000, "\x00"):
+        reply = client.ask("POST", f"/{client.token}/decide", usual, body)
+        assert (reply.status, reply.json) == (422, {"error": "This request is no JSON."})
+
+
 def test_a_large_or_endless_body_ends_the_connection(client: Client) -> None:
     usual = {"Origin": f"http://{client.host}", "Content-Type": "application/json"}
     for headers, status in (({"Content-Length": str(1 << 40)}, 413), ({"Transfer-Encoding": "chunked"}, 411)):

@@ -92,6 +92,11 @@ def test_the_set_of_a_fit(tmp_path: Path) -> None:
         assert "detector fit" in subject.next_step
 
 
+EVALUATION = json.dumps({"source": "x", "wrong": [{
+    "name": "a.png", "path": "a.png", "label": "A", "reading": "B", "confidence": 0.9,
+    "characters": [{"symbol": "B", "xyxy": [1.0, 2.0, 9.0, 14.0]}],
+}]})  # fmt: skip
+
 OTHERS: dict[str, tuple[str, str, str]] = {
     "nothing": ("nothing", "", "There is no"),
     "a folder that is no set": ("folder/", "", "data.yaml"),
@@ -100,6 +105,9 @@ OTHERS: dict[str, tuple[str, str, str]] = {
     "no JSON": ("a.json", "{", "cannot be read as JSON"),
     "an evaluation that does not say of what": ("a.json", '{"wrong": []}', "evaluate again"),
     "an evaluation without boxes": ("a.json", '{"source": "x", "wrong": [{"name": "a"}]}', "evaluate again"),
+    "JSON without end": ("a.json", "[" * 100_000, "cannot be read as JSON"),
+    "a box that is none": ("a.json", EVALUATION.replace("9.0", "NaN"), "evaluate again"),
+    "a name that is no Unicode": ("a.json", EVALUATION.replace("a.png", "\\ud800"), "evaluate again"),
     "a table of others": ("a.csv", "image,text\na.png,A\n", "no pre-labels"),
 }
 

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all setup demo test check clean
+.PHONY: all setup demo site test check clean
 
 all: test
 
@@ -17,6 +17,9 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/detector demo demo
 
+site: setup
+	$(BIN)/mkdocs build --strict
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,4 +30,4 @@ test: check
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf .venv demo runs build dist *.egg-info
+	rm -rf .venv demo runs site build dist *.egg-info

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+INDEX = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 PAGES = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")) if ".venv" not in p.parts]
 
@@ -41,7 +44,9 @@ def test_every_command_and_option_is_documented(name: str) -> None:
                 assert f"`{option}" in section, f"{option} of detector {name}"
 
 
-@pytest.mark.parametrize("arguments", shown_commands(README) + shown_commands(REFERENCE), ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", shown_commands(README) + shown_commands(INDEX) + shown_commands(REFERENCE), ids=" ".join
+)
 def test_shown_commands_are_taken(arguments: list[str]) -> None:
     name, *rest = arguments
     if name.startswith(("-", "[")):
@@ -86,6 +91,26 @@ def test_python_of_the_reference_runs(
     Path("datasets/plates").symlink_to(toy.root)
     cv2.imwrite("new/0001.png", np.full((64, 256, 3), 255, np.uint8))
     exec(compile(block, "python.md", "exec"), {"__name__": "shown"})
+
+
+def test_the_notebook_runs_and_its_reader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads((ROOT / "docs" / "first_reader.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"cell {number} of first_reader.ipynb", "exec"), names)
+    assert names["fitted"].evaluation.count
+    assert [reading.text for reading in names["readings"]] == [plate.text for plate in names["unseen"]]
+    drawn, plain = np.asarray(names["image"]), names["unseen"][0].image
+    assert (drawn == (255, 0, 0)).all(axis=2).any() and not (plain == (0, 0, 255)).all(axis=2).any()
+
+
+def test_outputs_in_the_notebook_name_no_place_of_who_ran_it() -> None:
+    notebook = json.loads((ROOT / "docs" / "first_reader.ipynb").read_text(encoding="utf-8"))
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    assert outputs and all(output["output_type"] in ("stream", "execute_result") for output in outputs)
+    assert not [line for output in outputs for line in output.get("text", ()) if line.startswith("/")]
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:

@@ -1,4 +1,4 @@
-"""Read and write the files of a converted set: labels, data.yaml, darknet's files, tables. See datasets/README.md.
+"""Read and write the files of a converted set: labels, data.yaml, darknet's files, tables. See docs/formats.md.
 
 SET/
   data.yaml                    for Ultralytics; the reading configuration is under the key `detector`

@@ -25,7 +25,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 INDEX = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-PAGES = [p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")) if ".venv" not in p.parts]
+PAGES = [
+    p for p in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")) if ".venv" not in p.parts
+]
 
 
 def shown_commands(text: str) -> list[list[str]]:
@@ -125,6 +127,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http:", "https:")):
             assert (page.parent / target).exists(), f"{target} in {page.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_of_the_repository_that_are_named_exist(page: Path) -> None:
+    for name in re.findall(
+        r"(?<![\w./-])((?:detector|tools|tests|docs|examples)/[\w./-]*\.\w+)", page.read_text("utf-8")
+    ):
+        assert (ROOT / name).exists(), f"{name} in {page.name}"
 
 
 def test_readme_is_finished() -> None:

@@ -117,9 +117,9 @@ def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
     among = sum(name in doubted for name, _, _ in evidence.wrong)
     if not among and not evidence.to_review:
         return None
-    said = f"{evidence.to_review} labels look wrong, and nobody has decided on them"
+    said = f"labels that look wrong and that nobody has decided on: {evidence.to_review}"
     if among:
-        said += f"; {among} of the {len(evidence.wrong)} wrong readings are of held-out pictures with such a label"
+        said += f"; wrong readings of held-out pictures with such a label: {among} of {len(evidence.wrong)}"
     return Limit(LABELS, among, said, {})
 
 
@@ -135,7 +135,8 @@ def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit |
     named = ", ".join(f"{read} for {label} {n} times" if n > 1 else f"{read} for {label}" for (label, read), n in usual)
     pattern = pattern_of(row.text for row in manifest if row.status == "ok")
     helps = pattern is not None and not evidence.characters.config.pattern
-    message = f"{len(wrong)} wrong readings take symbols for others that look like them: {named}"
+    among = f"{len(wrong)} of {len(evidence.wrong)} wrong readings"
+    message = f"symbols are taken for others that look like them in {among}: {named}"
     return Limit(LOOK_ALIKES, len(wrong), message, {"pattern": str(pattern)} if helps else {})
 
 
@@ -176,7 +177,9 @@ def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
         return None
     wrong = sum(bool(signs & rare.keys()) for signs in missed)
     named = ", ".join(f"{sign} in {taught[sign]}" for sign, _ in rare.most_common(_PAIRS))
-    message = f"{wrong} wrong readings miss symbols that few of the pictures to learn from show: {named}"
+    message = (
+        f"symbols that few pictures to learn from show are missed in {wrong} of {len(missed)} wrong readings: {named}"
+    )
     return Limit(RARE, wrong, message, {})
 
 

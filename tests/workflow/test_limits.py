@@ -65,7 +65,10 @@ def test_label_errors(tmp_path: Path) -> None:
     read = {f"AX{n}": f"AX{n}" for n in range(10)} | {"BY1": "QQQ", "BY2": "ZZZ"}
     (limit,) = limits_of(evidence(tmp_path, read, doubted=["BY1"], to_review=7))
     assert said([limit]) == [("label errors", 1)]
-    assert limit.message.startswith("7 labels look wrong, and nobody has decided on them; 1 of the 2 wrong readings")
+    assert limit.message == (
+        "labels that look wrong and that nobody has decided on: 7; "
+        "wrong readings of held-out pictures with such a label: 1 of 2"
+    )
 
 
 def test_look_alikes_and_the_pattern_that_tells_them_apart(tmp_path: Path) -> None:

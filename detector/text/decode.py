@@ -195,10 +195,10 @@ def _by_model(seen: Candidates, searched: Searched, row: int, without: Reading, 
     if chain is None:
         return without
     ids = searched.seen.top_class_id[row, list(chain.candidates), chain.classes]
-    reading = _to_reading(seen, row, replace(chain, classes=(0,) * len(ids)), config)
     signs = [config.symbols[i] for i in ids]
-    if signs == [c.symbol for c in without.characters] and len(reading.characters) == len(without.characters):
+    if signs == [c.symbol for c in without.characters]:
         return without
+    reading = _to_reading(seen, row, replace(chain, classes=(0,) * len(ids)), config)
     characters = tuple(
         c if c.symbol == sign else replace(c, symbol=sign, confidence=c.confidence * share)
         for c, sign, share in zip(reading.characters, signs, chain.shares, strict=True)

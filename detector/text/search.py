@@ -178,8 +178,7 @@ def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searche
         at_least: characters that a string has where the picture shows so many.
     """
     size, n = seen.odds.shape
-    kinds = {(edge.class_ids, edge.prior) for layer in automaton.layers for edge in layer if edge.class_ids is not None}
-    gains = {(ids, prior): _gains(seen, ids, automaton, prior) for ids, prior in kinds}
+    gains = _gains_of(seen, automaton)
     choice = {kind: values.argmax(2) for kind, values in gains.items()}
     gain = {kind: values.max(2) for kind, values in gains.items()}
     total = [np.zeros((1, size, n))]
@@ -206,21 +205,31 @@ def search(seen: Candidates, automaton: Automaton, at_least: int = 0) -> Searche
     return Searched(seen, automaton, total, via, before, gains, choice, ends, tops.argmax(0), tops.max(0))
 
 
-def _gains(seen: Candidates, class_ids: frozenset[int], automaton: Automaton, prior: int | None) -> NDArray[np.float64]:
+def _gains(seen: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
     """What each candidate adds as each of its likeliest classes, (batch, n, k); ``NEVER`` where it is none of these.
 
-    Log odds that it is a character, less how much likelier its best class is than this one, and the prior's share.
+    Log odds that it is a character, less how much likelier its best class is than this one.
     """
     known = np.zeros(max(int(seen.top_class_id.max()), *class_ids) + 1, bool)
     known[list(class_ids)] = True
     allowed = known[seen.top_class_id]
     allowed[..., 1:] &= seen.top_confidence[..., 1:] > 0
     logs = np.log(np.maximum(seen.top_confidence, _MIN_CLASS_SCORE))
-    gains = seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0)
-    if prior is not None:
-        assert automaton.priors is not None  # an edge names a row of it
-        gains += automaton.priors[prior][seen.top_class_id]
-    return np.asarray(np.where(allowed, gains, NEVER))
+    return np.asarray(np.where(allowed, seen.odds[..., None] + np.minimum(logs - logs[..., :1], 0.0), NEVER))
+
+
+def _gains_of(seen: Candidates, automaton: Automaton) -> dict[_Kind, NDArray[np.float64]]:
+    """The same of each kind of edge, with what its prior adds."""
+    kinds = {(edge.class_ids, edge.prior) for layer in automaton.layers for edge in layer if edge.class_ids is not None}
+    plain = {class_ids: _gains(seen, class_ids) for class_ids in {class_ids for class_ids, _ in kinds}}
+    gains: dict[_Kind, NDArray[np.float64]] = {}
+    for class_ids, prior in kinds:
+        if prior is None:
+            gains[class_ids, prior] = plain[class_ids]
+        else:
+            assert automaton.priors is not None  # an edge names a row of it
+            gains[class_ids, prior] = plain[class_ids] + automaton.priors[prior][seen.top_class_id]
+    return gains
 
 
 def _link(seen: Candidates, pending: int, at: Any = ...) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ _MIN_READINGS = 6  # of one length, below which there is nothing to learn from
 _SURE_ERRORS, _SURE_NATS = 2.0, 4.0  # standard errors, and nats in all, that held-out strings must be likelier by
 _MIN_NATS = 0.5  # a string, likewise: less is hardly a form, and would turn sure symbols into their look-alikes
 _SYMBOL_PRIOR = 300.0  # strings that a place's symbols within a kind are held to be uniform by
-_LABEL_PRIOR = 10.0  # likewise, where labels say which symbols
+_LABEL_PRIORS = (300.0, 30.0, 10.0)  # likewise, where labels say which symbols: the one that held-out labels want
 _MANY, _SAME_LENGTH = 20, 0.9  # strings, and the share of them of one length, from which on that alone is a form
 _NEVER_READ = 1e-6  # of a symbol that a label does not have
 _KIND_PRIOR = 0.5  # likewise, of the kinds of a place
@@ -50,7 +50,7 @@ def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel 
     by_length: dict[int, list[NDArray[np.float64]]] = {}
     for reading in {reading.text: reading for reading in usable}.values():  # what is seen again tells nothing more
         by_length.setdefault(len(reading.characters), []).append(_of_reading(reading, alphabet))
-    return _told(by_length, alphabet, _Prior(_clear(alphabet), _SYMBOL_PRIOR))
+    return _told(by_length, alphabet, [_Prior(_clear(alphabet), _SYMBOL_PRIOR)])
 
 
 def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringModel | None:
@@ -70,7 +70,7 @@ def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringMo
             rows = np.full((len(text), len(alphabet)), _NEVER_READ)
             rows[np.arange(len(text)), [alphabet.index(sign) for sign in text]] = 1.0
             by_length.setdefault(len(text), []).append(rows)
-    return _told(by_length, alphabet, _Prior(np.ones(len(alphabet), bool), _LABEL_PRIOR))
+    return _told(by_length, alphabet, [_Prior(np.ones(len(alphabet), bool), strings) for strings in _LABEL_PRIORS])
 
 
 class _Prior(NamedTuple):
@@ -80,12 +80,16 @@ class _Prior(NamedTuple):
     strings: float
 
 
-def _told(by_length: dict[int, list[NDArray[np.float64]]], alphabet: str, prior: _Prior) -> StringModel | None:
+def _told(
+    by_length: dict[int, list[NDArray[np.float64]]], alphabet: str, priors: Sequence[_Prior]
+) -> StringModel | None:
     """The model of symbols' likelihoods (length, classes) of each string, by length."""
     formats = {}
     for length, likelihoods in sorted(by_length.items()):
         stacked = np.stack(likelihoods)  # (n, length, classes)
-        if (count := _formats_told(stacked, alphabet, prior)) > 0:
+        counted = [(*_formats_told(stacked, alphabet, prior), prior) for prior in priors]
+        count, _, prior = max(counted, key=lambda told: told[1])
+        if count > 0:
             formats[length] = tuple(_fit(stacked, alphabet, prior, count))
     total = sum(map(len, by_length.values()))
     same = max(map(len, by_length.values()), default=0)
@@ -94,11 +98,14 @@ def _told(by_length: dict[int, list[NDArray[np.float64]]], alphabet: str, prior:
     return StringModel(alphabet, formats, {n: len(some) / total for n, some in sorted(by_length.items())})
 
 
-def _formats_told(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior) -> int:
-    """How many formats held-out readings are likeliest under; 0 where that is not clearly more than by chance."""
+def _formats_told(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior) -> tuple[int, float]:
+    """How many formats held-out strings are likeliest under, and by how many nats a string.
+
+    Both are 0 where that is not clearly more than by chance.
+    """
     n = len(likelihood)
     if n < _MIN_READINGS:
-        return 0
+        return 0, 0.0
     fold = np.arange(n) % _FOLDS
     held_out = np.zeros((1 + _MAX_FORMATS, n))
     for count in range(1 + _MAX_FORMATS):
@@ -108,7 +115,7 @@ def _formats_told(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior)
     gains = held_out - held_out[0]
     best = int(gains.mean(1).argmax())
     gain, error = float(gains[best].mean()), float(gains[best].std() / np.sqrt(n))
-    return best if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else 0
+    return (best, gain) if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else (0, 0.0)
 
 
 def _fit(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior, count: int) -> list[StringFormat]:

@@ -99,14 +99,22 @@ def test_training_that_is_killed_at_any_step_goes_on(toy: Toy, weak: Path, tmp_p
 def test_training_that_is_killed_at_random_moments_goes_on(toy: Toy, weak: Path, tmp_path: Path) -> None:
     """Also between atomic steps; tools/training/killed_training.py does it fifty times."""
     work, moment = (toy.report.data_yaml, str(weak), 3), random.Random(2)
-    run, kills = tmp_path / "runs" / "x", 0
-    while kills < KILLS and not ((done := Published.read(run)) and done.done):
-        kills += killed(train, *work, root=tmp_path, seconds=moment.uniform(0, 6))
-    if not ((done := Published.read(run)) and done.done):
-        assert not killed(train, *work, root=tmp_path)
-    assert kills and results(run) == ["1", "2", "3"]
-    assert sorted(contents(tmp_path / "weights")) == ["x.pt"] and not list(tmp_path.rglob("*.part"))
-    assert detector.Reader(tmp_path / "weights" / "x.pt", device="cpu", backend="torch").config.symbols == "7AKT"
+
+    def is_done(root: Path) -> bool:
+        return (published := Published.read(root / "runs" / "x")) is not None and published.done
+
+    kills, seconds, roots = 0, 6.0, [tmp_path / "0"]
+    while kills < KILLS or not is_done(roots[-1]):
+        roots[-1].mkdir(exist_ok=True)
+        limit = moment.uniform(0, seconds) if kills < KILLS else None
+        kills += killed(train, *work, root=roots[-1], seconds=limit)
+        if is_done(roots[-1]) and kills < KILLS:  # before it could be killed: on a machine as fast, earlier
+            roots.append(tmp_path / str(len(roots)))
+            seconds /= 2
+    for root in roots:
+        assert results(root / "runs" / "x") == ["1", "2", "3"]
+        assert sorted(contents(root / "weights")) == ["x.pt"] and not list(root.rglob("*.part"))
+        assert detector.Reader(root / "weights" / "x.pt", device="cpu", backend="torch").config.symbols == "7AKT"
 
 
 # Elsewhere

@@ -175,30 +175,36 @@ class Reader:
         Raises:
             SourceError: if there is no such folder or file, or it is live and has no end.
         """
-        return self._with(self._learnt_from(r for _, r in self._decoded(islice(_that_end(source), MAX_LEARNT))))
+        named = _that_end(source)
+        return self if self._is_told else self._fitted(r for _, r in self._decoded(islice(named, MAX_LEARNT)))
 
     def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
         """The reader of :meth:`fitted_to`, and with it all of ``source``, as :meth:`stream` gives it, in one pass.
 
-        The first readings come when 2,000 pictures have been seen, or all.
+        The first readings come when 2,000 pictures have been seen, or all; at once where nothing is learnt because
+        the reader has a pattern or a string model.
 
         Raises:
             SourceError: as :meth:`fitted_to`.
         """
-        named, first, failed = _that_end(source), list[tuple[str, Reading | Failure]](), None
-        min_confidence, alternatives = self.min_confidence, self.alternatives
+        named = _that_end(source)
+        if self._is_told:
+            return self, self._stream(named)
+        first, failed = list[tuple[str, Reading | Failure]](), None
         try:
             first.extend(self._decoded(islice(named, MAX_LEARNT), keeps_evidence=True))
         except Exception as error:  # whatever the caller's iterable raises: after what came before it
             failed = error
-        fitted = self._with(self._learnt_from(reading for _, reading in first))
+        fitted = self._fitted(reading for _, reading in first)
 
         def readings() -> Iterator[tuple[str, Reading | Failure]]:
             for start in range(0, len(first), MAX_BATCH):
                 batch = first[start : start + MAX_BATCH]
                 told = [reading for _, reading in batch if isinstance(reading, Reading)]
-                if fitted.string_model is not self.string_model:
-                    told = decode_again(told, fitted.config, min_confidence=min_confidence, alternatives=alternatives)
+                if fitted.string_model is not None:
+                    told = decode_again(
+                        told, fitted.config, min_confidence=self.min_confidence, alternatives=self.alternatives
+                    )
                 coming = iter(told)
                 for name, reading in batch:
                     if isinstance(reading, Reading):
@@ -211,18 +217,17 @@ class Reader:
 
         return fitted, readings()
 
-    def _learnt_from(self, readings: Iterable[Reading | Failure]) -> StringModel | None:
-        """What the strings of these readings, in the order of the picture, look like."""
-        if self.config.pattern is not None or self.config.string_model is not None:
-            return None
-        return fit_string_model((r for r in readings if isinstance(r, Reading)), self.config.symbols)
+    @property
+    def _is_told(self) -> bool:
+        """Whether it has a pattern or a string model, which go before what a folder tells."""
+        return self.config.pattern is not None or self.config.string_model is not None
 
-    def _with(self, model: StringModel | None) -> Reader:
-        """The reader with this string model, or as it is; both have one network."""
+    def _fitted(self, readings: Iterable[Reading | Failure]) -> Reader:
+        """A reader of the same network that knows what these readings, in the order of the picture, look like."""
         reader = Reader.__new__(Reader)
         reader.__dict__.update(self.__dict__)  # `copy` would open the weights again, as pickling does
-        if model is not None:
-            reader.config = replace(self.config, string_model=model)
+        model = fit_string_model((r for r in readings if isinstance(r, Reading)), self.config.symbols)
+        reader.config = replace(self.config, string_model=model)
         return reader
 
     @property

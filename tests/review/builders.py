@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from detector.review.server import ReviewServer
 from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.reading_config import ReadingConfig
 from tests.builders import encoded, noise_picture
+from tests.replies import Reply
 
 SIZE_WH = (60, 20)
 
@@ -74,20 +74,6 @@ def small_set(
 def decisions(root: Path) -> dict[str, tuple[str, str]]:
     """Decision and correction of each picture, as ``review.csv`` has them."""
     return {row.source: (row.decision, row.corrected) for row in review_rows(root / "review.csv")}
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer over HTTP."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body."""
-        return json.loads(self.body)
 
 
 class Client:

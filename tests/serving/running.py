@@ -9,30 +9,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 import detector
+from tests.replies import Reply
 
 GUARD = 600.0  # seconds after which a test is taken to hang
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Reply):
     """What a service answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
     @property
     def texts(self) -> list[str | None]:

@@ -1,7 +1,8 @@
 """Artificial labelled pictures of short codes, with the true box of every character."""
 
-from detector.synth.config import LAYOUTS, PLAIN, STYLES, SynthConfig
+from detector.synth.config import LAYOUTS, SynthConfig
 from detector.synth.faces.fonts import find_fonts
+from detector.synth.styles import PLAIN, STYLES
 from detector.synth.synthesizer import Synthesizer, SynthImage
 from detector.synth.texts import read_texts
 from detector.synth.write_set import SynthReport, write_set

@@ -6,14 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detector.errors import AlphabetError, ArgumentError
+from detector.synth.styles import PLAIN, STYLES
 from detector.text.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
 from detector.text.patterns import format_problems
-
-STYLES = ("plate", "captcha", "label", "embossed", "segments", "dots", "handwriting", "scene")
-"""Styles that a set mixes by default."""
-
-PLAIN = "plain"
-"""Dark upright text on white, undamaged; not in STYLES. For tests and for inspecting boxes."""
 
 LAYOUTS = ("proportional", "fixed")
 

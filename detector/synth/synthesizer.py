@@ -19,8 +19,12 @@ from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
 from detector.synth.faces.pen import WRITERS, PenFace, can_write
 from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
 from detector.synth.frame import Setting, captions, place, place_fixed_pitch
-from detector.synth.paint import Canvas, Lines, damaged, draw_frame, draw_lines, draw_specks, draw_tiles, inked
-from detector.synth.style import Style, style_of
+from detector.synth.painting.canvas import Canvas
+from detector.synth.painting.clutter import Lines, draw_frame, draw_lines, draw_specks, draw_tiles
+from detector.synth.painting.damage import damaged
+from detector.synth.painting.effects import inked
+from detector.synth.style import Style
+from detector.synth.styles import style_of
 from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_spaces
 from detector.synth.typesetting import (
     CAPTION,

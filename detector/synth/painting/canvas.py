@@ -1,0 +1,148 @@
+"""The ink of a picture, sign by sign, and the true boxes."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.synth.colours import Colour, Image
+from detector.synth.typesetting import INK, Placed, scaled
+
+Boxes = NDArray[np.float32]
+Layer = NDArray[np.uint8]
+
+
+class Canvas:
+    """The ink of a whole picture: how much (``alpha``, (H, W)) and which colour (``colour``, (H, W, 3)).
+
+    Keeps the ink of labelled signs as points, so that boxes follow all distortions.
+    """
+
+    def __init__(self, size_wh: tuple[int, int], labels: int, faint: bool = False) -> None:
+        width, height = size_wh
+        self._thin = 120 if faint else 225  # peak ink of strokes thinner than a pixel
+        self.alpha: Layer = np.zeros((height, width), np.uint8)
+        self.colour: Image = np.zeros((height, width, 3), np.uint8)
+        self.points: list[NDArray[np.float32]] = [np.zeros((0, 2), np.float32)] * labels  # ink's pixels, xy
+
+    def stamp(self, placed: Placed, colour: Colour, outline_points: bool) -> None:
+        """Draw a sign; ``outline_points`` keeps its whole outline, otherwise only its extent."""
+        window = _window(placed, self.alpha.shape)
+        if window is None:
+            return
+        mask, x, y = _warped(placed, window)
+        peak = int(mask.max())
+        if peak < 8:
+            return
+        if peak < self._thin - 10 and placed.role == INK:  # strokes thinner than a pixel would be too pale
+            mask = scaled(mask, self._thin / peak)
+        h, w = mask.shape
+        here = np.s_[y : y + h, x : x + w]
+        ink = mask > 24
+        self.alpha[here] = cv2.max(self.alpha[here], mask)
+        self.colour[here][ink] = colour
+        if placed.label >= 0:
+            self.points[placed.label] = _ink_points(mask, x, y, outline_points)
+
+    def wave(self, rng: Random, amplitude: float) -> None:
+        """Bend ink and points by y' = y + f(x), then x' = x + g(y')."""
+        height, width = self.alpha.shape
+        fx, fy = rng.uniform(3, 9) / width, rng.uniform(2, 5) / height
+        px, py, ax = rng.uniform(0, 6.3), rng.uniform(0, 6.3), amplitude * rng.uniform(0.2, 0.8)
+        x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
+        map_x = x - np.float32(ax) * np.sin(y * np.float32(fy) + np.float32(py))  # (H, W): undo the second step
+        map_y = y - np.float32(amplitude) * np.sin(map_x * np.float32(fx * 2) + np.float32(px))
+        self._bend(map_x, map_y)
+        for i, points in enumerate(self.points):
+            v = points[:, 1] + amplitude * np.sin(points[:, 0] * fx * 2 + px)
+            u = points[:, 0] + ax * np.sin(v * fy + py)
+            self.points[i] = np.column_stack([u, v]).astype(np.float32)
+
+    def fray(self, noise: np.random.Generator, amplitude: float) -> None:
+        """Shift each row of ink sideways, in places; the mean position stays, and so do the points."""
+        height, width = self.alpha.shape
+        places = cv2.resize(noise.random((1, 6), np.float32), (width, 1), interpolation=cv2.INTER_CUBIC)
+        strays = noise.standard_normal((height, 1), np.float32) * np.float32(amplitude)  # (H, 1)
+        x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
+        map_x, map_y = x + strays * places.clip(0, 1), np.broadcast_to(y, (height, width)).copy()
+        self._bend(map_x, map_y)
+
+    def _bend(self, map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> None:
+        """Remap the ink by the maps, (H, W)."""
+        self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)
+        self.colour = np.asarray(cv2.remap(self.colour, map_x, map_y, cv2.INTER_NEAREST), np.uint8)
+
+    def boxes_xyxy(self) -> Boxes:
+        """Extent of the ink of each labelled sign plus one pixel, clipped: float32 (n, 4)."""
+        height, width = self.alpha.shape
+        boxes = np.zeros((len(self.points), 4), np.float32)
+        for i, points in enumerate(self.points):
+            if len(points):
+                boxes[i] = (*(points.min(0) - 1), *(points.max(0) + 2))  # pixel i covers i to i + 1
+        return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+
+
+def _window(placed: Placed, shape_hw: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Pixels x1, y1, x2, y2 that the sign may touch; None outside of the picture."""
+    h, w = placed.mask.shape
+    (a, b, c), (d, e, f), (g, i, j) = placed.matrix.tolist()  # plain numbers: arrays of four are slow
+    xs, ys = [], []
+    for x, y in ((-1, -1), (w, -1), (w, h), (-1, h)):
+        depth = g * x + i * y + j
+        xs.append((a * x + b * y + c) / depth)
+        ys.append((d * x + e * y + f) / depth)
+    x1, y1 = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
+    x2, y2 = min(shape_hw[1], math.ceil(max(xs)) + 1), min(shape_hw[0], math.ceil(max(ys)) + 1)
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+
+
+def _warped(placed: Placed, window: tuple[int, int, int, int]) -> tuple[Layer, int, int]:
+    """Warp the sign's ink into the window; also the window's x and y."""
+    x1, y1, x2, y2 = window
+    mask, matrix = placed.mask, placed.matrix.copy()
+    (a, b, _), (d, e, _), (_, _, depth) = matrix.tolist()
+    scale = min(math.hypot(a, d), math.hypot(b, e)) / depth
+    if scale < 0.6 and min(mask.shape) > 6:
+        # Downscale first: bilinear warping alone would lose thin strokes.
+        h, w = mask.shape
+        factor = max(scale, 0.15) * 1.2
+        mask = np.asarray(
+            cv2.resize(mask, (max(3, round(w * factor)), max(3, round(h * factor))), interpolation=cv2.INTER_AREA)
+        )
+        sx, sy = w / mask.shape[1], h / mask.shape[0]
+        matrix[:, 2] += matrix[:, 0] * ((sx - 1) / 2) + matrix[:, 1] * ((sy - 1) / 2)
+        matrix[:, 0] *= sx
+        matrix[:, 1] *= sy
+    matrix[0] -= x1 * matrix[2]
+    matrix[1] -= y1 * matrix[2]
+    out = cv2.warpPerspective(mask, matrix, (x2 - x1, y2 - y1), flags=cv2.INTER_LINEAR)
+    return np.asarray(out, np.uint8), x1, y1
+
+
+def _ink_points(mask: Layer, x: int, y: int, outline: bool) -> NDArray[np.float32]:
+    """Outline pixels of the ink, or two corners of its extent, float32 (n, 2) xy."""
+    ink = (mask > 72).astype(np.uint8)
+    if outline:
+        contours, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        if contours:
+            return np.concatenate(contours).reshape(-1, 2).astype(np.float32) + np.array([x, y], np.float32)
+    bx, by, bw, bh = cv2.boundingRect(ink)
+    return np.array([[x + bx, y + by], [x + bx + bw - 1, y + by + bh - 1]], np.float32)
+
+
+def blended(image: Image, colour: Image | Colour, alpha: Layer) -> Image:
+    """Blend ``colour`` over ``image`` by ``alpha``, uint8 (H, W)."""
+    if isinstance(colour, tuple):
+        colour = np.full_like(image, np.array(colour).round().clip(0, 255))
+    over = alpha.astype(np.float32) * np.float32(1 / 255)
+    return np.asarray(cv2.blendLinear(colour, image, over, 1 - over), np.uint8)
+
+
+def shifted(alpha: Layer, dx: float, dy: float) -> Layer:
+    """Translate the layer with sub-pixel precision."""
+    h, w = alpha.shape
+    return np.asarray(cv2.warpAffine(alpha, np.array([[1, 0, dx], [0, 1, dy]], np.float64), (w, h)), np.uint8)

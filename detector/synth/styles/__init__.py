@@ -1,0 +1,49 @@
+"""The kinds of pictures: a name, and a function that draws the style of one picture at random.
+
+A new kind is a function in a module of this folder and a line in ``KINDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+from detector.synth.style import Style
+from detector.synth.styles.captchas import captcha
+from detector.synth.styles.damage import damaged
+from detector.synth.styles.displays import dots, segments
+from detector.synth.styles.handwriting import handwriting
+from detector.synth.styles.plates import plate
+from detector.synth.styles.printed import embossed, label, plain
+from detector.synth.styles.scenes import scene
+
+PLAIN = "plain"
+"""Dark upright text on white, undamaged; not in STYLES. For tests and for inspecting boxes."""
+
+KINDS: dict[str, Callable[[Random], Style]] = {
+    "plate": plate,
+    "captcha": captcha,
+    "label": label,
+    "embossed": embossed,
+    "segments": segments,
+    "dots": dots,
+    "handwriting": handwriting,
+    "scene": scene,
+    PLAIN: plain,
+}
+
+STYLES = tuple(name for name in KINDS if name != PLAIN)
+"""Styles that a set mixes by default."""
+
+
+def style_of(rng: Random, name: str) -> Style:
+    """Draw the style of that name at random."""
+    style = KINDS[name](rng)
+    if name == PLAIN or (name == "captcha" and rng.random() < 0.5):
+        return style
+    style = damaged(rng, style)
+    if name in ("captcha", "handwriting"):  # touching and thin signs do not survive downscaling
+        low_px = max(18.0, style.low_px) if style.low_px else 0.0
+        style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
+    return style

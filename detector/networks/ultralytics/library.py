@@ -72,8 +72,10 @@ def _respect_settings() -> None:
 
     Ultralytics' own defaults would take part in whatever is installed.
     """
-    if os.environ["YOLO_CONFIG_DIR"] != str(cache_folder()):
-        return  # the user's own choice, which Ultralytics has read
+    if os.environ["YOLO_CONFIG_DIR"] != str(cache_folder()):  # the user's own choice, which Ultralytics has read
+        if "ray" not in sys.modules:  # no session of Ray Tune: its callback would import Ray and warn at every epoch
+            dict.update(SETTINGS, {"raytune": False})
+        return
     try:
         held = json.loads(_users_settings().read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -31,8 +31,10 @@ EXTRAS = {
     "export": ("openvino",),
     "tensorrt": ("tensorrt",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "httptools", "uvloop"),
+    "shards": ("pyarrow",),
 }
-"""Extras of the distribution, and the modules that an installation without them lacks. All but "serve" hold "train"."""
+"""Extras of the distribution, and the modules that an installation without them lacks; "export" and
+"tensorrt" hold "train"."""
 
 SOME_REFUSED = 3
 """Exit code of a run that finished but refused some of its inputs."""

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from detector.conversion.review import REVIEW, own_columns
 from detector.data.folders.owned import LIST, OwnedFiles
-from detector.data.packed import FOLDER as PACKED
+from detector.data.packs.packed import FOLDER as PACKED
 from detector.data.yolo_dataset import MANIFEST, ManifestRow
 from detector.errors import DatasetError, argument
 
@@ -26,7 +26,7 @@ WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
 
 INNER_LISTS = (f"{WORK}/{LIST}", f"{PACKED}/{LIST}")
-"""Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.packed` write into."""
+"""Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.packs.packed` write."""
 
 _SHOWN = 5  # files that a message names
 

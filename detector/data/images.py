@@ -14,7 +14,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,9 +159,14 @@ def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageErro
         except OSError as error:
             yield Path(folder), ImageError(f"the folder cannot be read: {error.strerror}")
             continue
-        for name in sorted(files, key=_natural):
+        for name in in_natural_order(files):
             yield Path(folder, name), None
         pending += [os.path.join(folder, name) for name in sorted(folders, key=_natural, reverse=True)]
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Names sorted as people count: ``a2`` before ``a10``."""
+    return sorted(names, key=_natural)
 
 
 def _natural(name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
 
 from detector.data.letterbox import to_shares
-from detector.data.packed import open_packed
+from detector.data.packs.packed import open_packed
 from detector.data.yolo_dataset import MANIFEST, CharacterSet
 from detector.errors import DatasetError
 from detector.training.augment import on_cpu as augment_opencv
@@ -26,7 +26,7 @@ _MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
 
 class TextDataset(Dataset[dict[str, Any]]):
-    """One split, packed: see :mod:`detector.data.packed`.
+    """One split, packed: see :mod:`detector.data.packs.packed`.
 
     Args:
         characters: the set.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.data import packed
 from detector.data.images import read_image
 from detector.data.letterbox import letterbox
-from detector.data.packed import Packed, open_packed
+from detector.data.packs import packed
+from detector.data.packs.packed import Packed, open_packed
 from detector.data.yolo_dataset import parse_labels, read_set, split_images
 from detector.errors import DatasetError
 from tests.conftest import Toy

@@ -1,0 +1,314 @@
+"""Parquet shards: many pictures, their texts and sizes in one file. This module alone knows the columns.
+
+A row is a picture: ``id`` (string, its name wherever one is told), ``bytes`` (large binary, the file as it is),
+``text`` (string, null where nobody has labelled it), ``width`` and ``height`` (int32, pixels of the upright picture, 0
+where it cannot be opened). Of shards of others ``id`` and ``bytes`` are needed; string, binary and their large forms
+are one.
+
+A folder is one of shards if files ``*.parquet`` lie in it, whatever their names, and no pictures; those whose names
+begin with ``_`` or ``.`` are of other programs. Pictures are compressed already, so their column is not; row groups are
+small, so that one picture can be had without the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from detector.data.atomic import atomic_write
+from detector.data.images import in_natural_order, is_image_name
+from detector.errors import SourceError, require
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+COLUMNS = ("id", "bytes", "text", "width", "height")
+"""Columns of a shard, in order."""
+
+SUFFIX = ".parquet"
+"""Ending of the names of shards."""
+
+MAX_ROWS, MAX_SHARD_BYTES = 10_000, 256_000_000
+"""Pictures in a shard, and bytes of them, at most."""
+
+_GROUP_ROWS, _GROUP_BYTES = 1_000, 8_000_000  # of a row group, which is what has to be read for one picture
+_BATCH_ROWS, _BATCH_BYTES = 256, 16_000_000  # of what is read at once
+
+
+class PackedPicture(NamedTuple):
+    """A row of a shard; ``data`` is None where the row has no bytes, ``text`` where it has no label."""
+
+    id: str
+    data: bytes | None
+    text: str | None = None
+    width: int = 0
+    height: int = 0
+
+
+def require_parquet(what: str = "Parquet") -> None:
+    """Refuse to begin what needs Parquet, say ``what``.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+    """
+    require(what, "pyarrow")
+
+
+def schema() -> pa.Schema:
+    """The columns with their types.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+    """
+    require_parquet()
+    import pyarrow as pa
+
+    types = (pa.string(), pa.large_binary(), pa.string(), pa.int32(), pa.int32())
+    nullable = {"text"}
+    return pa.schema([pa.field(name, kind, name in nullable) for name, kind in zip(COLUMNS, types, strict=True)])
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard, numbered from 0."""
+    return f"part-{number:05d}{SUFFIX}"
+
+
+def is_shards(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a Parquet file, or a folder with Parquet files and no pictures in it."""
+    if not os.path.isdir(path):
+        return os.path.splitext(os.fspath(path))[1].lower() == SUFFIX and os.path.isfile(path)
+    names = _names_in(path)
+    return any(map(_is_shard_name, names)) and not any(map(is_image_name, names))
+
+
+def shard_files(path: str | os.PathLike[str]) -> list[Path]:
+    """The file, or the shards of a folder, by their numbers.
+
+    Raises:
+        SourceError: if there are none.
+    """
+    if not os.path.isdir(path):
+        return [Path(path)]
+    files = [Path(path, name) for name in in_natural_order(filter(_is_shard_name, _names_in(path)))]
+    if not files:
+        raise SourceError(f"There are no {SUFFIX} files in {path}.")
+    return files
+
+
+def _names_in(folder: str | os.PathLike[str]) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.is_dir()]
+    except OSError:  # forbidden: whoever reads it will say so
+        return []
+
+
+def _is_shard_name(name: str) -> bool:
+    return name.lower().endswith(SUFFIX) and not name.startswith(("_", "."))
+
+
+def write_shards(
+    pictures: Iterable[PackedPicture], folder: Path, *, rows: int = MAX_ROWS, first: int = 0
+) -> Iterator[Path]:
+    """Write pictures to the shards of a folder, each whole or not at all, and yield the path of each when it is there.
+
+    Which picture is in which shard follows from their sizes and number alone. One row group is in memory at a time.
+
+    Args:
+        pictures: consumed one by one.
+        folder: must exist.
+        rows: of a shard at most.
+        first: number of the first shard.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+        DiskFullError: if there is no room.
+    """
+    coming = iter(pictures)
+    while (head := next(coming, None)) is not None:
+        path = folder / shard_name(first)
+        write_shard(_of_one_shard(head, coming, rows), path)
+        yield path
+        first += 1
+
+
+def _of_one_shard(head: PackedPicture, coming: Iterator[PackedPicture], rows: int) -> Iterator[PackedPicture]:
+    yield head
+    count, size = 1, len(head.data or b"")
+    while count < rows and size < MAX_SHARD_BYTES and (picture := next(coming, None)) is not None:
+        yield picture
+        count, size = count + 1, size + len(picture.data or b"")
+
+
+def write_shard(pictures: Iterable[PackedPicture], path: Path) -> None:
+    """Write one shard, whole or not at all.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+        DiskFullError: if there is no room.
+    """
+    columns = schema()
+    import pyarrow.parquet as pq
+
+    compression = dict.fromkeys(COLUMNS, "zstd") | {"bytes": "none"}
+    with (
+        atomic_write(path) as part,
+        pq.ParquetWriter(
+            part, columns, compression=compression, use_dictionary=False, write_statistics=["id", "text"]
+        ) as writer,
+    ):
+        for group in _groups(pictures):
+            writer.write_batch(_batch_of(group, columns))
+
+
+def _groups(pictures: Iterable[PackedPicture]) -> Iterator[list[PackedPicture]]:
+    group: list[PackedPicture] = []
+    size = 0
+    for picture in pictures:
+        group.append(picture)
+        size += len(picture.data or b"")
+        if len(group) >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _batch_of(group: Sequence[PackedPicture], columns: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    arrays = [pa.array(values, field.type) for values, field in zip(zip(*group, strict=True), columns, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns)
+
+
+def read_shards(path: str | os.PathLike[str], columns: Sequence[str] = COLUMNS) -> Iterator[PackedPicture]:
+    """The pictures of a shard or of a folder of them, in order, some at a time.
+
+    Args:
+        path: the file or folder.
+        columns: that are read; what is left out is None, or 0, in the rows.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+        SourceError: if one is broken, or lacks a column; what came before was yielded.
+    """
+    return (picture for file in shard_files(path) for picture in read_shard(file, columns))
+
+
+def read_shard(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[PackedPicture]:
+    """The pictures of one shard, see :func:`read_shards`."""
+    with opened_shard(file) as parquet:
+        number = 0
+        for batch in parquet.iter_batches(_rows_at_once(parquet), columns=_present(parquet, columns)):
+            yield from _rows_of(batch, f"{file.name}/", number)
+            number += batch.num_rows
+
+
+@contextmanager
+def opened_shard(file: Path) -> Iterator[pq.ParquetFile]:
+    """A shard that is open, whose columns are what they should be; pages are read as they are needed.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+        SourceError: naming the file, also for what goes wrong in the block.
+    """
+    require_parquet(str(file))
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, memory_map=False) as parquet:
+            check_columns(file, parquet.schema_arrow)
+            yield parquet
+    except FileNotFoundError:
+        raise SourceError(f"There is no file {file}.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(
+            f"{file} cannot be read as Parquet ({_first_line(error)}): write it again, or take it out of the folder."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def check_columns(file: Path, present: pa.Schema) -> None:
+    """Refuse what is not a shard.
+
+    Raises:
+        SourceError: naming the column that is missing or of another type.
+    """
+    import pyarrow as pa
+
+    for name, kind in zip(schema().names, schema().types, strict=True):
+        if len(present.get_all_field_indices(name)) != 1:
+            if name in ("id", "bytes"):
+                shown = ", ".join(present.names[:12]) or "none at all"
+                raise SourceError(
+                    f"{file} has no column {name!r} as shards have; its columns are {shown}. `detector pack` makes "
+                    "shards of data sets of HuggingFace, too."
+                )
+            continue
+        given = present.field(name).type
+        given = given.value_type if pa.types.is_dictionary(given) else given
+        is_text, is_binary = _is_string(given), pa.types.is_binary(given) or pa.types.is_large_binary(given)
+        fits = {"bytes": is_binary, "width": pa.types.is_integer(given), "height": pa.types.is_integer(given)}
+        if not fits.get(name, is_text or (name == "text" and pa.types.is_null(given))):
+            raise SourceError(f"{file}: its column {name!r} is {given}, and of shards it is {kind}.")
+
+
+def _is_string(given: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
+
+
+def has_texts(parquet: pq.ParquetFile) -> bool:
+    """Whether a shard has a column of texts."""
+    return "text" in parquet.schema_arrow.names
+
+
+def _present(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name in parquet.schema_arrow.names]
+
+
+def _rows_at_once(parquet: pq.ParquetFile) -> int:
+    """As many rows as a bounded number of bytes is on the average."""
+    metadata = parquet.metadata
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    average = size // max(1, metadata.num_rows) + 1
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // average)))
+
+
+def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[PackedPicture]:
+    """The rows of a batch; one without an id is called by its place."""
+    names = batch.schema.names
+    size = batch.num_rows
+    ids = strings_of(batch.column("id")) if "id" in names else [None] * size
+    data = batch.column("bytes") if "bytes" in names else None
+    texts = strings_of(batch.column("text")) if "text" in names else [None] * size
+    widths, heights = (batch.column(name).to_pylist() if name in names else [0] * size for name in ("width", "height"))
+    for i in range(size):
+        yield PackedPicture(
+            ids[i] or f"{place}{number + i}",
+            None if data is None else data[i].as_py(),
+            texts[i],
+            widths[i] or 0,
+            heights[i] or 0,
+        )
+
+
+def strings_of(column: Any) -> list[str | None]:
+    """The strings of a column; bytes that are no UTF-8 are escaped, where Arrow raises."""
+    import pyarrow as pa
+
+    if pa.types.is_null(column.type):
+        return [None] * len(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    values = column.cast(pa.large_binary()).to_pylist()
+    return [None if value is None else value.decode("utf-8", "backslashreplace") for value in values]

@@ -121,7 +121,7 @@ def main() -> None:
     configs[4] = configs[14] = replace(config, styles=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         styles = ("scene", "scene", "scene", "label", "handwriting", "captcha")
-        configs[7:20:10] = configs[9:20:10] = [replace(config, styles=styles, texts=words_of(args.words, config))] * 2
+        configs[7:20:10] = configs[9:20:10] = [replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))] * 2
     if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
         written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
         configs[16] = written

@@ -160,6 +160,19 @@ def toy_folder(folder: Path, count: int, start: int = 0, **changes: Any) -> Path
     return folder
 
 
+def write_shard(file: Path, rows: Iterable[tuple[str | None, bytes | None, str | None]], group: int = 1000) -> Path:
+    """A Parquet file of (id, bytes, text), as another program writes it. Returns ``file``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+    types = (pa.string(), pa.binary(), pa.string())
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(arrays, names=["id", "bytes", "text"]), file, row_group_size=group)
+    return file
+
+
 def iou(one_xyxy: NDArray[Any], other_xyxy: NDArray[Any]) -> NDArray[np.float64]:
     """Intersection over union of each pair of boxes, (n,)."""
     one, other = np.asarray(one_xyxy, np.float64), np.asarray(other_xyxy, np.float64)

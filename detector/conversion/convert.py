@@ -40,6 +40,7 @@ from detector.data.folders.resume_folder import ResumeFolder, package_hash
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
+from detector.data.packs.shard_rows import shard_of
 from detector.data.yolo_dataset import SPLITS, SUSPECTS
 from detector.errors import (
     ArgumentError,
@@ -330,7 +331,7 @@ def pictures_hash(listed: Source) -> str:
     digest = hashlib.sha256()
     for item in listed.items:
         try:
-            seen = item.path.stat()
+            seen = (shard_of(item.path) or item.path).stat()
             state = f"{seen.st_size} {seen.st_mtime_ns}"
         except OSError as error:  # say a link that leads nowhere: refused when it is looked at
             state = type(error).__name__

@@ -47,6 +47,13 @@ _SUFFIXES = ".png .jpg .jpeg .jpe .jfif .bmp .dib .webp .tif .tiff .gif .ppm .pg
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 """Lower-case suffixes of picture files."""
 
+_BEGINNINGS = (
+    (rb"\x89PNG", ".png"), (rb"\xff\xd8\xff", ".jpg"), (rb"BM", ".bmp"), (rb"GIF8", ".gif"),
+    (rb"RIFF....WEBP", ".webp"),
+    (rb"II\*\0|MM\0\*", ".tif"), (rb"P[36]", ".ppm"), (rb"P[25]", ".pgm"), (rb"P[14]", ".pbm"),
+    (rb"....ftypavi[fs]", ".avif"), (rb"\0\0\0\x0cjP  ", ".jp2"),
+)  # fmt: skip
+
 _PILLOW_FORMATS = "PNG JPEG MPO BMP DIB WEBP TIFF GIF PPM AVIF JPEG2000".split()
 
 MAX_PIXELS = 50_000_000
@@ -145,6 +152,11 @@ def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
 
 
+def picture_suffix(data: bytes) -> str:
+    """The usual suffix of a picture's file that begins so; ".png" where it is none that is known."""
+    return next((suffix for begins, suffix in _BEGINNINGS if re.match(begins, data, re.DOTALL)), ".png")
+
+
 def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageError | None]]:
     pending = [root]  # a stack
     while pending:
@@ -174,7 +186,7 @@ def _natural(name: str) -> tuple[str, str]:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """Read a regular file; a pipe might never end.
+    """Read a regular file, for a pipe might never end; or one picture of a shard, by its path there.
 
     Raises:
         ImageError: with the reason only.
@@ -188,6 +200,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
+        from detector.data.packs.shard_rows import read_row  # only here: it asks this module about names
+
+        if (data := read_row(path)) is not None:
+            return data
         raise ImageError("no such file") from None
     except IsADirectoryError:
         raise ImageError("a folder, not an image file") from None

@@ -10,7 +10,7 @@ SET/
   boxes.csv                    a line for each character: box in pixels, confidence, stage
   rejects.csv                  a line for each refused input, with the reason
   report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
-  work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packed.py
+  work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packs/packed.py
   files.csv                    every file above with size and hash: folders/owned.py
 """
 
@@ -30,7 +30,9 @@ import yaml
 from numpy.typing import NDArray
 
 from detector.data.csv_files import read_rows, write_csv
+from detector.data.images import read_file
 from detector.data.letterbox import from_shares, to_shares
+from detector.data.packs.shard_rows import shard_of
 from detector.data.trust import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
@@ -179,7 +181,7 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
-    """Hard-link a file, or copy it where links are impossible; return whether it was linked."""
+    """Hard-link a file, or copy it where links are impossible, as from a shard; return whether it was linked."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(os.path.realpath(source), target)  # resolve symlinks: a relative one would be broken here
@@ -187,7 +189,10 @@ def link_or_copy(source: Path, target: Path) -> bool:
     except FileExistsError:  # a copy could overwrite the picture that an existing link points to
         raise
     except OSError:
-        shutil.copyfile(source, target)
+        if shard_of(source) is None:
+            shutil.copyfile(source, target)
+        else:
+            target.write_bytes(read_file(source))
         return False
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector.data.images import IMAGE_SUFFIXES, Picture, image_files, read_image
+from detector.data.packs.shards import SUFFIX as SHARD_SUFFIX
+from detector.data.packs.shards import is_shards, read_shard, require_parquet, shard_files
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.live import live_frames
 
@@ -63,9 +65,9 @@ def named_pictures(source: Source) -> Iterator[Named]:
 
     Args:
         source: a picture; a video, whose frames are named ``video.mp4#12``, from 1; a folder, searched through for
-            both; a pattern (``new/*.png``, ``**`` for folders below); a ``.txt`` file with a source a line, relative
-            to where it lies; ``-`` for such lines on stdin, relative to here; or any iterable of these and of pictures
-            in memory.
+            both; a Parquet shard or a folder of them, whose pictures are named by their ids; a pattern (``new/*.png``,
+            ``**`` for folders below); a ``.txt`` file with a source a line, relative to where it lies; ``-`` for such
+            lines on stdin, relative to here; or any iterable of these and of pictures in memory.
 
     Raises:
         SourceError: at once, if there is no such file or folder, or a pattern fits nothing.
@@ -189,6 +191,8 @@ def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
             yield from _or_named(path, lambda: _listed(path, _lines_of(path), inner))
     elif os.path.isdir(path):
         yield from _or_named(path, lambda: _in_folder(path))
+    elif suffix == SHARD_SUFFIX and os.path.isfile(path):
+        yield from _in_shards(path)
     elif glob.has_magic(str(path)) and not os.path.exists(path) and (files := _fitting(str(path))):
         for name in files:
             yield from _of(name, lists)
@@ -207,8 +211,24 @@ def _or_named(path: Path, pictures_of: Callable[[], Iterator[Named]]) -> Iterato
 
 def _in_folder(folder: Path) -> Iterator[Named]:
     """What a folder holds; a folder below that cannot be read is named."""
+    if is_shards(folder):
+        return _in_shards(folder)
     files = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     return (named for path, problem in files for named in (_of(path) if problem is None else [(str(path), problem)]))
+
+
+def _in_shards(path: Path) -> Iterator[Named]:
+    """The pictures of a shard or of a folder of them, by their ids; a shard that is broken is named, too."""
+    require_parquet(str(path))
+    return (named for file in shard_files(path) for named in _in_shard(file))
+
+
+def _in_shard(file: Path) -> Iterator[Named]:
+    try:
+        for picture in read_shard(file, ("id", "bytes")):
+            yield picture.id, ImageError("the row has no bytes") if picture.data is None else picture.data
+    except SourceError as error:  # what came before was read
+        yield str(file), ImageError(str(error).rstrip("."))
 
 
 def _frames(path: Path) -> Iterator[Named]:

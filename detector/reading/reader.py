@@ -261,9 +261,10 @@ class Reader:
         camera or a network stream each frame is read as it comes.
 
         Args:
-            source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; a pattern such as
-                ``new/*.png``; a ``.txt`` file with a source a line; a camera's index, the address of a stream or a
-                ``.streams`` file of such; or any iterable of pictures. Frames are named ``video.mp4#12``; what is
+            source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; Parquet shards, see
+                :mod:`detector.data.packs.shards`; a pattern such as ``new/*.png``; a ``.txt`` file with a source a
+                line; a camera's index, the address of a stream or a ``.streams`` file of such; or any iterable of
+                pictures. Frames are named ``video.mp4#12``; what is
                 damaged or lost of a video or a stream is a failure.
 
         Raises:

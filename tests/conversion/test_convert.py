@@ -21,6 +21,7 @@ from detector.conversion.inputs import assign_splits
 from detector.conversion.set_folder import alone
 from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image
+from detector.data.labels.sources import read_source
 from detector.data.yolo_dataset import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
 from detector.errors import DatasetError, DetectorError, DiskFullError, ImageError, NotLearnedError, SourceError
 from tests.builders import (
@@ -33,6 +34,7 @@ from tests.builders import (
     toy_folder,
     toy_synthesizer,
     write_pictures,
+    write_shard,
 )
 from tests.conftest import Toy
 
@@ -860,3 +862,24 @@ def test_a_picture_is_never_written_over_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         link_or_copy(tmp_path / "two.png", target)
     assert (tmp_path / "one.png").read_text() == "one.png"
+
+
+def test_shards_become_the_set_of_their_folder(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
+    toy_folder(tmp_path / "pictures", 30, alphabet="ABCDEFHK", spaces=0.0)
+    items = read_source(tmp_path / "pictures").items
+    held = [(item.name, item.path.read_bytes(), item.text) for item in items]
+    broken = [("x/broken.png", b"nothing", "ABC"), ("none.png", None, "ABD")]
+    write_shard(tmp_path / "shards" / "a.parquet", held[:20], group=7)
+    write_shard(tmp_path / "shards" / "b.parquet", [*held[20:], *broken])
+    for source in ("pictures", "shards"):
+        convert(tmp_path / source, tmp_path / f"set-{source}", device="cpu", val=0.2)
+    from_folder, from_shards = (tmp_path / f"set-{source}" for source in ("pictures", "shards"))
+    assert read_manifest(from_shards) == read_manifest(from_folder)
+    assert labels_of(from_shards) == labels_of(from_folder)
+    for row in read_manifest(from_shards):
+        assert (from_shards / row.image).read_bytes() == (tmp_path / "pictures" / row.source).read_bytes()
+    assert [name for name, _ in rejects(from_shards)] == ["x/broken.png", "none.png"]
+    assert rejects(from_shards)[1][1] == "the row has no bytes"
+    with pytest.raises(DatasetError, match="holds the pictures of"):
+        convert(tmp_path / "shards", tmp_path / "shards", overwrite=True)

@@ -212,7 +212,7 @@ def test_a_link_to_itself_does_not_hide_the_other_files(tmp_path: Path) -> None:
         ("labels.xlsx", b"PK\x03\x04\x14\x00", "spreadsheet or another archive: save it as CSV"),
         ("labels.csv", b"PK\x03\x04\x14\x00", "spreadsheet or another archive: save it as CSV"),
         ("labels.zip", b"PK\x03\x04\x14\x00", "is an archive: unpack it, and give the folder"),
-        ("labels.parquet", b"PAR1....", "is a Parquet file: write its pictures to files"),
+        ("labels.txt", b"PAR1....", "is a Parquet file among pictures: shards lie in a folder of their own"),
         ("labels.txt", b"\x1f\x8b\x08", "is a compressed file: unpack it"),
     ],
 )

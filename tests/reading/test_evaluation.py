@@ -15,12 +15,14 @@ from typer.testing import CliRunner
 import detector
 from detector import Failure, Reader, Reading
 from detector.cli import app
+from detector.data.images import read_image
+from detector.data.labels.sources import read_source
 from detector.errors import ArgumentError, DetectorError
 from detector.reading.evaluation import EvaluatedPicture, Evaluation, evaluate
 from detector.reading.evaluation_page import write_evaluation
 from detector.text.detections import Character
 from detector.text.metrics import wilson_interval
-from tests.builders import noise_picture
+from tests.builders import noise_picture, write_shard
 from tests.conftest import Toy, ToyRun
 
 
@@ -311,3 +313,16 @@ def test_look_alikes_and_the_form_of_labels_are_told() -> None:
     assert str(result.string_model) == "AA999 (98 %)"
     plain = result.to_dict()
     assert (plain["look_alikes"], plain["labels_look_like"]) == (6, str(result.string_model))
+
+
+def test_shards_are_evaluated_as_their_folder_is(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
+    items = read_source(toy.source, space="_").items
+    write_shard(tmp_path / "a.parquet", [(item.name, item.path.read_bytes(), item.text) for item in items], group=7)
+    reader = Reader(toy_run.weights, device="cpu")
+    of_folder, of_shards = evaluate(reader, toy.source, space="_"), evaluate(reader, tmp_path)
+    assert [replace(row, path=Path()) for row in of_shards.rows] == [
+        replace(row, path=Path()) for row in of_folder.rows
+    ]
+    assert read_image(of_shards.rows[8].path).tolist() == read_image(items[8].path).tolist()
+    write_evaluation(of_shards, tmp_path / "page.html", title="shards")

@@ -20,7 +20,7 @@ from detector import Failure, Reader, Reading
 from detector.data.images import read_image
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.inputs import is_live, named_pictures
-from tests.builders import forbid, write_pictures
+from tests.builders import forbid, write_pictures, write_shard
 from tests.conftest import Toy, ToyRun
 
 FRAMES = 5
@@ -341,3 +341,31 @@ def test_the_cases() -> None:
     assert len(damaged) == 30 and [i for i, (_, held) in enumerate(damaged, 1) if isinstance(held, ImageError)] == [11]
     assert len(cut) == 21 and str(cut[-1][1]) == "the video ends after 20 of its 30 frames"
     assert len(list(named_pictures(CASES / "lists" / "l0.txt"))) < 100
+
+
+def test_shards_are_named_by_ids(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
+    some = [write_pictures(tmp_path, [f"{number}.png"], (16 + number, 8)) / f"{number}.png" for number in range(4)]
+    data = [path.read_bytes() for path in some]
+    folder = tmp_path / "shards"
+    one = write_shard(folder / "a.parquet", [("../x/0", data[0], "T"), ("1.png", None, None)])
+    write_shard(folder / "b.parquet", [("0", data[2], None), ("0", data[3], None)])
+    (folder / "c.parquet").write_bytes(b"PAR1")
+    expected = ["../x/0", "1.png", "0", "0", str(folder / "c.parquet")]
+    assert names(folder) == expected
+    assert names([folder, some[0]]) == [*expected, str(some[0])]
+    assert names(one) == names(str(tmp_path / "shards" / "a*")) == expected[:2]
+    pictures = [picture for _, picture in named_pictures(folder)]
+    assert [pictures[0], pictures[2], pictures[3]] == [data[0], data[2], data[3]]
+    assert [str(pictures[i]).partition(" (")[0] for i in (1, 4)] == [
+        "the row has no bytes", f"{folder / 'c.parquet'} cannot be read as Parquet"
+    ]  # fmt: skip
+
+
+def test_shards_are_read_as_their_pictures_are(reader: Reader, toy: Toy, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
+    files = sorted(toy.source.iterdir())[:5]
+    write_shard(tmp_path / "a.parquet", [(file.name, file.read_bytes(), None) for file in files], group=2)
+    read = list(reader.stream(tmp_path))
+    assert [name for name, _ in read] == [file.name for file in files]
+    assert [reading for _, reading in read] == reader.read_many(files)

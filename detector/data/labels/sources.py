@@ -42,10 +42,13 @@ from detector.data.labels.listings import (
     writable,
 )
 from detector.data.labels.prelabels import DROPPED, PERSON, SURE
+from detector.data.labels.shards import FORMAT as SHARDS
+from detector.data.labels.shards import read_packed
 from detector.data.labels.sidecars import read_beside
+from detector.data.packs.shards import is_shards
 from detector.errors import SourceError
 
-FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES)
+FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES, SHARDS)
 """Values of ``labels`` besides "auto" and a file."""
 
 _ACCEPTED = (
@@ -136,10 +139,10 @@ def read_source(
     visual_order: bool = False,
     keep: str = "",
 ) -> Source:
-    """Read the labelled images of a folder or label file.
+    """Read the labelled images of a folder, a label file or shards.
 
     Args:
-        path: a folder, or a label file (then its folder is the root).
+        path: a folder, a label file (then its folder is the root), or a Parquet shard.
         labels: "auto"; one of :data:`FORMATS`; or a label file for the images in the folder ``path``.
         space: the stand-in for a space in labels, say ``"_"``.
         upper: whether texts are converted to upper case.
@@ -183,6 +186,12 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
         if not root.is_dir():
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
         return one_listing(root, label_file(labels, root, FORMATS), None, columns, named=True)
+    if is_shards(root):
+        if wanted not in (None, SHARDS):
+            raise SourceError(f"{root} has the labels in Parquet, and not as {wanted}: leave the format out.")
+        return read_packed(root, columns)
+    if wanted == SHARDS:
+        raise SourceError(f"{root} is no Parquet file and no folder of them: {what_is_there(root)}.")
     if root.is_file():
         if wanted in (*NAME_FORMATS, *SIDECAR_NAMES) or is_image_name(root.name):
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")

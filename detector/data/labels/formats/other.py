@@ -11,7 +11,7 @@ _KINDS = (
     (b"7z\xbc\xaf", "", "an archive: unpack it, and give the folder"),
     (b"\x1f\x8b", "", "a compressed file: unpack it, and give the folder"),
     (b"\xd0\xcf\x11\xe0", "", "an old spreadsheet: save it as CSV"),
-    (b"PAR1", "", "a Parquet file: write its pictures to files, and their texts to a CSV"),
+    (b"PAR1", "", "a Parquet file among pictures: shards lie in a folder of their own, and `detector pack` makes them"),
     (b"\x89HDF", "", "an HDF5 file: write its texts to a CSV"),
     (b"MATLAB", "", "a MATLAB file: write its texts to a CSV"),
     (b"SQLite format 3", "", "a database: write its texts to a CSV"),

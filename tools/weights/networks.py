@@ -58,7 +58,7 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train, read and time."""
     torch.manual_seed(args.seed)
     out = args.out / f"{Path(model).stem}.pt"
-    batches = SynthBatches(args.store, Alphabet(), args.batch, args.seed)
+    batches = SynthBatches([args.store], Alphabet(), args.batch, args.seed)
     steps = train_detector(model, batches, out, minutes=args.minutes)
     del batches
     config = ReadingConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,26 +25,33 @@ _LOOK_AGAIN = 100  # batches after which a store that is still drawn is looked a
 class SynthBatches:
     """An endless stream of batches; the next one is made while one is used.
 
-    With several ``processes`` each draws from its own share of the store, and has its own seed. With a GPU as
-    ``device`` pictures are placed there, and a store may still be drawn meanwhile: what is there is drawn from.
+    With several ``processes`` each draws from its own share of the stores, and has its own seed. With a GPU as
+    ``device`` pictures are placed there, and the one store may still be drawn meanwhile: what is there is drawn from.
     """
 
     def __init__(
-        self, store: Path, alphabet: Alphabet, batch: int, seed: int, rank: int = 0, processes: int = 1,
+        self, stores: Sequence[Path], alphabet: Alphabet, batch: int, seed: int, rank: int = 0, processes: int = 1,
         device: str = "cpu",
     ) -> None:  # fmt: skip
-        held = Store.open(store)
+        held = [Store.open(store) for store in stores]
         self.device = torch.device(device)
-        if self.device.type != "cpu" and processes > 1:
-            raise SystemExit("Several processes share batches on a CPU only: leave --processes out.")
-        own = slice(rank, len(held.images) - HELD_BACK, processes)
-        self.drawn, self.images, self.texts = held.drawn[own], held.images[own], held.texts[own]
+        if self.device.type != "cpu" and (processes > 1 or len(held) > 1):
+            raise SystemExit("Several processes share batches, or stores, on a CPU only: name one, for one process.")
+        own = [slice(rank, len(store.images) - HELD_BACK, processes) for store in held]
         if self.device.type == "cpu":
-            if not self.drawn.all():
-                raise SystemExit(f"{store} is not drawn to its end: run synth_store.py again.")
+            if unfinished := [str(path) for path, store in zip(stores, held, strict=True) if not store.drawn.all()]:
+                raise SystemExit(f"{', '.join(unfinished)} is not drawn to its end: run synth_store.py again.")
             # Read into memory: mapped pages drawn at random are dropped and read again, at half the speed.
-            self.images = np.array(self.images)
-        self.boxes, self.alphabet = held.boxes_xyxy[own], alphabet
+            self.images = np.concatenate([store.images[part] for store, part in zip(held, own, strict=True)])
+        else:
+            self.images = held[0].images[own[0]]
+        self.drawn, self.texts, self.boxes = (
+            getattr(held[0], name)[own[0]]
+            if len(held) == 1  # mapped: what is drawn meanwhile is seen
+            else np.concatenate([getattr(store, name)[part] for store, part in zip(held, own, strict=True)])
+            for name in ("drawn", "texts", "boxes_xyxy")
+        )
+        self.alphabet = alphabet
         self.batch, self.batches = batch, 0
         while len(there := np.flatnonzero(self.drawn)) < batch:  # the first ones are yet to come
             time.sleep(1)

@@ -1,7 +1,7 @@
 """Artificial pictures for the shipped weights, in arrays that can be mapped into memory.
 
     python tools/weights/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
-        [--digits FOLDER]
+        [--digits FOLDER] [--styles NAMES]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
@@ -103,6 +103,9 @@ def main() -> None:
         default=None,
         help="a folder of written digits, a class a folder: a fifth of the texts are numbers, most written with these",
     )
+    parser.add_argument(
+        "--styles", default=None, help="others than this recipe's, separated by commas; none for two lines"
+    )
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
     if args.count <= HELD_BACK:
@@ -113,15 +116,18 @@ def main() -> None:
     # Plates, captchas and scene words twice: what people bring most.
     styles = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
     styles += ("embossed", "segments", "dots", "handwriting")
+    if args.styles:
+        styles = tuple(args.styles.split(","))
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)
     Store.create(args.out, args.count, args.length)
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 20
-    # Square plates, and labels, have two lines; this high a picture is only their middle size.
-    configs[4] = configs[14] = replace(config, styles=("plate", "plate", "label"), lines=2)
+    if not args.styles:  # square plates, and labels, have two lines; this high a picture is only their middle size
+        configs[4] = configs[14] = replace(config, styles=("plate", "plate", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         styles = ("scene", "scene", "scene", "label", "handwriting", "captcha")
-        configs[7:20:10] = configs[9:20:10] = [replace(config, styles=styles, texts=words_of(args.words, config))] * 2
+        said = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))
+        configs[7:20:10] = configs[9:20:10] = [said] * 2
     if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
         written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
         configs[16] = written

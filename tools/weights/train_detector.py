@@ -1,6 +1,6 @@
 """Train the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
 
-    python tools/weights/train_detector.py STORE OUT.pt [--pictures 600000] [--seed 0]
+    python tools/weights/train_detector.py STORE [STORE ...] OUT.pt [--pictures 600000] [--seed 0]
         [--model detector/networks/models/char.yaml]
 
 A plain training loop on Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
@@ -115,7 +115,7 @@ def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
     batch = args.batch // args.processes
-    batches = SynthBatches(args.store, Alphabet(), batch, args.seed, rank, args.processes, args.device)
+    batches = SynthBatches(args.stores, Alphabet(), batch, args.seed, rank, args.processes, args.device)
     train_detector(
         args.model, batches, args.out, pictures=args.pictures // args.processes, minutes=args.minutes, lr=args.lr,
         start=args.start, device=args.device,
@@ -124,7 +124,7 @@ def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("store", type=Path)
+    parser.add_argument("stores", nargs="+", type=Path, metavar="STORE", help="several are drawn from as one, on a CPU")
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="detector/networks/models/char.yaml")
     parser.add_argument("--pictures", type=int, default=600_000)

@@ -81,7 +81,7 @@ def background(
     """Draw the empty picture, uint8 (H, W, 3)."""
     width, height = size_wh
     kind = style.background
-    if kind in ("gradient", "blobs", "metal", "split"):
+    if kind in ("gradient", "blobs", "metal", "split", "pixels"):
         return _clouds(rng, kind, ground, (width, height), noise)
     image: Image = np.full((height, width, 3), ground, np.float64).round().clip(0, 255).astype(np.uint8)
     if kind == "noise":
@@ -99,14 +99,17 @@ def _clouds(rng: Random, kind: str, ground: Colour, size_wh: tuple[int, int], no
     """Upscale a few cells of colour to the picture: two give a gradient, more give blurred blobs."""
     cells = {"gradient": (2, 2), "blobs": (rng.randint(2, 5), rng.randint(3, 10)), "metal": (rng.randint(12, 40), 3)}
     rows, columns = cells.get(kind, (2, 2))
-    spread = rng.uniform(5, 28)
+    if kind == "pixels":
+        side = rng.choice((2, 3, 4, 6))
+        rows, columns = -(-size_wh[1] // side), -(-size_wh[0] // side)
+    spread = rng.uniform(5, 28 if kind != "pixels" else 16)
     table = noise.normal(0, spread, (rows, columns, 1)) + noise.normal(0, spread * 0.35, (rows, columns, 3))
     if kind == "split":  # two plain fields, one of them a band at a side
         table = np.zeros((8, 8, 3))
         cut = rng.randint(1, 3)
         field = np.s_[:cut] if rng.random() < 0.4 else np.s_[-cut:] if rng.random() < 0.6 else np.s_[:, :1]
         table[field] = noise.normal(0, 38, 3)
-    how = cv2.INTER_NEAREST if kind == "split" else cv2.INTER_CUBIC if kind == "blobs" else cv2.INTER_LINEAR
+    how = cv2.INTER_NEAREST if kind in ("split", "pixels") else cv2.INTER_CUBIC if kind == "blobs" else cv2.INTER_LINEAR
     image = cv2.resize((table + np.array(ground)).astype(np.float32), size_wh, interpolation=how)
     return np.asarray(image.clip(0, 255).astype(np.uint8))
 

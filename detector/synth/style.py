@@ -30,6 +30,7 @@ class Style:
     jitter_y: float = 0.0
     jitter_size: float = 0.0
     rotation: float = 0.0  # of each sign, degrees, at most
+    overlapping: bool = False  # a negative gap may reach a third of a sign's width, not only a fifth
     leading: float = 0.3  # between two lines
     # place
     cap_px: float = 1e9  # height of capitals in a picture 64 high; very large: as high as fits
@@ -41,10 +42,14 @@ class Style:
     arc: float = 0.0
     wave_px: float = 0.0
     fray_px: float = 0.0  # sideways shift of rows of ink, varying along the text
+    whirls: int = 0  # circles in which ink is turned and magnified, as under a lens
     # colours
     ink: str = "one"  # "one", "each" (a colour a sign)
     any_hue: bool = False  # these colours may be as bright as the ground: pale yellow on white
     faint: bool = False  # strokes thinner than a pixel stay pale
+    second_ink: bool = False  # ink runs into another colour, across the picture or within signs
+    mixed_inks: bool = False  # where signs overlap, their colours mix; otherwise the later sign hides the earlier
+    rim: float = 0.0  # free ground around each sign where it covers another one; hollow signs hide those behind them
     tiles: bool = False  # signs are cut out of filled fields, as on a counter's wheels
     background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
     ground: str = "any"  # "light", "dark", "any", "white", "pastel"
@@ -53,6 +58,11 @@ class Style:
     effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow"
     texture: float = 0.0  # share of ink lost in patches
     fine_texture: bool = False  # patches narrower than a stroke
+    extrusion: float = 0.0  # depth of signs that stand out as solids
+    speckle: float = 0.0  # share of ink that specks of ground replace; 0: none
+    stray: float = 0.0  # share of the ground that specks of ink replace
+    halftone: float = 0.0  # distance of the dots that ink consists of
+    coarse: int = 0  # pixels of a capital's height in a font of few, enlarged; 0: not coarse
     # around and over the text
     frame: bool = False
     captions: tuple[str, ...] = ()  # "above", "below", "corner", "stack"
@@ -63,6 +73,15 @@ class Style:
     bold_lines: bool = False  # nearly as thick as strokes, and bent
     dashed: bool = False  # each line may be
     line_ink: str = "own"  # "own" (a colour of the line), "text" (that of the text)
+    strokes: int = 0  # in the ink of the text, through it
+    stroke_paths: tuple[str, ...] = ("straight",)  # "straight", "bent", "curve", "sine", "arc", "oval", "short"
+    stroke_weight: float = 1.0  # thickness over that of the text's strokes
+    stroke_ink: str = "text"  # "text", "other"
+    contour: bool = False  # only the outline of text and strokes together is drawn
+    inverted: str = ""  # where ink and ground change places: "arcs", "bands", "half", "checks", "blocks", "discs"
+    grid: float = 0.0  # distance of the lines of a grid; 0: none
+    grid_ink: str = "pale"  # "pale", "text", "ground" (cuts the text)
+    grid_over: bool = False
     ticks: int = 0
     tick_reach: float = 0.14  # share of the picture's height, each way at most
     tick_ink: str = "each"  # "each" (a colour a tick), "one", "black"
@@ -74,6 +93,7 @@ class Style:
     motion: int = 0  # length, pixels
     low_px: float = 0.0  # height of capitals that the picture is downscaled to; 0: not downscaled
     noise: float = 0.0
+    pepper: float = 0.0  # share of pixels that are black or white
     jpeg: int = 0  # quality; 0: none
 
 

@@ -22,7 +22,9 @@ from detector.synth.frame import Setting, captions, place, place_fixed_pitch
 from detector.synth.painting.canvas import Canvas
 from detector.synth.painting.clutter import Lines, draw_frame, draw_lines, draw_specks, draw_tiles
 from detector.synth.painting.damage import damaged
+from detector.synth.painting.disguise import disguise, negated
 from detector.synth.painting.effects import inked
+from detector.synth.painting.strokes import draw_grid
 from detector.synth.style import Style
 from detector.synth.styles import style_of
 from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_spaces
@@ -110,7 +112,9 @@ class Synthesizer:
         if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if cells:
-            style = replace(style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5))
+            style = replace(
+                style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5), whirls=0
+            )
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
         if self._folder is not None and style.faces not in ("segments", "dots"):
@@ -236,18 +240,26 @@ class Synthesizer:
             CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
             GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
         }
-        canvas = Canvas(size_wh, labels, faint=style.faint)
+        if style.grid and not style.grid_over:
+            draw_grid(rng, image, style, setting.cap_px, ink if style.grid_ink == "text" else rng.choice(pale))
+        rim_px = max(1, round(style.rim * setting.cap_px)) if style.rim else 0
+        canvas = Canvas(size_wh, labels, style.faint, rim_px, style.mixed_inks)
         inks = [(sign, _ink_of(rng, style, sign, ink, low, high)) for sign in setting.placed]
         if style.tiles:
             draw_tiles(rng, image, [(sign, colour) for sign, colour in inks if sign.label >= 0])
             inks = [(sign, ground if sign.label >= 0 else colour) for sign, colour in inks]
         for sign, colour in inks:
-            canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0)
+            canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0 or style.whirls > 0)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
         if style.fray_px:
             canvas.fray(noise, style.fray_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 36))
+        disguise(rng, style, canvas, setting.cap_px, ink, (low, high), noise)
         image = inked(rng, style, image, canvas, setting.cap_px, noise)
+        if style.inverted and style.ink == "each":
+            image = negated(rng, style, image, canvas, setting.cap_px)
+        if style.grid and style.grid_over:
+            draw_grid(rng, image, style, setting.cap_px, ground if style.grid_ink == "ground" else rng.choice(pale))
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
         line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)

@@ -45,9 +45,12 @@ def by_pattern(rng: Random, pattern: str, alphabet: Alphabet) -> Line:
     return Line(signs, tuple(is_labelled(s, alphabet) for s in form))
 
 
+CAPTCHAS = ("captcha", "clear", "struck", "crowded", "hollow", "inverted", "fuzzy")
+"""The styles that are captchas."""
+
 _MIX = {
     "plate": (10, 8, 12, 70),
-    "captcha": (75, 10, 10, 5),
+    **dict.fromkeys(CAPTCHAS, (75, 10, 10, 5)),
     "segments": (20, 5, 65, 10),
     "handwriting": (12, 16, 67, 5),
     "scene": (20, 60, 10, 10),

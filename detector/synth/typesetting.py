@@ -107,7 +107,9 @@ class Typesetter:
         if self._style.gap is None:
             left, step = glyph.left * scale, glyph.advance * scale + self._style.tracking
         else:
-            gap = max(self._style.gap, -0.22 * width)  # otherwise the next sign might hide a narrow one
+            gap = max(
+                self._style.gap, -(0.34 if self._style.overlapping else 0.22) * width
+            )  # otherwise the next sign might hide a narrow one
             left, step = 0.0, width + gap + self._rng.uniform(-0.25, 0.25) * abs(gap)
         if ghost is not None and self._style.gap is None:
             centre = pen + ghost.left * scale + ghost.mask.shape[1] * scale / 2

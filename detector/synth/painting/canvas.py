@@ -22,8 +22,12 @@ class Canvas:
     Keeps the ink of labelled signs as points, so that boxes follow all distortions.
     """
 
-    def __init__(self, size_wh: tuple[int, int], labels: int, faint: bool = False) -> None:
+    def __init__(
+        self, size_wh: tuple[int, int], labels: int, faint: bool = False, rim_px: int = 0, mixed: bool = False
+    ) -> None:
+        """Canvas without ink; a sign clears ``rim_px`` of the ink around it, or ``mixed`` inks show through."""
         width, height = size_wh
+        self._rim_px, self._mixed = rim_px, mixed
         self._thin = 120 if faint else 225  # peak ink of strokes thinner than a pixel
         self.alpha: Layer = np.zeros((height, width), np.uint8)
         self.colour: Image = np.zeros((height, width, 3), np.uint8)
@@ -31,7 +35,7 @@ class Canvas:
 
     def stamp(self, placed: Placed, colour: Colour, outline_points: bool) -> None:
         """Draw a sign; ``outline_points`` keeps its whole outline, otherwise only its extent."""
-        window = _window(placed, self.alpha.shape)
+        window = _window(placed, self.alpha.shape, self._rim_px)
         if window is None:
             return
         mask, x, y = _warped(placed, window)
@@ -43,8 +47,15 @@ class Canvas:
         h, w = mask.shape
         here = np.s_[y : y + h, x : x + w]
         ink = mask > 24
+        if self._rim_px:
+            self.alpha[here] = cv2.subtract(self.alpha[here], _filled(mask, self._rim_px))
+        if self._mixed:
+            shared = ink & (self.alpha[here] > 24)
+            mixed = (self.colour[here][shared] // 2 + np.array(colour).round().clip(0, 255) // 2).astype(np.uint8)
         self.alpha[here] = cv2.max(self.alpha[here], mask)
         self.colour[here][ink] = colour
+        if self._mixed:
+            self.colour[here][shared] = mixed
         if placed.label >= 0:
             self.points[placed.label] = _ink_points(mask, x, y, outline_points)
 
@@ -61,6 +72,28 @@ class Canvas:
             v = points[:, 1] + amplitude * np.sin(points[:, 0] * fx * 2 + px)
             u = points[:, 0] + ax * np.sin(v * fy + py)
             self.points[i] = np.column_stack([u, v]).astype(np.float32)
+
+    def whirl(self, centre_xy: tuple[float, float], radius: float, turn: float, power: float) -> None:
+        """Turn ink and points by up to ``turn`` radians in a circle, and magnify its middle (``power`` over 1).
+
+        A point at the share r of the radius comes from r ** power, turned by turn * (1 - r) ** 2. Nothing is done
+        where labelled ink would leave the picture.
+        """
+        height, width = self.alpha.shape
+        bent = [_whirled(points, centre_xy, radius, turn, power) for points in self.points]
+        ends = np.concatenate([*bent, np.ones((1, 2), np.float32)])
+        if ends.min() < 0 or (ends.max(0) > (width - 1, height - 1)).any():
+            return
+        self.points = bent
+        u = (np.arange(width, dtype=np.float32)[None] - np.float32(centre_xy[0])) / np.float32(radius)
+        v = (np.arange(height, dtype=np.float32)[:, None] - np.float32(centre_xy[1])) / np.float32(radius)
+        far = np.sqrt(u * u + v * v)  # (H, W)
+        inside = far < 1
+        near = np.where(inside, far, np.float32(1))
+        angle = np.float32(turn) * (1 - near) ** 2
+        scale = np.maximum(near, np.float32(1e-3)) ** np.float32(power - 1) * np.float32(radius)
+        cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+        self._bend(u * cos - v * sin + np.float32(centre_xy[0]), u * sin + v * cos + np.float32(centre_xy[1]))
 
     def fray(self, noise: np.random.Generator, amplitude: float) -> None:
         """Shift each row of ink sideways, in places; the mean position stays, and so do the points."""
@@ -86,8 +119,32 @@ class Canvas:
         return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
-def _window(placed: Placed, shape_hw: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Pixels x1, y1, x2, y2 that the sign may touch; None outside of the picture."""
+def _whirled(
+    points: NDArray[np.float32], centre_xy: tuple[float, float], radius: float, turn: float, power: float
+) -> NDArray[np.float32]:
+    """Where (n, 2) points go in :meth:`Canvas.whirl`."""
+    u, v = ((points - np.array(centre_xy, np.float32)) / np.float32(radius)).T
+    far = np.hypot(u, v)  # (n,)
+    inside = far < 1
+    near = np.where(inside, np.maximum(far, 1e-4) ** (1 / power), 1.0)
+    angle = -turn * (1 - near) ** 2
+    scale = np.where(inside, near / np.maximum(far, 1e-4), 1.0) * radius
+    bent = np.stack([u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], 1)
+    return np.asarray(bent * scale[:, None] + np.array(centre_xy)).astype(np.float32)
+
+
+def _filled(mask: Layer, rim_px: int) -> Layer:
+    """The sign's ink, what it encloses, and a rim around it."""
+    ink = (mask > 72).astype(np.uint8)
+    contours, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    area = np.zeros_like(mask)
+    cv2.drawContours(area, contours, -1, 255, -1)
+    side = 2 * rim_px + 1
+    return np.asarray(cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
+
+
+def _window(placed: Placed, shape_hw: tuple[int, ...], pad: int = 0) -> tuple[int, int, int, int] | None:
+    """Pixels x1, y1, x2, y2 that the sign may touch, ``pad`` more on each side; None outside of the picture."""
     h, w = placed.mask.shape
     (a, b, c), (d, e, f), (g, i, j) = placed.matrix.tolist()  # plain numbers: arrays of four are slow
     xs, ys = [], []
@@ -95,8 +152,9 @@ def _window(placed: Placed, shape_hw: tuple[int, ...]) -> tuple[int, int, int, i
         depth = g * x + i * y + j
         xs.append((a * x + b * y + c) / depth)
         ys.append((d * x + e * y + f) / depth)
-    x1, y1 = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
-    x2, y2 = min(shape_hw[1], math.ceil(max(xs)) + 1), min(shape_hw[0], math.ceil(max(ys)) + 1)
+    x1, y1 = max(0, math.floor(min(xs)) - pad), max(0, math.floor(min(ys)) - pad)
+    x2 = min(shape_hw[1], math.ceil(max(xs)) + 1 + pad)
+    y2 = min(shape_hw[0], math.ceil(max(ys)) + 1 + pad)
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
 
 

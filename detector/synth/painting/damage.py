@@ -31,6 +31,8 @@ def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.ra
     if style.noise:
         grain = noise.standard_normal(small.shape[:2], np.float32)[..., None] * np.float32(style.noise)
         small = (small + grain).clip(0, 255).astype(np.uint8)
+    if style.pepper:
+        small = _peppered(small, style.pepper * min(1.0, shrink), noise)
     if shrink < 0.9:
         how = rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_CUBIC, cv2.INTER_NEAREST))
         small = np.asarray(cv2.resize(small, (width, height), interpolation=how), np.uint8)
@@ -50,3 +52,9 @@ def _shaded(rng: Random, image: Image, loss: float) -> Image:
     beyond = ((across + down - np.float32(rng.uniform(-0.35, 0.35))) / np.float32(soft) + 0.5).clip(0, 1)  # (H, W)
     lost = np.float32(loss) * beyond
     return np.asarray(cv2.blendLinear(image, np.zeros_like(image), 1 - lost, lost), np.uint8)
+
+
+def _peppered(image: Image, share: float, noise: np.random.Generator) -> Image:
+    """Make this share of the pixels black, half as many of them white."""
+    dice = noise.random(image.shape[:2], np.float32)[..., None]
+    return np.where(dice < share * 2 / 3, 0, np.where(dice > 1 - share / 3, 255, image)).astype(np.uint8)

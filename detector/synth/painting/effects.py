@@ -9,6 +9,7 @@ import numpy as np
 
 from detector.synth.colours import Image, as_colour, luma
 from detector.synth.painting.canvas import Canvas, blended, shifted
+from detector.synth.painting.disguise import extruded
 from detector.synth.style import Style
 from detector.synth.typesetting import scaled
 
@@ -26,6 +27,12 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
             cv2.GaussianBlur(shifted(alpha, step * 1.6, step * 1.6), (0, 0), rng.uniform(0.3, 1.2)), np.uint8
         )
         image = blended(image, (dark[0], dark[1], dark[2]), scaled(soft, 0.5))
+    elif style.effect == "extruded":
+        face = canvas.colour[alpha > 128].mean(0) if (alpha > 128).any() else np.zeros(3)
+        # Sides of a bright face are darker, those of a dark one paler: they must differ from it.
+        beside = np.zeros(3) if luma(as_colour(face)) > 110 else image.reshape(-1, 3).mean(0)
+        share = rng.uniform(0.4, 0.65)
+        image = blended(image, as_colour(face * share + beside * (1 - share)), extruded(rng, style, alpha, cap_px))
     elif style.effect in ("halo", "glow"):
         middle = canvas.colour[alpha > 128].mean(0) if (alpha > 128).any() else np.zeros(3)
         bright = luma((float(middle[0]), float(middle[1]), float(middle[2])))

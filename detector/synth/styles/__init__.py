@@ -12,11 +12,13 @@ from random import Random
 from detector.synth.style import Style
 from detector.synth.styles.captchas import captcha
 from detector.synth.styles.damage import damaged
+from detector.synth.styles.disguised import clear, crowded, fuzzy, hollow, inverted, struck
 from detector.synth.styles.displays import dots, segments
 from detector.synth.styles.handwriting import handwriting
 from detector.synth.styles.plates import plate
 from detector.synth.styles.printed import embossed, label, plain
 from detector.synth.styles.scenes import scene
+from detector.synth.texts import CAPTCHAS
 
 PLAIN = "plain"
 """Dark upright text on white, undamaged; not in STYLES. For tests and for inspecting boxes."""
@@ -24,6 +26,12 @@ PLAIN = "plain"
 KINDS: dict[str, Callable[[Random], Style]] = {
     "plate": plate,
     "captcha": captcha,
+    "clear": clear,
+    "struck": struck,
+    "crowded": crowded,
+    "hollow": hollow,
+    "inverted": inverted,
+    "fuzzy": fuzzy,
     "label": label,
     "embossed": embossed,
     "segments": segments,
@@ -36,14 +44,18 @@ KINDS: dict[str, Callable[[Random], Style]] = {
 STYLES = tuple(name for name in KINDS if name != PLAIN)
 """Styles that a set mixes by default."""
 
+_THIN = ("hollow", "fuzzy")  # lines and specks of a pixel, which no downscaling survives
+
 
 def style_of(rng: Random, name: str) -> Style:
     """Draw the style of that name at random."""
     style = KINDS[name](rng)
-    if name == PLAIN or (name == "captcha" and rng.random() < 0.5):
+    if name == PLAIN or (name in CAPTCHAS and rng.random() < 0.5):
         return style
     style = damaged(rng, style)
-    if name in ("captcha", "handwriting"):  # touching and thin signs do not survive downscaling
+    if name in _THIN:
+        return replace(style, low_px=0.0, motion=0, blur=min(style.blur, 0.6), shade=min(style.shade, 0.3))
+    if name in (*CAPTCHAS, "handwriting"):  # touching and thin signs do not survive downscaling
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
     return style

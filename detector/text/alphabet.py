@@ -91,11 +91,11 @@ class Alphabet:
         text = self.clean(text)
         if not text:
             return "the label is empty"
-        unknown = [s for s in dict.fromkeys(text) if s not in self._id_of]
-        if unknown:
+        foreign = [s for s in dict.fromkeys(text) if s not in self._id_of]
+        if foreign:
             separators = separators_of([text]) if separators is None else separators
-            said = f"the label {text!r} has {''.join(unknown)!r}, not in the alphabet {self.symbols!r}: "
-            return said + self._what_takes(text, len(text) if length is None else length, fixed, separators)
+            message = f"the label {text!r} has {''.join(foreign)!r}, not in the alphabet {self.symbols!r}: "
+            return message + self._what_takes(text, len(text) if length is None else length, fixed, separators)
         if length is not None and len(text) > length:
             return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
                 f": it starts with {self.space!r}" if text.startswith(self.space) else ""
@@ -104,15 +104,15 @@ class Alphabet:
 
     def _what_takes(self, text: str, length: int, fixed: bool, separators: str) -> str:
         """The option with which a text would be one of this alphabet, or the alphabet one that has its symbols."""
-        if unseen := [s for s in text if is_unseen(s)]:
-            return f"no alphabet takes control or format characters ({_named(unseen)}), correct the label"
+        if invisible := [s for s in text if is_unseen(s)]:
+            return f"no alphabet takes control or format characters ({_named(invisible)}), correct the label"
         if cluster := first_cluster(text):
             return f"{cluster!r} is no symbol, for {_ONE_SIGN}"
         if len(text) <= length and set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
             return f"{argument('upper')} takes it as capitals"
         signs = "".join(sorted({s for s in text if s in _BETWEEN and s not in self._id_of}))
-        rest = "".join(s for s in text if s not in signs)
-        if signs and rest and len(rest) <= length and set(rest) <= self._id_of.keys():
+        symbols = "".join(s for s in text if s not in signs)
+        if signs and symbols and len(symbols) <= length and set(symbols) <= self._id_of.keys():
             if not set(signs) <= set(separators):
                 return f"what {signs!r} parts off seems to be a running number and not text: correct the labels"
             takes_too = "" if fixed or len(text) > length else f"; {argument('alphabet', 'auto')} takes it as symbols"
@@ -136,8 +136,8 @@ class Alphabet:
             raise AlphabetError(f"Several texts are encoded at once: give [{texts!r}], not {texts!r}.")
         problems = [p for t in texts if (p := self.problem(t, length)) and self.clean(t)]
         if problems:
-            shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
-            raise AlphabetError(f"{len(problems)} of {len(texts)} texts cannot be encoded: {shown}.")
+            listed = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+            raise AlphabetError(f"{len(problems)} of {len(texts)} texts cannot be encoded: {listed}.")
         rows = [self.clean(t).ljust(length, self.space) for t in texts]
         flat = np.fromiter((self._id_of[s] for row in rows for s in row), np.int64, len(rows) * length)
         return flat.reshape(len(rows), length)
@@ -194,11 +194,11 @@ def first_cluster(text: str) -> str:
     return ""
 
 
-def _joins(before: str, sign: str) -> bool:
+def _joins(previous: str, sign: str) -> bool:
     """Whether two signs are one: an emoji and its skin, the two letters of a flag, parts of a Korean syllable."""
-    one, other = ord(before), ord(sign)
-    flag = 0x1F1E6 <= one <= 0x1F1FF and 0x1F1E6 <= other <= 0x1F1FF
-    return flag or 0x1F3FB <= other <= 0x1F3FF or (0x1100 <= one <= 0x11FF and 0x1160 <= other <= 0x11FF)
+    previous_code, code = ord(previous), ord(sign)
+    flag = 0x1F1E6 <= previous_code <= 0x1F1FF and 0x1F1E6 <= code <= 0x1F1FF
+    return flag or 0x1F3FB <= code <= 0x1F3FF or (0x1100 <= previous_code <= 0x11FF and 0x1160 <= code <= 0x11FF)
 
 
 def _named(signs: Iterable[str]) -> str:
@@ -215,12 +215,12 @@ def symbols_of(spelt: str) -> str:
     signs = re.findall(r"\\[-\\]|.", spelt, re.DOTALL)
     symbols, at = "", 0
     while at < len(signs):
-        here = signs[at][-1]
+        sign = signs[at][-1]
         if at + 2 < len(signs) and signs[at + 1] == "-":
-            symbols += _range(here, signs[at + 2][-1], spelt)
+            symbols += _range(sign, signs[at + 2][-1], spelt)
             at += 3
         else:
-            symbols, at = symbols + here, at + 1
+            symbols, at = symbols + sign, at + 1
     return symbols
 
 
@@ -240,8 +240,8 @@ def separators_of(texts: Collection[str]) -> str:
     Not those that part off what is no text: the same tail in all (``33019.0``), numbers that were counted on
     (``AB12.1`` beside ``AB12``, ``0001_AB12``), or what only some labels have, longer for it than all others.
     """
-    known = set(texts)
-    return "".join(sign for sign in _BETWEEN if not _parts_off(sign, known))
+    labels = set(texts)
+    return "".join(sign for sign in _BETWEEN if not _parts_off(sign, labels))
 
 
 def _parts_off(sign: str, texts: Collection[str]) -> bool:
@@ -255,8 +255,8 @@ def _parts_off(sign: str, texts: Collection[str]) -> bool:
         return True
     if _are_counted([tail for _, _, tail in parts]) or _are_counted([text.partition(sign)[0] for text in having]):
         return True
-    again = Counter(base for base, _, tail in parts if len(tail) <= _COUNTED_WITH)
-    counted = sum(tail.isdecimal() and (again[base] > 1 or base in texts) for base, _, tail in parts)
+    repeats = Counter(base for base, _, tail in parts if len(tail) <= _COUNTED_WITH)
+    counted = sum(tail.isdecimal() and (repeats[base] > 1 or base in texts) for base, _, tail in parts)
     if 10 * counted > len(having):
         return True
     without = Counter(len(text) for text in texts if sign not in text)
@@ -275,8 +275,8 @@ def _are_counted(parts: Sequence[str]) -> bool:
 
 def alphabet_of(texts: Iterable[str], space: str = " ") -> Alphabet:
     """The smallest alphabet that holds all ``texts`` that have nothing but symbols, in code-point order."""
-    whole = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _holds_no_symbol(text))
-    return Alphabet("".join(sorted(set[str]().union(*whole) - {space})), space)
+    clean_texts = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _holds_no_symbol(text))
+    return Alphabet("".join(sorted(set[str]().union(*clean_texts) - {space})), space)
 
 
 def _holds_no_symbol(text: str) -> bool:

@@ -57,19 +57,19 @@ class Candidates:
 
     def rows(self, rows: NDArray[np.intp]) -> Candidates:
         """Those of some pictures, without what a pattern expects."""
-        some = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "spaces"}
-        return Candidates(**some)
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "spaces"}
+        return Candidates(**columns)
 
-    def likely(self, least_odds: float) -> Candidates:
+    def at_least(self, min_odds: float) -> Candidates:
         """Only candidates of at least these log odds, still in reading order; without what a pattern expects."""
-        kept = self.odds >= least_odds
-        n = max(1, int(kept.sum(1).max(initial=0)))
-        places = np.argsort(~kept, axis=1, kind="stable")[:, :n]  # (batch, n), those that are kept first
+        is_likely = self.odds >= min_odds
+        n = max(1, int(is_likely.sum(1).max(initial=0)))
+        places = np.argsort(~is_likely, axis=1, kind="stable")[:, :n]  # (batch, n), those that are kept first
         rows = np.arange(len(places))[:, None]
-        some = {f.name: getattr(self, f.name)[rows, places] for f in fields(self) if f.name not in _NOT_EACH}
-        some["odds"] = np.where(np.take_along_axis(kept, places, 1), some["odds"], NEVER)
+        columns = {f.name: getattr(self, f.name)[rows, places] for f in fields(self) if f.name not in _NOT_EACH}
+        columns["odds"] = np.where(np.take_along_axis(is_likely, places, 1), columns["odds"], NEVER)
         barrier = self.barrier[rows[..., None], places[:, :, None], places[:, None]]
-        return Candidates(**some, barrier=barrier, widths=self.widths)
+        return Candidates(**columns, barrier=barrier, widths=self.widths)
 
     def with_likelihoods(self, alphabet: str, slope: float) -> Candidates:
         """With all classes for each, likeliest first: how likely each makes what the network saw, not its score.
@@ -88,17 +88,17 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
     """The best candidates of every picture, along its lines; ties are broken by content, so order does not matter."""
     picture = np.repeat(np.arange(len(batch)), [len(d) for d in batch])
     objectness = np.concatenate([d.objectness for d in batch])
-    seen = np.flatnonzero(objectness >= MIN_SCORE)
-    boxes = np.concatenate([d.xyxy for d in batch])[seen].astype(np.float64)
-    scores = np.concatenate([d.confidence for d in batch])[seen]
-    ids = np.concatenate([d.class_id for d in batch])[seen]
-    picture, objectness = picture[seen], objectness[seen]
+    considered = np.flatnonzero(objectness >= MIN_SCORE)
+    boxes = np.concatenate([d.xyxy for d in batch])[considered].astype(np.float64)
+    scores = np.concatenate([d.confidence for d in batch])[considered]
+    ids = np.concatenate([d.class_id for d in batch])[considered]
+    picture, objectness = picture[considered], objectness[considered]
     content = (-scores, ids, *boxes.T[::-1], -objectness, picture)  # the last one is looked at first
     order = np.lexsort(content)
     picture = picture[order]
     rank = np.arange(len(order)) - np.searchsorted(picture, picture)
-    kept = rank < MAX_CANDIDATES
-    order, at = order[kept], (picture[kept], rank[kept])
+    within_limit = rank < MAX_CANDIDATES
+    order, at = order[within_limit], (picture[within_limit], rank[within_limit])
     counts = np.bincount(at[0], minlength=len(batch))
     shape = (len(batch), max(1, int(counts.max())))
 
@@ -117,7 +117,7 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
     present = np.where(deskewed.outlier, 0.0, present)
     p = np.clip(present, 1e-4, 1 - 1e-4)
     odds = np.where(present > 0, np.log(p / (1 - p)), NEVER)[place]
-    top_class_id, top_confidence = _likeliest(batch, seen)
+    top_class_id, top_confidence = _likeliest(batch, considered)
     along, line = deskewed.boxes_xyxy[place], deskewed.line[place]
     return Candidates(
         boxes=filled(boxes, 0.0)[place],
@@ -132,12 +132,12 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
 
 
 def _likeliest(
-    batch: Sequence[CharDetections], seen: NDArray[np.intp]
+    batch: Sequence[CharDetections], considered: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Likeliest classes and their scores, (candidates, k), 0 where a picture of the batch has fewer."""
     k = max(d.top_class_id.shape[1] for d in batch)
     ids, scores = (
-        np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[seen]
+        np.concatenate([np.pad(c, ((0, 0), (0, k - c.shape[1]))) if c.shape[1] < k else c for c in columns])[considered]
         for columns in ([d.top_class_id for d in batch], [d.top_confidence for d in batch])
     )
     return ids, scores.astype(np.float64)
@@ -145,16 +145,16 @@ def _likeliest(
 
 def _barrier(along: NDArray[np.float64], whole: NDArray[np.float64], line: NDArray[np.int64]) -> NDArray[np.float64]:
     """Which candidate may follow which: a later one, elsewhere on the line or on a later line."""
-    apart = _share_at_most(along, _OVERLAP) & _share_at_most(whole, _WITHIN)
+    may_follow = _share_at_most(along, _OVERLAP) & _share_at_most(whole, _WITHIN)
     if line.any():
-        apart |= line[:, :, None] != line[:, None]
-    apart &= np.tri(along.shape[1], k=-1, dtype=bool).T  # i before j
-    return np.where(apart, 0.0, NEVER)
+        may_follow |= line[:, :, None] != line[:, None]
+    may_follow &= np.tri(along.shape[1], k=-1, dtype=bool).T  # i before j
+    return np.where(may_follow, 0.0, NEVER)
 
 
-def _share_at_most(boxes: NDArray[np.float64], most: float) -> NDArray[np.bool_]:
+def _share_at_most(boxes: NDArray[np.float64], max_share: float) -> NDArray[np.bool_]:
     """Which pairs, (batch, i, j), share at most this part of the narrower one's extent along the line."""
     x1, x2 = boxes[..., 0], boxes[..., 2]
     width = np.maximum(x2 - x1, 1e-6)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
-    return np.asarray(shared <= most * np.minimum(width[:, :, None], width[:, None]))
+    return np.asarray(shared <= max_share * np.minimum(width[:, :, None], width[:, None]))

@@ -20,11 +20,11 @@ MAX_LINES = 4
 """More lines than this are not looked for."""
 
 _ANCHORS = 12  # of a picture, that find its lines
-_SURE = 0.3  # objectness of a anchor
+_SURE = 0.3  # objectness of an anchor
 _SAME = 0.5  # of the smaller box's area, above which two candidates are one place
 _STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
-_NEAR = 0.5  # of a character's height: how far from a line through another one a anchor still votes for it
+_NEAR = 0.5  # of a character's height: how far from a line through another one an anchor still votes for it
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
@@ -150,48 +150,48 @@ def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
 
 def _lines(
     across: Floats,
-    leading: Floats,
+    lead_across: Floats,
     along: Floats,
     half_width: Floats | None,
     valid: NDArray[np.bool_],
     height: Floats,
-    most: int,
+    max_lines: int,
 ) -> tuple[NDArray[np.int64], Floats]:
     """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
 
-    Of the anchors, ``leading`` is where they are across the text, ``along`` along it. With ``half_width`` of them lines
-    are two only where characters stand stacked or far apart.
+    ``lead_across`` and ``along`` are the positions of the anchors across and along the text. With ``half_width``, half
+    the width of each anchor, lines are two only where characters stand stacked or far apart.
     """
-    ordered = np.sort(np.where(valid, leading, np.inf), axis=1)  # (batch, _ANCHORS)
+    ordered = np.sort(np.where(valid, lead_across, np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
     last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
     middle = np.where(count > 0, (ordered[:, 0] + last) / 2, 0.0)
     middle = np.where(np.isfinite(middle), middle, 0.0)
     line = np.zeros(across.shape, np.int64)
-    if most == 1:
+    if max_lines == 1:
         return line, middle
     filled = np.where(np.isfinite(ordered), ordered, last[:, None])
     gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
     if not (gaps > _BREAK * height[:, None]).any():
         return line, middle
-    widest = np.argsort(-gaps, axis=1, kind="stable")[:, : most - 1]
+    widest = np.argsort(-gaps, axis=1, kind="stable")[:, : max_lines - 1]
     for k in range(widest.shape[1]):
         at = widest[:, k : k + 1]
         gap = np.take_along_axis(gaps, at, 1)
         border = np.take_along_axis(filled, at, 1) + gap / 2
         parted = gap > _BREAK * height[:, None]
         if half_width is not None:
-            stacked = _one_below_the_other(leading, along - half_width, along + half_width, valid, border)
+            stacked = _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
             parted &= stacked | (gap > _APART * height[:, None])
         line += parted & (across > border)
     return line, middle
 
 
-def _one_below_the_other(
-    leading: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
+def _are_stacked(
+    lead_across: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
 ) -> NDArray[np.bool_]:
     """Whether most anchors on the side of the border that has fewer have one on the other side, (batch, 1)."""
-    above, below = valid & (leading <= border), valid & (leading > border)
+    above, below = valid & (lead_across <= border), valid & (lead_across > border)
     shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
     over = shared > _STACKED * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
@@ -216,10 +216,10 @@ def _outliers(
     outlier = np.zeros(across.shape, bool)
     lines = np.zeros((len(across), int(line.max()) + 1))  # height of each one's characters
     for k in range(lines.shape[1]):
-        mine = valid & (line[rows, lead] == k)
-        middle, height = (_middle(values[rows, lead], mine)[:, None] for values in (across, heights))
+        on_line = valid & (line[rows, lead] == k)
+        middle, height = (_middle(values[rows, lead], on_line)[:, None] for values in (across, heights))
         small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
-        outlier |= (line == k) & small_and_off & (mine.sum(1) >= 3)[:, None]  # of two, either may be the other text
+        outlier |= (line == k) & small_and_off & (on_line.sum(1) >= 3)[:, None]  # of two, either may be the other text
         lines[:, k] = height[:, 0]
     if lowest_line:
         too_low = lines < lowest_line * lines.max(1, keepdims=True)
@@ -234,7 +234,7 @@ def _narrowed(
     rows = np.arange(len(boxes))[:, None]
     if turn.any():
         width, height = (_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
-        boxes = _taken_off(boxes, np.where(turn == 0, 0.0, _swollen(width, height, np.abs(turn))))
+        boxes = _shrunk(boxes, np.where(turn == 0, 0.0, _swollen(width, height, np.abs(turn))))
     left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _ANCHORS)
     on = np.where(valid, line[rows, lead], MAX_LINES)
     order = np.lexsort((left + right, on), axis=1)
@@ -244,7 +244,7 @@ def _narrowed(
     width = _middle(right - left, on < MAX_LINES)
     # Twice what is over the tolerated, up to all of it: no jump where the one goes over into the other.
     off = np.clip(2 * (shared - _TOLERATED * width), 0, np.maximum(shared, 0))
-    return _taken_off(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two anchors, one may be a mistake
+    return _shrunk(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two anchors, one may be a mistake
 
 
 def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
@@ -257,7 +257,7 @@ def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
     return np.asarray(np.clip(width - character_width, 0, None))
 
 
-def _taken_off(boxes: Floats, off: Floats) -> Floats:
+def _shrunk(boxes: Floats, off: Floats) -> Floats:
     """Every box of a picture narrower by ``off``, (batch,), half on either side."""
     if not off.any():
         return boxes

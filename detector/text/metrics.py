@@ -124,8 +124,8 @@ class CalibrationCurve:
         Guo et al., "On calibration of modern neural networks", ICML 2017; with bins of equal mass (Nixon et al.,
         "Measuring calibration in deep learning", CVPR workshops 2019), as nearly all readings are very sure.
         """
-        count = sum(one.count for one in self.bins)
-        return sum(one.count * abs(one.confidence - one.right) for one in self.bins) / max(count, 1)
+        count = sum(part.count for part in self.bins)
+        return sum(part.count * abs(part.confidence - part.right) for part in self.bins) / max(count, 1)
 
     @property
     def by_chance(self) -> float:
@@ -133,8 +133,8 @@ class CalibrationCurve:
 
         A bin's share that is right is off by its binomial deviation, whose normal approximation has this mean.
         """
-        count = sum(one.count for one in self.bins)
-        deviations = (np.sqrt(one.count * one.confidence * (1 - one.confidence)) for one in self.bins)
+        count = sum(part.count for part in self.bins)
+        deviations = (np.sqrt(part.count * part.confidence * (1 - part.confidence)) for part in self.bins)
         return float(np.sqrt(2 / np.pi) * sum(deviations)) / max(count, 1)
 
 
@@ -145,11 +145,11 @@ def calibration_curve(confidences: Sequence[float], right: Sequence[bool]) -> Ca
     """Ten bins of equal mass, or fewer where one would hold less than 20. Equal confidences share a bin."""
     confidence = np.asarray(confidences, np.float64)
     order = np.argsort(confidence, kind="stable")
-    confidence, true = confidence[order], np.asarray(right, np.float64)[order]
+    confidence, correct = confidence[order], np.asarray(right, np.float64)[order]
     bins = min(_BINS, max(1, len(confidence) // _IN_A_BIN))
     of_equal_mass = confidence[len(confidence) * np.arange(1, bins) // bins]
     cuts = np.searchsorted(confidence, of_equal_mass)  # to where a run of equals begins
-    parts = zip(np.split(confidence, np.unique(cuts)), np.split(true, np.unique(cuts)), strict=True)
+    parts = zip(np.split(confidence, np.unique(cuts)), np.split(correct, np.unique(cuts)), strict=True)
     return CalibrationCurve(tuple(CalibrationBin(len(c), float(c.mean()), float(r.mean())) for c, r in parts if len(c)))
 
 
@@ -198,23 +198,23 @@ def coverage_at(confidences: Sequence[float], right: Sequence[bool], wanted: flo
     """
     confidence = np.asarray(confidences, np.float64)
     order = np.argsort(-confidence, kind="stable")
-    confidence, true = confidence[order], np.asarray(right, np.int64)[order]
+    confidence, correct = confidence[order], np.asarray(right, np.int64)[order]
     # Equal confidences are taken together or not at all.
-    last = np.append(confidence[1:] != confidence[:-1], True)[: len(confidence)]
-    enough = np.flatnonzero(last & (true.cumsum() >= wanted * np.arange(1, len(confidence) + 1) - 1e-9))
-    if not len(enough):
+    is_run_end = np.append(confidence[1:] != confidence[:-1], True)[: len(confidence)]
+    passing = np.flatnonzero(is_run_end & (correct.cumsum() >= wanted * np.arange(1, len(confidence) + 1) - 1e-9))
+    if not len(passing):
         return Coverage(wanted, 1.0, 0, 0, count)
-    taken = int(enough[-1]) + 1
+    taken = int(passing[-1]) + 1
     threshold = 0.0 if taken == len(confidence) else _between(float(confidence[taken]), float(confidence[taken - 1]))
-    return Coverage(wanted, threshold, taken, int(true[:taken].sum()), count)
+    return Coverage(wanted, threshold, taken, int(correct[:taken].sum()), count)
 
 
 def _between(low: float, high: float) -> float:
     """The shortest decimal above ``low`` and not above ``high``: to be written down, and apart from both."""
     for digits in range(2, 12):
-        short = float(np.floor(high * 10**digits) / 10**digits)
-        if low < short <= high:
-            return short
+        rounded = float(np.floor(high * 10**digits) / 10**digits)
+        if low < rounded <= high:
+            return rounded
     return high
 
 

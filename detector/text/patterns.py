@@ -21,12 +21,12 @@ from detector.text.forms.expressions import (
     NONE,
     Derivatives,
     Expression,
-    alike,
-    any_of,
+    concatenation,
+    equivalent_symbols,
     in_short,
-    many,
     one_of,
-    then,
+    star,
+    union,
 )
 
 REGEX = "regex:"
@@ -68,8 +68,8 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
             problems.append(f"the pattern {form!r} names no symbol of the alphabet")
         elif alphabet.space in (labelled[0], labelled[-1]):  # also beside a sign that is not read
             problems.append(f"the pattern {form!r} begins or ends with a space")
-        known = f"AX{alphabet.symbols}"
-        slips = [s for s in form if s.isalpha() and not is_labelled(s, alphabet) and s.upper() in known]
+        format_signs = f"AX{alphabet.symbols}"
+        slips = [s for s in form if s.isalpha() and not is_labelled(s, alphabet) and s.upper() in format_signs]
         if slips:
             problems.append(f"the pattern {form!r} has {slips[0]!r}, no symbol of the alphabet: A stands for a letter")
         if len(labelled) > length:
@@ -87,9 +87,9 @@ def _of_format(pattern: str, alphabet: Alphabet) -> Expression:
     for form in pattern.split("|"):
         expr = EMPTY
         for sign in reversed([s for s in form if is_labelled(s, alphabet)]):
-            expr = then(one_of(frozenset(pools.get(sign, sign))), expr)
+            expr = concatenation(one_of(frozenset(pools.get(sign, sign))), expr)
         forms.append(expr)
-    return any_of(*forms)
+    return union(*forms)
 
 
 class _Parser:
@@ -97,7 +97,7 @@ class _Parser:
 
     def __init__(self, text: str, alphabet: Alphabet, length: int) -> None:
         self.text, self.at, self.length = text, 0, length
-        self.known = frozenset(alphabet.symbols + alphabet.space)
+        self.symbols = frozenset(alphabet.symbols + alphabet.space)
         self.classes = {
             "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.space),
         }  # fmt: skip
@@ -114,16 +114,16 @@ class _Parser:
     def _next(self) -> str:
         return self.text[self.at] if self.at < len(self.text) else ""
 
-    def _take(self, wanted: str) -> bool:
-        taken = self._next() == wanted
-        self.at += taken
-        return taken
+    def _take(self, sign: str) -> bool:
+        is_next = self._next() == sign
+        self.at += is_next
+        return is_next
 
     def _choice(self) -> Expression:
         choices = [self._sequence()]
         while self._take("|"):
             choices.append(self._sequence())
-        return any_of(*choices)
+        return union(*choices)
 
     def _sequence(self) -> Expression:
         parts = []
@@ -131,24 +131,24 @@ class _Parser:
             parts.append(self._repeated(self._atom()))
         expr = EMPTY
         for part in reversed(parts):
-            expr = then(part, expr)
+            expr = concatenation(part, expr)
         return expr
 
     def _repeated(self, atom: Expression) -> Expression:
         expr = atom
         if self._take("?"):
-            expr = any_of(atom, EMPTY)
+            expr = union(atom, EMPTY)
         elif self._take("*"):
-            expr = many(atom)
+            expr = star(atom)
         elif self._take("+"):
-            expr = then(atom, many(atom))
+            expr = concatenation(atom, star(atom))
         elif self._take("{"):
-            least, most = self._bounds()
-            expr = many(atom) if most is None else EMPTY
-            for _ in range((most or least) - least):
-                expr = any_of(EMPTY, then(atom, expr))
-            for _ in range(least):
-                expr = then(atom, expr)
+            low, high = self._bounds()
+            expr = star(atom) if high is None else EMPTY
+            for _ in range((high or low) - low):
+                expr = union(EMPTY, concatenation(atom, expr))
+            for _ in range(low):
+                expr = concatenation(atom, expr)
         if self._next() and self._next() in "?*+{":
             raise self._error(f"{self._next()!r} after a repetition; put the repetition in brackets")
         return expr
@@ -162,8 +162,8 @@ class _Parser:
         if max(low, high or 0) > _MAX_REPEATS or (high is not None and high < low):
             raise self._error(f"a repetition's m and n run from 0 to {_MAX_REPEATS}, m not above n")
         self.at = end + 1
-        told = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
-        return min(low, told), None if high is None else min(high, told)
+        enough = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
+        return min(low, enough), None if high is None else min(high, enough)
 
     def _atom(self) -> Expression:
         if self._take("("):
@@ -176,7 +176,7 @@ class _Parser:
         if self._take("["):
             return one_of(self._class())
         if self._take("."):
-            return one_of(self.known)
+            return one_of(self.symbols)
         if self._next() in "^$":
             raise self._error(f"the whole string is matched anyway, leave {self._next()!r} out")
         if self._next() in "?*+{":
@@ -196,7 +196,7 @@ class _Parser:
                 raise self._error(f"the alphabet has nothing that is '\\{sign}'")
             self.at += 1
             return self.classes[sign]
-        if sign not in self.known:
+        if sign not in self.symbols:
             raise self._error(f"{sign!r} is neither in the alphabet nor the space")
         self.at += 1
         return frozenset(sign)
@@ -213,10 +213,10 @@ class _Parser:
     def _class(self) -> frozenset[str]:
         negated = self._take("^")
         symbols: set[str] = set()
-        first = True
-        while first or self._next() != "]":
-            first = False
-            here = self.at
+        is_first = True
+        while is_first or self._next() != "]":
+            is_first = False
+            start_at = self.at
             start = self._end()
             if start and self._next() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
                 self.at += 1
@@ -225,15 +225,15 @@ class _Parser:
                     raise self._error("a class of signs cannot end a range")
                 if end < start:
                     raise self._error(f"the range {start}-{end} runs backwards")
-                symbols |= {s for s in self.known if start <= s <= end}
+                symbols |= {s for s in self.symbols if start <= s <= end}
             else:
-                self.at = here
+                self.at = start_at
                 symbols |= self._sign()
         self.at += 1
-        chosen = self.known - symbols if negated else frozenset(symbols)
-        if not chosen:
+        class_symbols = self.symbols - symbols if negated else frozenset(symbols)
+        if not class_symbols:
             raise self._error("the class before it holds nothing of the alphabet")
-        return chosen
+        return class_symbols
 
 
 @lru_cache(maxsize=64)  # a million labels are matched one by one
@@ -292,7 +292,7 @@ def _explored(
     """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
     derivatives = _derivatives(pattern, alphabet, length)
     expr = derivatives.of
-    groups = [[alphabet.symbols.index(s) for s in group] for group in alike(expr, alphabet.symbols)]
+    groups = [[alphabet.symbols.index(s) for s in group] for group in equivalent_symbols(expr, alphabet.symbols)]
     layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
     edges: list[list[Edge]] = []
     for _ in range(length):
@@ -302,11 +302,11 @@ def _explored(
         for state, source in layers[-1].items():
             expr, count, pending = state
             for ids in groups if count < max_count else ():
-                if (after := derivatives.after(expr, alphabet.symbols[ids[0]])) != NONE:
-                    target = target_of.setdefault((after, count + 1, 0), len(target_of))
+                if (derivative := derivatives.after(expr, alphabet.symbols[ids[0]])) != NONE:
+                    target = target_of.setdefault((derivative, count + 1, 0), len(target_of))
                     by_pair.setdefault((source, target), set()).update(ids)
-            if (after := derivatives.after(expr, alphabet.space)) != NONE:
-                target = target_of.setdefault((after, count, pending + 1), len(target_of))
+            if (derivative := derivatives.after(expr, alphabet.space)) != NONE:
+                target = target_of.setdefault((derivative, count, pending + 1), len(target_of))
                 spaces.append(Edge(source, target, None))
         if len(target_of) > _MAX_STATES:
             raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
@@ -321,17 +321,17 @@ def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting:
     for t in range(len(edges) - 1, -1, -1):
         alive[t] |= {edge.source for edge in edges[t] if edge.target in alive[t + 1]}
     deepest = max((t for t, states in enumerate(alive) if states), default=0)
-    new = [{old: i for i, old in enumerate(sorted(states))} for states in alive[: deepest + 1]]
-    facts = [{i: state for state, i in layer.items()} for layer in layers]
+    renumbered = [{old: i for i, old in enumerate(sorted(states))} for states in alive[: deepest + 1]]
+    states_of = [{i: state for state, i in layer.items()} for layer in layers]
     return Automaton(
         layers=tuple(
-            tuple(Edge(new[t][e.source], new[t + 1][e.target], e.class_ids)
-                  for e in edges[t] if e.source in new[t] and e.target in new[t + 1])
+            tuple(Edge(renumbered[t][e.source], renumbered[t + 1][e.target], e.class_ids)
+                  for e in edges[t] if e.source in renumbered[t] and e.target in renumbered[t + 1])
             for t in range(deepest)
         ),
-        counts=tuple(tuple(facts[t][old][1] for old in states) for t, states in enumerate(new)),
-        pending=tuple(tuple(facts[t][old][2] for old in states) for t, states in enumerate(new)),
-        accepting=tuple(tuple(accepting[t][old] for old in states) for t, states in enumerate(new)),
+        counts=tuple(tuple(states_of[t][old][1] for old in states) for t, states in enumerate(renumbered)),
+        pending=tuple(tuple(states_of[t][old][2] for old in states) for t, states in enumerate(renumbered)),
+        accepting=tuple(tuple(accepting[t][old] for old in states) for t, states in enumerate(renumbered)),
     )  # fmt: skip
 
 

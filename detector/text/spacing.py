@@ -91,13 +91,13 @@ class TextLayout:
             return np.arange(count)
         line = np.zeros(count, np.int64) if line is None else line
         if self.kind == "fixed":
-            wanted = self._cell(boxes_xyxy, width, length, line)
+            cells = self._cell(boxes_xyxy, width, length, line)
         else:
             spaces = self._spaces_of(boxes_xyxy[:-1], boxes_xyxy[1:], self._scale(boxes_xyxy, line))
             spaces = np.where(line[1:] == line[:-1], spaces, self.between_lines)
-            wanted = np.r_[0, np.cumsum(spaces + 1)].astype(np.int64)
+            cells = np.r_[0, np.cumsum(spaces + 1)].astype(np.int64)
         order = np.arange(count)
-        rising = np.maximum.accumulate(np.maximum(wanted, 0) - order) + order
+        rising = np.maximum.accumulate(np.maximum(cells, 0) - order) + order
         latest = max(length, count) - count + order  # what the boxes still to come leave free
         return np.minimum(rising, latest).astype(np.int64)
 
@@ -141,15 +141,15 @@ class TextLayout:
         height = max(_quantile((boxes[:, 3] - boxes[:, 1]).tolist(), 0.5), 1e-6)
         if self.measure in ("gap", "pitch"):
             return height, 0.0
-        same = line[1:] == line[:-1]
-        apart = _apart(boxes[:-1][same], boxes[1:][same], self.measure) / height
-        plain = _quantile(apart.tolist(), _PLAIN_SHARE)
+        same_line = line[1:] == line[:-1]
+        distances = _distances(boxes[:-1][same_line], boxes[1:][same_line], self.measure) / height
+        plain = _quantile(distances.tolist(), _PLAIN_SHARE)
         return height, plain if self.max_plain is None else min(plain, self.max_plain)
 
     def _spaces_of(
-        self, first: NDArray[np.floating], second: NDArray[np.floating], scale: tuple[float, float]
+        self, before: NDArray[np.floating], after: NDArray[np.floating], scale: tuple[float, float]
     ) -> NDArray[np.int64]:
-        measured = _measured(first, second, self.measure, scale)
+        measured = _measured(before, after, self.measure, scale)
         return np.asarray(np.searchsorted(self.thresholds, measured, side="right"))
 
 
@@ -164,23 +164,23 @@ def _quantile(values: list[float], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def _apart(first: NDArray[np.floating], second: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
+def _distances(before: NDArray[np.floating], after: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
     """How far each second box is from its first, in pixels: from edge to edge or from centre to centre."""
-    one, other = first.astype(np.float64), second.astype(np.float64)
+    left, right = before.astype(np.float64), after.astype(np.float64)
     if measure in ("gap", "excess"):
-        return np.asarray(other[..., 0] - one[..., 2])
-    return np.asarray((other[..., 0] + other[..., 2] - one[..., 0] - one[..., 2]) / 2)
+        return np.asarray(right[..., 0] - left[..., 2])
+    return np.asarray((right[..., 0] + right[..., 2] - left[..., 0] - left[..., 2]) / 2)
 
 
 def _measured(
-    first: NDArray[np.floating], second: NDArray[np.floating], measure: str, scale: tuple[float, float]
+    before: NDArray[np.floating], after: NDArray[np.floating], measure: str, scale: tuple[float, float]
 ) -> NDArray[np.float64]:
     """The measure of each pair."""
     height, plain = scale
-    apart = _apart(first, second, measure) / height
+    distances = _distances(before, after, measure) / height
     if measure == "excess":
-        return np.asarray(apart - plain)
-    return np.asarray(apart / max(plain, 1e-6)) if measure == "ratio" else apart
+        return np.asarray(distances - plain)
+    return np.asarray(distances / max(plain, 1e-6)) if measure == "ratio" else distances
 
 
 def find_layout(
@@ -249,12 +249,12 @@ def _fit_proportional(pictures: list[_Picture], measure: str) -> TextLayout:
     plain_layout = TextLayout("proportional", measure, lines=pictures[0].lines, max_plain=_max_plain(pictures, measure))
     distances, counts, between = [], [], []
     for s in pictures:
-        same = s.line[1:] == s.line[:-1]
+        same_line = s.line[1:] == s.line[:-1]
         scale = plain_layout._scale(s.boxes, s.line)
-        distances.append(_measured(s.boxes[:-1][same], s.boxes[1:][same], measure, scale))
+        distances.append(_measured(s.boxes[:-1][same_line], s.boxes[1:][same_line], measure, scale))
         spaces = np.diff(s.place) - 1
-        counts.append(spaces[same])
-        between.append(spaces[~same])
+        counts.append(spaces[same_line])
+        between.append(spaces[~same_line])
     distance, spaces, breaks = (np.concatenate(parts) for parts in (distances, counts, between))
     layout = replace(plain_layout, between_lines=int(np.median(breaks)) if len(breaks) else 0)
     if not (spaces > 0).any():
@@ -277,7 +277,7 @@ def _max_plain(pictures: list[_Picture], measure: str) -> float | None:
     layout, plain = TextLayout("proportional", measure), []
     for s in pictures:
         near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
-        plain.append(_apart(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
+        plain.append(_distances(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
     distances = np.concatenate(plain)
     return float(np.quantile(distances, _NEARLY_ALL)) if len(distances) else None
 

@@ -50,13 +50,13 @@ class Automaton:
 
 
 @lru_cache(maxsize=64)
-def any_string(classes: int, most: int) -> Automaton:
-    """All strings of up to ``most`` symbols without spaces."""
-    every = frozenset(range(classes))
+def any_string(classes: int, max_length: int) -> Automaton:
+    """All strings of up to ``max_length`` symbols without spaces."""
+    all_classes = frozenset(range(classes))
     return Automaton(
-        layers=((Edge(0, 0, every),),) * most,
-        counts=tuple((k,) for k in range(most + 1)),
-        pending=((0,),) * (most + 1),
-        accepting=((False,), *((True,),) * most),
+        layers=((Edge(0, 0, all_classes),),) * max_length,
+        counts=tuple((k,) for k in range(max_length + 1)),
+        pending=((0,),) * (max_length + 1),
+        accepting=((False,), *((True,),) * max_length),
         is_pattern=False,
     )

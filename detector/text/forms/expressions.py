@@ -15,7 +15,7 @@ from detector.errors import AlphabetError
 _MAX_PARTS = 2_000_000
 """Parts that are gone through for one pattern: about a second."""
 
-_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 class Expression:
@@ -37,57 +37,57 @@ class Expression:
 
 
 _Key = tuple[str, frozenset[str], tuple[Expression, ...], frozenset[Expression]]
-_MADE: WeakValueDictionary[_Key, Expression] = WeakValueDictionary()
+_INTERNED: WeakValueDictionary[_Key, Expression] = WeakValueDictionary()
 
 
-def _made(
+def _interned(
     kind: str,
     symbols: frozenset[str] = frozenset(),
     parts: tuple[Expression, ...] = (),
     choices: frozenset[Expression] = frozenset(),
 ) -> Expression:
     key = (kind, symbols, parts, choices)
-    if (there := _MADE.get(key)) is None:
-        there = _MADE.setdefault(key, Expression(*key))
-    return there
+    if (expression := _INTERNED.get(key)) is None:
+        expression = _INTERNED.setdefault(key, Expression(*key))
+    return expression
 
 
-NONE, EMPTY = _made("none"), _made("empty")
+NONE, EMPTY = _interned("none"), _interned("empty")
 
 
 def one_of(symbols: frozenset[str]) -> Expression:
-    """Any one of some symbols."""
-    return _made("one", symbols)
+    """Any one of ``symbols``."""
+    return _interned("one", symbols)
 
 
-def then(first: Expression, second: Expression) -> Expression:
-    """One after the other."""
+def concatenation(first: Expression, second: Expression) -> Expression:
+    """The strings of ``first``, each followed by one of ``second``."""
     if NONE in (first, second):
         return NONE
     if first is EMPTY or second is EMPTY:
         return second if first is EMPTY else first
     if first.kind == "then":  # always nested to the right, so that equal expressions look equal
-        return then(first.parts[0], then(first.parts[1], second))
-    return _made("then", parts=(first, second))
+        return concatenation(first.parts[0], concatenation(first.parts[1], second))
+    return _interned("then", parts=(first, second))
 
 
-def any_of(*choices: Expression) -> Expression:
-    """One of some."""
+def union(*choices: Expression) -> Expression:
+    """The strings of any of ``choices``."""
     flat = {part for choice in choices for part in (choice.choices or (choice,)) if part is not NONE}
     if len(flat) < 2:
         return flat.pop() if flat else NONE
-    return _made("or", choices=frozenset(flat))
+    return _interned("or", choices=frozenset(flat))
 
 
-def many(inner: Expression) -> Expression:
-    """None, one or more."""
+def star(inner: Expression) -> Expression:
+    """Any number of strings of ``inner`` in a row, none included (Kleene star)."""
     if inner.kind == "many":
         return inner
-    return EMPTY if inner in (NONE, EMPTY) else _made("many", parts=(inner,))
+    return EMPTY if inner in (NONE, EMPTY) else _interned("many", parts=(inner,))
 
 
 class Derivatives:
-    """What may follow what in one expression, each found out once.
+    """Derivatives of one expression, each computed once.
 
     Args:
         of: the expression.
@@ -96,7 +96,7 @@ class Derivatives:
 
     def __init__(self, of: Expression, pattern: str) -> None:
         self.of, self.pattern = of, pattern
-        self._known: dict[tuple[Expression, str], Expression] = {}
+        self._cache: dict[tuple[Expression, str], Expression] = {}
         self._work = 0
 
     def after(self, expression: Expression, symbol: str) -> Expression:
@@ -117,20 +117,20 @@ class Derivatives:
             return EMPTY if symbol in expression.symbols else NONE
         if expression.kind in ("none", "empty"):
             return NONE
-        known = self._known.get((expression, symbol))
-        if known is not None:
-            return known
+        cached = self._cache.get((expression, symbol))
+        if cached is not None:
+            return cached
         if expression.kind == "or":
-            found = any_of(*self._counted([self._after(part, symbol) for part in expression.choices]))
+            derivative = union(*self._counted([self._after(part, symbol) for part in expression.choices]))
         elif expression.kind == "many":
-            found = then(self._after(expression.parts[0], symbol), expression)
+            derivative = concatenation(self._after(expression.parts[0], symbol), expression)
         else:
             first, second = expression.parts
-            found = then(self._after(first, symbol), second)
+            derivative = concatenation(self._after(first, symbol), second)
             if first.accepts_empty:
-                found = any_of(*self._counted([found, self._after(second, symbol)]))
-        self._known[expression, symbol] = found
-        return found
+                derivative = union(*self._counted([derivative, self._after(second, symbol)]))
+        self._cache[expression, symbol] = derivative
+        return derivative
 
     def _counted(self, choices: list[Expression]) -> list[Expression]:
         self._work += sum(max(1, len(choice.choices)) for choice in choices)
@@ -141,22 +141,22 @@ class Derivatives:
 
 def in_short(pattern: str) -> str:
     """A pattern as messages show it."""
-    return repr(pattern if len(pattern) <= _SHOWN else f"{pattern[:_SHOWN]}…")
+    return repr(pattern if len(pattern) <= _MAX_SHOWN else f"{pattern[:_MAX_SHOWN]}…")
 
 
-def alike(expression: Expression, symbols: str) -> list[str]:
-    """``symbols`` in groups that no part of the expression tells apart, so that one derivative does for all of them."""
-    told: set[frozenset[str]] = set()
-    unseen, seen = [expression], {expression}
-    while unseen:
-        part = unseen.pop()
-        told.add(part.symbols)
-        new = {*part.parts, *part.choices} - seen
-        seen |= new
-        unseen += new
+def equivalent_symbols(expression: Expression, symbols: str) -> list[str]:
+    """``symbols`` in groups that no part of the expression tells apart: one derivative does for all of a group."""
+    symbol_sets: set[frozenset[str]] = set()
+    pending, visited = [expression], {expression}
+    while pending:
+        part = pending.pop()
+        symbol_sets.add(part.symbols)
+        unvisited = {*part.parts, *part.choices} - visited
+        visited |= unvisited
+        pending += unvisited
     groups: dict[tuple[bool, ...], str] = {}
-    some = sorted(told, key=sorted)
+    ordered_sets = sorted(symbol_sets, key=sorted)
     for symbol in symbols:
-        where = tuple(symbol in one for one in some)
-        groups[where] = groups.get(where, "") + symbol
+        membership = tuple(symbol in symbol_set for symbol_set in ordered_sets)
+        groups[membership] = groups.get(membership, "") + symbol
     return list(groups.values())

@@ -50,7 +50,7 @@ def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel 
     by_length: dict[int, list[NDArray[np.float64]]] = {}
     for reading in {reading.text: reading for reading in usable}.values():  # what is seen again tells nothing more
         by_length.setdefault(len(reading.characters), []).append(_of_reading(reading, alphabet))
-    return _told(by_length, alphabet, [_Prior(_clear(alphabet), _SYMBOL_PRIOR)])
+    return _fit_model(by_length, alphabet, [_Prior(_clear(alphabet), _SYMBOL_PRIOR)])
 
 
 def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringModel | None:
@@ -70,7 +70,7 @@ def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringMo
             rows = np.full((len(text), len(alphabet)), _NEVER_READ)
             rows[np.arange(len(text)), [alphabet.index(sign) for sign in text]] = 1.0
             by_length.setdefault(len(text), []).append(rows)
-    return _told(by_length, alphabet, [_Prior(np.ones(len(alphabet), bool), strings) for strings in _LABEL_PRIORS])
+    return _fit_model(by_length, alphabet, [_Prior(np.ones(len(alphabet), bool), strings) for strings in _LABEL_PRIORS])
 
 
 class _Prior(NamedTuple):
@@ -80,25 +80,25 @@ class _Prior(NamedTuple):
     strings: float
 
 
-def _told(
+def _fit_model(
     by_length: dict[int, list[NDArray[np.float64]]], alphabet: str, priors: Sequence[_Prior]
 ) -> StringModel | None:
     """The model of symbols' likelihoods (length, classes) of each string, by length."""
     formats = {}
     for length, likelihoods in sorted(by_length.items()):
         stacked = np.stack(likelihoods)  # (n, length, classes)
-        counted = [(*_formats_told(stacked, alphabet, prior), prior) for prior in priors]
-        count, _, prior = max(counted, key=lambda told: told[1])
+        fits = [(*_best_format_count(stacked, alphabet, prior), prior) for prior in priors]
+        count, _, prior = max(fits, key=lambda fit: fit[1])
         if count > 0:
             formats[length] = tuple(_fit(stacked, alphabet, prior, count))
     total = sum(map(len, by_length.values()))
-    same = max(map(len, by_length.values()), default=0)
-    if not formats and not (total >= _MANY and same >= _SAME_LENGTH * total):
+    modal_count = max(map(len, by_length.values()), default=0)
+    if not formats and not (total >= _MANY and modal_count >= _SAME_LENGTH * total):
         return None
-    return StringModel(alphabet, formats, {n: len(some) / total for n, some in sorted(by_length.items())})
+    return StringModel(alphabet, formats, {n: len(strings) / total for n, strings in sorted(by_length.items())})
 
 
-def _formats_told(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior) -> tuple[int, float]:
+def _best_format_count(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior) -> tuple[int, float]:
     """How many formats held-out strings are likeliest under, and by how many nats a string.
 
     Both are 0 where that is not clearly more than by chance.
@@ -113,9 +113,9 @@ def _formats_told(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior)
             formats = _fit(likelihood[fold != k], alphabet, prior, count)
             held_out[count, fold == k] = _log_likelihood(likelihood[fold == k], formats)
     gains = held_out - held_out[0]
-    best = int(gains.mean(1).argmax())
-    gain, error = float(gains[best].mean()), float(gains[best].std() / np.sqrt(n))
-    return (best, gain) if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else (0, 0.0)
+    best_count = int(gains.mean(1).argmax())
+    gain, error = float(gains[best_count].mean()), float(gains[best_count].std() / np.sqrt(n))
+    return (best_count, gain) if gain > max(_MIN_NATS, _SURE_ERRORS * error, _SURE_NATS / n) else (0, 0.0)
 
 
 def _fit(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior, count: int) -> list[StringFormat]:
@@ -129,11 +129,11 @@ def _fit(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior, count: i
     clear = prior.clear
     clear_sizes = np.maximum(np.bincount(kinds[clear], minlength=len(sizes)), 1)
     length, classes = likelihood.shape[1:]
-    seen = Counter(tuple(row) for row in kinds[likelihood.argmax(2)].tolist())
+    kind_patterns = Counter(tuple(row) for row in kinds[likelihood.argmax(2)].tolist())
     starts = [np.full((length, classes), 1 / classes)]
-    for pattern, _ in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:count]:
-        right = kinds[None] == np.array(pattern)[:, None]
-        start = np.where(right, 1 - _START, _START) / sizes[kinds]
+    for pattern, _ in sorted(kind_patterns.items(), key=lambda item: (-item[1], item[0]))[:count]:
+        agrees = kinds[None] == np.array(pattern)[:, None]
+        start = np.where(agrees, 1 - _START, _START) / sizes[kinds]
         starts.append(start / start.sum(1, keepdims=True))
     symbols = np.array(starts)  # (formats, length, classes)
     weights = np.full(len(symbols), 1 / len(symbols))
@@ -148,12 +148,12 @@ def _fit(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior, count: i
         for k in range(1, len(symbols)):
             counts = np.einsum("nlc,nl->lc", likelihood, share[:, k, None] / places[:, k]) * symbols[k]
             # Of a kind only symbols are counted that look like none of another kind: what looks like one tells nothing.
-            counted = np.stack([counts[:, clear & (kinds == kind)].sum(1) for kind in range(len(sizes))], 1)
-            kind_share = counted * sizes / clear_sizes + _KIND_PRIOR * sizes / classes
+            kind_counts = np.stack([counts[:, clear & (kinds == kind)].sum(1) for kind in range(len(sizes))], 1)
+            kind_share = kind_counts * sizes / clear_sizes + _KIND_PRIOR * sizes / classes
             kind_share /= kind_share.sum(1, keepdims=True)
             prior_counts = prior.strings * clear_sizes / sizes
-            told = (counts + prior.strings / sizes[kinds]) / (counted + prior_counts)[:, kinds]
-            within = np.where(clear, told * (clear_sizes / sizes)[kinds], 1 / sizes[kinds])
+            symbol_shares = (counts + prior.strings / sizes[kinds]) / (kind_counts + prior_counts)[:, kinds]
+            within = np.where(clear, symbol_shares * (clear_sizes / sizes)[kinds], 1 / sizes[kinds])
             symbols[k] = kind_share[:, kinds] * within
             symbols[k] /= symbols[k].sum(1, keepdims=True)  # kinds that the alphabet lacks have a share, too
     return [StringFormat(float(w), s) for w, s in zip(weights, symbols, strict=True)]
@@ -179,12 +179,12 @@ def _clear(alphabet: str) -> NDArray[np.bool_]:
 
 def _of_reading(reading: Reading, alphabet: str) -> NDArray[np.float64]:
     """(length, classes): how likely each true symbol makes what the network saw at each place."""
-    likely = [c.likely or ((c.symbol, c.confidence),) for c in reading.characters]
-    k = max(map(len, likely)) + 1
-    ids, scores = np.zeros((len(likely), k), np.int64), np.zeros((len(likely), k))
-    for row, (character, symbols) in enumerate(zip(reading.characters, likely, strict=True)):
+    top_symbols = [c.likely or ((c.symbol, c.confidence),) for c in reading.characters]
+    k = max(map(len, top_symbols)) + 1
+    ids, scores = np.zeros((len(top_symbols), k), np.int64), np.zeros((len(top_symbols), k))
+    for row, (character, symbols) in enumerate(zip(reading.characters, top_symbols, strict=True)):
         ids[row, 0] = alphabet.index(character.symbol)  # what was read is the likeliest
         ids[row, 1:] = ids[row, 0]
-        for at, (symbol, score) in enumerate(symbols, 1):
-            ids[row, at], scores[row, at] = alphabet.index(symbol), score
+        for column, (symbol, score) in enumerate(symbols, 1):
+            ids[row, column], scores[row, column] = alphabet.index(symbol), score
     return symbol_likelihood(ids, scores, alphabet)

@@ -94,11 +94,11 @@ class StringModel:
         """
         formats = {
             int(length): tuple(
-                StringFormat(float(form["weight"]), np.array(form["symbols"], np.float64)) for form in one["formats"]
+                StringFormat(float(form["weight"]), np.array(form["symbols"], np.float64)) for form in entry["formats"]
             )
-            for length, one in plain.items() if one["formats"]
+            for length, entry in plain.items() if entry["formats"]
         }  # fmt: skip
-        return StringModel(alphabet, formats, {int(length): float(one["share"]) for length, one in plain.items()})
+        return StringModel(alphabet, formats, {int(length): float(entry["share"]) for length, entry in plain.items()})
 
     def __str__(self) -> str:
         """As patterns are written: "AAA9999 (97 %), AA9999 (2 %)"; X is any symbol."""
@@ -111,22 +111,22 @@ class StringModel:
         shares |= {
             "X" * n: share for n, share in self.shares.items() if n not in self.formats and share >= _SHOWN_SHARE
         }
-        likely = [(name, share) for name, share in shares.items() if share >= _SHOWN_WEIGHT]
-        likely.sort(key=lambda item: -item[1])
-        return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in likely)
+        frequent = [(name, share) for name, share in shares.items() if share >= _SHOWN_WEIGHT]
+        frequent.sort(key=lambda item: -item[1])
+        return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in frequent)
 
 
 @lru_cache(maxsize=16)  # asked for every batch
-def automaton_of(model: StringModel, most: int) -> Automaton:
-    """Strings of up to ``most`` symbols: each format a chain of states of its own, and one chain for any string.
+def automaton_of(model: StringModel, max_length: int) -> Automaton:
+    """Strings of up to ``max_length`` symbols: each format a chain of states of its own, and one chain for any string.
 
     What a symbol adds to the score is its log probability above that of a uniform one, so that a string of no format
     scores as it does without a model; that of a string's length and format is added with its last symbol.
     """
     classes = len(model.alphabet)
-    every = frozenset(range(classes))
+    all_classes = frozenset(range(classes))
     chains = [
-        f for n, formats in sorted(model.formats.items()) if n <= most for f in formats[1:]
+        f for n, formats in sorted(model.formats.items()) if n <= max_length for f in formats[1:]
         if _share(model, n) * f.weight >= _LEAST_WEIGHT
     ]  # fmt: skip
     weights = [_share(model, len(f.symbols)) * f.weight for f in chains]
@@ -135,21 +135,21 @@ def automaton_of(model: StringModel, most: int) -> Automaton:
     counts: list[tuple[int, ...]] = [(0,)]
     accepting: list[tuple[bool, ...]] = [(False,)]
     state_of: dict[int, int] = {}  # of the chains that go on
-    for t in range(1, most + 1):
+    for t in range(1, max_length + 1):
         # States 0 and 1: any string that goes on, and one that ends here. Then chains that are long enough.
-        going = [k for k, f in enumerate(chains) if len(f.symbols) >= t]
-        states = {k: 2 + place for place, k in enumerate(going)}
+        unfinished = [k for k, f in enumerate(chains) if len(f.symbols) >= t]
+        states = {k: 2 + place for place, k in enumerate(unfinished)}
         uniform = model.formats[t][0].weight if t in model.formats else 1.0
-        edges = [Edge(0, 0, every, 0), Edge(0, 1, every, len(priors))]
+        edges = [Edge(0, 0, all_classes, 0), Edge(0, 1, all_classes, len(priors))]
         priors.append(priors[0] + np.log(_share(model, t) * uniform))
-        for k in going:
+        for k in unfinished:
             form = chains[k]
             row = np.log(form.symbols[t - 1] * classes)
-            edges.append(Edge(state_of.get(k, 0), states[k], every, len(priors)))
+            edges.append(Edge(state_of.get(k, 0), states[k], all_classes, len(priors)))
             priors.append(row + np.log(weights[k]) if len(form.symbols) == t else row)
         layers.append(tuple(edges))
-        counts.append((t,) * (2 + len(going)))
-        accepting.append((False, True, *(len(chains[k].symbols) == t for k in going)))
+        counts.append((t,) * (2 + len(unfinished)))
+        accepting.append((False, True, *(len(chains[k].symbols) == t for k in unfinished)))
         state_of = states
     pending = tuple((0,) * len(layer) for layer in counts)
     return Automaton(tuple(layers), tuple(counts), pending, tuple(accepting), is_pattern=False, priors=np.array(priors))
@@ -159,8 +159,10 @@ def _any_symbol(model: StringModel) -> NDArray[np.float64]:
     """(classes,): of strings without a format: half uniform, half as frequent as in all formats together."""
     if not model.formats:
         return np.full(len(model.alphabet), 1 / len(model.alphabet))
-    told = [(model.shares[n] * f.weight, f.symbols.mean(0)) for n, some in model.formats.items() for f in some[1:]]
-    frequent = sum(weight * symbols for weight, symbols in told) / sum(weight for weight, _ in told)
+    weighted = [
+        (model.shares[n] * f.weight, f.symbols.mean(0)) for n, formats in model.formats.items() for f in formats[1:]
+    ]
+    frequent = sum(weight * symbols for weight, symbols in weighted) / sum(weight for weight, _ in weighted)
     return np.asarray(0.5 * frequent + 0.5 / len(model.alphabet))
 
 

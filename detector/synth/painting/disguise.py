@@ -31,7 +31,7 @@ def disguise(
             inks = [as_colour(shown[rng.randrange(len(shown))].astype(np.float64)) for _ in range(4)]
         draw_strokes(rng, style, canvas, cap_px, inks)
     if style.coarse:
-        _coarsen(canvas, max(1.0, min(cap_px / style.coarse, 1.3 * stroke_px(canvas.alpha))))
+        _coarsen(canvas, max(1.0, min(cap_px / style.coarse, stroke_px(canvas.alpha))))
     if style.contour:
         _hollow(rng, canvas, ink)
     if style.second_ink:
@@ -67,8 +67,7 @@ def _coarsen(canvas: Canvas, cell: float) -> None:
     height, width = canvas.alpha.shape
     small = (max(8, round(width / cell)), max(4, round(height / cell)))
     cells = cv2.resize(canvas.alpha, small, interpolation=cv2.INTER_AREA)
-    least = 105 * min(1.0, max(0.35, stroke_px(canvas.alpha) / cell - 0.3))  # thin strokes fill no cell
-    inked = np.where(cells > least, 255, 0).astype(np.uint8)
+    inked = np.where(cells > 70, 255, 0).astype(np.uint8)
     canvas.alpha = np.asarray(cv2.resize(inked, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     reach = 2 * math.ceil(cell) + 1  # a pixel's colour goes on in its cell; where there is no ink, it is 0
     canvas.colour = np.asarray(cv2.dilate(canvas.colour, np.ones((reach, reach), np.uint8)), np.uint8)

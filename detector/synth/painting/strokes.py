@@ -104,7 +104,7 @@ def _path(rng: Random, kind: str, boxes_xyxy: Boxes, cap_px: float, width: int) 
 def draw_grid(rng: Random, image: Image, style: Style, cap_px: float, colour: Colour) -> None:
     """Draw parallel lines all over the picture: one set of them or two that cross, straight or all bent alike."""
     height, width = image.shape[:2]
-    step = max({"pale": 5.0, "ground": 8.0, "text": 9.0}[style.grid_ink] + 2.0 * style.grid_over, style.grid * cap_px)
+    step = max({"pale": 5.0, "ground": 10.0, "text": 9.0}[style.grid_ink] + 2.0 * style.grid_over, style.grid * cap_px)
     first = rng.choice((0.0, 0.0, math.pi / 2, math.pi / 4, rng.uniform(0, math.pi)))
     thick = 2 if step > 12 and style.grid_ink == "pale" and not style.grid_over and rng.random() < 0.3 else 1
     smooth = cv2.LINE_AA if rng.random() < 0.6 else cv2.LINE_8
@@ -181,7 +181,7 @@ def _half(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) -> 
 
 
 def _checks(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) -> Layer:
-    high = cap_px * rng.uniform(0.45, 1.3)
+    high = cap_px * rng.uniform(0.6, 1.5)
     wide = high * rng.choice((1.0, 1.0, rng.uniform(0.6, 2.0)))
     rows = ((np.arange(height) + rng.uniform(0, high)) // high).astype(np.int64)[:, None]
     columns = ((np.arange(width) + rng.uniform(0, wide)) // wide).astype(np.int64)[None]
@@ -201,8 +201,8 @@ def _blocks(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) -
 
 def _discs(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) -> Layer:
     shape = np.zeros((height, width), np.uint8)
-    ring = rng.random() < 0.4
-    for _ in range(rng.randint(2, 6)):
+    ring = rng.random() < 0.25
+    for _ in range(rng.randint(2, 4 if ring else 6)):
         disc = np.zeros_like(shape)
         radius = cap_px * rng.uniform(0.35, 1.1)
         thick = max(3, round(cap_px * rng.uniform(0.12, 0.25))) if ring else -1

@@ -44,7 +44,7 @@ KINDS: dict[str, Callable[[Random], Style]] = {
 STYLES = tuple(name for name in KINDS if name != PLAIN)
 """Styles that a set mixes by default."""
 
-_THIN = ("hollow", "fuzzy")  # lines and specks of a pixel, which no downscaling survives
+_THIN = ("hollow", "fuzzy")  # lines and specks of a pixel, which little downscaling leaves
 
 
 def style_of(rng: Random, name: str) -> Style:
@@ -54,7 +54,8 @@ def style_of(rng: Random, name: str) -> Style:
         return style
     style = damaged(rng, style)
     if name in _THIN:
-        return replace(style, low_px=0.0, motion=0, blur=min(style.blur, 0.6), shade=min(style.shade, 0.3))
+        low_px = max(28.0, style.low_px) if style.low_px else 0.0
+        return replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.6), shade=min(style.shade, 0.3))
     if name in (*CAPTCHAS, "handwriting"):  # touching and thin signs do not survive downscaling
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))

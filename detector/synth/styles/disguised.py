@@ -14,8 +14,8 @@ def clear(rng: Random) -> Style:
     """Draw a captcha that hides nothing: upright or slightly turned signs of any face, often small in their picture."""
     each, coarse = chance(rng, 0.35), chance(rng, 0.12)
     return Style(
-        faces=rng.choice(("any", "plain", "plain", "sans")),
-        mixed_faces=chance(rng, 0.2),
+        faces="sans" if coarse else rng.choice(("any", "plain", "plain", "sans")),
+        mixed_faces=not coarse and chance(rng, 0.2),
         lower=rng.choices(("never", "word", "some"), (6, 2, 2))[0],
         weight=rng.choice((-3, 0, 0, 0, 2)),
         gap=rng.choice((None, rng.uniform(0.04, 0.5), rng.uniform(0.1, 1.2))),
@@ -49,6 +49,7 @@ def clear(rng: Random) -> Style:
 def struck(rng: Random) -> Style:
     """Draw a captcha with strokes through it, as thick as its own and in its ink, or with a grid."""
     grid = chance(rng, 0.3)
+    lines = 0 if grid else rng.choice((0, 0, 0, 0, 0, 0, 3, 6))
     each = chance(rng, 0.3)
     paths = ("straight", "bent", "curve", "sine", "arc", "oval", "short")
     style = _text(rng, each, cap_px=rng.uniform(24, 54), bold=(-2, 0, 0, 3))
@@ -63,10 +64,13 @@ def struck(rng: Random) -> Style:
         )
     return replace(
         style,
-        strokes=rng.choice((0, 1, 2)) if grid else rng.choice((1, 1, 2, 2, 3, 4)),
+        strokes=0 if lines else rng.choice((0, 1, 2)) if grid else rng.choice((1, 1, 2, 2, 3, 4)),
         stroke_paths=tuple(rng.sample(paths, rng.choice((1, 1, 2)))),
         stroke_weight=rng.choice((rng.uniform(0.35, 0.8), rng.uniform(0.7, 1.1))),
         stroke_ink=rng.choice(("text", "text", "text", "other")),
+        lines_over=lines,
+        line_px=rng.uniform(0.8, 1.4),
+        line_ink=rng.choice(("own", "text", "text")),
         dots=rng.choice((0, 0, 0, 30, 80)),
         ticks=rng.choice((0, 0, 0, 0, 20)),
         tick_ink="one",
@@ -92,6 +96,7 @@ def crowded(rng: Random) -> Style:
         faces=faces,
         gap=gap,
         overlapping=overlap,
+        stretch=rng.uniform(0.85, 1.35) if overlap else style.stretch,
         rim=rng.uniform(0.015, 0.05) if rim else 0.0,
         mixed_inks=mixed,
         jitter_y=rng.choice((0, 0.1, 0.3)),
@@ -115,7 +120,8 @@ def hollow(rng: Random) -> Style:
     """Draw a captcha of outlines: signs among circles and lines, over each other, or solids with sides."""
     kind = rng.choice(("outline", "outline", "contour", "solid"))
     style = _text(rng, chance(rng, 0.25) and kind != "contour", cap_px=rng.uniform(34, 60), bold=(0, 2, 4))
-    style = replace(style, contrast=max(style.contrast, 60), faint=False, grid=0.0)
+    effect = rng.choice(("none", "none", "none", "none", "shadow"))
+    style = replace(style, contrast=max(style.contrast, 60), faint=False, grid=0.0, effect=effect)
     if kind == "solid":
         return replace(
             style,
@@ -164,6 +170,7 @@ def inverted(rng: Random) -> Style:
         jitter_y=rng.choice((0, 0.1, 0.25)),
         background=rng.choice(("flat", "flat", "noise", "gradient")),
         lines_under=0,
+        grid=0.0 if shape in ("bands", "checks", "blocks") else style.grid,
         pepper=_pepper(rng, 0.5) if shape in ("arcs", "half") else _pepper(rng, 0.2),
         dots=rng.choice((0, 0, 40)),
         dashed=False,
@@ -192,6 +199,7 @@ def fuzzy(rng: Random) -> Style:
     return replace(
         style,
         faces="sans",
+        mixed_faces=False,
         coarse=rng.randint(9, 15),
         rotation=rng.choice((0, 0, 10)),
         dots=rng.choice((0, 0, 50)),

@@ -39,9 +39,12 @@ def draw_strokes(rng: Random, style: Style, canvas: Canvas, cap_px: float, inks:
         colour = rng.choice(inks)
         for _ in range(4):
             width = max(1, round(thick * rng.uniform(0.75, 1.15)))
-            path = _path(rng, rng.choice(style.stroke_paths), boxes, cap_px, own.shape[1])
+            kind = rng.choice(style.stroke_paths)
+            path = _path(rng, kind, boxes, cap_px, own.shape[1])
             stroke = np.zeros_like(canvas.alpha)
             cv2.polylines(stroke, [(path * 16).round().astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+            if kind in ("oval", "short") and not own[stroke > 100].any():
+                continue  # alone, it would be an O or an I
             union = np.asarray(cv2.bitwise_or(struck, (stroke > 100).astype(np.uint8)), np.uint8)
             if _legible(own, union, boxes):
                 struck = union
@@ -204,7 +207,7 @@ def _discs(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) ->
     ring = rng.random() < 0.25
     for _ in range(rng.randint(2, 4 if ring else 6)):
         disc = np.zeros_like(shape)
-        radius = cap_px * rng.uniform(0.35, 1.1)
+        radius = cap_px * (rng.uniform(0.8, 1.4) if ring else rng.uniform(0.35, 1.1))  # a small ring is an O
         thick = max(3, round(cap_px * rng.uniform(0.12, 0.25))) if ring else -1
         cv2.circle(disc, (rng.randrange(width), rng.randrange(height)), max(3, round(radius)), 255, thick, cv2.LINE_AA)
         shape = np.asarray(cv2.absdiff(shape, disc), np.uint8)

@@ -52,7 +52,9 @@ def style_of(rng: Random, name: str) -> Style:
     style = KINDS[name](rng)
     if name == PLAIN or (name in CAPTCHAS and rng.random() < 0.5):
         return style
+    grain = style.noise  # the kind's own
     style = damaged(rng, style)
+    style = replace(style, noise=max(grain, style.noise))
     if name in _THIN:
         low_px = max(28.0, style.low_px) if style.low_px else 0.0
         return replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.6), shade=min(style.shade, 0.3))

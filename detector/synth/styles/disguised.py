@@ -75,6 +75,7 @@ def struck(rng: Random) -> Style:
         ticks=rng.choice((0, 0, 0, 0, 20)),
         tick_ink="one",
         pepper=_pepper(rng, 0.1),
+        noise=rng.uniform(6, 20) if chance(rng, 0.12) else 0.0,
         effect=rng.choice(("none", "none", "none", "none", "none", "shadow")),
     )
 
@@ -161,12 +162,14 @@ def inverted(rng: Random) -> Style:
     each = chance(rng, 0.2)
     shape = rng.choice(("arcs", "arcs", "arcs", "arcs", "bands", "half", "checks", "blocks", "discs"))
     style = _text(rng, each, cap_px=rng.uniform(28, 56), bold=(0, 0, 3, 5) if shape in ("arcs", "half") else (3, 5))
+    grain = rng.uniform(6, 30) if chance(rng, 0.4) else 0.0
     return replace(
         style,
         inverted=shape,
-        contrast=max(style.contrast, 60),
+        contrast=max(style.contrast, 60 + grain),
+        noise=grain,
         grey=not each and chance(rng, 0.5),
-        gap=rng.uniform(-0.05, 0.4),
+        gap=rng.uniform(-0.02, 0.4),
         jitter_y=rng.choice((0, 0.1, 0.25)),
         background=rng.choice(("flat", "flat", "noise", "gradient")),
         lines_under=0,

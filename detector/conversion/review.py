@@ -61,11 +61,11 @@ class Review:
     rows: Mapping[str, ReviewRow]
     places: Mapping[str, str]
 
-    def apply(self, found: Source, spell: Spell) -> Source:
+    def apply(self, source: Source, spell: Spell) -> Source:
         """The source with corrected texts, and without what was dropped; ``spell`` as for its labels."""
         items: list[LabelledImage] = []
-        refused = list(found.refused)
-        for item in found.items:
+        refused = list(source.refused)
+        for item in source.items:
             row = self.rows.get(item.name)
             if row is not None and row.decision == "drop":
                 refused.append(Refused(item.name, DROPPED))
@@ -75,22 +75,22 @@ class Review:
                 items.append(replace(item, confidence=None))  # a pre-label no more
             else:
                 items.append(item)
-        unknown = sorted(self.rows.keys() - {item.name for item in found.items})
+        unknown = sorted(self.rows.keys() - {item.name for item in source.items})
         if unknown:
-            shown = "; ".join(f"{self.places[name]}: {name!r}" for name in unknown[:3])
-            log.warning("decisions about no labelled picture of the source: %d, for example %s", len(unknown), shown)
+            examples = "; ".join(f"{self.places[name]}: {name!r}" for name in unknown[:3])
+            log.warning("decisions about no labelled picture of the source: %d, for example %s", len(unknown), examples)
         if self.rows:
             log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
-        return replace(found, items=items, refused=refused)
+        return replace(source, items=items, refused=refused)
 
-    def check(self, found: Source, table: Alphabet, length: int, spell: Spell) -> None:
+    def check(self, source: Source, table: Alphabet, length: int, spell: Spell) -> None:
         """Refuse corrections that cannot be labels; those of pictures that are gone do not matter.
 
         Raises:
             DatasetError: naming every one, its line and why.
         """
-        there = {item.name for item in found.items}
-        corrected = [row for row in self.rows.values() if row.decision == "correct" and row.source in there]
+        names = {item.name for item in source.items}
+        corrected = [row for row in self.rows.values() if row.decision == "correct" and row.source in names]
         problems = [
             f"{self.places[row.source]}: {problem}"
             for row in corrected
@@ -100,17 +100,17 @@ class Review:
 
     def vouched(self, items: Iterable[LabelledImage], table: Alphabet) -> frozenset[str]:
         """Names of the pictures whose text a person stands for: these are no suspects."""
-        names, other = [], []
+        names, outdated = [], []
         for item in items:
             row = self.rows.get(item.name)
             if row is None:
                 continue
             if row.decision == "accept" and row.text and table.clean(row.text) != item.text:
-                other.append(f"{self.places[row.source]}: {row.text!r} was accepted, the label is {item.text!r} now")
+                outdated.append(f"{self.places[row.source]}: {row.text!r} was accepted, the label is {item.text!r} now")
             else:
                 names.append(item.name)
-        if other:
-            log.warning("decisions that no longer apply, since the labels have changed: %s", _some(other))
+        if outdated:
+            log.warning("decisions that no longer apply, since the labels have changed: %s", _some(outdated))
         return frozenset(names)
 
 
@@ -154,8 +154,12 @@ def own_columns(path: Path) -> list[str]:
         return []
     if not {"source", "decision"} <= {*header}:
         return []
-    ours = (*ReviewRow._fields, "")
-    return [name for i, name in enumerate(header) if name not in ours and any("".join(row[i : i + 1]) for row in rows)]
+    review_columns = (*ReviewRow._fields, "")
+    return [
+        name
+        for i, name in enumerate(header)
+        if name not in review_columns and any("".join(row[i : i + 1]) for row in rows)
+    ]
 
 
 def write_review(
@@ -181,26 +185,26 @@ def write_review(
         How many suspects are there to decide on.
     """
     rows = {row.source: row for row in manifest}
-    gone = set(refused)
+    refused_names = set(refused)
     reopened = {n for n in rows.keys() & review.rows.keys() if rows[n].status == "suspect" and n not in vouched}
-    new = sorted((row for n, row in rows.items() if n in reopened or n not in review.rows), key=_likeliest_error)
-    lines = [ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in new]
-    for name, old in review.rows.items():
+    suspects = sorted((row for n, row in rows.items() if n in reopened or n not in review.rows), key=_likeliest_error)
+    lines = [ReviewRow(r.source, r.text, r.read, r.confidence, r.status) for r in suspects]
+    for name, earlier in review.rows.items():
         if name in reopened:
             continue
         row = rows.get(name)
-        status = row.status if row else "refused" if name in gone else "missing"
-        text = old.text if old.decision == "accept" and old.text else labels.get(name, old.text)
-        seen = (row.read, row.confidence) if row else (old.read, old.confidence)
-        lines.append(ReviewRow(name, text, *seen, status, old.decision, old.corrected))
+        status = row.status if row else "refused" if name in refused_names else "missing"
+        text = earlier.text if earlier.decision == "accept" and earlier.text else labels.get(name, earlier.text)
+        read_and_confidence = (row.read, row.confidence) if row else (earlier.read, earlier.confidence)
+        lines.append(ReviewRow(name, text, *read_and_confidence, status, earlier.decision, earlier.corrected))
     write_rows(path, lines)
-    return len(new)
+    return len(suspects)
 
 
 def _corrected(item: LabelledImage, text: str) -> LabelledImage:
     """The same picture with another text; boxes that were drawn stay where they are as many as its symbols."""
-    drawn, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
-    boxes_xyxy = drawn if drawn is not None and len(drawn) == symbols else None
+    drawn_xyxy, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
+    boxes_xyxy = drawn_xyxy if drawn_xyxy is not None and len(drawn_xyxy) == symbols else None
     return replace(item, text=text, boxes_xyxy=boxes_xyxy, confidence=None)
 
 
@@ -210,16 +214,16 @@ def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
 
 
 def _read(path: Path) -> list[tuple[str, ReviewRow]]:
-    rows = _rows(_text_of(path), path)
-    header = next(rows, ("", []))[1]
+    raw_rows = _rows(_text_of(path), path)
+    header = next(raw_rows, ("", []))[1]
     missing = {"source", "decision"} - set(header)
     if missing:
         columns = ", ".join(ReviewRow._fields)
         raise DatasetError(f"{path} has no column {' and '.join(sorted(missing))}: the columns are {columns}.")
-    held: list[tuple[str, ReviewRow]] = []
+    rows: list[tuple[str, ReviewRow]] = []
     first_of: dict[str, tuple[str, ReviewRow]] = {}
     problems: list[str] = []
-    for place, fields in rows:
+    for place, fields in raw_rows:
         line = dict(zip(header, fields, strict=False))
         row = ReviewRow(**{name: line.get(name, "") for name in ReviewRow._fields})
         row = row._replace(decision=row.decision.strip().lower())
@@ -236,12 +240,12 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
                 f"{place}: corrected is {row.corrected!r}, and the decision is {row.decision!r}, not 'correct'"
             )
         if row.source and row.decision:
-            before = first_of.setdefault(row.source, (place, row))
-            if (before[1].decision, before[1].corrected) != (row.decision, row.corrected):
-                problems.append(f"{place}: {row.source!r} is decided otherwise in {before[0]}")
-        held.append((place, row))
+            earlier = first_of.setdefault(row.source, (place, row))
+            if (earlier[1].decision, earlier[1].corrected) != (row.decision, row.corrected):
+                problems.append(f"{place}: {row.source!r} is decided otherwise in {earlier[0]}")
+        rows.append((place, row))
     _refuse(problems)
-    return held
+    return rows
 
 
 def _text_of(path: Path) -> str:
@@ -269,6 +273,6 @@ def _refuse(problems: list[str]) -> None:
         raise DatasetError(f"{_some(problems)}. Nothing was written: correct the file and convert again.")
 
 
-def _some(said: list[str]) -> str:
-    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
-    return "; ".join(said[:_SHOWN]) + more
+def _some(problems: list[str]) -> str:
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return "; ".join(problems[:_SHOWN]) + more

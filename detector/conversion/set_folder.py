@@ -56,13 +56,13 @@ def target_of(out: str | os.PathLike[str]) -> Path:
 
 def recover(target: Path) -> None:
     """Undo or finish a replacement that was killed half-way."""
-    old = _replaced(target)
-    if not OwnedFiles(old).exists:
+    replaced = _replaced(target)
+    if not OwnedFiles(replaced).exists:
         return
     if not target.exists():
-        old.rename(target)
-    elif not _others(old):
-        _discard(old)
+        replaced.rename(target)
+    elif not _foreign_files(replaced):
+        _discard(replaced)
 
 
 def begin(target: Path) -> None:
@@ -75,7 +75,7 @@ def discard_part(target: Path) -> None:
     _discard(part_of(target))
 
 
-def _others(folder: Path) -> list[str]:
+def _foreign_files(folder: Path) -> list[str]:
     """What lies in the folder of a set, or of one that is being made, and no conversion wrote it like that.
 
     Decisions of a person in ``review.csv`` are taken up: it is listed only if a column that is not ours would be lost.
@@ -83,7 +83,7 @@ def _others(folder: Path) -> list[str]:
     if folder.is_symlink() or not folder.is_dir():
         return [folder.name]
     return [path for path in OwnedFiles(folder).others() if path != REVIEW] + [
-        f"{REVIEW} (its columns {', '.join(more)})" for more in [own_columns(folder / REVIEW)] if more
+        f"{REVIEW} (its columns {', '.join(own)})" for own in [own_columns(folder / REVIEW)] if own
     ]
 
 
@@ -100,11 +100,11 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
         raise DatasetError(f"{target} exists: choose another folder, or say {argument('overwrite')} to replace it.")
     check_pictures(target, [source])
     check_replaceable(target)
-    part, old = part_of(target), _replaced(target)
-    for folder, needed in ((part, "for what is not finished"), (old, f"while {target} is replaced")):
-        if (folder.exists() or folder.is_symlink()) and (others := _others(folder)):
+    part, replaced = part_of(target), _replaced(target)
+    for folder, purpose in ((part, "for what is not finished"), (replaced, f"while {target} is replaced")):
+        if (folder.exists() or folder.is_symlink()) and (foreign := _foreign_files(folder)):
             raise DatasetError(
-                f"{folder} is needed {needed}, and holds something else ({_some(others)}): move it away."
+                f"{folder} is needed {purpose}, and holds something else ({_some(foreign)}): move it away."
             )
 
 
@@ -126,9 +126,9 @@ def check_replaceable(target: Path) -> None:
             )
         raise DatasetError(f"{target} is no converted set ({LIST} lists none), and is not replaced: choose another "
                            "folder.")  # fmt: skip
-    if others := _others(target):
+    if foreign := _foreign_files(target):
         raise DatasetError(
-            f"{target} also holds {_some(others)}, which no conversion wrote or which was changed since, and "
+            f"{target} also holds {_some(foreign)}, which no conversion wrote or which was changed since, and "
             f"{argument('overwrite')} would delete: move it elsewhere, or choose another folder."
         )
 
@@ -148,13 +148,13 @@ def _some(paths: Sequence[str]) -> str:
 
 def check_pictures(target: Path, inputs: Iterable[Path]) -> None:
     """Refuse to write where inputs lie: what is there is replaced."""
-    written = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
-    for path in inputs if written else ():
-        lies = path.resolve()
-        for folder in (lies, *lies.parents):
-            if folder in written:
+    outputs = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
+    for path in inputs if outputs else ():
+        resolved = path.resolve()
+        for folder in (resolved, *resolved.parents):
+            if folder in outputs:
                 raise DatasetError(
-                    f"{written[folder]} holds the pictures of {path}: choose another folder to write to."
+                    f"{outputs[folder]} holds the pictures of {path}: choose another folder to write to."
                 )
 
 
@@ -168,13 +168,13 @@ def check_outside(target: Path, searched: Path) -> None:
 
 def put_in_place(target: Path) -> None:
     """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
-    old = _replaced(target)
+    replaced = _replaced(target)
     if target.exists():
         check_replaceable(target)  # again: the run may have taken hours
-        target.rename(old)
+        target.rename(replaced)
     part_of(target).rename(target)
-    if old.exists():
-        _discard(old)
+    if replaced.exists():
+        _discard(replaced)
 
 
 @contextmanager

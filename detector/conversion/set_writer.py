@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.inputs import SAME_AS, Inputs, Progress
-from detector.conversion.locating.boxes import Boxes, shown, shown_ids, sureness
-from detector.conversion.locating.label_errors import wrong_labels
+from detector.conversion.locating.boxes import Boxes, sureness, visible_ids, visible_symbols
+from detector.conversion.locating.label_errors import label_error_probabilities
 from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
 from detector.conversion.settings import Settings
@@ -93,7 +93,7 @@ class SetWriter:
             NotLearnedError: if no picture is left to train on.
         """
         reviewed: list[ManifestRow] = []
-        self._wrong = self._wrong_labels(boxes_of)
+        self._error_probability_of = self._error_probabilities(boxes_of)
 
         def rows() -> Iterator[ManifestRow]:
             for done, item in enumerate(self.inputs.items, 1):
@@ -134,26 +134,29 @@ class SetWriter:
         self._owned.seal(unchecked=(REVIEW,))  # a person edits it
         return config, share
 
-    def _wrong_labels(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
+    def _error_probabilities(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
         """Probability that the label is wrong, by the picture's name."""
-        labels = [shown_ids(item, self.settings.table) for item in self.inputs.items]
+        labels = [visible_ids(item, self.settings.table) for item in self.inputs.items]
         located = [boxes_of(item).located for item in self.inputs.items]
-        right = np.array([one.right for one in located])
+        log_probs = np.array([characters.right for characters in located])
         symbols = len({*np.concatenate(labels).tolist()})
-        wrong = wrong_labels(labels, [one.read for one in located], right, symbols)
-        return dict(zip([item.name for item in self.inputs.items], wrong.tolist(), strict=True))
+        probabilities = label_error_probabilities(
+            labels, [characters.read for characters in located], log_probs, symbols
+        )
+        return dict(zip([item.name for item in self.inputs.items], probabilities.tolist(), strict=True))
 
     def _add(self, item: LabelledImage, boxes: Boxes) -> ManifestRow:
         """One picture with its boxes."""
-        own = shown_ids(item, self.settings.table)
+        label_ids = visible_ids(item, self.settings.table)
         located = boxes.located
         split = self.inputs.split[item.text]
-        sure = sureness(located, self._wrong[item.name]) * (1.0 if item.confidence is None else item.confidence)
-        suspect = sure < self.limit and item.name not in self.vouched
+        prelabel = 1.0 if item.confidence is None else item.confidence
+        confidence = sureness(located, self._error_probability_of[item.name]) * prelabel
+        suspect = confidence < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.settings.keep_suspects else split
         if not suspect or self.settings.keep_suspects:  # a wrong label must not set what lengths are read, in no split
-            self._counts.append(len(own))
+            self._counts.append(len(label_ids))
         name = self._name(item)
         suffix = item.path.suffix.lower()
         image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"
@@ -161,10 +164,12 @@ class SetWriter:
         self._owned.add(image, f"labels/{folder}/{name}.txt")  # before they are there
         yolo_format.link_or_copy(item.path, self.root / image)
         label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(yolo_format.format_labels(own.tolist(), located.boxes_xyxy, *boxes.size_wh), encoding="ascii")
+        label.write_text(
+            yolo_format.format_labels(label_ids.tolist(), located.boxes_xyxy, *boxes.size_wh), encoding="ascii"
+        )
         sides = [[f"{v:.1f}" for v in box] for box in located.boxes_xyxy.tolist()]
-        stages = [located.stage(i) for i in range(len(own))]
-        for i, symbol in enumerate(shown(item.text, self.settings.table)):
+        stages = [located.stage(i) for i in range(len(label_ids))]
+        for i, symbol in enumerate(visible_symbols(item.text, self.settings.table)):
             x1, y1, x2, y2 = sides[i]
             self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{located.confidence[i]:.4f}", stages[i]))
         self.images[folder].append(image)
@@ -173,7 +178,7 @@ class SetWriter:
         status = "suspect" if suspect else "ok"
         method = ", ".join(f"{stage} {count}" for stage, count in sorted(Counter(stages).items()))
         read = "" if located.agrees else "".join(self.settings.table.symbols[i] for i in located.read)
-        return ManifestRow(item.name, image, item.text, split, method, f"{sure:.4f}", status, read)
+        return ManifestRow(item.name, image, item.text, split, method, f"{confidence:.4f}", status, read)
 
     def _name(self, item: LabelledImage) -> str:
         """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""

@@ -589,7 +589,7 @@ def test_a_doubted_label_sets_no_length_in_any_split(toy: Toy, tmp_path: Path, m
     def wrong(self: SetWriter, _: Any) -> dict[str, float]:
         return {item.name: float(item.name in short) for item in self.inputs.items}
 
-    monkeypatch.setattr(SetWriter, "_wrong_labels", wrong)
+    monkeypatch.setattr(SetWriter, "_error_probabilities", wrong)
     report = convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert report.config.min_count == min(length for name, length in lengths.items() if name not in short)
     kept = convert(toy.source, tmp_path / "kept", space="_", keep_suspects=True, **OPTIONS)

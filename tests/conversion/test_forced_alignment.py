@@ -16,9 +16,9 @@ from detector.conversion.locating.forced_alignment import (
     MISSED,
     UNKNOWN,
     Alignment,
+    calibration_pairs,
     force_align,
     label_log_probs,
-    places_told_apart,
 )
 from detector.text.calibration import PlattScaling
 from detector.text.candidates import NEVER, Candidates, gather
@@ -185,7 +185,7 @@ def test_no_pictures() -> None:
 def test_places_whose_truth_is_known() -> None:
     """The label's candidates are characters, what could stand beside them is none; the rest says nothing."""
     held = seen([(0, 10, A), (1, 9, [0.3, 0.02, 0.02]), (20, 10, B), (40, 10, [0.1, 0.02, 0.02])])
-    odds, right = places_told_apart(held, force_align(held, [ids("AB")]))
+    odds, right = calibration_pairs(held, force_align(held, [ids("AB")]))
     assert sorted(right.tolist()) == [False, True, True], "the second one covers the first"
     assert odds[~right].max() < odds[right].min()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.conversion.locating.label_errors import wrong_labels
+from detector.conversion.locating.label_errors import label_error_probabilities
 
 DIGITS = "0123456789"
 
@@ -19,7 +19,7 @@ def judged(labels: list[str], read: list[str], right: list[float]) -> list[bool]
     def ids(some: list[str]) -> list[np.ndarray]:
         return [np.array([DIGITS.index(s) for s in text], np.int64) for text in some]
 
-    return (wrong_labels(ids(labels), ids(read), np.array(right), len(DIGITS)) > 0.5).tolist()
+    return (label_error_probabilities(ids(labels), ids(read), np.array(right), len(DIGITS)) > 0.5).tolist()
 
 
 def changed(text: str) -> str:

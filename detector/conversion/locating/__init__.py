@@ -9,10 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, opened, shown, shown_ids
+from detector.conversion.locating.boxes import (
+    BoxStore,
+    LatestBoxes,
+    locate_all,
+    picture_of,
+    visible_ids,
+    visible_symbols,
+)
 from detector.conversion.locating.locator import Image, Located, Locator
 from detector.conversion.locating.run import Run
-from detector.conversion.locating.self_training import ENOUGH, MIN_PICTURES, SelfTraining, Trained
+from detector.conversion.locating.self_training import ENOUGH_EXPLAINED, MIN_PICTURES, SelfTraining, Trained
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
 from detector.data.parallel import cores
@@ -24,7 +31,7 @@ from detector.text.metrics import wilson_interval
 
 log = logging.getLogger("detector")
 
-_ASKED = 200  # pictures that tell whether labels suit their pictures better than others' labels do
+_SAMPLE_SIZE = 200  # pictures that tell whether labels suit their pictures better than others' labels do
 _SUITED = 0.6  # share of them that must; half do by chance
 
 __all__ = ["LocatedLabels", "locate_labels"]
@@ -53,9 +60,9 @@ def locate_labels(run: Run) -> LocatedLabels:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
     """
     network = open_network(SHIPPED, run.settings.device, None)
-    first, shipped = _located_by_shipped(run, network)
-    shape_hw = _shape(run, first)
-    trained = SelfTraining(run, shape_hw)(first, shipped)
+    shipped_boxes, shipped_locator = _located_by_shipped(run, network)
+    shape_hw = _shape(run, shipped_boxes)
+    trained = SelfTraining(run, shape_hw)(shipped_boxes, shipped_locator)
     _check_suited(run, trained)
     return LocatedLabels(_scored(run, trained), shape_hw, trained.explained)
 
@@ -63,22 +70,22 @@ def locate_labels(run: Run) -> LocatedLabels:
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
     """Locate with the labels, or, if the shipped classes mean nothing in this set, with the number of symbols only."""
     items = run.inputs.items
-    told = run.locator(network)
-    if told.by_class:
-        store = _located(run, told, "boxes")
+    by_label = run.locator(network)
+    if by_label.by_class:
+        store = _located(run, by_label, "boxes")
         explained = float(np.mean([store[item].located.agrees for item in items]))
-        if explained >= ENOUGH or np.mean(_suited(run, items, lambda _: told)) >= _SUITED:
-            return store, told
+        if explained >= ENOUGH_EXPLAINED or np.mean(_suited(run, items, lambda _: by_label)) >= _SUITED:
+            return store, by_label
     log.info("what the shipped detector reads has nothing to do with these labels: it only says where symbols are")
-    counting = run.locator(network, by_class=False)
-    return _located(run, counting, "counted"), counting
+    by_count = run.locator(network, by_class=False)
+    return _located(run, by_count, "counted"), by_count
 
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
 
-    def locate(some: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        return locator.locate(images, run.labels(some))
+    def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
+        return locator.locate(images, run.labels(items))
 
     locate_all(run.inputs.items, store, locate, run.tell, "locate", cores())
     return store
@@ -97,24 +104,24 @@ def _suited(
 ) -> NDArray[np.bool_]:
     """Of some of the items, whether the label suits its picture better than another label as long does."""
     rng = np.random.default_rng(run.settings.seed)
-    some = [items[i] for i in np.sort(rng.permutation(len(items))[:_ASKED])]
+    sample = [items[i] for i in np.sort(rng.permutation(len(items))[:_SAMPLE_SIZE])]
     by_count: dict[int, list[str]] = {}
-    for one, count in zip(run.inputs.items, run.counts, strict=True):
-        by_count.setdefault(count, []).append(one.text)
-    suited = []
-    for item in some:
-        label = shown_ids(item, run.settings.table)
+    for labelled, count in zip(run.inputs.items, run.counts, strict=True):
+        by_count.setdefault(count, []).append(labelled.text)
+    table, suited = run.settings.table, []
+    for item in sample:
+        label = visible_ids(item, table)
         as_long = [text for text in by_count[len(label)] if text != item.text]
-        as_long = as_long or [one.text for one in run.inputs.items if one.text != item.text]
-        other = run.settings.table.encode(
-            [shown(as_long[int(rng.integers(len(as_long)))], run.settings.table)], run.settings.length
-        )[0]
-        suited.append(locator_of(item).identified([opened(item)], [label], [other[other < len(run.settings.table)]])[0])
+        as_long = as_long or [labelled.text for labelled in run.inputs.items if labelled.text != item.text]
+        other_text = visible_symbols(as_long[int(rng.integers(len(as_long)))], table)
+        padded = table.encode([other_text], run.settings.length)[0]
+        other_label = padded[padded < len(table)]
+        suited.append(locator_of(item).identified([picture_of(item)], [label], [other_label])[0])
     return np.array(suited, bool)
 
 
 def _check_suited(run: Run, trained: Trained) -> None:
-    """Refuse labels that suit their pictures no better than others do, as far as a detector can tell that saw neither.
+    """Refuse labels that suit their pictures no better than others do, by detectors that were trained on neither.
 
     Raises:
         NotLearnedError: saying how many do.
@@ -145,13 +152,13 @@ def _check_suited(run: Run, trained: Trained) -> None:
 
 def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
     """Calibrate a locator on some of the pictures that are read as labelled."""
-    sure = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
-    held_out = [item for item in sure if run.inputs.split[item.text] != "train"]
-    sure = held_out if len(held_out) >= MIN_PICTURES else sure
+    agreeing = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
+    held_out = [item for item in agreeing if run.inputs.split[item.text] != "train"]
+    agreeing = held_out if len(held_out) >= MIN_PICTURES else agreeing
     rng = np.random.default_rng(run.settings.seed)
-    some = [sure[i] for i in np.sort(rng.permutation(len(sure))[:_ASKED])]
-    if some:
-        locator.calibrate([opened(item) for item in some], run.labels(some))
+    sample = [agreeing[i] for i in np.sort(rng.permutation(len(agreeing))[:_SAMPLE_SIZE])]
+    if sample:
+        locator.calibrate([picture_of(item) for item in sample], run.labels(sample))
 
 
 def _scored(run: Run, trained: Trained) -> LatestBoxes:
@@ -163,15 +170,18 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
 
     def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
         labels = run.labels(items)
-        right = np.zeros(len(items))
+        log_probs = np.zeros(len(items))
         for locator in trained.locators:
-            mine = [i for i, item in enumerate(items) if trained.locator(item) is locator]
-            if mine:
-                right[mine] = locator.score([images[i] for i in mine], [labels[i] for i in mine])
-        return [replace(trained.boxes[item].located, right=float(one)) for item, one in zip(items, right, strict=True)]
+            rows = [i for i, item in enumerate(items) if trained.locator(item) is locator]
+            if rows:
+                log_probs[rows] = locator.score([images[i] for i in rows], [labels[i] for i in rows])
+        return [
+            replace(trained.boxes[item].located, right=float(log_prob))
+            for item, log_prob in zip(items, log_probs, strict=True)
+        ]
 
     if not all(item in store for item in unexplained):
         for locator in trained.locators:
             _calibrate(run, trained, locator)
     locate_all(unexplained, store, locate, run.tell, "score", cores())
-    return trained.boxes.then(store)
+    return trained.boxes.with_store(store)

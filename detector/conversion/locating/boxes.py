@@ -59,11 +59,11 @@ class BoxStore:
         piece, row = self._place[item.name, item.text]
         return _row(self._open(piece), row)
 
-    def add(self, several: Sequence[tuple[LabelledImage, Boxes]]) -> None:
+    def add(self, pairs: Sequence[tuple[LabelledImage, Boxes]]) -> None:
         """Keep some more, in a piece of their own."""
         piece = self._resume.next_piece(self._kind, ".npz")
         with atomic_write(piece) as part, part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **_columns(several))
+            np.savez_compressed(file, allow_pickle=False, **_columns(pairs))
         self._index(piece)
 
     def _index(self, piece: Path) -> None:
@@ -85,7 +85,7 @@ class LatestBoxes:
     def __getitem__(self, item: LabelledImage) -> Boxes:
         return next(store[item] for store in reversed(self._stores) if item in store)
 
-    def then(self, store: BoxStore) -> LatestBoxes:
+    def with_store(self, store: BoxStore) -> LatestBoxes:
         """With one more, which comes first."""
         return LatestBoxes(*self._stores, store)
 
@@ -99,39 +99,39 @@ def locate_all(
     batches as one that was never stopped.
     """
     missing = [item for item in items if item not in store]
-    done = len(items) - len(missing)
-    tell(stage, done, len(items))
+    completed = len(items) - len(missing)
+    tell(stage, completed, len(items))
 
-    def batch(some: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
-        images = [opened(item) for item in some]
+    def batch(chunk: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
+        images = [picture_of(item) for item in chunk]
         sizes = [(image.shape[1], image.shape[0]) for image in images]
-        located = locate(some, images)
+        located = locate(chunk, images)
         return [
-            (item, Boxes(size, as_drawn(one, item.boxes_xyxy)))
-            for item, size, one in zip(some, sizes, located, strict=True)
+            (item, Boxes(size, as_drawn(placed, item.boxes_xyxy)))
+            for item, size, placed in zip(chunk, sizes, located, strict=True)
         ]
 
-    fresh: list[tuple[LabelledImage, Boxes]] = []
-    for made in prefetch_map(batch, chunked(missing, _BATCH), workers):
-        fresh += made
-        done += len(made)
-        tell(stage, done, len(items))
-        if len(fresh) >= _BATCH * _BATCHES_A_PIECE:
-            store.add(fresh)
-            fresh = []
-    if fresh:
-        store.add(fresh)
+    unsaved: list[tuple[LabelledImage, Boxes]] = []
+    for pairs in prefetch_map(batch, chunked(missing, _BATCH), workers):
+        unsaved += pairs
+        completed += len(pairs)
+        tell(stage, completed, len(items))
+        if len(unsaved) >= _BATCH * _BATCHES_A_PIECE:
+            store.add(unsaved)
+            unsaved = []
+    if unsaved:
+        store.add(unsaved)
 
 
-def _columns(several: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:
+def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:
     """Rows of all arrays one below the other, and how many each picture has."""
-    named = json.dumps([(item.name, item.text) for item, _ in several]).encode()
+    names = json.dumps([(item.name, item.text) for item, _ in pairs]).encode()
     columns: dict[str, NDArray[Any]] = {
-        "items": np.frombuffer(named, np.uint8),
-        "size_wh": np.array([one.size_wh for _, one in several], np.int64),  # (pictures, 2)
+        "items": np.frombuffer(names, np.uint8),
+        "size_wh": np.array([boxes.size_wh for _, boxes in pairs], np.int64),  # (pictures, 2)
     }
     for name in (field.name for field in fields(Located)):
-        values = [np.asarray(getattr(one.located, name)) for _, one in several]
+        values = [np.asarray(getattr(boxes.located, name)) for _, boxes in pairs]
         if values[0].ndim:
             columns[f"{name}.rows"] = np.array([len(v) for v in values], np.int64)
             columns[name] = np.concatenate(values)
@@ -141,34 +141,37 @@ def _columns(several: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArra
 
 
 def _load(piece: Path) -> dict[str, NDArray[Any]]:
-    with piece.open("rb") as file, np.load(file, allow_pickle=False) as held:
-        return {**held, **{f"{n[:-5]}.start": np.cumsum(held[n]) - held[n] for n in held if n.endswith(".rows")}}
+    with piece.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {
+            **arrays,
+            **{f"{n[:-5]}.start": np.cumsum(arrays[n]) - arrays[n] for n in arrays if n.endswith(".rows")},
+        }
 
 
-def _row(held: dict[str, NDArray[Any]], row: int) -> Boxes:
+def _row(arrays: dict[str, NDArray[Any]], row: int) -> Boxes:
     """The inverse of :func:`_columns` for one picture."""
     values: dict[str, Any] = {}
     for name in (field.name for field in fields(Located)):
-        if f"{name}.rows" in held:
-            start = int(held[f"{name}.start"][row])
-            values[name] = held[name][start : start + int(held[f"{name}.rows"][row])]
+        if f"{name}.rows" in arrays:
+            start = int(arrays[f"{name}.start"][row])
+            values[name] = arrays[name][start : start + int(arrays[f"{name}.rows"][row])]
         else:
-            values[name] = held[name][row].item()
-    width, height = held["size_wh"][row].tolist()
+            values[name] = arrays[name][row].item()
+    width, height = arrays["size_wh"][row].tolist()
     return Boxes((width, height), Located(**values))
 
 
 # --- what is asked of items in many places --------------------------------------------------------------------------
 
 
-def shown(text: str, table: Alphabet) -> str:
+def visible_symbols(text: str, table: Alphabet) -> str:
     """The symbols that can be seen: the text without its spaces."""
     return text.replace(table.space, "")
 
 
-def shown_ids(item: LabelledImage, table: Alphabet) -> Ids:
+def visible_ids(item: LabelledImage, table: Alphabet) -> Ids:
     """Class ids of the symbols that can be seen, (n,)."""
-    symbols = shown(item.text, table)
+    symbols = visible_symbols(item.text, table)
     ids: Ids = table.encode([symbols], len(symbols))[0]
     return ids
 
@@ -178,7 +181,7 @@ def sureness(located: Located, wrong: float) -> float:
     return float(located.confidence.min()) * (1 - wrong)
 
 
-def opened(item: LabelledImage) -> Image:
+def picture_of(item: LabelledImage) -> Image:
     """The picture, decoded.
 
     Raises:

@@ -58,30 +58,30 @@ def force_align(candidates: Candidates, labels: Sequence[NDArray[np.int64]]) -> 
     barrier = _with_start(candidates.barrier)  # (batch, n + 1, n)
     total = np.full((size, n + 1), 2 * NEVER)  # by the last candidate that was taken; the last column is none yet
     total[:, n] = 0
-    before = np.full((ids.shape[1], size, n + 1), MISSED, np.int64)
+    backpointers = np.full((ids.shape[1], size, n + 1), MISSED, np.int64)
     totals = []
     for t in range(ids.shape[1]):
         chain = total[:, :, None] + barrier
-        taken = chain.max(1) + gains[:, t]  # (batch, n)
+        matched = chain.max(1) + gains[:, t]  # (batch, n)
         skipped = total + _SKIP
-        better = taken > skipped[:, :n]
-        before[t][:, :n] = np.where(better, chain.argmax(1), MISSED)
+        is_matched = matched > skipped[:, :n]
+        backpointers[t][:, :n] = np.where(is_matched, chain.argmax(1), MISSED)
         total = skipped
-        total[:, :n] = np.where(better, taken, skipped[:, :n])
+        total[:, :n] = np.where(is_matched, matched, skipped[:, :n])
         totals.append(total)
-    return [_traced(row, len(label), totals, before) for row, label in enumerate(labels)]
+    return [_traced(row, len(label), totals, backpointers) for row, label in enumerate(labels)]
 
 
-def _traced(row: int, length: int, totals: Sequence[Floats], before: NDArray[np.int64]) -> Alignment:
+def _traced(row: int, length: int, totals: Sequence[Floats], backpointers: NDArray[np.int64]) -> Alignment:
     candidates = np.full(length, MISSED, np.int64)
     if not length:
         return Alignment(candidates, 0.0)
-    last = totals[length - 1][row]
-    at = int(last.argmax())
-    score = float(last[at])
+    final = totals[length - 1][row]
+    at = int(final.argmax())
+    score = float(final[at])
     for t in range(length - 1, -1, -1):
-        if (earlier := int(before[t, row, at])) != MISSED:
-            candidates[t], at = at, earlier
+        if (previous := int(backpointers[t, row, at])) != MISSED:
+            candidates[t], at = at, previous
     return Alignment(candidates, score)
 
 
@@ -105,41 +105,41 @@ def label_log_probs(
     shares = (1 - _MISCLASSIFIED) * shares + _MISCLASSIFIED / classes
     log_shares = np.log(np.concatenate([shares, np.full((size, n, 1), 1 / classes)], 2))  # UNKNOWN takes the last one
     barrier = _with_start(candidates.barrier)
-    everything = np.full((size, n + 1), 2 * NEVER)
-    everything[:, n] = 0
+    all_strings = np.full((size, n + 1), 2 * NEVER)
+    all_strings[:, n] = 0
     for j in range(n):  # candidates are in reading order: all that may stand before one are done
-        everything[:, j] = odds[:, j] + _log_sum(everything + barrier[:, :, j], 1)
+        all_strings[:, j] = odds[:, j] + _log_sum(all_strings + barrier[:, :, j], 1)
     total = np.full((size, n + 1), 2 * NEVER)
     total[:, n] = 0
     ends = [total]
     rows = np.arange(size)[:, None], np.arange(n)[None]
     for t in range(ids.shape[1]):
         emitted = odds + log_shares[(*rows, ids[:, t][:, None])]  # (batch, n)
-        taken = emitted + _log_sum(total[:, :, None] + barrier, 1)
+        matched = emitted + _log_sum(total[:, :, None] + barrier, 1)
         total = total + np.log(_OVERLOOKED)
-        total[:, :n] = np.logaddexp(total[:, :n], taken)
+        total[:, :n] = np.logaddexp(total[:, :n], matched)
         ends.append(total)
     lengths = np.array([len(label) for label in labels], np.intp)
     of_label = np.stack(ends)[lengths, np.arange(size)]  # (batch, n + 1)
-    return np.minimum(_log_sum(of_label, 1) - _log_sum(everything, 1), 0.0)
+    return np.minimum(_log_sum(of_label, 1) - _log_sum(all_strings, 1), 0.0)
 
 
-def places_told_apart(candidates: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
+def calibration_pairs(candidates: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
     """Log odds of being a character, (m,), of candidates of which that is known, and whether they are, (m,).
 
     Where each label is right and complete, its candidates are characters, and those that could stand beside them in the
     string are none; candidates of a place that is taken say nothing.
     """
-    odds, right = [], []
-    for row, one in enumerate(alignments):
-        chain = one.candidates[one.candidates != MISSED]
+    odds, is_character = [], []
+    for row, alignment in enumerate(alignments):
+        chain = alignment.candidates[alignment.candidates != MISSED]
         follows = candidates.barrier[row] > NEVER / 2
         free = follows | follows.T  # one may follow the other
-        others = free[:, chain].all(1) & (candidates.odds[row] > NEVER / 2)
-        others[chain] = False
-        odds += [candidates.odds[row, chain], candidates.odds[row, others]]
-        right += [np.ones(len(chain), bool), np.zeros(int(others.sum()), bool)]
-    return np.concatenate([*odds, np.zeros(0)]), np.concatenate([*right, np.zeros(0, bool)])
+        is_none = free[:, chain].all(1) & (candidates.odds[row] > NEVER / 2)
+        is_none[chain] = False
+        odds += [candidates.odds[row, chain], candidates.odds[row, is_none]]
+        is_character += [np.ones(len(chain), bool), np.zeros(int(is_none.sum()), bool)]
+    return np.concatenate([*odds, np.zeros(0)]), np.concatenate([*is_character, np.zeros(0, bool)])
 
 
 def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -163,10 +163,10 @@ def _dense(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
 def _gains(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
     """What each candidate adds as each symbol of its picture's label, (batch, symbols, n)."""
     logs = np.log(np.maximum(_dense(candidates, ids), 1e-9))
-    behind = np.maximum(logs - logs.max(2, keepdims=True), _OTHER_CLASS)
-    behind = np.concatenate([behind, np.zeros((*behind.shape[:2], 1))], 2)  # UNKNOWN takes the last one
-    rows = np.arange(len(ids))[:, None, None], np.arange(behind.shape[1])[None, None]
-    return np.asarray(candidates.odds[:, None] + behind[(*rows, ids[:, :, None])])
+    log_ratios = np.maximum(logs - logs.max(2, keepdims=True), _OTHER_CLASS)
+    log_ratios = np.concatenate([log_ratios, np.zeros((*log_ratios.shape[:2], 1))], 2)  # UNKNOWN takes the last one
+    rows = np.arange(len(ids))[:, None, None], np.arange(log_ratios.shape[1])[None, None]
+    return np.asarray(candidates.odds[:, None] + log_ratios[(*rows, ids[:, :, None])])
 
 
 def _with_start(barrier: Floats) -> Floats:
@@ -176,5 +176,5 @@ def _with_start(barrier: Floats) -> Floats:
 
 def _log_sum(values: Floats, axis: int) -> Floats:
     """Log of the sum of exponentials."""
-    most = values.max(axis, keepdims=True)
-    return np.asarray(np.log(np.exp(values - most).sum(axis)) + most.squeeze(axis))
+    peak = values.max(axis, keepdims=True)
+    return np.asarray(np.log(np.exp(values - peak).sum(axis)) + peak.squeeze(axis))

@@ -27,46 +27,46 @@ _MIN_AGREEMENT = 0.6  # share of labels read as they are, below which the reader
 Ids = NDArray[np.int64]
 
 
-def wrong_labels(
-    labels: Sequence[Ids], read: Sequence[Ids], right: NDArray[np.float64], symbols: int
+def label_error_probabilities(
+    labels: Sequence[Ids], read: Sequence[Ids], log_probs: NDArray[np.float64], symbols: int
 ) -> NDArray[np.float64]:
     """Probability that each label of a set is wrong, float64 (n,).
 
     Args:
         labels: class ids of each.
         read: what was read blind to them.
-        right: (n,), log probability that the reader gives to each label.
+        log_probs: (n,), log probability that the reader gives to each label.
         symbols: different symbols that the labels have.
     """
     if not len(labels):
         return np.zeros(0)
-    label_ids, read_ids = [label.tolist() for label in labels], [one.tolist() for one in read]
+    label_ids, read_ids = [label.tolist() for label in labels], [ids.tolist() for ids in read]
     distance = np.array([Levenshtein.distance(a, b) for a, b in zip(label_ids, read_ids, strict=True)])
     lengths = np.array([max(len(label), 1) for label in label_ids])
     agrees = distance == 0
     texts = len({tuple(label) for label in label_ids})
-    other = 2 * distance > np.maximum(lengths, 2)
+    is_other = 2 * distance > np.maximum(lengths, 2)
     slips = np.array(
-        [_slip(a, b, symbols) if one == 1 else 0.0 for a, b, one in zip(label_ids, read_ids, distance, strict=True)]
+        [_slip(a, b, symbols) if edits == 1 else 0.0 for a, b, edits in zip(label_ids, read_ids, distance, strict=True)]
     )
-    if not (~other).any() or agrees[~other].mean() < _MIN_AGREEMENT:
+    if not (~is_other).any() or agrees[~is_other].mean() < _MIN_AGREEMENT:
         slips[:] = 0  # a weak reader misreads some symbols here and there
     else:
-        other |= distance > 1
+        is_other |= distance > 1
     lost = np.array([_lost_front(a, b) for a, b in zip(label_ids, read_ids, strict=True)], np.float64)
     # (kinds, n): probability of the label if that was done to what was read.
-    kinds = np.where(agrees, 0.0, np.stack([slips, lost, np.where(other, 1 / max(texts, 1), 0.0)]))
+    kinds = np.where(agrees, 0.0, np.stack([slips, lost, np.where(is_other, 1 / max(texts, 1), 0.0)]))
     share = np.array([_SLIPS, _SYSTEMATIC, _SYSTEMATIC])
-    is_right = np.maximum(np.exp(np.maximum(right, -700)), _confusions(label_ids, read_ids))
+    is_right = np.maximum(np.exp(np.maximum(log_probs, -700)), _confusions(label_ids, read_ids))
     prior = share.copy()
-    wrong = np.zeros((3, len(labels)))
+    posterior = np.zeros((3, len(labels)))
     for _ in range(_ROUNDS):
         weighed = share[:, None] * kinds
         total = weighed.sum(0) + (1 - share.sum()) * is_right
-        wrong = weighed / np.maximum(total, 1e-300)
+        posterior = weighed / np.maximum(total, 1e-300)
         # Slips are what misreadings look like, and keep their share: a reader must not talk itself into them.
-        share[1:] = (_PRIOR_PICTURES * prior[1:] + wrong[1:].sum(1)) / (_PRIOR_PICTURES + len(labels))
-    return np.asarray(wrong.sum(0))
+        share[1:] = (_PRIOR_PICTURES * prior[1:] + posterior[1:].sum(1)) / (_PRIOR_PICTURES + len(labels))
+    return np.asarray(posterior.sum(0))
 
 
 def _confusions(labels: Sequence[list[int]], read: Sequence[list[int]]) -> NDArray[np.float64]:

@@ -18,9 +18,9 @@ from detector.conversion.locating.forced_alignment import (
     MISSED,
     UNKNOWN,
     Alignment,
+    calibration_pairs,
     force_align,
     label_log_probs,
-    places_told_apart,
 )
 from detector.data.letterbox import GREY, letterbox, shape_for
 from detector.networks.network import MAX_BATCH, Network, known_as
@@ -43,7 +43,7 @@ _SLANTS = (0.1, -0.1)  # shear of the further views of an unexplained picture, p
 
 # Logit of the probability that a box's centre lies in the one that a person drew, and its slope against the logit of
 # the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/boxes/box_quality.py`.
-_LOGIT_SEEN, _SLOPE = 5.0, 0.53
+_LOGIT_DETECTED, _SLOPE = 5.0, 0.53
 _DRAWN_CONFIDENCE = 0.999  # of a box that a person drew
 _INTERPOLATED, _GUESSED = 0.6, 0.3  # of a box for which nothing was seen, where most others were, and where not
 
@@ -93,15 +93,15 @@ def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Locate
     if boxes_xyxy is None or len(boxes_xyxy) != len(located.boxes_xyxy):
         return located
     count = len(boxes_xyxy)
-    sure = np.full(count, _DRAWN_CONFIDENCE)
-    return replace(located, boxes_xyxy=boxes_xyxy, confidence=sure, seen=np.ones(count, bool), round=DRAWN)
+    confidence = np.full(count, _DRAWN_CONFIDENCE)
+    return replace(located, boxes_xyxy=boxes_xyxy, confidence=confidence, seen=np.ones(count, bool), round=DRAWN)
 
 
 def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
     """A network's class of each symbol, (symbols,), see :func:`known_as`; or UNKNOWN."""
     ids: dict[str | None, int] = {name: i for i, name in names.items()}
-    known = {*names.values()}
-    return np.array([ids.get(known_as(symbol, known), UNKNOWN) for symbol in table.symbols], np.int64)
+    class_names = {*names.values()}
+    return np.array([ids.get(known_as(symbol, class_names), UNKNOWN) for symbol in table.symbols], np.int64)
 
 
 class Locator:
@@ -151,57 +151,69 @@ class Locator:
         """
         if not images:
             return []
-        seen = self._detect(images, labels)
-        placed = self._align(seen, images, labels)
-        again = [i for i, one in enumerate(placed) if self.by_class and not one.agrees and one.seen.any()]
-        if again:
-            closer = self._zoomed_pass([images[i] for i in again], [labels[i] for i in again],
-                                       [placed[i].boxes_xyxy for i in again])  # fmt: skip
+        detections = self._detect(images, labels)
+        located = self._align(detections, images, labels)
+        unexplained = [
+            i
+            for i, characters in enumerate(located)
+            if self.by_class and not characters.agrees and characters.seen.any()
+        ]
+        if unexplained:
+            zoomed = self._zoomed_pass([images[i] for i in unexplained], [labels[i] for i in unexplained],
+                                       [located[i].boxes_xyxy for i in unexplained])  # fmt: skip
             fused = [
-                weighted_boxes_fusion(seen[i], near, self._symbols, self._symbols)
-                for i, near in zip(again, closer, strict=True)
+                weighted_boxes_fusion(detections[i], zoomed_detections, self._symbols, self._symbols)
+                for i, zoomed_detections in zip(unexplained, zoomed, strict=True)
             ]
-            better = self._align(fused, [images[i] for i in again], [labels[i] for i in again])
-            for i, one in zip(again, better, strict=True):
-                placed[i] = one
-        return placed
+            realigned = self._align(fused, [images[i] for i in unexplained], [labels[i] for i in unexplained])
+            for i, characters in zip(unexplained, realigned, strict=True):
+                located[i] = characters
+        return located
 
     def score(self, images: Sequence[Image], labels: Sequence[Ids]) -> NDArray[np.float64]:
         """Log probability of each label, (n,): the mean of what the picture and two slanted views of it give."""
         views = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
         scores = []
         for pictures in views:
-            seen = self._detect(pictures, labels)
-            by_lines = [self._scores(seen, pictures, labels, config) for config in self._config_of_lines.values()]
+            detections = self._detect(pictures, labels)
+            by_lines = [self._scores(detections, pictures, labels, config) for config in self._config_of_lines.values()]
             scores.append(np.max(by_lines, 0))
         return np.asarray(np.logaddexp.reduce(scores) - np.log(len(scores)))
 
     def calibrate(self, images: Sequence[Image], labels: Sequence[Ids]) -> None:
         """Learn what scores are worth, from pictures whose labels are what the detector reads; see :meth:`score`."""
         config = self._config_of_lines[min(self._config_of_lines)]
-        gathered = gather(self._detect(images, labels), config, [float(image.shape[1]) for image in images])
-        odds, right = places_told_apart(gathered, force_align(gathered, [self._asked(label) for label in labels]))
+        detected = gather(self._detect(images, labels), config, [float(image.shape[1]) for image in images])
+        odds, is_character = calibration_pairs(
+            detected, force_align(detected, [self._known_ids(label) for label in labels])
+        )
         if len(odds):
-            learnt = fit_platt((1 / (1 + np.exp(-odds))).tolist(), right.tolist())
-            self._calibration = replace(learnt, slope=float(np.clip(learnt.slope, 1, _SHARPEST)))
+            fitted = fit_platt((1 / (1 + np.exp(-odds))).tolist(), is_character.tolist())
+            self._calibration = replace(fitted, slope=float(np.clip(fitted.slope, 1, _SHARPEST)))
 
     def identified(self, images: Sequence[Image], labels: Sequence[Ids], others: Sequence[Ids]) -> NDArray[np.bool_]:
-        """Whether each picture's label suits it better than another one does, (n,); half of them by chance."""
-        seen = self._detect(images, labels)
-        own, other = (
-            np.max([self._scores(seen, images, some, config) for config in self._config_of_lines.values()], 0)
-            for some in (labels, others)
+        """Whether each picture's label is likelier than one of ``others``, bool (n,); half of them are by chance."""
+        detections = self._detect(images, labels)
+        own_scores, other_scores = (
+            np.max(
+                [self._scores(detections, images, alternatives, config) for config in self._config_of_lines.values()], 0
+            )
+            for alternatives in (labels, others)
         )
-        return np.asarray(own > other)
+        return np.asarray(own_scores > other_scores)
 
     def _scores(
-        self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids], config: ReadingConfig
+        self,
+        detections: Sequence[CharDetections],
+        images: Sequence[Image],
+        labels: Sequence[Ids],
+        config: ReadingConfig,
     ) -> NDArray[np.float64]:
-        gathered = gather(seen, config, [float(image.shape[1]) for image in images])
-        return label_log_probs(gathered, [self._asked(label) for label in labels], self._calibration)
+        detected = gather(detections, config, [float(image.shape[1]) for image in images])
+        return label_log_probs(detected, [self._known_ids(label) for label in labels], self._calibration)
 
-    def _asked(self, label: Ids) -> Ids:
-        """The label as the detector is asked for it: symbols that it does not know are any character."""
+    def _known_ids(self, label: Ids) -> Ids:
+        """The label's class ids, :data:`UNKNOWN` (any character) for symbols that the detector does not know."""
         return np.where(self.by_class & (self._class_of[label] != UNKNOWN), label, UNKNOWN)
 
     def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
@@ -212,96 +224,103 @@ class Locator:
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, (picture, _) in enumerate(letterboxed):
             by_shape.setdefault(picture.shape, []).append(i)
-        found: dict[int, CharDetections] = {}
+        detections: dict[int, CharDetections] = {}
         for places in by_shape.values():
             for start in range(0, len(places), MAX_BATCH):
-                some = places[start : start + MAX_BATCH]
-                output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in some]))))
-                for i, one in zip(some, candidates(output, self._classes), strict=True):
-                    boxes = letterboxed[i][1].to_picture(one.xyxy)
-                    found[i] = self._in_set_classes(replace(one, xyxy=boxes))
-        return [found[i] for i in range(len(images))]
+                batch = places[start : start + MAX_BATCH]
+                output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in batch]))))
+                for i, picture_detections in zip(batch, candidates(output, self._classes), strict=True):
+                    boxes = letterboxed[i][1].to_picture(picture_detections.xyxy)
+                    detections[i] = self._in_set_classes(replace(picture_detections, xyxy=boxes))
+        return [detections[i] for i in range(len(images))]
 
     def _input_shape(self, image: Image, label: Ids) -> tuple[int, int]:
         height, width = image.shape[:2]
         return self._shape_hw or shape_for([(width, height)], max(1, len(label)))
 
-    def _in_set_classes(self, found: CharDetections) -> CharDetections:
+    def _in_set_classes(self, detections: CharDetections) -> CharDetections:
         """With the set's classes in place of the detector's, all of them, the likeliest first."""
-        scores = np.zeros((len(found), self._classes), np.float32)
-        np.put_along_axis(scores, found.top_class_id, found.top_confidence, 1)
-        own = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
-        top_class_id = np.argsort(-own, 1, kind="stable")
-        top_confidence = np.take_along_axis(own, top_class_id, 1)
+        scores = np.zeros((len(detections), self._classes), np.float32)
+        np.put_along_axis(scores, detections.top_class_id, detections.top_confidence, 1)
+        set_scores = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
+        top_class_id = np.argsort(-set_scores, 1, kind="stable")
+        top_confidence = np.take_along_axis(set_scores, top_class_id, 1)
         return CharDetections(
-            found.xyxy, top_confidence[:, 0], top_class_id[:, 0], found.objectness, top_class_id, top_confidence
+            detections.xyxy,
+            top_confidence[:, 0],
+            top_class_id[:, 0],
+            detections.objectness,
+            top_class_id,
+            top_confidence,
         )
 
     def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
     ) -> list[CharDetections]:
         """Candidates in the part of each picture that its boxes are in, in the pixels of the whole."""
-        parts = [text_part(image, some) for image, some in zip(images, boxes, strict=True)]
-        seen = self._detect([part for part, _ in parts], labels)
+        parts = [text_part(image, boxes_xyxy) for image, boxes_xyxy in zip(images, boxes, strict=True)]
+        detections = self._detect([part for part, _ in parts], labels)
         return [
-            replace(one, xyxy=one.xyxy + np.array(corner * 2, np.float32))
-            for one, (_, corner) in zip(seen, parts, strict=True)
+            replace(part_detections, xyxy=part_detections.xyxy + np.array(corner * 2, np.float32))
+            for part_detections, (_, corner) in zip(detections, parts, strict=True)
         ]
 
-    def _align(self, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
+    def _align(
+        self, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
+    ) -> list[Located]:
         """Each label along its picture's candidates, in one line or two, whichever it is likelier in."""
-        fewest, *more = sorted(self._config_of_lines)
-        best = self._align_in(fewest, seen, images, labels)
-        for lines in more:
-            rows = [i for i, (_, one) in enumerate(best) if not one.agrees]
+        fewest, *further = sorted(self._config_of_lines)
+        best = self._align_in(fewest, detections, images, labels)
+        for lines in further:
+            rows = [i for i, (_, located) in enumerate(best) if not located.agrees]
             if not rows:
                 break
-            some = [seen[i] for i in rows], [images[i] for i in rows], [labels[i] for i in rows]
-            for i, (score, one) in zip(rows, self._align_in(lines, *some), strict=True):
-                if one.lines > 1 and score > best[i][0] + _TWO_LINES:
-                    best[i] = score, one
-        return [one for _, one in best]
+            subset = [detections[i] for i in rows], [images[i] for i in rows], [labels[i] for i in rows]
+            for i, (score, located) in zip(rows, self._align_in(lines, *subset), strict=True):
+                if located.lines > 1 and score > best[i][0] + _TWO_LINES:
+                    best[i] = score, located
+        return [located for _, located in best]
 
     def _align_in(
-        self, lines: int, seen: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
+        self, lines: int, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
     ) -> list[tuple[float, Located]]:
         """The best chain of each label in so many lines, with its score."""
         config = self._config_of_lines[lines]
-        gathered = gather(seen, config, [float(image.shape[1]) for image in images])
-        chains = force_align(gathered, [self._asked(label) for label in labels])
-        most = min(self._length, gathered.odds.shape[1])
-        free = search(gathered, any_string(len(config.symbols), most), self._min_count)
-        best = []
+        detected = gather(detections, config, [float(image.shape[1]) for image in images])
+        chains = force_align(detected, [self._known_ids(label) for label in labels])
+        max_count = min(self._length, detected.odds.shape[1])
+        trellis = search(detected, any_string(len(config.symbols), max_count), self._min_count)
+        aligned = []
         for row, (image, label, chain) in enumerate(zip(images, labels, chains, strict=True)):
-            read, ids = free.best(row), np.zeros(0, np.int64)
-            if read is not None and self.by_class:
-                ids = gathered.top_class_id[row, list(read.candidates), list(read.classes)]
-            best.append((chain.score, _located(gathered, row, label, chain, ids, image.shape[:2], lines)))
-        return best
+            chain_read, read_ids = trellis.best(row), np.zeros(0, np.int64)
+            if chain_read is not None and self.by_class:
+                read_ids = detected.top_class_id[row, list(chain_read.candidates), list(chain_read.classes)]
+            aligned.append((chain.score, _located(detected, row, label, chain, read_ids, image.shape[:2], lines)))
+        return aligned
 
 
 def _located(
-    seen: Candidates, row: int, label: Ids, chain: Alignment, read: Ids, size_hw: tuple[int, int], lines: int
+    detected: Candidates, row: int, label: Ids, chain: Alignment, read: Ids, size_hw: tuple[int, int], lines: int
 ) -> Located:
     boxes = np.full((len(label), 4), np.nan)
-    there = chain.candidates != MISSED
-    confidence = np.full(len(label), _INTERPOLATED if 2 * there.sum() > len(label) else _GUESSED)
-    chosen = chain.candidates[there]
-    boxes[there] = seen.boxes[row, chosen]
-    odds = seen.odds[row, chosen]
-    named = seen.top_class_id[row, chosen] == label[there][:, None]  # (seen, classes)
-    of_label = np.where(named, seen.top_confidence[row, chosen], 0).max(1, initial=0)
-    share = np.clip(of_label / np.maximum(seen.top_confidence[row, chosen].sum(1), 1e-9), 1e-3, 1)
-    confidence[there] = _calibrated(odds, share)
-    placed = _with_area(_interpolated(boxes, size_hw), size_hw)
-    spread = int(seen.line[row, chosen].max(initial=0)) + 1 if lines > 1 else 1
-    return Located(placed, confidence, there, read, np.array_equal(read, label), lines=spread)
+    aligned = chain.candidates != MISSED
+    confidence = np.full(len(label), _INTERPOLATED if 2 * aligned.sum() > len(label) else _GUESSED)
+    chosen = chain.candidates[aligned]
+    boxes[aligned] = detected.boxes[row, chosen]
+    odds = detected.odds[row, chosen]
+    is_label = detected.top_class_id[row, chosen] == label[aligned][:, None]  # (aligned, classes)
+    of_label = np.where(is_label, detected.top_confidence[row, chosen], 0).max(1, initial=0)
+    share = np.clip(of_label / np.maximum(detected.top_confidence[row, chosen].sum(1), 1e-9), 1e-3, 1)
+    confidence[aligned] = _calibrated(odds, share)
+    boxes_xyxy = _with_area(_interpolated(boxes, size_hw), size_hw)
+    line_count = int(detected.line[row, chosen].max(initial=0)) + 1 if lines > 1 else 1
+    return Located(boxes_xyxy, confidence, aligned, read, np.array_equal(read, label), lines=line_count)
 
 
 def _calibrated(odds: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Probability that each box is right, (n,): from its log odds of being a character, and its symbol's share."""
     score = np.clip(share / (1 + np.exp(-odds)), 1e-6, 1 - 1e-6)
-    return np.asarray(1 / (1 + np.exp(-_LOGIT_SEEN - _SLOPE * np.log(score / (1 - score)))))
+    return np.asarray(1 / (1 + np.exp(-_LOGIT_DETECTED - _SLOPE * np.log(score / (1 - score)))))
 
 
 def _interpolated(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float64]:
@@ -310,23 +329,25 @@ def _interpolated(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArr
     Where nothing at all was seen, the picture's width is shared out.
     """
     height, width = size_hw
-    there = ~np.isnan(boxes[:, 0])
-    if there.all():
+    present = ~np.isnan(boxes[:, 0])
+    if present.all():
         return boxes
     n = len(boxes)
-    if not there.any():
+    if not present.any():
         edges = np.linspace(0, width, n + 1)
         return np.stack([edges[:-1], np.zeros(n), edges[1:], np.full(n, height)], 1)
     place = np.arange(n)
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    size = np.median((boxes[:, 2:] - boxes[:, :2])[there], 0)
-    known = place[there]
-    pitch = (centre[known[-1]] - centre[known[0]]) / (known[-1] - known[0]) if len(known) > 1 else (size[0], 0.0)
-    filled = np.stack([np.interp(place, known, centre[there, k]) for k in (0, 1)], 1)
-    beyond = np.minimum(place - known[0], 0) + np.maximum(place - known[-1], 0)  # places outside all that was seen
+    size = np.median((boxes[:, 2:] - boxes[:, :2])[present], 0)
+    anchors = place[present]
+    pitch = (
+        (centre[anchors[-1]] - centre[anchors[0]]) / (anchors[-1] - anchors[0]) if len(anchors) > 1 else (size[0], 0.0)
+    )
+    filled = np.stack([np.interp(place, anchors, centre[present, k]) for k in (0, 1)], 1)
+    beyond = np.minimum(place - anchors[0], 0) + np.maximum(place - anchors[-1], 0)  # places outside all anchors
     filled += beyond[:, None] * np.asarray(pitch)
-    made = np.concatenate([filled - size / 2, filled + size / 2], 1)
-    return np.where(there[:, None], boxes, made)
+    interpolated = np.concatenate([filled - size / 2, filled + size / 2], 1)
+    return np.where(present[:, None], boxes, interpolated)
 
 
 def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float32]:

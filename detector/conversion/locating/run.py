@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from detector.conversion.inputs import Inputs, Progress
-from detector.conversion.locating.boxes import shown, shown_ids
+from detector.conversion.locating.boxes import visible_ids, visible_symbols
 from detector.conversion.locating.locator import Ids, Locator
 from detector.conversion.settings import Settings
 from detector.data.folders.resume_folder import ResumeFolder
@@ -33,7 +33,7 @@ class Run:
 
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:
         """Class ids of each item's symbols, spaces left out."""
-        return [shown_ids(item, self.settings.table) for item in items]
+        return [visible_ids(item, self.settings.table) for item in items]
 
     def locator(self, network: Network, *, shape_hw: tuple[int, int] | None = None, by_class: bool = True) -> Locator:
         """A detector that locates this set's labels; see :class:`Locator`."""
@@ -46,4 +46,4 @@ class Run:
     @cached_property
     def counts(self) -> list[int]:
         """Symbols of each picture's label, spaces left out."""
-        return [len(shown(item.text, self.settings.table)) for item in self.inputs.items]
+        return [len(visible_symbols(item.text, self.settings.table)) for item in self.inputs.items]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.inputs import chunked
-from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, opened
+from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
 from detector.conversion.locating.locator import Image, Located, Locator
 from detector.conversion.locating.run import Run
 from detector.data.atomic import atomic_write
@@ -45,11 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("detector")
 
 _ROUNDS = 3  # at most, of either kind
-_FEW, _MIN_UNEXPLAINED = (
-    0.02,
-    6,
-)  # share and number of pictures, not explained, up to which training is not worth its time
-ENOUGH = 0.25  # share of pictures that are explained, from which on these alone are trained on
+_FEW, _MIN_UNEXPLAINED = 0.02, 6  # share and number of unexplained pictures up to which no round is worth its time
+ENOUGH_EXPLAINED = 0.25  # share of pictures that are explained, from which on these alone are trained on
 MIN_PICTURES = 16  # pictures that a detector is trained on at least
 _GROWTH = 0.02  # of the share that is explained, below which another round is not worth its time
 _BATCH = 32
@@ -99,42 +96,45 @@ class SelfTraining:
     run: Run
     shape_hw: tuple[int, int]
 
-    def __call__(self, first: BoxStore, shipped: Locator) -> Trained:
+    def __call__(self, shipped_boxes: BoxStore, shipped_locator: Locator) -> Trained:
         """Rounds, as long as they explain more.
 
         Args:
-            first: what the shipped detector found.
-            shipped: that detector, told labels.
+            shipped_boxes: of all pictures, by the shipped detector.
+            shipped_locator: that detector.
 
         Raises:
             DependencyError: if a round is needed, and what trains is not installed.
         """
-        trained = Trained(LatestBoxes(first), (_explained(LatestBoxes(first), self._in_rounds),), (shipped,))
-        if trained.explained[-1] < ENOUGH or self._too_few_explained(trained.boxes):
+        trained = Trained(
+            LatestBoxes(shipped_boxes), (_explained(LatestBoxes(shipped_boxes), self._in_rounds),), (shipped_locator,)
+        )
+        if trained.explained[-1] < ENOUGH_EXPLAINED or self._too_few_explained(trained.boxes):
             trained = self._rounds(trained, crossfitted=True)
         trained = self._rounds(trained, crossfitted=False)
-        return self._others_located(trained, first) if trained.name else trained
+        return self._others_located(trained, shipped_boxes) if trained.name else trained
 
-    def _others_located(self, trained: Trained, first: BoxStore) -> Trained:
+    def _others_located(self, trained: Trained, shipped_boxes: BoxStore) -> Trained:
         """With the pictures that no round looked at, and the shares of them all."""
         items = self.run.inputs.items
         if len(self._in_rounds) == len(items):
             return trained
         boxes = self._located(trained, items, len(trained.explained) - 1)
-        of_all = _explained(LatestBoxes(first), items), _explained(boxes, items)
+        of_all = _explained(LatestBoxes(shipped_boxes), items), _explained(boxes, items)
         return replace(trained, boxes=boxes, explained=(of_all[0], *trained.explained[1:-1], of_all[1]))
 
     def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
         """One kind of rounds; cross-fitted ones end when the other kind can begin."""
         states: list[dict[str, Any]] = []
-        new = not trained.locators[0].by_class or len(trained.locators) > 1  # the first round may just begin to read
+        # The first round of a detector that is new to these symbols may just begin to read.
+        may_start_slowly = not trained.locators[0].by_class or len(trained.locators) > 1
         for number in range(1, _ROUNDS + 1):
             explained = trained.explained[-1]
-            left = 1 - explained
+            unexplained = 1 - explained
             if (
-                left <= _FEW
-                or left * len(self._in_rounds) < _MIN_UNEXPLAINED
-                or (crossfitted and explained >= 2 * ENOUGH)
+                unexplained <= _FEW
+                or unexplained * len(self._in_rounds) < _MIN_UNEXPLAINED
+                or (crossfitted and explained >= 2 * ENOUGH_EXPLAINED)
             ):
                 break
             next_round = self._round(number, trained, states, crossfitted)
@@ -143,12 +143,12 @@ class SelfTraining:
             trained, states = next_round
             grown = trained.explained[-1] - explained
             log.info("round %d of self-training: %.1f%% of the labels are read", number, 100 * trained.explained[-1])
-            if grown < _GROWTH and not (new and number == 1):
+            if grown < _GROWTH and not (may_start_slowly and number == 1):
                 break
         return trained
 
     def _round(
-        self, number: int, trained: Trained, before: list[dict[str, Any]], crossfitted: bool
+        self, number: int, trained: Trained, previous: list[dict[str, Any]], crossfitted: bool
     ) -> tuple[Trained, list[dict[str, Any]]] | None:
         name = f"{'half' if crossfitted else 'round'}{number}"
         groups = self._groups(trained.boxes, crossfitted)
@@ -159,7 +159,7 @@ class SelfTraining:
             "albumentations", then=", then the same once more: it goes on from here",
         )  # fmt: skip
         states = [
-            self._state(f"{name}-{k}", group, trained.boxes, before[k] if before else None, crossfitted)
+            self._state(f"{name}-{k}", group, trained.boxes, previous[k] if previous else None, crossfitted)
             for k, group in enumerate(groups)
         ]
         latest = replace(trained, locators=tuple(map(self._locator, states)), name=name)
@@ -172,37 +172,37 @@ class SelfTraining:
         from detector.networks.arithmetic import one_thread_each
 
         store = BoxStore(self.run.resume, trained.name)
-        left = [item for item in items if not trained.boxes[item].located.agrees]
+        unexplained = [item for item in items if not trained.boxes[item].located.agrees]
 
         def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
             located: dict[int, Located] = {}
             for locator in trained.locators:
-                mine = [i for i, item in enumerate(items) if trained.locator(item) is locator]
-                labels = self.run.labels([items[i] for i in mine])
-                located.update(zip(mine, locator.locate([images[i] for i in mine], labels), strict=True))
+                rows = [i for i, item in enumerate(items) if trained.locator(item) is locator]
+                labels = self.run.labels([items[i] for i in rows])
+                located.update(zip(rows, locator.locate([images[i] for i in rows], labels), strict=True))
             return [replace(located[i], round=number) for i in range(len(items))]
 
         with one_thread_each():
-            locate_all(left, store, locate, self.run.tell, f"locate, {trained.name}", cores())
-        return trained.boxes.then(store)
+            locate_all(unexplained, store, locate, self.run.tell, f"locate, {trained.name}", cores())
+        return trained.boxes.with_store(store)
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
         """The pictures that each detector of a round is trained on."""
         train = [item for item in self._in_rounds if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
-            whole_ones = [item for item in train if boxes[item].located.seen.all()]
-            halves = [[item for item in whole_ones if half_of(item.text) == half] for half in (0, 1)]
+            complete = [item for item in train if boxes[item].located.seen.all()]
+            halves = [[item for item in complete if half_of(item.text) == half] for half in (0, 1)]
             return [self._sample(half) for half in halves]
         return [self._sample([item for item in train if boxes[item].located.agrees])]
 
     @cached_property
     def _in_rounds(self) -> list[LabelledImage]:
-        return _drawn(self.run.inputs.items, _IN_ROUNDS, self.run.settings.seed)
+        return _random_sample(self.run.inputs.items, _IN_ROUNDS, self.run.settings.seed)
 
     def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
         """At most so many, and no more than there is memory for."""
-        most = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
-        return _drawn(items, most, self.run.settings.seed)
+        max_count = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
+        return _random_sample(items, max_count, self.run.settings.seed)
 
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
@@ -211,12 +211,12 @@ class SelfTraining:
         from detector.networks.device import pick_device
         from detector.networks.ultralytics import Network
 
-        net = self._new()
+        net = self._new_network()
         net.load_state_dict(state)
         network = Network.of(net, pick_device(self.run.settings.device), cores())
         return self.run.locator(network, shape_hw=self.shape_hw)
 
-    def _new(self) -> torch.nn.Module:
+    def _new_network(self) -> torch.nn.Module:
         """The network before it is trained: the shipped one, whatever the alphabet."""
         import torch
 
@@ -227,28 +227,28 @@ class SelfTraining:
         return net
 
     def _state(
-        self, name: str, items: list[LabelledImage], boxes: LatestBoxes, before: dict[str, Any] | None,
+        self, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None,
         crossfitted: bool,
     ) -> dict[str, Any]:  # fmt: skip
         """Weights of a round's detector: the kept ones, or freshly trained."""
         import torch
 
         path = self.run.resume.path(f"detector-{name}.pt")
-        if (kept := self._kept(name)) is not None:
-            return kept
-        net = self._new()
-        if before is not None:
-            net.load_state_dict(before)
+        if (saved := self._saved_state(name)) is not None:
+            return saved
+        net = self._new_network()
+        if initial is not None:
+            net.load_state_dict(initial)
         trained = self._train(name, net, items, boxes, crossfitted)
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
         with atomic_write(path) as part, part.open("wb") as file:
             torch.save(state, file)
         self.run.resume.path(_checkpoint(name)).unlink(missing_ok=True)
-        kept = self._kept(name)  # also the one that was just trained: a run that goes on has no other
-        assert kept is not None
-        return kept
+        saved = self._saved_state(name)  # also the one that was just trained: a run that goes on has no other
+        assert saved is not None
+        return saved
 
-    def _kept(self, name: str) -> dict[str, Any] | None:
+    def _saved_state(self, name: str) -> dict[str, Any] | None:
         import torch
 
         path = self.run.resume.path(f"detector-{name}.pt")
@@ -267,19 +267,22 @@ class SelfTraining:
         from detector.networks.device import pick_device
         from detector.training.training_loop import Checkpoint, Schedule, train_network
 
-        images, fits = self._letterboxed(items)
-        placed = [back.to_letterboxed(boxes[item].located.boxes_xyxy) for item, back in zip(items, fits, strict=True)]
-        batches = Batches(images, placed, self.run.labels(items), self.run.settings.seed)
+        images, transforms = self._letterboxed(items)
+        letterboxed_xyxy = [
+            transform.to_letterboxed(boxes[item].located.boxes_xyxy)
+            for item, transform in zip(items, transforms, strict=True)
+        ]
+        batches = Batches(images, letterboxed_xyxy, self.run.labels(items), self.run.settings.seed)
         steps = self._steps(len(items), crossfitted)
-        of = hashlib.sha256(repr((name, steps, images.shape)).encode())
-        for several in placed:
-            of.update(several.tobytes())
+        digest = hashlib.sha256(repr((name, steps, images.shape)).encode())
+        for boxes_xyxy in letterboxed_xyxy:
+            digest.update(boxes_xyxy.tobytes())
         lr, warm_up = _HALF_LR if crossfitted else _LR, max(5, steps // 10)
         return train_network(
             net, batches, Schedule(lambda step: step / steps, lr, warm_up), pick_device(self.run.settings.device),
             arithmetic=self._arithmetic(net, batches),
             after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
-            checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), of.hexdigest()),
+            checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), digest.hexdigest()),
         )  # fmt: skip
 
     def _arithmetic(self, net: torch.nn.Module, batches: Batches) -> Arithmetic | None:
@@ -291,8 +294,8 @@ class SelfTraining:
         device, path = pick_device(self.run.settings.device), self.run.resume.path("arithmetic.json")
         if device.type != "cpu":
             return None
-        if (kept := Arithmetic.read(path)) is not None:
-            return kept
+        if (saved := Arithmetic.read(path)) is not None:
+            return saved
         copy, batch = deepcopy(net), batches(0)
         copy.criterion = copy.init_criterion()  # type: ignore[operator]
 
@@ -300,8 +303,8 @@ class SelfTraining:
             loss_of(copy, batch, device).backward()  # type: ignore[no-untyped-call]
 
         # What the numbers are is the hardware's, so that only rounding depends on how busy the machine is.
-        chosen, taken = choose_arithmetic(step, bfloat16=fast_bfloat16())
-        log.info("self-training on %s", say_arithmetic(chosen, taken))
+        chosen, times = choose_arithmetic(step, bfloat16=fast_bfloat16())
+        log.info("self-training on %s", say_arithmetic(chosen, times))
         chosen.write(path)
         return chosen
 
@@ -312,22 +315,22 @@ class SelfTraining:
     def _letterboxed(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
         """Their pictures, uint8 (n, H, W, 3), and how each was letterboxed."""
         images = np.empty((len(items), *self.shape_hw, 3), np.uint8)
-        fits: list[LetterboxTransform] = []
-        for some in prefetch_map(
-            lambda part: [letterbox(opened(i), self.shape_hw) for i in part], chunked(items, _CHUNK)
+        transforms: list[LetterboxTransform] = []
+        for letterboxed in prefetch_map(
+            lambda chunk: [letterbox(picture_of(i), self.shape_hw) for i in chunk], chunked(items, _CHUNK)
         ):
-            for image, back in some:
-                images[len(fits)] = image
-                fits.append(back)
-        return images, fits
+            for image, transform in letterboxed:
+                images[len(transforms)] = image
+                transforms.append(transform)
+        return images, transforms
 
 
-def _drawn(items: list[LabelledImage], most: int, seed: int) -> list[LabelledImage]:
+def _random_sample(items: list[LabelledImage], max_count: int, seed: int) -> list[LabelledImage]:
     """At most so many of the items, in their order."""
-    if len(items) <= most:
+    if len(items) <= max_count:
         return items
     rng = np.random.default_rng(seed)
-    return [items[i] for i in np.sort(rng.choice(len(items), most, replace=False))]
+    return [items[i] for i in np.sort(rng.choice(len(items), max_count, replace=False))]
 
 
 def _explained(boxes: LatestBoxes, items: Sequence[LabelledImage]) -> float:
@@ -371,9 +374,11 @@ class Batches:
         shape_hw = (self._images.shape[1], self._images.shape[2])
         plan = self._augment.plan(_BATCH, shape_hw)
         images = augment_opencv.apply(plan, [self._images[i] for i in picked])
-        moved, which = move_boxes(plan, shape_hw, [self._boxes[i] for i in picked], [self._ids[i] for i in picked])
-        most = max(1, max(map(len, which)))
-        boxes, ids = np.zeros((_BATCH, most, 4), np.float32), np.full((_BATCH, most), -1, np.int64)
-        for row, (some, of_some) in enumerate(zip(moved, which, strict=True)):
-            boxes[row, : len(some)], ids[row, : len(of_some)] = some, of_some
+        moved_xyxy, moved_ids = move_boxes(
+            plan, shape_hw, [self._boxes[i] for i in picked], [self._ids[i] for i in picked]
+        )
+        width = max(1, max(map(len, moved_ids)))
+        boxes, ids = np.zeros((_BATCH, width, 4), np.float32), np.full((_BATCH, width), -1, np.int64)
+        for row, (boxes_xyxy, box_ids) in enumerate(zip(moved_xyxy, moved_ids, strict=True)):
+            boxes[row, : len(boxes_xyxy)], ids[row, : len(box_ids)] = boxes_xyxy, box_ids
         return images, boxes, ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from random import Random
 
 import cv2
@@ -15,6 +16,21 @@ Colour = tuple[float, float, float]
 
 _LUMA = (0.114, 0.587, 0.299)
 _GROUNDS = {"white": (245, 255), "pastel": (185, 245), "light": (130, 235), "dark": (8, 90), "any": (8, 248)}
+_BACKLIGHTS = (
+    # Hue in degrees, saturation, value; each from and to.
+    ((95, 145), (0.75, 1.0), (0.35, 1.0)),  # green
+    ((95, 165), (0.2, 0.75), (0.3, 0.95)),
+    ((140, 190), (0.4, 1.0), (0.5, 1.0)),  # cyan
+    ((195, 235), (0.25, 0.9), (0.45, 1.0)),  # blue
+    ((195, 260), (0.05, 0.35), (0.5, 1.0)),
+    ((14, 60), (0.6, 1.0), (0.45, 1.0)),  # orange to yellow
+    ((10, 60), (0.1, 0.5), (0.4, 0.85)),  # brown, beige
+    ((50, 100), (0.1, 0.45), (0.4, 0.85)),  # the grey green of liquid crystal without a light
+    ((50, 100), (0.1, 0.45), (0.4, 0.85)),
+    ((0, 360), (0.0, 0.12), (0.3, 1.0)),  # grey
+    ((0, 360), (0.0, 0.12), (0.3, 1.0)),
+    ((290, 380), (0.1, 0.5), (0.4, 0.95)),  # pink
+)
 
 
 def luma(colour: Colour) -> float:
@@ -70,9 +86,18 @@ def _any_hue(rng: Random, contrast: float, low: float, high: float) -> Colour:
 
 def ground_of(rng: Random, style: Style) -> Colour:
     """Draw the main colour of the background."""
+    if style.ground == "backlight":
+        return backlight(rng)
     low, high = _GROUNDS[style.ground]
     saturation = 0.0 if style.grey else rng.choice((0.0, 0.1, 0.4, 0.9))
     return colour_of(rng, rng.uniform(low, high), saturation)
+
+
+def backlight(rng: Random) -> Colour:
+    """Draw the colour of a liquid crystal display's light."""
+    hue, saturation, value = (rng.uniform(*ends) for ends in rng.choice(_BACKLIGHTS))
+    r, g, b = colorsys.hsv_to_rgb(hue % 360 / 360, saturation, value)
+    return 255 * b, 255 * g, 255 * r
 
 
 def background(

@@ -39,7 +39,7 @@ def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCach
         size = rng.uniform(0.2, 0.42) if where != "corner" else rng.uniform(0.15, 0.26)
         stamp = f"{rng.choice(('JAN', 'APR', 'DEC', ''))}{rng.randint(1, 99):02d}"
         text = rng.choice(CAPTION_WORDS) if where != "corner" else stamp
-        row = _small_line(text, face, cache, size)
+        row = small_line(text, face, cache, size)
         if not row:
             continue
         bx1, by1, bx2, by2 = bounds(corners_of(row))
@@ -66,7 +66,7 @@ def _stack(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Place
     placed: list[Placed] = []
     room, left = rng.uniform(0.1, 0.3), rng.random() < 0.6
     for i in range(count):
-        row = _small_line(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ0123456789"), face, cache, size)
+        row = small_line(rng.choice("ABCDEFGHKLMNPRSTUVWXYZ0123456789"), face, cache, size)
         if row:
             x1, _, x2, _ = bounds(corners_of(row))
             shift_x = main[0] - room - x2 if left else main[2] + room - x1
@@ -84,7 +84,8 @@ def _sticker(row: list[Placed]) -> Placed:
     return Placed(field, into, -1, EMBLEM)
 
 
-def _small_line(text: str, face: Face, cache: GlyphCache, size: float) -> list[Placed]:
+def small_line(text: str, face: Face, cache: GlyphCache, size: float) -> list[Placed]:
+    """Set an unlabelled line from x = 0 on the baseline y = 0, capitals ``size`` high."""
     row: list[Placed] = []
     pen = 0.0
     for sign in text:
@@ -111,6 +112,8 @@ def place(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, i
     corners = _mapped(np.array([[rect[0], rect[1]], [rect[2], rect[1]], [rect[2], rect[3]], [rect[0], rect[3]]]), tilt)
     # A frame may be cut off, as in a tight crop; signs may not.
     kept = corners if style.frame and rng.random() < 0.6 else _mapped(points, tilt)
+    if style.tight:
+        kept = _mapped(corners_of([sign for sign in placed if sign.label >= 0] or placed), tilt)
     bx1, by1, bx2, by2 = bounds(kept)
     room_x = width * (1 - 2 * style.margin) - 2 * style.wave_px - 2
     room_y = height * (1 - 2 * style.margin) - 2 * style.wave_px - 2

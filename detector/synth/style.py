@@ -11,7 +11,8 @@ class Style:
     """All parameters of one drawn text. Lengths are in heights of a capital unless stated otherwise."""
 
     # signs
-    # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "segments" (then "seven" or "fourteen")
+    # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "seven" and "fourteen" (segments),
+    # "fourteen plain" (digits as seven segments show them)
     faces: str = "any"
     mixed_faces: bool = False  # another face for each sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
@@ -52,10 +53,10 @@ class Style:
     rim: float = 0.0  # free ground around each sign where it covers another one; hollow signs hide those behind them
     tiles: bool = False  # signs are cut out of filled fields, as on a counter's wheels
     background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
-    ground: str = "any"  # "light", "dark", "any", "white", "pastel"
+    ground: str = "any"  # "light", "dark", "any", "white", "pastel", "backlight"
     contrast: float = 90.0  # minimum difference of brightness between ink and ground, 0-255
     grey: bool = False
-    effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow"
+    effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow", "lamp"
     texture: float = 0.0  # share of ink lost in patches
     fine_texture: bool = False  # patches narrower than a stroke
     extrusion: float = 0.0  # depth of signs that stand out as solids
@@ -86,7 +87,21 @@ class Style:
     tick_reach: float = 0.14  # share of the picture's height, each way at most
     tick_ink: str = "each"  # "each" (a colour a tick), "one", "black"
     dots: int = 0
-    ghosts: int = 0  # brightness of unlit segments; 0: none
+    # displays and counters
+    display: str = ""  # "lcd", "lamps", "drums", "any" (inks as in print): how lines are set and painted; "": print
+    unlit: float = 0.0  # opacity of what is not lit, as a share of the ink's
+    blanks: int = 0  # places before the first sign where nothing is lit
+    small_signs: int = 0  # signs at the end that are smaller
+    small_size: float = 0.6
+    points: float = 0.0  # probability of points or colons between signs, never labelled
+    units: float = 0.0  # probability of each of a unit, captions and symbols beside, never labelled
+    tight: bool = False  # only the labelled signs need to lie in the picture: what is beside may be cut
+    rims: float = 0.0  # probability of a rim of the window on each side
+    reflections: float = 0.0  # opacity of the brightest reflection on the window
+    opacity: float = 1.0  # of ink: below 1 the ground shines through
+    dead: float = 0.0  # share of a dot matrix's dots that are missing
+    drum_shade: float = 0.0  # share of the light lost at a drum's upper and lower end
+    turned: float = 0.0  # how far drums stand from their digit, in heights of a capital at most
     # damage
     shade: float = 0.0  # share of the light lost on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels

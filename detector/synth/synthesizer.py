@@ -11,27 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import SourceError
-from detector.synth.colours import Colour, Image, as_colour, background, brightness_range, colour_of, ground_of, ink_for
+from detector.synth.colours import Colour, Image, background, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
 from detector.synth.faces.fonts import FontInfo, capitals_of, described_fonts, given_fonts
 from detector.synth.faces.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
 from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
 from detector.synth.faces.pen import WRITERS, PenFace, can_write
-from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, SegmentFace
+from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, segment_face
 from detector.synth.frame import Setting, captions, place, place_fixed_pitch
 from detector.synth.painting.canvas import Canvas
 from detector.synth.painting.clutter import Lines, draw_frame, draw_lines, draw_specks, draw_tiles
 from detector.synth.painting.damage import damaged
 from detector.synth.painting.disguise import disguise, negated
+from detector.synth.painting.display_lines import display_line, drum_line, units_beside
+from detector.synth.painting.displays import behind_window, display_ink, paint_window
 from detector.synth.painting.effects import inked
 from detector.synth.painting.strokes import draw_grid
 from detector.synth.style import Style
 from detector.synth.styles import style_of
-from detector.synth.texts import Line, break_places, by_pattern, free_text, split_lines, with_spaces
+from detector.synth.texts import Line, break_places, by_pattern, display_symbols, free_text, split_lines, with_spaces
 from detector.synth.typesetting import (
     CAPTION,
     EMBLEM,
-    GHOST,
+    FIELD,
     Placed,
     Typesetter,
     arched,
@@ -39,6 +41,7 @@ from detector.synth.typesetting import (
     corners_of,
     moved,
     numbered,
+    scaled,
 )
 
 
@@ -95,7 +98,7 @@ class Synthesizer:
         style_name = rng.choice(config.styles)
         style = self._suited(rng, style_of(rng, style_name))
         line = self._line(rng, style, style_name)
-        if style.faces == "segments":
+        if style.faces in ("seven", "fourteen"):
             style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
@@ -113,11 +116,19 @@ class Synthesizer:
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
         if cells:
             style = replace(
-                style, captions=(), frame=False, arc=0.0, ghosts=0, wave_px=min(style.wave_px, 1.5), whirls=0
+                style,
+                captions=(),
+                frame=False,
+                arc=0.0,
+                units=0.0,
+                tight=False,
+                wave_px=min(style.wave_px, 1.5),
+                whirls=0,
             )
         if config.lines == 2:
-            style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, ghosts=0)
-        if self._folder is not None and style.faces not in ("segments", "dots"):
+            style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0)
+            style = replace(style, small_signs=0, units=0.0, unlit=0.0, blanks=0, drum_shade=0.0, tight=False)
+        if self._folder is not None and not style.display:
             only = config.fonts is None or rng.random() < 0.5
             if only:
                 gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap
@@ -130,8 +141,8 @@ class Synthesizer:
         if config.pattern is not None:
             return by_pattern(rng, config.pattern, alphabet)
         symbols = alphabet.symbols
-        if style.faces == "segments" and rng.random() < 0.6:
-            symbols = "".join(s for s in symbols if s in SEVEN) or symbols
+        if style.faces == "seven" or style.display == "drums":
+            symbols = display_symbols(rng, symbols, SEVEN if style.faces == "seven" else symbols)
         if config.texts is not None:
             text = rng.choice(config.texts)
             return Line(text, (True,) * len(text))
@@ -142,11 +153,12 @@ class Synthesizer:
 
     def _display(self, rng: Random, style: Style, signs: set[str]) -> Style:
         """Choose the display that can show all signs: seven segments, fourteen, or dots."""
-        if signs <= SEVEN.keys() and rng.random() < 0.6:
-            return replace(style, faces="seven")
+        if style.faces == "seven" and signs <= SEVEN.keys():
+            return style
         if signs <= FOURTEEN.keys():
-            return replace(style, faces="fourteen")
-        return replace(style, faces="dots", ghosts=0)
+            plain = signs <= {*"0123456789"} and rng.random() < 0.7
+            return replace(style, faces="fourteen plain" if plain else "fourteen")
+        return replace(style, faces="dots", unlit=0.0)
 
     def _with_separators(self, rng: Random, style: Style, line: Line) -> tuple[Line, Style]:
         """Insert unlabelled separators between symbols, and the style's ending."""
@@ -171,9 +183,8 @@ class Synthesizer:
         if style.faces == "folder" and self._folder is not None:
             folder = self._folder
             return (lambda: FolderFace(folder, rng.randrange(_VARIANTS))), ""
-        if style.faces in ("seven", "fourteen"):
-            thickness, gap = rng.choice((0.09, 0.12, 0.15)), rng.choice((0.0, 0.015, 0.03))
-            display = SegmentFace(style.faces == "fourteen", thickness, gap)
+        if style.faces in ("seven", "fourteen", "fourteen plain"):
+            display = segment_face(rng, style.faces, self.config.fonts is None)
             return (lambda: display), ""
         if style.faces == "pen" and self.config.fonts is None and can_write(self.config.alphabet.symbols):
             hand = PenFace(rng.randrange(WRITERS))
@@ -184,8 +195,10 @@ class Synthesizer:
         if not families:
             raise SourceError("This style needs a font: name one that has the alphabet's symbols.")
         if style.faces == "dots":
-            font = rng.choice(rng.choice(self._by_kind["plain"] or families))
-            matrix = DotFace(rng.choice((0.7, 0.85, 0.95)), rng.random() < 0.6, FontFace(font.path, self._capitals))
+            font = rng.choice(rng.choice(self._by_kind["sans" if style.display else "plain"] or families))
+            rows = rng.choice((7, 7, 7, 10, 14)) if style.display == "lamps" else 7
+            dot = rng.choice((0.7, 0.85, 0.95))
+            matrix = DotFace(dot, rng.random() < 0.6, FontFace(font.path, self._capitals), rows)
             return (lambda: matrix), ""
         if style.mixed_faces:
             return (lambda: FontFace(rng.choice(rng.choice(families)).path, self._capitals)), ""
@@ -210,9 +223,13 @@ class Synthesizer:
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, space), strict=True):
             signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
-            placed = setter.line(signs, labels, space) if cells is None else setter.fixed_pitch_line(
-                signs, labels, space, config.size_wh[0] / cells / cap_px
-            )  # fmt: skip
+            if cells is not None:
+                placed = setter.fixed_pitch_line(signs, labels, space, config.size_wh[0] / cells / cap_px)
+            elif style.display:
+                set_line = drum_line if style.display == "drums" else display_line
+                placed = set_line(rng, style, signs, labels, space, face_of(), _cache())
+            else:
+                placed = setter.line(signs, labels, space)
             rows.append(placed)
         placed = _stacked(rng, rows, style, centre=cells is None)
         if cells is not None:
@@ -222,6 +239,9 @@ class Synthesizer:
         if style.captions and self._by_kind["any"]:
             face = FontFace(rng.choice(rng.choice(self._by_kind["plain"] or self._by_kind["any"])).path, self._capitals)
             placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
+        if style.units and self._by_kind["any"]:
+            face = FontFace(rng.choice(rng.choice(self._by_kind["sans"] or self._by_kind["any"])).path, self._capitals)
+            placed = placed + units_beside(rng, style, bounds(corners_of(placed)), face, _cache())
         return place(rng, style, placed, config.size_wh)
 
     def _painted(
@@ -231,25 +251,29 @@ class Synthesizer:
         ground = ground_of(rng, style)
         image = background(rng, style, ground, size_wh, noise)
         low, high = brightness_range(image)
-        ink = ink_for(rng, style, low, high)
+        lights = style.display in ("lcd", "lamps")
+        ink = display_ink(rng, style, high) if lights else ink_for(rng, style, low, high)
         if setting.frame_xy is not None:
             draw_frame(rng, image, setting.frame_xy, ground, style)
         pale = [colour_of(rng, rng.uniform(max(0, low - 60), min(255, high + 60)), 0.7) for _ in range(4)]
         draw_lines(rng, image, Lines(style.lines_under, 1), pale)
-        roles = {
-            CAPTION: ink_for(rng, style, low, high) if rng.random() < 0.5 else ink,
-            GHOST: as_colour(np.clip(np.array(ground) + (style.ghosts if high < 128 else -style.ghosts), 0, 255)),
-        }
+        roles = {CAPTION: ink_for(rng, style, low, high) if rng.random() < (0.1 if lights else 0.5) else ink}
         if style.grid and not style.grid_over:
             draw_grid(rng, image, style, setting.cap_px, ink if style.grid_ink == "text" else rng.choice(pale))
         rim_px = max(1, round(style.rim * setting.cap_px)) if style.rim else 0
         canvas = Canvas(size_wh, labels, style.faint, rim_px, style.mixed_inks)
+        if style.display:
+            paint_window(rng, image, style, setting.placed)
+            canvas.colour[:] = np.array(ink).round()
         inks = [(sign, _ink_of(rng, style, sign, ink, low, high)) for sign in setting.placed]
         if style.tiles:
             draw_tiles(rng, image, [(sign, colour) for sign, colour in inks if sign.label >= 0])
             inks = [(sign, ground if sign.label >= 0 else colour) for sign, colour in inks]
         for sign, colour in inks:
-            canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0 or style.whirls > 0)
+            if sign.role != FIELD:
+                canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0 or style.whirls > 0)
+        if style.opacity < 1:
+            canvas.alpha = scaled(canvas.alpha, style.opacity)
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
         if style.fray_px:
@@ -260,6 +284,8 @@ class Synthesizer:
             image = negated(rng, style, image, canvas, setting.cap_px)
         if style.grid and style.grid_over:
             draw_grid(rng, image, style, setting.cap_px, ground if style.grid_ink == "ground" else rng.choice(pale))
+        if style.display:
+            image = behind_window(rng, image, style, setting.placed, noise)
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
         line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)
@@ -273,6 +299,8 @@ class Synthesizer:
 
 def _ink_of(rng: Random, style: Style, sign: Placed, ink: Colour, low: float, high: float) -> Colour:
     """Colour of one sign; ``ink`` is that of the text."""
+    if sign.colour is not None:
+        return sign.colour
     if sign.role == EMBLEM:
         return colour_of(rng, rng.uniform(30, 225), 0.0 if style.grey else 1.0)
     return ink_for(rng, style, low, high) if style.ink == "each" else ink

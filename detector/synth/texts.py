@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -52,6 +53,9 @@ _MIX = {
     "plate": (10, 8, 12, 70),
     **dict.fromkeys(CAPTCHAS, (75, 10, 10, 5)),
     "segments": (20, 5, 65, 10),
+    "lcd": (10, 10, 70, 10),
+    "led": (15, 20, 55, 10),
+    "counter": (10, 5, 80, 5),
     "handwriting": (12, 16, 67, 5),
     "scene": (20, 60, 10, 10),
 }
@@ -87,7 +91,18 @@ def free_text(rng: Random, symbols: str, length: int, style: str) -> str:
     if style == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
         zeros = rng.randint(1, 4)
         drawn[1:] = [*drawn[1 : max(1, length - zeros)], *"0" * min(zeros, length - 1)]
+    if style in ("lcd", "counter") and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.4:
+        zeros = min(rng.choice((1, 1, 2, 2, 3, 4)), length - 1)  # a meter's, at the start
+        drawn[:zeros] = "0" * zeros
     return "".join(drawn)
+
+
+def display_symbols(rng: Random, symbols: str, shown: Container[str]) -> str:
+    """Choose the symbols of a display or counter: digits alone nearly always, otherwise all that it can show."""
+    digits = "".join(s for s in symbols if s.isdigit())
+    if digits and rng.random() < 0.95:
+        return digits
+    return "".join(s for s in symbols if s in shown) or symbols
 
 
 def break_places(rng: Random, signs: str, count: int) -> list[int]:

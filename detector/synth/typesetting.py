@@ -14,28 +14,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.synth.colours import Colour
 from detector.synth.faces.glyphs import CAP, Face, Glyph, GlyphCache, Mask
-from detector.synth.faces.segments import UNLIT
 from detector.synth.style import Style
 from detector.synth.texts import Line, break_places
 
 Matrix = NDArray[np.float64]
 Rect = tuple[float, float, float, float]
 
-INK, CAPTION, EMBLEM, GHOST = "ink", "caption", "emblem", "ghost"
+INK, CAPTION, EMBLEM, GHOST, FIELD = "ink", "caption", "emblem", "ghost", "field"
 
 
 @dataclass(frozen=True)
 class Placed:
     """A mask and the (3, 3) matrix from its pixels to the layout's space, later to the picture's pixels.
 
-    ``label`` is the index among the label's symbols, -1 for unlabelled signs.
+    ``label`` is the index among the label's symbols, -1 for unlabelled signs. ``colour`` is set by layouts that
+    have colours of their own.
     """
 
     mask: Mask
     matrix: Matrix
     label: int = -1
     role: str = INK
+    colour: Colour | None = None
 
 
 class Typesetter:
@@ -61,11 +63,11 @@ class Typesetter:
             if i == group_at:
                 pen += self._rng.uniform(0.1, 0.5) * self._style.stretch
                 pen = self._emblem(pen, placed) if self._wants_emblem() else pen + 0.2 * self._style.stretch
-            glyph, ghost = self._glyph(sign)
+            glyph = self._glyph(sign)
             if glyph is None:
                 continue
             size = 1 + self._rng.uniform(-1, 1) * self._style.jitter_size
-            pen = self._place(placed, glyph, ghost, pen, size, label)
+            pen = self._place(placed, glyph, pen, size, label)
         if self._wants_emblem():
             self._emblem(pen + self._rng.uniform(0.0, 0.3), placed)
         return placed
@@ -76,7 +78,7 @@ class Typesetter:
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
             if sign == space:
                 continue
-            glyph, _ = self._glyph(sign)
+            glyph = self._glyph(sign)
             if glyph is None:
                 continue
             size = 1 + self._rng.uniform(-1, 1) * self._style.jitter_size
@@ -86,11 +88,10 @@ class Typesetter:
             placed.append(self._placed(glyph, centre, size, squeeze, label))
         return placed
 
-    def _glyph(self, sign: str) -> tuple[Glyph | None, Glyph | None]:
-        """The sign in its face, and the unlit segments behind it."""
+    def _glyph(self, sign: str) -> Glyph | None:
+        """The sign in its face."""
         face = self._face_of() if self._style.mixed_faces else self._face
-        ghost = self._cache.get(face, UNLIT) if self._style.ghosts else None
-        return self._cache.get(face, sign), ghost
+        return self._cache.get(face, sign)
 
     def _spread(self) -> float:
         """Width added to a space, so that it grows with the gaps between signs."""
@@ -98,9 +99,7 @@ class Typesetter:
             return max(0.1, self._style.gap)
         return 0.1 + max(0.0, self._style.tracking)
 
-    def _place(
-        self, placed: list[Placed], glyph: Glyph, ghost: Glyph | None, pen: float, size: float, label: int
-    ) -> float:
+    def _place(self, placed: list[Placed], glyph: Glyph, pen: float, size: float, label: int) -> float:
         """Append the sign at the pen; return where the next one starts."""
         scale = size * self._style.stretch / CAP
         width = glyph.mask.shape[1] * scale
@@ -111,9 +110,6 @@ class Typesetter:
                 self._style.gap, -(0.34 if self._style.overlapping else 0.22) * width
             )  # otherwise the next sign might hide a narrow one
             left, step = 0.0, width + gap + self._rng.uniform(-0.25, 0.25) * abs(gap)
-        if ghost is not None and self._style.gap is None:
-            centre = pen + ghost.left * scale + ghost.mask.shape[1] * scale / 2
-            placed.append(replace(self._placed(ghost, centre, size, 1.0, -1), role=GHOST))
         placed.append(self._placed(glyph, pen + left + width / 2, size, 1.0, label))
         return pen + step
 

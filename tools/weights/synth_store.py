@@ -115,7 +115,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     # Plates, captchas and scene words twice: what people bring most.
     styles = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
-    styles += ("embossed", "segments", "dots", "handwriting")
+    styles += ("embossed", "segments", "lcd", "led", "dots", "counter", "handwriting")
     if args.styles:
         styles = tuple(args.styles.split(","))
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)

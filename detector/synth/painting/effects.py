@@ -10,6 +10,7 @@ import numpy as np
 from detector.synth.colours import Image, as_colour, luma
 from detector.synth.painting.canvas import Canvas, blended, shifted
 from detector.synth.painting.disguise import extruded
+from detector.synth.painting.displays import lit
 from detector.synth.style import Style
 from detector.synth.typesetting import scaled
 
@@ -44,6 +45,8 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
             around = np.asarray(cv2.dilate(alpha, np.ones((reach, reach), np.uint8)), np.uint8)
             rim = 0.0 if bright > 128 else 255.0
             image = blended(image, (rim, rim, rim), around)
+    elif style.effect == "lamp":
+        return lit(rng, image, canvas.colour, alpha, cap_px)
     elif style.effect == "emboss":
         side = rng.choice((-1, 1))
         depth = max(1.0, step * 1.3)

@@ -13,7 +13,7 @@ from detector.synth.style import Style
 from detector.synth.styles.captchas import captcha
 from detector.synth.styles.damage import damaged
 from detector.synth.styles.disguised import clear, crowded, fuzzy, hollow, inverted, struck
-from detector.synth.styles.displays import dots, segments
+from detector.synth.styles.displays import counter, dots, lcd, led, segments
 from detector.synth.styles.handwriting import handwriting
 from detector.synth.styles.plates import plate
 from detector.synth.styles.printed import embossed, label, plain
@@ -35,7 +35,10 @@ KINDS: dict[str, Callable[[Random], Style]] = {
     "label": label,
     "embossed": embossed,
     "segments": segments,
+    "lcd": lcd,
+    "led": led,
     "dots": dots,
+    "counter": counter,
     "handwriting": handwriting,
     "scene": scene,
     PLAIN: plain,
@@ -61,4 +64,9 @@ def style_of(rng: Random, name: str) -> Style:
     if name in (*CAPTCHAS, "handwriting"):  # touching and thin signs do not survive downscaling
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
+    if style.display:  # segments are thinner than strokes
+        style = replace(style, low_px=max(18.0, style.low_px) if style.low_px else 0.0)
+    if style.opacity < 1:  # pale signs do not survive all of it
+        noise, shade = min(style.noise, 14 * style.opacity**2), min(style.shade, 0.5)
+        style = replace(style, motion=min(3, style.motion), noise=noise, shade=shade)
     return style

@@ -12,7 +12,7 @@ class Style:
 
     # signs
     # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "seven" and "fourteen" (segments),
-    # "fourteen plain" (digits as seven segments show them)
+    # "fourteen plain" and "dots plain" (numbers: nothing tells 0 and 5 from O and S)
     faces: str = "any"
     mixed_faces: bool = False  # another face for each sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)

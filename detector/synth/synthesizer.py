@@ -98,7 +98,7 @@ class Synthesizer:
         style_name = rng.choice(config.styles)
         style = self._suited(rng, style_of(rng, style_name))
         line = self._line(rng, style, style_name)
-        if style.faces in ("seven", "fourteen"):
+        if style.faces in ("seven", "fourteen", "dots"):
             style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
@@ -152,11 +152,13 @@ class Synthesizer:
         return Line(text, (True,) * len(text))
 
     def _display(self, rng: Random, style: Style, signs: set[str]) -> Style:
-        """Choose the display that can show all signs: seven segments, fourteen, or dots."""
+        """Choose the display that can show all signs: seven segments, fourteen, or dots; numbers need no marked 0."""
+        plain = signs <= {*"0123456789"} and rng.random() < 0.7
+        if style.faces == "dots":
+            return replace(style, faces="dots plain") if plain else style
         if style.faces == "seven" and signs <= SEVEN.keys():
             return style
         if signs <= FOURTEEN.keys():
-            plain = signs <= {*"0123456789"} and rng.random() < 0.7
             return replace(style, faces="fourteen plain" if plain else "fourteen")
         return replace(style, faces="dots", unlit=0.0)
 
@@ -194,11 +196,13 @@ class Synthesizer:
         families = self._by_kind[kind]
         if not families:
             raise SourceError("This style needs a font: name one that has the alphabet's symbols.")
-        if style.faces == "dots":
+        if style.faces in ("dots", "dots plain"):
             font = rng.choice(rng.choice(self._by_kind["sans" if style.display else "plain"] or families))
             rows = rng.choice((7, 7, 7, 10, 14)) if style.display == "lamps" else 7
             dot = rng.choice((0.7, 0.85, 0.95))
-            matrix = DotFace(dot, rng.random() < 0.6, FontFace(font.path, self._capitals), rows)
+            matrix = DotFace(
+                dot, rng.random() < 0.6, FontFace(font.path, self._capitals), rows, style.faces == "dots plain"
+            )
             return (lambda: matrix), ""
         if style.mixed_faces:
             return (lambda: FontFace(rng.choice(rng.choice(families)).path, self._capitals)), ""
@@ -252,7 +256,7 @@ class Synthesizer:
         image = background(rng, style, ground, size_wh, noise)
         low, high = brightness_range(image)
         lights = style.display in ("lcd", "lamps")
-        ink = display_ink(rng, style, high) if lights else ink_for(rng, style, low, high)
+        ink = display_ink(rng, style, low, high) if lights else ink_for(rng, style, low, high)
         if setting.frame_xy is not None:
             draw_frame(rng, image, setting.frame_xy, ground, style)
         pale = [colour_of(rng, rng.uniform(max(0, low - 60), min(255, high + 60)), 0.7) for _ in range(4)]

@@ -191,13 +191,14 @@ class DotFace:
     """A dot matrix.
 
     ``dot`` is a dot's width in shares of its cell; signs without a table come from ``font``, and all signs if
-    capitals are not 7 ``rows`` high.
+    capitals are not 7 ``rows`` high. Where it is ``plain`` a zero has no stroke in it.
     """
 
     dot: float
     round_dots: bool
     font: FontFace
     rows: int = 7
+    plain: bool = False
 
     def draw(self, sign: str) -> Glyph | None:
         grid = self._grid(sign)
@@ -223,6 +224,8 @@ class DotFace:
         """Which dots are lit, bool (rows, columns)."""
         if sign == UNLIT:
             return np.ones((7, 5), bool) if self.rows == 7 else None
+        if sign == "0" and self.plain:
+            sign = "O"
         if sign in DOTS and self.rows == 7:
             columns = np.array([int(DOTS[sign][i : i + 2], 16) for i in range(0, 10, 2)])
             return (columns[None, :] >> np.arange(7)[:, None] & 1).astype(bool)  # (7, 5)

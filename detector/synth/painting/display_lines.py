@@ -119,8 +119,9 @@ def units_beside(rng: Random, style: Style, main: Rect, face: Face, cache: Glyph
         size = rng.uniform(0.22, 0.45)
         x = x2 + rng.uniform(0.08, 0.4)
         row = _small(rng, rng.choice(_UNITS), face, cache, size)
-        placed += _moved_to(row, x, y2 - rng.choice((0.0, 0.0, rng.random())) * (high - size))
-        if rng.random() < 0.4:
+        two = rng.random() < 0.4
+        placed += _moved_to(row, x, y2 - (0.0 if two else rng.choice((0.0, 0.0, rng.random())) * (high - size)))
+        if two:
             placed += _moved_to(_small(rng, rng.choice((*_UNITS, *_CAPTIONS)), face, cache, size), x, y1 + size)
     for left in (True, False):
         if rng.random() < style.units * 0.35:

@@ -20,12 +20,13 @@ _LAMPS = (  # BGR
 )  # fmt: skip
 
 
-def display_ink(rng: Random, style: Style, high: float) -> Colour:
-    """Draw the colour of a display's signs; lamps are brighter than ``high``, the ground's brightest part."""
+def display_ink(rng: Random, style: Style, low: float, high: float) -> Colour:
+    """Draw the colour of a display's signs; ``low`` and ``high`` are the ground's brightness."""
     if style.display == "lcd":
         if style.ground == "dark":  # negative: light signs
             return colour_of(rng, rng.uniform(max(150.0, min(245.0, high + 90)), 250), rng.choice((0.0, 0.2, 0.6)))
-        return colour_of(rng, rng.uniform(0, 45), rng.choice((0.0, 0.1, 0.5)))
+        brightest = 45.0 if rng.random() < 0.8 else max(45.0, low - 90 / style.opacity)  # in glare ink is pale, too
+        return colour_of(rng, rng.uniform(0, brightest), rng.choice((0.0, 0.1, 0.5)))
     colour = np.array(rng.choice(_LAMPS), float) * rng.uniform(0.65, 1.0)
     colour = np.clip(colour + [rng.uniform(-18, 18) for _ in "bgr"], 0, 255)
     while luma(as_colour(colour)) < min(250.0, high + style.contrast):

@@ -68,5 +68,7 @@ def style_of(rng: Random, name: str) -> Style:
         style = replace(style, low_px=max(18.0, style.low_px) if style.low_px else 0.0)
     if style.opacity < 1:  # pale signs do not survive all of it
         noise, shade = min(style.noise, 14 * style.opacity**2), min(style.shade, 0.5)
-        style = replace(style, motion=min(3, style.motion), noise=noise, shade=shade)
+        low_px = max(24.0, style.low_px) if style.low_px and style.opacity < 0.55 else style.low_px
+        motion = min(3, style.motion) if style.opacity > 0.5 else 0
+        style = replace(style, motion=motion, low_px=low_px, noise=noise, shade=shade)
     return style

@@ -36,6 +36,9 @@ def captions(rng: Random, style: Style, main: Rect, face: Face, cache: GlyphCach
         if where == "stack":
             placed += _stack(rng, main, face, cache)
             continue
+        if where == "rows":
+            placed += _small_print(rng, main, face, cache)
+            continue
         size = rng.uniform(0.2, 0.42) if where != "corner" else rng.uniform(0.15, 0.26)
         stamp = f"{rng.choice(('JAN', 'APR', 'DEC', ''))}{rng.randint(1, 99):02d}"
         text = rng.choice(CAPTION_WORDS) if where != "corner" else stamp
@@ -72,6 +75,27 @@ def _stack(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Place
             shift_x = main[0] - room - x2 if left else main[2] + room - x1
             down = main[1] + (main[3] - main[1]) * (i + 1) / count - 0.04
             placed += moved(row, np.array([[1, 0, shift_x], [0, 1, down], [0, 0, 1.0]]))
+    return placed
+
+
+def _small_print(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list[Placed]:
+    """Set one or two small lines of words and numbers above or below the main text, about as wide."""
+    x1, y1, x2, y2 = main
+    size = rng.uniform(0.2, 0.4)
+    above, count, pitch = rng.random() < 0.5, rng.choice((1, 1, 1, 2)), size * rng.uniform(1.3, 1.8)
+    placed: list[Placed] = []
+    for number in range(count):
+        words = [rng.choice(CAPTION_WORDS) for _ in range(rng.randint(1, 3))]
+        numbers = ["".join(rng.choices("0123456789./:-", k=rng.randint(3, 8))) for _ in words]
+        text = " ".join(rng.choice((word, word, number)) for word, number in zip(words, numbers, strict=True))
+        row = small_line(text, face, cache, size)
+        if not row:
+            continue
+        left, _, right, _ = bounds(corners_of(row))
+        squeeze = min(1.0, 1.1 * (x2 - x1) / (right - left))
+        down = y1 - 0.15 - pitch * number if above else y2 + 0.15 + size + pitch * number
+        at = x1 + rng.choice((0.0, 0.0, 0.5, 1.0)) * ((x2 - x1) - (right - left) * squeeze)
+        placed += moved(row, np.array([[squeeze, 0, at - left * squeeze], [0, 1, down], [0, 0, 1.0]]))
     return placed
 
 

@@ -11,14 +11,18 @@ class Style:
     """All parameters of one drawn text. Lengths are in heights of a capital unless stated otherwise."""
 
     # signs
-    # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "seven" and "fourteen" (segments),
-    # "fourteen plain" and "dots plain" (numbers: nothing tells 0 and 5 from O and S)
+    # "sans", "plain", "any", "hand" (fonts), "pen" (strokes), "folder", "dots", "drops" (dots of ink), "seven" and
+    # "fourteen" (segments), "fourteen plain" and "dots plain" (numbers: nothing tells 0 and 5 from O and S)
     faces: str = "any"
     mixed_faces: bool = False  # another face for each sign
     lower: str = "never"  # "never", "word" (all signs small), "title" (all but the first), "some" (each may be)
     twins: str = ""  # digits that are drawn as the similar letter, where a digit beside them disambiguates
     weight: int = 0  # pixels that strokes gain (or lose) at the masks' size
     outline: int = 0  # stroke of hollow signs at the masks' size; 0: filled
+    drop_rows: int = 7  # dots of a capital's height, with faces "drops"
+    drop_width: float = 0.9  # in distances between two
+    unevenness: float = 0.0  # of drops: 0 as on a display, 1 as an ink jet that needs cleaning
+    bridges: float = 0.0  # width of the gaps in the level strokes of a stencil
     wobble: float = 0.0  # distortion of each sign by itself
     # setting
     gap: float | None = None  # between the ink of two signs; None: as the font has it
@@ -41,22 +45,27 @@ class Style:
     shear: float = 0.0
     perspective: float = 0.0
     arc: float = 0.0
+    bow: float = 0.0  # part of a circle that the line takes, -1 to 1: half a circle down or up
     wave_px: float = 0.0
     fray_px: float = 0.0  # sideways shift of rows of ink, varying along the text
     whirls: int = 0  # circles in which ink is turned and magnified, as under a lens
     # colours
     ink: str = "one"  # "one", "each" (a colour a sign)
+    fill: str = "flat"  # inside of the signs: "flat", "gradient", "stripes", "mottled"
     any_hue: bool = False  # these colours may be as bright as the ground: pale yellow on white
     faint: bool = False  # strokes thinner than a pixel stay pale
     second_ink: bool = False  # ink runs into another colour, across the picture or within signs
     mixed_inks: bool = False  # where signs overlap, their colours mix; otherwise the later sign hides the earlier
     rim: float = 0.0  # free ground around each sign where it covers another one; hollow signs hide those behind them
     tiles: bool = False  # signs are cut out of filled fields, as on a counter's wheels
-    background: str = "flat"  # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split"
+    # "flat", "gradient", "blobs", "noise", "guilloche", "metal", "split", or one of `grounds.TEXTURES`
+    background: str = "flat"
     ground: str = "any"  # "light", "dark", "any", "white", "pastel", "backlight"
     contrast: float = 90.0  # minimum difference of brightness between ink and ground, 0-255
     grey: bool = False
-    effect: str = "none"  # "none", "shadow", "halo", "emboss", "glow", "lamp"
+    # "none", "shadow", "halo", "emboss", "glow", "extruded", "relief" (no ink), "neon", "rimmed", "lamp"
+    effect: str = "none"
+    process: str = "none"  # "none", "stamp", "ribbon", "thermal", "chalk", "spray", "copy", "worn"
     texture: float = 0.0  # share of ink lost in patches
     fine_texture: bool = False  # patches narrower than a stroke
     extrusion: float = 0.0  # depth of signs that stand out as solids
@@ -66,7 +75,7 @@ class Style:
     coarse: int = 0  # pixels of a capital's height in a font of few, enlarged; 0: not coarse
     # around and over the text
     frame: bool = False
-    captions: tuple[str, ...] = ()  # "above", "below", "corner", "stack"
+    captions: tuple[str, ...] = ()  # "above", "below", "corner", "stack", "rows" (small print)
     bolts: bool = False
     lines_over: int = 0
     lines_under: int = 0
@@ -102,6 +111,10 @@ class Style:
     dead: float = 0.0  # share of a dot matrix's dots that are missing
     drum_shade: float = 0.0  # share of the light lost at a drum's upper and lower end
     turned: float = 0.0  # how far drums stand from their digit, in heights of a capital at most
+    # of the picture as a whole
+    surface: str = "flat"  # "flat", "cloth", "film", "crumpled", "bottle", "pipe"
+    medium: str = "none"  # "none", "screen", "scan", "fax"
+    cut: bool = False  # cut out with little room around the text, then letterboxed
     # damage
     shade: float = 0.0  # share of the light lost on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels

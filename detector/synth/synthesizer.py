@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import SourceError
-from detector.synth.colours import Colour, Image, background, brightness_range, colour_of, ground_of, ink_for
+from detector.synth.colours import Colour, Image, brightness_range, colour_of, ground_of, ink_for
 from detector.synth.config import SynthConfig
+from detector.synth.faces.drops import drop_faces
 from detector.synth.faces.fonts import FontInfo, capitals_of, described_fonts, given_fonts
 from detector.synth.faces.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
 from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
@@ -26,7 +27,9 @@ from detector.synth.painting.disguise import disguise, negated
 from detector.synth.painting.display_lines import display_line, drum_line, units_beside
 from detector.synth.painting.displays import behind_window, display_ink, paint_window
 from detector.synth.painting.effects import inked
+from detector.synth.painting.grounds import painted_ground
 from detector.synth.painting.strokes import draw_grid
+from detector.synth.painting.surfaces import bent, cut_out, through
 from detector.synth.style import Style
 from detector.synth.styles import style_of
 from detector.synth.texts import Line, break_places, by_pattern, display_symbols, free_text, split_lines, with_spaces
@@ -38,6 +41,7 @@ from detector.synth.typesetting import (
     Typesetter,
     arched,
     bounds,
+    bowed,
     corners_of,
     moved,
     numbered,
@@ -124,11 +128,14 @@ class Synthesizer:
                 tight=False,
                 wave_px=min(style.wave_px, 1.5),
                 whirls=0,
+                bow=0.0,
+                surface="flat",
+                cut=False,
             )
         if config.lines == 2:
-            style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0)
+            style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, bow=0.0)
             style = replace(style, small_signs=0, units=0.0, unlit=0.0, blanks=0, drum_shade=0.0, tight=False)
-        if self._folder is not None and not style.display:
+        if self._folder is not None and not style.display and style.faces != "drops":
             only = config.fonts is None or rng.random() < 0.5
             if only:
                 gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap
@@ -167,7 +174,7 @@ class Synthesizer:
         space, symbols = self.config.alphabet.space, self.config.alphabet.symbols
         marks = [s for s in style.separators if s not in symbols and s != space]
         signs, labelled = list(line.signs), list(line.labelled)
-        if marks and style.faces in ("sans", "plain", "any", "hand", "pen", "folder"):
+        if marks and style.faces in ("sans", "plain", "any", "hand", "pen", "folder", "drops"):
             places = sorted(break_places(rng, line.signs, len(marks)), reverse=True)
             for place, mark in zip(places, marks[::-1], strict=False):
                 if space not in signs[place - 1 : place + 1]:
@@ -204,6 +211,9 @@ class Synthesizer:
                 dot, rng.random() < 0.6, FontFace(font.path, self._capitals), rows, style.faces == "dots plain"
             )
             return (lambda: matrix), ""
+        if style.faces == "drops":
+            font = rng.choice(rng.choice(self._by_kind["sans"] or families))
+            return drop_faces(rng, style, FontFace(font.path, self._capitals)), ""
         if style.mixed_faces:
             return (lambda: FontFace(rng.choice(rng.choice(families)).path, self._capitals)), ""
         family = rng.choice(families)
@@ -240,6 +250,8 @@ class Synthesizer:
             return place_fixed_pitch(placed, config.size_wh, cap_px, -1.0, 0.0)
         if style.arc:
             placed = arched(placed, style.arc)
+        if style.bow:
+            placed = bowed(placed, style.bow)
         if style.captions and self._by_kind["any"]:
             face = FontFace(rng.choice(rng.choice(self._by_kind["plain"] or self._by_kind["any"])).path, self._capitals)
             placed = captions(rng, style, bounds(corners_of(placed)), face, _cache()) + placed
@@ -253,7 +265,7 @@ class Synthesizer:
     ) -> tuple[Image, NDArray[np.float32]]:
         size_wh = self.config.size_wh
         ground = ground_of(rng, style)
-        image = background(rng, style, ground, size_wh, noise)
+        image = painted_ground(rng, style, ground, size_wh, noise)
         low, high = brightness_range(image)
         lights = style.display in ("lcd", "lamps")
         ink = display_ink(rng, style, low, high) if lights else ink_for(rng, style, low, high)
@@ -275,7 +287,8 @@ class Synthesizer:
             inks = [(sign, ground if sign.label >= 0 else colour) for sign, colour in inks]
         for sign, colour in inks:
             if sign.role != FIELD:
-                canvas.stamp(sign, roles.get(sign.role, colour), style.wave_px > 0 or style.whirls > 0)
+                outlines = style.wave_px > 0 or style.whirls > 0 or style.surface != "flat"
+                canvas.stamp(sign, roles.get(sign.role, colour), outlines)
         if style.opacity < 1:
             canvas.alpha = scaled(canvas.alpha, style.opacity)
         if style.wave_px:
@@ -290,6 +303,7 @@ class Synthesizer:
             draw_grid(rng, image, style, setting.cap_px, ground if style.grid_ink == "ground" else rng.choice(pale))
         if style.display:
             image = behind_window(rng, image, style, setting.placed, noise)
+        image = bent(rng, style, image, canvas, setting.cap_px, noise)
         over = [ink] if style.line_ink == "text" else [*pale, ink_for(rng, replace(style, ink="each"), low, high)]
         # A line must stay thinner than the strokes of the signs that it crosses.
         line_px = setting.cap_px * 0.11 if style.bold_lines else min(style.line_px, setting.cap_px * 0.06)
@@ -298,7 +312,9 @@ class Synthesizer:
         first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
         draw_lines(rng, image, Lines(count, line_px, style.bold_lines, first_x, style.dashed), over)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
-        return damaged(rng, style, image, setting.cap_px, noise), boxes
+        image = through(rng, style, image, canvas.alpha, noise)
+        image = damaged(rng, style, image, setting.cap_px, noise)
+        return cut_out(rng, image, boxes) if style.cut and len(boxes) else (image, boxes)
 
 
 def _ink_of(rng: Random, style: Style, sign: Placed, ink: Colour, low: float, high: float) -> Colour:

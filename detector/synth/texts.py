@@ -58,6 +58,11 @@ _MIX = {
     "counter": (10, 5, 80, 5),
     "handwriting": (12, 16, 67, 5),
     "scene": (20, 60, 10, 10),
+    "inkjet": (20, 5, 45, 30),
+    "engraved": (35, 10, 30, 25),
+    "curved": (25, 25, 35, 15),
+    "painted": (20, 35, 25, 20),
+    "document": (20, 15, 40, 25),
 }
 """By style, weights of texts drawn freely, of letters only, of digits only, and in runs of either."""
 

@@ -156,6 +156,8 @@ def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
     """Apply the style's weight, outline and wobble to the mask; its centre stays."""
     if style.wobble:
         mask = _wobbled(mask, style.wobble, rng)
+    if style.bridges:
+        mask = _bridged(mask, style.bridges)
     if style.weight > 0 and float(mask.mean()) < 110:  # bolder ink would close up
         pad = style.weight // 2 + 1
         mask = _padded(mask, pad)
@@ -168,6 +170,20 @@ def shaped(mask: Mask, style: Style, rng: Random) -> Mask:
         edge = cv2.morphologyEx(_padded(mask, 3), cv2.MORPH_GRADIENT, np.ones((style.outline, style.outline), np.uint8))
         mask = np.asarray(edge, np.uint8)
     return mask
+
+
+def _bridged(mask: Mask, width: float) -> Mask:
+    """Cut the level strokes in the middle of the mask, as a stencil must hold together."""
+    h, w = mask.shape
+    half = max(2, round(width * CAP / 2))
+    left, right = max(0, w // 2 - half), min(w, w // 2 + half)
+    ink = np.concatenate([[False], mask[:, w // 2] > 96, [False]])
+    turns = np.flatnonzero(ink[1:] != ink[:-1]).reshape(-1, 2)  # (strokes, 2): first row and the row after the last
+    cut = mask.copy()
+    for start, end in turns if len(turns) > 1 and right - left < 0.5 * w else ():
+        if end - start < 0.36 * h:
+            cut[max(0, start - 2) : end + 2, left:right] = 0
+    return cut
 
 
 def scaled(mask: Mask, by: float) -> Mask:
@@ -265,6 +281,26 @@ def arched(placed: Sequence[Placed], arc: float) -> list[Placed]:
         cos, sin = math.cos(turn), math.sin(turn)
         shift_x, shift_y = x - cos * x + sin * y, y - sin * x - cos * y + arc * t * t
         about = np.array([[cos, -sin, shift_x], [sin, cos, shift_y], [0, 0, 1]])
+        bent.append(replace(sign, matrix=about @ sign.matrix))
+    return bent
+
+
+def bowed(placed: Sequence[Placed], part: float) -> list[Placed]:
+    """Set the line on ``part`` of half a circle, each sign turned along it; above 0 its middle is highest."""
+    x1, y1, x2, y2 = bounds(corners_of(placed))
+    turn = max(1e-3, abs(part) * math.pi)
+    middle, radius = (x1 + x2) / 2, max((x2 - x1) / turn, 1.2 * (y2 - y1))
+    up = math.copysign(1.0, part)
+    bent = []
+    for sign in placed:
+        h, w = sign.mask.shape
+        x, y, _ = sign.matrix @ np.array([(w - 1) / 2, (h - 1) / 2, 1.0])
+        angle = (x - middle) / radius
+        cos, sin = math.cos(angle), math.sin(angle) * up
+        # On the circle, then as far above it as the sign's middle was above the line.
+        to_x = middle + radius * math.sin(angle) - y * sin
+        to_y = up * radius * (1 - cos) + y * cos
+        about = np.array([[cos, -sin, to_x - cos * x + sin * y], [sin, cos, to_y - sin * x - cos * y], [0, 0, 1]])
         bent.append(replace(sign, matrix=about @ sign.matrix))
     return bent
 

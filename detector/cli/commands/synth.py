@@ -21,7 +21,10 @@ def command(
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT in pixels.")] = "256x64",
     styles: Annotated[
         str | None,
-        typer.Option(help="Some of plate,captcha,label,embossed,segments,dots,handwriting,scene,plain. [not plain]"),
+        typer.Option(
+            help="Some of plate,captcha,clear,struck,crowded,hollow,inverted,fuzzy,label,embossed,segments,lcd,led,"
+            "dots,counter,handwriting,scene,inkjet,engraved,curved,painted,document,plain. [not plain]"
+        ),
     ] = None,
     layout: Annotated[str, typer.Option(help="proportional, or fixed (a fixed pitch).")] = "proportional",
     spaces: Annotated[float, typer.Option(help="Share of pictures with spaces inside or at the end.")] = 0.0,

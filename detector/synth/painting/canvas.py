@@ -104,6 +104,20 @@ class Canvas:
         map_x, map_y = x + strays * places.clip(0, 1), np.broadcast_to(y, (height, width)).copy()
         self._bend(map_x, map_y)
 
+    def follow(self, shift_x: NDArray[np.float32], shift_y: NDArray[np.float32]) -> None:
+        """Move the points as a picture is moved whose pixel (x, y) becomes that at (x + shift_x, y + shift_y)."""
+        height, width = self.alpha.shape
+        ends = np.cumsum([len(points) for points in self.points])
+        if not len(ends) or not ends[-1]:
+            return
+        start = np.concatenate(self.points)
+        at = start.copy()
+        for _ in range(6):  # a fixed point: the shifts vary slowly
+            x = at[:, 0].round().astype(np.intp).clip(0, width - 1)
+            y = at[:, 1].round().astype(np.intp).clip(0, height - 1)
+            at = start - np.stack([shift_x[y, x], shift_y[y, x]], axis=1)
+        self.points = np.split(at.astype(np.float32), ends[:-1])
+
     def _bend(self, map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> None:
         """Remap the ink by the maps, (H, W)."""
         self.alpha = np.asarray(cv2.remap(self.alpha, map_x, map_y, cv2.INTER_LINEAR), np.uint8)

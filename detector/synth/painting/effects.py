@@ -11,6 +11,7 @@ from detector.synth.colours import Image, as_colour, luma
 from detector.synth.painting.canvas import Canvas, blended, shifted
 from detector.synth.painting.disguise import extruded
 from detector.synth.painting.displays import lit
+from detector.synth.painting.processes import filled, neon, processed, relief, rimmed
 from detector.synth.style import Style
 from detector.synth.typesetting import scaled
 
@@ -22,6 +23,10 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
         worn = noise.random((32, 128) if style.fine_texture else (16, 48), np.float32)
         mottle = cv2.resize(worn, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_CUBIC)
         alpha = (alpha * np.clip((mottle - style.texture) * 3 + 0.75, 0.35, 1)).astype(np.uint8)
+    if style.process != "none":
+        alpha = processed(rng, style.process, alpha, cap_px, noise)
+    if style.fill != "flat":
+        filled(rng, style, image, canvas)
     if style.effect == "shadow":
         dark = tuple(float(v) * 0.35 for v in image.reshape(-1, 3).mean(0))
         soft = np.asarray(
@@ -47,6 +52,12 @@ def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float
             image = blended(image, (rim, rim, rim), around)
     elif style.effect == "lamp":
         return lit(rng, image, canvas.colour, alpha, cap_px)
+    elif style.effect == "relief":
+        return relief(rng, image, alpha, cap_px)
+    elif style.effect == "neon":
+        return neon(rng, image, canvas.colour, alpha, cap_px)
+    elif style.effect == "rimmed":
+        image = rimmed(rng, image, canvas.colour, alpha, cap_px)
     elif style.effect == "emboss":
         side = rng.choice((-1, 1))
         depth = max(1.0, step * 1.3)

@@ -18,6 +18,7 @@ from detector.synth.styles.handwriting import handwriting
 from detector.synth.styles.plates import plate
 from detector.synth.styles.printed import embossed, label, plain
 from detector.synth.styles.scenes import scene
+from detector.synth.styles.surfaces import curved, document, engraved, inkjet, painted
 from detector.synth.texts import CAPTCHAS
 
 PLAIN = "plain"
@@ -41,6 +42,11 @@ KINDS: dict[str, Callable[[Random], Style]] = {
     "counter": counter,
     "handwriting": handwriting,
     "scene": scene,
+    "inkjet": inkjet,
+    "engraved": engraved,
+    "curved": curved,
+    "painted": painted,
+    "document": document,
     PLAIN: plain,
 }
 
@@ -48,6 +54,8 @@ STYLES = tuple(name for name in KINDS if name != PLAIN)
 """Styles that a set mixes by default."""
 
 _THIN = ("hollow", "fuzzy")  # lines and specks of a pixel, which little downscaling leaves
+_FINE = ("handwriting", "inkjet", "engraved", "curved", "painted", "document")
+"""Those whose touching, thin, broken or pale signs do not survive downscaling, beside captchas."""
 
 
 def style_of(rng: Random, name: str) -> Style:
@@ -61,7 +69,7 @@ def style_of(rng: Random, name: str) -> Style:
     if name in _THIN:
         low_px = max(28.0, style.low_px) if style.low_px else 0.0
         return replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.6), shade=min(style.shade, 0.3))
-    if name in (*CAPTCHAS, "handwriting"):  # touching and thin signs do not survive downscaling
+    if name in (*CAPTCHAS, *_FINE) or style.effect == "relief":
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
     if style.display:  # segments are thinner than strokes

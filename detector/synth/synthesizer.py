@@ -135,7 +135,7 @@ class Synthesizer:
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, bow=0.0)
             style = replace(style, small_signs=0, units=0.0, unlit=0.0, blanks=0, drum_shade=0.0, tight=False)
-        if self._folder is not None and not style.display and style.faces != "drops":
+        if self._folder is not None and style.faces not in ("seven", "fourteen", "dots", "drops"):
             only = config.fonts is None or rng.random() < 0.5
             if only:
                 gap = rng.uniform(-0.05, 0.4) if style.gap is None else style.gap

@@ -202,7 +202,7 @@ def drum_line(
 ) -> list[Placed]:
     """Set the drums of a counter from x = 0: a field each, its digit, and part of the next one where a drum turns.
 
-    At least 65 % of the height of a labelled digit shows, and it is nearer the middle than the other one.
+    At least 65 % of the height of a labelled digit shows, and less than half of any other.
     """
     glyphs = [cache.get(face, sign) if sign != space else None for sign in signs]
     widest = max((glyph.mask.shape[1] / CAP for glyph in glyphs if glyph), default=0.6)
@@ -227,7 +227,8 @@ def drum_line(
         if turning and (i == len(signs) - 1 or (i == len(signs) - 2 and rng.random() < 0.3)):
             off = rng.uniform(-1, 1) * style.turned
         tall = glyph.mask.shape[0] / CAP
-        off = float(np.clip(off, -(high / 2 - 0.15 * tall), high / 2 - 0.15 * tall))
+        most = min(high / 2 - 0.17 * tall, turn - high / 2 - tall / 2 + 0.43)  # of it shows, and of the other less
+        off = float(np.clip(off, -max(0.0, most), max(0.0, most)))
         side = rng.choice((-1, 1))
         shown = [(sign, off, label)]
         if sign.isdigit():

@@ -43,6 +43,7 @@ def _display(rng: Random, style: Style) -> Style:
     background = rng.choice(("flat", "gradient", "blobs", "split", "wood", "concrete", "brushed", "weave", "foil"))
     return replace(
         style,
+        faces="plain" if effect == "relief" else style.faces,
         lower=rng.choice(("never", "word", "title", "title", "some")),
         weight=rng.choice((1, 2, 3)) if effect == "relief" else rng.choice((0, 0, 1, 3)),
         outline=0,

@@ -290,7 +290,9 @@ class Synthesizer:
                 outlines = style.wave_px > 0 or style.whirls > 0 or style.surface != "flat"
                 canvas.stamp(sign, roles.get(sign.role, colour), outlines)
         if style.opacity < 1:
-            canvas.alpha = scaled(canvas.alpha, style.opacity)
+            canvas.alpha = scaled(
+                canvas.alpha, min(1.0, max(style.opacity, 26 / max(low, 1.0)))
+            )  # dark grounds hide more
         if style.wave_px:
             canvas.wave(rng, style.wave_px * size_wh[1] / 64 * min(1.0, setting.cap_px / 24))
         if style.fray_px:

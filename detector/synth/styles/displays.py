@@ -35,6 +35,7 @@ def lcd(rng: Random) -> Style:
     negative = chance(rng, 0.08)
     opacity = rng.choice((rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.95), rng.uniform(0.8, 1.0)))
     tight = chance(rng, 0.65)
+    small_signs = rng.choice((0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3))
     return Style(
         faces="seven" if chance(rng, 0.93) else "fourteen",
         display="lcd",
@@ -51,8 +52,8 @@ def lcd(rng: Random) -> Style:
         effect="shadow" if chance(rng, 0.25) else "none",
         unlit=rng.choice((0.0, 0.0, 0.04, 0.1, 0.2)),
         blanks=rng.choice((0, 0, 0, 1, 2)),
-        small_signs=rng.choice((0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3)),
-        small_size=rng.uniform(0.5, 0.8),
+        small_signs=small_signs,
+        small_size=rng.uniform(0.5 if small_signs == 1 else 0.62, 0.8),
         points=rng.choice((0.0, 0.5)),
         units=rng.choice((0.0, 0.5, 0.8)),
         tight=tight,

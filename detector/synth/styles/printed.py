@@ -32,6 +32,7 @@ def label(rng: Random) -> Style:
         captions=tuple(c for c in ("above", "below") if chance(rng, 0.25)),
         texture=rng.choice((0, 0, 0.1, 0.2)),
         grey=chance(rng, 0.3),
+        cut=chance(rng, 0.15),
     )
 
 

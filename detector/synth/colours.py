@@ -56,6 +56,8 @@ def colour_of(rng: Random, brightness: float, saturation: float) -> Colour:
 
 def ink_for(rng: Random, style: Style, low: float, high: float) -> Colour:
     """Draw a colour at least ``style.contrast`` darker than ``low`` or brighter than ``high``, if possible."""
+    if style.ink_bgr is not None and style.ink == "one":
+        return style.ink_bgr
     if style.ink == "each" and style.any_hue:
         return _any_hue(rng, style.contrast, low, high)
     contrast = style.contrast
@@ -88,6 +90,8 @@ def ground_of(rng: Random, style: Style) -> Colour:
     """Draw the main colour of the background."""
     if style.ground == "backlight":
         return backlight(rng)
+    if style.ground_bgr is not None:
+        return style.ground_bgr
     low, high = _GROUNDS[style.ground]
     saturation = 0.0 if style.grey else rng.choice((0.0, 0.1, 0.4, 0.9))
     return colour_of(rng, rng.uniform(low, high), saturation)

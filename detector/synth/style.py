@@ -37,6 +37,10 @@ class Style:
     rotation: float = 0.0  # of each sign, degrees, at most
     overlapping: bool = False  # a negative gap may reach a third of a sign's width, not only a fifth
     leading: float = 0.3  # between two lines
+    groups: int = 1  # wide gaps, if grouped
+    group_gap: float = 0.0  # added to each of them
+    slashed: str = ""  # signs with a stroke through them: "0", or "0O" where the neighbours tell which is which
+    foreign: int = 0  # signs of another script, set as the text is, never labelled
     # place
     cap_px: float = 1e9  # height of capitals in a picture 64 high; very large: as high as fits
     margin: float = 0.05  # shares of the picture kept free
@@ -73,6 +77,8 @@ class Style:
     stray: float = 0.0  # share of the ground that specks of ink replace
     halftone: float = 0.0  # distance of the dots that ink consists of
     coarse: int = 0  # pixels of a capital's height in a font of few, enlarged; 0: not coarse
+    ground_bgr: tuple[float, float, float] | None = None  # instead of a random colour of `ground`
+    ink_bgr: tuple[float, float, float] | None = None  # instead of a random colour of that contrast
     # around and over the text
     frame: bool = False
     captions: tuple[str, ...] = ()  # "above", "below", "corner", "stack", "rows" (small print)
@@ -111,11 +117,15 @@ class Style:
     dead: float = 0.0  # share of a dot matrix's dots that are missing
     drum_shade: float = 0.0  # share of the light lost at a drum's upper and lower end
     turned: float = 0.0  # how far drums stand from their digit, in heights of a capital at most
+    # around a licence plate
+    fittings: tuple[str, ...] = ()  # parts of a licence plate, see `painting.plates.fittings`
+    surroundings: bool = False  # parts of a car, and other text, outside of the frame
     # of the picture as a whole
     surface: str = "flat"  # "flat", "cloth", "film", "crumpled", "bottle", "pipe"
     medium: str = "none"  # "none", "screen", "scan", "fax"
     cut: bool = False  # cut out with little room around the text, then letterboxed
     # damage
+    camera: tuple[str, ...] = ()  # effects of light, weather and motion in this order, see `painting.plates.camera`
     shade: float = 0.0  # share of the light lost on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels
     motion: int = 0  # length, pixels

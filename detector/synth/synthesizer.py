@@ -15,10 +15,12 @@ from detector.synth.colours import Colour, Image, brightness_range, colour_of, g
 from detector.synth.config import SynthConfig
 from detector.synth.faces.drops import drop_faces
 from detector.synth.faces.fonts import FontInfo, capitals_of, described_fonts, given_fonts
+from detector.synth.faces.foreign import ForeignFace, foreign_face
 from detector.synth.faces.glyph_folder import FolderFace, GlyphFolder, open_glyph_folder
 from detector.synth.faces.glyphs import Face, FontFace, GlyphCache
 from detector.synth.faces.pen import WRITERS, PenFace, can_write
 from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, segment_face
+from detector.synth.faces.strokes import DESIGNS, SlashedFace, StrokeFace, can_stroke
 from detector.synth.frame import Setting, captions, place, place_fixed_pitch
 from detector.synth.painting.canvas import Canvas
 from detector.synth.painting.clutter import Lines, draw_frame, draw_lines, draw_specks, draw_tiles
@@ -28,11 +30,26 @@ from detector.synth.painting.display_lines import display_line, drum_line, units
 from detector.synth.painting.displays import behind_window, display_ink, paint_window
 from detector.synth.painting.effects import inked
 from detector.synth.painting.grounds import painted_ground
+from detector.synth.painting.plates.camera import filmed
+from detector.synth.painting.plates.fittings import fitted
+from detector.synth.painting.plates.surroundings import car_parts, with_texts_around
 from detector.synth.painting.strokes import draw_grid
 from detector.synth.painting.surfaces import bent, cut_out, through
 from detector.synth.style import Style
 from detector.synth.styles import style_of
-from detector.synth.texts import Line, break_places, by_pattern, display_symbols, free_text, split_lines, with_spaces
+from detector.synth.texts import (
+    Line,
+    break_places,
+    by_pattern,
+    display_symbols,
+    free_text,
+    slashable,
+    split_lines,
+    with_foreign,
+    with_small_letters,
+    with_spaces,
+    with_twins,
+)
 from detector.synth.typesetting import (
     CAPTION,
     EMBLEM,
@@ -43,9 +60,9 @@ from detector.synth.typesetting import (
     bounds,
     bowed,
     corners_of,
-    moved,
     numbered,
     scaled,
+    stacked,
 )
 
 
@@ -105,8 +122,11 @@ class Synthesizer:
         if style.faces in ("seven", "fourteen", "dots"):
             style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
+        foreign = foreign_face(rng, config.alphabet.symbols, config.fonts is not None) if style.foreign else None
+        if foreign is not None:
+            line = with_foreign(rng, line, foreign.signs, style.foreign, config.alphabet.space)
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
-        setting = self._set(rng, style, line)
+        setting = self._set(rng, style, line, foreign)
         image, boxes = self._painted(rng, style, setting, sum(s != config.alphabet.space for s in text), noise)
         return SynthImage(image, text, boxes)
 
@@ -115,13 +135,16 @@ class Synthesizer:
         config = self.config
         cells = config.layout == "fixed"
         if any(given is not None for given in (config.fonts, config.glyphs, config.pattern, config.texts)):
-            style = replace(style, twins="")  # given texts are not disambiguated by neighbours
+            # Given texts are not disambiguated by neighbours.
+            style = replace(style, twins="", slashed=style.slashed[:1])
         if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces
-            style = replace(style, separators="", ending="", grouped=False, emblems=0.0)
+            style = replace(style, separators="", ending="", grouped=False, emblems=0.0, foreign=0)
         if cells:
             style = replace(
                 style,
                 captions=(),
+                fittings=(),
+                surroundings=False,
                 frame=False,
                 arc=0.0,
                 units=0.0,
@@ -135,6 +158,7 @@ class Synthesizer:
         if config.lines == 2:
             style = replace(style, captions=tuple(c for c in style.captions if c == "corner"), arc=0.0, bow=0.0)
             style = replace(style, small_signs=0, units=0.0, unlit=0.0, blanks=0, drum_shade=0.0, tight=False)
+            style = replace(style, fittings=tuple(f for f in style.fittings if f in ("screws", "left")), foreign=0)
         if self._folder is not None and style.faces not in ("seven", "fourteen", "dots", "drops"):
             only = config.fonts is None or rng.random() < 0.5
             if only:
@@ -198,7 +222,10 @@ class Synthesizer:
         if style.faces == "pen" and self.config.fonts is None and can_write(self.config.alphabet.symbols):
             hand = PenFace(rng.randrange(WRITERS))
             return (lambda: hand), ""
-        kind = "hand" if style.faces == "pen" else style.faces
+        if style.faces == "strokes" and self.config.fonts is None and can_stroke(self.config.alphabet.symbols):
+            sign_plate = StrokeFace(rng.randrange(DESIGNS))
+            return (lambda: sign_plate), ""
+        kind = {"pen": "hand", "strokes": "sans"}.get(style.faces, style.faces)
         kind = kind if self._by_kind.get(kind) else "any"
         families = self._by_kind[kind]
         if not families:
@@ -221,22 +248,25 @@ class Synthesizer:
         face = FontFace(font.path, self._capitals)
         return (lambda: face), font.lower
 
-    def _set(self, rng: Random, style: Style, line: Line) -> Setting:
+    def _set(self, rng: Random, style: Style, line: Line, foreign: ForeignFace | None) -> Setting:
         """Typeset the lines and their surroundings, in the picture's pixels."""
         config = self.config
         space = config.alphabet.space
         face_of, small = self._faces(rng, style)
+        if style.slashed and (signs := slashable(style.slashed, line, config.alphabet.symbols)):
+            slashed = SlashedFace(face_of(), signs)
+            face_of = lambda: slashed  # noqa: E731
         cells = -(-config.length // config.lines) if config.layout == "fixed" else None
-        line = replace(line, signs=_with_twins(style.twins, line, config.alphabet.symbols))
+        line = replace(line, signs=with_twins(style.twins, line, config.alphabet.symbols))
         lines = split_lines(rng, line, config.lines, space, cells)
-        setter = Typesetter(rng, style, _cache(), face_of)
+        setter = Typesetter(rng, style, _cache(), face_of, foreign)
         cap_px = min(style.cap_px, 0.8 * 64) * config.size_wh[1] / 64
         if cells is not None:
             tallest = config.size_wh[1] * 0.85 / (config.lines * (1 + style.leading))
             cap_px = min(cap_px, tallest, config.size_wh[0] / cells * 1.6)
         rows: list[list[Placed]] = []
         for row, labels in zip(lines, numbered(lines, space), strict=True):
-            signs = _with_small_letters(rng, style.lower, row.signs, row.labelled, small)
+            signs = with_small_letters(rng, style.lower, row.signs, row.labelled, small)
             if cells is not None:
                 placed = setter.fixed_pitch_line(signs, labels, space, config.size_wh[0] / cells / cap_px)
             elif style.display:
@@ -245,7 +275,7 @@ class Synthesizer:
             else:
                 placed = setter.line(signs, labels, space)
             rows.append(placed)
-        placed = _stacked(rng, rows, style, centre=cells is None)
+        placed = stacked(rng, rows, style, centre=cells is None)
         if cells is not None:
             return place_fixed_pitch(placed, config.size_wh, cap_px, -1.0, 0.0)
         if style.arc:
@@ -258,6 +288,13 @@ class Synthesizer:
         if style.units and self._by_kind["any"]:
             face = FontFace(rng.choice(rng.choice(self._by_kind["sans"] or self._by_kind["any"])).path, self._capitals)
             placed = placed + units_beside(rng, style, bounds(corners_of(placed)), face, _cache())
+        if (style.fittings or style.surroundings) and self._by_kind["any"]:
+            families = self._by_kind["plain"] or self._by_kind["any"]
+            few = families[:: -(-len(families) // 24)]  # a few, whose signs stay in the cache
+            face = FontFace(rng.choice(few)[0].path, self._capitals)
+            placed = fitted(rng, style, placed, face, _cache())
+            setting = place(rng, style, placed, config.size_wh)
+            return with_texts_around(rng, setting, face, _cache(), config.size_wh) if style.surroundings else setting
         return place(rng, style, placed, config.size_wh)
 
     def _painted(
@@ -270,7 +307,8 @@ class Synthesizer:
         lights = style.display in ("lcd", "lamps")
         ink = display_ink(rng, style, low, high) if lights else ink_for(rng, style, low, high)
         if setting.frame_xy is not None:
-            draw_frame(rng, image, setting.frame_xy, ground, style)
+            around = car_parts(rng, size_wh, noise) if style.surroundings else None
+            draw_frame(rng, image, setting.frame_xy, ground, style, around)
         pale = [colour_of(rng, rng.uniform(max(0, low - 60), min(255, high + 60)), 0.7) for _ in range(4)]
         draw_lines(rng, image, Lines(style.lines_under, 1), pale)
         roles = {CAPTION: ink_for(rng, style, low, high) if rng.random() < (0.1 if lights else 0.5) else ink}
@@ -314,6 +352,8 @@ class Synthesizer:
         first_x = float(boxes[:, 0].min()) if style.bold_lines and len(boxes) and rng.random() < 0.6 else None
         draw_lines(rng, image, Lines(count, line_px, style.bold_lines, first_x, style.dashed), over)
         draw_specks(rng, image, over, style, setting.cap_px, noise)
+        if style.camera:
+            image = filmed(rng, style.camera, image, boxes, setting.cap_px, noise)
         image = through(rng, style, image, canvas.alpha, noise)
         image = damaged(rng, style, image, setting.cap_px, noise)
         return cut_out(rng, image, boxes) if style.cut and len(boxes) else (image, boxes)
@@ -330,8 +370,6 @@ def _ink_of(rng: Random, style: Style, sign: Placed, ink: Colour, low: float, hi
 
 _VARIANTS = 10_000  # of a folder's pictures of a symbol, at most
 
-_TWINS = {"0": "O", "1": "I"}
-
 _KINDS = {
     "sans": ("given", "sans"),
     "plain": ("given", "sans", "serif"),
@@ -346,44 +384,3 @@ def _families(fonts: list[FontInfo]) -> list[list[FontInfo]]:
     for font in fonts:
         families.setdefault(font.family, []).append(font)
     return [families[name] for name in sorted(families)]
-
-
-def _with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool, ...], small: str) -> str:
-    """Replace some capitals by small letters; those that look like digits only where no digit can be meant."""
-    if how == "never" or not small:
-        return signs
-    ambiguous = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
-    shown = []
-    for i, (sign, is_labelled) in enumerate(zip(signs, labelled, strict=True)):
-        wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
-        lower = sign.lower()
-        shown.append(lower if is_labelled and wanted and lower in small and lower not in ambiguous else sign)
-    return "".join(shown)
-
-
-def _with_twins(twins: str, line: Line, symbols: str) -> str:
-    """Draw digits as the similar letter where a neighbouring digit disambiguates them.
-
-    Not where that letter is in the same text: nobody could tell the two apart.
-    """
-    shown = list(line.signs)
-    places = [i for i, labelled in enumerate(line.labelled) if labelled]
-    for before, at, after in zip([None, *places], places, [*places[1:], None], strict=False):
-        digit, beside = line.signs[at], [line.signs[i] for i in (before, after) if i is not None]
-        letter = _TWINS.get(digit, "") if digit in twins else ""
-        if letter and {digit, letter} <= {*symbols} and letter not in line.signs and any(s.isdigit() for s in beside):
-            shown[at] = letter
-    return "".join(shown)
-
-
-def _stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
-    """Stack lines, each moved down below the ones above it."""
-    rows = [row for row in rows if row]  # a line may be all spaces
-    placed = list(rows[0]) if rows else []
-    for row in rows[1:]:
-        x1, _, x2, bottom = bounds(corners_of(placed))
-        rx1, top, rx2, _ = bounds(corners_of(row))
-        room = (x2 - x1) - (rx2 - rx1)
-        shift = x1 - rx1 + rng.choice((0.0, 0.5, 0.5, 1.0)) * room if centre else 0.0
-        placed += moved(row, np.array([[1, 0, shift], [0, 1, bottom - top + style.leading], [0, 0, 1.0]]))
-    return placed

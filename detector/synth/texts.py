@@ -63,8 +63,18 @@ _MIX = {
     "curved": (25, 25, 35, 15),
     "painted": (20, 35, 25, 20),
     "document": (20, 15, 40, 25),
+    "vehicle": (6, 3, 12, 79),
 }
 """By style, weights of texts drawn freely, of letters only, of digits only, and in runs of either."""
+
+_PLATE_FORMS = (
+    "A99 99A AA9 AA99 99AA A999 999A AAA9 9AAA AA999 999AA A9999 9999A AAA99 99AAA A99AA AAA999 999AAA A99AAA "
+    "AAA99A AA9999 9999AA A999AA AA999A AA99AA 99AA99 A9999A 999A99 A99999 99999A A9A999 999999 9A9999 AAA9999 "
+    "9999AAA A999AAA AAA999A AAA9A99 AA999AA A9999AA AA9999A 9AAA999 99A9999 AA99999 99999AA A999999 9999A99 "
+    "A99AAAA 9999999 AA99AAA A9999AAA AA9999AA AA999AAA 99A999AA A999AA99 AA99AA99 99A99999 99AA9999 AAA99999 "
+    "99999999 9999AA99 AAAA9999 AA999999"
+).split()
+"""Forms of licence plates in the world: a letter for each A, a digit for each 9."""
 
 _ANY_MIX = (35, 15, 25, 25)
 
@@ -77,10 +87,13 @@ def free_text(rng: Random, symbols: str, length: int, style: str) -> str:
     """
     letters = [s for s in symbols if s.isalpha()]
     digits = [s for s in symbols if s.isdigit()]
+    forms = [form for form in _PLATE_FORMS if len(form) == length] if style == "vehicle" and letters and digits else []
+    if forms and rng.random() < 0.65:
+        return _by_form(rng, rng.choice(forms), letters, digits)
     mix = _MIX.get(style, _ANY_MIX) if letters and digits else (1, 0, 0, 0)
     kind = rng.choices(("free", "letters", "digits", "runs"), mix)[0]
     # Most plates have no letters that look like digits, except those with a name or a word.
-    if style == "plate" and kind != "letters" and rng.random() < 0.85:
+    if style in ("plate", "vehicle") and kind != "letters" and rng.random() < (0.85 if style == "plate" else 1.0):
         letters = [s for s in letters if s not in "IOQ"] or letters
     if kind == "runs":
         kinds = [letters, digits]
@@ -90,7 +103,7 @@ def free_text(rng: Random, symbols: str, length: int, style: str) -> str:
             text += rng.choices(kinds[0], k=min(rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5)), length - len(text)))
             kinds.reverse()
         return "".join(text)
-    if kind == "free" and style == "plate":
+    if kind == "free" and style in ("plate", "vehicle"):
         symbols = "".join(letters + digits)
     drawn = rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length)
     if style == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
@@ -108,6 +121,69 @@ def display_symbols(rng: Random, symbols: str, shown: Container[str]) -> str:
     if digits and rng.random() < 0.95:
         return digits
     return "".join(s for s in symbols if s in shown) or symbols
+
+
+def _by_form(rng: Random, form: str, letters: list[str], digits: list[str]) -> str:
+    """Draw a text of this form: where it stands tells a letter that looks like a digit from it."""
+    if rng.random() < 0.4:
+        letters = [s for s in letters if s not in "IOQ"] or letters
+    elif rng.random() < 0.3:  # as many of them as of all others
+        letters = letters + [s for s in letters if s in "IO"] * (len(letters) // 4)
+    return "".join(rng.choice(letters if place == "A" else digits) for place in form)
+
+
+def with_foreign(rng: Random, line: Line, signs: str, count: int, space: str) -> Line:
+    """Insert ``count`` unlabelled ``signs`` of another script: before the text, seldom inside it or after it."""
+    shown, labelled = list(line.signs), list(line.labelled)
+    place = rng.choices((0, len(shown), rng.randint(0, len(shown))), (75, 10, 15))[0]
+    if space in shown[max(0, place - 1) : place + 1]:
+        place = 0
+    shown[place:place] = rng.choices(signs, k=count)
+    labelled[place:place] = [False] * count
+    return Line("".join(shown), tuple(labelled))
+
+
+def with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool, ...], small: str) -> str:
+    """Replace some capitals by small letters; those that look like digits only where no digit can be meant."""
+    if how == "never" or not small:
+        return signs
+    ambiguous = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
+    shown = []
+    for i, (sign, in_label) in enumerate(zip(signs, labelled, strict=True)):
+        wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
+        lower = sign.lower()
+        shown.append(lower if in_label and wanted and lower in small and lower not in ambiguous else sign)
+    return "".join(shown)
+
+
+_TWINS = {"0": "O", "1": "I"}
+
+
+def with_twins(twins: str, line: Line, symbols: str) -> str:
+    """Draw digits as the similar letter where a neighbouring digit disambiguates them.
+
+    Not where that letter is in the same text: nobody could tell the two apart.
+    """
+    shown = list(line.signs)
+    places = [i for i, labelled in enumerate(line.labelled) if labelled]
+    for before, at, after in zip([None, *places], places, [*places[1:], None], strict=False):
+        digit, beside = line.signs[at], [line.signs[i] for i in (before, after) if i is not None]
+        letter = _TWINS.get(digit, "") if digit in twins else ""
+        if letter and {digit, letter} <= {*symbols} and letter not in line.signs and any(s.isdigit() for s in beside):
+            shown[at] = letter
+    return "".join(shown)
+
+
+def slashable(wanted: str, line: Line, symbols: str) -> str:
+    """Signs of ``wanted`` to draw with a stroke through them: the letter only where neighbours tell it from a zero."""
+    if "0" not in symbols:
+        return ""
+    signs = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
+    for i, sign in enumerate(signs):
+        beside = signs[max(0, i - 1) : i] + signs[i + 1 : i + 2]
+        if sign in "0O" and not any(s.isdigit() == (sign == "0") and s not in "0O" for s in beside):
+            return "0"
+    return wanted
 
 
 def break_places(rng: Random, signs: str, count: int) -> list[int]:

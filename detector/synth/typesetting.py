@@ -22,7 +22,7 @@ from detector.synth.texts import Line, break_places
 Matrix = NDArray[np.float64]
 Rect = tuple[float, float, float, float]
 
-INK, CAPTION, EMBLEM, GHOST, FIELD = "ink", "caption", "emblem", "ghost", "field"
+INK, CAPTION, EMBLEM, GHOST, FIELD, PART = "ink", "caption", "emblem", "ghost", "field", "part"
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,20 @@ class Placed:
 
 
 class Typesetter:
-    """Sets lines of signs in the faces that ``face_of`` returns."""
+    """Sets lines of signs in the faces that ``face_of`` returns; signs that these lack in ``foreign``, if given."""
 
-    def __init__(self, rng: Random, style: Style, cache: GlyphCache, face_of: Callable[[], Face]) -> None:
+    def __init__(
+        self, rng: Random, style: Style, cache: GlyphCache, face_of: Callable[[], Face], foreign: Face | None = None
+    ) -> None:
         self._rng, self._style, self._cache = rng, style, cache
-        self._face_of = face_of
+        self._face_of, self._foreign = face_of, foreign
         self._face = face_of()
 
     def line(self, signs: str, labels: Sequence[int], space: str) -> list[Placed]:
         """Set one line from x = 0; ``labels`` has a number for each sign, -1 where it is not labelled."""
         placed: list[Placed] = []
         pen = 0.0
-        group_at = self._group_place(signs)
+        groups_at = self._group_places(signs)
         if self._wants_emblem():
             pen = self._emblem(pen, placed) + self._rng.uniform(0.0, 0.3)
         for i, (sign, label) in enumerate(zip(signs, labels, strict=True)):
@@ -60,8 +62,8 @@ class Typesetter:
                 # As wide as a sign without ink, with the gaps on both sides.
                 pen += self._rng.uniform(0.5, 0.75) * self._style.stretch + self._spread()
                 continue
-            if i == group_at:
-                pen += self._rng.uniform(0.1, 0.5) * self._style.stretch
+            if i in groups_at:
+                pen += self._rng.uniform(0.1, 0.5) * self._style.stretch + self._style.group_gap
                 pen = self._emblem(pen, placed) if self._wants_emblem() else pen + 0.2 * self._style.stretch
             glyph = self._glyph(sign)
             if glyph is None:
@@ -90,6 +92,8 @@ class Typesetter:
 
     def _glyph(self, sign: str) -> Glyph | None:
         """The sign in its face."""
+        if self._foreign is not None and (glyph := self._cache.get(self._foreign, sign)) is not None:
+            return glyph
         face = self._face_of() if self._style.mixed_faces else self._face
         return self._cache.get(face, sign)
 
@@ -120,8 +124,9 @@ class Typesetter:
         turn = rng.uniform(-style.rotation, style.rotation) if style.rotation else 0.0
         return Placed(mask, local_matrix(mask, centre, y, size * style.stretch * squeeze, size, turn), label)
 
-    def _group_place(self, signs: str) -> int:
-        return break_places(self._rng, signs, 1)[0] if self._style.grouped and len(signs) >= 4 else -1
+    def _group_places(self, signs: str) -> list[int]:
+        wanted = self._style.grouped and len(signs) >= 4
+        return break_places(self._rng, signs, self._style.groups) if wanted else []
 
     def _wants_emblem(self) -> bool:
         return self._style.emblems > 0 and self._rng.random() < self._style.emblems
@@ -316,3 +321,16 @@ def numbered(lines: Sequence[Line], space: str) -> list[list[int]]:
             count += shown
         numbers.append(row)
     return numbers
+
+
+def stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:
+    """Stack lines, each moved down below the ones above it."""
+    rows = [row for row in rows if row]  # a line may be all spaces
+    placed = list(rows[0]) if rows else []
+    for row in rows[1:]:
+        x1, _, x2, bottom = bounds(corners_of(placed))
+        rx1, top, rx2, _ = bounds(corners_of(row))
+        room = (x2 - x1) - (rx2 - rx1)
+        shift = x1 - rx1 + rng.choice((0.0, 0.5, 0.5, 1.0)) * room if centre else 0.0
+        placed += moved(row, np.array([[1, 0, shift], [0, 1, bottom - top + style.leading], [0, 0, 1.0]]))
+    return placed

@@ -25,8 +25,7 @@ from detector.synth.faces.fonts import described_fonts, usable_fonts
 from detector.synth.faces.glyph_folder import FolderFace, class_symbols, ink_of, open_glyph_folder
 from detector.synth.faces.glyphs import CAP, GlyphCache
 from detector.synth.faces.pen import PenFace
-from detector.synth.synthesizer import _with_twins
-from detector.synth.texts import Line, break_places
+from detector.synth.texts import Line, break_places, with_twins
 from detector.text.alphabet import Alphabet
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -301,7 +300,7 @@ def test_fonts_that_lack_or_confuse_symbols_are_left_out() -> None:
 
 def test_digits_are_drawn_as_letters_only_where_a_digit_beside_them_tells() -> None:
     def shown(twins: str, text: str, symbols: str = Alphabet().symbols, labelled: tuple[bool, ...] = ()) -> str:
-        return _with_twins(twins, Line(text, labelled or (True,) * len(text)), symbols)
+        return with_twins(twins, Line(text, labelled or (True,) * len(text)), symbols)
 
     assert shown("01", "A01") == "AOI" and shown("0", "A01") == "AO1" and shown("", "01") == "01"
     assert shown("0", "O01") == "O01"  # which of them is the letter?
@@ -318,7 +317,7 @@ def test_serifs_are_seen() -> None:
 
 def test_find_fonts_finds_one_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     described_fonts.cache_clear()
-    monkeypatch.setattr("detector.synth.faces.fonts._font_files", lambda: list(FONTS))
+    monkeypatch.setattr("detector.synth.faces.fonts.font_files", lambda: list(FONTS))
     assert find_fonts() == sorted(FONTS)
     described_fonts.cache_clear()  # other tests draw with what there is
 
@@ -329,7 +328,7 @@ def test_fonts_are_looked_through_again_only_when_they_change(
     font = tmp_path / "font.ttf"
     shutil.copyfile(FOLDER / "DejaVuSans.ttf", font)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("detector.synth.faces.fonts._font_files", lambda: [font])
+    monkeypatch.setattr("detector.synth.faces.fonts.font_files", lambda: [font])
     caplog.set_level("INFO", "detector")
 
     def looked() -> int:

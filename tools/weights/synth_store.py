@@ -113,8 +113,8 @@ def main() -> None:
     if (args.out / "images.npy").exists():
         parser.error(f"{args.out} holds a store that training may be using: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
-    # Plates, captchas and scene words twice: what people bring most.
-    styles = ("plate", "plate", "captcha", "captcha", "captcha", "scene", "scene", "label")
+    # Plates (of two kinds), captchas and scene words more than once: what people bring most.
+    styles = ("plate", "vehicle", "vehicle", "captcha", "captcha", "captcha", "scene", "scene", "label")
     styles += ("embossed", "segments", "lcd", "led", "dots", "counter", "handwriting")
     if args.styles:
         styles = tuple(args.styles.split(","))
@@ -123,7 +123,7 @@ def main() -> None:
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 20
     if not args.styles:  # square plates, and labels, have two lines; this high a picture is only their middle size
-        configs[4] = configs[14] = replace(config, styles=("plate", "plate", "label"), lines=2)
+        configs[4] = configs[14] = replace(config, styles=("plate", "vehicle", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         styles = ("scene", "scene", "scene", "label", "handwriting", "captcha")
         said = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))

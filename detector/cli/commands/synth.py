@@ -22,8 +22,8 @@ def command(
     styles: Annotated[
         str | None,
         typer.Option(
-            help="Some of plate,captcha,clear,struck,crowded,hollow,inverted,fuzzy,label,embossed,segments,lcd,led,"
-            "dots,counter,handwriting,scene,inkjet,engraved,curved,painted,document,plain. [not plain]"
+            help="Some of plate,vehicle,captcha,clear,struck,crowded,hollow,inverted,fuzzy,label,embossed,segments,lcd,"
+            "led,dots,counter,handwriting,scene,inkjet,engraved,curved,painted,document,plain. [not plain]"
         ),
     ] = None,
     layout: Annotated[str, typer.Option(help="proportional, or fixed (a fixed pitch).")] = "proportional",

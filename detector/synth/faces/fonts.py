@@ -64,7 +64,7 @@ def find_fonts(alphabet: Alphabet | None = None) -> list[Path]:
 @lru_cache(maxsize=4)
 def described_fonts(alphabet: Alphabet) -> tuple[FontInfo, ...]:
     """Fonts of :func:`find_fonts` with their properties; cached between processes while no file changes."""
-    files = _font_files()
+    files = font_files()
     cached = cache_folder("fonts") / f"{_fingerprint(files, alphabet)}.json"
     if (fonts := _cached_fonts(cached)) is not None:
         used_now(cached)
@@ -103,7 +103,7 @@ def _cached_fonts(path: Path) -> tuple[FontInfo, ...] | None:
         return None
 
 
-def _font_files() -> list[Path]:
+def font_files() -> list[Path]:
     from matplotlib import font_manager, get_data_path  # slow to import, only needed here
 
     paths = {Path(p) for p in font_manager.findSystemFonts()}

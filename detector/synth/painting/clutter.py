@@ -110,11 +110,13 @@ def draw_tiles(rng: Random, image: Image, signs: Sequence[tuple[Placed, Colour]]
         cv2.rectangle(image, (x1, y1), (x2, y2), ink, -1)
 
 
-def draw_frame(rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style) -> None:
-    """Draw the plate's edge with another ground outside of it, and bolts if the style has them."""
+def draw_frame(
+    rng: Random, image: Image, corners_xy: np.ndarray, ground: Colour, style: Style, around: Image | None = None
+) -> None:
+    """Draw the plate's edge with ``around``, or another ground, outside of it, and bolts if the style has them."""
     outside = np.array([rng.uniform(0, 255)] * 3) + np.array([rng.uniform(-25, 25) for _ in range(3)])
     plate = image.copy()
-    image[:] = np.clip(outside, 0, 255).astype(np.uint8)
+    image[:] = np.clip(outside, 0, 255).astype(np.uint8) if around is None else around
     area = np.zeros(image.shape[:2], np.uint8)
     points = (corners_xy * 16).round().astype(np.int32)
     cv2.fillConvexPoly(area, points, 255, cv2.LINE_AA, 4)

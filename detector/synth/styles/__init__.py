@@ -11,11 +11,11 @@ from random import Random
 
 from detector.synth.style import Style
 from detector.synth.styles.captchas import captcha
-from detector.synth.styles.damage import damaged
+from detector.synth.styles.damage import damaged, from_afar
 from detector.synth.styles.disguised import clear, crowded, fuzzy, hollow, inverted, struck
 from detector.synth.styles.displays import counter, dots, lcd, led, segments
 from detector.synth.styles.handwriting import handwriting
-from detector.synth.styles.plates import plate
+from detector.synth.styles.plates import plate, vehicle
 from detector.synth.styles.printed import embossed, label, plain
 from detector.synth.styles.scenes import scene
 from detector.synth.styles.surfaces import curved, document, engraved, inkjet, painted
@@ -26,6 +26,7 @@ PLAIN = "plain"
 
 KINDS: dict[str, Callable[[Random], Style]] = {
     "plate": plate,
+    "vehicle": vehicle,
     "captcha": captcha,
     "clear": clear,
     "struck": struck,
@@ -63,6 +64,8 @@ def style_of(rng: Random, name: str) -> Style:
     style = KINDS[name](rng)
     if name == PLAIN or (name in CAPTCHAS and rng.random() < 0.5):
         return style
+    if name == "vehicle":
+        return from_afar(rng, style)
     grain = style.noise  # the kind's own
     style = damaged(rng, style)
     style = replace(style, noise=max(grain, style.noise))

@@ -20,3 +20,15 @@ def damaged(rng: Random, style: Style) -> Style:
         noise=abs(rng.gauss(0, 7)) if chance(rng, 0.45) else 0.0,
         jpeg=rng.randint(25, 90) if chance(rng, 0.4) else 0,
     )
+
+
+def from_afar(rng: Random, style: Style) -> Style:
+    """``style`` as a camera on the road takes and keeps it: few pixels, grain, strong compression."""
+    blurred = any(name in style.camera for name in ("motion", "defocus", "interlaced"))
+    lowest, highest, share = (12, 24, 0.3) if blurred else (8.5, 16, 0.4)
+    return replace(
+        style,
+        low_px=rng.uniform(lowest, highest) if chance(rng, share) else 0.0,
+        noise=abs(rng.gauss(0, 5)) if chance(rng, 0.35) else 0.0,
+        jpeg=rng.randint(20, 40) if chance(rng, 0.35) else rng.randint(40, 90) if chance(rng, 0.4) else 0,
+    )

@@ -116,6 +116,7 @@ def main() -> None:
     # Plates (of two kinds), captchas and scene words more than once: what people bring most.
     styles = ("plate", "vehicle", "vehicle", "captcha", "captcha", "captcha", "scene", "scene", "label")
     styles += ("embossed", "segments", "lcd", "led", "dots", "counter", "handwriting")
+    styles += ("inkjet", "engraved", "curved", "painted", "document")
     if args.styles:
         styles = tuple(args.styles.split(","))
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)
@@ -125,7 +126,7 @@ def main() -> None:
     if not args.styles:  # square plates, and labels, have two lines; this high a picture is only their middle size
         configs[4] = configs[14] = replace(config, styles=("plate", "vehicle", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
-        styles = ("scene", "scene", "scene", "label", "handwriting", "captcha")
+        styles = ("scene", "scene", "scene", "label", "handwriting", "captcha", "painted", "curved")
         said = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))
         configs[7:20:10] = configs[9:20:10] = [said] * 2
     if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere

@@ -299,7 +299,7 @@ def _seal(rng: Random, rect: Rect) -> list[Placed]:
         inner = np.asarray(cv2.resize(emblem(rng), (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         at_xy = (CAP - size) // 2
         device[at_xy : at_xy + size, at_xy : at_xy + size] |= inner
-    other = bright - rng.uniform(50, 120) if bright > 130 else bright + rng.uniform(60, 130)
+    other = bright - rng.uniform(50, 120) if bright > 130 else bright + rng.uniform(60, 125)
     parts.append(_shape(device, rect, colour_of(rng, other, rng.choice((0.0, 0.5, 1.0))), rng.uniform(-25, 25)))
     return parts
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from detector.workflow.fit import FitResult, fit
     from detector.workflow.label import LabelReport, label
     from detector.workflow.limits import Limit
+    from detector.workflow.pack import PackReport, pack
 
 __version__ = "0.1.0"
 
@@ -71,6 +72,7 @@ _NAMES_OF = {
     "detector.workflow.fit": ("FitResult", "fit"),
     "detector.workflow.label": ("LabelReport", "label"),
     "detector.workflow.limits": ("Limit",),
+    "detector.workflow.pack": ("PackReport", "pack"),
 }
 """Public names that are loaded when they are first used, by the module that has them."""
 
@@ -102,6 +104,7 @@ __all__ = [
     "LabelReport",
     "Limit",
     "NotLearnedError",
+    "PackReport",
     "PlattScaling",
     "Reader",
     "Reading",
@@ -125,6 +128,7 @@ __all__ = [
     "export",
     "fit",
     "label",
+    "pack",
     "train",
     "write_set",
 ]

@@ -84,6 +84,7 @@ def start_server() -> None:
         [
             "tests.conversion.test_resume", "tests.training.test_resume", "detector.training.training_loop",
             "detector.training.trainer", "detector.training.publish", "detector.reading.reader", "albumentations",
+            "tests.workflow.test_pack",
         ]
     )  # fmt: skip
     process = FORKS.Process(target=int)

@@ -22,9 +22,9 @@ from detector.cli.commands import (
     profile,
     review,
     serve,
-    synth,
     train,
 )
+from detector.cli.commands.sources import pack, synth
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import PrintableFormatter, hush, say
 from detector.data import switches
@@ -77,6 +77,7 @@ app.command("evaluate", cls=RenamedOptions)(evaluate.command)
 app.command("review")(review.command)
 app.command("export")(export.command)
 app.command("serve")(serve.command)
+app.command("pack")(pack.command)
 app.command("synth", cls=RenamedOptions)(synth.command)
 app.command("profile")(profile.command)
 app.command("demo")(demo.command)

@@ -65,6 +65,7 @@ MAX_BYTES = 500_000_000
 MIN_SIDE = 4
 """Minimum side of a picture in pixels."""
 
+_ORIENTATION = 0x112  # EXIF's tag
 _DIGITS = re.compile(r"[0-9]+")
 
 
@@ -106,6 +107,30 @@ def _decoded(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
     if isinstance(picture, str | os.PathLike):
         return _from_bytes(read_file(picture), max_pixels)
     raise ImageError(f"{type(picture).__name__} is no picture: give a path, bytes, a Pillow image or an array")
+
+
+def picture_size_wh(data: bytes) -> tuple[int, int]:
+    """Width and height of an upright picture, from the header of its file; (0, 0) where it cannot be opened."""
+    is_png = data.startswith(b"\x89PNG\r\n\x1a\n")
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            _check_size(jpeg.read_header(data).size_wh, MAX_PIXELS)
+        elif is_png:
+            _check_size(_png_size_wh(data), MAX_PIXELS)
+        with Image.open(io.BytesIO(data), formats=_formats()) as opened:
+            _check_size(opened.size, MAX_PIXELS)
+            width, height = opened.size
+            # Of a TIFF Pillow gives the upright size; of a PNG without the chunk it would decode all pixels to look
+            # for one behind them.
+            says = opened.format != "TIFF" and (not is_png or b"eXIf" in data)
+            is_turned = says and opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return (height, width) if is_turned else (width, height)
+    except Exception:  # a damaged header makes Pillow's readers raise nearly anything
+        return 0, 0
+
+
+def _png_size_wh(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
 
 
 def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
@@ -223,7 +248,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         # OpenCV decodes grey and three colours correctly, EXIF rotation included, but not CMYK.
         flag = cv2.IMREAD_COLOR if header.scans and len(header.components) in (1, 3) else None
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        _check_size((int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")), max_pixels)
+        _check_size(_png_size_wh(data), max_pixels)
         flag = _png_flag(data)
     if flag is not None:
         try:

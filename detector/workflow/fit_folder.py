@@ -21,6 +21,7 @@ from detector.conversion.review import REVIEW
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import LIST
 from detector.data.labels.sources import Source
+from detector.data.packs.shard_rows import shard_of
 from detector.data.yolo_dataset import BOXES, MANIFEST
 from detector.errors import DetectorError, argument
 
@@ -31,7 +32,8 @@ FITS = Path("readers")
 
 def pictures_of(source: Source) -> Path:
     """The folder that all pictures of a source are in; one that is only called images stands for the one around it."""
-    folder = Path(os.path.commonpath([item.path.parent.resolve() for item in source.items] or [source.root.resolve()]))
+    files = [shard_of(item.path) or item.path for item in source.items]
+    folder = Path(os.path.commonpath([file.parent.resolve() for file in files] or [source.root.resolve()]))
     return folder.parent if folder.name.lower() == "images" else folder
 
 

@@ -34,6 +34,7 @@ from detector.text.metrics import TextScore
 from detector.training.profiling import measure
 from detector.training.result import TrainingResult
 from detector.workflow import demo
+from detector.workflow import pack as packing
 from tests.builders import toy_synthesizer, write_pictures
 
 
@@ -105,8 +106,9 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
         (cli.synth.command, [synth.SynthConfig, synth.write_set]),
         (cli.profile.command, [measure.profile]),
         (cli.demo.command, [demo.demo]),
+        (cli.pack.command, [packing.pack]),
     ],
-    ids=["convert", "predict", "evaluate", "export", "synth", "profile", "demo"],
+    ids=["convert", "predict", "evaluate", "export", "synth", "profile", "demo", "pack"],
 )
 def test_commands_and_functions_have_the_same_defaults(
     command: Callable[..., None], functions: list[Callable[..., Any]]
@@ -122,14 +124,44 @@ def test_commands_and_functions_have_the_same_defaults(
     assert shared
 
 
-def test_ctrl_c_says_that_convert_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("verb", "function", "says"),
+    [
+        ("convert", "detector.conversion.convert.convert", "out is as it was, and the same command goes on"),
+        ("pack", "detector.workflow.pack.pack", "stopped by Ctrl-C; the same command goes on where this one was"),
+    ],
+)
+def test_ctrl_c_says_what_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, function: str, says: str
+) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("detector.conversion.convert.convert", stopped)
-    done = CliRunner().invoke(app, ["convert", str(tmp_path), "out"])
+    monkeypatch.setattr(function, stopped)
+    done = CliRunner().invoke(app, [verb, str(tmp_path), "out"])
     assert done.exit_code == 130
-    assert "out is as it was" in done.stderr and "the same command goes on" in done.stderr
+    assert says in done.stderr
+
+
+def test_pack_then_predict(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
+    make = toy_synthesizer(alphabet=Alphabet(), min_length=4)
+    lines = ["image,text", "none.png,AB"]
+    for number in range(2):
+        Image.fromarray(make(number).image[:, :, ::-1]).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{make(number).text}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    shards = tmp_path.with_name(f"{tmp_path.name}-shards")
+    packed = run("pack", str(tmp_path), str(shards))
+    assert packed.returncode == 3, packed.stderr
+    assert packed.stdout == f"{shards}\n"
+    assert "2 pictures in 1 shard, 0 without a text; 1 refused" in packed.stderr
+    assert "refused 1: no such file" in packed.stderr and "rejects.csv" in packed.stderr
+    read = run("predict", "shipped", str(shards))
+    assert read.returncode == 0, read.stderr
+    assert [line.split("\t")[0] for line in read.stdout.splitlines()] == ["0.png", "1.png"]
+    again = run("pack", str(tmp_path), str(shards))
+    assert again.returncode == 6 and "exists: choose another folder" in again.stderr
 
 
 def test_ctrl_c_says_that_training_goes_on_and_is_told_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +324,7 @@ def test_alternatives_are_told_in_json_alone(tmp_path: Path) -> None:
 
 def test_results_go_one_way() -> None:
     """By :func:`put`, which knows what becomes of names: typer takes escapes out of what goes to a file."""
-    for path in Path(cli.__file__).parent.rglob("commands/*.py"):
+    for path in Path(cli.__file__).parent.rglob("commands/**/*.py"):
         assert not re.search(r"typer\.echo|(?<!console\.)\bprint\(", path.read_text(encoding="utf-8")), path
 
 

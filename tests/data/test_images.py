@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.data.images import image_files, read_image
+from detector.data.images import image_files, picture_size_wh, picture_suffix, read_image
 from detector.errors import ImageError, SourceError
 from tests.builders import (
     bad_files,
@@ -512,3 +512,31 @@ def test_the_cases() -> None:
             read_image(path)
     for path in (CASES / "sixteen-bit").iterdir():
         assert read_image(path).max() > 200
+
+
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "GIF": ".gif", "WEBP": ".webp", "TIFF": ".tif", "PPM": ".ppm"}
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [*SUFFIXES.items(), ("JPEG2000", ".jp2"), ("AVIF", ".avif")])
+def test_files_are_known_by_their_beginning(kind: str, suffix: str) -> None:
+    data = encoded(noise_picture(40, 20), kind)
+    assert picture_suffix(data[:16]) == suffix
+    assert picture_size_wh(data) == (40, 20)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_are_those_of_the_upright_picture(kind: str, orientation: int) -> None:
+    data = rotated_by_exif(corner_picture(40, 20), orientation, kind)
+    assert picture_size_wh(data) == read_image(data).shape[1::-1] == (40, 20)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a"])
+def test_what_cannot_be_opened_has_no_size(data: bytes) -> None:
+    assert picture_size_wh(data) == (0, 0)
+
+
+def test_a_header_of_too_many_pixels_is_no_size() -> None:
+    data = bytearray(encoded(noise_picture(16, 8), "PNG"))
+    data[16:24] = (1 << 30).to_bytes(4, "big") * 2
+    assert picture_size_wh(bytes(data)) == (0, 0)

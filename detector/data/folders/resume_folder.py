@@ -20,7 +20,8 @@ from detector.data.folders.owned import OwnedFiles
 
 log = logging.getLogger("detector")
 
-_REQUEST = "request.json"
+REQUEST = "request.json"
+"""Name of the file that describes the request."""
 
 
 @cache
@@ -53,7 +54,7 @@ class ResumeFolder:
         """
         wanted = json.loads(json.dumps(request))
         accepted = [wanted] if lesser is None else [wanted, json.loads(json.dumps(lesser))]
-        opened, present = cls(folder), _request_of(folder)
+        opened, present = cls(folder), request_of(folder)
         if present in accepted:
             if present != wanted:
                 opened._write_request(wanted)
@@ -62,9 +63,9 @@ class ResumeFolder:
             _log_difference(folder, present, wanted)
         opened.discard()
         folder.mkdir(parents=True, exist_ok=True)
-        before = _request_of(earlier) if earlier is not None else None
+        before = request_of(earlier) if earlier is not None else None
         if earlier is not None and before in accepted:
-            for name in sorted(name for name in OwnedFiles(earlier).rows if name != _REQUEST):
+            for name in sorted(name for name in OwnedFiles(earlier).rows if name != REQUEST):
                 if (earlier / name).is_file():
                     with atomic_write(opened.path(name)) as part:
                         shutil.copyfile(earlier / name, part)
@@ -74,7 +75,7 @@ class ResumeFolder:
         return opened
 
     def _write_request(self, request: Mapping[str, Any]) -> None:
-        with atomic_write(self.path(_REQUEST)) as part:
+        with atomic_write(self.path(REQUEST)) as part:
             part.write_text(json.dumps(request, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def path(self, name: str) -> Path:
@@ -100,13 +101,14 @@ class ResumeFolder:
     def discard(self) -> None:
         """Delete all pieces; what else is in the folder stays."""
         if self._owned.exists:
-            (self.folder / _REQUEST).unlink(missing_ok=True)  # first: some of the pieces must not pass for all of them
+            (self.folder / REQUEST).unlink(missing_ok=True)  # first: some of the pieces must not pass for all of them
             self._owned.delete(keep_root=True)
 
 
-def _request_of(folder: Path) -> dict[str, Any] | None:
+def request_of(folder: Path) -> dict[str, Any] | None:
+    """The request that the pieces in a folder are of; None where there is none."""
     try:
-        request: dict[str, Any] = json.loads((folder / _REQUEST).read_text(encoding="utf-8"))
+        request: dict[str, Any] = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return request if isinstance(request, dict) else None

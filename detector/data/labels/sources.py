@@ -155,12 +155,24 @@ def read_source(
         SourceError: if nothing usable is found, the source is ambiguous, or a label file cannot be decoded. Single bad
             rows are refused, not raised.
     """
+    listing = read_listing(path, labels, space, ignore, (image_column, text_column))
+    return _source_of(listing, Spelling(space, upper, ignore, keep, visual_order))
+
+
+def read_listing(
+    path: str | os.PathLike[str],
+    labels: str | os.PathLike[str] = "auto",
+    space: str | None = None,
+    ignore: str = "",
+    columns: Columns = (None, None),
+) -> Listing:
+    """Read the inputs of a source with their labels as they are spelt there; the arguments are :func:`read_source`'s.
+
+    ``space`` and ``ignore`` are for names of files, of which their marks are no running numbers.
+    """
     root = Path(os.path.abspath(path))
     check_source(root)
-    spelling = Spelling(space, upper, ignore, keep, visual_order)
-    label_marks = frozenset((space or "") + ignore) - {" ", "("}
-    listing = _listing(root, labels, (image_column, text_column), label_marks)
-    return _source_of(listing, spelling)
+    return _listing(root, labels, columns, frozenset((space or "") + ignore) - {" ", "("})
 
 
 def _source_of(listing: Listing, spelling: Spelling) -> Source:

@@ -5,9 +5,9 @@ A row is a picture: ``id`` (string, its name wherever one is told), ``bytes`` (l
 where it cannot be opened). Of shards of others ``id`` and ``bytes`` are needed; string, binary and their large forms
 are one.
 
-A folder is one of shards if files ``*.parquet`` lie in it, whatever their names, and no pictures; those whose names
-begin with ``_`` or ``.`` are of other programs. Pictures are compressed already, so their column is not; row groups are
-small, so that one picture can be had without the others.
+A folder is one of shards if files ``*.parquet`` lie in it, whatever their names, and no pictures, there or below; those
+whose names begin with ``_`` or ``.`` are of other programs. Pictures are compressed already, so their column is not;
+row groups are small, so that one picture can be had without the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.images import in_natural_order, is_image_name
+from detector.data.images import image_files, in_natural_order
 from detector.errors import SourceError, require
 
 if TYPE_CHECKING:
@@ -78,11 +78,12 @@ def shard_name(number: int) -> str:
 
 
 def is_shards(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a Parquet file, or a folder with Parquet files and no pictures in it."""
+    """Whether a path is a Parquet file, or a folder with Parquet files in it and no pictures, there or below."""
     if not os.path.isdir(path):
         return os.path.splitext(os.fspath(path))[1].lower() == SUFFIX and os.path.isfile(path)
-    names = _names_in(path)
-    return any(map(_is_shard_name, names)) and not any(map(is_image_name, names))
+    if not any(map(_is_shard_name, _names_in(path))):
+        return False
+    return all(problem is not None for _, problem in image_files(path))
 
 
 def shard_files(path: str | os.PathLike[str]) -> list[Path]:
@@ -203,7 +204,7 @@ def read_shard(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[PackedP
     """The pictures of one shard, see :func:`read_shards`."""
     with opened_shard(file) as parquet:
         number = 0
-        for batch in parquet.iter_batches(_rows_at_once(parquet), columns=_present(parquet, columns)):
+        for batch in parquet.iter_batches(rows_at_once(parquet), columns=_present(parquet, columns)):
             yield from _rows_of(batch, f"{file.name}/", number)
             number += batch.num_rows
 
@@ -216,24 +217,42 @@ def opened_shard(file: Path) -> Iterator[pq.ParquetFile]:
         DependencyError: if the extra is not installed.
         SourceError: naming the file, also for what goes wrong in the block.
     """
+    with opened_parquet(file) as parquet:
+        check_columns(file, parquet.schema_arrow)
+        yield parquet
+
+
+@contextmanager
+def opened_parquet(file: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file of any columns that is open, see :func:`opened_shard`."""
     require_parquet(str(file))
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with (
+        arrow_errors(file, "Parquet"),
+        pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, memory_map=False) as parquet,
+    ):
+        yield parquet
+
+
+@contextmanager
+def arrow_errors(file: Path, kind: str) -> Iterator[None]:
+    """Make what Arrow raises in the block an error that names the file and what it should be.
+
+    Raises:
+        SourceError: for it.
+    """
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, memory_map=False) as parquet:
-            check_columns(file, parquet.schema_arrow)
-            yield parquet
+        yield
     except FileNotFoundError:
         raise SourceError(f"There is no file {file}.") from None
     except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SourceError(
-            f"{file} cannot be read as Parquet ({_first_line(error)}): write it again, or take it out of the folder."
+            f"{file} cannot be read as {kind} ({reason}): write it again, or take it out of the folder."
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def check_columns(file: Path, present: pa.Schema) -> None:
@@ -267,16 +286,19 @@ def _is_string(given: pa.DataType) -> bool:
     return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
 
 
-def has_texts(parquet: pq.ParquetFile) -> bool:
-    """Whether a shard has a column of texts."""
-    return "text" in parquet.schema_arrow.names
+def counts_of(file: Path) -> tuple[int, int]:
+    """How many pictures a shard of :func:`write_shards` holds, and how many of them have a text."""
+    with opened_shard(file) as parquet:
+        metadata = parquet.metadata
+        texts = [metadata.row_group(i).column(COLUMNS.index("text")) for i in range(metadata.num_row_groups)]
+        return metadata.num_rows, sum(column.statistics.num_values for column in texts)
 
 
 def _present(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name in parquet.schema_arrow.names]
 
 
-def _rows_at_once(parquet: pq.ParquetFile) -> int:
+def rows_at_once(parquet: pq.ParquetFile) -> int:
     """As many rows as a bounded number of bytes is on the average."""
     metadata = parquet.metadata
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))

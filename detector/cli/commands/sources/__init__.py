@@ -1,0 +1,1 @@
+"""Commands that make sources of pictures for the others."""

@@ -1,0 +1,175 @@
+"""Tar files as WebDataset writes them: ``KEY.jpg`` and beside it ``KEY.txt`` or ``KEY.json`` with its text.
+
+Members of one key follow each other. Nothing is unpacked to the disk: members are read one by one, in order, also of
+compressed files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+from detector.data.images import MAX_BYTES, in_natural_order, is_image_name
+from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
+from detector.data.labels.listings import writable
+from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
+from detector.errors import SourceError
+
+log = logging.getLogger("detector")
+
+_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_MAX_LABEL_BYTES = 1_000_000
+_KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)  # as WebDataset has it: up to the first dot
+_BLOCK = 512  # bytes of a header
+
+
+class _Member(NamedTuple):
+    """A picture or a label of an archive: its name, key, kind and bytes, or what is wrong with it."""
+
+    name: str
+    key: str
+    kind: str
+    data: bytes
+    state: str
+    problem: str = ""
+
+
+def tar_files(path: Path) -> list[Path]:
+    """The file, or the archives of a folder in natural order; none where a folder has pictures, too."""
+    if path.is_file():
+        return [path] if path.name.lower().endswith(_SUFFIXES) else []
+    names = [entry.name for entry in os.scandir(path)] if path.is_dir() else []
+    some = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
+    return [] if any(map(is_image_name, names)) else [path / name for name in in_natural_order(some)]
+
+
+def read_archives(files: list[Path], labelled: bool, text_column: str | None) -> PackSource:
+    """The pictures of tar files.
+
+    Args:
+        files: in order.
+        labelled: whether their labels are read.
+        text_column: key of the text in JSON, where it is not a usual one.
+    """
+
+    def items() -> Iterator[PackItem]:
+        for file in files:
+            yield from _items_of(file, f"{file.name}/" if len(files) > 1 else "", labelled, text_column)
+
+    return PackSource("tar", f"{len(files)} tar file{'s' * (len(files) > 1)}", items)
+
+
+def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) -> Iterator[PackItem]:
+    """The pictures of one archive.
+
+    Args:
+        before: their names in ids.
+    """
+    names: set[str] = set()
+    of_file = file_state(file)
+    for _, group in groupby(_members(file), lambda member: member.key):
+        members = list(group)
+        pictures = [member for member in members if is_image_name(member.name.rpartition("/")[2])]
+        labels = [member for member in members if member not in pictures]
+        text, problem = _text_of(labels, text_column) if labelled else (None, "")
+        for member in pictures:
+            said = member.problem or problem
+            if member.name in names:
+                said = "an earlier member of the archive has its name"
+            names.add(member.name)
+            state = f"{of_file} {member.state}"
+            picture = PackItem(before + member.name, text, state, held(member.data))
+            yield refused(before + member.name, said) if said else picture
+        if not pictures and labelled:
+            for member in labels:
+                yield refused(before + member.name, "a label without its picture: members of one key follow each other")
+
+
+def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:
+    """The text of a key and what is wrong with it; None where no label has one."""
+    for member in sorted(labels, key=lambda member: member.kind != "txt"):
+        if member.problem:
+            return None, f"its label {member.name}: {member.problem}"
+        try:
+            content = member.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return None, f"its label {member.name} is not UTF-8"
+        if member.kind == "txt":
+            return content.strip("\r\n"), ""
+        value = json_of(content)
+        if isinstance(value, str):
+            return value, ""
+        if not isinstance(value, dict):
+            return None, f"its label {member.name} is no JSON object"
+        keys = [key for key in value if (key == text_column if text_column else plain(key) in TEXT_COLUMNS)]
+        if len(keys) > 1 or (text_column and not keys):
+            shown = ", ".join(map(repr, list(value)[:12]))
+            return None, f"its label {member.name} has {len(keys)} keys that may be the text; its keys are {shown}"
+        if keys:
+            text = text_in(value[keys[0]])
+            return text, "" if text is not None else f"its label {member.name}: {keys[0]!r} is not a string"
+    return None, ""
+
+
+def _members(file: Path) -> Iterator[_Member]:
+    """The pictures and labels of an archive with their bytes."""
+    with _tar_errors(file), tarfile.open(file, "r:*") as archive:
+        while (info := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # they would grow with the archive
+            name = writable(info.name)
+            match = _KEY.fullmatch(name)
+            kind = os.path.splitext(name)[1].lower().lstrip(".")
+            if info.isdir() or match is None or not (is_image_name(name.rpartition("/")[2]) or kind in ("txt", "json")):
+                continue
+            state = f"{info.offset} {info.size} {info.mtime}"
+            most = MAX_BYTES if is_image_name(name.rpartition("/")[2]) else _MAX_LABEL_BYTES
+            if problem := _problem(info, name, most):
+                yield _Member(name, match[1], kind, b"", state, problem)
+                continue
+            stream = archive.extractfile(info)
+            yield _Member(name, match[1], kind, stream.read() if stream else b"", state)
+        _check_end(file, archive)
+
+
+def _problem(info: tarfile.TarInfo, name: str, most: int) -> str:
+    if not info.isreg():
+        return "a link or a device, and not a file"
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    if posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts):
+        return "its name leads out of the archive"
+    return f"{info.size / 1e6:.0f} MB, and at most {most / 1e6:g} MB are read" if info.size > most else ""
+
+
+def _check_end(file: Path, archive: tarfile.TarFile) -> None:
+    """Refuse an archive that does not end where it ends: the library takes damage for the end.
+
+    Raises:
+        SourceError: naming the place.
+    """
+    stream = archive.fileobj
+    assert stream is not None
+    stream.seek(archive.offset)
+    block = stream.read(_BLOCK)
+    if not block:
+        log.warning("%s has no mark at its end: if it was cut, pictures are missing", file)
+    elif block.strip(b"\0") or len(block) < _BLOCK:
+        raise SourceError(f"{file} is damaged or cut at byte {archive.offset}: make it again.")
+
+
+@contextmanager
+def _tar_errors(file: Path) -> Iterator[None]:
+    """Make what the library raises in the block an error that names the file."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+        raise SourceError(
+            f"{file} cannot be read as a tar file ({error or type(error).__name__}): make it again."
+        ) from error

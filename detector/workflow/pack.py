@@ -1,0 +1,300 @@
+"""Pictures of any source into Parquet shards, see :mod:`detector.data.packs.shards`.
+
+OUT.part is where shards are made until all are there; it is a :class:`detector.data.folders.resume_folder.ResumeFolder`
+with a file beside each shard (``part-00000.json``) of how many inputs it ends after and what they were, by which the
+same call goes on and knows a source that has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from detector.conversion.set_folder import alone, check_outside, part_of, target_of
+from detector.data.atomic import atomic_write, writing
+from detector.data.csv_files import write_csv
+from detector.data.folders.owned import LIST, OwnedFiles
+from detector.data.folders.resume_folder import REQUEST, ResumeFolder, package_hash, request_of
+from detector.data.images import picture_size_wh
+from detector.data.labels.listings import writable
+from detector.data.packs.items import PackItem, PackSource
+from detector.data.packs.shards import (
+    MAX_ROWS,
+    PackedPicture,
+    counts_of,
+    require_parquet,
+    shard_files,
+    shard_name,
+    write_shards,
+)
+from detector.data.parallel import prefetch_map
+from detector.data.yolo_dataset import REJECTS, RejectRow, read_rejects
+from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
+from detector.workflow.pack_source import pack_source
+
+log = logging.getLogger("detector")
+
+
+@dataclass(frozen=True)
+class PackReport(os.PathLike[str]):
+    """What was packed; it stands for its folder wherever a path is taken, as in ``convert(pack(...), ...)``.
+
+    Args:
+        out: the folder of the shards.
+        source: what the source was recognised as.
+        inputs: pictures or lines of the source; always ``pictures + refused``.
+        pictures: that are in the shards.
+        labelled: of them, those with a text.
+        shards: files.
+        reasons: refusals, counted by reason.
+        examples: of each reason, the first refusal in full.
+        seconds: of wall clock.
+    """
+
+    out: Path
+    source: str
+    inputs: int
+    pictures: int
+    labelled: int
+    shards: int
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __fspath__(self) -> str:
+        return str(self.out)
+
+    @property
+    def refused(self) -> int:
+        """Inputs that are in no shard; ``rejects.csv`` has each with its reason."""
+        return sum(self.reasons.values())
+
+    @property
+    def rejects(self) -> Path:
+        """Table of the refused inputs; there is none where none was refused."""
+        return self.out / REJECTS
+
+
+class _Progress(NamedTuple):
+    """Where a pack is: how many inputs it has taken, and their hash."""
+
+    inputs: int = 0
+    digest: str = ""
+
+
+def pack(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    labels: str | os.PathLike[str] = "auto",
+    space: str | None = None,
+    ignore: str = "",
+    text_column: str | None = None,
+    image_column: str | None = None,
+    rows: int = MAX_ROWS,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> PackReport:
+    """Pack pictures and their labels into Parquet shards, which predict, evaluate and convert take as their folder.
+
+    Files are packed as they are, damaged ones, too: whoever reads a shard names them. One call takes about as much
+    memory for any number of pictures, besides the names and labels of label files. A call that was stopped, however
+    that came, leaves whole shards in ``OUT.part``: the same call goes on there, and ends in the same bytes.
+
+    Args:
+        source: what :func:`detector.convert` takes; a tar file or a folder of them, as WebDataset writes them; a data
+            set of HuggingFace's, saved to disk or as Parquet; shards. With ``labels="none"`` all that
+            :meth:`detector.Reader.stream` takes and that ends.
+        out: folder to write; it appears when all shards are there.
+        labels: as for :func:`detector.convert`; "none" packs pictures without texts.
+        space, ignore: signs that belong to labels where they are names of files. Labels are packed as they are spelt,
+            so that these and the others are said to :func:`detector.convert`, too.
+        text_column, image_column: names of columns or keys, where they are not the usual ones.
+        rows: pictures in a shard at most.
+        progress: called with (stage, done, total) where the total is known.
+
+    Raises:
+        ArgumentError: if ``rows`` is below 1.
+        DependencyError: if the extra is not installed.
+        SourceError: if there is no picture, or the source is ambiguous or broken.
+        DatasetError: if ``out`` exists, or something else is in the way beside it.
+        DiskFullError: if there is no room.
+    """
+    if rows < 1:
+        raise ArgumentError(f"rows is the number of pictures in a shard, 1 or more, got {rows}.")
+    require_parquet("Packing")
+    began = time.perf_counter()
+    request = {
+        "source": os.path.abspath(source), "labels": str(labels), "space": space, "ignore": ignore,
+        "text_column": text_column, "image_column": image_column, "rows": rows, "package": package_hash(),
+        "pyarrow": version("pyarrow"),
+    }  # fmt: skip
+    target = target_of(out)
+    if target.exists() and request_of(target) != request:
+        raise DatasetError(f"{target} exists: choose another folder.")
+    if Path(source).is_dir():
+        check_outside(target, Path(source))
+    found = pack_source(source, labels, space, ignore, (image_column, text_column))
+    log.info("%s: %s (%s)", source, found.format, found.detail)
+    for note in found.notes:
+        log.warning("%s", note)
+    part = part_of(target)
+    with alone(target), writing(part, lambda: "the same call"):
+        if target.exists():  # whole, and what made it was killed before it was through
+            _tidy(target)
+            return _report(target, found, time.perf_counter() - began)
+        if part.exists() and (others := OwnedFiles(part).others()):
+            raise DatasetError(f"{part} is needed for what is not finished, and holds {others[0]}: move it away.")
+        packing = _Packing(found, ResumeFolder.open(part, request), progress)
+        packing.write(rows)
+        packing.write_rejects()
+        part.rename(target)
+        _tidy(target)
+    return _report(target, found, time.perf_counter() - began)
+
+
+class _Packing:
+    """The shards of one source as they come."""
+
+    def __init__(
+        self, source: PackSource, folder: ResumeFolder, progress: Callable[[str, int, int], None] | None
+    ) -> None:
+        self.source, self.folder, self.progress = source, folder, progress
+        self.at = _Progress()
+        self.shards = 0
+        self.rejects: list[RejectRow] = []
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def write(self, rows: int) -> None:
+        """All shards that are not there yet.
+
+        Raises:
+            SourceError: if there is none at all.
+        """
+        self._take_up()
+        items = islice(self.source.items(), self.at.inputs, None)
+        pending = write_shards(self._pictures(items), self.folder.folder, rows=rows, first=self.shards)
+        while True:
+            self.folder.path(shard_name(self.shards))  # on the list of what is ours, before it is there
+            before = len(self.rejects)
+            if next(pending, None) is None:
+                break
+            self._keep(self.shards, self.rejects[before:])
+            self.shards += 1
+            if self.source.count is None:
+                log.info("%d inputs are packed", self.at.inputs)
+        if not self.shards:
+            OwnedFiles(self.folder.folder).delete()  # there is nothing to go on from
+            shown = "; ".join(f"{row.source}: {row.reason}" for row in self.rejects[:3])
+            raise SourceError(f"There is no picture to pack: {shown or 'the source is empty'}.")
+
+    def _pictures(self, items: Iterator[PackItem]) -> Iterator[PackedPicture]:
+        """Rows of inputs that have bytes; the others are refused."""
+        inputs = self.at.inputs
+        for item, picture, reason in prefetch_map(_opened, items):
+            inputs += 1
+            self._count(item)
+            if picture is None:
+                self.rejects.append(RejectRow(item.id, reason))
+            self.at = _Progress(inputs, self._digest.hexdigest())
+            if self.progress is not None and self.source.count is not None:
+                self.progress("pack", inputs, self.source.count)
+            if picture is not None:
+                yield picture
+
+    def _count(self, item: PackItem) -> None:
+        text = "-" if item.text is None else f"+{item.text}"
+        self._digest.update(f"{item.id}\0{text}\0{item.state}\n".encode("utf-8", "backslashreplace"))
+
+    def _keep(self, number: int, rejects: Sequence[RejectRow]) -> None:
+        with atomic_write(self.folder.path(_journal_name(number))) as part:
+            part.write_text(json.dumps({**self.at._asdict(), "rejects": rejects}), encoding="utf-8")
+
+    def _take_up(self) -> None:
+        """Go on after the shards that are there, as far as their inputs are what they were."""
+        items = self.source.items()
+        while (journal := self._journal(self.shards)) is not None:
+            at, rejects = journal
+            before = self._digest.copy()
+            for item in islice(items, at.inputs - self.at.inputs):
+                self._count(item)
+            if self._digest.hexdigest() != at.digest:
+                self._digest = before
+                log.warning("the source has changed since: from %s on it is packed again", shard_name(self.shards))
+                break
+            self.at, self.rejects, self.shards = at, [*self.rejects, *rejects], self.shards + 1
+        for file in sorted(self.folder.folder.glob("part-*")):
+            if int(file.name[5:].split(".")[0]) >= self.shards:
+                file.unlink()
+        (self.folder.folder / REJECTS).unlink(missing_ok=True)
+        if self.shards:
+            log.info("%d shards of an earlier call are there: it goes on after them", self.shards)
+
+    def _journal(self, number: int) -> tuple[_Progress, list[RejectRow]] | None:
+        """What was kept of a shard that is there; None if it is not whole."""
+        if not (self.folder.folder / shard_name(number)).is_file():
+            return None
+        try:
+            held = json.loads((self.folder.folder / _journal_name(number)).read_text(encoding="utf-8"))
+            rejects = [RejectRow(*row) for row in held.pop("rejects")]
+            return _Progress(**held), rejects
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write_rejects(self) -> None:
+        """The refusals, if there are any."""
+        if self.rejects:
+            with atomic_write(self.folder.path(REJECTS)) as part:
+                write_csv(part, RejectRow._fields, self.rejects)
+
+
+def _tidy(target: Path) -> None:
+    """Take away what only a pack that goes on needs; last what tells that it was there."""
+    for journal in sorted(target.glob("part-*.json")):
+        journal.unlink()
+    for name in (LIST, REQUEST):
+        (target / name).unlink(missing_ok=True)
+
+
+def _report(target: Path, source: PackSource, seconds: float) -> PackReport:
+    """What became of all inputs, as the finished folder has it."""
+    files = shard_files(target)
+    pictures, labelled = map(sum, zip(*map(counts_of, files), strict=True))
+    rejects = read_rejects(target) if (target / REJECTS).exists() else []
+    return PackReport(
+        out=target,
+        source=f"{source.format} ({source.detail})",
+        inputs=pictures + len(rejects),
+        pictures=pictures,
+        labelled=labelled,
+        shards=len(files),
+        reasons=Counter(row.kind for row in rejects),
+        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(rejects)},
+        seconds=seconds,
+    )
+
+
+def _journal_name(number: int) -> str:
+    return Path(shard_name(number)).with_suffix(".json").name
+
+
+def _opened(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
+    """The row of an input, or None and why there is none."""
+    try:
+        data = item.read()
+    except ImageError as error:
+        return item, None, str(error)
+    if not data:
+        return item, None, "empty file (0 bytes)"
+    if item.text is not None and writable(item.text) != item.text:
+        return item, None, f"the label {writable(item.text)!r} is not valid Unicode"
+    return item, PackedPicture(item.id, data, item.text, *picture_size_wh(data)), ""

@@ -1,0 +1,134 @@
+"""What is packed: any source of pictures, labelled or not, as items in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from detector.data.images import read_file
+from detector.data.labels.formats import Columns
+from detector.data.labels.listings import Entry, Listing, name_below, writable
+from detector.data.labels.prelabels import DROPPED, PERSON
+from detector.data.labels.sources import check_source, read_listing
+from detector.data.packs.archives import read_archives, tar_files
+from detector.data.packs.hugging_face import data_files, read_data_set
+from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
+from detector.data.packs.shards import COLUMNS, is_shards, opened_parquet, read_shard, shard_files
+from detector.errors import ImageError, SourceError, argument
+from detector.reading.inputs import Named, is_live, named_pictures
+
+UNLABELLED = "none"
+"""Value of ``labels`` for pictures without texts."""
+
+
+def pack_source(
+    source: str | os.PathLike[str], labels: str | os.PathLike[str], space: str | None, ignore: str, columns: Columns
+) -> PackSource:
+    """Find out what a source is; the arguments are those of :func:`detector.pack`.
+
+    Raises:
+        DependencyError: if the extra is not installed.
+        SourceError: if it is missing, ambiguous or broken, or has no end.
+    """
+    path, labelled = Path(source), str(labels) != UNLABELLED
+    if path.exists():
+        packed = _packed(path, labelled, columns)
+        if packed is not None:
+            if str(labels) not in ("auto", UNLABELLED):
+                what = argument("labels", labels)
+                raise SourceError(f"{path} has its labels with its pictures, and takes no others: leave out {what}.")
+            return packed
+    if not labelled:
+        return _unlabelled(source)
+    check_source(source)
+    try:
+        return _labelled(read_listing(path, labels, space, ignore, columns))
+    except SourceError as error:
+        without = f"Without texts the pictures are packed with {argument('labels', UNLABELLED)}."
+        raise SourceError(f"{error} {without}") from error
+
+
+def _packed(path: Path, labelled: bool, columns: Columns) -> PackSource | None:
+    """What holds many pictures in few files."""
+    if files := tar_files(path):
+        return read_archives(files, labelled, columns[1])
+    if is_shards(path) and _has_ids(shard_files(path)[0]):
+        return _shards(path, labelled)
+    files = data_files(path)
+    return read_data_set(path, files, labelled, columns) if files else None
+
+
+def _has_ids(file: Path) -> bool:
+    with opened_parquet(file) as parquet:
+        return {"id", "bytes"} <= {*parquet.schema_arrow.names}
+
+
+def _shards(path: Path, labelled: bool) -> PackSource:
+    files = shard_files(path)
+
+    def items() -> Iterator[PackItem]:
+        for file in files:
+            state = file_state(file)
+            for row, picture in enumerate(read_shard(file, COLUMNS if labelled else ("id", "bytes"))):
+                if picture.data is None:
+                    yield refused(picture.id, "the row has no bytes")
+                else:
+                    yield PackItem(picture.id, picture.text, f"{state} {row}", held(picture.data))
+
+    return PackSource("shards", f"{len(files)} Parquet file{'s' * (len(files) > 1)}", items)
+
+
+def _labelled(listing: Listing) -> PackSource:
+    notes = list(listing.notes)
+    if listing.unlisted:
+        notes.append(f"{listing.unlisted} pictures beside these are in no label file, and are left out")
+    if drawn := sum(bool(entry.drawn) for entry in listing.entries):
+        notes.append(f"{drawn} pictures have drawn boxes, which shards do not hold")
+    if others := sum(entry.status not in (PERSON, DROPPED) for entry in listing.entries):
+        notes.append(f"{others} texts are pre-labels and no person's: these pictures are packed without")
+    return PackSource(
+        listing.format, listing.detail, lambda: map(_of_entry, listing.entries), len(listing.entries), tuple(notes)
+    )
+
+
+def _of_entry(entry: Entry) -> PackItem:
+    where = f" ({entry.place})" if entry.place else ""
+    if entry.reason or entry.path is None or entry.status == DROPPED:
+        return refused(entry.name, (entry.reason or "a person dropped it") + where)
+    text = entry.raw if entry.status == PERSON else None
+    return PackItem(entry.name, text, file_state(Path(entry.path)), partial(read_file, entry.path))
+
+
+def _unlabelled(source: str | os.PathLike[str]) -> PackSource:
+    """What a reader is pointed at."""
+    given = os.fspath(source)
+    if is_live(given) or given == "-":
+        raise SourceError(f"{given} has no end, or can be read only once: give a folder or a list of pictures.")
+    named_pictures(given)  # raises if it is missing
+    root = Path(os.path.abspath(given))
+    root = root if root.is_dir() else root.parent
+    return PackSource("pictures", "no texts", lambda: (_of_named(root, named) for named in named_pictures(given)))
+
+
+def _of_named(root: Path, named: Named) -> PackItem:
+    name, picture = named
+    absolute = os.path.abspath(name)
+    below = name_below(root, absolute) if Path(absolute).is_relative_to(root) else name.replace(os.sep, "/")
+    picture_id = writable(below)
+    if isinstance(picture, ImageError):
+        return refused(picture_id, str(picture))
+    if isinstance(picture, np.ndarray):  # a frame of a video
+        return PackItem(f"{picture_id}.png", None, "frame", partial(_png, picture))
+    if isinstance(picture, bytes):
+        return PackItem(picture_id, None, str(len(picture)), held(picture))
+    path = Path(str(picture))
+    return PackItem(picture_id, None, file_state(path), partial(read_file, path))
+
+
+def _png(frame: np.ndarray) -> bytes:
+    return cv2.imencode(".png", frame)[1].tobytes()

@@ -16,6 +16,10 @@ from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
+OTHER = "\N{REPLACEMENT CHARACTER}"
+"""Last class of weights that see characters of other alphabets, too: readers ignore these, a set with unknown symbols
+finds and learns them by this class."""
+
 MAX_BATCH = 32
 """Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
 
@@ -34,6 +38,11 @@ class Network(Protocol):
 
     def output(self, images: NDArray[np.uint8]) -> Any:
         """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+
+
+def of_symbols(output: Any, names: dict[int, str]) -> Any:
+    """A raw output (n, 4 + classes, places) without the class :data:`OTHER`, where the network has it."""
+    return output[:, :-1] if names[max(names)] == OTHER else output
 
 
 def config_of(network: Network, path: Path) -> ReadingConfig:

@@ -25,6 +25,7 @@ from detector.data.parallel import network_threads
 from detector.data.trust import parse_yaml
 from detector.errors import DependencyError, WeightsError, is_installed
 from detector.networks.metadata import SOURCE_KEY, config_in, names_in
+from detector.networks.network import of_symbols
 from detector.networks.nms import candidates, check_output
 from detector.text.detections import CharDetections
 
@@ -101,7 +102,7 @@ class ExportedNetwork:
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
-        return candidates(self.output(images))
+        return candidates(of_symbols(self.output(images), self.names))
 
     def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detector.errors import AlphabetError, ArgumentError
-from detector.synth.styles import PLAIN, STYLES
+from detector.synth.styles import PLAIN, SCRIPTS, STYLES
 from detector.text.alphabet import DEFAULT_LENGTH, Alphabet, symbols_of
 from detector.text.patterns import format_problems
 
@@ -22,7 +22,7 @@ class SynthConfig:
         length: symbols of the longest text, spaces included.
         min_length: symbols of the shortest text; None means ``length``. Not with ``pattern`` or ``texts``.
         size_wh: width and height of every picture, in pixels.
-        styles: names out of ``STYLES`` (or "plain"); a name given twice is drawn twice as often.
+        styles: names out of ``STYLES`` (or "plain", "scripts"); a name given twice is drawn twice as often.
         layout: "proportional"; or "fixed", a fixed pitch that centres symbol ``i`` of a line of ``n`` cells at
             ``(i + 0.5) / n`` of the picture's width.
         spaces: share of pictures, 0 to 1, whose text has spaces inside or ends early.
@@ -114,9 +114,11 @@ class SynthConfig:
         elif self.length >= 1 and width * self.lines < 6 * self.length:
             min_width = -(-6 * self.length // self.lines)
             problems.append(f"{self.length} symbols need a width of {min_width} pixels or more, got {width}")
-        unknown = [name for name in self.styles if name not in (*STYLES, PLAIN)]
+        unknown = [name for name in self.styles if name not in (*STYLES, SCRIPTS, PLAIN)]
         if unknown or not self.styles:
-            problems.append(f"styles must be some of {', '.join((*STYLES, PLAIN))}, got {', '.join(unknown) or 'none'}")
+            problems.append(
+                f"styles must be some of {', '.join((*STYLES, SCRIPTS, PLAIN))}, got {', '.join(unknown) or 'none'}"
+            )
         if self.layout not in LAYOUTS:
             problems.append(f"layout must be proportional or fixed, got {self.layout!r}")
         if not 0 <= self.spaces <= 1:

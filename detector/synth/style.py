@@ -41,6 +41,7 @@ class Style:
     group_gap: float = 0.0  # added to each of them
     slashed: str = ""  # signs with a stroke through them: "0", or "0O" where the neighbours tell which is which
     foreign: int = 0  # signs of another script, set as the text is, never labelled
+    foreign_share: float = 0.0  # of the text's signs that are replaced by such
     # place
     cap_px: float = 1e9  # height of capitals in a picture 64 high; very large: as high as fits
     margin: float = 0.05  # shares of the picture kept free

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
 
@@ -43,6 +43,7 @@ from detector.synth.texts import (
     by_pattern,
     display_symbols,
     free_text,
+    partly_foreign,
     slashable,
     split_lines,
     with_foreign,
@@ -72,12 +73,14 @@ class SynthImage:
 
     ``image`` is uint8 (H, W, 3), BGR. ``text`` includes spaces and never ends with one. ``boxes_xyxy`` is
     float32 (n, 4) in pixels, x right and y down, one row for each non-space symbol in reading order: the
-    ink's extent and one pixel around it, clipped to the picture.
+    ink's extent and one pixel around it, clipped to the picture. ``others_xyxy``, float32 (m, 4), are boxes of
+    characters among them that are none of the alphabet's.
     """
 
     image: Image
     text: str
     boxes_xyxy: NDArray[np.float32]
+    others_xyxy: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @lru_cache(maxsize=1)
@@ -122,13 +125,18 @@ class Synthesizer:
         if style.faces in ("seven", "fourteen", "dots"):
             style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
-        foreign = foreign_face(rng, config.alphabet.symbols, config.fonts is not None) if style.foreign else None
-        if foreign is not None:
+        wanted = style.foreign or style.foreign_share
+        foreign = foreign_face(rng, config.alphabet.symbols, config.fonts is not None) if wanted else None
+        if foreign is not None and style.foreign_share:
+            line = partly_foreign(rng, line, foreign.signs, style.foreign_share, config.alphabet.space)
+        elif foreign is not None:
             line = with_foreign(rng, line, foreign.signs, style.foreign, config.alphabet.space)
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
         setting = self._set(rng, style, line, foreign)
-        image, boxes = self._painted(rng, style, setting, sum(s != config.alphabet.space for s in text), noise)
-        return SynthImage(image, text, boxes)
+        count = sum(s != config.alphabet.space for s in text)
+        others = 1 + max((sign.label for sign in setting.placed), default=-1) - count
+        image, boxes = self._painted(rng, style, setting, count + max(0, others), noise)
+        return SynthImage(image, text, boxes[:count], boxes[count:])
 
     def _suited(self, rng: Random, style: Style) -> Style:
         """Remove from the style what the config excludes."""
@@ -138,7 +146,7 @@ class Synthesizer:
             # Given texts are not disambiguated by neighbours.
             style = replace(style, twins="", slashed=style.slashed[:1])
         if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces
-            style = replace(style, separators="", ending="", grouped=False, emblems=0.0, foreign=0)
+            style = replace(style, separators="", ending="", grouped=False, emblems=0.0, foreign=0, foreign_share=0.0)
         if cells:
             style = replace(
                 style,
@@ -265,7 +273,7 @@ class Synthesizer:
             tallest = config.size_wh[1] * 0.85 / (config.lines * (1 + style.leading))
             cap_px = min(cap_px, tallest, config.size_wh[0] / cells * 1.6)
         rows: list[list[Placed]] = []
-        for row, labels in zip(lines, numbered(lines, space), strict=True):
+        for row, labels in zip(lines, numbered(lines, space, foreign.signs if foreign else ""), strict=True):
             signs = with_small_letters(rng, style.lower, row.signs, row.labelled, small)
             if cells is not None:
                 placed = setter.fixed_pitch_line(signs, labels, space, config.size_wh[0] / cells / cap_px)

@@ -174,6 +174,14 @@ def with_twins(twins: str, line: Line, symbols: str) -> str:
     return "".join(shown)
 
 
+def partly_foreign(rng: Random, line: Line, signs: str, share: float, space: str) -> Line:
+    """Replace a ``share`` of the text by unlabelled ``signs`` of another script; one symbol of it stays at least."""
+    places = [i for i, (sign, own) in enumerate(zip(line.signs, line.labelled, strict=True)) if own and sign != space]
+    chosen = {*rng.sample(places, min(len(places) - 1, round(share * len(places))))}
+    shown = [rng.choice(signs) if i in chosen else sign for i, sign in enumerate(line.signs)]
+    return Line("".join(shown), tuple(own and i not in chosen for i, own in enumerate(line.labelled)))
+
+
 def slashable(wanted: str, line: Line, symbols: str) -> str:
     """Signs of ``wanted`` to draw with a stroke through them: the letter only where neighbours tell it from a zero."""
     if "0" not in symbols:

@@ -310,17 +310,14 @@ def bowed(placed: Sequence[Placed], part: float) -> list[Placed]:
     return bent
 
 
-def numbered(lines: Sequence[Line], space: str) -> list[list[int]]:
-    """Number the labelled non-space signs of all lines; -1 for the others."""
-    count, numbers = 0, []
-    for line in lines:
-        row = []
-        for sign, labelled in zip(line.signs, line.labelled, strict=True):
-            shown = labelled and sign != space
-            row.append(count if shown else -1)
-            count += shown
-        numbers.append(row)
-    return numbers
+def numbered(lines: Sequence[Line], space: str, others: str = "") -> list[list[int]]:
+    """Number the labelled non-space signs of all lines, then the unlabelled ones of ``others``; -1 for the rest."""
+    signs = [pair for line in lines for pair in zip(line.signs, line.labelled, strict=True)]
+    own = [labelled and sign != space for sign, labelled in signs]
+    foreign = [not labelled and sign in others for sign, labelled in signs]
+    numbers = np.where(own, np.cumsum(own) - 1, np.where(foreign, sum(own) + np.cumsum(foreign) - 1, -1)).tolist()
+    ends = np.cumsum([len(line.signs) for line in lines]).tolist()
+    return [numbers[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def stacked(rng: Random, rows: list[list[Placed]], style: Style, centre: bool) -> list[Placed]:

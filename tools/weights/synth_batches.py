@@ -45,11 +45,11 @@ class SynthBatches:
             self.images = np.concatenate([store.images[part] for store, part in zip(held, own, strict=True)])
         else:
             self.images = held[0].images[own[0]]
-        self.drawn, self.texts, self.boxes = (
+        self.drawn, self.texts, self.boxes, self.others = (
             getattr(held[0], name)[own[0]]
             if len(held) == 1  # mapped: what is drawn meanwhile is seen
             else np.concatenate([getattr(store, name)[part] for store, part in zip(held, own, strict=True)])
-            for name in ("drawn", "texts", "boxes_xyxy")
+            for name in ("drawn", "texts", "boxes_xyxy", "others_xyxy")
         )
         self.alphabet = alphabet
         self.batch, self.batches = batch, 0
@@ -61,7 +61,8 @@ class SynthBatches:
         self.next: Future[Batch] = self.pool.submit(self._make)
 
     def draw(self) -> Batch:
-        """See :data:`detector.training.training_loop.Batch`; class ids are -1 where no character is."""
+        """See :data:`detector.training.training_loop.Batch`; class ids are -1 where no character is, the number of
+        symbols for a character of another alphabet."""
         made = self.next.result()
         self.next = self.pool.submit(self._make)
         return made
@@ -74,8 +75,10 @@ class SynthBatches:
         texts = [str(t).replace(" ", "") for t in self.texts[picked]]
         encoded = self.alphabet.encode(texts, self.boxes.shape[1])
         images = np.asarray(self.images.take(picked, 0))  # while it takes, other threads run
-        boxes = np.asarray(self.boxes[picked])
+        others = np.asarray(self.others[picked])  # (batch, m, 4)
+        boxes = np.concatenate([self.boxes[picked], others], 1)
         ids = np.where(encoded == self.alphabet.space_id, -1, encoded)
+        ids = np.concatenate([ids, np.where(others.any(2), len(self.alphabet), -1)], 1)
         if self.device.type != "cpu":
             return self._place_on_device(images, boxes, ids)
         made = [self._place(*one) for one in zip(images, boxes, ids, strict=True)]

@@ -4,7 +4,8 @@
         [--digits FOLDER] [--styles NAMES]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
-in pixels, rows after the last character zero, and OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
+in pixels, rows after the last character zero, OUT/others_xyxy.npy, the same of characters of other alphabets, and
+OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
 The last HELD_BACK pictures are never trained on, and are drawn first. Deterministic in the arguments.
 """
 
@@ -39,6 +40,7 @@ class Store:
     images: np.ndarray
     texts: np.ndarray
     boxes_xyxy: np.ndarray
+    others_xyxy: np.ndarray
     drawn: np.ndarray
 
     @classmethod
@@ -46,7 +48,8 @@ class Store:
         """New arrays of zeros."""
         shapes = {
             "images": (np.uint8, (count, SIZE_WH[1], SIZE_WH[0], 3)), "texts": (f"<U{length}", (count,)),
-            "boxes_xyxy": (np.float32, (count, length, 4)), "drawn": (np.bool_, (count,)),
+            "boxes_xyxy": (np.float32, (count, length, 4)), "others_xyxy": (np.float32, (count, length, 4)),
+            "drawn": (np.bool_, (count,)),
         }  # fmt: skip
         for name, (dtype, shape) in shapes.items():
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.dtype(dtype), shape).flush()
@@ -78,6 +81,8 @@ def _fill(job: tuple[SynthConfig, Path, int, int]) -> int:
         picture = synthesizer(i)
         store.images[i], store.texts[i] = picture.image, picture.text
         store.boxes_xyxy[i, : len(picture.boxes_xyxy)] = picture.boxes_xyxy
+        others_xyxy = picture.others_xyxy[: store.others_xyxy.shape[1]]
+        store.others_xyxy[i, : len(others_xyxy)] = others_xyxy
     store.drawn[start:stop] = True
     return stop - start
 
@@ -114,9 +119,9 @@ def main() -> None:
         parser.error(f"{args.out} holds a store that training may be using: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
     # Plates (of two kinds), captchas and scene words more than once: what people bring most.
-    styles = ("plate", "vehicle", "vehicle", "captcha", "captcha", "captcha", "scene", "scene", "label")
-    styles += ("embossed", "segments", "lcd", "led", "dots", "counter", "handwriting")
-    styles += ("inkjet", "engraved", "curved", "painted", "document")
+    styles = ("plate", "vehicle", "vehicle", "captcha", "captcha", "clear", "struck", "struck", "crowded", "hollow")
+    styles += ("inverted", "fuzzy", "scene", "scene", "label", "embossed", "segments", "lcd", "lcd", "led", "dots")
+    styles += ("counter", "handwriting", "inkjet", "engraved", "curved", "painted", "document", "scripts")
     if args.styles:
         styles = tuple(args.styles.split(","))
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)

@@ -26,6 +26,7 @@ import torch.multiprocessing as mp
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from detector.data.atomic import atomic_write
+from detector.networks.network import OTHER
 from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
 from detector.training.training_loop import Schedule, train_network
@@ -57,7 +58,7 @@ def train_detector(
     Training ends after ``pictures``, or after ``minutes`` if given; the learning rate follows whichever it is.
     """
     on = torch.device(device)
-    net = new_network(Alphabet().symbols, Path(model_yaml), start)
+    net = new_network(Alphabet().symbols + OTHER, Path(model_yaml), start)
     steps = pictures // batches.batch  # of a process, as its batch
     began, mean, taken, reached = time.perf_counter(), 0.0, 0, 0.0
     shared = dist.is_initialized()

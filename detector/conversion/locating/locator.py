@@ -23,7 +23,7 @@ from detector.conversion.locating.forced_alignment import (
     label_log_probs,
 )
 from detector.data.letterbox import GREY, letterbox, shape_for
-from detector.networks.network import MAX_BATCH, Network, known_as
+from detector.networks.network import MAX_BATCH, Network, known_as, of_symbols
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.reading.two_pass import text_part
@@ -229,6 +229,8 @@ class Locator:
             for start in range(0, len(places), MAX_BATCH):
                 batch = places[start : start + MAX_BATCH]
                 output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in batch]))))
+                if (self._class_of != UNKNOWN).all():  # characters of other alphabets are none of the label's
+                    output = of_symbols(output, self._network.names)
                 for i, picture_detections in zip(batch, candidates(output, self._classes), strict=True):
                     boxes = letterboxed[i][1].to_picture(picture_detections.xyxy)
                     detections[i] = self._in_set_classes(replace(picture_detections, xyxy=boxes))

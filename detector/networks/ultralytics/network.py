@@ -16,6 +16,7 @@ from detector.errors import WeightsError
 from detector.networks.arithmetic import autocast
 from detector.networks.device import to_device
 from detector.networks.metadata import config_in
+from detector.networks.network import of_symbols
 from detector.networks.nms_torch import candidates, prediction
 from detector.networks.ultralytics.library import AutoBackend, in_short
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
@@ -85,7 +86,7 @@ class Network:
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
-        return candidates(self.output(images))
+        return candidates(of_symbols(self.output(images), self.names))
 
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:

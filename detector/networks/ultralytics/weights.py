@@ -13,7 +13,7 @@ import torch
 from detector.data.atomic import atomic_write
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.yolo_dataset import CONFIG_KEY
-from detector.networks.network import known_as
+from detector.networks.network import OTHER, known_as
 from detector.networks.ultralytics.library import (
     DetectionModel,
     ModelEMA,
@@ -51,23 +51,30 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
 
 
 def load_by_symbol(net: Any, held: Any, verbose: bool = False) -> None:
-    """Load weights, their classes carried over by their symbols.
+    """Load weights, their classes carried over by their symbols; others start as :data:`OTHER`, where there is that.
 
     Ultralytics carries them over by name. But it takes a small letter for its capital also where there are both, and
     "0", "1", "2" in this order for no names: so it is shown others.
     """
-    named, of_held = net.names, held.names
+    own, of_held = net.names, held.names
     known = {*of_held.values()}
-    net.names = {i: _code_points(known_as(name, known) or name) for i, name in named.items()}
+    standing_in = {name: known_as(name, known) or (OTHER if OTHER in known else name) for name in own.values()}
+    net.names = {i: _code_points(standing_in[name]) for i, name in own.items()}
     held.names = {i: _code_points(name) for i, name in of_held.items()}
     try:
         net.load(held, verbose=verbose)
     finally:
-        net.names, held.names = named, of_held
+        net.names, held.names = own, of_held
 
 
 def _code_points(name: str) -> str:
     return " ".join(f"U+{ord(sign):04X}" for sign in name)
+
+
+def named(net: Any, symbols: str) -> dict[int, str]:
+    """Class names of a network of these symbols, with :data:`OTHER` after them where the network has it."""
+    others = net.model[-1].nc - len(symbols)
+    return dict(enumerate([*symbols, *[OTHER] * others]))
 
 
 def averaged(net: torch.nn.Module) -> Any:
@@ -87,7 +94,7 @@ def write_interpolated(trained: Path, start: Path, share: float, symbols: str, t
     """
     held = open_weights(trained)[0].float()
     before = deepcopy(held)
-    before.names = dict(enumerate(symbols))
+    before.names = named(held, symbols)
     load_by_symbol(before, open_weights(start)[0])
     own, old = held.state_dict(), before.state_dict()
     mean = {
@@ -117,7 +124,7 @@ def publish(
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
     model.args = {"task": "detect", "imgsz": max(config.shape_hw or DEFAULT_SHAPE_HW)}
-    model.names = dict(enumerate(config.symbols))
+    model.names = named(model, config.symbols)
     model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
     for parameter in model.parameters():
         parameter.requires_grad = False

@@ -18,11 +18,15 @@ from detector.synth.styles.handwriting import handwriting
 from detector.synth.styles.plates import plate, vehicle
 from detector.synth.styles.printed import embossed, label, plain
 from detector.synth.styles.scenes import scene
+from detector.synth.styles.scripts import scripts
 from detector.synth.styles.surfaces import curved, document, engraved, inkjet, painted
 from detector.synth.texts import CAPTCHAS
 
 PLAIN = "plain"
 """Dark upright text on white, undamaged; not in STYLES. For tests and for inspecting boxes."""
+
+SCRIPTS = "scripts"
+"""Text among signs of other scripts, which are not labelled; not in STYLES. For detectors that find any character."""
 
 KINDS: dict[str, Callable[[Random], Style]] = {
     "plate": plate,
@@ -48,10 +52,11 @@ KINDS: dict[str, Callable[[Random], Style]] = {
     "curved": curved,
     "painted": painted,
     "document": document,
+    SCRIPTS: scripts,
     PLAIN: plain,
 }
 
-STYLES = tuple(name for name in KINDS if name != PLAIN)
+STYLES = tuple(name for name in KINDS if name not in (PLAIN, SCRIPTS))
 """Styles that a set mixes by default."""
 
 _THIN = ("hollow", "fuzzy")  # lines and specks of a pixel, which little downscaling leaves

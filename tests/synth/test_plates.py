@@ -17,11 +17,12 @@ from detector.synth.faces.fonts import capitals_of
 from detector.synth.faces.foreign import foreign_face
 from detector.synth.faces.glyphs import CAP, FontFace, GlyphCache
 from detector.synth.faces.strokes import DESIGNS, SlashedFace, StrokeFace, can_stroke
+from detector.synth.painting.canvas import Canvas
 from detector.synth.painting.plates.camera import EFFECTS
 from detector.synth.painting.plates.fittings import FITTINGS, fitted
 from detector.synth.style import Style
 from detector.synth.texts import Line, free_text, slashable, with_foreign
-from detector.synth.typesetting import Typesetter, bounds, corners_of
+from detector.synth.typesetting import Placed, Typesetter, bounds, corners_of
 from detector.text.alphabet import Alphabet
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -152,3 +153,26 @@ def test_most_texts_have_the_form_of_a_plate() -> None:
     assert np.mean([re.fullmatch(forms, text) is not None for text in texts]) > 0.1
     assert {s for text in texts for s in text} == set(SYMBOLS)
     assert free_text(rng, "01", 5, "vehicle").strip("01") == ""
+
+
+@pytest.mark.parametrize("height", [8.0, 10.0, 14.0])
+def test_a_thin_bar_is_drawn_wherever_it_falls(height: float) -> None:
+    """Warped without a filter, a bar of three of the mask's pixels would fall between those of the picture."""
+    bar = np.full((CAP, 3), 255, np.uint8)
+    for offset in np.linspace(0, 1, 9):
+        canvas = Canvas((40, 20), 1)
+        scale = height / CAP
+        canvas.stamp(Placed(bar, np.array([[scale, 0, 8 + offset], [0, scale, 2], [0, 0, 1]]), 0), (0, 0, 0), False)
+        x1, y1, x2, y2 = canvas.boxes_xyxy()[0]
+        assert 2 <= x2 - x1 <= 6 and abs((x1 + x2) / 2 - 8.5 - offset) < 1.5
+        assert height - 2 <= y2 - y1 <= height + 4
+
+
+def test_every_colour_of_a_fitting_can_be_painted() -> None:
+    cache, face = GlyphCache(), FontFace(FONT, capitals_of(SYMBOLS))
+    style = replace(CLEAR, fittings=FITTINGS, grouped=True, groups=2, group_gap=0.5)
+    for seed in range(300):
+        rng = Random(seed)
+        signs = Typesetter(rng, style, cache, lambda: face).line("AB12", range(4), " ")
+        for part in fitted(rng, style, signs, face, cache):
+            assert part.colour is None or (min(part.colour) > -0.5 and max(part.colour) < 255.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 
 import cv2
@@ -40,6 +41,9 @@ class Canvas:
             return
         mask, x, y = _warped(placed, window)
         peak = int(mask.max())
+        if peak < 8 and placed.label >= 0 and min(placed.mask.shape) <= 6:  # a bar that fell between the pixels
+            mask, x, y = _warped(_padded(placed), window)
+            peak = int(mask.max())
         if peak < 8:
             return
         if peak < self._thin - 10 and placed.role == INK:  # strokes thinner than a pixel would be too pale
@@ -155,6 +159,14 @@ def _filled(mask: Layer, rim_px: int) -> Layer:
     cv2.drawContours(area, contours, -1, 255, -1)
     side = 2 * rim_px + 1
     return np.asarray(cv2.dilate(area, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
+
+
+def _padded(placed: Placed) -> Placed:
+    """The same sign with a rim without ink, so that it is filtered when it is scaled down."""
+    mask, matrix, rim = placed.mask, placed.matrix.copy(), 4
+    matrix[:, 2] -= rim * (matrix[:, 0] + matrix[:, 1])
+    mask = np.asarray(cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=0), np.uint8)
+    return replace(placed, mask=mask, matrix=matrix)
 
 
 def _window(placed: Placed, shape_hw: tuple[int, ...], pad: int = 0) -> tuple[int, int, int, int] | None:

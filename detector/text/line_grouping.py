@@ -28,7 +28,6 @@ _NEAR = 0.5  # of a character's height: how far from a line through another one 
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
-_APART = 1.1  # of a character's height: rows so far apart are lines also where none stands below the other
 _STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
 _MIN_WIDTH = 0.4  # of a box's width that is left of it
@@ -71,8 +70,7 @@ def deskew(
         widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
         max_lines: that a picture may have.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and outlier.
-        stacked: whether lines are two only where characters of one stand below those of the other, or farther down
-            than they are high.
+        stacked: whether lines are two only where characters of one stand below those of the other.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _anchors(boxes, objectness)  # (batch, _ANCHORS)
@@ -160,7 +158,7 @@ def _lines(
     """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
 
     ``lead_across`` and ``along`` are the positions of the anchors across and along the text. With ``half_width``, half
-    the width of each anchor, lines are two only where characters stand stacked or far apart.
+    the width of each anchor, lines are two only where characters stand stacked.
     """
     ordered = np.sort(np.where(valid, lead_across, np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
@@ -181,8 +179,7 @@ def _lines(
         border = np.take_along_axis(filled, at, 1) + gap / 2
         parted = gap > _BREAK * height[:, None]
         if half_width is not None:
-            stacked = _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
-            parted &= stacked | (gap > _APART * height[:, None])
+            parted &= _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
         line += parted & (across > border)
     return line, middle
 

@@ -44,9 +44,9 @@ class TextLayout:
         lines: that a text may have.
         between_lines: for proportional text, spaces that a string has where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
-        stacked: whether lines are two only where characters of one stand below those of the other, or farther down
-            than they are high. For pictures that may have two lines or one whose characters float up and down; where
-            all have two, a short line may stand above a space.
+        stacked: whether lines are two only where characters of one stand below those of the other. For pictures that
+            may have two lines or one whose characters float up and down, however far; where all have two, a short line
+            may stand above a space.
     """
 
     kind: str = "proportional"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,18 @@ def options(store: Path) -> str:
     return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
 
 
-def describe(shipped: Shipped, scored: str, trained_on: str, arguments: str, mean: str) -> str:
+def describe(shipped: Shipped, scored: str, stores: Sequence[Path], arguments: str, mean: str) -> str:
     """README.md of the weights' folder."""
+    names = " ".join(store.name.upper() for store in stores) or "STORE"
+    drawn = [f"python tools/weights/synth_store.py {store.name.upper()} {options(store)}" for store in stores]
+    drawn = drawn or [f"python tools/weights/synth_store.py STORE {scored}"]
+    drawing = "\n".join(drawn)
     return f"""# Shipped weights
 
 They read texts of 1 to {ReadingConfig().length} of the 36 symbols `{ReadingConfig().symbols}`, in one line or two. They
 were trained on artificial pictures only; none was photographed. The characters are drawn with fonts and strokes, except
-for handwritten digits, which are MNIST's, joined into numbers.
+for handwritten digits, which are MNIST's, joined into numbers. A class of its own stands for characters of other
+alphabets: readers ignore it, and `convert` finds unknown symbols by it.
 
 | file | what it is | parameters | MB | trained on | exact match, {SCORED:,} artificial pictures held back |
 |---|---|---|---|---|---|
@@ -99,8 +105,8 @@ scored here; on the others the confidences are calibrated, so they hold for pict
 
 ```sh
 python tools/weights/written_digits.py DIGITS
-python tools/weights/synth_store.py STORE {trained_on}
-{f"python tools/weights/train_detector.py STORE DETECTOR.pt {arguments}".rstrip()}
+{drawing}
+{f"python tools/weights/train_detector.py {names} DETECTOR.pt {arguments}".rstrip()}
 python tools/weights/synth_store.py SCORED {scored}
 python tools/weights/ship_weights.py SCORED DETECTOR.pt{mean}
 ```
@@ -167,7 +173,7 @@ def main() -> None:
         help="the detector that training started from: what is shipped is a mean of both, so that less is unlearnt",
     )
     parser.add_argument("--before-share", type=float, default=0.5, help="of it in that mean")
-    parser.add_argument("--trained-on", default="", help="what synth_store.py was given, if that was another store")
+    parser.add_argument("--trained-on", nargs="+", type=Path, default=[], help="the stores, if those were others")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
     shipped = ship(args)
@@ -176,7 +182,7 @@ def main() -> None:
         parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: train a smaller network.")
     scored = options(args.store)
     mean = "" if args.before is None else f" --before {args.before} --before-share {args.before_share:g}"
-    said = describe(shipped, scored, args.trained_on or scored, args.detector_args, mean)
+    said = describe(shipped, scored, args.trained_on, args.detector_args, mean)
     said += f"\n{args.note}\n" if args.note else ""
     (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
     print(f"{args.weights_dir / 'detector.pt'}: {shipped.megabytes:.2f} MB, exact match {_share(shipped.score)}")

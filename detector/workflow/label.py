@@ -47,7 +47,7 @@ class LabelReport(os.PathLike[str]):
         threshold: the lowest confidence of a sure one; 1 where there is none.
         expected_wrong: how many of the sure ones are expected to be wrong, by their confidences.
         failures: pictures that cannot be decoded.
-        string_model: what the strings look like, where they were read by it.
+        string_model: what the folder's strings look like, where they were read as that has it.
     """
 
     path: Path
@@ -124,7 +124,7 @@ def label(
     left = [path for path in paths if str(path) not in decided]
     fitted, readings = reader.fitted_stream(left) if string_format else (reader, reader.stream(left))
     read, failures = _read(readings, left, progress)
-    model = fitted.string_model
+    model = None if fitted.string_model == reader.string_model else fitted.string_model
     sure = sure_of(list(read.values()), max_wrong)
     rows = _rows(read, sure, target)
     rows += decided.values()  # also of another folder, or of what is gone

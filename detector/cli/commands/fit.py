@@ -96,7 +96,10 @@ def _say(result: FitResult, context: typer.Context) -> None:
     """The summary: what was learnt, how right it is, what limits it, what to do next."""
     report, evaluation = result.conversion, result.evaluation
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)
-    say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
+    doubted = counted(report.suspects, "suspect")
+    if judges := max(0, report.to_review - report.suspects):  # they stay, for what is held out must not be chosen
+        doubted += f", and {counted(judges, 'doubted label')} of val and test"
+    say(f"{counted(report.inputs, 'input')}: {splits}; {doubted}; {report.refused} refused")
     if report.prelabels:
         wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
         say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")

@@ -19,14 +19,14 @@ def cores() -> int:
 
 def network_threads() -> int:
     """Maximum threads of a network: the cores that this process may use, or OMP_NUM_THREADS if that is fewer."""
-    asked = asked_threads()
-    return cores() if asked is None else min(asked, cores())
+    requested = requested_threads()
+    return cores() if requested is None else min(requested, cores())
 
 
-def asked_threads() -> int | None:
+def requested_threads() -> int | None:
     """OMP_NUM_THREADS, 1 or more; None if it is not set to a number."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(asked)) if asked.isdigit() else None
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(setting)) if setting.isdigit() else None
 
 
 def prefetch_map(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from detector.data.atomic import atomic_write
-from detector.data.parallel import asked_threads, cores, network_threads
+from detector.data.parallel import cores, network_threads, requested_threads
 
 CLEARLY = 1.1
 """How many times as fast another arithmetic must be to be taken: below that the difference may be chance."""
@@ -63,7 +63,7 @@ class Arithmetic:
 
     def possible(self) -> bool:
         """Whether this machine can do it, and OMP_NUM_THREADS, where it is set, says nothing else."""
-        threads = self.threads == network_threads() if asked_threads() else 1 <= self.threads <= cores()
+        threads = self.threads == network_threads() if requested_threads() else 1 <= self.threads <= cores()
         return threads and (fast_bfloat16() or not self.bfloat16)
 
     @contextlib.contextmanager
@@ -130,13 +130,13 @@ def choose_arithmetic(
     Returns:
         The choice, and seconds that a step takes of each one that was measured; nothing where there was no choice.
     """
-    numbers = [network_threads()] if asked_threads() else sorted({1, min(_FEW, cores()), cores()})
+    numbers = [network_threads()] if requested_threads() else sorted({1, min(_FEW, cores()), cores()})
     kinds = [bfloat16] if bfloat16 is not None else [True, False] if fast_bfloat16() else [False]
-    taken: dict[Arithmetic, float] = {}
-    chosen = _fastest(step, [Arithmetic(numbers[0], kind) for kind in kinds], taken, clock)
+    step_seconds: dict[Arithmetic, float] = {}
+    chosen = _fastest(step, [Arithmetic(numbers[0], kind) for kind in kinds], step_seconds, clock)
     numbers = numbers[:1] + [number for number in numbers[1:] if _keep_pace(number, clock)]
-    chosen = _fastest(step, [replace(chosen, threads=number) for number in numbers], taken, clock)
-    return chosen, taken
+    chosen = _fastest(step, [replace(chosen, threads=number) for number in numbers], step_seconds, clock)
+    return chosen, step_seconds
 
 
 def _keep_pace(threads: int, clock: Callable[[], float]) -> bool:
@@ -160,34 +160,41 @@ def _keep_pace(threads: int, clock: Callable[[], float]) -> bool:
 
 def _fastest(
     step: Callable[[], object],
-    tried: Sequence[Arithmetic],
-    taken: dict[Arithmetic, float],
+    choices: Sequence[Arithmetic],
+    step_seconds: dict[Arithmetic, float],
     clock: Callable[[], float],
 ) -> Arithmetic:
-    """The first one, unless another is clearly faster; medians go into ``taken``."""
-    if len(tried) == 1:
-        return tried[0]
+    """The first one, unless another is clearly faster; medians go into ``step_seconds``."""
+    if len(choices) == 1:
+        return choices[0]
 
-    def seconds(one: Arithmetic) -> float:
-        with one.in_use():
+    def seconds(arithmetic: Arithmetic) -> float:
+        with arithmetic.in_use():
             start = clock()
             step()
             return clock() - start
 
-    first = {one: seconds(one) for one in tried}  # also prepares what later steps use again
-    seconds_of: dict[Arithmetic, list[float]] = {one: [] for one in tried if first[one] <= _HOPELESS * first[tried[0]]}
+    # The first step of each also prepares what later steps use again.
+    first_seconds = {arithmetic: seconds(arithmetic) for arithmetic in choices}
+    seconds_of: dict[Arithmetic, list[float]] = {
+        arithmetic: [] for arithmetic in choices if first_seconds[arithmetic] <= _HOPELESS * first_seconds[choices[0]]
+    }
     began = clock()
-    while (spent := clock() - began) < _SECONDS or (len(seconds_of[tried[0]]) < _ROUNDS and spent < _AT_MOST):
-        for one, times in seconds_of.items():  # in turns, so that all see the same machine
-            times.append(seconds(one))
-    taken.update(first | {one: statistics.median(times) for one, times in seconds_of.items()})
-    quickest = min(tried, key=taken.__getitem__)
-    return quickest if taken[tried[0]] > CLEARLY * taken[quickest] else tried[0]
+    while (spent := clock() - began) < _SECONDS or (len(seconds_of[choices[0]]) < _ROUNDS and spent < _AT_MOST):
+        for arithmetic, times in seconds_of.items():  # in turns, so that all see the same machine
+            times.append(seconds(arithmetic))
+    step_seconds.update(
+        first_seconds | {arithmetic: statistics.median(times) for arithmetic, times in seconds_of.items()}
+    )
+    fastest = min(choices, key=step_seconds.__getitem__)
+    return fastest if step_seconds[choices[0]] > CLEARLY * step_seconds[fastest] else choices[0]
 
 
-def say_arithmetic(chosen: Arithmetic, taken: Mapping[Arithmetic, float]) -> str:
+def say_arithmetic(chosen: Arithmetic, step_seconds: Mapping[Arithmetic, float]) -> str:
     """One line for the log."""
-    if chosen not in taken:
+    if chosen not in step_seconds:
         return str(chosen)
-    others = [f"{one} {1e3 * seconds:.0f} ms" for one, seconds in taken.items() if one != chosen]
-    return f"{chosen}: {1e3 * taken[chosen]:.0f} ms a step ({', '.join(others)})"
+    other_times = [
+        f"{arithmetic} {1e3 * seconds:.0f} ms" for arithmetic, seconds in step_seconds.items() if arithmetic != chosen
+    ]
+    return f"{chosen}: {1e3 * step_seconds[chosen]:.0f} ms a step ({', '.join(other_times)})"

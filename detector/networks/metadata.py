@@ -22,8 +22,8 @@ def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:
 
 def config_in(metadata: Mapping[str, Any]) -> ReadingConfig | None:
     """The config in an exported file's metadata, or None where plain ``yolo export`` made it."""
-    held = metadata.get(CONFIG_KEY)
-    return None if held is None else ReadingConfig.from_dict(json.loads(held))
+    config_json = metadata.get(CONFIG_KEY)
+    return None if config_json is None else ReadingConfig.from_dict(json.loads(config_json))
 
 
 def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:
@@ -32,10 +32,10 @@ def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:
     Raises:
         WeightsError: if there are none.
     """
-    held = metadata.get("names")
+    entry = metadata.get("names")
     try:
-        named = ast.literal_eval(held) if isinstance(held, str) else dict(held or {})
-        names = {int(i): str(name) for i, name in named.items()}
+        names_by_id = ast.literal_eval(entry) if isinstance(entry, str) else dict(entry or {})
+        names = {int(i): str(name) for i, name in names_by_id.items()}
     except (ValueError, SyntaxError, AttributeError, TypeError):
         names = {}
     if not names:

@@ -27,7 +27,10 @@ def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> l
         top_classes: likeliest classes that each is reduced to.
     """
     objectness = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
-    return [_candidates(one, seen, top_classes) for one, seen in zip(output, objectness, strict=True)]
+    return [
+        _candidates(picture_output, picture_objectness, top_classes)
+        for picture_output, picture_objectness in zip(output, objectness, strict=True)
+    ]
 
 
 def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], top_classes: int) -> CharDetections:
@@ -35,17 +38,17 @@ def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], to
     columns = output[:, places].T  # (n, 4 + classes)
     sides, classes, surely = columns[:, 2:4], columns[:, 4:], objectness[places]
     corners = columns[:, :2] - sides / 2  # (n, 2)
-    kept = np.zeros(0, np.intp)
+    keep = np.zeros(0, np.intp)
     if len(places):
         boxes_xywh = np.concatenate([corners, sides], 1).astype(np.float64)
-        # `kept` has the surest first; the score threshold is strict, and all of these have passed theirs.
-        kept = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, NMS_IOU), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
-    corners, sides, classes = corners[kept], sides[kept], classes[kept]
+        # `keep` has the surest first; the score threshold is strict, and all of these have passed theirs.
+        keep = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, NMS_IOU), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
+    corners, sides, classes = corners[keep], sides[keep], classes[keep]
     top_class_id = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_confidence = np.take_along_axis(classes, top_class_id, 1)
     boxes_xyxy = np.concatenate([corners, corners + sides], 1)
     return CharDetections(
-        boxes_xyxy, top_confidence[:, 0], top_class_id[:, 0], surely[kept], top_class_id, top_confidence
+        boxes_xyxy, top_confidence[:, 0], top_class_id[:, 0], surely[keep], top_class_id, top_confidence
     )
 
 

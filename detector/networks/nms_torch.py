@@ -33,9 +33,9 @@ def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
     Threshold and limit are those of :mod:`detector.networks.nms`; OpenCV's suppression there has no way onto a GPU, and
     torchvision is not in the base install.
     """
-    together = max(1, _AT_ONCE // max(1, output.shape[2]))  # pictures
-    starts = range(0, len(output), together)
-    return [one for start in starts for one in _candidates(output[start : start + together])]
+    pictures_at_once = max(1, _AT_ONCE // max(1, output.shape[2]))
+    starts = range(0, len(output), pictures_at_once)
+    return [detections for start in starts for detections in _candidates(output[start : start + pictures_at_once])]
 
 
 def _candidates(output: torch.Tensor) -> list[CharDetections]:
@@ -46,9 +46,9 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
     centre, half = boxes[:, :2], boxes[:, 2:] / 2
     xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
     # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
-    near = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
-    apart = near.max() - near.min() + 1 if len(near) else 0
-    keep = torchvision.ops.nms(near + (picture * apart)[:, None], surely.double(), nms.NMS_IOU)  # surest first
+    finite_xyxy = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
+    stride = finite_xyxy.max() - finite_xyxy.min() + 1 if len(finite_xyxy) else 0
+    keep = torchvision.ops.nms(finite_xyxy + (picture * stride)[:, None], surely.double(), nms.NMS_IOU)  # surest first
     keep = keep[picture[keep].argsort(stable=True)]  # by picture, and in each the surest first
     picture, anchor = picture[keep], anchor[keep]
     top_confidence, top_class_id = classes[picture, :, anchor].topk(min(TOP_CLASSES, classes.shape[1]))

@@ -174,24 +174,24 @@ def _onnxruntime(path: Path) -> _Engine:
     # Of many pictures a thread each, not threads within one: the network is so small that those wait for each other
     # much of the time, and they keep a core busy with waiting. One picture alone has no better use for the cores.
     @cache
-    def opened(within: int) -> Any:
+    def session_of(threads: int) -> Any:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = within
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    session = opened(1)
-    (taken, *_) = session.get_inputs()
-    half = taken.type == "tensor(float16)"
+    session = session_of(1)
+    (network_input, *_) = session.get_inputs()
+    half = network_input.type == "tensor(float16)"
 
-    def run(within: int, blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        (output, *_) = opened(within).run(None, {taken.name: blob.astype(np.float16) if half else blob})
+    def run(threads: int, blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        (output, *_) = session_of(threads).run(None, {network_input.name: blob.astype(np.float16) if half else blob})
         return np.asarray(output, np.float32)
 
-    shape = [side if isinstance(side, int) else None for side in taken.shape]  # names stand for any size
+    shape = [side if isinstance(side, int) else None for side in network_input.shape]  # names stand for any size
     workers = network_threads()
     return _Engine(
-        partial(run, 1), session.get_modelmeta().custom_metadata_map, shape[0], _both(shape[2:]), workers,
+        partial(run, 1), session.get_modelmeta().custom_metadata_map, shape[0], _fixed_shape_hw(shape[2:]), workers,
         alone=partial(run, _WITHIN) if workers >= _WITHIN else None,
     )  # fmt: skip
 
@@ -209,42 +209,43 @@ def _openvino(path: Path) -> _Engine:
     }
     compiled = core.compile_model(model, "CPU", options)
     if is_onnx(file):
-        held = dict(model.get_rt_info().items()).get("framework", {})  # where its reader of ONNX puts the metadata
-        metadata = {name: value.value for name, value in held.items()}
+        # Where OpenVINO's reader of ONNX puts the metadata.
+        framework_info = dict(model.get_rt_info().items()).get("framework", {})
+        metadata = {name: value.value for name, value in framework_info.items()}
     else:
         sidecar = file.with_name("metadata.yaml")
-        metadata = _described(sidecar) if sidecar.is_file() else {}
+        metadata = _sidecar_metadata(sidecar) if sidecar.is_file() else {}
 
     def run(blob: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.array(compiled(blob)[0], np.float32)  # a copy: the next call writes over its own
 
     sides = [side.get_length() if side.is_static else None for side in model.input().partial_shape]
-    return _Engine(run, metadata, sides[0], _both(sides[2:]))
+    return _Engine(run, metadata, sides[0], _fixed_shape_hw(sides[2:]))
 
 
-def _described(sidecar: Path) -> dict[str, Any]:
+def _sidecar_metadata(sidecar: Path) -> dict[str, Any]:
     try:
-        held = parse_yaml(sidecar.read_text(encoding="utf-8"))
+        content = parse_yaml(sidecar.read_text(encoding="utf-8"))
     except ValueError as error:  # not UTF-8, too
         raise WeightsError(f"{sidecar} is no YAML file: {error}") from None
-    return held if isinstance(held, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _both(sides: Sequence[int | None]) -> tuple[int, int] | None:
+def _fixed_shape_hw(sides: Sequence[int | None]) -> tuple[int, int] | None:
     height, width = sides
     return None if height is None or width is None else (height, width)
 
 
 def import_openvino() -> Any:
     """OpenVINO without its telemetry, which reports its import over the network: without the package it does not."""
-    held = sys.modules.get("openvino_telemetry")
+    telemetry = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         import openvino
         import openvino.tools.ovc  # where it reports
     finally:
-        if held is None:
+        if telemetry is None:
             del sys.modules["openvino_telemetry"]
         else:
-            sys.modules["openvino_telemetry"] = held
+            sys.modules["openvino_telemetry"] = telemetry
     return openvino

@@ -26,7 +26,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_KEPT = "private, max-age=3600"  # of pictures, whose addresses are theirs
+_PICTURE_CACHE = "private, max-age=3600"  # of pictures, whose addresses are theirs
 
 
 @dataclass(frozen=True)
@@ -152,13 +152,13 @@ class Answers:
         if item is None or item.picture is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such picture.")
         try:
-            return Answer(HTTPStatus.OK, encode(item.picture), "image/webp", _KEPT)
+            return Answer(HTTPStatus.OK, encode(item.picture), "image/webp", _PICTURE_CACHE)
         except (DetectorError, OSError) as error:
             return _text(HTTPStatus.NOT_FOUND, str(error))
 
-    def _decide(self, given: Mapping[str, Any]) -> Answer:
-        key, version = given.get("key"), given.get("version")
-        decision, corrected = given.get("decision"), given.get("corrected", "")
+    def _decide(self, body: Mapping[str, Any]) -> Answer:
+        key, version = body.get("key"), body.get("version")
+        decision, corrected = body.get("decision"), body.get("corrected", "")
         if not isinstance(key, str) or type(version) is not int:
             raise ArgumentError("A decision has the key and the version of its picture.")
         if not isinstance(decision, str) or not isinstance(corrected, str):
@@ -193,12 +193,12 @@ def _json_of(request: Request) -> Mapping[str, Any]:
     if kinds != ["application/json"]:  # another page could send other kinds unasked
         raise ArgumentError("Requests are JSON.")
     try:
-        given = json.loads(request.body)
+        body = json.loads(request.body)
     except (ValueError, RecursionError):
         raise ArgumentError("This request is no JSON.") from None
-    if not isinstance(given, dict):
+    if not isinstance(body, dict):
         raise ArgumentError("This request is no JSON object.")
-    return given
+    return body
 
 
 def _json(plain: Any, status: HTTPStatus = HTTPStatus.OK) -> Answer:

@@ -54,13 +54,13 @@ def read_evaluation(path: Path) -> _Evaluation:
     if not isinstance(evaluation.get("source"), str):
         raise DatasetError(f"{path} does not say what was evaluated: evaluate again with this version.")
     try:
-        wrong = [_wrong(reading) for reading in evaluation["wrong"]]
+        wrong = [_wrong_reading(reading) for reading in evaluation["wrong"]]
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: a wrong reading lacks what is needed ({error!r}): evaluate again.") from None
     return _Evaluation(Path(evaluation["source"]), {reading.name: reading for reading in wrong})
 
 
-def _wrong(reading: Mapping[str, Any]) -> WrongReading:
+def _wrong_reading(reading: Mapping[str, Any]) -> WrongReading:
     characters: Sequence[Mapping[str, Any]] = reading["characters"]
     boxes_xyxy = np.array([c["xyxy"] for c in characters], np.float32).reshape(len(characters), 4)
     if not np.isfinite(boxes_xyxy).all():
@@ -87,27 +87,29 @@ class EvaluatedSet(ReviewedSet):
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"
 
-    def __init__(self, evaluation: Path, found: _Evaluation) -> None:
+    def __init__(self, path: Path, evaluation: _Evaluation) -> None:
         """Open the set that was evaluated."""
-        super().__init__(found.source)
-        self.title = evaluation.name
+        super().__init__(evaluation.source)
+        self.title = path.name
         # By name and not by file, for a correction may move a picture into another split.
         sources = {row.image: name for name, row in self.manifest.items()}
-        self._wrong = {sources[image]: reading for image, reading in found.wrong.items() if image in sources}
-        if found.wrong and not self._wrong:
-            raise DatasetError(f"{found.source} has no picture of {evaluation} any more: evaluate again.")
+        self._wrong_readings = {
+            sources[image]: reading for image, reading in evaluation.wrong.items() if image in sources
+        }
+        if evaluation.wrong and not self._wrong_readings:
+            raise DatasetError(f"{evaluation.source} has no picture of {path} any more: evaluate again.")
 
     def _names(self) -> Iterable[str]:
-        return list(self._wrong)
+        return list(self._wrong_readings)
 
     def _item(self, name: str) -> Item:
-        item, reading = super()._item(name), self._wrong[name]
+        item, reading = super()._item(name), self._wrong_readings[name]
         read = to_visual(reading.reading) if self._config.visual_order else reading.reading
         return replace(item, read=read, typed_read=self.typed(read), confidence=f"{reading.confidence:.4f}")
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
         """Those of the reading."""
-        return self._wrong[item.name].boxes
+        return self._wrong_readings[item.name].boxes
 
 
 class EvaluatedSource:
@@ -120,14 +122,14 @@ class EvaluatedSource:
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"
 
-    def __init__(self, evaluation: Path, found: _Evaluation) -> None:
+    def __init__(self, path: Path, evaluation: _Evaluation) -> None:
         """Know the pictures."""
-        self.title, self.space = evaluation.name, " "
+        self.title, self.space = path.name, " "
         self.converted: Path | None = None
-        self.decisions = evaluation.absolute().with_suffix(".review.csv")
-        conversion = shlex.join(["detector", "convert", shown_path(found.source), "OUT"])
+        self.decisions = path.absolute().with_suffix(".review.csv")
+        conversion = shlex.join(["detector", "convert", shown_path(evaluation.source), "OUT"])
         self.next_step = f"{conversion} {argument('review', shown_path(self.decisions))}"
-        self._wrong = found.wrong
+        self._wrong_readings = evaluation.wrong
         self._file = ReviewFile(self.decisions)
 
     def changed(self) -> bool:
@@ -137,7 +139,7 @@ class EvaluatedSource:
     def load(self) -> list[Item]:
         """Read the decisions anew."""
         self._file.load()
-        return [self._item(reading) for reading in self._wrong.values()]
+        return [self._item(reading) for reading in self._wrong_readings.values()]
 
     def _item(self, reading: WrongReading) -> Item:
         row = self._file.rows.get(reading.name)
@@ -164,5 +166,5 @@ class EvaluatedSource:
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
         """Those of the reading."""
-        reading = self._wrong.get(item.name)
+        reading = self._wrong_readings.get(item.name)
         return reading.boxes if reading else NO_BOXES

@@ -64,11 +64,12 @@ class Guard:
             return "This request does not say which page it is from."
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
             return "This request is from another page."
-        opened = method == "GET" and tuple(headers.get("sec-fetch-dest", ())) == ("document",)  # a link to the page
+        destination = tuple(headers.get("sec-fetch-dest", ()))
+        is_navigation = method == "GET" and destination == ("document",)  # a link to the page
         sites = headers.get("sec-fetch-site", ())
-        if not opened and any(site not in ("same-origin", "none") for site in sites):
+        if not is_navigation and any(site not in ("same-origin", "none") for site in sites):
             return "This request is from another page."
-        given = path.removeprefix("/").partition("/")[0].encode("utf-8", "surrogatepass")
-        if not hmac.compare_digest(given, self._token):
+        token = path.removeprefix("/").partition("/")[0].encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(token, self._token):
             return "The address lacks its token: open the one that `detector review` printed."
         return ""

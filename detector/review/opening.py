@@ -10,7 +10,7 @@ from detector.review.items import Subject
 from detector.review.prelabels import ReviewedPrelabels
 from detector.review.sets import ReviewedSet
 
-_TAKEN = "give a set of `detector convert`, the JSON of `detector evaluate` or the pre-labels of `detector label`"
+_ADVICE = "give a set of `detector convert`, the JSON of `detector evaluate` or the pre-labels of `detector label`"
 
 
 def open_subject(path: Path) -> Subject:
@@ -21,7 +21,7 @@ def open_subject(path: Path) -> Subject:
         SourceError: if it is a table without pre-labels.
     """
     if not path.exists():
-        raise DatasetError(f"There is no {path}: {_TAKEN}.")
+        raise DatasetError(f"There is no {path}: {_ADVICE}.")
     if path.suffix.lower() == ".json":
         evaluation = read_evaluation(path)
         is_set = evaluation.source.suffix in (".yaml", ".yml") or (evaluation.source / "data.yaml").is_file()
@@ -34,4 +34,4 @@ def open_subject(path: Path) -> Subject:
         return ReviewedSet(path)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return ReviewedPrelabels(path)
-    raise DatasetError(f"{path} is nothing to review: {_TAKEN}.")
+    raise DatasetError(f"{path} is nothing to review: {_ADVICE}.")

@@ -45,16 +45,16 @@ class SetDifference:
 
 def set_difference(before: list[ManifestRow], after: list[ManifestRow], to_review: int) -> SetDifference:
     """Compare the pictures of a set by their names in its source."""
-    old, new = ({row.source: row for row in rows} for rows in (before, after))
-    both = [(old[name], new[name]) for name in old.keys() & new.keys()]
+    rows_before, rows_after = ({row.source: row for row in rows} for rows in (before, after))
+    pairs = [(rows_before[name], rows_after[name]) for name in rows_before.keys() & rows_after.keys()]
     return SetDifference(
         train_before=_trained(before),
         train=_trained(after),
-        vouched=sum(a.status == "suspect" != b.status for a, b in both),
-        corrected=sum(a.text != b.text for a, b in both),
-        left_out=len(old.keys() - new.keys()),
-        returned=len(new.keys() - old.keys()),
-        doubted=sum(a.status != "suspect" == b.status for a, b in both),
+        vouched=sum(a.status == "suspect" != b.status for a, b in pairs),
+        corrected=sum(a.text != b.text for a, b in pairs),
+        left_out=len(rows_before.keys() - rows_after.keys()),
+        returned=len(rows_after.keys() - rows_before.keys()),
+        doubted=sum(a.status != "suspect" == b.status for a, b in pairs),
         to_review=to_review,
     )
 
@@ -133,14 +133,14 @@ class Reconversion:
             self._progress = ended
 
     def _convert(self) -> SetDifference:
-        before, given = read_manifest(self._root), kept_arguments(self._root)
-        if given is None:
+        before, arguments = read_manifest(self._root), kept_arguments(self._root)
+        if arguments is None:
             raise DetectorError(self.unknown)
-        report = convert(**_known(given), out=self._root, overwrite=True, progress=self._tell)
+        report = convert(**_known_arguments(arguments), out=self._root, overwrite=True, progress=self._tell)
         self._finished()
         return set_difference(before, read_manifest(self._root), report.to_review)
 
 
-def _known(given: dict[str, Any]) -> dict[str, Any]:
+def _known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments that this version has, of those that another one may have kept."""
-    return {name: value for name, value in given.items() if name in signature(convert).parameters}
+    return {name: value for name, value in arguments.items() if name in signature(convert).parameters}

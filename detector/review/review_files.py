@@ -73,5 +73,5 @@ def file_state(path: Path) -> Hashable:
 
 def shown_path(path: Path) -> str:
     """A path as one would type it in the working folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    working_folder = Path.cwd()
+    return str(path.relative_to(working_folder) if path.is_relative_to(working_folder) else path)

@@ -132,19 +132,19 @@ class ReviewSession:
 
     def _take(self, items: list[Item]) -> None:
         """Have these items; those known before keep their versions, or count one more where they differ."""
-        fresh = {item.key: item for item in items}
-        if [*fresh] != [*self._items]:
+        latest = {item.key: item for item in items}
+        if [*latest] != [*self._items]:
             self._generation += 1
-        before, self._items = self._items, fresh
-        self._changed = {key: at for key, at in self._changed.items() if key in fresh}
-        for key, item in fresh.items():
-            known = before.get(key)
-            if known is None:
+        previous, self._items = self._items, latest
+        self._changed = {key: at for key, at in self._changed.items() if key in latest}
+        for key, item in latest.items():
+            earlier = previous.get(key)
+            if earlier is None:
                 continue
-            if known == item:
-                self._items[key] = replace(item, version=known.version)
+            if earlier == item:
+                self._items[key] = replace(item, version=earlier.version)
             else:
-                self._note(replace(item, version=known.version + 1))
+                self._note(replace(item, version=earlier.version + 1))
 
     def _note(self, item: Item) -> None:
         self._number += 1

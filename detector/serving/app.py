@@ -32,7 +32,7 @@ STATIC = Path(__file__).parent / "static"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LARGE = 1_000_000  # bytes of a body that is taken apart in a thread: it would hold up all others
 _WARM = np.full((64, 256, 3), 255, np.uint8)
-_GONE = 499  # as nginx logs a client that did not wait; nobody gets it
+_CLIENT_GONE = 499  # as nginx logs a client that did not wait; nobody gets it
 
 
 def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (), **limits: Any) -> FastAPI:
@@ -126,11 +126,11 @@ class Service:
         self.readers, self.limits, self._keys = readers, limits, keys
         self.metrics = Metrics()
         self.metrics.queue_limit.set(limits.max_queue)
-        self.metrics.held_bytes.set_function(lambda: self._held_bytes)
+        self.metrics.held_bytes.set_function(lambda: self._buffered_bytes)
         self.is_draining = False
         self._batchers: dict[str, Batcher] = {}
         self._waiting: dict[Job, asyncio.Future[list[Answer]]] = {}
-        self._held_bytes = 0
+        self._buffered_bytes = 0
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -172,16 +172,16 @@ class Service:
         self._admit(request)
         body = _Body()
         try:
-            taken = await self._pictures(request, body)
-            request.scope[PICTURES] = len(taken.pictures)
-            name = self._model(request.query_params.get("model") or taken.model)
-            answers = await self._answers(request, name, taken.pictures)
-            return Response(self._json(name, taken.names, answers), media_type="application/json")
+            upload = await self._pictures(request, body)
+            request.scope[PICTURES] = len(upload.pictures)
+            name = self._model(request.query_params.get("model") or upload.model)
+            answers = await self._answers(request, name, upload.pictures)
+            return Response(self._json(name, upload.names, answers), media_type="application/json")
         except ClientDisconnect:
             self.metrics.turned_away.labels("client gone").inc()
-            return Response(status_code=_GONE)
+            return Response(status_code=_CLIENT_GONE)
         finally:
-            self._held_bytes -= body.size
+            self._buffered_bytes -= body.size
 
     def _admit(self, request: Request) -> None:
         """Where readings are made, not by the path: that is another where the service is below other addresses."""
@@ -201,12 +201,12 @@ class Service:
             async with asyncio.timeout(limits.body_seconds):
                 async for chunk in request.stream():
                     body.add(chunk)
-                    self._held_bytes += len(chunk)
+                    self._buffered_bytes += len(chunk)
                     if body.size > limits.max_bytes:
                         raise self._turned_away(
                             "too large", 413, f"the body has more than the {limits.max_bytes} bytes that are taken."
                         )
-                    if self._held_bytes > limits.max_held_bytes:
+                    if self._buffered_bytes > limits.max_held_bytes:
                         raise self._turned_away("memory", 429, "too many bytes wait already: come again.", 1)
         except TimeoutError:
             detail = f"the body did not come within {limits.body_seconds:g} s."
@@ -229,12 +229,12 @@ class Service:
     ) -> HTTPException:
         """The answer to a request that gets no readings; a body that was not read to its end ends its connection."""
         self.metrics.turned_away.labels(reason).inc()
-        told = dict(headers or {})
+        response_headers = dict(headers or {})
         if retry_seconds is not None:
-            told["Retry-After"] = str(retry_seconds)
+            response_headers["Retry-After"] = str(retry_seconds)
         if status in (401, 408, 413) or reason == "memory":
-            told["Connection"] = "close"
-        return HTTPException(status, detail, told)
+            response_headers["Connection"] = "close"
+        return HTTPException(status, detail, response_headers)
 
     def _model(self, name: str | None) -> str:
         if name is None:
@@ -261,17 +261,19 @@ class Service:
             raise self._turned_away("queue full", 429, f"{error}.", error.retry_seconds) from None
         answers: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         self._waiting[job] = answers
-        gone = asyncio.create_task(_gone(request))
+        disconnect = asyncio.create_task(_client_gone(request))
         try:
-            await asyncio.wait((answers, gone), timeout=self.limits.read_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (answers, disconnect), timeout=self.limits.read_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
-            gone.cancel()
+            disconnect.cancel()
             if not answers.done():
                 self._waiting.pop(job, None)
                 batcher.drop(job)
         if answers.done():
             return answers.result()
-        if gone.done() and not gone.cancelled():
+        if disconnect.done() and not disconnect.cancelled():
             raise ClientDisconnect
         detail = f"the readings were not there within {self.limits.read_seconds:g} s: come again."
         raise self._turned_away("timeout", 503, detail, 1)
@@ -323,7 +325,7 @@ class Service:
         return Response(self.metrics.text(), headers={"Content-Type": MEDIA_TYPE})
 
 
-async def _gone(request: Request) -> None:
+async def _client_gone(request: Request) -> None:
     """Return when the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -24,9 +24,7 @@ log = logging.getLogger("detector.serving")
 Answer = Reading | str
 """What a picture reads as; where it cannot be read, the reason."""
 
-_BESIDE = (
-    2  # batches under way from which a new one must be full: a core is busy with each, and the next will be larger
-)
+_BESIDE = 2  # batches under way from which a new one must be full: each keeps a core busy, and the next will be larger
 
 
 class QueueFullError(Exception):
@@ -44,7 +42,7 @@ class Job:
     pictures: Sequence[bytes]
     answers: list[Answer] = field(default_factory=list)
     error: Exception | None = None
-    _taken: int = 0
+    _submitted: int = 0
     _missing: int = 0
     _dropped: bool = False
 
@@ -109,7 +107,7 @@ class Batcher:
         with self._changed:
             if not job._dropped:
                 job._dropped = True
-                self._waiting -= len(job.pictures) - job._taken
+                self._waiting -= len(job.pictures) - job._submitted
 
     def close(self) -> None:
         """Read what was taken, then end."""
@@ -163,11 +161,11 @@ class Batcher:
         while self._jobs and len(batch) < MAX_BATCH:
             job = self._jobs[0]
             if not job._dropped:
-                stop = min(len(job.pictures), job._taken + MAX_BATCH - len(batch))
-                batch += [(job, i) for i in range(job._taken, stop)]
-                self._waiting -= stop - job._taken
-                job._taken = stop
-            if job._dropped or job._taken == len(job.pictures):
+                stop = min(len(job.pictures), job._submitted + MAX_BATCH - len(batch))
+                batch += [(job, i) for i in range(job._submitted, stop)]
+                self._waiting -= stop - job._submitted
+                job._submitted = stop
+            if job._dropped or job._submitted == len(job.pictures):
                 self._jobs.popleft()
         return batch
 

@@ -55,21 +55,21 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
     header["content-type"] = content_type or "application/octet-stream"
     kind = header.get_content_type()
     if kind == "multipart/form-data":
-        taken = _multipart(body, str(header.get_param("boundary") or ""), max_pictures)
+        upload = _multipart(body, str(header.get_param("boundary") or ""), max_pictures)
     elif kind == "application/json":
-        taken = _json(body, max_pictures)
+        upload = _json(body, max_pictures)
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        taken = Pictures()
+        upload = Pictures()
         if body:
-            taken.add(UNNAMED, body)
+            upload.add(UNNAMED, body)
     else:
         raise BodyError(
             f"Content-Type {content_type[:100]!r} is not understood: send one picture as image/png (or image/…, "
             "application/octet-stream), several as multipart/form-data, or application/json with base64.", 415,
         )  # fmt: skip
-    if not taken.pictures:
+    if not upload.pictures:
         raise BodyError("there is no picture in the body: send one or more.")
-    return taken
+    return upload
 
 
 def _too_many(max_pictures: int) -> BodyError:
@@ -79,28 +79,28 @@ def _too_many(max_pictures: int) -> BodyError:
 def _json(body: bytes, max_pictures: int) -> Pictures:
     """``{"pictures": [{"image": NAME, "data": BASE64} or BASE64, …], "model": NAME}``."""
     try:
-        held = json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is no JSON: {error}.") from None
-    if not isinstance(held, dict) or not isinstance(held.get("pictures"), list):
+    if not isinstance(content, dict) or not isinstance(content.get("pictures"), list):
         raise BodyError('the body must be {"pictures": [{"image": NAME, "data": BASE64}, …]}.')
-    if len(held["pictures"]) > max_pictures:
+    if len(content["pictures"]) > max_pictures:
         raise _too_many(max_pictures)
-    model = held.get("model")
+    model = content.get("model")
     if model is not None and not isinstance(model, str):
         raise BodyError(f"model {str(model)[:100]!r} is no name.")
-    taken = Pictures(model=model)
-    for number, entry in enumerate(held["pictures"], 1):
+    upload = Pictures(model=model)
+    for number, entry in enumerate(content["pictures"], 1):
         name, data = (entry.get("image"), entry.get("data")) if isinstance(entry, dict) else (None, entry)
         if not isinstance(data, str) or not (name is None or isinstance(name, str)):
             raise BodyError(f'picture {number} must be base64, or {{"image": NAME, "data": BASE64}}.')
         if data.startswith("data:"):  # as a canvas gives it
             data = data.partition(",")[2]
         try:
-            taken.add(name, base64.b64decode(data, validate=True))
+            upload.add(name, base64.b64decode(data, validate=True))
         except (binascii.Error, ValueError) as error:
             raise BodyError(f"picture {number} is no base64: {error}.") from None
-    return taken
+    return upload
 
 
 def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
@@ -116,14 +116,14 @@ def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
         raise BodyError(f"the multipart body cannot be taken apart: {error}.") from None
     if not parts.complete:
         raise BodyError("the multipart body ends before its last boundary.")
-    return parts.taken
+    return parts.upload
 
 
 class _Parts:
     """Collects the parts that the parser finds."""
 
     def __init__(self, max_pictures: int) -> None:
-        self.taken = Pictures()
+        self.upload = Pictures()
         self.complete = False
         self._max_pictures = max_pictures
         self._field, self._value, self._data = bytearray(), bytearray(), list[bytes]()
@@ -157,14 +157,14 @@ class _Parts:
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
         if file_name is None and self._header.get_content_maintype() != "image":
             if name == "model":
-                self.taken.model = data.decode("utf-8", "replace")
+                self.upload.model = data.decode("utf-8", "replace")
                 return
             raise BodyError(
                 f"the part {(name or '')[:100]!r} is no picture: it has no file name (only model has none)."
             )
-        if len(self.taken.pictures) == self._max_pictures:
+        if len(self.upload.pictures) == self._max_pictures:
             raise _too_many(self._max_pictures)
-        self.taken.add(file_name, data)
+        self.upload.add(file_name, data)
 
     def _finish(self) -> None:
         self.complete = True

@@ -50,7 +50,7 @@ class Keys:
                 sent = value[7:].strip()
         digest = _digest(sent)
         # All are compared, so that the time does not say which one it was.
-        return sum([hmac.compare_digest(digest, known) for known in self._digests]) > 0
+        return sum([hmac.compare_digest(digest, key_digest) for key_digest in self._digests]) > 0
 
 
 def _digest(key: bytes) -> bytes:

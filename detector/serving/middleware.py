@@ -75,16 +75,16 @@ class Requests:
                 raise  # too late to say anything else
             await _send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
         finally:
-            self._told(scope, status, time.perf_counter() - began, request_id)
+            self._log_request(scope, status, time.perf_counter() - began, request_id)
 
-    def _told(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _log_request(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         path = path if path in PATHS else "other"
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
         if not log.isEnabledFor(logging.INFO):
             return
-        told = {
+        record = {
             "request_id": request_id,
             "client": scope["client"][0] if scope.get("client") else None,
             "method": scope["method"],
@@ -93,8 +93,8 @@ class Requests:
             "ms": round(seconds * 1000, 1),
         }
         if PICTURES in scope:
-            told["pictures"] = scope[PICTURES]
-        log.info("request", extra={FIELDS: told})
+            record["pictures"] = scope[PICTURES]
+        log.info("request", extra={FIELDS: record})
 
 
 def _request_id(scope: Scope) -> str:

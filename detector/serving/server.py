@@ -49,9 +49,9 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
         app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_END_SECONDS, http=_Connection,
     )  # fmt: skip
-    shown = f"[{host}]" if ":" in host else host
+    address = f"[{host}]" if ":" in host else host
     with listening:
-        log.info("serving on http://%s:%d/", shown, listening.getsockname()[1])
+        log.info("serving on http://%s:%d/", address, listening.getsockname()[1])
         _Server(config, app.state.service).run(sockets=[listening])
 
 

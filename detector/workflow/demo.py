@@ -104,9 +104,9 @@ def _cleared(root: Path) -> OwnedFiles:
         return owned
     if not root.is_dir() or (any(root.iterdir()) and _PAGE not in owned.rows):
         raise DetectorError(f"{root} holds something else than an earlier demo: choose another folder, or delete it.")
-    if others := owned.others():
+    if foreign := owned.others():
         raise DetectorError(
-            f"{root} also holds {', '.join(others[:5])}, which no demo wrote or which was changed since: move it "
+            f"{root} also holds {', '.join(foreign[:5])}, which no demo wrote or which was changed since: move it "
             "elsewhere, or choose another folder."
         )
     owned.delete(keep_root=True)  # its own folder may be where the command runs

@@ -139,17 +139,17 @@ def _converted(
     folder: FitFolder, source: str | os.PathLike[str], listed: Source, options: ConversionOptions, tell: Progress
 ) -> ConversionReport:
     """The report of the set, made anew where something has changed."""
-    more = files_hash(Path(os.fspath(review))) if (review := options.get("review")) else ""
+    review_hash = files_hash(Path(os.fspath(review))) if (review := options.get("review")) else ""
 
     def key() -> str:
         return request_hash(
             pictures=pictures_hash(listed), labels=files_hash(*listed.label_files), refused=len(listed.refused),
-            options={**_DEFAULTS, **options}, package=package_hash(), decisions=(folder.decisions(), more),
+            options={**_DEFAULTS, **options}, package=package_hash(), decisions=(folder.decisions(), review_hash),
         )  # fmt: skip
 
-    held = folder.finished(_CONVERSION, key())
-    if held is not None and (folder.set_folder / "data.yaml").is_file():
-        return _report_of(held, folder)
+    stored = folder.finished(_CONVERSION, key())
+    if stored is not None and (folder.set_folder / "data.yaml").is_file():
+        return _report_of(stored, folder)
     folder.keep(_CONVERSION, "", None)
     report = convert(source, folder.set_folder, overwrite=True, progress=tell, **options)
     folder.keep(_CONVERSION, key(), _plain(report))  # with the decisions as they stand now
@@ -166,10 +166,12 @@ def _plain(report: ConversionReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _report_of(held: dict[str, Any], folder: FitFolder) -> ConversionReport:
-    more = {"reasons": Counter(held["reasons"]), "explained": tuple(held["explained"])}
+def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:
+    restored = {"reasons": Counter(stored["reasons"]), "explained": tuple(stored["explained"])}
     characters = read_set(folder.set_folder)
-    return ConversionReport(data_yaml=folder.set_folder / "data.yaml", config=characters.config, **{**held, **more})
+    return ConversionReport(
+        data_yaml=folder.set_folder / "data.yaml", config=characters.config, **{**stored, **restored}
+    )
 
 
 def _trained(
@@ -177,14 +179,14 @@ def _trained(
     options: ConversionOptions, tell: Progress,
 ) -> TrainingResult:  # fmt: skip
     """The result of the run, which goes on where it was stopped, and is a new one where the set is another."""
-    if owned := sorted(training.keys() & {"data", "project", "name", "weights", "exist_ok", "resume"}):
-        raise ArgumentError(f"{', '.join(owned)}: a fit says itself where things are; leave it out.")
+    if reserved := sorted(training.keys() & {"data", "project", "name", "weights", "exist_ok", "resume"}):
+        raise ArgumentError(f"{', '.join(reserved)}: a fit says itself where things are; leave it out.")
     arguments = {"seed": options.get("seed", 0), "device": options.get("device"), "epochs": epochs, **training}
     arguments = {name: value for name, value in arguments.items() if value is not None}
     key = request_hash(set=folder.set_hash(), arguments=arguments)
-    held = folder.finished(_TRAINING, key)
-    if held is not None and files_hash(folder.weights) == held["weights"]:
-        return _result_of(held, folder)
+    stored = folder.finished(_TRAINING, key)
+    if stored is not None and files_hash(folder.weights) == stored["weights"]:
+        return _result_of(stored, folder)
     place: dict[str, Any] = {"weights": folder.root, "progress": tell}
     if folder.began(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
         result = _gone_on(folder, report, place)
@@ -217,10 +219,10 @@ def _plain_result(result: TrainingResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _result_of(held: dict[str, Any], folder: FitFolder) -> TrainingResult:
+def _result_of(stored: dict[str, Any], folder: FitFolder) -> TrainingResult:
     return TrainingResult(
-        folder.weights, TextScore(*held["metrics"]), folder.run_folder, folder.set_folder, held["has_test_split"],
-        held["epochs"],
+        folder.weights, TextScore(*stored["metrics"]), folder.run_folder, folder.set_folder, stored["has_test_split"],
+        stored["epochs"],
     )  # fmt: skip
 
 
@@ -232,10 +234,10 @@ def _evaluated(
     reader = Reader(trained.path, device=options.get("device"))
     split = "" if held_out is not None else "test" if report.splits["test"] else "val"
     if held_out is None:
-        where: dict[str, Any] = {"source": report.data_yaml, "split": split}
+        pictures: dict[str, Any] = {"source": report.data_yaml, "split": split}
     else:
-        where = {"source": held_out, **_read_by(options)}
-    evaluation = evaluate(reader, progress=lambda done, total: tell("read", done, total), **where)
+        pictures = {"source": held_out, **_read_by(options)}
+    evaluation = evaluate(reader, progress=lambda done, total: tell("read", done, total), **pictures)
     characters = read_set(report.data_yaml)
     learnt = score_of_learnt(reader, characters, options.get("seed", 0))
     limits = limits_of(Evidence(characters, evaluation, learnt, report.to_review))
@@ -248,6 +250,6 @@ def _evaluated(
 def _summary(result: FitResult) -> dict[str, Any]:
     """The figures, for who reads the file."""
     figures = result.evaluation.to_dict()
-    kept = ("exact_match", "interval_95", "cer", "count", "right", "confusions")
+    names = ("exact_match", "interval_95", "cer", "count", "right", "confusions")
     limits = [{"kind": limit.kind, "wrong": limit.wrong, "message": limit.message} for limit in result.limits]
-    return {"split": result.split, **{name: figures[name] for name in kept}, "limits": limits}
+    return {"split": result.split, **{name: figures[name] for name in names}, "limits": limits}

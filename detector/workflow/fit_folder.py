@@ -62,10 +62,10 @@ class FitFolder:
         self.state = _read(self.root / STATE)
         if not self.state and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise DetectorError(f"{root} holds something else than an earlier fit: choose another folder.")
-        before = Path(self.state.setdefault("pictures", str(pictures)))
-        if before != pictures and before not in pictures.parents and pictures not in before.parents:
+        earlier = Path(self.state.setdefault("pictures", str(pictures)))
+        if earlier != pictures and earlier not in pictures.parents and pictures not in earlier.parents:
             raise DetectorError(
-                f"{root} is the reader of {before}: choose another folder for {pictures}, {argument('out', 'FOLDER')}."
+                f"{root} is the reader of {earlier}: choose another folder for {pictures}, {argument('out', 'FOLDER')}."
             )
 
     @property
@@ -95,8 +95,8 @@ class FitFolder:
 
     def finished(self, step: str, key: str) -> dict[str, Any] | None:
         """What a step left, if it is finished and was of the same request; None if it is to be done."""
-        held = self.state.get(step, {})
-        result: dict[str, Any] | None = held.get("result") if held.get("key") == key else None
+        entry = self.state.get(step, {})
+        result: dict[str, Any] | None = entry.get("result") if entry.get("key") == key else None
         return result
 
     def began(self, step: str, key: str) -> bool:
@@ -134,7 +134,7 @@ def request_hash(**request: Any) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return state if isinstance(state, dict) else {}

@@ -111,26 +111,26 @@ def label(
     check_source(root)
     if not root.is_dir():
         raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
-    before = _decided(target)
+    earlier = _decided(target)
     columns = {"text_column": text_column, "image_column": image_column}
     labelled = _labelled(root, labels, target, Spelling(space, upper, ignore), columns)
-    decided = {**labelled, **before}
+    decided = {**labelled, **earlier}
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
-    left = [path for path in paths if str(path) not in decided]
-    fitted, readings = reader.fitted_stream(left) if string_format else (reader, reader.stream(left))
-    read, failures = _read(readings, left, progress)
+    undecided = [path for path in paths if str(path) not in decided]
+    fitted, readings = reader.fitted_stream(undecided) if string_format else (reader, reader.stream(undecided))
+    read, failures = _read(readings, undecided, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
-    sure = sure_of(list(read.values()), max_wrong)
-    rows = _rows(read, sure, target)
+    is_sure = sure_of(list(read.values()), max_wrong)
+    rows = _rows(read, is_sure, target)
     rows += decided.values()  # also of another folder, or of what is gone
     rows += [Prelabel(_listed(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
     write_prelabels(target, rows)
-    confidences = [reading.confidence for reading, ok in zip(read.values(), sure, strict=True) if ok]
+    confidences = [reading.confidence for reading, ok in zip(read.values(), is_sure, strict=True) if ok]
     return LabelReport(
         target, Counter(row.status for row in rows), min(confidences, default=1.0),
         sum(1 - confidence for confidence in confidences), tuple(failure for _, failure in failures), model,
@@ -144,11 +144,11 @@ def sure_of(readings: Sequence[Reading], max_wrong: float) -> list[bool]:
     are never.
     """
     confidences = sorted((r.confidence for r in readings if _may_be_sure(r)), reverse=True)
-    threshold, wrong = float("inf"), 0.0
-    for taken, confidence in enumerate(confidences, 1):
-        wrong += 1 - confidence
-        last = taken == len(confidences) or confidences[taken] != confidence
-        if last and wrong <= max_wrong * taken + 1e-9:
+    threshold, expected_wrong = float("inf"), 0.0
+    for count, confidence in enumerate(confidences, 1):
+        expected_wrong += 1 - confidence
+        is_run_end = count == len(confidences) or confidences[count] != confidence
+        if is_run_end and expected_wrong <= max_wrong * count + 1e-9:
             threshold = confidence
     return [_may_be_sure(r) and r.confidence >= threshold for r in readings]
 
@@ -174,16 +174,18 @@ def _read(
     return read, failures
 
 
-def _rows(read: Mapping[Path, Reading], sure: Sequence[bool], target: Path) -> list[Prelabel]:
+def _rows(read: Mapping[Path, Reading], is_sure: Sequence[bool], target: Path) -> list[Prelabel]:
     """Doubtful ones, those first that teach most; then sure ones, the least sure first."""
     pairs = list(read.items())
-    doubtful = [pair for pair, ok in zip(pairs, sure, strict=True) if not ok]
-    asked = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
-    taken = sorted((pair for pair, ok in zip(pairs, sure, strict=True) if ok), key=lambda pair: pair[1].confidence)
+    doubtful = [pair for pair, ok in zip(pairs, is_sure, strict=True) if not ok]
+    ordered_doubtful = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
+    ordered_sure = sorted(
+        (pair for pair, ok in zip(pairs, is_sure, strict=True) if ok), key=lambda pair: pair[1].confidence
+    )
     return [
         Prelabel(_listed(path, target), reading.shown_text, reading.confidence, status)
-        for status, some in ((DOUBTFUL, asked), (SURE, taken))
-        for path, reading in some
+        for status, group in ((DOUBTFUL, ordered_doubtful), (SURE, ordered_sure))
+        for path, reading in group
     ]
 
 
@@ -192,20 +194,20 @@ def _labelled(
     columns: Mapping[str, str | None],
 ) -> dict[str, Prelabel]:  # fmt: skip
     """A person's labels by picture, as they are; pre-labels are none."""
-    how: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
+    options: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
     if labels is None:
-        found = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
+        source = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
     elif Path(labels).is_dir():
-        found = read_source(labels, **how)
+        source = read_source(labels, **options)
     else:
-        found = read_source(root, labels=labels, **how)
-    if found is None:
+        source = read_source(root, labels=labels, **options)
+    if source is None:
         return {}
-    for name, reason in ((refused.name, refused.reason) for refused in found.refused):
+    for name, reason in ((refused.name, refused.reason) for refused in source.refused):
         log.warning("a label that is not usable: %s: %s", name, reason)
-    persons = [item for item in found.items if item.confidence is None]
+    persons = [item for item in source.items if item.confidence is None]
     if persons:
-        log.info("labels of a person: %d, from %s", len(persons), found.label_file or found.format)
+        log.info("labels of a person: %d, from %s", len(persons), source.label_file or source.format)
     return {str(item.path): Prelabel(_listed(item.path, target), item.text, 1.0, PERSON) for item in persons}
 
 

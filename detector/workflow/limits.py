@@ -28,8 +28,8 @@ PICTURES, LABELS, LOOK_ALIKES, SMALL, RARE, UNLEARNT = (
 )  # fmt: skip
 """Kinds of limits."""
 
-_ASKED = 300  # pictures that were learnt, which tell how much is forgotten on others, and held-out ones to measure
-_SEEN_RARELY = 20  # pictures to learn a symbol from, below which it is rare
+_SAMPLE_SIZE = 300  # training pictures that are read, and held-out pictures whose characters are measured
+_RARE_BELOW = 20  # pictures to learn a symbol from, below which it is rare
 _PAIRS = 3  # of look-alikes, and symbols, that a message names
 _LEARNT = 0.95  # share of the pictures that were learnt, below which training did not take them in
 _FEW = 300  # pictures to learn from, below which a difference counts that chance may have made
@@ -90,17 +90,17 @@ def score_of_learnt(reader: Reader, characters: CharacterSet, seed: int) -> Text
     Confusions are not counted.
     """
     (rows,) = characters.rows("train")
-    some = random.Random(seed).sample(rows, min(_ASKED, len(rows)))
-    readings = reader.read_many(characters.root / row.image for row in some)
-    pairs = [(row, reading) for row, reading in zip(some, readings, strict=True) if isinstance(reading, Reading)]
-    right = sum(right_string(row.text, reading, characters.config.space) for row, reading in pairs)
-    return TextScore(len(pairs), right, 0, 0)
+    sample = random.Random(seed).sample(rows, min(_SAMPLE_SIZE, len(rows)))
+    readings = reader.read_many(characters.root / row.image for row in sample)
+    pairs = [(row, reading) for row, reading in zip(sample, readings, strict=True) if isinstance(reading, Reading)]
+    correct = sum(right_string(row.text, reading, characters.config.space) for row, reading in pairs)
+    return TextScore(len(pairs), correct, 0, 0)
 
 
 def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
-    """All that can be told, what explains most first; none where nothing is wrong and no label is in doubt."""
+    """All limits that apply, those that explain most first; none where nothing is wrong and no label is in doubt."""
     manifest = evidence.characters.manifest()
-    told = (
+    limits = (
         _label_errors(evidence, manifest),
         _look_alikes(evidence, manifest),
         _rare_symbols(evidence, manifest),
@@ -108,19 +108,19 @@ def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
         _too_little_training(evidence),
         _few_pictures(evidence, manifest),
     )
-    return tuple(sorted((limit for limit in told if limit is not None), key=lambda limit: -limit.wrong))
+    return tuple(sorted((limit for limit in limits if limit is not None), key=lambda limit: -limit.wrong))
 
 
 def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
     """Held-out labels that conversion doubts and the reader contradicts; and suspects that nobody decided on."""
     doubted = {row.image for row in manifest if row.status == "suspect"}
-    among = sum(name in doubted for name, _, _ in evidence.wrong)
-    if not among and not evidence.to_review:
+    count = sum(name in doubted for name, _, _ in evidence.wrong)
+    if not count and not evidence.to_review:
         return None
-    said = f"labels that look wrong and that nobody has decided on: {evidence.to_review}"
-    if among:
-        said += f"; wrong readings of held-out pictures with such a label: {among} of {len(evidence.wrong)}"
-    return Limit(LABELS, among, said, {})
+    message = f"labels that look wrong and that nobody has decided on: {evidence.to_review}"
+    if count:
+        message += f"; wrong readings of held-out pictures with such a label: {count} of {len(evidence.wrong)}"
+    return Limit(LABELS, count, message, {})
 
 
 def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
@@ -157,10 +157,10 @@ def pattern_of(texts: Iterable[str]) -> str | None:
     for text in set(texts):
         by_length.setdefault(len(text), []).append(text)
     formats = []
-    for length, some in sorted(by_length.items()):
-        places = ["".join(signs) for signs in zip(*some, strict=True)]
+    for length, group in sorted(by_length.items()):
+        places = ["".join(signs) for signs in zip(*group, strict=True)]
         kinds = ["9" if signs.isdecimal() else "A" if signs.isalpha() else "X" for signs in places]
-        if "X" in kinds or length < 3 or len(some) < 20 or not all(text.isascii() for text in some):
+        if "X" in kinds or length < 3 or len(group) < 20 or not all(text.isascii() for text in group):
             return None
         formats.append("".join(kinds))
     return "|".join(formats) if formats and {*"".join(formats)} - {"|"} == {"9", "A"} else None
@@ -168,15 +168,15 @@ def pattern_of(texts: Iterable[str]) -> str | None:
 
 def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
     """Symbols that hardly any picture taught, and that were not read where they stand."""
-    taught = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
+    training_counts = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
     missed = [
         {label[place] for place in differing(label, read)[0]} - {evidence.space} for _, label, read in evidence.wrong
     ]
-    rare = Counter(sign for signs in missed for sign in signs if taught[sign] < _SEEN_RARELY)
+    rare = Counter(sign for signs in missed for sign in signs if training_counts[sign] < _RARE_BELOW)
     if not rare:
         return None
     wrong = sum(bool(signs & rare.keys()) for signs in missed)
-    named = ", ".join(f"{sign} in {taught[sign]}" for sign, _ in rare.most_common(_PAIRS))
+    named = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_PAIRS))
     message = (
         f"symbols that few pictures to learn from show are missed in {wrong} of {len(missed)} wrong readings: {named}"
     )
@@ -186,23 +186,23 @@ def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
 def _small_characters(evidence: Evidence) -> Limit | None:
     """Whether pictures whose characters are small in the network's input are read wrongly more often than others."""
     heights = _heights(evidence)
-    bad = {name for name, _, _ in evidence.wrong}
+    wrong_names = {name for name, _, _ in evidence.wrong}
     if len(heights) < 4:
         return None
     bound = min(float(np.quantile([height for height, _ in heights.values()], 1 / 3)), _SMALL_PIXELS)
-    small = [name for name, (height, _) in heights.items() if height <= bound]
-    others = [name for name in heights if name not in small]
-    if not small or not others:
+    small_names = [name for name, (height, _) in heights.items() if height <= bound]
+    other_names = [name for name in heights if name not in small_names]
+    if not small_names or not other_names:
         return None
-    wrong, of_others = sum(name in bad for name in small), sum(name in bad for name in others)
-    if wilson_interval(wrong, len(small))[0] <= wilson_interval(of_others, len(others))[1]:
+    wrong, other_wrong = (sum(name in wrong_names for name in names) for names in (small_names, other_names))
+    if wilson_interval(wrong, len(small_names))[0] <= wilson_interval(other_wrong, len(other_names))[1]:
         return None
-    highest = max(heights[name][0] for name in small)
-    shrunk = float(np.median([ratio for name, (_, ratio) in heights.items() if name in small]))
+    highest = max(heights[name][0] for name in small_names)
+    shrunk = float(np.median([ratio for name, (_, ratio) in heights.items() if name in small_names]))
     sides = evidence.characters.config.shape_hw or (0, 0)
     message = (
-        f"{wrong} of {len(small)} pictures whose characters are {highest:.0f} pixels or less high for the network are "
-        f"read wrongly, and {of_others} of {len(others)} others"
+        f"{wrong} of {len(small_names)} pictures whose characters are {highest:.0f} pixels or less high for the "
+        f"network are read wrongly, and {other_wrong} of {len(other_names)} others"
     )
     return Limit(SMALL, wrong, message, {"imgsz": str(2 * max(sides))} if shrunk < 1 else {})
 
@@ -213,19 +213,19 @@ def _heights(evidence: Evidence) -> dict[str, tuple[float, float]]:
     shape_hw = evidence.characters.config.shape_hw
     if shape_hw is None:
         return {}
-    sides: dict[str, list[float]] = {}
-    asked = {row.name: row.path for row in evidence.evaluation.rows[:_ASKED]}
+    heights_of: dict[str, list[float]] = {}
+    paths = {row.name: row.path for row in evidence.evaluation.rows[:_SAMPLE_SIZE]}
     for image, top, bottom in _tops_and_bottoms(evidence.characters.root / BOXES):
-        if image in asked:
-            sides.setdefault(image, []).append(bottom - top)
+        if image in paths:
+            heights_of.setdefault(image, []).append(bottom - top)
     heights = {}
-    for image, some in sides.items():
+    for image, box_heights in heights_of.items():
         try:
-            height, width = read_image(asked[image]).shape[:2]
+            height, width = read_image(paths[image]).shape[:2]
         except ImageError:
             continue
         ratio = ratio_of((width, height), shape_hw)
-        heights[image] = float(np.median(some)) * ratio, ratio
+        heights[image] = float(np.median(box_heights)) * ratio, ratio
     return heights
 
 
@@ -243,8 +243,8 @@ def _too_little_training(evidence: Evidence) -> Limit | None:
     learnt = evidence.learnt
     if not learnt.count or learnt.exact_match >= _LEARNT:
         return None
-    of_held_out = max(1 - evidence.evaluation.exact_match, 1e-9)
-    wrong = round(len(evidence.wrong) * min(1.0, (1 - learnt.exact_match) / of_held_out))
+    held_out_error = max(1 - evidence.evaluation.exact_match, 1e-9)
+    wrong = round(len(evidence.wrong) * min(1.0, (1 - learnt.exact_match) / held_out_error))
     if not wrong:
         return None
     message = f"only {learnt.exact_match:.1%} of the pictures that were trained on are read right"

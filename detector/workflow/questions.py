@@ -21,33 +21,36 @@ def informative_order(readings: Sequence[Reading]) -> list[int]:
     1978, which gives the same order as trying all.
     """
     kinds = [_kinds(reading) for reading in readings]
-    taught: dict[_Kind, float] = {}
+    covered: dict[_Kind, float] = {}
 
     def gain(place: int) -> float:
         return sum(
-            math.sqrt(taught.get(kind, 0.0) + unsure) - math.sqrt(taught.get(kind, 0.0))
-            for kind, unsure in kinds[place].items()
+            math.sqrt(covered.get(kind, 0.0) + uncertainty) - math.sqrt(covered.get(kind, 0.0))
+            for kind, uncertainty in kinds[place].items()
         )
 
     order: list[int] = []
-    left = [(-gain(place), place) for place in range(len(readings))]
-    heapq.heapify(left)
-    while left:
-        _, place = heapq.heappop(left)
-        now = gain(place)  # it has not grown since it was put there
-        if left and -now > left[0][0]:
-            heapq.heappush(left, (-now, place))
+    heap = [(-gain(place), place) for place in range(len(readings))]
+    heapq.heapify(heap)
+    while heap:
+        _, place = heapq.heappop(heap)
+        current_gain = gain(place)  # it has not grown since it was put there
+        if heap and -current_gain > heap[0][0]:
+            heapq.heappush(heap, (-current_gain, place))
             continue
         order.append(place)
-        for kind, unsure in kinds[place].items():
-            taught[kind] = taught.get(kind, 0.0) + unsure
+        for kind, uncertainty in kinds[place].items():
+            covered[kind] = covered.get(kind, 0.0) + uncertainty
     return order
 
 
 def _kinds(reading: Reading) -> dict[_Kind, float]:
     """How unsure a reading is, by kind."""
-    unsure = 1 - reading.confidence
-    kinds: dict[_Kind, float] = {("length", len(reading.characters)): unsure, ("string", reading.shown_text): unsure}
+    uncertainty = 1 - reading.confidence
+    kinds: dict[_Kind, float] = {
+        ("length", len(reading.characters)): uncertainty,
+        ("string", reading.shown_text): uncertainty,
+    }
     for character in reading.characters:
         kind = "symbol", character.symbol
         kinds[kind] = kinds.get(kind, 0.0) + 1 - character.confidence

@@ -138,8 +138,8 @@ def test_threads_that_are_asked_for_are_those_of_the_user(asked: str | None) -> 
     """Importing Ultralytics sets OMP_NUM_THREADS: readers and training would follow it."""
     code = (
         "import detector.networks.ultralytics; "
-        "from detector.data.parallel import asked_threads, cores, network_threads;"
-        "print(asked_threads(), network_threads() == min(asked_threads() or 999, cores()))"
+        "from detector.data.parallel import requested_threads, cores, network_threads;"
+        "print(requested_threads(), network_threads() == min(requested_threads() or 999, cores()))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment |= {} if asked is None else {"OMP_NUM_THREADS": asked}

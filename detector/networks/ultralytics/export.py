@@ -56,10 +56,10 @@ def write_exported(
     """
     model, _ = open_weights(weights)
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    most = {"batch": MAX_BATCH if kind == "engine" else 1}  # TensorRT plans for a largest batch
+    batch = {"batch": MAX_BATCH if kind == "engine" else 1}  # TensorRT plans for a largest batch
     any_shape = any_shape or kind == "engine"
     overrides = {
-        "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False, **most,
+        "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False, **batch,
     }  # fmt: skip
     if kind == "openvino":
         import_openvino()
@@ -69,10 +69,10 @@ def write_exported(
         exporter = Exporter(overrides=overrides)
         exporter.add_callback("on_export_start", lambda exporter: exporter.metadata.update(metadata))
         with contextlib.nullcontext() if any_shape else any_batch():
-            written = Path(exporter(model=model))
+            exported = Path(exporter(model=model))
     if kind == "onnx" and not any_shape:
-        _unname_batch(written, 4 + len(model.names))
-    return written
+        _unname_batch(exported, 4 + len(model.names))
+    return exported
 
 
 def _unname_batch(path: Path, columns: int) -> None:

@@ -77,14 +77,14 @@ def _respect_settings() -> None:
             dict.update(SETTINGS, {"raytune": False})
         return
     try:
-        held = json.loads(_users_settings().read_text(encoding="utf-8"))
+        settings = json.loads(_users_settings().read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        held = {}
-    chosen = {key: isinstance(held, dict) and held.get(key) is True for key in INTEGRATIONS}
+        settings = {}
+    chosen = {key: isinstance(settings, dict) and settings.get(key) is True for key in INTEGRATIONS}
     dict.update(SETTINGS, chosen)
 
 
-_before = _before_import()
+_import_state = _before_import()
 with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout is for results
     from ultralytics import __version__
     from ultralytics.cfg import DEFAULT_CFG_DICT, check_dict_alignment, get_cfg, get_save_dir
@@ -109,10 +109,10 @@ DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
 """How torch calls the argument of ``DistributedDataParallel`` that Ultralytics turns off."""
 
 
-def _after_import(image_open: Any, asked_threads: str | None) -> None:
+def _after_import(image_open: Any, omp_threads: str | None) -> None:
     """Take back what the import changed for the whole process; messages go to stderr."""
     PIL.Image.open = image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
-    if asked_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
+    if omp_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
         os.environ.pop("OMP_NUM_THREADS", None)
     for handler in LOGGER.handlers:
         if isinstance(handler, logging.StreamHandler):
@@ -136,11 +136,11 @@ def _without_bars() -> None:
     """Where progress goes to no terminal, a bar is one line when it is over: its description."""
     display, close = TQDM._display, TQDM.close
 
-    def shown(self: Any, final: bool = False) -> None:
+    def display_in_terminal(self: Any, final: bool = False) -> None:
         if self.file.isatty():
             display(self, final)
 
-    def closed(self: Any) -> None:
+    def close_with_line(self: Any) -> None:
         if self.file.isatty():
             close(self)
         elif not self.closed:
@@ -149,10 +149,10 @@ def _without_bars() -> None:
                 self.file.write(f"{self.desc}\n")
                 self.file.flush()
 
-    TQDM._display, TQDM.close = shown, closed
+    TQDM._display, TQDM.close = display_in_terminal, close_with_line
 
 
-_after_import(*_before)
+_after_import(*_import_state)
 _without_bars()
 
 

@@ -20,7 +20,7 @@ from detector.networks.network import of_symbols
 from detector.networks.nms_torch import candidates, prediction
 from detector.networks.ultralytics.library import AutoBackend, in_short
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
-from detector.networks.ultralytics.weights import config_held
+from detector.networks.ultralytics.weights import config_in_checkpoint
 from detector.text.detections import CharDetections
 
 
@@ -42,7 +42,7 @@ class Network:
         try:
             if path.suffix.lower() == ".pt":
                 model, content = open_weights(path, fuse=True)
-                self.config = config_held(content.get(CONFIG_KEY))
+                self.config = config_in_checkpoint(content.get(CONFIG_KEY))
             else:
                 if path.suffix.lower() == ".engine":
                     refuse_untrusted(path, "is machine code for a GPU")
@@ -65,8 +65,8 @@ class Network:
         self.names = model.names
         model.end2end = False
         model = model.eval().to(memory_format=torch.channels_last)
-        for several in (model, *(deepcopy(model) for _ in range(copies - 1))):
-            self._idle.put(several)
+        for copy in (model, *(deepcopy(model) for _ in range(copies - 1))):
+            self._idle.put(copy)
 
     @classmethod
     def of(cls, net: Any, device: torch.device, copies: int = 1) -> Network:

@@ -49,21 +49,21 @@ def open_weights(path: str | Path, *, fuse: bool = False) -> tuple[Any, dict[str
 @contextlib.contextmanager
 def library_trust() -> Iterator[None]:
     """In the block Ultralytics itself opens files as this module does."""
-    before, tasks_module.SAFE_LOAD = tasks_module.SAFE_LOAD, not trusted()
+    safe_load, tasks_module.SAFE_LOAD = tasks_module.SAFE_LOAD, not trusted()
     try:
         yield
     finally:
-        tasks_module.SAFE_LOAD = before
+        tasks_module.SAFE_LOAD = safe_load
 
 
-def refuse_untrusted(path: Path, what: str) -> None:
+def refuse_untrusted(path: Path, reason: str) -> None:
     """Refuse a file that runs code whatever is done.
 
     Raises:
         WeightsError: unless it is trusted.
     """
     if not trusted():
-        raise WeightsError(f"{path} {what}: open it with {SWITCH}, if you trust who made it.")
+        raise WeightsError(f"{path} {reason}: open it with {SWITCH}, if you trust who made it.")
 
 
 def _refuse_code(path: Path) -> None:
@@ -77,8 +77,8 @@ def _refuse_code(path: Path) -> None:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except ValueError:  # no archive of torch.save
         with path.open("rb") as file:
-            first = file.read(2)
-        if first in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a network as code, a bare pickle
+            magic = file.read(2)
+        if magic in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a network as code, a bare pickle
             refuse_untrusted(path, "is in a format that can run code when it is opened")
         return
     program = torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")
@@ -89,8 +89,8 @@ def _refuse_code(path: Path) -> None:
         refuse_untrusted(path, f"calls {error} when it is opened, which can run code")
     except Exception:  # a step that fails here must not hide the ones after it
         refuse_untrusted(path, "takes steps that no weights take when it is opened, which can run code")
-    if more := sorted(name for name in names if not _known(name)):
-        refuse_untrusted(path, f"needs {', '.join(more[:3])} to be opened, which can run code")
+    if unsafe_names := sorted(name for name in names if not _is_data_or_layer(name)):
+        refuse_untrusted(path, f"needs {', '.join(unsafe_names[:3])} to be opened, which can run code")
 
 
 _DATA = frozenset(
@@ -101,5 +101,5 @@ _DATA = frozenset(
 """What Ultralytics writes beside layers; what ``getattr`` may be used for :class:`Rehearsal` says."""
 
 
-def _known(name: str) -> bool:
+def _is_data_or_layer(name: str) -> bool:
     return name in _DATA or name.startswith((*NETWORKS, "ultralytics.utils.loss.", "ultralytics.utils.tal."))

@@ -36,45 +36,49 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
         structure: a ``.yaml``; None takes that of ``start``.
         start: weights (``.pt``), whose classes are carried over by their symbols; None trains from scratch.
     """
-    held: Any = None if start is None else open_weights(start)[0]
+    start_net: Any = None if start is None else open_weights(start)[0]
     with quiet():  # it says that the number of classes is another one
-        net = DetectionModel(held.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
+        net = DetectionModel(start_net.yaml if structure is None else str(structure), nc=len(symbols), verbose=False)
     net.names = dict(enumerate(symbols))
-    if held is not None:
-        own = net.state_dict()
-        known = len(intersect_dicts(held.state_dict(), own))
-        if known < 0.9 * len(own):
-            log.warning("only %d of the network's %d tensors are in %s too: the others are new", known, len(own), start)
-        load_by_symbol(net, held)
+    if start_net is not None:
+        state = net.state_dict()
+        shared_count = len(intersect_dicts(start_net.state_dict(), state))
+        if shared_count < 0.9 * len(state):
+            log.warning(
+                "only %d of the network's %d tensors are in %s too: the others are new", shared_count, len(state), start
+            )
+        load_by_symbol(net, start_net)
     net.args = get_cfg()
     return net
 
 
-def load_by_symbol(net: Any, held: Any, verbose: bool = False) -> None:
+def load_by_symbol(net: Any, source_net: Any, verbose: bool = False) -> None:
     """Load weights, their classes carried over by their symbols; others start as :data:`OTHER`, where there is that.
 
     Ultralytics carries them over by name. But it takes a small letter for its capital also where there are both, and
     "0", "1", "2" in this order for no names: so it is shown others.
     """
-    own, of_held = net.names, held.names
-    known = {*of_held.values()}
-    standing_in = {name: known_as(name, known) or (OTHER if OTHER in known else name) for name in own.values()}
-    net.names = {i: _code_points(standing_in[name]) for i, name in own.items()}
-    held.names = {i: _code_points(name) for i, name in of_held.items()}
+    names, source_names = net.names, source_net.names
+    source_symbols = {*source_names.values()}
+    source_of = {
+        name: known_as(name, source_symbols) or (OTHER if OTHER in source_symbols else name) for name in names.values()
+    }
+    net.names = {i: _code_points(source_of[name]) for i, name in names.items()}
+    source_net.names = {i: _code_points(name) for i, name in source_names.items()}
     try:
-        net.load(held, verbose=verbose)
+        net.load(source_net, verbose=verbose)
     finally:
-        net.names, held.names = own, of_held
+        net.names, source_net.names = names, source_names
 
 
 def _code_points(name: str) -> str:
     return " ".join(f"U+{ord(sign):04X}" for sign in name)
 
 
-def named(net: Any, symbols: str) -> dict[int, str]:
+def class_names(net: Any, symbols: str) -> dict[int, str]:
     """Class names of a network of these symbols, with :data:`OTHER` after them where the network has it."""
-    others = net.model[-1].nc - len(symbols)
-    return dict(enumerate([*symbols, *[OTHER] * others]))
+    other_count = net.model[-1].nc - len(symbols)
+    return dict(enumerate([*symbols, *[OTHER] * other_count]))
 
 
 def averaged(net: torch.nn.Module) -> Any:
@@ -92,18 +96,19 @@ def write_interpolated(trained: Path, start: Path, share: float, symbols: str, t
         symbols: of ``trained``, in class-id order.
         target: file to write.
     """
-    held = open_weights(trained)[0].float()
-    before = deepcopy(held)
-    before.names = named(held, symbols)
-    load_by_symbol(before, open_weights(start)[0])
-    own, old = held.state_dict(), before.state_dict()
+    trained_net = open_weights(trained)[0].float()
+    start_net = deepcopy(trained_net)
+    start_net.names = class_names(trained_net, symbols)
+    load_by_symbol(start_net, open_weights(start)[0])
+    trained_state, start_state = trained_net.state_dict(), start_net.state_dict()
     mean = {
-        name: tensor.lerp(old[name].to(tensor), share)
-        for name, tensor in own.items() if tensor.is_floating_point() and old[name].shape == tensor.shape
+        name: tensor.lerp(start_state[name].to(tensor), share)
+        for name, tensor in trained_state.items()
+        if tensor.is_floating_point() and start_state[name].shape == tensor.shape
     }  # fmt: skip
-    held.load_state_dict({**own, **mean})
+    trained_net.load_state_dict({**trained_state, **mean})
     with atomic_write(target) as part, part.open("wb") as file:
-        torch.save({"model": held, "train_args": held.args}, file)
+        torch.save({"model": trained_net, "train_args": trained_net.args}, file)
     return target
 
 
@@ -124,11 +129,11 @@ def publish(
     model = model.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
     model.args = {"task": "detect", "imgsz": max(config.shape_hw or DEFAULT_SHAPE_HW)}
-    model.names = named(model, config.symbols)
+    model.names = class_names(model, config.symbols)
     model.pt_path = target.name  # Ultralytics notes the whole path that it was loaded from
     for parameter in model.parameters():
         parameter.requires_grad = False
-    held = {
+    content = {
         "model": model,
         "ema": None,
         "optimizer": None,
@@ -141,11 +146,11 @@ def publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as part:
         with part.open("wb") as file:
-            torch.save(held, file)
+            torch.save(content, file)
         if write_down is not None:
             write_down(part)
 
 
-def config_held(held: dict[str, Any] | None) -> ReadingConfig | None:
+def config_in_checkpoint(content: dict[str, Any] | None) -> ReadingConfig | None:
     """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
-    return None if held is None else ReadingConfig.from_dict({k: v for k, v in held.items() if k != "facts"})
+    return None if content is None else ReadingConfig.from_dict({k: v for k, v in content.items() if k != "facts"})

@@ -118,11 +118,11 @@ _as_options = False
 def arguments_as_options() -> collections.abc.Iterator[None]:
     """In the block messages name arguments as the command line takes them: for the whole process, so for that alone."""
     global _as_options
-    before, _as_options = _as_options, True
+    previous, _as_options = _as_options, True
     try:
         yield
     finally:
-        _as_options = before
+        _as_options = previous
 
 
 def argument(name: str, value: object = True) -> str:
@@ -176,4 +176,4 @@ def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:
 
 def _extra_of(modules: list[str]) -> str:
     """The extra that has all of them: "train" is in those after it, so the last that has one."""
-    return [extra for extra, held in EXTRAS.items() if not {*held}.isdisjoint(modules)][-1]
+    return [extra for extra, modules_of_extra in EXTRAS.items() if not {*modules_of_extra}.isdisjoint(modules)][-1]

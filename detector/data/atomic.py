@@ -47,8 +47,8 @@ def writing(place: Path | str, then: Callable[[], str] = str) -> Iterator[None]:
             raise
         else:
             message = f"{place} cannot be written: {os.strerror(code)}. Make room there, or choose another place."
-        more = f" With room there, {what} goes on." if (what := then()) else ""
-        raise DiskFullError(message + more) from error
+        advice = f" With room there, {work} goes on." if (work := then()) else ""
+        raise DiskFullError(message + advice) from error
 
 
 def _full(error: BaseException | None) -> int | None:

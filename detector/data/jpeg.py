@@ -16,7 +16,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in a scan: FF00 is a by
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 _PROGRESSIVE = 0xC2
 _MAX_SCANS = 100  # encoders write a dozen
-_KNOWN = (0xC0, 0xC1, _PROGRESSIVE)  # kinds of frames
+_DECODED_KINDS = (0xC0, 0xC1, _PROGRESSIVE)  # kinds of frames
 _PADDING = 8  # at most so many bits pad the last byte
 
 
@@ -35,7 +35,7 @@ class Scan(NamedTuple):
     first: int
     last: int
     low_bit: int
-    again: bool
+    refines: bool
 
 
 @dataclass
@@ -118,10 +118,10 @@ def lacks_restarts(data: bytes, header: Jpeg) -> bool:
         end = _MARKER.search(data, at)
         stop = end.start() if end else len(data)
         numbers = [marker[1][0] & 7 for marker in _RESTART.finditer(data, at, stop)]
-        wanted = _restarts(parsed)
-        if wanted is None:
+        expected = _restarts(parsed)
+        if expected is None:
             return False
-        if len(numbers) < wanted or any(number != i % 8 for i, number in enumerate(numbers[:wanted])):
+        if len(numbers) < expected or any(number != i % 8 for i, number in enumerate(numbers[:expected])):
             return True
         if not parsed.restart_interval and numbers:
             return True
@@ -136,7 +136,12 @@ def _restarts(parsed: Jpeg) -> int | None:
     One more at the end, which some encoders write, does no harm.
     """
     (width, height), parts = parsed.size_wh, parsed.scans[-1].tables
-    if parsed.kind not in _KNOWN or not (width and height) or not parts or not parts.keys() <= parsed.components.keys():
+    if (
+        parsed.kind not in _DECODED_KINDS
+        or not (width and height)
+        or not parts
+        or not parts.keys() <= parsed.components.keys()
+    ):
         return None
     if not parsed.restart_interval:
         return 0
@@ -175,16 +180,17 @@ def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
         at = end.start() if end else len(data)
         if end is None or end[1] == b"\xd9":
             break
-    if parsed.kind not in _KNOWN or not parsed.scans:
+    if parsed.kind not in _DECODED_KINDS or not parsed.scans:
         return False
-    parts = [part for scan in parsed.scans if scan.first == 0 and not scan.again for part in scan.tables]
+    parts = [part for scan in parsed.scans if scan.first == 0 and not scan.refines for part in scan.tables]
     if sorted(parts) != sorted(parsed.components):
         return True  # a component without data, or damage that looks like the start of another scan
     if parsed.kind == _PROGRESSIVE:  # cut in its first scans: refinements are missing
         return not all(_is_complete(parsed, part) for part in parsed.components)
-    wanted, bits = _flat_unit(parsed) * grey_units, "".join(f"{byte:08b}" for byte in _last_bytes(parsed.data))
+    flat_bits, bits = _flat_unit(parsed) * grey_units, "".join(f"{byte:08b}" for byte in _last_bytes(parsed.data))
     return not any(
-        bits[len(bits) - pad :].count("0") == 0 and bits[: len(bits) - pad].endswith(wanted) for pad in range(_PADDING)
+        bits[len(bits) - pad :].count("0") == 0 and bits[: len(bits) - pad].endswith(flat_bits)
+        for pad in range(_PADDING)
     )
 
 

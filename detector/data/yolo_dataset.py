@@ -288,9 +288,9 @@ def read_set(data: str | os.PathLike[str]) -> CharacterSet:
 
 def _check_keys(path: Path, data_yaml: dict[str, Any]) -> None:
     """Refuse keys that `detector convert` does not write: they would have no effect here and may run code elsewhere."""
-    if more := sorted(str(key) for key in data_yaml if key not in (*SPLITS, "names", CONFIG_KEY)):
+    if foreign := sorted(str(key) for key in data_yaml if key not in (*SPLITS, "names", CONFIG_KEY)):
         raise DatasetError(
-            f"{path} has {', '.join(more[:5])}, which `detector convert` does not write and nothing follows here "
+            f"{path} has {', '.join(foreign[:5])}, which `detector convert` does not write and nothing follows here "
             "(Ultralytics would run a `download`): take it out."
         )
     for split in SPLITS:

@@ -73,13 +73,13 @@ class OwnedFiles:
 
     def add(self, *paths: str) -> None:
         """Write down paths, relative to the folder, before their files are written; the folder is created."""
-        new = [path for path in dict.fromkeys(paths) if path not in self.rows or self.rows[path].size]
-        if not new:
+        unlisted = [path for path in dict.fromkeys(paths) if path not in self.rows or self.rows[path].size]
+        if not unlisted:
             return
         self.root.mkdir(parents=True, exist_ok=True)
         buffer = io.StringIO(newline="")
         writer = Writer(buffer, () if self.exists else Row._fields)
-        for path in new:
+        for path in unlisted:
             self.rows[path] = Row(path)
             writer.row(self.rows[path])
         with writing(self.root / LIST), (self.root / LIST).open("a", encoding="utf-8", newline="") as file:
@@ -97,11 +97,11 @@ class OwnedFiles:
         Args:
             unchecked: paths whose content may change later.
         """
-        there = [path for path in self.rows if (self.root / path).is_file()]
-        hashed = [path for path in there if path not in unchecked and not path.endswith(f"/{LIST}")]
+        existing = [path for path in self.rows if (self.root / path).is_file()]
+        hashed = [path for path in existing if path not in unchecked and not path.endswith(f"/{LIST}")]
         sealed = dict(zip(hashed, _in_threads(self._seal, hashed), strict=True))
-        kept = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
-        self._replace([sealed.get(path, Row(path)) for path in kept])
+        listed = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
+        self._replace([sealed.get(path, Row(path)) for path in listed])
 
     def _seal(self, path: str) -> Row:
         full = self.root / path
@@ -118,25 +118,25 @@ class OwnedFiles:
 
         A listed file that has a second name (hard link) is not looked into: without this one its bytes are still there.
         """
-        unknown, to_hash = [], list[Row]()
+        foreign, to_hash = [], list[Row]()
         for path, entry in self._walk():
             row = self._row_of(path)
             if _is_left_by_programs(path):
                 continue
             if row is None or not entry.is_file(follow_symlinks=False):
-                unknown.append(path)
+                foreign.append(path)
             elif row.sha256:
                 stat = entry.stat(follow_symlinks=False)
                 if stat.st_nlink == 1:
                     if str(stat.st_size) != row.size:
-                        unknown.append(path)
+                        foreign.append(path)
                     else:
                         to_hash.append(row)
         changed = _in_threads(lambda row: file_hash(self.root / row.path) != row.sha256, to_hash)
-        unknown += [row.path for row, other in zip(to_hash, changed, strict=True) if other]
+        foreign += [row.path for row, is_changed in zip(to_hash, changed, strict=True) if is_changed]
         for inner in self._inner():
-            unknown += [f"{inner.root.relative_to(self.root).as_posix()}/{path}" for path in inner.others()]
-        return sorted(unknown)
+            foreign += [f"{inner.root.relative_to(self.root).as_posix()}/{path}" for path in inner.others()]
+        return sorted(foreign)
 
     def delete(self, *, keep: str = "", keep_root: bool = False) -> None:
         """Delete the listed files, folders that are empty then, and last the list: a kill leaves what tells the rest.
@@ -190,16 +190,16 @@ class OwnedFiles:
             folders: gets the paths of the folders.
         """
         inner = {owned.root for owned in self._inner()}
-        left = [(self.root, "")]
-        while left:
-            folder, below = left.pop()
+        pending = [(self.root, "")]
+        while pending:
+            folder, below = pending.pop()
             with os.scandir(folder) as entries:
                 for entry in list(entries):
                     path = f"{below}{entry.name}"
                     if not entry.is_dir(follow_symlinks=False):
                         yield path, entry
                     elif Path(entry.path) not in inner:
-                        left.append((Path(entry.path), f"{path}/"))
+                        pending.append((Path(entry.path), f"{path}/"))
                         if folders is not None:
                             folders.append(path)
 

@@ -52,26 +52,26 @@ class ResumeFolder:
             earlier: folder of a finished run, whose pieces are copied if they are of the same request.
             lesser: another request whose pieces are valid for this one too, as far as they go.
         """
-        wanted = json.loads(json.dumps(request))
-        accepted = [wanted] if lesser is None else [wanted, json.loads(json.dumps(lesser))]
+        plain_request = json.loads(json.dumps(request))
+        accepted = [plain_request] if lesser is None else [plain_request, json.loads(json.dumps(lesser))]
         opened, present = cls(folder), request_of(folder)
         if present in accepted:
-            if present != wanted:
-                opened._write_request(wanted)
+            if present != plain_request:
+                opened._write_request(plain_request)
             return opened
         if present is not None:
-            _log_difference(folder, present, wanted)
+            _log_difference(folder, present, plain_request)
         opened.discard()
         folder.mkdir(parents=True, exist_ok=True)
-        before = request_of(earlier) if earlier is not None else None
-        if earlier is not None and before in accepted:
+        earlier_request = request_of(earlier) if earlier is not None else None
+        if earlier is not None and earlier_request in accepted:
             for name in sorted(name for name in OwnedFiles(earlier).rows if name != REQUEST):
                 if (earlier / name).is_file():
                     with atomic_write(opened.path(name)) as part:
                         shutil.copyfile(earlier / name, part)
-        elif earlier is not None and before is not None:
-            _log_difference(earlier, before, wanted)
-        opened._write_request(wanted)  # last: the folder is valid from here on
+        elif earlier is not None and earlier_request is not None:
+            _log_difference(earlier, earlier_request, plain_request)
+        opened._write_request(plain_request)  # last: the folder is valid from here on
         return opened
 
     def _write_request(self, request: Mapping[str, Any]) -> None:
@@ -89,8 +89,8 @@ class ResumeFolder:
 
     def next_piece(self, kind: str, suffix: str) -> Path:
         """Path for the next piece of a numbered kind."""
-        last = self.pieces(kind)[-1:]
-        number = int(last[0].stem.rpartition("-")[2]) + 1 if last else 0
+        latest = self.pieces(kind)[-1:]
+        number = int(latest[0].stem.rpartition("-")[2]) + 1 if latest else 0
         return self.path(f"{kind}-{number:06d}{suffix}")
 
     def drop(self, piece: Path, error: Exception) -> None:
@@ -114,6 +114,6 @@ def request_of(folder: Path) -> dict[str, Any] | None:
     return request if isinstance(request, dict) else None
 
 
-def _log_difference(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    differing = ", ".join(sorted(key for key in {*present, *wanted} if present.get(key) != wanted.get(key)))
+def _log_difference(folder: Path, present: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+    differing = ", ".join(sorted(key for key in {*present, *request} if present.get(key) != request.get(key)))
     log.info("%s is of another request (%s differs): starting anew", folder, differing)

@@ -34,9 +34,9 @@ def private_folder() -> Path:
     status = folder.lstat()
     if user == "" or (stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077):
         return folder
-    other = tempfile.mkdtemp(prefix="detector-")  # somebody else was there first
-    atexit.register(shutil.rmtree, other, ignore_errors=True)
-    return Path(other)
+    private_folder = tempfile.mkdtemp(prefix="detector-")  # somebody else was there first
+    atexit.register(shutil.rmtree, private_folder, ignore_errors=True)
+    return Path(private_folder)
 
 
 def keep_newest(folder: Path, pattern: str, count: int) -> None:

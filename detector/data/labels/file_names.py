@@ -24,10 +24,7 @@ _OTHER_NUMBERED = re.compile(rf"(?:[{re.escape(_OTHER_MARKS)}][0-9]+| ?\[[0-9]+\
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
-_COUNTED_FROM, _COUNTED_TO = (
-    0.3,
-    0.5,
-)  # shares of the names with such a number that look counted: ambiguous from, clear from
+_COUNTED_FROM, _COUNTED_TO = 0.3, 0.5  # shares of names with such a number that look counted: ambiguous, clear from
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,12 @@ class Names:
     Args:
         kind: one of :data:`NAME_FORMATS`.
         label_marks: marks that are part of labels and start no running number.
-        others: whether marks other than ``_``, ``-`` and brackets start one.
+        other_marks: whether marks other than ``_``, ``-`` and brackets start one.
     """
 
     kind: str
     label_marks: frozenset[str]
-    others: bool = False
+    other_marks: bool = False
 
     def text(self, name: str) -> tuple[str, str]:
         """Text of a file name, and why there is none."""
@@ -50,7 +47,7 @@ class Names:
         if self.kind == "hash-names":
             match = _HASHED.fullmatch(stem)
             return (match[1], "") if match else ("", "the name has no text, _ and letters or digits (text_hash)")
-        return without_number(stem, self.label_marks, self.others), ""
+        return without_number(stem, self.label_marks, self.other_marks), ""
 
 
 def stem_of(name: str) -> str:
@@ -58,49 +55,51 @@ def stem_of(name: str) -> str:
     return _ROBOFLOW.sub("", os.path.splitext(os.path.basename(name))[0])
 
 
-def without_number(stem: str, label_marks: frozenset[str], others: bool = False) -> str:
+def without_number(stem: str, label_marks: frozenset[str], other_marks: bool = False) -> str:
     """Strip a running number from the end of a name."""
-    match = _NUMBERED.search(stem) or (_OTHER_NUMBERED.search(stem) if others else None)
+    match = _NUMBERED.search(stem) or (_OTHER_NUMBERED.search(stem) if other_marks else None)
     return stem[: match.start()] if match and match.start() and match[0][0] not in label_marks else stem
 
 
-def how_to_read(names: Sequence[str], where: str, there: str, label_marks: frozenset[str], instead: str) -> Names:
+def recognise_names(
+    names: Sequence[str], root: str, contents: str, label_marks: frozenset[str], alternatives: str
+) -> Names:
     """Determine how these names are read.
 
     Args:
         names: paths relative to their root.
         where, there: the root and its content, for messages.
         label_marks: marks that are part of labels.
-        instead: what else is accepted, for messages.
+        alternatives: what else is accepted, for messages.
 
     Raises:
         SourceError: if they do not look like texts, or are ambiguous.
     """
     stems = [stem_of(name) for name in names]
-    others = _others_count(stems, label_marks, where)
-    if reason := _not_texts(names, label_marks, others):
+    other_marks = _other_marks_count(stems, label_marks, root)
+    if reason := _not_texts(names, label_marks, other_marks):
         raise SourceError(
-            f"{where} has {there} and no label file; the names of the images do not look like their texts: {reason}. "
-            f"{instead} {argument('labels', 'names')} takes the names all the same."
+            f"{root} has {contents} and no label file; the names of the images do not look like their texts: {reason}. "
+            f"{alternatives} {argument('labels', 'names')} takes the names all the same."
         )
     hashed = 0 if "_" in label_marks else sum(_HASH_TAIL.search(stem) is not None for stem in stems)
     if hashed >= 0.9 * len(stems):
         return Names("hash-names", label_marks)
     if odd := _no_running_number(stems, label_marks):
         text = without_number(odd, label_marks)
-        raise _two_ways(where, odd, text)
-    return Names("names", label_marks, others)
+        raise _two_ways(root, odd, text)
+    return Names("names", label_marks, other_marks)
 
 
-def _two_ways(where: str, odd: str, text: str) -> SourceError:
+def _two_ways(root: str, odd: str, text: str) -> SourceError:
     return SourceError(
-        f"The names of the images in {where} can be read in more than one way: is {odd!r} the text {text!r} and "
+        f"The names of the images in {root} can be read in more than one way: is {odd!r} the text {text!r} and "
         f"a running number? The numbers are too odd for that. {argument('ignore', odd[len(text)])} takes "
         f"the digits as text, {argument('labels', 'names')} takes them for numbers."
     )
 
 
-def _others_count(stems: Sequence[str], label_marks: frozenset[str], where: str) -> bool:
+def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: str) -> bool:
     """Whether digits after marks other than ``_`` and ``-`` are running numbers, that is, look counted."""
     numbers: dict[str, set[str]] = {}
     repeated: set[str] = set()  # after a mark that few texts have; with letters before it, it is no decimal point
@@ -111,18 +110,18 @@ def _others_count(stems: Sequence[str], label_marks: frozenset[str], where: str)
             numbers.setdefault(text, set()).add(re.sub(r"\D", "", match[0]))
             if match[0][0] in ".~#@[":
                 repeated.add(text)
-    there = set(stems)
+    all_stems = set(stems)
     counted = total = 0
     for text, digits in numbers.items():
         total += len(digits)
         from_the_start = max(map(int, digits)) - len(digits) in (-1, 0)
-        again = text in there or (len(digits) > 1 and not text.isdecimal() and text in repeated)
-        counted += len(digits) * (from_the_start or again)
+        is_repeated = text in all_stems or (len(digits) > 1 and not text.isdecimal() and text in repeated)
+        counted += len(digits) * (from_the_start or is_repeated)
     if not total or counted < _COUNTED_FROM * total:
         return False
     if counted < _COUNTED_TO * total:
         text = next(iter(numbers))
-        raise _two_ways(where, next(stem for stem in stems if stem.startswith(text) and stem != text), text)
+        raise _two_ways(root, next(stem for stem in stems if stem.startswith(text) and stem != text), text)
     return True
 
 
@@ -132,39 +131,39 @@ def _no_running_number(stems: Sequence[str], label_marks: frozenset[str]) -> str
     Counting starts at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they are counted.
     """
     numbers: dict[str, set[int]] = {}
-    long, first = 0, ""
+    long_count, first_numbered = 0, ""
     for stem in stems:
         text = without_number(stem, label_marks)
         if text != stem and stem[len(text)] in "_-":
             digits = stem[len(text) + 1 :]
             numbers.setdefault(text, set()).add(int(digits))
-            long += len(digits) >= 3
-            first = first or stem
-    if len(stems) < 4 or 2 * long <= len(stems):
+            long_count += len(digits) >= 3
+            first_numbered = first_numbered or stem
+    if len(stems) < 4 or 2 * long_count <= len(stems):
         return ""
     counted = sum(len(of_text) for of_text in numbers.values() if max(of_text) - len(of_text) in (-1, 0))
-    every = set().union(*numbers.values())
+    all_numbers = set().union(*numbers.values())
     total = sum(map(len, numbers.values()))
-    for_all = len(every) >= 0.99 * total and max(every) - min(every) < 10 * total
-    return "" if counted >= 0.9 * total or for_all else first
+    for_all = len(all_numbers) >= 0.99 * total and max(all_numbers) - min(all_numbers) < 10 * total
+    return "" if counted >= 0.9 * total or for_all else first_numbered
 
 
-def _not_texts(names: Sequence[str], label_marks: frozenset[str], others: bool) -> str:
+def _not_texts(names: Sequence[str], label_marks: frozenset[str], other_marks: bool) -> str:
     """Why these file names do not look like texts, or "". Fewer than four names always do."""
     if len(names) < 4:
         return ""
     stems = [stem_of(name) for name in names]
-    some = ", ".join(repr(stem) for stem in stems[:3])
-    texts = [without_number(stem, label_marks, others) for stem in stems]
+    examples = ", ".join(repr(stem) for stem in stems[:3])
+    texts = [without_number(stem, label_marks, other_marks) for stem in stems]
     if len(set(texts)) == 1:
-        return f"they differ by a running number only ({some})"
+        return f"they differ by a running number only ({examples})"
     if all(text.isascii() and text.isdigit() for text in texts) and _are_counted(names, texts):
-        return f"they are running numbers ({some})"
+        return f"they are running numbers ({examples})"
     if 2 * sum(len(text) > 24 and not _HASH_TAIL.search(text) for text in texts) > len(texts):
-        return f"they are long ({some})"
+        return f"they are long ({examples})"
     template, times = Counter(re.sub(r"[0-9]+", "#", stem) for stem in stems).most_common(1)[0]
     if times > len(stems) / 2 and "#" in template and re.search(r"[^\W\d_]{3}", template):
-        return f"most differ by numbers only ({some})"
+        return f"most differ by numbers only ({examples})"
     return ""
 
 

@@ -25,7 +25,7 @@ _PLAIN_SPACES = " \t\r\n"
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
 _FLOAT = re.compile(r"([0-9]+)[.,]0+")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
-_NONE = frozenset(
+_MISSING_VALUES = frozenset(
     {"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"}
 )  # what programs write for a missing value
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
@@ -56,7 +56,7 @@ class Spelling:
 
     def __call__(self, raw: str) -> str:
         """Convert a label; "" if there is no text."""
-        text = plain_form(raw, self._kept)
+        text = plain_form(raw, self._unchanged_signs)
         if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_SPACES))):
             text = match[1]
         for sign in self.ignore:
@@ -68,7 +68,7 @@ class Spelling:
         return to_visual(text) if self.visual_order else text
 
     @property
-    def _kept(self) -> str:
+    def _unchanged_signs(self) -> str:
         return unicodedata.normalize("NFC", self.keep + (self.space or "") + self.ignore)
 
     def problem(self, raw: str) -> str:
@@ -77,7 +77,7 @@ class Spelling:
             return f"the label has {len(raw)} characters, and is none: is a quote not closed?"
         if _ROUNDED.fullmatch(raw.strip()):
             return f"the label {raw.strip()!r} is a number that a spreadsheet rounded, and its digits are lost"
-        if raw.strip() in _NONE:
+        if raw.strip() in _MISSING_VALUES:
             return f"the label {raw.strip()!r} is what a table program writes where there is none"
         if self.visual_order:
             typed = Spelling(self.space, self.upper, self.ignore, self.keep, False, self.whole_numbers)(raw)
@@ -129,16 +129,16 @@ def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
 
 def _normalised(raws: Sequence[str], texts: Sequence[str], spelling: Spelling) -> str:
     kinds: Counter[str] = Counter()
-    some, example = 0, ""
+    count, example = 0, ""
     for raw, text in zip(raws, texts, strict=True):
         if of_label := _kinds_of(raw, spelling):
             kinds.update(of_label)
-            some += 1
+            count += 1
             example = example or f"{raw!a} is {text!r}"
-    if not some:
+    if not count:
         return ""
-    shown = ", ".join(f"{kind} {times}" for kind, times in kinds.items())
-    return f"{some} of {len(raws)} labels are spelt in other signs, and were normalised ({shown}), as {example}"
+    changes = ", ".join(f"{kind} {times}" for kind, times in kinds.items())
+    return f"{count} of {len(raws)} labels are spelt in other signs, and were normalised ({changes}), as {example}"
 
 
 def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
@@ -149,7 +149,7 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
         kinds.append("a number with .0")
     if raw.isascii():
         return kinds
-    signs = [sign for sign in unicodedata.normalize("NFC", raw.rstrip()) if sign not in spelling._kept]
+    signs = [sign for sign in unicodedata.normalize("NFC", raw.rstrip()) if sign not in spelling._unchanged_signs]
     if hidden := sorted({f"U+{ord(sign):04X}" for sign in signs if _is_invisible(sign)}):
         kinds.append(f"invisible {hidden[0]}")
     if any(unicodedata.category(sign) == "Zs" and sign != " " for sign in signs):
@@ -165,15 +165,15 @@ def _zeros(texts: Sequence[str]) -> str:
     if len(texts) < 8:
         return ""
     usual = max(map(len, texts))
-    short = [text for text in texts if len(text) < usual]
+    shorter = [text for text in texts if len(text) < usual]
     numbers = [text for text in texts if text.isdecimal()]
-    if not short or 2 * len(short) > len(texts) or any(text.startswith("0") for text in numbers):
+    if not shorter or 2 * len(shorter) > len(texts) or any(text.startswith("0") for text in numbers):
         return ""
-    if not all(text.isdecimal() for text in short):
+    if not all(text.isdecimal() for text in shorter):
         return ""
     return (
-        f"{len(short)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: did "
-        f"a spreadsheet take leading zeros? As {short[0]!r}, which may be {short[0].zfill(usual)!r}"
+        f"{len(shorter)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: "
+        f"did a spreadsheet take leading zeros? As {shorter[0]!r}, which may be {shorter[0].zfill(usual)!r}"
     )
 
 
@@ -195,13 +195,13 @@ def _mixes_scripts(text: str) -> bool:
 
 def _directions(texts: Sequence[str], spelling: Spelling) -> str:
     """Report how right-to-left labels were interpreted."""
-    some = [text for text in texts if is_right_to_left(text)]
-    if not some:
+    right_to_left = [text for text in texts if is_right_to_left(text)]
+    if not right_to_left:
         return ""
-    said = f"{len(some)} of {len(texts)} labels have right-to-left letters"
+    counted = f"{len(right_to_left)} of {len(texts)} labels have right-to-left letters"
     if spelling.visual_order:
-        return f"{said}: they were put in the order of the picture, and readers give back the order of the labels"
+        return f"{counted}: they were put in the order of the picture, and readers give back the order of the labels"
     return (
-        f"{said}, and are taken to be in the order of the picture, its leftmost sign first, as {some[0]!r}: where they "
-        f"are as one types them, say {argument('visual_order')}"
+        f"{counted}, and are taken to be in the order of the picture, its leftmost sign first, as "
+        f"{right_to_left[0]!r}: where they are as one types them, say {argument('visual_order')}"
     )

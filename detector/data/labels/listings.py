@@ -22,11 +22,11 @@ from detector.data.labels.formats import (
 )
 from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
-from detector.data.labels.formats.other import said_of
+from detector.data.labels.formats.other import description_of
 from detector.data.labels.prelabels import DOUBTFUL, PERSON, UNREADABLE
 from detector.errors import SourceError, argument
 
-_SHOWN = 6  # skipped files in one message
+_MAX_SHOWN = 6  # skipped files in one message
 _MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
 
 
@@ -103,14 +103,14 @@ def label_file(named: str | os.PathLike[str], root: Path, formats: Sequence[str]
     )
 
 
-def one_listing(root: Path, file: Path, wanted: str | None, columns: Columns, named: bool = False) -> Listing:
+def one_listing(root: Path, file: Path, format_name: str | None, columns: Columns, named: bool = False) -> Listing:
     """Read the inputs of one label file; if ``named`` beside a folder of images, that folder is searched first."""
-    table = recognise(file, wanted, columns, [root] if named else ())
+    table = recognise(file, format_name, columns, [root] if named else ())
     bases = [root, file.parent, file.parent / "images"] if named else table.bases
     return _resolved(root, table, bases, Tails(root))
 
 
-def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[list[Listing], dict[str, str]]:
+def find_listings(root: Path, format_name: str | None, columns: Columns) -> tuple[list[Listing], dict[str, str]]:
     """Find the label files in ``root``, otherwise those below it; and why others were skipped, by name."""
     tails = Tails(root)
     passed_over: dict[str, str] = {}
@@ -119,7 +119,7 @@ def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[lis
     for folders in ([root], _folders_below(root)):
         listings: list[Listing] = []
         for folder in folders:
-            tables, error = _tables(root, folder, wanted, columns, passed_over, tails)
+            tables, error = _tables(root, folder, format_name, columns, passed_over, tails)
             problem = problem or error
             listings += [_resolved(root, table, table.bases, tails) for table in tables]
         usable = [listing for listing in listings if listing.labels]
@@ -131,7 +131,7 @@ def find_listings(root: Path, wanted: str | None, columns: Columns) -> tuple[lis
         if problem is not None and folders == [root]:
             raise problem
     for listing in useless:
-        if wanted or listing.names_pictures:
+        if format_name or listing.names_pictures:
             return [listing], passed_over
         passed_over[name_below(root, listing.files[0])] = _without_pictures(listing)
     return [], passed_over
@@ -150,7 +150,7 @@ def _folders_below(root: Path) -> list[Path]:
 
 
 def _tables(
-    root: Path, folder: Path, wanted: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
+    root: Path, folder: Path, format_name: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
 ) -> tuple[list[Table], SourceError | None]:
     """Recognise the label files of a folder; also the error of a file that is named labels."""
     listing = Folders([folder]).listing(str(folder))
@@ -159,16 +159,16 @@ def _tables(
     problem: SourceError | None = None
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
-        shown = name_below(root, folder / name)
-        if not wanted and suffix.lower() in OTHER_SUFFIXES and (said := said_of(folder / name)):
-            passed_over[shown] = f"{name} is {said}."
+        relative = name_below(root, folder / name)
+        if not format_name and suffix.lower() in OTHER_SUFFIXES and (description := description_of(folder / name)):
+            passed_over[relative] = f"{name} is {description}."
         beside = stem.removesuffix(".gt") in pictures or (folder != root and suffix == ".txt" and tails.has_stem(stem))
         if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside:
             continue
         try:
-            tables.append(recognise(folder / name, wanted, columns))
+            tables.append(recognise(folder / name, format_name, columns))
         except SourceError as error:
-            passed_over[shown] = str(error).replace(str(folder / name), name)
+            passed_over[relative] = str(error).replace(str(folder / name), name)
             if stem.lower() == "labels":
                 problem = error
     return tables, None if tables else problem
@@ -180,36 +180,38 @@ def _chosen(root: Path, listings: list[Listing], passed_over: dict[str, str]) ->
     Raises:
         SourceError: if two have different labels for one picture.
     """
-    first = [
+    first_choices = [
         listing for listing in listings if not listing.tables[0].second_choice and not listing.is_constant
     ] or listings
-    texts = [listing for listing in first if not listing.is_drawn] or first
+    texts = [listing for listing in first_choices if not listing.is_drawn] or first_choices
     called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
-    kept: list[Listing] = []
-    for listing in sorted(texts, key=lambda some: -len(some.labels)):
+    chosen: list[Listing] = []
+    for listing in sorted(texts, key=lambda listing: -len(listing.labels)):
         if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
             continue
-        if not any(listing.labels.items() <= other.labels.items() for other in kept):
-            kept.append(listing)
-    kept = [listing for listing in listings if listing in kept]  # in the order of their names
-    for i, listing in enumerate(kept):
-        for other in kept[i + 1 :]:
+        if not any(listing.labels.items() <= other.labels.items() for other in chosen):
+            chosen.append(listing)
+    chosen = [listing for listing in listings if listing in chosen]  # in the order of their names
+    for i, listing in enumerate(chosen):
+        for other in chosen[i + 1 :]:
             for path in listing.labels.keys() & other.labels.keys():
                 if listing.labels[path].strip() != other.labels[path].strip():
-                    raise _contradiction(root, kept, listing, other, path)
-    drawn = [] if any(listing.is_drawn for listing in kept) else [listing for listing in first if listing.is_drawn]
+                    raise _contradiction(root, chosen, listing, other, path)
+    drawn = [listing for listing in first_choices if listing.is_drawn]
+    drawn = [] if any(listing.is_drawn for listing in chosen) else drawn
     passed_over |= {
-        name_below(root, listing.files[0]): "" for listing in listings if listing not in kept and listing not in drawn
+        name_below(root, listing.files[0]): "" for listing in listings if listing not in chosen and listing not in drawn
     }
-    return [_with_boxes(listing, drawn) for listing in kept]
+    return [_with_boxes(listing, drawn) for listing in chosen]
 
 
-def _contradiction(root: Path, kept: Sequence[Listing], first: Listing, other: Listing, path: str) -> SourceError:
-    names = ", ".join(str(some.tables[0]) for some in kept[:_SHOWN]) + (", …" if len(kept) > _SHOWN else "")
-    said = f"{name_below(root, path)} is {first.labels[path][:40]!r} in {first.files[0].name}"
+def _contradiction(root: Path, chosen: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
+    tables = ", ".join(str(candidate.tables[0]) for candidate in chosen[:_MAX_SHOWN])
+    names = f"{tables}, …" if len(chosen) > _MAX_SHOWN else tables
+    label = f"{name_below(root, path)} is {listing.labels[path][:40]!r} in {listing.files[0].name}"
     return SourceError(
-        f"{root} has {len(kept)} label files: {names}, and {said}, {other.labels[path][:40]!r} in "
-        f"{other.files[0].name}. Choose one, say {argument('labels', first.files[0])}."
+        f"{root} has {len(chosen)} label files: {names}, and {label}, {other.labels[path][:40]!r} in "
+        f"{other.files[0].name}. Choose one, say {argument('labels', listing.files[0])}."
     )
 
 
@@ -223,13 +225,13 @@ def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
     return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
 
 
-def several(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
+def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
     """Join the inputs of some label files."""
-    shown = [
+    details = [
         listing.detail.replace(listing.files[0].name, name_below(root, listing.files[0]), 1)
-        for listing in listings[:_SHOWN]
+        for listing in listings[:_MAX_SHOWN]
     ]
-    detail = ", ".join(shown) + (f" and {len(listings) - _SHOWN} more" if len(listings) > _SHOWN else "")
+    detail = ", ".join(details) + (f" and {len(listings) - _MAX_SHOWN} more" if len(listings) > _MAX_SHOWN else "")
     detail += passed_over_in_short(passed_over)
     entries = [entry for listing in listings for entry in listing.entries]
     if len(listings) > 1:  # a line number alone is ambiguous
@@ -242,8 +244,8 @@ def several(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]
     searched = any(listing.searched or listing.files[0].parent != root for listing in listings)
     unlisted = listings[0].unlisted
     if len(listings) > 1 or listings[0].files[0].parent != root:
-        all_there = sum(problem is None for _, problem in image_files(root)) if searched else _pictures_in(listed)
-        unlisted = max(0, all_there - len(listed - {None}))
+        picture_count = sum(problem is None for _, problem in image_files(root)) if searched else _pictures_in(listed)
+        unlisted = max(0, picture_count - len(listed - {None}))
     return Listing(
         root,
         listings[0].format,
@@ -276,7 +278,7 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
     in_listings = len({p for p in pictures if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
     return Listing(
         root, table.format, (table.file,), str(table), entries, images - in_listings,
-        _said_of(root, table, path_of, guesses), bool(guesses), (table,),
+        _note_on_guesses(root, table, path_of, guesses), bool(guesses), (table,),
     )  # fmt: skip
 
 
@@ -292,33 +294,35 @@ def _entry(root: Path, table: Table, row: Row, path: str | None, guess: Guess | 
 
 
 def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
-    shown = writable(listed)
-    shown = shown if len(shown) <= 300 else f"{shown[:300]}…"
+    path = writable(listed)
+    path = path if len(path) <= 300 else f"{path[:300]}…"
     why = f"; {guess.how}" if guess is not None and guess.how else ""
-    return f"no such file: {shown}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}{why}"
+    return f"no such file: {path}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}{why}"
 
 
-def _said_of(root: Path, table: Table, path_of: dict[str, str | None], guesses: dict[str, Guess]) -> tuple[str, ...]:
+def _note_on_guesses(
+    root: Path, table: Table, path_of: dict[str, str | None], guesses: dict[str, Guess]
+) -> tuple[str, ...]:
     """One log line for all paths that were not found as listed."""
-    hits = {listed: guess for listed, guess in guesses.items() if guess.path}
-    if not hits:
+    matches = {listed: guess for listed, guess in guesses.items() if guess.path}
+    if not matches:
         return ()
-    listed, guess = next(iter(hits.items()))
-    kinds = Counter(guess.how for guess in hits.values())
-    how = " or ".join(kinds)
+    listed, guess = next(iter(matches.items()))
+    kinds = Counter(guess.how for guess in matches.values())
+    ways = " or ".join(kinds)
     example = f"{writable(listed)[:200]} is {writable(name_below(root, guess.path))}"
-    return (f"{len(hits)} of {len(path_of)} paths in {table.file.name} were found {how} only, as {example}",)
+    return (f"{len(matches)} of {len(path_of)} paths in {table.file.name} were found {ways} only, as {example}",)
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:
     """Names of skipped files, the first few, for the log."""
     if not passed_over:
         return ""
-    more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-    return f"; passed over: {', '.join(list(passed_over)[:_SHOWN])}{more}"
+    more = f" and {len(passed_over) - _MAX_SHOWN} more" if len(passed_over) > _MAX_SHOWN else ""
+    return f"; passed over: {', '.join(list(passed_over)[:_MAX_SHOWN])}{more}"
 
 
-def what_is_there(root: Path) -> str:
+def folder_contents(root: Path) -> str:
     """Describe how many files of which kinds a folder holds."""
     suffixes = Counter(os.path.splitext(name)[1].lower() or "without suffix" for _, _, n in os.walk(root) for name in n)
     kinds = ", ".join(

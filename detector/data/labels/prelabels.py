@@ -63,8 +63,8 @@ def read_prelabels(path: Path) -> list[Prelabel]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        first = text.split("\n", 1)[0]
-        table = list(read_rows(io.StringIO(text, newline=""), max(",;\t", key=first.count)))  # what spreadsheets save
+        header = text.split("\n", 1)[0]
+        table = list(read_rows(io.StringIO(text, newline=""), max(",;\t", key=header.count)))  # what spreadsheets save
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} cannot be read as a table in UTF-8: {error}.") from None
     if not table or tuple(table[0][1]) != Prelabel._fields:
@@ -74,8 +74,8 @@ def read_prelabels(path: Path) -> list[Prelabel]:
         if len(fields) != len(Prelabel._fields):
             problems.append(f"{path}:{line}: {len(fields)} fields, not {len(Prelabel._fields)}")
             continue
-        image, string, said, status = fields
-        confidence, problem = judged(said, status)
+        image, string, confidence_text, status = fields
+        confidence, problem = judged(confidence_text, status)
         if problem:
             problems.append(f"{path}:{line}: {problem}")
         rows.append(Prelabel(image, string, confidence, status.strip().lower()))
@@ -102,5 +102,5 @@ def judged(confidence: str, status: str) -> tuple[float, str]:
 
 def are_prelabels(statuses: Iterable[str]) -> bool:
     """Whether a column of this name says what those of pre-labels do, all the way."""
-    said = {status.strip().lower() for status in statuses}
-    return bool(said) and said <= {*STATUSES}
+    names = {status.strip().lower() for status in statuses}
+    return bool(names) and names <= {*STATUSES}

@@ -16,15 +16,15 @@ _LOOKED_INTO = 20  # files beside pictures that are read to recognise their form
 _LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
 
 
-def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> Listing | None:
+def read_beside(root: Path, format_name: str | None, passed_over: dict[str, str]) -> Listing | None:
     """Read labels from a file beside each image, of the first format that enough images have; None if there is none."""
     pictures = [path for path, problem in image_files(root) if problem is None]
     folders = Folders([root])
     for sidecar in SIDECARS:
-        if not pictures or (wanted and sidecar.name != wanted):
+        if not pictures or (format_name and sidecar.name != format_name):
             continue
         files = _beside(root, pictures, sidecar, folders)
-        if not files or len(files) < sidecar.least * len(pictures):
+        if not files or len(files) < sidecar.min_share * len(pictures):
             continue
         listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
         if listing is not None:
@@ -35,10 +35,10 @@ def read_beside(root: Path, wanted: str | None, passed_over: dict[str, str]) -> 
 def _beside(root: Path, pictures: Sequence[Path], sidecar: Sidecar, folders: Folders) -> dict[Path, Path]:
     """Label file of each picture that has one."""
     file_of: dict[Path, Path] = {}
-    for folder, some in groupby(pictures, os.path.dirname):
+    for folder, in_folder in groupby(pictures, os.path.dirname):
         listings = [(place, folders.listing(place)) for place in _places(str(root), folder)]
         having = [pair for pair in listings if any(name.endswith(sidecar.suffix) for name in pair[1])]
-        for picture in some if having else ():
+        for picture in in_folder if having else ():
             name = picture.stem + sidecar.suffix
             if place := next((place for place, names in having if name in names), ""):
                 file_of[picture] = Path(place, name)

@@ -27,18 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.images import image_files, is_image_name
-from detector.data.labels.file_names import NAME_FORMATS, Names, how_to_read, stem_of
+from detector.data.labels.file_names import NAME_FORMATS, Names, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
 from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_on
 from detector.data.labels.listings import (
     Entry,
     Listing,
     find_listings,
+    folder_contents,
+    join_listings,
     label_file,
     one_listing,
     passed_over_in_short,
-    several,
-    what_is_there,
     writable,
 )
 from detector.data.labels.prelabels import DROPPED, PERSON, SURE
@@ -56,7 +56,7 @@ _ACCEPTED = (
     "lines of path<TAB>text in a .txt file; JSON; drawn character boxes), a text file beside each image (x.gt.txt), "
     "or file names that are the texts (TEXT.png, TEXT_12.png, text_hash.jpg)."
 )
-_SHOWN = 4  # reasons in one message
+_MAX_SHOWN = 4  # reasons in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,46 +188,46 @@ def read_label_files(root: Path, but: Path, spelling: Spelling, columns: Columns
     """
     listings, passed_over = find_listings(root, None, columns)
     listings = [listing for listing in listings if but not in listing.files]
-    return _source_of(several(root, listings, passed_over), spelling) if listings else None
+    return _source_of(join_listings(root, listings, passed_over), spelling) if listings else None
 
 
 def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label_marks: frozenset[str]) -> Listing:
     """Read all inputs with their raw labels."""
-    wanted = str(labels) if str(labels) in FORMATS else None
-    if str(labels) != "auto" and wanted is None:
+    format_name = str(labels) if str(labels) in FORMATS else None
+    if str(labels) != "auto" and format_name is None:
         if not root.is_dir():
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
         return one_listing(root, label_file(labels, root, FORMATS), None, columns, named=True)
     if is_shards(root):
-        if wanted not in (None, SHARDS):
-            raise SourceError(f"{root} has the labels in Parquet, and not as {wanted}: leave the format out.")
+        if format_name not in (None, SHARDS):
+            raise SourceError(f"{root} has the labels in Parquet, and not as {format_name}: leave the format out.")
         return read_packed(root, columns)
-    if wanted == SHARDS:
-        raise SourceError(f"{root} is no Parquet file and no folder of them: {what_is_there(root)}.")
+    if format_name == SHARDS:
+        raise SourceError(f"{root} is no Parquet file and no folder of them: {folder_contents(root)}.")
     if root.is_file():
-        if wanted in (*NAME_FORMATS, *SIDECAR_NAMES) or is_image_name(root.name):
+        if format_name in (*NAME_FORMATS, *SIDECAR_NAMES) or is_image_name(root.name):
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
-        return one_listing(root.parent, root, wanted, columns)
-    if wanted in NAME_FORMATS:
-        return _named(root, wanted, label_marks, {})
+        return one_listing(root.parent, root, format_name, columns)
+    if format_name in NAME_FORMATS:
+        return _named(root, format_name, label_marks, {})
     passed_over: dict[str, str] = {}
     listings: list[Listing] = []
-    if wanted not in SIDECAR_NAMES:
-        listings, passed_over = find_listings(root, wanted, columns)
+    if format_name not in SIDECAR_NAMES:
+        listings, passed_over = find_listings(root, format_name, columns)
     if listings:
-        return several(root, listings, passed_over)
+        return join_listings(root, listings, passed_over)
     if any(columns):
-        why = _shown(passed_over) or "there is no label file"
-        raise SourceError(f"{root}: columns are named, by which no label file can be read: {why}")
-    if wanted not in TABLE_NAMES and (beside := read_beside(root, wanted, passed_over)) is not None:
+        reason = _first_reasons(passed_over) or "there is no label file"
+        raise SourceError(f"{root}: columns are named, by which no label file can be read: {reason}")
+    if format_name not in TABLE_NAMES and (beside := read_beside(root, format_name, passed_over)) is not None:
         return beside
-    if wanted:
-        said = f"{what_is_there(root)}. {_shown(passed_over)}".strip()
-        raise SourceError(f"No {wanted} label file in {root}: {said} {_ACCEPTED}")
+    if format_name:
+        contents = f"{folder_contents(root)}. {_first_reasons(passed_over)}".strip()
+        raise SourceError(f"No {format_name} label file in {root}: {contents} {_ACCEPTED}")
     return _named(root, None, label_marks, passed_over)
 
 
-def _named(root: Path, wanted: str | None, label_marks: frozenset[str], passed_over: dict[str, str]) -> Listing:
+def _named(root: Path, format_name: str | None, label_marks: frozenset[str], passed_over: dict[str, str]) -> Listing:
     """Read labels from file names; a mark in ``label_marks`` is part of labels and starts no running number."""
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
@@ -238,38 +238,39 @@ def _named(root: Path, wanted: str | None, label_marks: frozenset[str], passed_o
         if problem
     ]
     if not names:
-        instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
-        raise SourceError(f"No labelled images in {root}: {what_is_there(root)}. {instead}")
-    instead = " ".join(part for part in (_shown(passed_over), _ACCEPTED) if part)
-    how = (
-        Names(wanted, label_marks)
-        if wanted
-        else how_to_read(names, str(root), what_is_there(root), label_marks, instead)
+        alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
+        raise SourceError(f"No labelled images in {root}: {folder_contents(root)}. {alternatives}")
+    alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
+    names_format = (
+        Names(format_name, label_marks)
+        if format_name
+        else recognise_names(names, str(root), folder_contents(root), label_marks, alternatives)
     )
-    texts = [(name, how.text(name)) for name in names]
+    texts = [(name, names_format.text(name)) for name in names]
     for name, (raw, reason) in texts:
-        shown = writable(name.replace(os.sep, "/"))
-        if not reason and shown != name.replace(os.sep, "/"):
+        entry_name = writable(name.replace(os.sep, "/"))
+        if not reason and entry_name != name.replace(os.sep, "/"):
             reason = "the file name is not valid UTF-8"
-        entries.append(Entry(shown, None if reason else str(root / name), raw, reason))
-    detail = f"{how.kind}: the labels are the file names"
+        entries.append(Entry(entry_name, None if reason else str(root / name), raw, reason))
+    detail = f"{names_format.kind}: the labels are the file names"
     detail += passed_over_in_short(passed_over)
-    if numbered := [pair for pair in texts if how.kind == "names" and pair[1][0] != stem_of(pair[0])]:
+    if numbered := [pair for pair in texts if names_format.kind == "names" and pair[1][0] != stem_of(pair[0])]:
         example = f"{stem_of(numbered[0][0])!r} is {numbered[0][1][0]!r}"
         detail += f"; {len(numbered)} end in a running number that is no text ({example})"
-    return Listing(root, how.kind, (), detail, entries, searched=True)
+    return Listing(root, names_format.kind, (), detail, entries, searched=True)
 
 
-def _shown(passed_over: dict[str, str]) -> str:
+def _first_reasons(passed_over: dict[str, str]) -> str:
     """Why other files were skipped, the first few."""
-    why = [reason for reason in passed_over.values() if reason]
-    return " ".join(why[:_SHOWN]) + (f" (and {len(why) - _SHOWN} more)" if len(why) > _SHOWN else "")
+    reasons = [reason for reason in passed_over.values() if reason]
+    more = f" (and {len(reasons) - _MAX_SHOWN} more)" if len(reasons) > _MAX_SHOWN else ""
+    return " ".join(reasons[:_MAX_SHOWN]) + more
 
 
 def _spelt(listing: Listing, spelling: Spelling) -> Source:
     """Convert labels to texts; refuse rows without text and images that are listed more than once."""
     outcomes: list[LabelledImage | Refused] = []
-    first: dict[str, int] = {}  # path -> number of its first outcome
+    first_outcome: dict[str, int] = {}  # path -> number of its first outcome
     repeats: dict[str, list[tuple[int, str]]] = {}
     unused_boxes = 0
     entries = [entry for entry in listing.entries if not entry.waits]
@@ -277,19 +278,19 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
     for entry in entries:
         text = spelling(entry.raw)
         reason = entry.reason or _dropped(entry) or spelling.problem(entry.raw) or _no_text(text)
-        where = f" ({entry.place})" if entry.place else ""
+        place_note = f" ({entry.place})" if entry.place else ""
         if reason or entry.path is None:
-            outcomes.append(Refused(entry.name, reason + where))
+            outcomes.append(Refused(entry.name, reason + place_note))
             continue
-        if entry.path in first:
+        if entry.path in first_outcome:
             repeats.setdefault(entry.path, []).append((len(outcomes), text))
-        first.setdefault(entry.path, len(outcomes))
+        first_outcome.setdefault(entry.path, len(outcomes))
         boxes = _boxes(entry.drawn, text)
         unused_boxes += bool(entry.drawn) and boxes is None
         confidence = entry.confidence if entry.status == SURE else None
         outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes, confidence))
-    for path, again in repeats.items():
-        _refuse_repeats(outcomes, entries, first[path], again)
+    for path, rows in repeats.items():
+        _refuse_repeats(outcomes, entries, first_outcome[path], rows)
     items = [outcome for outcome in outcomes if isinstance(outcome, LabelledImage)]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if waiting and not outcomes:
@@ -298,7 +299,7 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
             f"{PERSON!r} into some rows first."
         )
     if not outcomes:
-        raise SourceError(f"{', '.join(map(str, listing.files[:_SHOWN]))} lists no images. {_ACCEPTED}")
+        raise SourceError(f"{', '.join(map(str, listing.files[:_MAX_SHOWN]))} lists no images. {_ACCEPTED}")
     listed = Counter(entry.path for entry in entries)
     notes = [*listing.notes, *notes_on([e.raw for e in entries if e.path and listed[e.path] == 1], spelling)]
     if unused_boxes:
@@ -329,27 +330,27 @@ def _boxes(drawn: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
 
 
 def _refuse_repeats(
-    outcomes: list[LabelledImage | Refused], entries: Sequence[Entry], at: int, again: Sequence[tuple[int, str]]
+    outcomes: list[LabelledImage | Refused], entries: Sequence[Entry], at: int, repeats: Sequence[tuple[int, str]]
 ) -> None:
     """Refuse all but the first row if the label is the same, all rows if labels differ."""
-    kept = outcomes[at]
-    assert isinstance(kept, LabelledImage)
-    labels = {kept.text: entries[at].place}
-    for number, text in again:
+    first_item = outcomes[at]
+    assert isinstance(first_item, LabelledImage)
+    labels = {first_item.text: entries[at].place}
+    for number, text in repeats:
         labels.setdefault(text, entries[number].place)
     if len(labels) > 1:
-        shown = ", ".join(f"{text!r} in {place}" for text, place in list(labels.items())[:4])
-        reason = f"listed with {len(labels)} different labels: {shown}"
-        for number in (at, *(number for number, _ in again)):
-            outcomes[number] = Refused(kept.name, reason)
+        listed = ", ".join(f"{text!r} in {place}" for text, place in list(labels.items())[:4])
+        reason = f"listed with {len(labels)} different labels: {listed}"
+        for number in (at, *(number for number, _ in repeats)):
+            outcomes[number] = Refused(first_item.name, reason)
         return
-    for number, _ in again:
+    for number, _ in repeats:
         places = f"{entries[at].place} and {entries[number].place}"
         places = f"lines {entries[at].line} and {entries[number].line}" if places.count("line ") == 2 else places
-        outcomes[number] = Refused(kept.name, f"listed twice with the same label ({places})")
+        outcomes[number] = Refused(first_item.name, f"listed twice with the same label ({places})")
 
 
 def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
     """Summarise refused inputs, (name, reason) each: how many, and the first few reasons."""
-    shown = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
-    return f"all {len(refused)} were refused, for example {shown}"
+    examples = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
+    return f"all {len(refused)} were refused, for example {examples}"

@@ -80,16 +80,16 @@ def _reordered(text: str, places: list[int]) -> str:
 
 def in_logical_order(reading: Reading) -> Reading:
     """Convert the strings and characters of a reading to logical order."""
-    shown = reading.shown_text
+    shown_text = reading.shown_text
     if not any(
-        map(is_right_to_left, (shown, reading.unconstrained_text or "", *(a.text for a in reading.alternatives)))
+        map(is_right_to_left, (shown_text, reading.unconstrained_text or "", *(a.text for a in reading.alternatives)))
     ):
         return reading
     symbols = {c.symbol for c in reading.characters}
-    number = {place: i for i, place in enumerate(place for place, sign in enumerate(shown) if sign in symbols)}
+    number = {place: i for i, place in enumerate(place for place, sign in enumerate(shown_text) if sign in symbols)}
     characters = reading.characters
     if len(number) == len(characters):  # spaces are no characters
-        characters = tuple(characters[number[place]] for place in logical_order(shown) if place in number)
+        characters = tuple(characters[number[place]] for place in logical_order(shown_text) if place in number)
     return replace(
         reading,
         text=to_logical(reading.text),

@@ -57,11 +57,11 @@ __all__ = ("FORMATS", "SIDECARS", "SIDECAR_NAMES", "TABLE_NAMES", "TABLE_SUFFIXE
            "Row", "Sidecar", "Table", "recognise")  # fmt: skip
 
 
-def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[Path] = ()) -> Table:
+def recognise(file: Path, format_name: str | None, columns: Columns, bases: Sequence[Path] = ()) -> Table:
     """Find out from its head how a label file is written.
 
     Args:
-        wanted: the format, if it is known.
+        format_name: the format, if it is known.
         columns: names of the image's and the text's column, where they are not the usual ones.
         bases: where its images may lie, beside its own folder.
 
@@ -70,17 +70,17 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
     """
     if file.exists() and not file.is_file():
         raise SourceError(f"{file} is not a regular file: give a label file.")
-    if said := other.said_of(file):
-        raise SourceError(f"{file} is {said}.")
+    if description := other.description_of(file):
+        raise SourceError(f"{file} is {description}.")
     text = _head_of(file)
     folders = Folders([file.parent, file.parent / "images", *bases])
-    head = Head(file, text, columns, folders, wanted is not None)
+    head = Head(file, text, columns, folders, format_name is not None)
     if not head.lines:
         raise SourceError(f"{file} is empty, or no text.")
     suffix = file.suffix.lower() if file.suffix.lower() in TABLE_SUFFIXES else ""
-    why: list[str] = []
+    problems: list[str] = []
     for form in FORMATS:
-        if wanted != form.name if wanted else suffix not in form.suffixes:
+        if format_name != form.name if format_name else suffix not in form.suffixes:
             continue
         try:
             result = form.recognise(head)
@@ -89,8 +89,10 @@ def recognise(file: Path, wanted: str | None, columns: Columns, bases: Sequence[
         if isinstance(result, Table):
             return result
         if result:
-            why.append(result)
-    raise SourceError(why[0] if why else f"{file} is no label file that is known; its first line is {head.first}.")
+            problems.append(result)
+    raise SourceError(
+        problems[0] if problems else f"{file} is no label file that is known; its first line is {head.first}."
+    )
 
 
 def _head_of(file: Path) -> str:

@@ -19,5 +19,5 @@ def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
     return None if any(map(is_boxes, readable(files))) else {}
 
 
-GT_TXT = Sidecar("gt-txt", ".gt.txt", _read, _recognise, least=0.0)
+GT_TXT = Sidecar("gt-txt", ".gt.txt", _read, _recognise, min_share=0.0)
 TXT = Sidecar("txt", ".txt", _read, _recognise)

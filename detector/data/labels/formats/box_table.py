@@ -27,7 +27,9 @@ class _Columns(NamedTuple):
 def recognise(head: Head) -> Table | str | None:
     columns = _columns(head)
     if columns is None:
-        return f"{head.file} has no columns of an image, a class and xmin,ymin,xmax,ymax." if head.wanted else None
+        return (
+            f"{head.file} has no columns of an image, a class and xmin,ymin,xmax,ymax." if head.is_requested else None
+        )
     rows = list(csv.reader(head.lines[1:], delimiter=columns.delimiter))
     names = [row[columns.symbol].strip() for row in rows if len(row) > columns.symbol]
     if not are_symbols(names):
@@ -50,21 +52,21 @@ def _columns(head: Head) -> _Columns | None:
 
 def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
     boxes: dict[str, list[DrawnBox]] = {}
-    first: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     problems: dict[str, str] = {}
     for _, line, fields in islice(csv_rows(head.file, columns.delimiter), 1, None):  # after the header
         if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
             yield Row(line, fields[columns.image] if len(fields) > columns.image else "", "", "too few fields")
             continue
         image = fields[columns.image]
-        first.setdefault(image, line)
+        first_lines.setdefault(image, line)
         try:
             x1, y1, x2, y2 = (float(fields[i]) for i in columns.corners)
         except ValueError:
             problems[image] = f"a box has a corner that is no number (line {line})"
             continue
         boxes.setdefault(image, []).append(DrawnBox(fields[columns.symbol].strip(), x1, y1, x2, y2))
-    for image, line in first.items():
+    for image, line in first_lines.items():
         problem = problems.get(image)
         yield Row(line, image, "", problem) if problem else drawn_row(line, image, boxes[image])
 

@@ -16,7 +16,7 @@ _TEXTS = ("text", "utf8_string", "transcription", "caption")
 def recognise(head: Head) -> Table | str | None:
     content = document(head)
     if not _is_coco(content):
-        return f"{head.file} is no COCO file: it needs images and annotations." if head.wanted else None
+        return f"{head.file} is no COCO file: it needs images and annotations." if head.is_requested else None
     annotations = content["annotations"]
     if annotations and any(key in annotations[0] for key in _TEXTS):
         return Table(head.file, "coco", partial(_texts, content), ", a text for each annotation", second_choice=True)
@@ -43,8 +43,10 @@ def _id(value: Any) -> str:
 
 def _names(content: Mapping[str, Any]) -> dict[str, str]:
     categories = content.get("categories")
-    some = categories if isinstance(categories, list) else []
-    return {_id(one.get("id")): str(one.get("name", "")) for one in some if isinstance(one, dict)}
+    entries = categories if isinstance(categories, list) else []
+    return {
+        _id(category.get("id")): str(category.get("name", "")) for category in entries if isinstance(category, dict)
+    }
 
 
 def _by_image(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -71,11 +71,11 @@ def _without_header(head: Head, kind: str) -> Table | None:
 def _ways(head: Head, kind: str) -> Iterator[_Way]:
     """Delimiters that the first line has, the likeliest first, and the rows that they make."""
     lines = head.lines
-    said = _SEPARATOR.match(lines[0].strip(" "))
-    likely: str | list[str] = sorted("\t" if kind == "tsv" else ",;\t|", key=lines[0].count, reverse=True)
-    if said:
-        lines, likely = lines[1:], said[1]
-    for delimiter in likely if lines else ():
+    separator = _SEPARATOR.match(lines[0].strip(" "))
+    delimiters: str | list[str] = sorted("\t" if kind == "tsv" else ",;\t|", key=lines[0].count, reverse=True)
+    if separator:
+        lines, delimiters = lines[1:], separator[1]
+    for delimiter in delimiters if lines else ():
         if delimiter not in lines[0]:
             continue
         body = lines[1:] or lines
@@ -98,34 +98,34 @@ def _judged(rows: list[list[str]]) -> tuple[int, int] | None:
 
 def _table(head: Head, kind: str, way: _Way, columns: _Columns) -> Table:
     header = "" if columns.width else ", no header"
-    how = f"{header}, image in column {columns.image + 1}, text in column {columns.text + 1}"
-    how += ", pre-labels" if columns.judged else ""
-    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, columns), how)
+    detail = f"{header}, image in column {columns.image + 1}, text in column {columns.text + 1}"
+    detail += ", pre-labels" if columns.judged else ""
+    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, columns), detail)
 
 
 def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterator[Row]:
     image, label = columns.image, columns.text
     header, width = columns.width > 0, columns.width or 2
-    for first, last, fields in csv_rows(head.file, delimiter, padded):
-        if first == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
+    for first_line, last_line, fields in csv_rows(head.file, delimiter, padded):
+        if first_line == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
             continue
         if header:
             header = False
             continue
         problem = ""
         if any("\n" in field for field in fields):
-            ends = f"closes in line {last}" if last > first else "does not close"
-            problem = f"a quote that opens in line {first} {ends}"
+            ends = f"closes in line {last_line}" if last_line > first_line else "does not close"
+            problem = f"a quote that opens in line {first_line} {ends}"
         elif len(fields) < width and len(fields) <= max(image, label):
             problem = f"{len(fields)} of {width} fields"
         elif any(fields[width:]):
             problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
         fields += [""] * (width - len(fields))
-        row = Row(first, fields[image], text_in(fields[label]) or "", problem)
+        row = Row(first_line, fields[image], text_in(fields[label]) or "", problem)
         if columns.judged:
-            said, status = (fields[place] for place in columns.judged)
-            confidence, why = judged(said, status)
-            row = row._replace(problem=problem or why, status=status.strip().lower(), confidence=confidence)
+            confidence_text, status = (fields[place] for place in columns.judged)
+            confidence, status_problem = judged(confidence_text, status)
+            row = row._replace(problem=problem or status_problem, status=status.strip().lower(), confidence=confidence)
         yield row
 
 

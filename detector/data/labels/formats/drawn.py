@@ -27,15 +27,15 @@ def are_symbols(names: Sequence[str]) -> bool:
 
 def no_symbols(names: Sequence[str]) -> str:
     """What to say of boxes that are not around characters."""
-    other = next((name for name in names if not is_symbol(name)), "")
-    return f"has boxes of {short(other, 40)}, not of single characters, and no texts"
+    example = next((name for name in names if not is_symbol(name)), "")
+    return f"has boxes of {short(example, 40)}, not of single characters, and no texts"
 
 
 def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
     """The row of a picture with these boxes."""
-    other = [box.symbol for box in boxes if not is_symbol(box.symbol)]
-    if other:
-        return Row(line, image, "", f"the box {short(other[0], 40)} is of no single character")
+    foreign = [box.symbol for box in boxes if not is_symbol(box.symbol)]
+    if foreign:
+        return Row(line, image, "", f"the box {short(foreign[0], 40)} is of no single character")
     if not all(box.x1 < box.x2 and box.y1 < box.y2 for box in boxes):
         return Row(line, image, "", "a box has no width or no height")
     if not boxes:
@@ -54,5 +54,5 @@ def _are_stacked(corners: NDArray[np.float64]) -> bool:
     x1, y1, x2, y2 = corners.T
     shared = np.minimum(x2[:, None], x2) - np.maximum(x1[:, None], x1)  # (n, n)
     narrower = np.minimum((x2 - x1)[:, None], x2 - x1)
-    apart = np.maximum(y1[:, None], y1) >= np.minimum(y2[:, None], y2)
-    return bool(2 * ((shared > narrower / 2) & apart).any(1).sum() >= len(corners))
+    is_below = np.maximum(y1[:, None], y1) >= np.minimum(y2[:, None], y2)
+    return bool(2 * ((shared > narrower / 2) & is_below).any(1).sum() >= len(corners))

@@ -24,7 +24,7 @@ ID_COLUMNS = frozenset(_IDS.split())
 
 _INSIDE = (*_TEXTS.split(), "text_sequence", "gt_parse", "value")
 _JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\"{])")
-_SHOWN = 12  # columns in one message
+_MAX_SHOWN = 12  # columns in one message
 
 
 def plain(name: str) -> str:
@@ -40,21 +40,24 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
     """
     names = [plain(name) for name in header]
     numbers = []
-    for what, asked, usual in zip(("image", "text"), columns, (IMAGE_COLUMNS, TEXT_COLUMNS), strict=True):
-        if asked is None:
+    for kind, requested, usual in zip(("image", "text"), columns, (IMAGE_COLUMNS, TEXT_COLUMNS), strict=True):
+        if requested is None:
             matches = [i for i, name in enumerate(names) if name in usual]
-            if what == "image" and not matches:
+            if kind == "image" and not matches:
                 matches = [i for i, name in enumerate(names) if name in ID_COLUMNS]
         else:
-            matches = [i for i, name in enumerate(header) if name.strip() == asked.strip()]
-            matches = matches or [i for i, name in enumerate(header) if name.strip().lower() == asked.strip().lower()]
+            matches = [i for i, name in enumerate(header) if name.strip() == requested.strip()]
+            matches = matches or [
+                i for i, name in enumerate(header) if name.strip().lower() == requested.strip().lower()
+            ]
         if len(matches) != 1:
-            said = f"no column {asked!r}" if asked is not None else f"no known {what} column"
+            problem = f"no column {requested!r}" if requested is not None else f"no known {kind} column"
             if matches:
-                some = ", ".join(short(header[i], 30) for i in matches[:_SHOWN])
-                said = f"{len(matches)} columns that may be the {what} ({some})"
-            shown = ", ".join(short(name, 30) for name in header[:_SHOWN]) + (", …" if len(header) > _SHOWN else "")
-            raise SourceError(f"{file} has {said}; its columns are {shown}. Name it with --{what}-column.")
+                matching = ", ".join(short(header[i], 30) for i in matches[:_MAX_SHOWN])
+                problem = f"{len(matches)} columns that may be the {kind} ({matching})"
+            listed = ", ".join(short(name, 30) for name in header[:_MAX_SHOWN])
+            listed += ", …" if len(header) > _MAX_SHOWN else ""
+            raise SourceError(f"{file} has {problem}; its columns are {listed}. Name it with --{kind}-column.")
         numbers.append(matches[0])
     return numbers[0], numbers[1]
 

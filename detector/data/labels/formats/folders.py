@@ -43,7 +43,9 @@ class Folders:
         if name.isascii():
             return ""
         if folder not in self.composed:
-            self.composed[folder] = {_nfc(there): there for there in self.listing(folder) if not there.isascii()}
+            self.composed[folder] = {
+                _nfc(spelling): spelling for spelling in self.listing(folder) if not spelling.isascii()
+            }
         return self.composed[folder].get(_nfc(name), "")
 
     def listing(self, folder: str) -> frozenset[str]:
@@ -89,19 +91,19 @@ class Tails:
         self._search()
         return _fold(stem) in self._by_stem
 
-    def guesses(self, listed: Iterable[str], file: Path, found: Iterable[str]) -> dict[str, Guess]:
+    def guesses(self, listed: Iterable[str], file: Path, resolved: Iterable[str]) -> dict[str, Guess]:
         """Guess what the listed paths of one label file mean.
 
         Args:
             listed: paths that were not found as they are.
             file: the label file: splits that its path names (``val/metadata.csv``) are those of its pictures.
-            found: files that its other paths are.
+            resolved: files that its other paths are.
         """
         guesses = {path: self._guess(path, file) for path in dict.fromkeys(listed)}
-        taken = Counter([*found, *(guess.path for guess in guesses.values() if guess.path)])
+        uses = Counter([*resolved, *(guess.path for guess in guesses.values() if guess.path)])
         return {
             path: Guess("", f"{os.path.relpath(guess.path, self.root)} ends so, and so do other listed paths")
-            if taken[guess.path] > 1 and guess.path
+            if uses[guess.path] > 1 and guess.path
             else guess
             for path, guess in guesses.items()
         }
@@ -114,26 +116,28 @@ class Tails:
         folders = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
         splits = {_SPLITS[word] for part in folders for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
         fits, how = self._by_name.get(parts[-1], []), BY_TAIL
-        if not fits and (short := _UPLOADED.sub("", parts[-1])) != parts[-1]:
-            parts = [*parts[:-1], short]
-            fits = self._by_name.get(short, [])
+        if not fits and (bare_name := _UPLOADED.sub("", parts[-1])) != parts[-1]:
+            parts = [*parts[:-1], bare_name]
+            fits = self._by_name.get(bare_name, [])
         if not fits and not is_image_name(parts[-1]):
             fits, how = self._by_stem.get(parts[-1], []), BY_STEM
-        fits = [path for path in fits if not (of := self._splits_of(path)) or not splits or of & splits]
+        fits = [
+            path for path in fits if not (path_splits := self._splits_of(path)) or not splits or path_splits & splits
+        ]
         lengths = [self._shared(parts[:-1], path) for path in fits]
-        best = [path for path, length in zip(fits, lengths, strict=True) if length == max(lengths)]
-        if len(best) > 1 and (beside := [path for path in best if os.path.dirname(path) == str(file.parent)]):
-            best = beside if len(parts) == 1 else best
-        if len(best) != 1:
-            some = ", ".join(sorted(os.path.relpath(path, self.root) for path in best)[:3])
-            return Guess("", f"{len(best)} files end so: {some}" if best else "")
-        if how == BY_TAIL and self._differs_by_case(listed, best[0], file):
+        closest = [path for path, length in zip(fits, lengths, strict=True) if length == max(lengths)]
+        if len(closest) > 1 and (beside := [path for path in closest if os.path.dirname(path) == str(file.parent)]):
+            closest = beside if len(parts) == 1 else closest
+        if len(closest) != 1:
+            examples = ", ".join(sorted(os.path.relpath(path, self.root) for path in closest)[:3])
+            return Guess("", f"{len(closest)} files end so: {examples}" if closest else "")
+        if how == BY_TAIL and self._differs_by_case(listed, closest[0], file):
             how = BY_CASE
-        return Guess(best[0], how)
+        return Guess(closest[0], how)
 
     def _differs_by_case(self, listed: str, path: str, file: Path) -> bool:
-        here = os.path.join(file.parent, listed.replace("\\", "/"))
-        return _fold(os.path.normpath(here)) == _fold(path)
+        listed_path = os.path.join(file.parent, listed.replace("\\", "/"))
+        return _fold(os.path.normpath(listed_path)) == _fold(path)
 
     def _shared(self, folders: list[str], path: str) -> int:
         """Number of equal folders at the end of both paths."""

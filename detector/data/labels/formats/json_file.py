@@ -28,17 +28,17 @@ def document(head: Head) -> Any:
 def recognise(head: Head) -> Table | str | None:
     content = document(head)
     if content is None:
-        named = head.wanted or (head.file.suffix.lower() == ".json" and len(head.lines) < 2)
-        return f"{head.file} is no JSON file: it begins with {head.first}." if named else None
+        is_expected = head.is_requested or (head.file.suffix.lower() == ".json" and len(head.lines) < 2)
+        return f"{head.file} is no JSON file: it begins with {head.first}." if is_expected else None
     records = _records(content) or _of_columns(content) or _of_pairs(content)
     if records:
         return _of_records(head, records)
     if isinstance(content, dict) and content:
-        some = list(content.items())[:HEAD_LINES]
-        texts = [text_in(value) for _, value in some]
-        plausible = sum(head.folders.plausible(name) for name, _ in some)
-        plain = all(isinstance(value, str) for _, value in some)
-        if None not in texts and (2 * plausible > len(some) or plain or head.wanted):
+        first_items = list(content.items())[:HEAD_LINES]
+        texts = [text_in(value) for _, value in first_items]
+        plausible = sum(head.folders.plausible(name) for name, _ in first_items)
+        plain = all(isinstance(value, str) for _, value in first_items)
+        if None not in texts and (2 * plausible > len(first_items) or plain or head.is_requested):
             return Table(head.file, "json", partial(_of_map, content), ", a text for each name")
     return f"{head.file} is JSON of another kind than a text for each picture: it begins with {short(head.text, 60)}."
 
@@ -63,7 +63,7 @@ def _of_columns(content: Any) -> list[dict[str, Any]]:
 
 def _of_pairs(content: Any) -> list[dict[str, Any]]:
     """Objects of an array of pairs of a path and a text."""
-    if not isinstance(content, list) or not all(isinstance(one, list) and len(one) == 2 for one in content):
+    if not isinstance(content, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in content):
         return []
     return [{"image": image, "text": text} for image, text in content]
 
@@ -77,16 +77,16 @@ def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
         image, text = columns_of(head.file, keys, head.columns)
     except SourceError as error:
         return str(error)
-    how = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
-    return Table(head.file, "json", partial(_of_list, records, keys[image], keys[text]), how)
+    detail = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    return Table(head.file, "json", partial(_of_list, records, keys[image], keys[text]), detail)
 
 
 def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
     instances = record.get("instances")
-    some = instances if isinstance(instances, list) else []
-    texts = [instance.get("text") for instance in some if isinstance(instance, dict)]
-    rest = {key: value for key, value in record.items() if key not in ("instances", "text")}
-    return {**rest, "text": texts}
+    entries = instances if isinstance(instances, list) else []
+    texts = [instance.get("text") for instance in entries if isinstance(instance, dict)]
+    others = {key: value for key, value in record.items() if key not in ("instances", "text")}
+    return {**others, "text": texts}
 
 
 def _of_list(records: Sequence[Any], image: str, text: str) -> Iterator[Row]:

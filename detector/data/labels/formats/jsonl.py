@@ -14,12 +14,12 @@ from detector.data.labels.formats.model import Format, Head, Row, Table, opened_
 def recognise(head: Head) -> Table | str | None:
     first = json_of(head.lines[0])
     if not isinstance(first, dict) or (len(head.lines) == 1 and head.file.suffix.lower() == ".json"):
-        named = head.wanted or head.file.suffix.lower() in (".jsonl", ".ndjson")
+        named = head.is_requested or head.file.suffix.lower() in (".jsonl", ".ndjson")
         return f"{head.file} is not JSON lines: its first line is no JSON object: {head.first}." if named else None
     keys = list(first)
     image, text = columns_of(head.file, keys, head.columns)
-    how = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
-    return Table(head.file, "jsonl", partial(_rows, head.file, keys[image], keys[text]), how)
+    detail = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    return Table(head.file, "jsonl", partial(_rows, head.file, keys[image], keys[text]), detail)
 
 
 def entry_row(number: int, entry: Mapping[str, Any], image: str, text: str) -> Row:

@@ -18,7 +18,7 @@ from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, te
 from detector.data.labels.formats.json_file import document
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 
-_OWN = frozenset(
+_OWN_KEYS = frozenset(
     "id annotation_id annotator created_at updated_at lead_time annotations predictions data meta project".split()
 )
 
@@ -33,7 +33,7 @@ def recognise(head: Head) -> Table | str | None:
             return Table(head.file, "label-studio", partial(_of_tasks, content))
         if {"annotation_id", "lead_time"} <= content[0].keys():
             return Table(head.file, "label-studio", partial(_of_short, content))
-    return f"{head.file} is no export of Label Studio." if head.wanted else None
+    return f"{head.file} is no export of Label Studio." if head.is_requested else None
 
 
 def _of_csv(head: Head, header: Sequence[str]) -> Iterator[Row]:
@@ -52,25 +52,26 @@ def _of_tasks(tasks: Sequence[Any]) -> Iterator[Row]:
             yield Row(number, "", "", "no task of Label Studio")
             continue
         image = _image(task["data"])
-        done = [one for one in _marks(task) if not one.get("was_cancelled")]
-        results = done[-1].get("result") if done else None
-        values = [one.get("value") for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+        annotations = [annotation for annotation in _marks(task) if not annotation.get("was_cancelled")]
+        results = annotations[-1].get("result") if annotations else None
+        results = results if isinstance(results, list) else []
+        values = [result.get("value") for result in results if isinstance(result, dict)]
         typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
-        texts = [text for one in typed for text in (one if isinstance(one, list) else [one])]
+        texts = [text for value in typed for text in (value if isinstance(value, list) else [value])]
         yield Row(number, image, str(texts[0]) if texts else "", _problem(texts))
 
 
 def _marks(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     marks = task.get("annotations") or task.get("completions") or []
-    return [one for one in marks if isinstance(one, dict)] if isinstance(marks, list) else []
+    return [mark for mark in marks if isinstance(mark, dict)] if isinstance(marks, list) else []
 
 
 def _row(number: int, entry: Mapping[str, Any]) -> Row:
     """One annotation whose values stand by the names that the project gave them."""
-    mine = {key: value for key, value in entry.items() if key not in _OWN}
-    image = _image(mine)
-    known = [value for key, value in mine.items() if plain(key) in TEXT_COLUMNS and value not in ("", None)]
-    typed = [value for value in known if not _is_shape(value)]
+    values_by_name = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
+    image = _image(values_by_name)
+    values = [value for key, value in values_by_name.items() if plain(key) in TEXT_COLUMNS and value not in ("", None)]
+    typed = [value for value in values if not _is_shape(value)]
     texts = [text for value in typed for text in _texts(value)]
     return Row(number, image, texts[0] if texts else "", _problem(texts))
 

@@ -90,14 +90,14 @@ class Head:
         text: its first bytes, whole lines of them if there are more.
         columns: names that the caller gave for the columns of images and texts.
         folders: where its images may lie.
-        wanted: whether the caller named the format that is asked.
+        is_requested: whether the caller named the format that is asked.
     """
 
     file: Path
     text: str
     columns: Columns
     folders: Folders
-    wanted: bool = False
+    is_requested: bool = False
 
     @cached_property
     def lines(self) -> list[str]:
@@ -130,7 +130,7 @@ class Sidecar(NamedTuple):
 
     ``suffix`` takes the place of the picture's. ``recognise`` is given the root and some of the files, and gives the
     classes, or None or a sentence where the files are of another format: the sentence where they look like this one.
-    ``read`` gives the label of a picture from its file: (file, picture, classes). ``least`` is the share of the
+    ``read`` gives the label of a picture from its file: (file, picture, classes). ``min_share`` is the share of the
     pictures that have such a file where it is meant.
     """
 
@@ -138,13 +138,13 @@ class Sidecar(NamedTuple):
     suffix: str
     read: Callable[[Path, Path, Classes], Row]
     recognise: Callable[[Path, Sequence[Path]], Classes | str | None]
-    least: float = 0.5
+    min_share: float = 0.5
 
 
-def short(value: Any, most: int = 80) -> str:
+def short(value: Any, max_length: int = 80) -> str:
     """A value for a message, in quotes and cut."""
-    shown = repr(value)
-    return shown if len(shown) <= most else f"{shown[:most]}…"
+    text = repr(value)
+    return text if len(text) <= max_length else f"{text[:max_length]}…"
 
 
 def decode(data: bytes, file: Path) -> str:
@@ -197,19 +197,19 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
     Raises:
         SourceError: if the file is not UTF-8, or a field has no end.
     """
-    last = 0
+    last_line = 0
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
             for fields in reader:
-                first, last = last + 1, reader.line_num
+                first_line, last_line = last_line + 1, reader.line_num
                 if len(fields) > 1 or "".join(fields).strip():
-                    yield first, last, fields
+                    yield first_line, last_line, fields
     except UnicodeDecodeError:
         decode(file.read_bytes(), file)  # says where
         raise
     except csv.Error as error:
-        raise SourceError(f"{file}, from line {last + 1}: {short(str(error))}; is a quote not closed?") from None
+        raise SourceError(f"{file}, from line {last_line + 1}: {short(str(error))}; is a quote not closed?") from None
 
 
 def opened_lines(file: Path) -> Iterator[tuple[int, str]]:

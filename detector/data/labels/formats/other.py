@@ -25,7 +25,7 @@ SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .gz .tgz .parquet .h5 .hdf
 """Endings of such files."""
 
 
-def said_of(file: Path) -> str:
+def description_of(file: Path) -> str:
     """What it is and what to do; "" if it is none of these, or cannot be read."""
     if file.name.lower() in _STATES:
         return "PPOCRLabel's record of what was looked at, and has no texts"
@@ -36,7 +36,7 @@ def said_of(file: Path) -> str:
             head = stream.read(64)
     except OSError:
         return ""
-    for begins, suffixes, what in _KINDS:
+    for begins, suffixes, description in _KINDS:
         if head.startswith(begins) and (not suffixes or file.suffix.lower() in suffixes.split()):
-            return what
+            return description
     return "a database of LMDB: write its pictures to files, and their texts to a CSV" if file.suffix == ".mdb" else ""

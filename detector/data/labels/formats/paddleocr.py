@@ -14,13 +14,13 @@ def listed_before_tab(head: Head) -> bool:
     """Whether most lines are a path, a tab and more."""
     tabbed = [line.partition("\t") for line in head.lines if "\t" in line]
     listed = sum(image.startswith("[") or head.folders.plausible(image) for image, _, _ in tabbed)
-    return 2 * listed > len(head.lines) or (head.wanted and bool(tabbed))
+    return 2 * listed > len(head.lines) or (head.is_requested and bool(tabbed))
 
 
 def recognise(head: Head) -> Table | str | None:
     if listed_before_tab(head):
         return Table(head.file, "paddleocr", partial(rows, head.file))
-    return f"{head.file} has no lines path<TAB>text; its first is {head.first}." if head.wanted else None
+    return f"{head.file} has no lines path<TAB>text; its first is {head.first}." if head.is_requested else None
 
 
 def rows(file: Path) -> Iterator[Row]:

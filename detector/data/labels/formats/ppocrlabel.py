@@ -19,7 +19,7 @@ def recognise(head: Head) -> Table | str | None:
     hits = sum(_marks(line) is not None for line in head.lines)
     if 2 * hits > len(head.lines):
         return Table(head.file, "ppocrlabel", partial(_rows, head.file), second_choice=True)
-    return f"{head.file} is no list of PPOCRLabel; its first line is {head.first}." if head.wanted else None
+    return f"{head.file} is no list of PPOCRLabel; its first line is {head.first}." if head.is_requested else None
 
 
 def _marks(line: str) -> list[dict[str, Any]] | None:

@@ -16,7 +16,7 @@ _LINE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})
 def recognise(head: Head) -> Table | str | None:
     if 2 * sum(_LINE.fullmatch(line.strip()) is not None for line in head.lines) > len(head.lines):
         return Table(head.file, "spaced", partial(_rows, head.file))
-    return f"{head.file} has no lines `path TEXT`; its first is {head.first}." if head.wanted else None
+    return f"{head.file} has no lines `path TEXT`; its first is {head.first}." if head.is_requested else None
 
 
 def _rows(file: Path) -> Iterator[Row]:

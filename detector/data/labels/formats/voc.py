@@ -27,9 +27,10 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
         root = ElementTree.fromstring(data)
         boxes = [
             DrawnBox(
-                (one.findtext("name") or "").strip(), *(float(one.findtext(f"bndbox/{c}") or "") for c in _CORNERS)
+                (element.findtext("name") or "").strip(),
+                *(float(element.findtext(f"bndbox/{c}") or "") for c in _CORNERS),
             )
-            for one in root.iter("object")
+            for element in root.iter("object")
         ]
     except (ElementTree.ParseError, ValueError) as error:
         return Row(0, picture.name, "", f"{file.name} is no VOC file ({error})")
@@ -37,11 +38,11 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
 
 
 def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
-    names = [name.strip() for file in files for name in _NAME.findall(_shown(file))]
+    names = [name.strip() for file in files for name in _NAME.findall(_text_of(file))]
     return f"{root} {no_symbols(names)}." if names and not are_symbols(names) else {}
 
 
-def _shown(file: Path) -> str:
+def _text_of(file: Path) -> str:
     """What can be made out of a file; "" if it cannot be read."""
     try:
         return read_file(file).decode("utf-8", "replace")

@@ -53,8 +53,8 @@ def _names(file: Path) -> dict[int, str]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         return {i: str(name) for i, name in enumerate(names)}
-    some = names if isinstance(names, dict) else {}
-    return {int(k): str(v) for k, v in some.items() if str(k).isdecimal() and len(str(k)) < _DIGITS}
+    names_by_id = names if isinstance(names, dict) else {}
+    return {int(k): str(v) for k, v in names_by_id.items() if str(k).isdecimal() and len(str(k)) < _DIGITS}
 
 
 def is_boxes(text: str) -> bool:

@@ -24,23 +24,25 @@ _COLUMNS = 4
 
 def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
     """One tile: the picture letterboxed into ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
-    tile, back = letterbox(read_image(picture), shape_hw)
+    tile, transform = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
     if reading.characters:
-        boxes = back.to_letterboxed(np.array([c.xyxy for c in reading.characters], np.float32))
+        boxes = transform.to_letterboxed(np.array([c.xyxy for c in reading.characters], np.float32))
         detections = sv.Detections(xyxy=boxes, class_id=np.arange(len(boxes)))
         tile = sv.BoxAnnotator(thickness=1, color_lookup=sv.ColorLookup.INDEX).annotate(tile, detections)
     return tile
 
 
-def write_annotated(path: Path, read: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None) -> None:
+def write_annotated(
+    path: Path, readings: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None
+) -> None:
     """Tiles with their strings and confidences beneath, as one PNG."""
-    rows = -(-len(read) // _COLUMNS)
+    rows = -(-len(readings) // _COLUMNS)
     height, width = _TILE_HW
     page: Any = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(15)  # bundled with Pillow: any script that it has
-    for i, (picture, reading) in enumerate(read):
+    for i, (picture, reading) in enumerate(readings):
         left, top = i % _COLUMNS * width, i // _COLUMNS * (height + _CAPTION)
         page.paste(Image.fromarray(cv2.cvtColor(annotated(picture, reading), cv2.COLOR_BGR2RGB)), (left, top))
         caption = captions[i] if captions is not None else f"{reading.text or '(nothing)'}   {reading.confidence:.2f}"

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from detector.text.detections import TOP_CLASSES, CharDetections
 
-_SAME = 0.4  # IoU from which a candidate of either pass is the same place
-_ALONE = 0.5  # what is left of the scores of a candidate that only one pass has: the mean with nothing
+_MIN_IOU = 0.4  # IoU from which a candidate of either pass is the same place
+_UNPAIRED = 0.5  # what is left of the scores of a candidate that only one pass has: the mean with nothing
 
 
 def weighted_boxes_fusion(
@@ -25,18 +25,23 @@ def weighted_boxes_fusion(
         top_classes: likeliest classes that each is reduced to.
     """
     pairs = _pairs(_iou(first.xyxy, second.xyxy))
-    one, other = pairs.T
-    alone = np.setdiff1d(np.arange(len(first)), one), np.setdiff1d(np.arange(len(second)), other)
-    sure = np.stack([first.objectness[one], second.objectness[other]]).astype(np.float64)  # (2, pairs)
-    share = (sure + 1e-6) / (sure + 1e-6).sum(0)
-    met = share[0, :, None] * first.xyxy[one] + share[1, :, None] * second.xyxy[other]
+    first_rows, second_rows = pairs.T
+    unpaired = np.setdiff1d(np.arange(len(first)), first_rows), np.setdiff1d(np.arange(len(second)), second_rows)
+    pair_objectness = np.stack([first.objectness[first_rows], second.objectness[second_rows]])  # (2, pairs)
+    pair_objectness = pair_objectness.astype(np.float64)
+    share = (pair_objectness + 1e-6) / (pair_objectness + 1e-6).sum(0)
+    fused = share[0, :, None] * first.xyxy[first_rows] + share[1, :, None] * second.xyxy[second_rows]
     scores_1, scores_2 = _all_scores(first, classes), _all_scores(second, classes)
-    boxes = np.concatenate([met, first.xyxy[alone[0]], second.xyxy[alone[1]]])
+    boxes = np.concatenate([fused, first.xyxy[unpaired[0]], second.xyxy[unpaired[1]]])
     objectness = np.concatenate(
-        [sure.mean(0), _ALONE * first.objectness[alone[0]], _ALONE * second.objectness[alone[1]]]
+        [pair_objectness.mean(0), _UNPAIRED * first.objectness[unpaired[0]], _UNPAIRED * second.objectness[unpaired[1]]]
     )
     scores = np.concatenate(
-        [(scores_1[one] + scores_2[other]) / 2, _ALONE * scores_1[alone[0]], _ALONE * scores_2[alone[1]]]
+        [
+            (scores_1[first_rows] + scores_2[second_rows]) / 2,
+            _UNPAIRED * scores_1[unpaired[0]],
+            _UNPAIRED * scores_2[unpaired[1]],
+        ]
     )
     top_class_id = np.argsort(-scores, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_confidence = np.take_along_axis(scores, top_class_id, 1).astype(np.float32)
@@ -64,12 +69,12 @@ def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.
 
 def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
     """(pairs, 2): rows and columns that go together, each at most once."""
-    rows, columns = np.nonzero(iou >= _SAME)
-    taken: list[tuple[int, int]] = []
+    rows, columns = np.nonzero(iou >= _MIN_IOU)
+    pairs: list[tuple[int, int]] = []
     free_rows, free_columns = np.ones(iou.shape[0], bool), np.ones(iou.shape[1], bool)
     for at in np.argsort(-iou[rows, columns], kind="stable"):
         row, column = int(rows[at]), int(columns[at])
         if free_rows[row] and free_columns[column]:
             free_rows[row] = free_columns[column] = False
-            taken.append((row, column))
-    return np.array(taken, np.intp).reshape(-1, 2)
+            pairs.append((row, column))
+    return np.array(pairs, np.intp).reshape(-1, 2)

@@ -160,22 +160,22 @@ class Evaluation:
     @cached_property
     def by_length(self) -> dict[int, Tally]:
         """By the label's length, spaces inside it included."""
-        counts, right = Counter[int](), Counter[int]()
+        counts, correct = Counter[int](), Counter[int]()
         for row, _, ok in self.accepted:
             length = len(row.label.rstrip(self.space))
             counts[length] += 1
-            right[length] += ok
-        return {length: Tally(counts[length], right[length]) for length in sorted(counts)}
+            correct[length] += ok
+        return {length: Tally(counts[length], correct[length]) for length in sorted(counts)}
 
     @cached_property
     def by_position(self) -> dict[int, Tally]:
         """By the place of a label's symbol, from 1, spaces inside it included."""
-        counts, wrong = Counter[int](), Counter[int]()
+        counts, errors = Counter[int](), Counter[int]()
         for row, reading, _ in self.accepted:
             label = row.label.rstrip(self.space)
             counts.update(range(1, len(label) + 1))
-            wrong.update(place + 1 for place in differing(label, reading.text.rstrip(self.space))[0])
-        return {place: Tally(counts[place], counts[place] - wrong[place]) for place in sorted(counts)}
+            errors.update(place + 1 for place in differing(label, reading.text.rstrip(self.space))[0])
+        return {place: Tally(counts[place], counts[place] - errors[place]) for place in sorted(counts)}
 
     @cached_property
     def calibration(self) -> CalibrationCurve:
@@ -206,11 +206,12 @@ class Evaluation:
                 f"A precision is above 0 and at most 1, got {precision}: 0.995 is five errors in 1,000."
             )
         # Any min_confidence refuses what shows no character, and without a pattern what shows too many.
-        never = [not r.characters or (r.shows_more and not self.pattern) for _, r, _ in self.accepted]
-        least = [
-            0.0 if rejected else r.lowest_confidence for rejected, (_, r, _) in zip(never, self.accepted, strict=True)
+        never_accepted = [not r.characters or (r.shows_more and not self.pattern) for _, r, _ in self.accepted]
+        lowest_confidences = [
+            0.0 if rejected else r.lowest_confidence
+            for rejected, (_, r, _) in zip(never_accepted, self.accepted, strict=True)
         ]
-        coverage = coverage_at(least, [ok for *_, ok in self.accepted], precision, self.count)
+        coverage = coverage_at(lowest_confidences, [ok for *_, ok in self.accepted], precision, self.count)
         # Nothing is known of a threshold below the one that these readings had to pass.
         return replace(coverage, threshold=max(coverage.threshold, self.min_confidence))
 
@@ -223,10 +224,12 @@ class Evaluation:
         """
         if [(row.name, row.label) for row in self.rows] != [(row.name, row.label) for row in other.rows]:
             raise DetectorError("Two readers are compared on the same pictures: evaluate both on one source.")
-        mine, theirs = ({row.name for row, _, right in one.accepted if right} for one in (self, other))
+        own_correct, other_correct = (
+            {row.name for row, _, right in evaluation.accepted if right} for evaluation in (self, other)
+        )
         return Comparison(
-            other.exact_match, both=len(mine & theirs), only_this=len(mine - theirs), only_other=len(theirs - mine),
-            neither=self.count - len(mine | theirs),
+            other.exact_match, both=len(own_correct & other_correct), only_this=len(own_correct - other_correct),
+            only_other=len(other_correct - own_correct), neither=self.count - len(own_correct | other_correct),
         )  # fmt: skip
 
     def to_dict(self, precision: float = PRECISION, against: Evaluation | None = None) -> dict[str, Any]:
@@ -336,8 +339,8 @@ def evaluate(
         keep=reader.config.symbols,
     )
     table, length = reader.config.alphabet, reader.config.length
-    if never := [why for _, label, _ in pairs if (why := table.problem(label, length, fixed=True))]:
-        log.warning("%d of %d labels are none that this reader can give: %s", len(never), len(pairs), never[0])
+    if problems := [problem for _, label, _ in pairs if (problem := table.problem(label, length, fixed=True))]:
+        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), problems[0])
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
@@ -362,30 +365,30 @@ def evaluate(
 
 
 def _labelled(
-    source: str | os.PathLike[str], split: str | None, typed: bool, keep: str, **how: Any
+    source: str | os.PathLike[str], split: str | None, typed: bool, keep: str, **options: Any
 ) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
-    """(path, text, name) of each labelled picture, and the inputs that are none; ``how`` as for ``read_source``.
+    """(path, text, name) of each labelled picture, and the inputs that are none; ``options`` as for ``read_source``.
 
     ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
     """
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
-        if given := [name for name, value in how.items() if value not in ("auto", None, False, "")]:
-            told = ", ".join(given)
-            raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {told}.")
+        if options_set := [name for name, value in options.items() if value not in ("auto", None, False, "")]:
+            names = ", ".join(options_set)
+            raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {names}.")
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
         order = to_logical if typed else str  # the set's texts are in the order of the picture
         return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
-    source_labels = read_source(path, keep=keep, **{**how, "visual_order": how["visual_order"] and not typed})
+    source_labels = read_source(path, keep=keep, **{**options, "visual_order": options["visual_order"] and not typed})
     for note in source_labels.notes:
         log.warning("%s", note)
     pictures = [item for item in source_labels.items if not is_several(item.path)]
-    several = [Failure(item.name, "not a picture") for item in source_labels.items if is_several(item.path)]
-    unusable = (*(Failure(refused.name, refused.reason) for refused in source_labels.refused), *several)
+    videos = [Failure(item.name, "not a picture") for item in source_labels.items if is_several(item.path)]
+    unusable = (*(Failure(refused.name, refused.reason) for refused in source_labels.refused), *videos)
     if not pictures:
-        why = reasons_of([(failure.name, failure.reason) for failure in unusable])
-        raise SourceError(f"{path}: no labelled picture is left; {why}.")
+        reasons = reasons_of([(failure.name, failure.reason) for failure in unusable])
+        raise SourceError(f"{path}: no labelled picture is left; {reasons}.")
     return [(item.path, item.text, item.name) for item in pictures], unusable

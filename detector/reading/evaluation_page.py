@@ -18,7 +18,7 @@ from detector.reading.report import STRIP, TILE_WH, Drawing, as_many_as_fit, dra
 from detector.text.detections import Reading
 from detector.text.metrics import differing
 
-SHOWN = 200
+MAX_PICTURES = 200
 """Pictures that the page shows at most of those wrong, and of those rejected."""
 
 _LISTED = 40  # confusions, and pictures that could not be decoded
@@ -54,7 +54,7 @@ def write_evaluation(
     title: str,
     precision: float = PRECISION,
     against: Evaluation | None = None,
-    shown: int = SHOWN,
+    max_pictures: int = MAX_PICTURES,
 ) -> None:
     """Write the page, replacing what is there.
 
@@ -64,7 +64,7 @@ def write_evaluation(
         title: what was evaluated.
         precision: as :meth:`Evaluation.coverage` takes it.
         against: another reader of the same pictures.
-        shown: pictures embedded at most, of the wrong and of the rejected each; 5 MB each at most, too.
+        max_pictures: pictures embedded at most, of the wrong and of the rejected each; 5 MB each at most, too.
 
     Raises:
         DetectorError: if the other one did not read the same pictures, or the precision is none.
@@ -81,9 +81,9 @@ def write_evaluation(
         listed=_LISTED,
         galleries=[
             _gallery("Wrong, the surest first", "A sure error is the worst one, or a wrong label.",
-                   evaluation.wrong_rows, evaluation.space, shown),
+                   evaluation.wrong_rows, evaluation.space, max_pictures),
             _gallery("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
-                   evaluation.rejected, evaluation.space, shown),
+                   evaluation.rejected, evaluation.space, max_pictures),
         ],
         tile=TILE_WH[0],
         strip=STRIP,
@@ -93,10 +93,10 @@ def write_evaluation(
 
 
 def _gallery(
-    title: str, explained: str, rows: Sequence[tuple[EvaluatedPicture, Reading]], space: str, shown: int
+    title: str, explanation: str, rows: Sequence[tuple[EvaluatedPicture, Reading]], space: str, max_pictures: int
 ) -> Gallery:
-    drawn = prefetch_map(lambda pair: _card(pair[0], pair[1], space), islice(rows, shown))
-    return Gallery(title, explained, as_many_as_fit(drawn), len(rows))
+    cards = prefetch_map(lambda pair: _card(pair[0], pair[1], space), islice(rows, max_pictures))
+    return Gallery(title, explanation, as_many_as_fit(cards), len(rows))
 
 
 def _card(row: EvaluatedPicture, reading: Reading, space: str) -> Card:

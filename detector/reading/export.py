@@ -30,12 +30,12 @@ log = logging.getLogger("detector")
 SUFFIXES = {"onnx": ".onnx", "openvino": "_openvino_model", "engine": ".engine"}
 """Formats, and how the name of what is written ends; as ``yolo export`` names them."""
 
-_NEEDED = {"onnx": ("onnx",), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
+_MODULES_OF = {"onnx": ("onnx",), "openvino": ("openvino",), "engine": ("onnx", "tensorrt")}
 
-_DRAWN, _NOISE = 24, 8  # pictures that an export is checked with
+_DRAWN_COUNT, _NOISE_COUNT = 24, 8  # pictures that an export is checked with
 # Height and width that a network for any shape is traced with. TensorRT then takes twice as much, which must be the
 # most that `shape_for` gives.
-_TRACED = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
+_TRACED_SHAPE_HW = {"onnx": (64, 256), "openvino": (64, 256), "engine": (128, 256)}
 
 
 def export(
@@ -72,7 +72,7 @@ def export(
             f"{weights} is exported already, or no weights: give a .pt file that `detector train` wrote."
         )
     path = weights_path(weights)
-    require(f"format={format}", *TORCH, "matplotlib", *_NEEDED[format])
+    require(f"format={format}", *TORCH, "matplotlib", *_MODULES_OF[format])
     target = Path(out) if out is not None else path.with_name(path.stem + SUFFIXES[format])
     if not target.name.endswith(SUFFIXES[format]):
         raise ArgumentError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
@@ -112,8 +112,8 @@ def write_checked(
     with writing(target), folder_beside(target) as folder:
         try:
             with writing(target):
-                made = ultralytics.write_exported(
-                    weights, folder, format, config.shape_hw or _TRACED[format],
+                exported = ultralytics.write_exported(
+                    weights, folder, format, config.shape_hw or _TRACED_SHAPE_HW[format],
                     metadata_for(config, file_hash(weights)),
                     ("0" if device is None else device) if format == "engine" else "cpu",
                     any_shape=config.shape_hw is None,
@@ -124,11 +124,11 @@ def write_checked(
             raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error
         gpu = format == "engine"
         with trusting(True):  # it was made here
-            network: Network = ultralytics.Network(made, pick_device(device)) if gpu else ExportedNetwork(made)
+            network: Network = ultralytics.Network(exported, pick_device(device)) if gpu else ExportedNetwork(exported)
         _compare(weights, reference, network, config, [*sample, *_artificial(config), *_noise(config)])
-        if made.is_dir():
-            OwnedFiles(made).list_all()
-        _move(made, target)
+        if exported.is_dir():
+            OwnedFiles(exported).list_all()
+        _move(exported, target)
 
 
 def _check_replaceable(target: Path) -> None:
@@ -139,10 +139,10 @@ def _check_replaceable(target: Path) -> None:
     """
     if target.is_dir():
         owned = OwnedFiles(target)
-        others = owned.others() if owned.exists else sorted(path.name for path in target.iterdir())
-        if others:
+        foreign = owned.others() if owned.exists else sorted(path.name for path in target.iterdir())
+        if foreign:
             raise DetectorError(
-                f"{target} holds {', '.join(others[:5])}, which no export wrote or which was changed since: move it "
+                f"{target} holds {', '.join(foreign[:5])}, which no export wrote or which was changed since: move it "
                 "away, or name another place with out."
             )
     elif target.exists() and SOURCE_KEY.encode() not in target.read_bytes():
@@ -154,13 +154,13 @@ def _compare(
 ) -> None:
     if exported.config != config:
         raise WeightsError(f"{weights} lost its reading configuration in the export, which was taken back.")
-    wanted, read = (strings(network, config, images) for network in (reference, exported))
-    wrong = [(a, b) for a, b in zip(wanted, read, strict=True) if a != b]
-    if wrong:
-        first, second = wrong[0]
+    expected, read = (strings(network, config, images) for network in (reference, exported))
+    differences = [(a, b) for a, b in zip(expected, read, strict=True) if a != b]
+    if differences:
+        torch_text, exported_text = differences[0]
         raise WeightsError(
-            f"{weights} reads otherwise once exported: of {len(images)} pictures {len(wrong)} differ, the first reads "
-            f"{first!r} in torch and {second!r} exported. Nothing was written."
+            f"{weights} reads otherwise once exported: of {len(images)} pictures {len(differences)} differ, the first "
+            f"reads {torch_text!r} in torch and {exported_text!r} exported. Nothing was written."
         )
 
 
@@ -187,7 +187,7 @@ def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
             size_wh=(width, height), styles=(PLAIN, "plate", "label", "captcha"),
             fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip
-        return [make(i).image for i in range(_DRAWN)]
+        return [make(i).image for i in range(_DRAWN_COUNT)]
     except DetectorError:
         return []
 
@@ -195,12 +195,12 @@ def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
 def _noise(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
     height, width = config.shape_hw or DEFAULT_SHAPE_HW
-    coarse = rng.integers(0, 256, (_NOISE, height // 8, width // 8, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 256, (_NOISE_COUNT, height // 8, width // 8, 3), dtype=np.uint8)
     return list(coarse.repeat(8, 1).repeat(8, 2))  # blots, in which a reader sees something
 
 
-def _move(made: Path, target: Path) -> None:
-    """``made`` in the place of whatever is at ``target``."""
-    if made.is_dir() and target.exists():
-        target.rename(made.with_name("replaced"))  # goes with the temporary folder
-    os.replace(made, target)
+def _move(exported: Path, target: Path) -> None:
+    """``exported`` in the place of whatever is at ``target``."""
+    if exported.is_dir() and target.exists():
+        target.rename(exported.with_name("replaced"))  # goes with the temporary folder
+    os.replace(exported, target)

@@ -41,28 +41,28 @@ class _Line:
             raise SourceError(f"{self.name} cannot be opened as a camera or stream.")
         self.frame: NDArray[np.uint8] | None = None
         self.losses: list[str] = []
-        self.number, self.over, self.wanted = 0, False, True
+        self.number, self.has_ended, self.is_running = 0, False, True
         self.thread = Thread(target=self._read, daemon=True)
 
     def _read(self) -> None:
-        came = 0
+        frame_count = 0
         try:
-            while self.wanted:
-                got, image = self.video.read()
-                if got:
-                    came += 1
+            while self.is_running:
+                has_frame, image = self.video.read()
+                if has_frame:
+                    frame_count += 1
                     self._tell(image)
                 elif os.path.exists(self.source):  # a file has an end
                     break
                 elif self._opened_again():
-                    self._tell(loss=f"the line was lost after {came} frames, and is there again")
-                elif self.wanted:
-                    self._tell(loss=f"the line was lost after {came} frames")
+                    self._tell(loss=f"the line was lost after {frame_count} frames, and is there again")
+                elif self.is_running:
+                    self._tell(loss=f"the line was lost after {frame_count} frames")
                     break
         finally:
             self.video.release()
             with self.news:
-                self.over = True
+                self.has_ended = True
                 self.news.notify()
 
     def _tell(self, image: Any = None, loss: str | None = None) -> None:
@@ -76,9 +76,9 @@ class _Line:
     def _opened_again(self) -> bool:
         for seconds in AGAIN_SECONDS:
             until = time.monotonic() + seconds
-            while self.wanted and time.monotonic() < until:
+            while self.is_running and time.monotonic() < until:
                 time.sleep(0.05)
-            if not self.wanted:
+            if not self.is_running:
                 return False
             self.video.release()
             self.video = _opened(self.source)
@@ -109,23 +109,23 @@ def live_frames(source: str) -> Iterator[Frame]:
     """
     news, lines = Condition(), list[_Line]()
     try:
-        for one in _listed(source):
-            lines.append(_Line(one, news))
+        for address in _listed(source):
+            lines.append(_Line(address, news))
         for line in lines:
             line.thread.start()
         while True:
             with news:
                 while not (frames := [frame for line in lines for frame in line.take()]):
-                    if all(line.over for line in lines):
+                    if all(line.has_ended for line in lines):
                         return
                     news.wait()
             yield from frames
     finally:
         for line in lines:
-            line.wanted = False
+            line.is_running = False
             if line.thread.is_alive():
                 line.thread.join(timeout=5)
-            elif not line.over:
+            elif not line.has_ended:
                 line.video.release()
 
 

@@ -41,7 +41,7 @@ from detector.text.reading_config import ReadingConfig
 
 REPORT = "report.html"
 
-SHOWN = 400
+MAX_PICTURES = 400
 """Pictures that each gallery shows at most: the suspects, and the least sure of the others."""
 
 GALLERY_BYTES = 5_000_000  # of thumbnails in a gallery; two as base64, and the page around them, are below 15 MB
@@ -130,7 +130,7 @@ class Refusals:
     rows: list[RejectRow]
 
 
-def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) -> Path:
+def write_report(root: Path, *, title: str | None = None, max_pictures: int = MAX_PICTURES) -> Path:
     """Write ``report.html`` into a converted set, from what lies there.
 
     Suspects come first, those with a reading that differs from the label before the others; then, as all others, the
@@ -139,7 +139,7 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
     Args:
         root: the set's folder.
         title: the set's name; the folder's, if None.
-        shown: pictures embedded at most, of the suspects and of the others each.
+        max_pictures: pictures embedded at most, of the suspects and of the others each.
 
     Returns:
         The page's path.
@@ -164,7 +164,9 @@ def write_report(root: Path, *, title: str | None = None, shown: int = SHOWN) ->
         lengths=_bars({str(k): n for k, n in sorted(Counter(len(row.text) for row in manifest).items())}),
         classes=_bars({config.symbols[i]: characters[config.symbols[i]] for i in sorted(rarest)}),
         unlearnt=[symbol for symbol in config.symbols if symbol not in learnt],
-        galleries=[_gallery("suspect", root, suspects, config, shown), _gallery("ok", root, others, config, shown)],
+        galleries=[
+            _gallery("suspect", root, suspects, config, max_pictures), _gallery("ok", root, others, config, max_pictures),
+        ],
         refusals=_refusals(rejects),
         tile=TILE_WH[0],
         strip=STRIP,
@@ -198,8 +200,8 @@ def _characters(rows: Iterable[ManifestRow], config: ReadingConfig) -> Iterable[
 
 
 def _bars(counts: dict[str, int]) -> list[Bar]:
-    most = max(counts.values(), default=0) or 1
-    return [Bar(name, count, count / most) for name, count in counts.items()]
+    greatest = max(counts.values(), default=0) or 1
+    return [Bar(name, count, count / greatest) for name, count in counts.items()]
 
 
 def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
@@ -211,7 +213,7 @@ def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
     return [Refusals(kind, len(rows), rows[:_EXAMPLES]) for kind, rows in kinds[:_KINDS]]
 
 
-def _gallery(status: str, root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, shown: int) -> Gallery:
+def _gallery(status: str, root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, max_pictures: int) -> Gallery:
     def rank(row: ManifestRow) -> tuple[bool, float, str]:
         try:
             return status == "suspect" and not row.read, float(row.confidence), row.image
@@ -220,16 +222,16 @@ def _gallery(status: str, root: Path, rows: Sequence[ManifestRow], config: Readi
                 f"{root / MANIFEST}: {row.image} has the confidence {row.confidence!r}, no number: convert again."
             ) from None
 
-    drawn = prefetch_map(lambda row: _card(root, row, config), heapq.nsmallest(shown, rows, key=rank))
-    return Gallery(status, as_many_as_fit(drawn), len(rows))
+    cards = prefetch_map(lambda row: _card(root, row, config), heapq.nsmallest(max_pictures, rows, key=rank))
+    return Gallery(status, as_many_as_fit(cards), len(rows))
 
 
 def as_many_as_fit(cards: Iterable[AnyCard]) -> list[AnyCard]:
     """The first cards whose thumbnails are :data:`GALLERY_BYTES` together; no more are drawn."""
-    fitting, left = [], GALLERY_BYTES
+    fitting, bytes_left = [], GALLERY_BYTES
     for card in cards:
-        left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
-        if left < 0:
+        bytes_left -= len(card.drawing.data) * 3 // 4 if card.drawing else 0
+        if bytes_left < 0:
             break
         fitting.append(card)
     return fitting
@@ -248,8 +250,8 @@ def compare_symbols(text: str, read: str, space: str) -> tuple[list[tuple[str, b
     places = [i for i, symbol in enumerate(text) if symbol != space]
     in_text, in_read = set[int](), set[int]()
     if read:
-        shown, in_read = differing([text[i] for i in places], read)
-        in_text = {places[i] for i in shown}
+        differences, in_read = differing([text[i] for i in places], read)
+        in_text = {places[i] for i in differences}
     return [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
 
 

@@ -70,19 +70,19 @@ class ThreadedPipeline:
         parts = [self._preparing.submit(self._prepare, pictures[i : i + _TOGETHER]) for i in starts]
 
         def detected() -> DetectedBatch:
-            prepared = [one for part in parts for one in part.result()]
+            prepared = [picture for part in parts for picture in part.result()]
             return DetectedBatch(prepared, self._pipeline.detect([p for p in prepared if isinstance(p, Prepared)]))
 
         return self._detecting.submit(detected)
 
     def decode(self, batch: DetectedBatch) -> list[Reading | str]:
         """The readings of a batch, in its order; where a picture cannot be read, the reason."""
-        pipeline, readable = self._pipeline, [one for one in batch.prepared if isinstance(one, Prepared)]
+        pipeline, readable = self._pipeline, [picture for picture in batch.prepared if isinstance(picture, Prepared)]
         settled, zooms = pipeline.zoom(readable, batch.detections)
         # Where nothing is zoomed to, no other batch is waited for.
         zoomed = self._detecting.submit(pipeline.detect, [zoom.part for zoom in zooms]).result() if zooms else []
         readings = iter(pipeline.decode(readable, pipeline.merge(batch.detections, zooms, zoomed), settled))
-        return [one if isinstance(one, str) else self._finish(next(readings)) for one in batch.prepared]
+        return [picture if isinstance(picture, str) else self._finish(next(readings)) for picture in batch.prepared]
 
     def _prepare(self, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
         """Decoded and letterboxed; the reason where that cannot be."""

@@ -23,7 +23,7 @@ from detector.text.detections import CharDetections, Evidence, Reading
 from detector.text.reading_config import ReadingConfig
 
 _MARGIN = 0.25  # around the text in the zoomed pass, in heights of a character
-_MAX_KEPT_SIDE = 1024  # longer side of the picture that is kept for the second pass; bounds memory
+_MAX_SOURCE_SIDE = 1024  # longer side of the picture that is kept for the second pass; bounds memory
 _SURE = 0.95  # lowest character confidence from which a second pass changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 
@@ -35,13 +35,13 @@ class Prepared:
     Args:
         letterboxed: uint8 (H, W, 3) BGR.
         transform: to it from the picture.
-        kept: the picture for a second pass, ``kept_scale`` times its size; None where there is to be none.
+        source_image: the picture for a second pass, ``source_scale`` times its size; None where there is to be none.
     """
 
     letterboxed: NDArray[np.uint8]
     transform: LetterboxTransform
-    kept: NDArray[np.uint8] | None = None
-    kept_scale: float = 1.0
+    source_image: NDArray[np.uint8] | None = None
+    source_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Zoom:
     Args:
         row: of the picture among those of its batch.
         picture: the whole, as the first pass had it.
-        part: of the picture's ``kept``, as the network takes it.
-        corner_xy: of the part in ``kept``.
+        part: of the picture's ``source_image``, as the network takes it.
+        corner_xy: of the part in ``source_image``.
     """
 
     row: int
@@ -62,8 +62,8 @@ class Zoom:
 
     def to_first_pass(self, boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert boxes (n, 4) of the letterboxed part to pixels of the letterboxed picture."""
-        in_kept = self.part.transform.to_picture(boxes_xyxy) + np.array(self.corner_xy * 2, np.float32)
-        return self.picture.transform.to_letterboxed(in_kept / self.picture.kept_scale)
+        in_source = self.part.transform.to_picture(boxes_xyxy) + np.array(self.corner_xy * 2, np.float32)
+        return self.picture.transform.to_letterboxed(in_source / self.picture.source_scale)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ReadingPipeline:
         if not self.two_pass:
             return Prepared(letterboxed, transform)
         height, width = image.shape[:2]
-        scale = min(1.0, _MAX_KEPT_SIDE / max(height, width))
+        scale = min(1.0, _MAX_SOURCE_SIDE / max(height, width))
         if scale < 1:
             size_wh = max(1, round(width * scale)), max(1, round(height * scale))
             image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
@@ -112,18 +112,18 @@ class ReadingPipeline:
     def detect(self, prepared: Sequence[Prepared]) -> list[CharDetections]:
         """Candidates in each letterboxed picture; those of one shape go together to the network."""
         by_shape: dict[tuple[int, ...], list[int]] = {}
-        for row, one in enumerate(prepared):
-            by_shape.setdefault(one.letterboxed.shape, []).append(row)
+        for row, picture in enumerate(prepared):
+            by_shape.setdefault(picture.letterboxed.shape, []).append(row)
         detections: dict[int, CharDetections] = {}
         for rows in by_shape.values():
-            of_rows = self.network(np.stack([prepared[row].letterboxed for row in rows]))
-            detections.update(zip(rows, of_rows, strict=True))
+            detected = self.network(np.stack([prepared[row].letterboxed for row in rows]))
+            detections.update(zip(rows, detected, strict=True))
         return [detections[row] for row in range(len(prepared))]
 
     def zoom(
         self, prepared: Sequence[Prepared], detections: Sequence[CharDetections]
     ) -> tuple[dict[int, Reading], list[Zoom]]:
-        """What is settled by one pass, and where a second one is worth its time.
+        """The readings that one pass settles, and the parts of other pictures that are worth a second one.
 
         Returns:
             Final readings by row, and the parts of other pictures that are to be detected in.
@@ -132,12 +132,12 @@ class ReadingPipeline:
             return {}, []
         # Where to zoom what strings look like has no say: what it overrules is what would be read without it.
         is_free = self.config.pattern is None and self.config.string_model is None
-        free = self.config if is_free else replace(self.config, pattern=None, string_model=None)
-        readings = self._readings(prepared, detections, free)
+        free_config = self.config if is_free else replace(self.config, pattern=None, string_model=None)
+        readings = self._readings(prepared, detections, free_config)
         zooms = [
             zoom
-            for row, (one, reading) in enumerate(zip(prepared, readings, strict=True))
-            if (zoom := self._zoom(row, one, reading)) is not None
+            for row, (picture, reading) in enumerate(zip(prepared, readings, strict=True))
+            if (zoom := self._zoom(row, picture, reading)) is not None
         ]
         if self.alternatives or not is_free:  # these are looked for once, in all that was seen
             return {}, zooms
@@ -146,11 +146,11 @@ class ReadingPipeline:
 
     def _zoom(self, row: int, picture: Prepared, reading: Reading) -> Zoom | None:
         """To the text of a picture; None where a second pass is not worthwhile."""
-        if picture.kept is None or not reading.characters or reading.lowest_confidence >= _SURE:
+        if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE:
             return None
-        height, width = picture.kept.shape[:2]
-        boxes = np.array([c.xyxy for c in reading.characters]) * picture.kept_scale
-        part, corner_xy = text_part(picture.kept, boxes)
+        height, width = picture.source_image.shape[:2]
+        boxes = np.array([c.xyxy for c in reading.characters]) * picture.source_scale
+        part, corner_xy = text_part(picture.source_image, boxes)
         if not part.size or (part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height):
             return None
         return Zoom(row, picture, Prepared(*letterbox(part, self.shape_for(part))), corner_xy)
@@ -160,9 +160,9 @@ class ReadingPipeline:
     ) -> list[CharDetections]:
         """The candidates of both passes as one set a picture, in pixels of the first one's letterboxed picture."""
         merged = list(detections)
-        for zoom, closer in zip(zooms, zoomed, strict=True):
-            moved = replace(closer, xyxy=zoom.to_first_pass(closer.xyxy))
-            merged[zoom.row] = weighted_boxes_fusion(merged[zoom.row], moved, len(self.config.symbols))
+        for zoom, zoomed_detections in zip(zooms, zoomed, strict=True):
+            in_first_pass = replace(zoomed_detections, xyxy=zoom.to_first_pass(zoomed_detections.xyxy))
+            merged[zoom.row] = weighted_boxes_fusion(merged[zoom.row], in_first_pass, len(self.config.symbols))
         return merged
 
     def decode(
@@ -181,16 +181,20 @@ class ReadingPipeline:
         alternatives: int = 0,
     ) -> list[Reading]:  # fmt: skip
         # Decoded in the letterboxed picture, as validation does: the same candidates give the same string.
-        widths = [float(one.letterboxed.shape[1]) for one in prepared]
+        widths = [float(picture.letterboxed.shape[1]) for picture in prepared]
         readings = decode_batch(
             detections, config, widths, min_confidence=self.min_confidence, alternatives=alternatives
         )
         if self.keeps_evidence:
             readings = [
-                replace(reading, evidence=Evidence(seen, width, one.transform.to_picture))
-                for reading, seen, width, one in zip(readings, detections, widths, prepared, strict=True)
+                replace(reading, evidence=Evidence(picture_detections, width, picture.transform.to_picture))
+                for reading, picture_detections, width, picture in zip(
+                    readings, detections, widths, prepared, strict=True
+                )
             ]
-        return [reading.mapped(one.transform.to_picture) for reading, one in zip(readings, prepared, strict=True)]
+        return [
+            reading.mapped(picture.transform.to_picture) for reading, picture in zip(readings, prepared, strict=True)
+        ]
 
 
 def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tuple[NDArray[np.uint8], tuple[int, int]]:

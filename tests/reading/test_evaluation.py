@@ -175,7 +175,7 @@ def test_the_page_needs_nothing_else(mixed: Evaluation, tmp_path: Path) -> None:
 
 def test_the_page_shows_a_bounded_number_of_pictures(tmp_path: Path) -> None:
     rows = pictured(tmp_path, tuple(row(i, "AB", "AC", 0.5 + i / 100) for i in range(9)))
-    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title="toy", shown=4)
+    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title="toy", max_pictures=4)
     page = Page(tmp_path / "page.html")
     assert len(page.addresses) == 4 and "Shown: 4 of 9" in page.words
     assert "8.png" in page.words and "0.png" not in page.words

@@ -427,7 +427,7 @@ def test_a_photograph_gets_its_second_pass_in_little_memory(far_away: tuple[np.n
     picture, true = far_away
     large = np.asarray(Image.fromarray(picture).resize((7200, 1800), Image.Resampling.BICUBIC))
     reader = Reader()
-    kept = reader._pipeline.prepare(large).kept
+    kept = reader._pipeline.prepare(large).source_image
     assert kept is not None and kept.nbytes < 4 << 20
     reading = reader.read(large)
     assert reading.text == true.text

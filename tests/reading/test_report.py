@@ -227,7 +227,7 @@ def test_what_cannot_be_read_is_shown_as_such(tmp_path: Path) -> None:
 def test_pictures_shown_are_bounded_and_the_page_says_so(tmp_path: Path) -> None:
     rows = [row(f"s{i}.png", "AK", confidence=i / 1000) for i in range(5)]
     rows += [row(f"o{i}.png", "KA", confidence=0.9 - i / 100) for i in range(7)]
-    page = page_of(make_set(tmp_path / "set", rows), shown=3)
+    page = page_of(make_set(tmp_path / "set", rows), max_pictures=3)
     assert [text.split()[-1] for text in page.all("li", "card")] == [
         "s0.png", "s1.png", "s2.png", "o6.png", "o5.png", "o4.png",
     ]  # fmt: skip

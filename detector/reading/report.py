@@ -165,7 +165,8 @@ def write_report(root: Path, *, title: str | None = None, max_pictures: int = MA
         classes=_bars({config.symbols[i]: characters[config.symbols[i]] for i in sorted(rarest)}),
         unlearnt=[symbol for symbol in config.symbols if symbol not in learnt],
         galleries=[
-            _gallery("suspect", root, suspects, config, max_pictures), _gallery("ok", root, others, config, max_pictures),
+            _gallery("suspect", root, suspects, config, max_pictures),
+            _gallery("ok", root, others, config, max_pictures),
         ],
         refusals=_refusals(rejects),
         tile=TILE_WH[0],

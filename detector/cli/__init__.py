@@ -43,8 +43,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"detector {__version__}")
         raise typer.Exit()
 
@@ -114,8 +114,8 @@ def main() -> None:
         say(f"detector: {error.strerror or error}{file}", always=True)
         _forget_stdout()
         sys.exit(DetectorError.exit_code)
-    except SystemExit as ended:
+    except SystemExit as system_exit:
         # The library that runs the commands makes an exit code of Ctrl-C, and says nothing.
-        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+        if isinstance(getattr(system_exit.__context__, "__cause__", None), KeyboardInterrupt):
             say("detector: stopped by Ctrl-C.", always=True)
         raise

@@ -57,43 +57,48 @@ def progress_bar() -> Iterator[Tell]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(),
     )  # fmt: skip
-    seen = sys.stderr.isatty() and not is_quiet()
-    with Progress(*columns, console=console, disable=not seen) as bar:
+    has_terminal = sys.stderr.isatty() and not is_quiet()
+    with Progress(*columns, console=console, disable=not has_terminal) as bar:
         task: TaskID | None = None
-        current, number, already = "", 0, 0
-        began = said = time.monotonic()
+        current, number, resumed = "", 0, 0
+        began = last_line = time.monotonic()
 
         running = False
 
-        def over() -> None:
+        def end_stage() -> None:
             nonlocal running
             if task is None or not running:
                 return
             running = False
             bar.stop_task(task)
-            seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - already
-            if not seen and seconds >= STAGE_SECONDS and done:
+            seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - resumed
+            if not has_terminal and seconds >= STAGE_SECONDS and done:
                 log.info("%d %s: %d in %.0f s, %s", number, current, done, seconds, _rate(done / seconds))
 
         def tell(stage: str, done: int, total: int) -> None:
-            nonlocal task, current, said, number, already, began, running
+            nonlocal task, current, last_line, number, resumed, began, running
             name = stage.split(" (")[0]
             if task is None or name != current:
-                over()
+                end_stage()
                 # What an earlier run did counts as done, not as speed.
-                number, already, began = number + 1, done, time.monotonic()
+                number, resumed, began = number + 1, done, time.monotonic()
                 task, current, running = bar.add_task(stage, total=total, completed=done), name, True
             bar.update(task, completed=done, total=total, description=f"{number} {stage}")
             if done >= total:
-                over()
-            elif not seen and time.monotonic() - said >= LINE_SECONDS:
-                said, left = time.monotonic(), bar.tasks[task].time_remaining
+                end_stage()
+            elif not has_terminal and time.monotonic() - last_line >= LINE_SECONDS:
+                last_line, seconds_left = time.monotonic(), bar.tasks[task].time_remaining
                 log.info(
-                    "%d %s: %d of %d%s", number, stage, done, total, "" if left is None else f", {_duration(left)} left"
+                    "%d %s: %d of %d%s",
+                    number,
+                    stage,
+                    done,
+                    total,
+                    "" if seconds_left is None else f", {_duration(seconds_left)} left",
                 )
 
         yield tell
-        over()
+        end_stage()
 
 
 def _rate(speed: float) -> str:

@@ -18,13 +18,13 @@ class RenamedOptions(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, old names replaced before a ``--``."""
         end = args.index("--") if "--" in args else len(args)
-        known = {option for parameter in self.params for option in parameter.opts}
-        return super().parse_args(ctx, [*(_renamed(argument, known) for argument in args[:end]), *args[end:]])
+        option_names = {option for parameter in self.params for option in parameter.opts}
+        return super().parse_args(ctx, [*(_renamed(argument, option_names) for argument in args[:end]), *args[end:]])
 
 
-def _renamed(argument: str, known: set[str]) -> str:
+def _renamed(argument: str, option_names: set[str]) -> str:
     name, equals, value = argument.partition("=")
-    if (renamed := _RENAMED.get(name)) not in known:
+    if (renamed := _RENAMED.get(name)) not in option_names:
         return argument
     say(f"{name} is deprecated: it is called {renamed} now.", always=True)
     return f"{renamed}{equals}{value}"

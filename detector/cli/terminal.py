@@ -71,9 +71,9 @@ def put(result: object) -> None:
     sys.stdout.flush()
 
 
-def json_text(held: dict[str, Any], indent: int | None = None) -> str:
+def json_text(content: dict[str, Any], indent: int | None = None) -> str:
     """JSON that is the same text everywhere: of characters the escapes where they would control a terminal."""
-    line = json.dumps(held, ensure_ascii=False, indent=indent)
+    line = json.dumps(content, ensure_ascii=False, indent=indent)
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
@@ -82,6 +82,6 @@ def near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def counted(number: int, what: str) -> str:
+def counted(number: int, noun: str) -> str:
     """``1 picture``, ``2 pictures``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"

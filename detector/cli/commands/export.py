@@ -37,8 +37,8 @@ def command(
     from detector.reading.inputs import named_pictures, read_named
 
     pictures = []
-    for source, named in ((one, named_pictures(one)) for one in sample or ()):
-        for name, picture in named:
+    for source in sample or ():
+        for name, picture in named_pictures(source):
             try:
                 if isinstance(picture, ImageError):
                     raise ImageError(f"{name}: {picture}")

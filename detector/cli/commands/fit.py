@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
-from detector.cli.repeated import repeated
+from detector.cli.repeated import command_line, repeated
 from detector.cli.terminal import counted, near, put, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError
 
@@ -117,7 +116,7 @@ def _say(result: FitResult, context: typer.Context) -> None:
 
 def _next(result: FitResult, context: typer.Context) -> str:
     """The step that is worth most, as a command."""
-    predict = _line("detector", "predict", near(result.path), "PICTURES")
+    predict = command_line("detector", "predict", near(result.path), "PICTURES")
     steps = [step for limit in result.limits if (step := _step(limit, result, context))]
     return steps[0] if steps else predict
 
@@ -126,7 +125,9 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     from detector.workflow import limits
 
     if limit.kind == limits.LABELS and result.conversion.to_review:
-        return f"{_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
+        return (
+            f"{command_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
+        )
     if limit.kind in (limits.PICTURES, limits.RARE):
         return _label(Path(context.params["source"]), result)
     if "pattern" in limit.settings:
@@ -134,8 +135,12 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     if "imgsz" in limit.settings:
         return repeated(context, f"imgsz={limit.settings['imgsz']}")
     if limit.kind == limits.UNLEARNT:
-        others = [one for one in context.params["arguments"] or [] if one.partition("=")[0] not in ("epochs", "time")]
-        return repeated(context, f"epochs={2 * max(1, result.training.epochs)}", arguments=others)
+        arguments = [
+            argument
+            for argument in context.params["arguments"] or []
+            if argument.partition("=")[0] not in ("epochs", "time")
+        ]
+        return repeated(context, f"epochs={2 * max(1, result.training.epochs)}", arguments=arguments)
     return ""
 
 
@@ -144,9 +149,7 @@ def _label(source: Path, result: FitResult) -> str:
     label = ("detector", "label", near(result.path))
     if result.unlisted:
         folder = source if source.is_dir() else source.parent
-        return _line(*label, folder, folder / "prelabels.csv", *(() if source.is_dir() else ("--labels", source)))
-    return _line(*label, "PICTURES", "prelabels.csv", "--labels", source)
-
-
-def _line(*words: object) -> str:
-    return shlex.join(map(str, words))
+        return command_line(
+            *label, folder, folder / "prelabels.csv", *(() if source.is_dir() else ("--labels", source))
+        )
+    return command_line(*label, "PICTURES", "prelabels.csv", "--labels", source)

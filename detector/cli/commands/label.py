@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
+from detector.cli.repeated import command_line
 from detector.cli.terminal import counted, put, say
 from detector.errors import SOME_REFUSED, ArgumentError
 
@@ -56,17 +56,17 @@ def command(
         say(f"these look like {report.string_model}; --no-format reads one by one")
     counts = {status: report.counts[status] for status in prelabels.STATUSES if report.counts[status]}
     say(f"{counted(sum(counts.values()), 'picture')}: {', '.join(f'{status} {n}' for status, n in counts.items())}")
-    if sure := report.counts[prelabels.SURE]:
-        share = report.expected_wrong / sure
+    if sure_count := report.counts[prelabels.SURE]:
+        share = report.expected_wrong / sure_count
         say(
-            f"sure from a confidence of {report.threshold:.4f} on: about {report.expected_wrong:.1f} of {sure} are "
-            f"expected wrong, {share:.1%}"
+            f"sure from a confidence of {report.threshold:.4f} on: about {report.expected_wrong:.1f} of {sure_count} "
+            f"are expected wrong, {share:.1%}"
         )
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
-    fit = shlex.join(["detector", "fit", str(out)])
+    fit = command_line("detector", "fit", out)
     if report.counts[prelabels.DOUBTFUL]:
-        say(f"next: {shlex.join(['detector', 'review', str(out)])}, as far as you like, then {fit}")
+        say(f"next: {command_line('detector', 'review', out)}, as far as you like, then {fit}")
     else:
         say(f"next: {fit}")
     put(report.path)

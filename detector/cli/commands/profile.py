@@ -58,8 +58,8 @@ def _table(result: Profile) -> Table:
     table = Table(title=f"{result.pictures} pictures, {width}x{height}, {result.model}, {result.device}")
     for column, side in (("what", "left"), ("ms a picture", "right"), ("pictures/s", "right")):
         table.add_column(column, justify=side)  # type: ignore[arg-type]
-    for name, taken in result.stages.items():
-        table.add_row(name, f"{taken:.3f}", f"{1e3 / taken:.0f}")
+    for name, milliseconds in result.stages.items():
+        table.add_row(name, f"{milliseconds:.3f}", f"{1e3 / milliseconds:.0f}")
     table.add_section()
     for name, rate in result.loaders.items():
         table.add_row(f"loader {name}", f"{1e3 / rate:.3f}", f"{rate:.0f}")

@@ -30,7 +30,7 @@ def command(
     try:
         server.serve()
     except KeyboardInterrupt:
-        left = sum(not item.decision for item in server.answers.session.items())
-        say(f"{len(items) - left} decided, {left} to decide on" + (
-            "" if left or not server.answers.subject.next_step else f"; next: {server.answers.subject.next_step}"
+        undecided = sum(not item.decision for item in server.answers.session.items())
+        say(f"{len(items) - undecided} decided, {undecided} to decide on" + (
+            "" if undecided or not server.answers.subject.next_step else f"; next: {server.answers.subject.next_step}"
         ))  # fmt: skip

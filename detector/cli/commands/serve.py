@@ -84,8 +84,8 @@ def _named(weights: list[str]) -> dict[str, str]:
     """
     named: dict[str, str] = {}
     for text in weights:
-        name, told, path = text.partition("=")
-        if not told or "/" in name or "\\" in name:
+        name, equals, path = text.partition("=")
+        if not equals or "/" in name or "\\" in name:
             name, path = Path(text).stem, text
         if name in named:
             raise ArgumentError(

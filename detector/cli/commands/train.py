@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import shlex
 from typing import Annotated, Any
 
 import typer
 
+from detector.cli.repeated import command_line
 from detector.cli.terminal import counted, near, put, say
 from detector.errors import STOPPED, ArgumentError, NotLearnedError
 
@@ -41,7 +41,10 @@ def command(
             f"detector: stopped by Ctrl-C: {result.path} is what was learnt in {counted(result.epochs, 'epoch')}; "
             "this goes on with the run:", always=True,
         )  # fmt: skip
-        say(f"next: {_shown('detector', 'train', f'resume={near(result.run_folder)}/weights/last.pt')}", always=True)
+        say(
+            f"next: {command_line('detector', 'train', f'resume={near(result.run_folder)}/weights/last.pt')}",
+            always=True,
+        )
         raise typer.Exit(STOPPED)
     if not result.learnt:
         raise NotLearnedError(
@@ -49,14 +52,9 @@ def command(
             f"(epochs=…), or look at {near(result.set_folder) / 'report.html'}."
         )
     say(f"weights: {result.path}")
-    predict = _shown("detector", "predict", str(result.path), "PICTURES")
-    evaluate = _shown("detector", "evaluate", str(result.path), str(near(result.set_folder)))
+    predict = command_line("detector", "predict", result.path, "PICTURES")
+    evaluate = command_line("detector", "evaluate", result.path, near(result.set_folder))
     say(f"next: {evaluate}, then {predict}" if result.has_test_split else f"next: {predict}")
-
-
-def _shown(*words: str) -> str:
-    """A command to copy."""
-    return shlex.join(words)
 
 
 _TEXTS = ("augment", "data", "model", "name", "project", "weights")
@@ -72,11 +70,11 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
         ArgumentError: naming what is no pair.
     """
     parsed: dict[str, Any] = {}
-    for before, argument in zip(["", *arguments], arguments, strict=False):
+    for previous, argument in zip(["", *arguments], arguments, strict=False):
         name, equals, value = argument.lstrip("-").partition("=")
         if not name.isidentifier():
-            if before.startswith("--"):
-                raise ArgumentError(f"{before} {argument}: write {before.lstrip('-')}={argument}.")
+            if previous.startswith("--"):
+                raise ArgumentError(f"{previous} {argument}: write {previous.lstrip('-')}={argument}.")
             raise ArgumentError(f"{argument!r} is not NAME=VALUE: write for example data=datasets/plates/data.yaml.")
         if not equals and name in ("data", "model", "name", "project", "weights"):
             raise ArgumentError(

@@ -53,13 +53,13 @@ def command(
         pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
         fonts=tuple(font) if font else None, seed=seed,
     )  # fmt: skip
-    done = 0
+    written = 0
     with progress_bar() as tell:
 
-        def advance(more: int) -> None:
-            nonlocal done
-            done += more
-            tell("pictures", done, count)
+        def advance(increment: int) -> None:
+            nonlocal written
+            written += increment
+            tell("pictures", written, count)
 
         report = write_set(config, out, count, workers=workers, progress=advance)
     rate = report.images / max(report.seconds, 1e-9)

@@ -22,6 +22,7 @@ import collections.abc
 import re
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import islice
 
 DISTRIBUTION = "string-detector"
 """What is installed to import ``detector``; a package index has another project by that name."""
@@ -134,6 +135,12 @@ def argument(name: str, value: object = True) -> str:
         return option
     text = str(value)
     return f"{option} {text if re.fullmatch('[A-Za-z0-9_./]+', text) else repr(text)}"
+
+
+def abridged(items: collections.abc.Collection[str], limit: int, separator: str = ", ") -> str:
+    """The first ``limit`` items, joined, and how many more there are, for messages."""
+    joined, more = separator.join(islice(items, limit)), len(items) - limit
+    return joined if more <= 0 else f"{joined}{separator.rstrip(', ')} and {more} more"
 
 
 def is_installed(module: str) -> bool:

@@ -29,7 +29,7 @@ from detector.data.csv_files import read_rows, write_csv
 from detector.data.labels.label_texts import Spell
 from detector.data.labels.sources import LabelledImage, Refused, Source
 from detector.data.yolo_dataset import ManifestRow
-from detector.errors import DatasetError
+from detector.errors import DatasetError, abridged
 from detector.text.alphabet import Alphabet
 
 log = logging.getLogger("detector")
@@ -39,7 +39,7 @@ DECISIONS = ("accept", "correct", "drop")
 DROPPED = "dropped in review"
 """Reason in ``rejects.csv``."""
 
-_SHOWN = 10  # problems of one file in one message
+_MAX_SHOWN = 10  # problems of one file in one message
 
 
 class ReviewRow(NamedTuple):
@@ -110,7 +110,10 @@ class Review:
             else:
                 names.append(item.name)
         if outdated:
-            log.warning("decisions that no longer apply, since the labels have changed: %s", _some(outdated))
+            log.warning(
+                "decisions that no longer apply, since the labels have changed: %s",
+                abridged(outdated, _MAX_SHOWN, "; "),
+            )
         return frozenset(names)
 
 
@@ -270,9 +273,6 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _refuse(problems: list[str]) -> None:
     if problems:
-        raise DatasetError(f"{_some(problems)}. Nothing was written: correct the file and convert again.")
-
-
-def _some(problems: list[str]) -> str:
-    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    return "; ".join(problems[:_SHOWN]) + more
+        raise DatasetError(
+            f"{abridged(problems, _MAX_SHOWN, '; ')}. Nothing was written: correct the file and convert again."
+        )

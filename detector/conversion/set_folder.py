@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from detector.conversion.review import REVIEW, own_columns
 from detector.data.folders.owned import LIST, OwnedFiles
 from detector.data.packs.packed import FOLDER as PACKED
 from detector.data.yolo_dataset import MANIFEST, ManifestRow
-from detector.errors import DatasetError, argument
+from detector.errors import DatasetError, abridged, argument
 
 log = logging.getLogger("detector")
 
@@ -28,7 +28,7 @@ WORK = "work"
 INNER_LISTS = (f"{WORK}/{LIST}", f"{PACKED}/{LIST}")
 """Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.packs.packed` write."""
 
-_SHOWN = 5  # files that a message names
+_MAX_SHOWN = 5  # files that a message names
 
 
 def part_of(target: Path) -> Path:
@@ -104,7 +104,8 @@ def check_target(target: Path, source: Path, overwrite: bool) -> None:
     for folder, purpose in ((part, "for what is not finished"), (replaced, f"while {target} is replaced")):
         if (folder.exists() or folder.is_symlink()) and (foreign := _foreign_files(folder)):
             raise DatasetError(
-                f"{folder} is needed {purpose}, and holds something else ({_some(foreign)}): move it away."
+                f"{folder} is needed {purpose}, and holds something else ({abridged(foreign, _MAX_SHOWN)}): move it "
+                "away."
             )
 
 
@@ -128,8 +129,8 @@ def check_replaceable(target: Path) -> None:
                            "folder.")  # fmt: skip
     if foreign := _foreign_files(target):
         raise DatasetError(
-            f"{target} also holds {_some(foreign)}, which no conversion wrote or which was changed since, and "
-            f"{argument('overwrite')} would delete: move it elsewhere, or choose another folder."
+            f"{target} also holds {abridged(foreign, _MAX_SHOWN)}, which no conversion wrote or which was changed "
+            f"since, and {argument('overwrite')} would delete: move it elsewhere, or choose another folder."
         )
 
 
@@ -139,11 +140,6 @@ def _has_manifest(folder: Path) -> bool:
         return False
     with (folder / MANIFEST).open(encoding="utf-8", errors="replace") as file:
         return file.readline().startswith(",".join(ManifestRow._fields[:4]))
-
-
-def _some(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return f"{', '.join(paths[:_SHOWN])}{more}"
 
 
 def check_pictures(target: Path, inputs: Iterable[Path]) -> None:

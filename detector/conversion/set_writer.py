@@ -138,7 +138,7 @@ class SetWriter:
         """Probability that the label is wrong, by the picture's name."""
         labels = [visible_ids(item, self.settings.table) for item in self.inputs.items]
         located = [boxes_of(item).located for item in self.inputs.items]
-        log_probs = np.array([characters.right for characters in located])
+        log_probs = np.array([characters.label_log_prob for characters in located])
         symbols = len({*np.concatenate(labels).tolist()})
         probabilities = label_error_probabilities(
             labels, [characters.read for characters in located], log_probs, symbols

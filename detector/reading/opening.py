@@ -23,7 +23,7 @@ from detector.networks.runtimes import (
 log = logging.getLogger("detector")
 
 _WEIGHTS = (".pt", ".onnx", ".engine")
-_EXPORTS_KEPT = 16  # in the user's cache
+_MAX_EXPORTS = 16  # in the user's cache
 
 
 def open_network(path: Path, device: str | None, backend: str | None) -> Network:
@@ -123,7 +123,7 @@ def export_once(weights: Path, backend: str | None = None) -> Network:
         )  # fmt: skip
         try:
             write_checked(weights, network, path)
-            keep_newest(path.parent, "*.onnx", _EXPORTS_KEPT)
+            keep_newest(path.parent, "*.onnx", _MAX_EXPORTS)
             return ExportedNetwork(path, backend)
         except (DetectorError, OSError) as error:  # a read-only home, a full disk
             log.info("reading with torch: %s", error)

@@ -24,7 +24,7 @@ from detector.text.reading_config import ReadingConfig
 
 _MARGIN = 0.25  # around the text in the zoomed pass, in heights of a character
 _MAX_SOURCE_SIDE = 1024  # longer side of the picture that is kept for the second pass; bounds memory
-_SURE = 0.95  # lowest character confidence from which a second pass changes next to nothing
+_SURE_CONFIDENCE = 0.95  # lowest character confidence from which a second pass changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
 
 
@@ -146,7 +146,7 @@ class ReadingPipeline:
 
     def _zoom(self, row: int, picture: Prepared, reading: Reading) -> Zoom | None:
         """To the text of a picture; None where a second pass is not worthwhile."""
-        if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE:
+        if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE_CONFIDENCE:
             return None
         height, width = picture.source_image.shape[:2]
         boxes = np.array([c.xyxy for c in reading.characters]) * picture.source_scale

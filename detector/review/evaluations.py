@@ -81,8 +81,8 @@ class EvaluatedSet(ReviewedSet):
     """The pictures of a set that were read wrongly.
 
     Args:
-        evaluation: the file of it.
-        found: what it holds.
+        path: the file of it.
+        evaluation: what it holds.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"
@@ -116,8 +116,8 @@ class EvaluatedSource:
     """Labelled pictures that were read wrongly and are in no set.
 
     Args:
-        evaluation: the file of it.
-        found: what it holds.
+        path: the file of it.
+        evaluation: what it holds.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"

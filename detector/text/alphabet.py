@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.errors import AlphabetError, argument
+from detector.errors import AlphabetError, abridged, argument
 
 DEFAULT_SYMBOLS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DEFAULT_LENGTH = 8
@@ -136,7 +136,7 @@ class Alphabet:
             raise AlphabetError(f"Several texts are encoded at once: give [{texts!r}], not {texts!r}.")
         problems = [p for t in texts if (p := self.problem(t, length)) and self.clean(t)]
         if problems:
-            listed = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
+            listed = abridged(problems, 5, "; ")
             raise AlphabetError(f"{len(problems)} of {len(texts)} texts cannot be encoded: {listed}.")
         rows = [self.clean(t).ljust(length, self.space) for t in texts]
         flat = np.fromiter((self._id_of[s] for row in rows for s in row), np.int64, len(rows) * length)

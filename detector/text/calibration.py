@@ -65,7 +65,7 @@ class Calibration:
         return Calibration(**{name: PlattScaling(**values) for name, values in plain.items()})
 
 
-def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> PlattScaling:
+def fit_platt(scores: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
     """The likeliest map of scores that are right or not; the identity where there are none.
 
     Newton's steps on the logistic loss. A normal prior around the identity counts about as much as two readings: of
@@ -73,13 +73,13 @@ def fit_platt(scores: Sequence[float], right: Sequence[bool]) -> PlattScaling:
     """
     s = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
     logits = np.log(s / (1 - s))
-    slope, offset = _newton(logits, np.asarray(right, np.float64), None)
+    slope, offset = _newton(logits, np.asarray(correct, np.float64), None)
     if slope < _MIN_SLOPE:
-        slope, offset = _newton(logits, np.asarray(right, np.float64), _MIN_SLOPE)
+        slope, offset = _newton(logits, np.asarray(correct, np.float64), _MIN_SLOPE)
     return PlattScaling(slope, offset)
 
 
-def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: float | None) -> tuple[float, float]:
+def _newton(logits: NDArray[np.float64], correct: NDArray[np.float64], slope: float | None) -> tuple[float, float]:
     """Slope and offset of the greatest posterior; the offset alone where the slope is given."""
     inputs = np.stack([logits, np.ones_like(logits)], 1)  # (n, 2)
     prior = np.array([1 / _SLOPE_SPREAD**2, 1 / _OFFSET_SPREAD**2])
@@ -88,11 +88,11 @@ def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: floa
 
     def loss(w: NDArray[np.float64]) -> float:
         z = inputs @ w
-        return float((np.logaddexp(0, z) - right * z).sum() + (prior * (w - around) ** 2).sum() / 2)
+        return float((np.logaddexp(0, z) - correct * z).sum() + (prior * (w - around) ** 2).sum() / 2)
 
     for _ in range(_STEPS):
         p = 0.5 * (1 + np.tanh(inputs @ at / 2))  # the sigmoid, without overflow
-        gradient = inputs.T @ (p - right) + prior * (at - around)
+        gradient = inputs.T @ (p - correct) + prior * (at - around)
         curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs + np.diag(prior)
         step = np.zeros(2)
         step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
@@ -108,8 +108,8 @@ def _newton(logits: NDArray[np.float64], right: NDArray[np.float64], slope: floa
 def right_characters(label: str, reading: Reading, space: str) -> list[bool]:
     """Of each character of a reading, whether the label has it there; spaces are no characters."""
     symbols = [c.symbol for c in reading.characters]
-    _, wrong = differing([symbol for symbol in label if symbol != space], symbols)
-    return [i not in wrong for i in range(len(symbols))]
+    _, wrong_places = differing([symbol for symbol in label if symbol != space], symbols)
+    return [i not in wrong_places for i in range(len(symbols))]
 
 
 def right_string(label: str, reading: Reading, space: str) -> bool:

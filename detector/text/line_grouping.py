@@ -20,8 +20,8 @@ MAX_LINES = 4
 """More lines than this are not looked for."""
 
 _ANCHORS = 12  # of a picture, that find its lines
-_SURE = 0.3  # objectness of an anchor
-_SAME = 0.5  # of the smaller box's area, above which two candidates are one place
+_MIN_OBJECTNESS = 0.3  # objectness of an anchor
+_MAX_OVERLAP = 0.5  # of the smaller box's area, above which two candidates are one place
 _STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
 _NEAR = 0.5  # of a character's height: how far from a line through another one an anchor still votes for it
@@ -106,13 +106,13 @@ def _anchors(boxes: Floats, objectness: Floats) -> tuple[NDArray[np.intp], NDArr
     np.maximum(shared, 0, out=shared)
     shared *= np.maximum(shared_y, 0, out=shared_y)
     area = np.maximum((x2 - x1) * (y2 - y1), 1e-9)
-    same = shared > _SAME * np.minimum(area[:, :, None], area[:, None])
-    same &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
-    stands = ~same.any(2) & (objectness >= _SURE)  # (batch, n)
-    first = np.zeros((len(boxes), _ANCHORS), np.intp)
-    first[:, :n] = np.argsort(~stands, axis=1, kind="stable")[:, :_ANCHORS]
-    valid = np.arange(_ANCHORS) < stands.sum(1)[:, None]
-    return first, valid
+    is_same_place = shared > _MAX_OVERLAP * np.minimum(area[:, :, None], area[:, None])
+    is_same_place &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
+    is_anchor = ~is_same_place.any(2) & (objectness >= _MIN_OBJECTNESS)  # (batch, n)
+    places = np.zeros((len(boxes), _ANCHORS), np.intp)
+    places[:, :n] = np.argsort(~is_anchor, axis=1, kind="stable")[:, :_ANCHORS]
+    valid = np.arange(_ANCHORS) < is_anchor.sum(1)[:, None]
+    return places, valid
 
 
 def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
@@ -126,24 +126,24 @@ def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
 def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
     """The turn, in radians, clockwise as pictures are seen, along which most pairs of anchors lie on one line."""
     i, j = _PAIRS
-    both = valid[:, i] & valid[:, j]
+    is_pair = valid[:, i] & valid[:, j]
     step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
-    level = _votes(step[..., 1], both)
+    level = _votes(step[..., 1], is_pair)
     turn = np.zeros(len(centre))
-    turned = np.flatnonzero(level * _CONVINCING < both.sum(1))  # of the others, no direction gets more
+    turned = np.flatnonzero(level * _CONVINCING < is_pair.sum(1))  # of the others, no direction gets more
     if not len(turned):
         return turn
     along, across = step[turned, None, :, 0], step[turned, None, :, 1]
-    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], both[turned, None])
+    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], is_pair[turned, None])
     best = votes.argmax(1)  # (turned,)
     convinced = votes[np.arange(len(turned)), best] > _CONVINCING * level[turned]
     turn[turned[convinced]] = _TURNS[best[convinced]]
     return turn
 
 
-def _votes(off: Floats, both: NDArray[np.bool_]) -> Floats:
+def _votes(off: Floats, is_pair: NDArray[np.bool_]) -> Floats:
     """Sum over pairs, the last axis, of 1 where they lie on one line and 0 where they are far off."""
-    return np.asarray(np.where(both, np.maximum(1 - off * off, 0), 0).sum(-1))
+    return np.asarray(np.where(is_pair, np.maximum(1 - off * off, 0), 0).sum(-1))
 
 
 def _lines(
@@ -162,13 +162,13 @@ def _lines(
     """
     ordered = np.sort(np.where(valid, lead_across, np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
-    last = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
-    middle = np.where(count > 0, (ordered[:, 0] + last) / 2, 0.0)
+    lowest = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
+    middle = np.where(count > 0, (ordered[:, 0] + lowest) / 2, 0.0)
     middle = np.where(np.isfinite(middle), middle, 0.0)
     line = np.zeros(across.shape, np.int64)
     if max_lines == 1:
         return line, middle
-    filled = np.where(np.isfinite(ordered), ordered, last[:, None])
+    filled = np.where(np.isfinite(ordered), ordered, lowest[:, None])
     gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
     if not (gaps > _BREAK * height[:, None]).any():
         return line, middle

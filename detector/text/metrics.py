@@ -12,13 +12,13 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 
-def differing(one: Sequence[Any], other: Sequence[Any]) -> tuple[set[int], set[int]]:
+def differing(sequence: Sequence[Any], other: Sequence[Any]) -> tuple[set[int], set[int]]:
     """Places of each sequence that the other does not have: place by place where they are as long, else aligned."""
-    if len(one) == len(other):  # symbols that were taken for others, the usual case
-        places = {i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b}
+    if len(sequence) == len(other):  # symbols that were taken for others, the usual case
+        places = {i for i, (a, b) in enumerate(zip(sequence, other, strict=True)) if a != b}
         return places, set(places)
     in_one, in_other = set[int](), set[int]()
-    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, sequence, other, autojunk=False).get_opcodes():
         if kind != "equal":
             in_one.update(range(a, b))
             in_other.update(range(c, d))

@@ -108,8 +108,8 @@ class _Parser:
             raise self._error("a ')' without its '('")
         return expr
 
-    def _error(self, what: str) -> AlphabetError:
-        return AlphabetError(f"The regular expression {self.text!r} is not understood at place {self.at}: {what}.")
+    def _error(self, reason: str) -> AlphabetError:
+        return AlphabetError(f"The regular expression {self.text!r} is not understood at place {self.at}: {reason}.")
 
     def _next(self) -> str:
         return self.text[self.at] if self.at < len(self.text) else ""
@@ -155,10 +155,10 @@ class _Parser:
 
     def _bounds(self) -> tuple[int, int | None]:
         end = self.text.find("}", self.at)
-        least, comma, most = self.text[self.at : max(end, self.at)].partition(",")
-        if end < 0 or not least.isdecimal() or (most and not most.isdecimal()):
+        low_text, comma, high_text = self.text[self.at : max(end, self.at)].partition(",")
+        if end < 0 or not low_text.isdecimal() or (high_text and not high_text.isdecimal()):
             raise self._error("a repetition is {m}, {m,} or {m,n}")
-        low, high = int(least), int(most) if most else None if comma else int(least)
+        low, high = int(low_text), int(high_text) if high_text else None if comma else int(low_text)
         if max(low, high or 0) > _MAX_REPEATS or (high is not None and high < low):
             raise self._error(f"a repetition's m and n run from 0 to {_MAX_REPEATS}, m not above n")
         self.at = end + 1
@@ -321,7 +321,7 @@ def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting:
     for t in range(len(edges) - 1, -1, -1):
         alive[t] |= {edge.source for edge in edges[t] if edge.target in alive[t + 1]}
     deepest = max((t for t, states in enumerate(alive) if states), default=0)
-    renumbered = [{old: i for i, old in enumerate(sorted(states))} for states in alive[: deepest + 1]]
+    renumbered = [{state: i for i, state in enumerate(sorted(states))} for states in alive[: deepest + 1]]
     states_of = [{i: state for state, i in layer.items()} for layer in layers]
     return Automaton(
         layers=tuple(
@@ -329,9 +329,9 @@ def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting:
                   for e in edges[t] if e.source in renumbered[t] and e.target in renumbered[t + 1])
             for t in range(deepest)
         ),
-        counts=tuple(tuple(states_of[t][old][1] for old in states) for t, states in enumerate(renumbered)),
-        pending=tuple(tuple(states_of[t][old][2] for old in states) for t, states in enumerate(renumbered)),
-        accepting=tuple(tuple(accepting[t][old] for old in states) for t, states in enumerate(renumbered)),
+        counts=tuple(tuple(states_of[t][state][1] for state in states) for t, states in enumerate(renumbered)),
+        pending=tuple(tuple(states_of[t][state][2] for state in states) for t, states in enumerate(renumbered)),
+        accepting=tuple(tuple(accepting[t][state] for state in states) for t, states in enumerate(renumbered)),
     )  # fmt: skip
 
 

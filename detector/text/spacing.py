@@ -203,8 +203,10 @@ def find_layout(
         return TextLayout(lines=pictures[0].lines), 1.0  # no spaces but at the end: nothing to find
 
     def explained(layout: TextLayout) -> float:
-        right = sum(np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in pictures)
-        return right / len(pictures)
+        explained_count = sum(
+            np.array_equal(layout.places(s.boxes, s.width, length, s.line), s.place) for s in pictures
+        )
+        return explained_count / len(pictures)
 
     candidates = [_fit_proportional(pictures, measure) for measure in MEASURES]
     fixed = _fit_fixed_pitch(pictures, length)

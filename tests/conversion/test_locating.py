@@ -78,7 +78,7 @@ def test_a_label_that_is_read_is_looked_at_once() -> None:
     network = Painted()
     one = located(network, bars("ABCA"), "ABCA")
     assert one.agrees and network.looks == 1
-    assert one.seen.all() and {one.stage(i) for i in range(4)} == {"detected"}
+    assert one.detected.all() and {one.stage(i) for i in range(4)} == {"detected"}
     assert np.allclose(one.boxes_xyxy[:, 0], [8, 48, 88, 128], atol=1)
     assert (one.confidence > 0.9).all()
 
@@ -88,17 +88,17 @@ def test_a_label_that_is_not_read_is_looked_at_closer() -> None:
     one = located(network, bars("ABCA"), "ABCB")
     assert not one.agrees and network.looks == 2
     assert one.read.tolist() == [0, 1, 2, 0]
-    assert one.seen.all(), "there is a character, and the label says which"
+    assert one.detected.all(), "there is a character, and the label says which"
 
 
 def test_a_symbol_that_the_detector_does_not_know_is_any_character() -> None:
     one = located(Painted(), bars("ABCA"), "AXCA")
-    assert one.seen.all() and np.allclose(one.boxes_xyxy[1, [0, 2]], [48, 72], atol=2)
+    assert one.detected.all() and np.allclose(one.boxes_xyxy[1, [0, 2]], [48, 72], atol=2)
 
 
 def test_where_nothing_is_seen_a_box_stands_between_its_neighbours() -> None:
     one = located(Painted(), bars("A.CA"), "ABCA")
-    assert one.seen.tolist() == [True, False, True, True]
+    assert one.detected.tolist() == [True, False, True, True]
     assert one.stage(1) == "interpolated" and one.confidence[1] < 0.7 < one.confidence[0]
     assert 40 < one.boxes_xyxy[1, [0, 2]].mean() < 80
 
@@ -106,14 +106,14 @@ def test_where_nothing_is_seen_a_box_stands_between_its_neighbours() -> None:
 @pytest.mark.parametrize("text", ["A", "ABCA", "ABCABCAB"])
 def test_where_nothing_at_all_is_seen_boxes_share_the_width(text: str) -> None:
     one = located(Painted(), bars("." * len(text)), text)
-    assert not one.seen.any() and len(one.boxes_xyxy) == len(text)
+    assert not one.detected.any() and len(one.boxes_xyxy) == len(text)
     sides = one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2]
     assert (sides >= 1).all() and one.boxes_xyxy.min() >= 0 and one.boxes_xyxy[:, 2].max() <= 160
 
 
 def test_only_where_characters_are_is_asked_if_classes_mean_nothing() -> None:
     one = located(Painted(), bars("ABCA"), "CCCC", by_class=False)
-    assert one.seen.all() and not one.agrees and not len(one.read)
+    assert one.detected.all() and not one.agrees and not len(one.read)
 
 
 def test_two_lines_are_found_out() -> None:

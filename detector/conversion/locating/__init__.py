@@ -176,7 +176,7 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
             if rows:
                 log_probs[rows] = locator.score([images[i] for i in rows], [labels[i] for i in rows])
         return [
-            replace(trained.boxes[item].located, right=float(log_prob))
+            replace(trained.boxes[item].located, label_log_prob=float(log_prob))
             for item, log_prob in zip(items, log_probs, strict=True)
         ]
 

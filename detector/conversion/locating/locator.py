@@ -63,20 +63,20 @@ class Located:
     Args:
         boxes_xyxy: float32 (n, 4), in the picture's own pixels, in reading order.
         confidence: float64 (n,), probability that the box is that of its symbol, if the label is right.
-        seen: bool (n,), whether the detector saw a character there; else the box is set between its neighbours.
+        detected: bool (n,), whether the detector saw a character there; else the box is set between its neighbours.
         read: class ids of what the detector reads by itself.
         agrees: whether that is the label.
-        right: log probability that a detector that was not trained on the label gives to it.
+        label_log_prob: log probability that a detector that was not trained on the label gives to it.
         lines: of text that the picture was taken to have.
         round: of self-training whose detector located it; 0 is the shipped one, :data:`DRAWN` a person.
     """
 
     boxes_xyxy: NDArray[np.float32]
     confidence: NDArray[np.float64]
-    seen: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
     read: Ids
     agrees: bool
-    right: float = 0.0
+    label_log_prob: float = 0.0
     lines: int = 1
     round: int = 0
 
@@ -85,7 +85,7 @@ class Located:
         round of self-training, or "interpolated" between its neighbours."""
         if self.round == DRAWN:
             return "drawn"
-        return "interpolated" if not self.seen[i] else f"trained-{self.round}" if self.round else "detected"
+        return "interpolated" if not self.detected[i] else f"trained-{self.round}" if self.round else "detected"
 
 
 def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Located:
@@ -94,7 +94,7 @@ def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Locate
         return located
     count = len(boxes_xyxy)
     confidence = np.full(count, _DRAWN_CONFIDENCE)
-    return replace(located, boxes_xyxy=boxes_xyxy, confidence=confidence, seen=np.ones(count, bool), round=DRAWN)
+    return replace(located, boxes_xyxy=boxes_xyxy, confidence=confidence, detected=np.ones(count, bool), round=DRAWN)
 
 
 def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
@@ -156,7 +156,7 @@ class Locator:
         unexplained = [
             i
             for i, characters in enumerate(located)
-            if self.by_class and not characters.agrees and characters.seen.any()
+            if self.by_class and not characters.agrees and characters.detected.any()
         ]
         if unexplained:
             zoomed = self._zoomed_pass([images[i] for i in unexplained], [labels[i] for i in unexplained],

@@ -190,7 +190,7 @@ class SelfTraining:
         """The pictures that each detector of a round is trained on."""
         train = [item for item in self._in_rounds if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
-            complete = [item for item in train if boxes[item].located.seen.all()]
+            complete = [item for item in train if boxes[item].located.detected.all()]
             halves = [[item for item in complete if half_of(item.text) == half] for half in (0, 1)]
             return [self._sample(half) for half in halves]
         return [self._sample([item for item in train if boxes[item].located.agrees])]

@@ -24,7 +24,7 @@ from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import description_of
 from detector.data.labels.prelabels import DOUBTFUL, PERSON, UNREADABLE
-from detector.errors import SourceError, argument
+from detector.errors import SourceError, abridged, argument
 
 _MAX_SHOWN = 6  # skipped files in one message
 _MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
@@ -228,11 +228,9 @@ def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
 def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
     """Join the inputs of some label files."""
     details = [
-        listing.detail.replace(listing.files[0].name, name_below(root, listing.files[0]), 1)
-        for listing in listings[:_MAX_SHOWN]
+        listing.detail.replace(listing.files[0].name, name_below(root, listing.files[0]), 1) for listing in listings
     ]
-    detail = ", ".join(details) + (f" and {len(listings) - _MAX_SHOWN} more" if len(listings) > _MAX_SHOWN else "")
-    detail += passed_over_in_short(passed_over)
+    detail = abridged(details, _MAX_SHOWN) + passed_over_in_short(passed_over)
     entries = [entry for listing in listings for entry in listing.entries]
     if len(listings) > 1:  # a line number alone is ambiguous
         entries = [
@@ -318,8 +316,7 @@ def passed_over_in_short(passed_over: dict[str, str]) -> str:
     """Names of skipped files, the first few, for the log."""
     if not passed_over:
         return ""
-    more = f" and {len(passed_over) - _MAX_SHOWN} more" if len(passed_over) > _MAX_SHOWN else ""
-    return f"; passed over: {', '.join(list(passed_over)[:_MAX_SHOWN])}{more}"
+    return f"; passed over: {abridged(passed_over, _MAX_SHOWN)}"
 
 
 def folder_contents(root: Path) -> str:

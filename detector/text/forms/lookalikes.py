@@ -21,9 +21,9 @@ all typefaces (``tools/weights/lookalikes.py``, pairs of .005 and more)."""
 _ANY_OTHER = 1e-4  # as in LOOKALIKES, of any other pair
 
 
-def look_alike(one: str, other: str) -> bool:
+def look_alike(symbol: str, other: str) -> bool:
     """Whether two symbols are taken for each other, by :data:`LOOKALIKES`."""
-    return one + other in LOOKALIKES or other + one in LOOKALIKES
+    return symbol + other in LOOKALIKES or other + symbol in LOOKALIKES
 
 
 def differ_by_look_alikes(label: str, text: str) -> bool:

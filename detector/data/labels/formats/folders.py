@@ -142,8 +142,8 @@ class Tails:
     def _shared(self, folders: list[str], path: str) -> int:
         """Number of equal folders at the end of both paths."""
         count = 0
-        for folder, other in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
-            if folder != other:
+        for folder, other_folder in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
+            if folder != other_folder:
                 break
             count += 1
         return count

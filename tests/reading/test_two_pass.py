@@ -37,15 +37,17 @@ def pipeline(confidence: float = 0.5, two_pass: bool = True, share: float = 0.2,
     return ReadingPipeline(OneCharacter(confidence, share), config, two_pass)
 
 
-@pytest.mark.parametrize(("size_hw", "kept_scale"), [((60, 200), 1.0), ((300, 1000), 1.0), ((900, 4096), 0.25)])
-def test_boxes_of_a_zoomed_part_lie_where_the_first_pass_has_them(size_hw: tuple[int, int], kept_scale: float) -> None:
+@pytest.mark.parametrize(("size_hw", "source_scale"), [((60, 200), 1.0), ((300, 1000), 1.0), ((900, 4096), 0.25)])
+def test_boxes_of_a_zoomed_part_lie_where_the_first_pass_has_them(
+    size_hw: tuple[int, int], source_scale: float
+) -> None:
     picture = pipeline().prepare(np.zeros((*size_hw, 3), np.uint8))
-    assert picture.kept is not None and picture.kept_scale == kept_scale
+    assert picture.source_image is not None and picture.source_scale == source_scale
     box = np.float32([[0.4, 0.4, 0.6, 0.7]]) * np.float32([size_hw[1], size_hw[0]] * 2)
-    part, corner_xy = text_part(picture.kept, box * kept_scale)
+    part, corner_xy = text_part(picture.source_image, box * source_scale)
     letterboxed, transform = letterbox(part, (64, 128))
     zoom = Zoom(0, picture, Prepared(letterboxed, transform), corner_xy)
-    in_part = transform.to_letterboxed(box * kept_scale - np.float32(corner_xy * 2))
+    in_part = transform.to_letterboxed(box * source_scale - np.float32(corner_xy * 2))
     assert zoom.to_first_pass(in_part) == pytest.approx(picture.transform.to_letterboxed(box), abs=0.01)
     assert zoom.to_first_pass(np.zeros((0, 4), np.float32)).shape == (0, 4)
 

@@ -22,7 +22,6 @@ import collections.abc
 import re
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import islice
 
 DISTRIBUTION = "string-detector"
 """What is installed to import ``detector``; a package index has another project by that name."""
@@ -139,7 +138,7 @@ def argument(name: str, value: object = True) -> str:
 
 def abridged(items: collections.abc.Collection[str], limit: int, separator: str = ", ") -> str:
     """The first ``limit`` items, joined, and how many more there are, for messages."""
-    joined, more = separator.join(islice(items, limit)), len(items) - limit
+    joined, more = separator.join(list(items)[:limit]), len(items) - limit
     return joined if more <= 0 else f"{joined}{separator.rstrip(', ')} and {more} more"
 
 

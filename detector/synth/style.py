@@ -119,14 +119,14 @@ class Style:
     drum_shade: float = 0.0  # share of the light lost at a drum's upper and lower end
     turned: float = 0.0  # how far drums stand from their digit, in heights of a capital at most
     # around a licence plate
-    fittings: tuple[str, ...] = ()  # parts of a licence plate, see `painting.plates.fittings`
+    fittings: tuple[str, ...] = ()  # parts of a licence plate, see `setting.fittings`
     surroundings: bool = False  # parts of a car, and other text, outside of the frame
     # of the picture as a whole
     surface: str = "flat"  # "flat", "cloth", "film", "crumpled", "bottle", "pipe"
     medium: str = "none"  # "none", "screen", "scan", "fax"
     cut: bool = False  # cut out with little room around the text, then letterboxed
     # damage
-    camera: tuple[str, ...] = ()  # effects of light, weather and motion in this order, see `painting.plates.camera`
+    camera: tuple[str, ...] = ()  # effects of light, weather and motion in this order, see `painting.camera`
     shade: float = 0.0  # share of the light lost on one side of a shadow's edge
     blur: float = 0.0  # sigma, pixels
     motion: int = 0  # length, pixels

@@ -15,9 +15,9 @@ import pytest
 from detector.synth import SynthConfig, Synthesizer
 from detector.synth.faces.glyphs import CAP, Face, FontFace, GlyphCache
 from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, segment_design
-from detector.synth.painting.display_lines import drum_line
+from detector.synth.setting.display_lines import drum_line
+from detector.synth.setting.typesetting import FIELD, bounds, corners_of
 from detector.synth.style import Style
-from detector.synth.typesetting import FIELD, bounds, corners_of
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))

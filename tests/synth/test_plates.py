@@ -17,12 +17,12 @@ from detector.synth.faces.fonts import capitals_of
 from detector.synth.faces.foreign import foreign_face
 from detector.synth.faces.glyphs import CAP, FontFace, GlyphCache
 from detector.synth.faces.strokes import DESIGNS, SlashedFace, StrokeFace, can_stroke
+from detector.synth.painting.camera import EFFECTS
 from detector.synth.painting.canvas import Canvas
-from detector.synth.painting.plates.camera import EFFECTS
-from detector.synth.painting.plates.fittings import FITTINGS, fitted
+from detector.synth.setting.fittings import FITTINGS, fitted
+from detector.synth.setting.typesetting import Placed, Typesetter, bounds, corners_of
 from detector.synth.style import Style
 from detector.synth.texts import Line, free_text, slashable, with_foreign
-from detector.synth.typesetting import Placed, Typesetter, bounds, corners_of
 from detector.text.alphabet import Alphabet
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

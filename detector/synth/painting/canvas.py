@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.synth.colours import Colour, Image
-from detector.synth.typesetting import INK, Placed, scaled
+from detector.synth.setting.typesetting import INK, Placed, scaled
 
 Boxes = NDArray[np.float32]
 Layer = NDArray[np.uint8]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.synth.colours import Colour, Image, as_colour, luma
+from detector.synth.setting.typesetting import Placed, bounds, corners_of
 from detector.synth.style import Style
-from detector.synth.typesetting import Placed, bounds, corners_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from detector.synth.colours import Colour, Image, as_colour, colour_of, luma
 from detector.synth.painting.canvas import Layer, blended
+from detector.synth.setting.typesetting import FIELD, Placed, bounds, corners_of, scaled
 from detector.synth.style import Style
-from detector.synth.typesetting import FIELD, Placed, bounds, corners_of, scaled
 
 _LAMPS = (  # BGR
     (30, 30, 255), (30, 30, 255), (40, 60, 255), (60, 255, 60), (90, 255, 120), (20, 150, 255), (40, 200, 255),

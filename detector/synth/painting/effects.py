@@ -12,8 +12,8 @@ from detector.synth.painting.canvas import Canvas, blended, shifted
 from detector.synth.painting.disguise import extruded
 from detector.synth.painting.displays import lit
 from detector.synth.painting.processes import filled, neon, processed, relief, rimmed
+from detector.synth.setting.typesetting import scaled
 from detector.synth.style import Style
-from detector.synth.typesetting import scaled
 
 
 def inked(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float, noise: np.random.Generator) -> Image:

@@ -1,4 +1,4 @@
-"""Grounds with a structure: what codes are printed on, pressed into and photographed in front of."""
+"""Grounds with a structure: what codes are on and in front of, and cars around plates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.synth.colours import Colour, Image, background
+from detector.synth.colours import Colour, Image, background, colour_of
 from detector.synth.style import Style
 
 Field = NDArray[np.float32]
@@ -152,3 +152,67 @@ def _photo(rng: Random, ground: Colour, size_wh: tuple[int, int], noise: np.rand
 
 TEXTURES = ("photo", "cardboard", "wood", "concrete", "brushed", "rust", "foil", "weave")
 """Names of the grounds, as in ``Style.background``."""
+
+
+def car_parts(rng: Random, size_wh: tuple[int, int], noise: np.random.Generator) -> Image:
+    """What is around a plate: paint, a bumper's edges, a grille, lamps, shadows, the road."""
+    paint = colour_of(rng, rng.uniform(8, 235), rng.choice((0.0, 0.0, 0.1, 0.1, 0.3, 0.9)))
+    table = np.array(paint) + noise.normal(0, rng.uniform(4, 26), (3, 2, 1))
+    image: Image = np.asarray(
+        cv2.resize(table.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR).clip(0, 255), np.float32
+    ).astype(np.uint8)
+    for _ in range(rng.randint(1, 4)):
+        _PARTS[rng.randrange(len(_PARTS))](rng, image)
+    return image
+
+
+def _bumper(rng: Random, image: Image) -> None:
+    """A field with a slightly slanted edge, from the upper or the lower side, and the light on the edge."""
+    height, width = image.shape[:2]
+    y, lean = rng.uniform(0.05, 0.95) * height, rng.gauss(0, 0.12) * height
+    low = height if rng.random() < 0.5 else 0
+    corners = np.array([(0, y), (width, y + lean), (width, low), (0, low)]).round().astype(np.int32)
+    cv2.fillConvexPoly(image, corners, _paint(rng), cv2.LINE_AA)
+    if rng.random() < 0.6:
+        cv2.line(image, corners[0].tolist(), corners[1].tolist(), _paint(rng), rng.choice((1, 2, 3)), cv2.LINE_AA)
+
+
+def _grille(rng: Random, image: Image) -> None:
+    """Parallel bars, lying or standing, over a part of the picture."""
+    height, width = image.shape[:2]
+    step, colour, thick = rng.uniform(4, 12), _paint(rng), rng.choice((1, 2, 3))
+    lean = rng.gauss(0, 0.08) * height
+    x1, x2 = sorted(rng.uniform(-0.2, 1.2) * width for _ in "ab")
+    y1, y2 = sorted(rng.uniform(-0.2, 1.2) * height for _ in "ab")
+    if rng.random() < 0.65:
+        lines = [[(x1, y), (x2, y + lean)] for y in np.arange(y1, y2, step)]
+    else:
+        lines = [[(x, y1), (x + lean, y2)] for x in np.arange(x1, x2, step)]
+    if lines:
+        cv2.polylines(image, list(np.array(lines).round().astype(np.int32)), False, colour, thick, cv2.LINE_AA)
+
+
+def _lamp(rng: Random, image: Image) -> None:
+    """A lamp or a badge: an ellipse with another inside."""
+    height, width = image.shape[:2]
+    at = (round(rng.choice((rng.uniform(-0.05, 0.2), rng.uniform(0.8, 1.05))) * width), rng.randrange(height))
+    axes = (round(rng.uniform(0.1, 0.6) * height), round(rng.uniform(0.1, 0.5) * height))
+    cv2.ellipse(image, at, axes, rng.uniform(-30, 30), 0, 360, _paint(rng), -1, cv2.LINE_AA)
+    inner = (axes[0] // 2 + 1, axes[1] // 2 + 1)
+    cv2.ellipse(image, at, inner, 0, 0, 360, _paint(rng), rng.choice((-1, 1, 2)), cv2.LINE_AA)
+
+
+def _beam(rng: Random, image: Image) -> None:
+    """An edge between two panels."""
+    height, width = image.shape[:2]
+    ys = [rng.choice((-2.0, height + 2.0, rng.uniform(0, height))) for _ in "ab"]
+    ends = np.array([[rng.uniform(-0.2, 1.2) * width, y] for y in ys])
+    a, b = ends.round().astype(int).tolist()
+    cv2.line(image, a, b, _paint(rng), rng.choice((1, 2, 4, 7)), cv2.LINE_AA)
+
+
+def _paint(rng: Random) -> Colour:
+    return colour_of(rng, rng.uniform(0, 255), rng.choice((0.0, 0.0, 0.0, 0.1, 0.2, 1.0)))
+
+
+_PARTS = (_bumper, _bumper, _grille, _lamp, _beam)

@@ -11,8 +11,8 @@ import numpy as np
 from detector.synth.colours import Colour, Image, as_colour, colour_of, luma
 from detector.synth.painting.canvas import Canvas, Layer, blended
 from detector.synth.painting.grounds import octaves
+from detector.synth.setting.typesetting import scaled
 from detector.synth.style import Style
-from detector.synth.typesetting import scaled
 
 
 def processed(rng: Random, process: str, alpha: Layer, cap_px: float, noise: np.random.Generator) -> Layer:

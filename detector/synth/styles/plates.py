@@ -108,7 +108,7 @@ def _paint(rng: Random, relief: bool) -> tuple[tuple[float, float, float], tuple
 
 
 def _fittings(rng: Random, seals: bool) -> tuple[str, ...]:
-    """Parts beside the text; see `painting.plates.fittings`."""
+    """Parts beside the text; see `setting.fittings`."""
     shares = (("row", 0.3), ("name", 0.15), ("stack", 0.15), ("screws", 0.3), ("upper", 0.2), ("lower", 0.1),
               ("left", 0.25), ("right", 0.06), ("dividers", 0.0 if seals else 0.12))  # fmt: skip
     names = [name for name, share in shares if chance(rng, share)]
@@ -116,7 +116,7 @@ def _fittings(rng: Random, seals: bool) -> tuple[str, ...]:
 
 
 def _camera(rng: Random) -> tuple[str, ...]:
-    """At most one effect of the place, one of the light and one of the lens; see `painting.plates.camera`."""
+    """At most one effect of the place, one of the light and one of the lens; see `painting.camera`."""
     place = rng.choice(("", "", "shadow", "dirt", "drops", "scratches", "sun"))
     light = rng.choice(("", "", "", "infrared", "night", "night", "cast", "haze", "overexposed", "bloom"))
     lens = rng.choice(("", "", "", "motion", "defocus", "interlaced"))

@@ -9,8 +9,18 @@ from random import Random
 import numpy as np
 
 from detector.synth.faces.glyphs import CAP, Face, GlyphCache
+from detector.synth.setting.typesetting import (
+    CAPTION,
+    EMBLEM,
+    Matrix,
+    Placed,
+    Rect,
+    bounds,
+    corners_of,
+    local_matrix,
+    moved,
+)
 from detector.synth.style import Style
-from detector.synth.typesetting import CAPTION, EMBLEM, Matrix, Placed, Rect, bounds, corners_of, local_matrix, moved
 
 CAPTION_WORDS = (
     "GEORGIA|Wisconsin|California|Maryland|DELAWARE|Tennessee|OREGON|Illinois|Connecticut|ARIZONA|VERMONT|Nevada|"

@@ -12,9 +12,8 @@ import numpy as np
 
 from detector.synth.colours import Colour, colour_of
 from detector.synth.faces.glyphs import CAP, Face, GlyphCache, Mask
-from detector.synth.frame import small_line
-from detector.synth.style import Style
-from detector.synth.typesetting import (
+from detector.synth.setting.frame import small_line
+from detector.synth.setting.typesetting import (
     INK,
     PART,
     Placed,
@@ -25,6 +24,7 @@ from detector.synth.typesetting import (
     local_matrix,
     moved,
 )
+from detector.synth.style import Style
 
 COUNTRIES = (
     "ARGENTINA|BOLIVIA|BRASIL|CHILE|COLOMBIA|ECUADOR|PARAGUAY|PERU|URUGUAY|VENEZUELA|MEXICO|GUATEMALA|PANAMA|CUBA|ALBANIA|"

@@ -11,9 +11,8 @@ import numpy as np
 from detector.synth.colours import Colour, colour_of, luma
 from detector.synth.faces.glyphs import CAP, Face, Glyph, GlyphCache, Mask
 from detector.synth.faces.segments import UNLIT
-from detector.synth.frame import small_line
-from detector.synth.style import Style
-from detector.synth.typesetting import (
+from detector.synth.setting.frame import small_line
+from detector.synth.setting.typesetting import (
     CAPTION,
     FIELD,
     GHOST,
@@ -26,6 +25,7 @@ from detector.synth.typesetting import (
     scaled,
     shaped,
 )
+from detector.synth.style import Style
 
 _UNITS = "kWh kWh kWh kW kVA kvarh Wh V A Hz W m3 m3 GJ MWh % °C °F km km/h kg bar min".split()
 _CAPTIONS = "CUM BP MD R RYB L1 L2 L3 TOTAL MAX T1 T2 PF AM PM IMP EXP Q1 RATE SET TEMP LOW BATT ERR TARIFF".split()

@@ -110,6 +110,25 @@ def test_serving_says_which_extra_it_needs() -> None:
     assert done.stderr.startswith(f"detector: detector serve needs {needed}: run `pip install '{DISTRIBUTION}[serve]'`")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["pack", "{folder}", "{folder}-shards"], "Packing"),
+        (["predict", "shipped", "{folder}/shards"], "{folder}/shards"),
+        (["evaluate", "shipped", "{folder}/shards"], "{folder}/shards/a.parquet"),
+        (["convert", "{folder}/shards/a.parquet", "{folder}/set"], "{folder}/shards/a.parquet"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_shards_say_which_extra_they_need(tmp_path: Path, arguments: list[str], begins: str) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "a.parquet").write_bytes(b"PAR1")
+    done = without_extras(COMMAND, *(argument.format(folder=tmp_path) for argument in arguments))
+    assert done.returncode == DependencyError.exit_code, done.stderr
+    needed = f"detector: {begins.format(folder=tmp_path)} needs pyarrow: run `pip install '{DISTRIBUTION}[shards]'`.\n"
+    assert done.stderr == needed
+
+
 def test_convert_keeps_what_it_found_before_it_needs_to_train(tmp_path: Path) -> None:
     toy_folder(tmp_path / "pictures", 90, alphabet="ЖЮЯФ")  # symbols that the shipped weights do not know
     done = without_extras(

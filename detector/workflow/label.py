@@ -23,6 +23,7 @@ from detector.data.labels.prelabels import (
     write_prelabels,
 )
 from detector.data.labels.sources import check_source, read_label_files, read_source
+from detector.data.packs.shards import is_shards
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Failure, Reader
 from detector.text.detections import Reading
@@ -109,6 +110,11 @@ def label(
         raise ArgumentError(f"max_wrong is a share, 0 or more and less than 1, got {max_wrong}.")
     root, target = Path(os.path.abspath(source)), Path(os.path.abspath(out))
     check_source(root)
+    for folder in (root, *([] if labels is None else [Path(labels)])):
+        if is_shards(folder):
+            raise SourceError(
+                f"{folder} has pictures in Parquet, and a table of pre-labels names files: give a folder."
+            )
     if not root.is_dir():
         raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
     earlier = _decided(target)

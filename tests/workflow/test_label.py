@@ -106,6 +106,7 @@ REFUSED: dict[str, tuple[str, dict[str, float], type[Exception], str]] = {
     "no folder": ("nowhere", {}, SourceError, "There is no file or folder"),
     "a file": ("new/IMG_0.png", {}, SourceError, "is a file: give the folder"),
     "no pictures": ("empty", {}, SourceError, "There is no picture"),
+    "shards": ("shards", {}, SourceError, "a table of pre-labels names files: give a folder"),
     "no share": ("new", {"max_wrong": 1.0}, ArgumentError, "max_wrong is a share"),
 }
 
@@ -117,6 +118,8 @@ def test_what_cannot_be_labelled(
 ) -> None:  # fmt: skip
     folder = pictures[0].parent
     (folder / "empty").mkdir()
+    (folder / "shards").mkdir()
+    (folder / "shards" / "a.parquet").touch()
     with pytest.raises(kind, match=message):
         detector.label(reader, folder / source, folder / "pre.csv", **more)
     assert not (folder / "pre.csv").exists()

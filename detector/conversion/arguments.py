@@ -25,7 +25,7 @@ def keep_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def kept_arguments(root: Path) -> dict[str, Any] | None:
+def stored_arguments(root: Path) -> dict[str, Any] | None:
     """What a set was converted with; None if it does not know, as without its work folder."""
     try:
         stored = json.loads((root / WORK / ARGUMENTS).read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, Literal
 
-from detector.conversion.arguments import kept_arguments
+from detector.conversion.arguments import stored_arguments
 from detector.conversion.convert import convert
 from detector.data.yolo_dataset import ManifestRow, read_manifest
 from detector.errors import DetectorError
@@ -104,7 +104,7 @@ class Reconversion:
     @property
     def unknown(self) -> str:
         """Why the set cannot be converted from here; "" if it can."""
-        if kept_arguments(self._root) is None:
+        if stored_arguments(self._root) is None:
             return "It is not kept how this set was converted: run the command that made it again."
         return ""
 
@@ -133,7 +133,7 @@ class Reconversion:
             self._progress = ended
 
     def _convert(self) -> SetDifference:
-        before, arguments = read_manifest(self._root), kept_arguments(self._root)
+        before, arguments = read_manifest(self._root), stored_arguments(self._root)
         if arguments is None:
             raise DetectorError(self.unknown)
         report = convert(**_known_arguments(arguments), out=self._root, overwrite=True, progress=self._tell)

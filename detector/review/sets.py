@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from detector.conversion.arguments import kept_arguments
+from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import REVIEW, ReviewRow
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.visual_order import to_logical
@@ -45,7 +45,7 @@ class ReviewedSet:
 
     def _open(self) -> None:
         characters = read_set(self.root)
-        self._config, arguments = characters.config, kept_arguments(self.root) or {}
+        self._config, arguments = characters.config, stored_arguments(self.root) or {}
         self.space = self._config.space
         # A set does not know how its labels were spelt; the arguments that it was converted with do, if they are kept.
         self._source = arguments.get("source")

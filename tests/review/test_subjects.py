@@ -13,7 +13,7 @@ import pytest
 
 import detector
 from detector.conversion import convert as conversion
-from detector.conversion.arguments import kept_arguments
+from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import review_rows
 from detector.data.csv_files import write_csv
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
@@ -232,7 +232,7 @@ def test_a_table_of_pre_labels_that_was_edited_is_read_again(tmp_path: Path) -> 
 
 
 def test_a_set_keeps_what_it_was_converted_with(toy: Toy) -> None:
-    kept = kept_arguments(toy.root)
+    kept = stored_arguments(toy.root)
     assert kept is not None and kept["source"] == str(toy.source.absolute())
     wanted = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_"}
     assert {name: kept[name] for name in wanted} == wanted
@@ -256,7 +256,7 @@ def test_decisions_are_taken_up_and_what_changed_is_told(
     root = shutil.copytree(toy.root, tmp_path / "set")
     sure = sorted(float(row.confidence) for row in read_manifest(root))
     monkeypatch.setattr(conversion, "MIN_CONFIDENCE", (sure[9] + sure[10]) / 2)
-    given = kept_arguments(root) or {}
+    given = stored_arguments(root) or {}
     detector.convert(**given, out=root, overwrite=True)
     with serve(root).serving() as server:
         client = Client(server)

@@ -23,9 +23,9 @@ DIGIT, LETTER, OTHER = 0, 1, 2
 
 _SHOWN_SHARE = 0.9  # of a place, from which on a format's description names its kind
 _SHOWN_WEIGHT = 0.05  # of a format that a description names
-_LEAST_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
+_MIN_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
 _ROUNDED = 0.006  # that probabilities of three digits may be off by in all, each by half a percent of it at most
-_LEAST_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
+_MIN_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
 
 
 class StringFormat(NamedTuple):
@@ -127,7 +127,7 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
     all_classes = frozenset(range(classes))
     chains = [
         f for n, formats in sorted(model.formats.items()) if n <= max_length for f in formats[1:]
-        if _share(model, n) * f.weight >= _LEAST_WEIGHT
+        if _share(model, n) * f.weight >= _MIN_WEIGHT
     ]  # fmt: skip
     weights = [_share(model, len(f.symbols)) * f.weight for f in chains]
     priors: list[NDArray[np.float64]] = [np.log(_any_symbol(model) * classes)]
@@ -167,7 +167,7 @@ def _any_symbol(model: StringModel) -> NDArray[np.float64]:
 
 
 def _share(model: StringModel, length: int) -> float:
-    return max(model.shares.get(length, 0.0), _LEAST_SHARE)
+    return max(model.shares.get(length, 0.0), _MIN_SHARE)
 
 
 def _sign(row: NDArray[np.float64], alphabet: str, kinds: NDArray[np.intp]) -> str:

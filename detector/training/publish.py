@@ -64,8 +64,8 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
     log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(labels),
              split)  # fmt: skip
-    better = best_beyond_chance(epochs, len(labels), sum(map(len, labels))) and trainer.best.exists()
-    trained, row = (trainer.best, best_epoch(epochs)) if better else (trainer.last, epochs[-1])
+    is_best_better = best_beyond_chance(epochs, len(labels), sum(map(len, labels))) and trainer.best.exists()
+    trained, row = (trainer.best, best_epoch(epochs)) if is_best_better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
     chosen, share = interpolate_weights(
@@ -142,13 +142,13 @@ def interpolate_weights(
             _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
         ]
 
-    of_trained = missed(trained)
-    least, chosen, chosen_share = sum(of_trained), trained, 0.0
+    trained_errors = missed(trained)
+    least_missed, chosen, chosen_share = sum(trained_errors), trained, 0.0
     for share in _START_SHARES:
         mean = ultralytics.write_interpolated(trained, start, share, config.symbols, mean_path(share))
-        of_mean = missed(mean)
-        if sum(of_mean) < least and gains_beyond_chance(of_trained, of_mean):
-            least, chosen, chosen_share = sum(of_mean), mean, share
+        mean_errors = missed(mean)
+        if sum(mean_errors) < least_missed and gains_beyond_chance(trained_errors, mean_errors):
+            least_missed, chosen, chosen_share = sum(mean_errors), mean, share
     for share in _START_SHARES:
         if share != chosen_share:
             mean_path(share).unlink()
@@ -161,13 +161,13 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
     A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
     are tells.
     """
-    unsure = sum(
+    uncertainty = sum(
         (1 - character.confidence) ** 2
         for label, reading in zip(labels, readings, strict=True)
-        for character, right in zip(reading.characters, right_characters(label, reading, space), strict=True)
-        if right
+        for character, is_correct in zip(reading.characters, right_characters(label, reading, space), strict=True)
+        if is_correct
     )
-    return score_texts(labels, [reading.shown_text for reading in readings], space).errors + unsure
+    return score_texts(labels, [reading.shown_text for reading in readings], space).errors + uncertainty
 
 
 def _read_letterboxed(
@@ -177,11 +177,14 @@ def _read_letterboxed(
     assert config.shape_hw is not None
     readings: list[Reading] = []
     for start in range(0, len(rows), _BATCH):
-        found = network(dataset.images[list(rows[start : start + _BATCH])])
+        batch_detections = network(dataset.images[list(rows[start : start + _BATCH])])
         width = float(config.shape_hw[1])
-        decoded = decode_batch(found, config, [width] * len(found))
-        evidence = (Evidence(detections, width, lambda boxes: boxes) for detections in found)
-        readings += [replace(reading, evidence=seen) for reading, seen in zip(decoded, evidence, strict=True)]
+        decoded = decode_batch(batch_detections, config, [width] * len(batch_detections))
+        evidence = (Evidence(detections, width, lambda boxes: boxes) for detections in batch_detections)
+        readings += [
+            replace(reading, evidence=reading_evidence)
+            for reading, reading_evidence in zip(decoded, evidence, strict=True)
+        ]
     return readings
 
 
@@ -217,23 +220,24 @@ def calibrated(
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
     readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
-    read_twice, twice = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True), list[Reading]()
+    two_pass_reader = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True)
+    two_pass_readings: list[Reading] = []
     for start in range(0, len(dataset), _BATCH):
-        twice += read_twice([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
+        two_pass_readings += two_pass_reader([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
 
-    def scored(some: Sequence[Reading]) -> TextScore:
-        return score_texts(dataset.texts, [reading.shown_text for reading in some], config.space)
+    def scored(results: Sequence[Reading]) -> TextScore:
+        return score_texts(dataset.texts, [reading.shown_text for reading in results], config.space)
 
-    score, again = scored(readings), scored(twice)
-    if again.errors < score.errors + math.sqrt(score.errors):
-        readings, score, config = twice, again, replace(config, two_pass=True)
+    score, two_pass_score = scored(readings), scored(two_pass_readings)
+    if two_pass_score.errors < score.errors + math.sqrt(score.errors):
+        readings, score, config = two_pass_readings, two_pass_score, replace(config, two_pass=True)
     labels = [row.text for row in characters.rows("train")[0]]
     if config.pattern is None and (model := fit_string_model_to_labels(labels, config.symbols)) is not None:
-        formed = replace(config, string_model=model)
-        as_formed = decode_again(readings, formed)
-        with_model = scored(as_formed)
-        if with_model.errors <= score.errors:
-            log.info("strings look like %s: %d symbols are wrong with that, %d without", model, with_model.errors,
+        model_config = replace(config, string_model=model)
+        model_readings = decode_again(readings, model_config)
+        model_score = scored(model_readings)
+        if model_score.errors <= score.errors:
+            log.info("strings look like %s: %d symbols are wrong with that, %d without", model, model_score.errors,
                      score.errors)  # fmt: skip
-            readings, score, config = as_formed, with_model, formed
+            readings, score, config = model_readings, model_score, model_config
     return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score

@@ -118,18 +118,18 @@ def publishing(run: Path, target: Path) -> Published:
 
 def keep_start(run: Path, model: str) -> None:
     """Keep what a run starts from in its own folder, if it is weights."""
-    kept = run / "weights" / START
+    start = run / "weights" / START
     if not model.endswith(".pt"):
-        kept.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
-    elif not (kept.exists() and kept.samefile(model)):
-        with atomic_write(kept) as part:
+        start.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
+    elif not (start.exists() and start.samefile(model)):
+        with atomic_write(start) as part:
             shutil.copyfile(model, part)
 
 
 def start_of(run: Path) -> Path | None:
     """The weights that a run started from, also one that was resumed; None where it was trained from scratch."""
-    kept = run / "weights" / START
-    return kept if kept.is_file() else None
+    start = run / "weights" / START
+    return start if start.is_file() else None
 
 
 def clear_earlier(run: Path, model: str) -> str:
@@ -231,9 +231,9 @@ def resumed(
     characters = _set_of(run, data, began_with.get("data"), "".join(network.names.values()))
     trained = at_end or _is_trained(run, content["epoch"] + 1, {**began_with, **arguments}, characters)
     log.info("%s goes on with the set %s", run, characters.root)
-    again = {"data": str(characters.yaml_path), "model": str(checkpoint), "resume": str(checkpoint)}
+    run_arguments = {"data": str(characters.yaml_path), "model": str(checkpoint), "resume": str(checkpoint)}
     device = {"device": began_with["device"]} if began_with.get("device") else {}
-    return Stopped({**device, **arguments, **again, "save_dir": str(run)}, trained)
+    return Stopped({**device, **arguments, **run_arguments, "save_dir": str(run)}, trained)
 
 
 def begun_anew(
@@ -251,18 +251,18 @@ def begun_anew(
 
     run = checkpoint_of(resume, runs).parent.parent
     try:
-        given = known_arguments(yaml.safe_load((run / ARGUMENTS).read_text(encoding="utf-8")))
+        stored = known_arguments(yaml.safe_load((run / ARGUMENTS).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
         raise DetectorError(
             f"{run} was stopped before it began, and {run / ARGUMENTS} cannot be read: start it again with data=…."
         ) from None
-    check_values(given)
-    characters = _set_of(run, data, given.pop("data", None))
-    if str(given.get("model")).endswith(".pt"):
-        given["model"] = str(start_of(run) or given["model"])
+    check_values(stored)
+    characters = _set_of(run, data, stored.pop("data", None))
+    if str(stored.get("model")).endswith(".pt"):
+        stored["model"] = str(start_of(run) or stored["model"])
     log.info("%s was stopped before its first epoch was finished: it begins anew", run)
     place = {"save_dir": str(run), "project": str(run.parent), "name": run.name}
-    return str(characters.yaml_path), {**given, **arguments, **place}
+    return str(characters.yaml_path), {**stored, **arguments, **place}
 
 
 def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
@@ -282,25 +282,25 @@ def latest_run(runs: Path) -> Path:
     Raises:
         DetectorError: if there is none.
     """
-    written = [*runs.glob(f"*/weights/{LAST}"), *runs.glob(f"*/{ARGUMENTS}")]
-    if not written:
+    files = [*runs.glob(f"*/weights/{LAST}"), *runs.glob(f"*/{ARGUMENTS}")]
+    if not files:
         raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
-    newest = max(written, key=lambda path: path.stat().st_mtime)
+    newest = max(files, key=lambda path: path.stat().st_mtime)
     return (newest.parent if newest.name == ARGUMENTS else newest.parent.parent).absolute()
 
 
-def _set_of(run: Path, data: str | Path | None, before: Any, symbols: str | None = None) -> CharacterSet:
+def _set_of(run: Path, data: str | Path | None, earlier: Any, symbols: str | None = None) -> CharacterSet:
     """The set that a run goes on with.
 
     Args:
         run: its folder.
-        data: what the user says; None takes ``before``.
-        before: where it was when the run began.
+        data: what the user says; None takes ``earlier``.
+        earlier: where it was when the run began.
         symbols: of the network, in class-id order; None if that is not known.
     """
-    if data is None and not (before and Path(before).exists()):
-        raise DatasetError(f"{run} was trained on {before}, and nothing is there now: say where its set is, data=SET.")
-    characters = read_set(before if data is None else data)
+    if data is None and not (earlier and Path(earlier).exists()):
+        raise DatasetError(f"{run} was trained on {earlier}, and nothing is there now: say where its set is, data=SET.")
+    characters = read_set(earlier if data is None else data)
     if symbols is not None and characters.config.symbols != symbols:
         raise DatasetError(
             f"{characters.root} has the characters {characters.config.symbols!r}, and {run} was trained on "
@@ -315,5 +315,5 @@ def _is_trained(run: Path, epochs: int, arguments: Mapping[str, Any], characters
         return False
     judging = len(characters.rows(arguments.get("split") or "val")[0])
     end = ending(read_results(run)[:epochs], judging, arguments.get("patience") or 0)
-    last = int(arguments["epochs"])
-    return epochs >= (min(last, end.end) if end else last)
+    planned = int(arguments["epochs"])
+    return epochs >= (min(planned, end.end) if end else planned)

@@ -117,11 +117,11 @@ def train_network(
         net.criterion = net.init_criterion()
         average, optimizer, step = averaged(net), _adamw(net), 0
         parts = {"net": net, "average": average.ema, "optimizer": optimizer}
-        if checkpoint is not None and (before := checkpoint.read()):
+        if checkpoint is not None and (saved := checkpoint.read()):
             for name, part in parts.items():
-                part.load_state_dict(before[name])
-            step = average.updates = before["step"]
-        written = time.perf_counter()
+                part.load_state_dict(saved[name])
+            step = average.updates = saved["step"]
+        last_write = time.perf_counter()
         coming = pool.submit(draw, step)
         while (progress := schedule.progress(step)) < 1:
             batch = coming.result()
@@ -137,9 +137,9 @@ def train_network(
             step += 1
             if after is not None:
                 after(step, loss.item(), average.ema)
-            if checkpoint is not None and time.perf_counter() - written >= CHECKPOINT_SECONDS:
+            if checkpoint is not None and time.perf_counter() - last_write >= CHECKPOINT_SECONDS:
                 checkpoint.write(step, parts)
-                written = time.perf_counter()
+                last_write = time.perf_counter()
         coming.cancel()
     trained: torch.nn.Module = average.ema
     return trained

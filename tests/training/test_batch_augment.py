@@ -124,7 +124,7 @@ def test_boxes_that_leave_are_dropped_by_the_same_rule(shift: float, stays: bool
     assert moved.min() >= 0
     import albumentations as A
 
-    reference = Augment(NOTHING, more=[A.Affine(translate_px={"x": int(shift), "y": 0}, scale=1.0, p=1.0)])
+    reference = Augment(NOTHING, extra=[A.Affine(translate_px={"x": int(shift), "y": 0}, scale=1.0, p=1.0)])
     assert reference(np.zeros((*SHAPE_HW, 3), np.uint8), given[0], ids[0])[2].tolist() == kinds.tolist()
 
 

@@ -45,8 +45,8 @@ def check_values(arguments: dict[str, Any]) -> None:
     try:
         with quiet():  # it would show all of its own help first
             check_dict_alignment(DEFAULT_CFG_DICT, arguments)
-        known = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
-        get_cfg(DEFAULT_CFG_DICT, known)
+        library_arguments = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
+        get_cfg(DEFAULT_CFG_DICT, library_arguments)
     except (SyntaxError, TypeError, ValueError) as error:
         raise ArgumentError(str(error).split("Arguments received")[0].strip()) from None
     if arguments.get("time") is not None and not arguments["time"] > 0:
@@ -77,19 +77,19 @@ def check_start(model: str) -> None:
         raise
     except Exception as error:  # whatever pickle and YAML meet
         raise WeightsError(f"{model} is nothing to start training from ({in_short(error)}).") from error
-    there = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
-    raise WeightsError(f"{model} {there}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
+    problem = "is no .pt or .yaml file" if path.is_file() else "is not there, and nothing is downloaded"
+    raise WeightsError(f"{model} {problem}: give weights (.pt), a structure such as yolo26n.yaml, or leave it out.")
 
 
 def _check_structure(model: str) -> None:
     """Build it once: of an activation no more than a class of ``torch.nn`` and numbers is taken, and no code is run."""
-    described = yaml_model_load(model)
-    layers = [*described.get("backbone", ()), *described.get("head", ())]
+    structure = yaml_model_load(model)
+    layers = [*structure.get("backbone", ()), *structure.get("head", ())]
     if any("TorchVision" in layer for layer in layers):
         raise WeightsError(f"{model} has a layer TorchVision, whose weights would be downloaded: leave it out.")
     try:
         with quiet():
-            DetectionModel(described, verbose=False)
+            DetectionModel(structure, verbose=False)
     except TypeError as error:
         if "activation" not in str(error):
             raise
@@ -111,8 +111,8 @@ def parameters_of(model: str) -> list[str]:
 def known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     """Those of a run's ``args.yaml`` that `yolo train` has; what follows from them is left out."""
     derived = ("cfg", "mode", "model_config", "resume", "save_dir", "task", "workers")
-    known = {*DEFAULT_CFG_DICT, "augmentations"}.difference(derived)
-    return {name: value for name, value in arguments.items() if name in known and value is not None}
+    names = {*DEFAULT_CFG_DICT, "augmentations"}.difference(derived)
+    return {name: value for name, value in arguments.items() if name in names and value is not None}
 
 
 def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
@@ -128,9 +128,9 @@ def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
         raise
     except Exception as error:  # whatever pickle meets
         raise DetectorError(f"{path} is no checkpoint: {in_short(error)}") from None
-    for other in (path.with_name(BEST), path.with_name(START)):
-        if other != path and other.exists():
-            check_start(str(other))
+    for weights in (path.with_name(BEST), path.with_name(START)):
+        if weights != path and weights.exists():
+            check_start(str(weights))
     if teacher := (content.get("train_args") or {}).get("distill_model"):
         check_start(str(teacher))
     return network, content

@@ -75,9 +75,9 @@ def check_effect(arguments: dict[str, Any], defaults: dict[str, Any], optimizer:
     if arguments.get("time") and "epochs" in arguments:
         faults.append(f"epochs={arguments['epochs']} has no effect: time={arguments['time']} says when training ends")
     faults += [
-        f"{name}={arguments[name]} has no effect without {other}"
-        for name, other in _NEEDS.items()
-        if arguments.get(name, defaults.get(name)) != defaults.get(name) and not arguments.get(other)
+        f"{name}={arguments[name]} has no effect without {needed}"
+        for name, needed in _NEEDS.items()
+        if arguments.get(name, defaults.get(name)) != defaults.get(name) and not arguments.get(needed)
     ]
     if faults:
         raise ArgumentError("; ".join(faults) + ". Leave out what changes nothing.")

@@ -39,8 +39,8 @@ def apply(plan: Plan, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -
         _downscale(changed[i], share)
     _add_noise(plan, changed)
     for i, quality in zip(*plan.jpeg, strict=True):
-        written = cv2.imencode(".jpg", changed[i], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-        changed[i] = cv2.imdecode(written, cv2.IMREAD_COLOR)
+        encoded = cv2.imencode(".jpg", changed[i], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+        changed[i] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     for i in plan.grey:
         cv2.cvtColor(cv2.cvtColor(changed[i], cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR, dst=changed[i])
     return changed
@@ -48,9 +48,9 @@ def apply(plan: Plan, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -
 
 def _about_centres(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
     """The same homographies where (0, 0) is the centre of the first pixel, as OpenCV counts."""
-    there, back = np.eye(3), np.eye(3)
-    there[:2, 2], back[:2, 2] = 0.5, -0.5
-    moved: NDArray[np.float64] = back @ matrices @ there
+    to_centre, from_centre = np.eye(3), np.eye(3)
+    to_centre[:2, 2], from_centre[:2, 2] = 0.5, -0.5
+    moved: NDArray[np.float64] = from_centre @ matrices @ to_centre
     return moved
 
 

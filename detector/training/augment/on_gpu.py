@@ -24,11 +24,11 @@ def apply(plan: Plan, images: Tensor) -> Tensor:
     with torch.autocast(device.type, enabled=False):
         images = images.float().clone()  # laid out in memory as they were
 
-        def change(rows: NDArray[np.int64], how: object, *values: NDArray[np.float32]) -> None:
+        def change(rows: NDArray[np.int64], operation: object, *values: NDArray[np.float32]) -> None:
             if len(rows):
                 index = torch.from_numpy(rows).to(device, non_blocking=True)
                 numbers = [torch.from_numpy(v).to(device, non_blocking=True) for v in values]
-                images[index] = how(images[index], *numbers).clamp_(0, 1)  # type: ignore[operator]
+                images[index] = operation(images[index], *numbers).clamp_(0, 1)  # type: ignore[operator]
 
         change(plan.moved, _warp, np.linalg.inv(plan.matrices[plan.moved]).astype(np.float32))
         change(plan.brightness[0], _brightness, *plan.brightness[1:])
@@ -36,9 +36,9 @@ def apply(plan: Plan, images: Tensor) -> Tensor:
         change(plan.downscale[0], _downscale, plan.downscale[1])
         generator = torch.Generator(device).manual_seed(plan.seed)
 
-        def add_noise(some: Tensor, deviation: Tensor) -> Tensor:
-            noise = torch.randn(some.shape, generator=generator, device=device)
-            return some + noise * deviation[:, None, None, None]
+        def add_noise(pictures: Tensor, deviation: Tensor) -> Tensor:
+            noise = torch.randn(pictures.shape, generator=generator, device=device)
+            return pictures + noise * deviation[:, None, None, None]
 
         change(plan.noise[0], add_noise, plan.noise[1])
         change(plan.jpeg[0], _jpeg, plan.jpeg[1])
@@ -74,9 +74,9 @@ def _downscale(images: Tensor, share: Tensor) -> Tensor:
     """To a share of the sides and back, the nearest pixel each time."""
 
     def places(side: int) -> Tensor:
-        small = (share * side).floor().clamp(min=1)[:, None]  # (k, 1)
-        at = (torch.arange(side, device=images.device) * small / side).floor()  # (k, side) of the small picture
-        return (at * side / small).floor().long().clamp(max=side - 1)
+        small_side = (share * side).floor().clamp(min=1)[:, None]  # (k, 1)
+        at = (torch.arange(side, device=images.device) * small_side / side).floor()  # (k, side) of the small picture
+        return (at * side / small_side).floor().long().clamp(max=side - 1)
 
     rows, columns = places(images.shape[2]), places(images.shape[3])
     picture = torch.arange(len(images), device=images.device)[:, None, None]

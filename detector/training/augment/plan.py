@@ -67,18 +67,18 @@ class BatchAugment:
         """What happens to the next ``count`` pictures."""
         policy, rng = self.policy, self._rng
 
-        def some(p: float) -> NDArray[np.int64]:
+        def draw_rows(p: float) -> NDArray[np.int64]:
             return np.flatnonzero(rng.random(count) < p)
 
         def between(limits: tuple[float, float], rows: NDArray[np.int64]) -> NDArray[np.float32]:
             return rng.uniform(*limits, len(rows)).astype(np.float32)
 
-        bright = some(policy.often(policy.BRIGHTNESS_P))
+        bright = draw_rows(policy.often(policy.BRIGHTNESS_P))
         change = (-policy.BRIGHTNESS, policy.BRIGHTNESS)
-        blurred = some(policy.often(policy.BLUR_P))
+        blurred = draw_rows(policy.often(policy.BLUR_P))
         kind = rng.integers(0, 3, len(blurred))  # Gaussian, motion, downscale
         down = blurred[kind == 2]
-        noisy, packed = some(policy.often(policy.NOISE_P)), some(policy.often(policy.JPEG_P))
+        noisy, packed = draw_rows(policy.often(policy.NOISE_P)), draw_rows(policy.often(policy.JPEG_P))
         return Plan(
             self._matrices(count, shape_hw),
             (bright, 1 + between(change, bright), between(change, bright)),
@@ -86,7 +86,7 @@ class BatchAugment:
             (down, between(policy.DOWNSCALE, down)),
             (noisy, between(policy.NOISE, noisy)),
             (packed, np.floor(between((policy.JPEG[0], policy.JPEG[1] + 1), packed))),
-            some(policy.often(policy.GREY_P)),
+            draw_rows(policy.often(policy.GREY_P)),
             int(rng.integers(2**62)),
         )
 
@@ -94,14 +94,14 @@ class BatchAugment:
         """Of each picture that is Gaussian (0) or motion blurred (1), (k, 5, 5)."""
         rng, count = self._rng, len(kind)
         low, high = self.policy.MOTION_SIZE
-        drawn = gaussian_kernels(rng.uniform(*self.policy.GAUSS_SIGMA, count), self.policy.GAUSS_SIZE)
+        kernels = gaussian_kernels(rng.uniform(*self.policy.GAUSS_SIGMA, count), self.policy.GAUSS_SIZE)
         size = rng.choice(np.arange(low, high + 1, 2), count)
         angle, direction = rng.uniform(0, 2 * np.pi, count), rng.uniform(-1, 1, count)
         shift = rng.uniform(-1, 1, (count, 2))
         for side in range(low, high + 1, 2):
             rows = (kind == 1) & (size == side)
-            drawn[rows] = motion_kernels(side, angle[rows], direction[rows], shift[rows])
-        return drawn
+            kernels[rows] = motion_kernels(side, angle[rows], direction[rows], shift[rows])
+        return kernels
 
     def _matrices(self, count: int, shape_hw: tuple[int, int]) -> NDArray[np.float64]:
         """Turn, slant and size about the middle, then shift, then perspective, then flips; (count, 3, 3)."""
@@ -207,9 +207,9 @@ def move_boxes(
     framed = np.concatenate([xy.min(2), xy.max(2)], 1)  # (boxes, 4)
     clipped = np.clip(framed, 0, [shape_hw[1], shape_hw[0]] * 2)
     keep = _area(clipped) >= KEEP * np.maximum(_area(framed), 1e-7)
-    kept, kinds = clipped[keep].astype(np.float32), np.concatenate(ids)[keep]
+    kept_xyxy, kept_ids = clipped[keep].astype(np.float32), np.concatenate(ids)[keep]
     ends = np.cumsum(np.bincount(of[keep], minlength=len(counts)))[:-1]
-    return np.split(kept, ends), np.split(kinds, ends)
+    return np.split(kept_xyxy, ends), np.split(kept_ids, ends)
 
 
 def _area(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -133,10 +133,10 @@ class Policy:
 class Augment:
     """The policy as one call on a picture and its boxes; deterministic after :meth:`seed`."""
 
-    def __init__(self, policy: Policy | None = None, seed: int = 0, more: Sequence[Any] = ()) -> None:
-        """``more`` are a user's own Albumentations transforms; they replace the policy's photometric ones."""
+    def __init__(self, policy: Policy | None = None, seed: int = 0, extra: Sequence[Any] = ()) -> None:
+        """``extra`` are a user's own Albumentations transforms; they replace the policy's photometric ones."""
         policy = policy or Policy()
-        transforms = [*replace(policy, photometric=0.0).transforms(), *more] if more else policy.transforms()
+        transforms = [*replace(policy, photometric=0.0).transforms(), *extra] if extra else policy.transforms()
         if not any(isinstance(t, A.DualTransform) for t in transforms):
             transforms = [A.NoOp(), *transforms]  # Compose warns of boxes that nothing would move
         boxes = A.BboxParams(format="pascal_voc", label_fields=["ids"], min_visibility=KEEP, clip=True)

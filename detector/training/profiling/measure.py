@@ -98,20 +98,20 @@ def profile(
     _check("loader", loader, LOADERS)
     _check("augment", augment or "off", AUGMENT)
     tell = progress or (lambda stage, done, total: None)
-    given = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
-    check_values(given)
+    arguments = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
+    check_values(arguments)
     characters = read_set(data)
     place = private_folder() / "profile"
     with trusting(trust), folder_beside(place) as folder, contextlib.redirect_stdout(io.StringIO()):
-        own = {"epochs": 1, "val": True, "project": str(folder), "name": "profile"}
-        on = library_device(given.get("device"))
-        overrides = training_arguments(characters, {**given, **own, "device": on})
+        run_arguments = {"epochs": 1, "val": True, "project": str(folder), "name": "profile"}
+        on = library_device(arguments.get("device"))
+        overrides = training_arguments(characters, {**arguments, **run_arguments, "device": on})
         check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
         dataset = _first(trainer.train_loader.dataset, pictures)
         executor = None if augment == "off" or loader != "packed" else trainer._augment()
-        where = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
-        size = min(given["batch"], len(dataset))
+        augment_on = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
+        size = min(arguments["batch"], len(dataset))
         ways: dict[str, Loader] = {
             "packed": _packed(dataset, size, None, trainer.device),
             "files": FileLoader(dataset, size),
@@ -128,16 +128,16 @@ def profile(
         step, limit = step_seconds(trainer, way, seconds)
         stages["validate"] = validation_ms(trainer)
     share = max(0.0, 1 - limit / step)
-    bottleneck, advice = _advice(rates, stages, share, loader, where, size / limit, trainer.device.type)
+    bottleneck, advice = _advice(rates, stages, share, loader, augment_on, size / limit, trainer.device.type)
     return Profile(
         rates, step * 1e3, share, limit * 1e3, size / step, stages, bottleneck, advice, len(dataset), size,
-        trainer.shape_hw, loader, where, str(trainer.device), Path(overrides["model"]).name,
+        trainer.shape_hw, loader, augment_on, str(trainer.device), Path(overrides["model"]).name,
     )  # fmt: skip
 
 
-def _check(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ArgumentError(f"{name}={value!r}: give one of {', '.join(known)}.")
+def _check(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ArgumentError(f"{name}={value!r}: give one of {', '.join(choices)}.")
 
 
 def _first(dataset: TextDataset, pictures: int | None) -> TextDataset:

@@ -60,4 +60,4 @@ def stage_ms(
         forward.append(middle - start)
         backward.append(time.perf_counter() - middle)
     seconds_of |= {"forward": statistics.median(forward), "backward": statistics.median(backward)}
-    return {name: taken / size * 1e3 for name, taken in seconds_of.items()}
+    return {name: seconds / size * 1e3 for name, seconds in seconds_of.items()}

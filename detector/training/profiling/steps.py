@@ -31,14 +31,14 @@ def median_seconds(work: Callable[[], object], seconds: float, sync: Callable[[]
     """Median time of one call."""
     work()
     sync()
-    taken: list[float] = []
+    times: list[float] = []
     began = time.perf_counter()
-    while len(taken) < AT_LEAST or time.perf_counter() - began < seconds:
+    while len(times) < AT_LEAST or time.perf_counter() - began < seconds:
         start = time.perf_counter()
         work()
         sync()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def synchroniser(device: torch.device) -> Callable[[], None]:

@@ -73,5 +73,5 @@ def gains_beyond_chance(before: Sequence[float], after: Sequence[float]) -> bool
         before: mistakes of each picture.
         after: of the same pictures.
     """
-    gains = [old - new for old, new in zip(before, after, strict=True)]
+    gains = [errors_before - errors_after for errors_before, errors_after in zip(before, after, strict=True)]
     return len(gains) > 1 and sum(gains) > math.sqrt(sum(gain * gain for gain in gains))

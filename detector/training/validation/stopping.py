@@ -53,17 +53,18 @@ def ending(epochs: Sequence[Mapping[str, str]], pictures: int, patience: int) ->
             return Ending(
                 after, patience, f"all {pictures} validation pictures were read right in {half} epochs in a row"
             )
-        before, last = past[-2 * patience : -patience], past[-patience:]
-        if after >= 2 * patience and any(right_shares(row)[0] for row in last) and not _better(before, last):
+        earlier, latest = past[-2 * patience : -patience], past[-patience:]
+        if after >= 2 * patience and any(right_shares(row)[0] for row in latest) and not _has_improved(earlier, latest):
             return Ending(after, patience, f"validation has not improved beyond chance in {patience} epochs")
     return None
 
 
-def _better(before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> bool:
+def _has_improved(earlier: Sequence[Mapping[str, str]], latest: Sequence[Mapping[str, str]]) -> bool:
     """Whether a mean share of strings or symbols has grown by more than its standard error."""
     for kind in (0, 1):
-        first, second = ([right_shares(row)[kind] for row in rows] for rows in (before, after))
-        error = math.sqrt((statistics.pvariance(first) + statistics.pvariance(second)) / len(first))
-        if statistics.mean(second) - statistics.mean(first) > error:
+        earlier_shares, latest_shares = ([right_shares(row)[kind] for row in rows] for rows in (earlier, latest))
+        variance = statistics.pvariance(earlier_shares) + statistics.pvariance(latest_shares)
+        error = math.sqrt(variance / len(earlier_shares))
+        if statistics.mean(latest_shares) - statistics.mean(earlier_shares) > error:
             return True
     return False

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from detector.text.spacing import TextLayout
     from detector.training.result import TrainingResult, TrainingStopped
     from detector.training.run import train
+    from detector.workflow.cluster.reading import ShardReadings, predict_shards
     from detector.workflow.fit import FitResult, fit
     from detector.workflow.label import LabelReport, label
     from detector.workflow.limits import Limit
@@ -69,6 +70,7 @@ _NAMES_OF = {
     "detector.text.spacing": ("TextLayout",),
     "detector.training.result": ("TrainingResult", "TrainingStopped"),
     "detector.training.run": ("train",),
+    "detector.workflow.cluster.reading": ("ShardReadings", "predict_shards"),
     "detector.workflow.fit": ("FitResult", "fit"),
     "detector.workflow.label": ("LabelReport", "label"),
     "detector.workflow.limits": ("Limit",),
@@ -109,6 +111,7 @@ __all__ = [
     "Reader",
     "Reading",
     "ReadingConfig",
+    "ShardReadings",
     "SourceError",
     "StringFormat",
     "StringModel",
@@ -129,6 +132,7 @@ __all__ = [
     "fit",
     "label",
     "pack",
+    "predict_shards",
     "train",
     "write_set",
 ]

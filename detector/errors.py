@@ -32,6 +32,7 @@ EXTRAS = {
     "tensorrt": ("tensorrt",),
     "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "httptools", "uvloop"),
     "shards": ("pyarrow",),
+    "ray": ("ray",),
 }
 """Extras of the distribution, and the modules that an installation without them lacks; "export" and
 "tensorrt" hold "train"."""

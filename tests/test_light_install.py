@@ -17,7 +17,7 @@ from tests.review.builders import small_set, suspects
 
 ROOT = Path(__file__).parent.parent
 
-BLOCKED = (*EXTRAS["train"], *EXTRAS["serve"], *EXTRAS["shards"], "scipy", "polars", "cloudpickle")
+BLOCKED = (*EXTRAS["train"], *EXTRAS["serve"], *EXTRAS["shards"], *EXTRAS["ray"], "scipy", "polars", "cloudpickle")
 
 WITHOUT = f"""
 import sys
@@ -169,9 +169,9 @@ def test_extras_are_those_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["name"] == DISTRIBUTION
     for extra, modules in EXTRAS.items():
-        named = {re.split(r"[>=<]", needed)[0] for needed in project["optional-dependencies"][extra]}
+        named = {re.split(r"[>=<]|\[data", needed)[0] for needed in project["optional-dependencies"][extra]}
         assert set(modules) <= {name.replace("-", "_") for name in named}
-        assert extra in ("train", "serve", "shards") or f"{DISTRIBUTION}[train]" in named
+        assert extra in ("train", "serve", "shards", "ray") or f"{DISTRIBUTION}[train]" in named
 
 
 def test_nothing_advises_to_install_somebody_elses_package() -> None:

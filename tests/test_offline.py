@@ -92,7 +92,7 @@ def test_reading_and_training_ask_for_nothing(toy: Toy, toy_run: ToyRun, tmp_pat
 def test_one_place_sets_every_switch() -> None:
     assert switches.ALWAYS == {
         "YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "0", "ULTRALYTICS_SAFE_LOAD": "1", "NO_ALBUMENTATIONS_UPDATE": "1",
-        "ORT_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0", "ORT_DISABLE_TELEMETRY": "1",
     }  # fmt: skip
     set_elsewhere = [
         path for path in Path(detector.__file__).parent.rglob("*.py")

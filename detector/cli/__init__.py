@@ -25,6 +25,7 @@ from detector.cli.commands import (
     train,
 )
 from detector.cli.commands.sources import pack, synth
+from detector.cli.ray_address import RayAddress
 from detector.cli.renamed import RenamedOptions
 from detector.cli.terminal import PrintableFormatter, hush, say
 from detector.data import switches
@@ -72,7 +73,7 @@ app.command("fit")(fit.command)
 app.command("convert", cls=RenamedOptions)(convert.command)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
 app.command("label")(label.command)
-app.command("predict")(predict.command)
+app.command("predict", cls=RayAddress)(predict.command)
 app.command("evaluate", cls=RenamedOptions)(evaluate.command)
 app.command("review")(review.command)
 app.command("export")(export.command)

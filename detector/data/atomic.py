@@ -14,9 +14,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises."""
-    part = path.with_name(path.name + ".part")
+def atomic_write(path: Path, token: str = "") -> Iterator[Path]:
+    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises.
+
+    Args:
+        path: the file.
+        token: tells apart the files of several processes that may write it at the same time.
+    """
+    part = path.with_name(f"{path.name}.{token}.part" if token else f"{path.name}.part")
     try:
         with writing(path):
             yield part

@@ -12,6 +12,7 @@ ALWAYS = {
     "YOLO_AUTOINSTALL": "0",  # it installs packages that a file asks for
     "ULTRALYTICS_SAFE_LOAD": "1",  # it opens weights without running code, and evaluates no code of a model YAML
     "NO_ALBUMENTATIONS_UPDATE": "1",  # looks up newer versions at import
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports the size of its cluster, and what is imported
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime reports usage and writes an id into the user's cache
 }
 """Environment variables; child processes inherit them."""
@@ -32,6 +33,11 @@ def hush() -> None:
     os.environ["YOLO_VERBOSE"] = "false"
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+def hush_ray() -> None:
+    """Leave Ray's warnings about its own actors out of stderr; before it connects."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 
 switch_off()

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detector.data.images import IMAGE_SUFFIXES, Picture, image_files, read_image
+from detector.data.packs.shards import NO_BYTES, is_shards, read_shard, require_parquet, shard_files
 from detector.data.packs.shards import SUFFIX as SHARD_SUFFIX
-from detector.data.packs.shards import is_shards, read_shard, require_parquet, shard_files
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.live import live_frames
 
@@ -226,7 +226,7 @@ def _in_shards(path: Path) -> Iterator[Named]:
 def _in_shard(file: Path) -> Iterator[Named]:
     try:
         for picture in read_shard(file, ("id", "bytes")):
-            yield picture.id, ImageError("the row has no bytes") if picture.data is None else picture.data
+            yield picture.id, ImageError(NO_BYTES) if picture.data is None else picture.data
     except SourceError as error:  # what came before was read
         yield str(file), ImageError(str(error).rstrip("."))
 

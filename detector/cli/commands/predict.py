@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detector.cli.progress import progress_bar
 from detector.cli.terminal import Results, counted, json_text, put, say
 from detector.data.csv_files import Writer
-from detector.errors import SOME_REFUSED, ArgumentError, SourceError
+from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError
 
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader
@@ -60,12 +61,28 @@ def command(
     ] = True,
     device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    out: Annotated[
+        str | None, typer.Option(help="Read shards of pictures into files of readings here, instead of stdout.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="[ADDRESS]", help="Read shards on a Ray cluster; without an address on all cores here."),
+    ] = None,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
-    from detector.reading.reader import Failure, Reader
-
+    if out is not None:
+        if output is not Format.TEXT:
+            raise ArgumentError(f"--format {output} has no effect: --out writes Parquet files, which hold everything.")
+        return _into_files(
+            weights, source, out, ray=ray, string_format=string_format, device=device, pattern=pattern,
+            min_confidence=min_confidence, alternatives=alternatives, two_pass=two_pass, trust=trust,
+        )  # fmt: skip
+    if ray is not None:
+        raise ArgumentError("--ray reads shards into files: say --out FOLDER, where they go.")
     if alternatives and output is not Format.JSON:
         raise ArgumentError(f"--alternatives {alternatives} has no effect: say --format json, which tells them.")
+    from detector.reading.reader import Failure, Reader
+
     reader = Reader(
         weights, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
         two_pass=two_pass, trust=trust,
@@ -95,6 +112,29 @@ def command(
     if rejected:
         say(f"rejected {counted(rejected, 'reading')}")
     if failed or rejected:
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> None:
+    """Read shards into files of readings."""
+    from detector.workflow.cluster.reading import predict_shards
+
+    try:
+        with progress_bar() as tell:
+            readings = predict_shards(weights, shards, out, progress=tell, **options)
+    except KeyboardInterrupt:
+        say(f"detector: stopped by Ctrl-C; what is in {out} is whole, and the same command goes on.", always=True)
+        raise typer.Exit(STOPPED) from None
+    if readings.string_model is not None:
+        say(f"these look like {readings.string_model}; --no-format reads one by one")
+    pictures, shards_read = counted(readings.pictures, "picture"), counted(readings.shards, "shard")
+    say(f"{pictures} of {shards_read} read in {readings.seconds:.0f} s")
+    if readings.failed:
+        say(f"{counted(readings.failed, 'picture')} could not be read: their rows have the reason", always=True)
+    if readings.rejected:
+        say(f"rejected {counted(readings.rejected, 'reading')}")
+    put(out)
+    if readings.failed or readings.rejected:
         raise typer.Exit(SOME_REFUSED)
 
 

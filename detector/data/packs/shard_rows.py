@@ -16,7 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.images import MAX_BYTES, is_image_name
-from detector.data.packs.shards import SUFFIX, opened_shard
+from detector.data.packs.shards import NO_BYTES, SUFFIX, opened_shard
 from detector.errors import ImageError, SourceError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read_row(path: str | os.PathLike[str]) -> bytes | None:
     except SourceError as error:
         raise ImageError(str(error).rstrip(".")) from error
     if value is None:
-        raise ImageError("the row has no bytes")
+        raise ImageError(NO_BYTES)
     if len(value) > MAX_BYTES:
         raise ImageError(f"{len(value) / 1e6:.0f} MB, and at most {MAX_BYTES / 1e6:.0f} MB are read")
     return value

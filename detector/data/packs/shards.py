@@ -32,6 +32,9 @@ COLUMNS = ("id", "bytes", "text", "width", "height")
 SUFFIX = ".parquet"
 """Ending of the names of shards."""
 
+NO_BYTES = "the row has no bytes"
+"""Why such a row is no picture."""
+
 MAX_ROWS, MAX_SHARD_BYTES = 10_000, 256_000_000
 """Pictures in a shard, and bytes of them, at most."""
 
@@ -81,7 +84,7 @@ def is_shards(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a Parquet file, or a folder with Parquet files in it and no pictures, there or below."""
     if not os.path.isdir(path):
         return os.path.splitext(os.fspath(path))[1].lower() == SUFFIX and os.path.isfile(path)
-    if not any(map(_is_shard_name, _names_in(path))):
+    if not any(map(is_shard_name, _names_in(path))):
         return False
     return all(problem is not None for _, problem in image_files(path))
 
@@ -94,7 +97,7 @@ def shard_files(path: str | os.PathLike[str]) -> list[Path]:
     """
     if not os.path.isdir(path):
         return [Path(path)]
-    files = [Path(path, name) for name in in_natural_order(filter(_is_shard_name, _names_in(path)))]
+    files = [Path(path, name) for name in in_natural_order(filter(is_shard_name, _names_in(path)))]
     if not files:
         raise SourceError(f"There are no {SUFFIX} files in {path}.")
     return files
@@ -108,7 +111,8 @@ def _names_in(folder: str | os.PathLike[str]) -> list[str]:
         return []
 
 
-def _is_shard_name(name: str) -> bool:
+def is_shard_name(name: str) -> bool:
+    """Whether a file of that name is a shard of its folder."""
     return name.lower().endswith(SUFFIX) and not name.startswith(("_", "."))
 
 
@@ -200,9 +204,9 @@ def read_shards(path: str | os.PathLike[str], columns: Sequence[str] = COLUMNS) 
     return (picture for file in shard_files(path) for picture in read_shard(file, columns))
 
 
-def read_shard(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[PackedPicture]:
-    """The pictures of one shard, see :func:`read_shards`."""
-    with opened_shard(file) as parquet:
+def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[PackedPicture]:
+    """The pictures of one shard, see :func:`read_shards`; ``stream`` as of :func:`opened_shard`."""
+    with opened_shard(file, stream) as parquet:
         number = 0
         for batch in parquet.iter_batches(rows_at_once(parquet), columns=_present(parquet, columns)):
             yield from _rows_of(batch, f"{file.name}/", number)
@@ -210,27 +214,32 @@ def read_shard(file: Path, columns: Sequence[str] = COLUMNS) -> Iterator[PackedP
 
 
 @contextmanager
-def opened_shard(file: Path) -> Iterator[pq.ParquetFile]:
+def opened_shard(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
     """A shard that is open, whose columns are what they should be; pages are read as they are needed.
+
+    Args:
+        file: where it is.
+        stream: pyarrow's, of a file that is on no disk of this machine: whole row groups are fetched from it.
 
     Raises:
         DependencyError: if the extra is not installed.
         SourceError: naming the file, also for what goes wrong in the block.
     """
-    with opened_parquet(file) as parquet:
+    with opened_parquet(file, stream) as parquet:
         check_columns(file, parquet.schema_arrow)
         yield parquet
 
 
 @contextmanager
-def opened_parquet(file: Path) -> Iterator[pq.ParquetFile]:
+def opened_parquet(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
     """A Parquet file of any columns that is open, see :func:`opened_shard`."""
     require_parquet(str(file))
     import pyarrow.parquet as pq
 
+    how: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False} if stream is None else {"pre_buffer": True}
     with (
         arrow_errors(file, "Parquet"),
-        pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False, memory_map=False) as parquet,
+        pq.ParquetFile(file if stream is None else stream, memory_map=False, **how) as parquet,
     ):
         yield parquet
 

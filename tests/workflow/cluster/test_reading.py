@@ -1,0 +1,294 @@
+"""Shards read into files of readings: row for row, gone on with after any stop, nothing of others replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import detector
+from detector.cli import app
+from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
+from tests.conftest import Toy, ToyRun
+
+pa = pytest.importorskip("pyarrow", reason="shards need the extra shards")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+from pyarrow import fs  # noqa: E402
+
+from detector.data.packs.shards import PackedPicture, write_shards  # noqa: E402
+from detector.workflow.cluster import places, shard_readings  # noqa: E402
+from detector.workflow.cluster.places import Place, shards_of  # noqa: E402
+
+ROWS = 8
+
+
+@pytest.fixture(scope="module")
+def pictures(toy: Toy) -> list[PackedPicture]:
+    """Twenty pictures of the toy, one that is no picture, and one without bytes."""
+    files = sorted(toy.source.iterdir())[:20]
+    named = [PackedPicture(file.name, file.read_bytes()) for file in files]
+    return [*named[:5], PackedPicture("broken.png", b"no picture"), *named[5:], PackedPicture("empty.png", b"")]
+
+
+@pytest.fixture
+def packed(pictures: list[PackedPicture], tmp_path: Path) -> Path:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    assert len(list(write_shards(pictures, folder, rows=ROWS))) == 3
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in parquet.read_table(file).to_pylist()]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_rows_are_what_a_reader_reads_in_the_order_of_the_shards(
+    packed: Path, pictures: list[PackedPicture], toy_run: ToyRun, tmp_path: Path
+) -> None:
+    read = detector.predict_shards(toy_run.weights, packed, tmp_path / "out", alternatives=1, device="cpu")
+    rows = rows_of(tmp_path / "out")
+    assert [row["id"] for row in rows] == [picture.id for picture in pictures]
+    reader = detector.Reader(toy_run.weights, device="cpu", alternatives=1)
+    fitted, readings = reader.fitted_stream([picture.data or b"" for picture in pictures])
+    for row, (_, reading) in zip(rows, readings, strict=True):
+        told = {name: value for name, value in row.items() if value is not None and name != "id"}
+        assert told == ({"error": reading.reason} if isinstance(reading, detector.Failure) else reading.to_dict())
+    assert (read.shards, read.pictures, read.failed, read.rejected) == (3, 22, 2, 0)
+    assert read.string_model == fitted.string_model and os.fspath(read) == str(tmp_path / "out")
+    assert not {row["id"]: row["error"] for row in rows}[pictures[0].id]
+
+
+def test_rows_are_the_lines_of_predict(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    schema = parquet.read_schema(packed / "part-00000.parquet").remove(1).insert(1, pa.field("bytes", pa.binary()))
+    row = {"id": "none", "bytes": None, "width": 0, "height": 0}
+    parquet.write_table(pa.Table.from_pylist([row], schema), packed / "part-00009.parquet")
+    arguments = ["predict", str(toy_run.weights), str(packed), "--device", "cpu"]
+    lines = CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout.splitlines()
+    CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    rows = [{name: value for name, value in row.items() if value is not None} for row in rows_of(tmp_path / "out")]
+    assert len(lines) == 23
+    assert rows == [{"id": line.pop("image"), **line} for line in map(json.loads, lines)]
+
+
+def test_what_is_lost_is_read_again_and_the_rest_is_not(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
+    before, times = contents(out), {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    (out / "part-00001.parquet").unlink()
+    (out / f"part-00002.parquet.{'0' * 32}.part").write_bytes(b"of a killed worker")
+    (out / "mine.part").write_bytes(b"of somebody else")
+    again = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
+    assert contents(out) == {**before, "mine.part": b"of somebody else"}
+    assert [again.pictures, again.failed] == [told.pictures, told.failed]
+    kept = {name for name in times if (out / name).stat().st_mtime_ns == times[name]}
+    assert kept == {"part-00000.parquet", "part-00002.parquet"}
+
+
+def test_a_shard_that_has_changed_is_read_again(
+    packed: Path, pictures: list[PackedPicture], toy_run: ToyRun, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu")
+    list(write_shards(pictures[:3], packed, first=2))
+    again = detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu")
+    assert again.pictures == 2 * ROWS + 3 and len(rows_of(out)) == 2 * ROWS + 3
+
+
+def test_files_of_others_are_never_replaced(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    detector.predict_shards(toy_run.weights, packed, out, device="cpu")
+    before = contents(out)
+    with pytest.raises(DatasetError, match=r"part-00000\.parquet is of other weights, options or pictures"):
+        detector.predict_shards(toy_run.weights, packed, out, min_confidence=0.5, device="cpu")
+    assert contents(out) == before
+    for content in (b"", b"a letter"):
+        (out / "part-00000.parquet").write_bytes(content)
+        with pytest.raises(DatasetError, match="not of this package"):
+            detector.predict_shards(toy_run.weights, packed, out, device="cpu")
+        assert (out / "part-00000.parquet").read_bytes() == content
+
+
+def test_a_broken_shard_is_named_when_all_others_are_read(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    good = (packed / "part-00001.parquet").read_bytes()
+    (packed / "part-00001.parquet").write_bytes(good[: len(good) // 2])
+    parquet.write_table(pa.table({"id": ["a"]}), packed / "part-00003.parquet")
+    out = tmp_path / "out"
+    with pytest.raises(SourceError, match=r"2 of 4 shards could not be read.*part-00001.*part-00003.*'bytes'"):
+        detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu")
+    assert sorted(contents(out)) == ["part-00000.parquet", "part-00002.parquet"]
+    (packed / "part-00001.parquet").write_bytes(good)
+    (packed / "part-00003.parquet").unlink()
+    assert detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu").pictures == 22
+
+
+WRONG: dict[str, tuple[list[str], str, type[Exception], str]] = {
+    "nothing there": (["{}/nothing"], "out", SourceError, "There is no .*/nothing"),
+    "a folder without shards": (["{}"], "out", SourceError, "There are no .parquet files in"),
+    "names twice": (["{}/shards", "{}/shards/part-00000.parquet"], "out", ArgumentError, "the same name"),
+    "among the shards": (["{}/shards"], "shards", ArgumentError, "holds the shards themselves"),
+    "an unknown kind of address": (["nowhere://x/y"], "out", SourceError, "nowhere://x/y cannot be opened"),
+}
+
+
+@pytest.mark.parametrize(("sources", "out", "error", "told"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_read_is_said_before_weights_are_opened(
+    sources: list[str], out: str, error: type[Exception], told: str, packed: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=told):
+        detector.predict_shards("no.pt", [one.format(tmp_path) for one in sources], tmp_path / out)
+
+
+def test_addresses_are_taken_as_paths_are(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"string_format": False, "device": "cpu"}
+    detector.predict_shards(toy_run.weights, packed, tmp_path / "out", **arguments)
+    detector.predict_shards(toy_run.weights, f"file://{packed}", f"file://{tmp_path}/other", **arguments)
+    assert contents(tmp_path / "out") == contents(tmp_path / "other")
+
+
+@pytest.mark.parametrize("kind", ["mock", "s3"], ids=["a drive", "an object store"])
+def test_files_of_other_file_systems_appear_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "s3":
+        monkeypatch.setattr(places, "_APPEAR_WHOLE", ("mock",))
+    place = Place(fs._MockFileSystem(), "bucket") / "part-00000.parquet"
+    assert not place.is_local and not place.info().is_file
+    if kind == "s3":
+        place.filesystem.create_dir("bucket")
+    place.write(b"whole")
+    place.write(b"again")
+    (info,) = place.filesystem.get_file_info(fs.FileSelector("bucket"))
+    assert (info.path, info.size) == (place.path, 5)
+
+
+def test_shards_of_other_file_systems_are_read_as_local_ones(
+    packed: Path, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = fs._MockFileSystem()
+    remote.create_dir("bucket/shards")
+    for path in packed.iterdir():
+        with remote.open_output_stream(f"bucket/shards/{path.name}") as stream:
+            stream.write(path.read_bytes())
+    real = fs.FileSystem.from_uri
+
+    class Addresses:
+        @staticmethod
+        def from_uri(address: str) -> Any:
+            return (remote, address.removeprefix("s3://")) if address.startswith("s3://") else real(address)
+
+    monkeypatch.setattr(fs, "FileSystem", Addresses)
+    assert [shard.name for shard in shards_of(["s3://bucket/shards"])] == sorted(p.name for p in packed.iterdir())
+    detector.predict_shards(toy_run.weights, packed, tmp_path / "out", device="cpu")
+    for _ in range(2):  # the second goes on
+        detector.predict_shards(toy_run.weights, "s3://bucket/shards", "s3://bucket/out", device="cpu")
+    written = {
+        info.base_name: remote.open_input_file(info.path).read()
+        for info in remote.get_file_info(fs.FileSelector("bucket/out"))
+    }
+    assert written == contents(tmp_path / "out")
+
+
+def test_readings_of_another_package_or_weights_are_not_made(
+    packed: Path, toy_run: ToyRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = shard_readings.make_request(str(toy_run.weights), {"device": "cpu"}, shards_of([packed]), False)
+    monkeypatch.setattr(shard_readings, "package_hash", lambda: "another")
+    with pytest.raises(detector.DetectorError, match="or another version of this package"):
+        request.open()
+
+
+KILLED = """
+import os, signal, sys
+import detector
+from detector.workflow.cluster import shard_readings
+real, left = shard_readings.parquet.ParquetWriter.write_table, int(sys.argv[4])
+def write_table(*args, **named):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*args, **named)
+shard_readings.parquet.ParquetWriter.write_table = write_table
+detector.predict_shards(sys.argv[1], sys.argv[2], sys.argv[3], string_format=False, device="cpu")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a signal")
+def test_a_run_that_was_killed_is_gone_on_with(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    detector.predict_shards(toy_run.weights, packed, tmp_path / "expected", string_format=False, device="cpu")
+    out = tmp_path / "out"
+    code = [sys.executable, "-c", KILLED, str(toy_run.weights), str(packed), str(out), "1"]
+    done = subprocess.run(code, cwd=Path(detector.__file__).parents[1], timeout=600)
+    assert done.returncode == -signal.SIGKILL and len(contents(out)) == 1
+    detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu")
+    assert contents(out) == contents(tmp_path / "expected")
+
+
+# The command
+
+LINES: dict[str, tuple[list[str], int, str]] = {
+    "Ray without files": (["--ray"], 2, "say --out FOLDER"),
+    "Ray at an address without files": (["--ray", "auto"], 2, "say --out FOLDER"),
+    "a format of lines": (["--out", "o", "--format", "json"], 2, "--format json has no effect"),
+}
+
+
+@pytest.mark.parametrize(("options", "code", "told"), LINES.values(), ids=LINES.keys())
+def test_options_that_do_not_go_together(options: list[str], code: int, told: str, packed: Path) -> None:
+    done = CliRunner().invoke(app, ["predict", "shipped", *options, str(packed)])
+    assert isinstance(done.exception, ArgumentError) and done.exception.exit_code == code
+    assert told in str(done.exception)
+
+
+ADDRESSES: dict[str, tuple[list[str], str]] = {
+    "at the end": (["--ray"], ""),
+    "before another option": (["--ray", "--trust"], ""),
+    "auto": (["--ray", "auto"], "auto"),
+    "a host": (["--ray", "10.0.0.1:6379"], "10.0.0.1:6379"),
+    "a client": (["--ray", "ray://head:10001"], "ray://head:10001"),
+    "with =": (["--ray=head"], "head"),
+}
+
+
+@pytest.mark.parametrize(("options", "address"), ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_an_address_may_be_left_out(
+    options: list[str], address: str, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detector.workflow.cluster import reading
+
+    asked: list[Any] = []
+
+    def predict_shards(weights: str, shards: list[str], out: str, **named: Any) -> Any:
+        asked.append((shards, named["ray"]))
+        return reading.ShardReadings(out, 1, 2, 0, 0, None, 1.0)
+
+    monkeypatch.setattr(reading, "predict_shards", predict_shards)
+    done = CliRunner().invoke(app, ["predict", "shipped", "--out", "o", str(packed), *options])
+    assert done.exit_code == 0 and done.stdout == "o\n" and asked == [([str(packed)], address)]
+    first = CliRunner().invoke(app, ["predict", *options, "shipped", str(packed), "--out", "o"])
+    assert first.exit_code == 0 and asked[1] == asked[0]
+
+
+def test_the_command_counts_what_could_not_be_read(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    arguments = ["predict", str(toy_run.weights), str(packed), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 3 and done.stdout == f"{tmp_path / 'out'}\n"
+    assert "22 pictures of 3 shards read" in done.stderr and "2 pictures could not be read" in done.stderr
+
+
+def test_ray_that_is_not_installed_is_named(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detector import errors
+
+    monkeypatch.setattr(errors, "is_installed", lambda module: module != "ray")
+    with pytest.raises(DependencyError, match=r"needs ray: run `pip install 'string-detector\[ray\]'`"):
+        detector.predict_shards("shipped", packed, tmp_path / "out", ray="local")

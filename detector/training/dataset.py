@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,13 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import Dataset, RandomSampler, SequentialSampler
 
 from detector.data.letterbox import to_shares
-from detector.data.packs.packed import open_packed
+from detector.data.packs.packed import Share, open_packed
 from detector.data.yolo_dataset import MANIFEST, CharacterSet
 from detector.errors import DatasetError
 from detector.training.augment import on_cpu as augment_opencv
@@ -32,6 +32,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         characters: the set.
         split: "train", "val" or "test".
         shape_hw: height and width of the network's input.
+        share: of several processes the one that this is of; the pictures of others are not touched. None takes all.
 
     Attributes:
         images: uint8 (n, H, W, 3), BGR, mapped from the disk.
@@ -39,20 +40,25 @@ class TextDataset(Dataset[dict[str, Any]]):
         ids: of each picture, int64 (m,).
         texts: of each picture, spaces included.
         im_files: of each picture, its path.
+        rows: of the share, int64.
         labels: what Ultralytics wants to see of a dataset: classes and boxes as shares.
 
     Raises:
         DatasetError: if the split is empty, or a picture or label file is missing or damaged.
     """
 
-    def __init__(self, characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> None:
-        packed = open_packed(characters, split, shape_hw)
+    def __init__(
+        self, characters: CharacterSet, split: str, shape_hw: tuple[int, int], share: Share | None = None
+    ) -> None:
+        packed = open_packed(characters, split, shape_hw, share)
         texts = characters.texts()
         folder = characters.root / "images" / split
         unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
         if unknown:
             raise DatasetError(f"{folder / unknown[0]} is not in {MANIFEST}: convert again, or remove it.")
         self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
+        self.share, self._packed = share or Share(), packed
+        self.rows = self.share.rows(len(packed.names))
         self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
         self.im_files = [str(folder / name) for name in packed.names]
         self.labels = [
@@ -60,13 +66,17 @@ class TextDataset(Dataset[dict[str, Any]]):
             for ids, boxes in zip(self.ids, self.boxes, strict=True)
         ]
 
+    def fingerprint(self) -> str:
+        """Hash of all that is learnt from the split."""
+        return self._packed.fingerprint()
+
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
 
-    def rgb(self, indices: Sequence[int], pinned: bool = False) -> Tensor:
+    def rgb(self, indices: Sequence[int] | NDArray[np.int64], pinned: bool = False) -> Tensor:
         """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
         _, height, width, _ = self.images.shape
         taken = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
@@ -130,27 +140,26 @@ def _swap_colours(pixels: NDArray[np.uint8]) -> None:
 class EpochOrder:
     """In which order each epoch takes the pictures of a split; it follows from the seed and the epoch's number.
 
-    Of several processes each draws its own share: in training equally many, so that none waits for a batch that never
-    comes; in validation each picture once.
+    Of several processes each draws from its own share: in training equally many, so that none waits for a batch that
+    never comes; in validation each picture once.
 
     Args:
         dataset: the split.
         shuffled: as training wants it.
         seed: of the run.
-        rank: of this process, -1 where it is the only one.
 
     Attributes:
         sampler: as Ultralytics' trainer knows it.
     """
 
-    def __init__(self, dataset: TextDataset, *, shuffled: bool, seed: int = 0, rank: int = -1) -> None:
-        self._seed = seed + max(rank, 0)
+    def __init__(self, dataset: TextDataset, *, shuffled: bool, seed: int = 0) -> None:
+        self._seed = seed + dataset.share.rank
         self._generator = torch.Generator()
         self.sampler: Any
-        if rank != -1 and shuffled:
-            self.sampler = DistributedSampler(dataset, seed=seed)
-        elif rank != -1:
-            self.sampler = range(dist.get_rank(), len(dataset), dist.get_world_size())
+        if dataset.share.count > 1 and shuffled:
+            self.sampler = _ShareSampler(dataset, self._generator)
+        elif dataset.share.count > 1:
+            self.sampler = dataset.rows.tolist()
         elif shuffled:
             self.sampler = RandomSampler(dataset, generator=self._generator)
         else:
@@ -166,6 +175,24 @@ class EpochOrder:
         return list(self.sampler)
 
 
+class _ShareSampler:
+    """A share in random order; of shares that differ by a picture the smaller ones repeat one."""
+
+    def __init__(self, dataset: TextDataset, generator: torch.Generator) -> None:
+        self._rows, self._generator = dataset.rows, generator
+        self._count = math.ceil(len(dataset) / dataset.share.count)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        order = torch.randperm(len(self._rows), generator=self._generator).numpy()
+        yield from self._rows[np.resize(order, self._count)].tolist()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Ultralytics says it; :class:`EpochOrder` has seeded the generator with it."""
+
+
 class TextLoader:
     """Batches of a split, sliced from its store; the next one is made in a thread while the network learns from this.
 
@@ -178,7 +205,7 @@ class TextLoader:
         augment: None; an :class:`Augment`, which changes one picture after the other; or a :class:`BatchAugment`, whose
             plan is carried out here where the network is on the CPU. On a GPU the boxes are moved here, and the
             ``plan`` is left in the batch, for :func:`detector.training.augment.on_gpu.apply` there.
-        device: where the network is. On a GPU the whole split lies in its memory where ``fits`` says so, and comes in
+        device: where the network is. On a GPU the share lies in its memory where ``fits`` says so, and comes in
             pinned batches otherwise.
         resident: overrules that.
         drop_last: leave out a last batch that is smaller: a compiled network wants one shape.
@@ -203,17 +230,18 @@ class TextLoader:
         device = device or torch.device("cpu")
         self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
         if resident is None:
-            resident = not isinstance(augment, Augment) and fits(dataset.images.nbytes, device)
+            size = len(dataset.rows) * dataset.images[:1].nbytes
+            resident = not isinstance(augment, Augment) and fits(size, device)
         self._resident = self._moved(device) if resident else None
 
     def _moved(self, device: torch.device) -> Tensor:
-        """The whole split on the device, uint8 (N, 3, H, W) RGB, NHWC in memory."""
-        count, height, width, _ = self.dataset.images.shape
-        split = torch.empty((count, height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
-        for start in range(0, count, _MOVED_AT_ONCE):
-            some = range(start, min(start + _MOVED_AT_ONCE, count))
-            split[some.start : some.stop] = self.dataset.rgb(some, self._pinned)
-        return split
+        """The share on the device, uint8 (n, 3, H, W) RGB, NHWC in memory."""
+        rows, (_, height, width, _) = self.dataset.rows, self.dataset.images.shape
+        share = torch.empty((len(rows), height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        for start in range(0, len(rows), _MOVED_AT_ONCE):
+            some = rows[start : start + _MOVED_AT_ONCE]
+            share[start : start + len(some)] = self.dataset.rgb(some, self._pinned)
+        return share
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.sampler), self.batch_size)
@@ -243,7 +271,8 @@ class TextLoader:
         if plan is not None and self._on_cpu:
             return self.dataset.changed(chunk, plan)
         if self._resident is not None:
-            images = self._resident[torch.tensor(chunk, device=self._resident.device)]
+            places = np.searchsorted(self.dataset.rows, chunk)
+            images = self._resident[torch.from_numpy(places).to(self._resident.device)]
         else:
             images = self.dataset.rgb(chunk, self._pinned)
         if plan is not None:

@@ -6,9 +6,9 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detector.data.atomic import writing
 from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
@@ -23,8 +23,11 @@ from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
 from detector.training.augment.policy import Policy
 from detector.training.publish import publish
 from detector.training.result import TrainingResult, TrainingStopped
-from detector.training.run_folder import Stopped, begun_anew, resumed, target_of
+from detector.training.run_folder import Stopped, begun_anew, checkpoint_of, resumed, target_of
 from detector.training.validation.evidence import FEW, default_patience, say_few
+
+if TYPE_CHECKING:
+    from detector.training.processes.restart import Job
 
 log = logging.getLogger("detector")
 
@@ -151,22 +154,52 @@ def _run(
     progress: Callable[[str, int, int], None] | None,
 ) -> TrainingResult:  # fmt: skip
     from detector.training import trainer as text_trainer
+    from detector.training.processes import group
 
-    stopped = _resumed_run(data, arguments) if arguments.get("resume") else Stopped(_new_run(data, arguments))
-    with kept_threads():
+    with kept_threads(), group.joining(arguments.get("device")):
+        stopped, job = _planned(data, arguments)
         device = stopped.overrides.get("device")
-        log.info("%s", say_device(pick_device(device)))
-        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained, progress)
+        log.info("%s", say_device(group.own() if group.joined() else pick_device(device)))
+        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained, progress, job)
         finished = trainer.results()[: trainer.saved_epochs or None]
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
         target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
         with writing(target, lambda: f"resume={trainer.last}"):
             published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
+        if not trainer.interrupted:
+            group.together(lambda: None)  # torchrun of another machine may hold what this one's depends on
     return TrainingResult(
         target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
     )  # fmt: skip
+
+
+def _planned(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job | None]:
+    """What to train, and the job that it is of; of several processes each has looked at its own copy of the set."""
+    from detector.training.processes import alike, group, restart
+
+    if (job := restart.this_job(data, arguments)) is None:
+        return _plan(data, arguments), None
+    alike.check_same_arguments(arguments)
+    if group.joined():  # the run may have begun on other devices
+        arguments = {**arguments, "device": arguments.get("device") or ("cpu" if group.on_cpu() else "")}
+    if run := restart.run_to_go_on_with(job, Path(arguments.get("project") or RUNS).resolve()):
+        log.info("training was started again: it goes on with %s", run)
+        kept = arguments if arguments.get("resume") else {k: v for k, v in arguments.items() if k == "device"}
+        arguments = {**kept, "resume": run}
+    if resume := arguments.get("resume"):
+        checkpoint = group.from_first(lambda: checkpoint_of(resume, RUNS))
+        alike.check_same_checkpoint(checkpoint)
+        arguments = {**arguments, "resume": str(checkpoint)}
+    plans = group.together(lambda: _plan(data, arguments))
+    own = plans[group.rank()]
+    alike.check_same_set(read_set(own.overrides["data"]))
+    return replace(own, trained=plans[0].trained), job
+
+
+def _plan(data: str | None, arguments: dict[str, Any]) -> Stopped:
+    return _resumed_run(data, arguments) if arguments.get("resume") else Stopped(_new_run(data, arguments))
 
 
 def _check_folder(folder: Path) -> None:
@@ -206,11 +239,14 @@ def _resumed_run(data: str | None, arguments: dict[str, Any]) -> Stopped:
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
+    from detector.training.processes import group
+
     shape_hw = characters.config.shape_hw or DEFAULT_SHAPE_HW
     device = pick_device(arguments.get("device"))
     to_learn, validation_rows = characters.rows("train", arguments.get("split") or "val")
     pictures = len(to_learn)
-    batch = arguments.get("batch", batch_for(device.type, pictures))
+    processes = group.count()
+    batch = arguments.get("batch", math.ceil(batch_for(device.type, pictures) / processes) * processes)
     model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
     from_weights = model.endswith(".pt")
     policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
@@ -232,7 +268,8 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "mode": "train",
     }
     asked = overrides["batch"]
-    _check_last_step(pictures, asked, overrides["imgsz"])
+    group.check_shares(asked, pictures)
+    _check_last_step(pictures, asked, overrides["imgsz"], processes)
     overrides.setdefault("nbs", asked if asked >= 1 else 64)
     if "epochs" not in arguments and "time" not in arguments:
         steps = _STEPS // 2 if from_weights else _STEPS
@@ -246,15 +283,17 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     return overrides
 
 
-def _check_last_step(pictures: int, batch: float, imgsz: int) -> None:
+def _check_last_step(pictures: int, batch: float, imgsz: int, processes: int) -> None:
     """Refuse a last step of one picture that is one cell of the network: it has no variance to normalise by.
 
     Raises:
         ArgumentError: saying which batch leaves more.
     """
-    if imgsz > STRIDE or batch < 1 or (pictures % batch or batch) != 1:
+    share, own = math.ceil(pictures / processes), batch / processes
+    if imgsz > STRIDE or batch < 1 or (share % own or own) != 1:
         return
-    fitting = next((f"batch={size}" for size in range(int(batch) + 1, pictures + 1) if pictures % size != 1), "")
+    sizes = (size for size in range(int(own) + 1, share + 1) if share % size != 1)
+    fitting = next((f"batch={size * processes}" for size in sizes), "")
     raise ArgumentError(
         f"batch={batch} leaves a step of one picture ({pictures} in the set), and imgsz={imgsz} is too small to train "
         f"on one: give {f'{fitting}, or ' if fitting else ''}imgsz={2 * STRIDE} or more."

@@ -5,6 +5,7 @@ RUN/
   results.csv          a row an epoch
   arithmetic.json      how it computes on this CPU
   published.json       the weights to read with: :class:`Published`
+  processes.json       who trains it, where several processes do: processes/restart.py
   weights/last.pt      the last epoch, to go on from; without its optimizer when training is at its end
   weights/best.pt      the epoch that read best
   weights/start.pt     what training started from
@@ -42,6 +43,9 @@ START = "start.pt"
 
 ARITHMETIC = "arithmetic.json"
 """How a run computes on this CPU, so that it goes on in the same way."""
+
+PROCESSES = "processes.json"
+"""Which processes train a run, so that they go on with it after they were started again."""
 
 _PUBLISHED = "published.json"
 

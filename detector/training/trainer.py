@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from detector.data.atomic import atomic_write, writing
 from detector.data.letterbox import scaled
@@ -26,7 +25,6 @@ from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
-from detector.networks.device import pick_device
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
     LOCAL_RANK,
@@ -41,11 +39,11 @@ from detector.networks.ultralytics.library import (
 )
 from detector.networks.ultralytics.opening import library_trust, open_weights
 from detector.networks.ultralytics.weights import load_by_symbol
-from detector.training import cpu_ranks
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
+from detector.training.processes import alike, group, restart
 from detector.training.run_folder import ARITHMETIC, clear_earlier, keep_results, keep_start, read_results
 from detector.training.validation.evidence import EXACT_MATCH
 from detector.training.validation.stopping import Ending, ending
@@ -70,11 +68,13 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     _ending: Ending | None = None
 
     def __init__(self, cfg: Any = None, overrides: dict[str, Any] | None = None, _callbacks: Any = None) -> None:
-        overrides = dict(overrides or {})
-        self.cpu_ranks = RANK >= 0 and pick_device(overrides.get("device")).type == "cpu"
-        if self.cpu_ranks:  # Ultralytics knows several processes on GPUs only
-            cpu_ranks.join(overrides)
-        super().__init__(cfg or DEFAULT_CFG_DICT, overrides, _callbacks)
+        super().__init__(cfg or DEFAULT_CFG_DICT, dict(overrides or {}), _callbacks)
+        self.cpu_ranks = group.on_cpu()
+        if group.joined():
+            self.device = group.own()
+            group.check_shares(self.args.batch, len(self.characters.rows("train")[0]))
+            if not self.cpu_ranks:  # or Ultralytics would give its network the index of a GPU
+                self.world_size = group.count()
         # Integrations take it for a name; where the run lies, save_dir says.
         self.args.project = Path(str(self.args.project or "")).name or None
         shape_hw = self.characters.config.shape_hw
@@ -109,9 +109,15 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
         """Batches of the split that ``mode`` names."""
         training = mode == "train"
-        dataset = TextDataset(self.characters, "train" if training else self.args.split, self.shape_hw)
+        split = "train" if training else self.args.split
+        share = group.own_share() if rank != -1 else None
+        open_split = partial(TextDataset, self.characters, split, self.shape_hw, share)
+        if group.joined() and share:
+            dataset = alike.opened(open_split, TextDataset.fingerprint, dataset_path)
+        else:
+            dataset = open_split()
         return TextLoader(
-            dataset, batch_size, EpochOrder(dataset, shuffled=training, seed=self.args.seed, rank=rank),
+            dataset, batch_size, EpochOrder(dataset, shuffled=training, seed=self.args.seed),
             augment=self._augment() if training else None, device=self.device,
             drop_last=training and bool(self.args.compile),
         )  # fmt: skip
@@ -146,10 +152,14 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().set_model_attributes()
         self.model: Any = self.model.to(memory_format=torch.channels_last)
 
+    def _setup_ddp(self) -> None:
+        if not group.joined():
+            super()._setup_ddp()
+
     def _build_train_pipeline(self) -> None:
         if self.cpu_ranks:  # Ultralytics counted none of them, and has wrapped nothing
-            self.world_size = dist.get_world_size()
-            self.model = cpu_ranks.wrapped(self.model)
+            self.world_size = group.count()
+            self.model = group.wrapped(self.model)
         super()._build_train_pipeline()
 
     def _setup_train(self) -> None:
@@ -168,7 +178,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self._end_when_done(self.start_epoch)
 
     def _setup_scheduler(self) -> None:
-        """The learning rate as planned, until training is about to end."""
+        """The learning rate as planned, until training is about to end; the same in all processes."""
+        self.epochs = self.args.epochs = group.from_first(lambda: int(self.epochs))  # `time` is measured
         super()._setup_scheduler()
         planned = self.lf
 
@@ -184,7 +195,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         """How this run computes on the CPU: as before it was stopped, or as a step is fastest here and now."""
         asked = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
         if self.cpu_ranks:  # all alike
-            return Arithmetic(network_threads(), fast_bfloat16() if asked is None else asked)
+            return Arithmetic(network_threads(), all(group.together(fast_bfloat16)) if asked is None else asked)
         path = self.save_dir / ARITHMETIC
         kept = Arithmetic.read(path) if self.resume else None
         chosen, taken = (kept, {}) if kept else choose_arithmetic(self._step_that_changes_nothing(), bfloat16=asked)
@@ -211,13 +222,10 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
         The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
         """
-        found: list[Ending | None] = [None]
-        if RANK in (-1, 0):
-            epochs = self.results()[:finished]
-            found = [ending(epochs, len(self.test_loader.dataset), self.args.patience)]
-        if RANK != -1:
-            dist.broadcast_object_list(found, 0)
-        if (new := found[0]) is None or new.end >= self.args.epochs:
+        new = group.from_first(
+            lambda: ending(self.results()[:finished], len(self.test_loader.dataset), self.args.patience)
+        )
+        if new is None or new.end >= self.args.epochs:
             return
         if self._ending is None and RANK in (-1, 0):
             log.info(
@@ -248,7 +256,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def final_eval(self) -> None:
         """Validate the best weights as Ultralytics does, but checkpoints lose their optimizer whole or not at all."""
-        best = self.best if self.best.exists() else None
+        best = group.from_first(lambda: self.best if self.best.exists() else None)
         with torch_distributed_zero_first(LOCAL_RANK):
             if RANK in (-1, 0):
                 last = _stripped(self.last) if self.last.exists() else {}
@@ -314,6 +322,7 @@ def run_trainer(
     augment_on: str | None = None,
     trained: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    job: restart.Job | None = None,
 ) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C.
 
@@ -322,6 +331,7 @@ def run_trainer(
         augment_on: where pictures are changed.
         trained: nothing is left to train: the run was stopped after its last epoch.
         progress: told of each epoch, in place of what Ultralytics says.
+        job: of the processes that ``torchrun`` started.
     """
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
@@ -333,6 +343,8 @@ def run_trainer(
             run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
             overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
         with writing(overrides.get("project") or overrides["model"]):
+            if job is not None:
+                overrides = restart.agree_on_folder(job, overrides)
             trainer: TextTrainer = kind(overrides=overrides)
         if new:
             keep_start(trainer.save_dir, str(overrides["model"]))
@@ -353,8 +365,6 @@ def run_trainer(
             raise DetectorError(str(error).split("Request support")[0].strip()) from None
         except KeyboardInterrupt:
             trainer.interrupted = True
-    if trainer.cpu_ranks and not trainer.interrupted:
-        dist.destroy_process_group()
     return trainer
 
 

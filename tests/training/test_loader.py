@@ -1,13 +1,7 @@
-"""Batches sliced from a store: the same pictures wherever they lie, plans for the device, shares of several processes;
-and two processes that train together."""
+"""Batches sliced from a store: the same pictures wherever they lie, plans for the device, shares of processes."""
 
 from __future__ import annotations
 
-import csv
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +10,7 @@ import pytest
 import torch
 
 import detector
+from detector.data.packs.packed import Share
 from detector.data.yolo_dataset import read_set
 from detector.errors import DetectorError
 from detector.training import dataset as text_data
@@ -38,9 +33,9 @@ def dataset(toy: Toy) -> TextDataset:
 
 
 def loader(
-    dataset: TextDataset, augment: Any = None, *, shuffled: bool = True, rank: int = -1, size: int = 16, **changes: Any
+    dataset: TextDataset, augment: Any = None, *, shuffled: bool = True, size: int = 16, **changes: Any
 ) -> TextLoader:
-    return TextLoader(dataset, size, EpochOrder(dataset, shuffled=shuffled, rank=rank), augment=augment, **changes)
+    return TextLoader(dataset, size, EpochOrder(dataset, shuffled=shuffled), augment=augment, **changes)
 
 
 def as_numbers(batch: dict[str, Any]) -> dict[str, Any]:
@@ -237,17 +232,21 @@ def test_a_larger_batch_raises_the_learning_rate(toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_processes_share_an_epoch(dataset: TextDataset, monkeypatch: pytest.MonkeyPatch, training: bool) -> None:
-    """In training equally many batches each; in validation each picture once. Together it is the whole split."""
+def test_processes_share_an_epoch(toy: Toy, dataset: TextDataset, training: bool) -> None:
+    """In training equally many batches each; in validation each picture once. Together it is the whole split.
+
+    A process takes the same pictures in each epoch, in another order, so that a machine needs no others in memory.
+    """
     drawn: list[list[str]] = []
     batches = []
     for rank in range(3):
-        monkeypatch.setattr(torch.distributed, "get_rank", lambda group=None, rank=rank: rank)
-        monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 3)
-        monkeypatch.setattr(torch.distributed, "is_available", lambda: True)
-        made = list(loader(dataset, shuffled=training, rank=rank))
-        batches.append(len(made))
-        drawn.append([path for batch in made for path in batch["im_file"]])
+        own = TextDataset(read_set(toy.root), "train", SHAPE_HW, Share(rank, 3))
+        batches_of = loader(own, shuffled=training)
+        epochs = [list(batches_of), list(batches_of)]
+        first, second = ([path for batch in epoch for path in batch["im_file"]] for epoch in epochs)
+        assert set(first) == set(second) and (first != second) == training
+        batches.append(len(epochs[0]))
+        drawn.append(first)
     together = [path for share in drawn for path in share]
     assert set(together) == set(dataset.im_files)
     if training:
@@ -255,32 +254,3 @@ def test_processes_share_an_epoch(dataset: TextDataset, monkeypatch: pytest.Monk
         assert len(together) - len(dataset) < 3, "at most one is drawn twice to make them equal"
     else:
         assert sorted(together) == sorted(dataset.im_files)
-
-
-def test_two_processes_train_together(toy: Toy, tmp_path: Path) -> None:
-    """Started as torchrun does: one run folder, one weights file, every picture of val compared once."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "detector", "train", f"data={toy.report.data_yaml}", f"model={char_network()}",
-        "epochs=1", "batch=16", "device=cpu", "name=two",
-    ]  # fmt: skip
-    shared = {"PYTHONPATH": str(ROOT), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            command, cwd=tmp_path, env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    (out, log), (other, other_log) = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], (log + other_log)[-3000:]
-    assert (out.strip(), other.strip()) == ("weights/two.pt", "")
-    assert [p.name for p in (tmp_path / "runs").iterdir()] == ["two"]
-    assert [p.name for p in (tmp_path / "weights").iterdir()] == ["two.pt"]
-    with (tmp_path / "runs/two/results.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
-    assert 0 < float(row["train/cls_loss"]) < 100 and 0 <= float(row["metrics/exact_match"]) <= 1
-    facts = torch.load(tmp_path / "weights/two.pt", weights_only=False)["detector"]["facts"]
-    assert facts["epochs"] == 1

@@ -13,7 +13,7 @@ each picture. 105,000 pictures of 256x64 are 5.2 GB.
 A picture is identified by the hash of its file. A file with the recorded size and time counts as unchanged; a touched
 one is hashed again, and decoded only if no row has that hash. Changed labels are read again without decoding the
 picture. Pixels are written first, then the table that names them, both atomically: a kill leaves the old store or the
-new one. Opening verifies every checksum. The folder may be deleted at any time.
+new one. Opening verifies the checksum of each picture that is taken. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -70,6 +70,27 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What one of several processes takes of a split: always the same pictures, so that a machine reads and keeps in
+    memory no others, drawn, so that a share looks as the whole does.
+
+    Attributes:
+        rank: of the process.
+        count: of processes.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    def rows(self, pictures: int) -> NDArray[np.int64]:
+        """Rows of so many, in order; shares are disjoint, and all rows together."""
+        if self.count == 1:
+            return np.arange(pictures)
+        drawn: NDArray[np.int64] = np.random.default_rng(pictures).permutation(pictures)[self.rank :: self.count]
+        return np.sort(drawn)
+
+
+@dataclass(frozen=True)
 class Packed:
     """A packed split.
 
@@ -78,21 +99,32 @@ class Packed:
         names: of each picture, its file name in ``images/SPLIT``; sorted.
         boxes_xyxy: of each picture, float32 (m, 4), in pixels of the letterboxed picture.
         ids: of each picture, int64 (m,).
+        digests: of each picture, the hash of its file.
     """
 
     images: NDArray[np.uint8]
     names: list[str]
     boxes_xyxy: list[NDArray[np.float32]]
     ids: list[NDArray[np.int64]]
+    digests: list[bytes]
+
+    def fingerprint(self) -> str:
+        """Hash of all that is learnt from: names, pictures, boxes, classes."""
+        hashed = hashlib.blake2b(json.dumps(self.names).encode(), digest_size=8)
+        for part in (self.digests, self.boxes_xyxy, self.ids):
+            for value in part:
+                hashed.update(value if isinstance(value, bytes) else value.tobytes())
+        return hashed.hexdigest()
 
 
-def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int]) -> Packed:
+def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int], share: Share | None = None) -> Packed:
     """Open the store of a split, building or updating it if necessary; other processes wait meanwhile.
 
     Args:
         characters: the set.
         split: "train", "val" or "test".
         shape_hw: height and width of the network's input.
+        share: the pictures that are taken, whose checksums are verified; None takes all.
 
     Raises:
         DatasetError: if the split is empty, a picture or label file is missing or damaged, or the disk is full.
@@ -101,7 +133,7 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int])
     if not files:
         raise DatasetError(f"{characters.root}: no pictures in images/{split}: convert again.")
     folder = characters.root / FOLDER / f"{shape_hw[0]}x{shape_hw[1]}"
-    store = _Store(folder, split, shape_hw, len(characters.config.symbols), files)
+    store = _Store(folder, split, shape_hw, len(characters.config.symbols), files, share or Share())
     lock = FileLock(folder / f"{split}.lock")
     try:
         store.owned.add(*(f"{folder.name}/{split}.{kind}" for kind in ("lock", "npy", "npz")))
@@ -121,9 +153,11 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int])
 
 class _Store:
     def __init__(
-        self, folder: Path, split: str, shape_hw: tuple[int, int], classes: int, files: list[tuple[Path, Path]]
-    ) -> None:
+        self, folder: Path, split: str, shape_hw: tuple[int, int], classes: int, files: list[tuple[Path, Path]],
+        share: Share,
+    ) -> None:  # fmt: skip
         self.folder, self.split, self.shape_hw, self.classes, self.files = folder, split, shape_hw, classes, files
+        self.share = share
         self.table = folder / f"{split}.npz"
         self.owned = OwnedFiles(folder.parent)
 
@@ -148,6 +182,7 @@ class _Store:
             [row.name for row in rows],
             [row.boxes_xyxy for row in rows if row.boxes_xyxy is not None],
             [row.ids for row in rows if row.ids is not None],
+            [row.digest for row in rows],
         )
 
     def _read(self) -> tuple[str, NDArray[np.uint8] | None, list[Row]]:
@@ -167,11 +202,12 @@ class _Store:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
-        starts = range(0, len(rows), _CHUNK)
+        taken = self.share.rows(len(rows))
+        chunks = [taken[start : start + _CHUNK] for start in range(0, len(taken), _CHUNK)]
         with ThreadPoolExecutor(cores()) as pool:  # chunks, since each task of a thread pool has an overhead
-            parts = pool.map(lambda start: [zlib.crc32(image) for image in images[start : start + _CHUNK]], starts)
+            parts = pool.map(lambda chunk: [zlib.crc32(images[index]) for index in chunk], chunks)
             checksums = [checksum for part in parts for checksum in part]
-        damaged = [row for row, checksum in zip(rows, checksums, strict=True) if row.checksum != checksum]
+        damaged = [rows[i] for i, checksum in zip(taken, checksums, strict=True) if rows[i].checksum != checksum]
         if damaged:
             log.warning("%s: %d of %d pictures are damaged, and packed again", self.table, len(damaged), len(rows))
         for row in damaged:
@@ -317,4 +353,4 @@ def _unreadable(path: Path, error: Exception) -> DatasetError:
     return DatasetError(f"{path}: {error}; the set was changed since it was converted: convert again.")
 
 
-__all__: Sequence[str] = ("FOLDER", "Packed", "open_packed")
+__all__: Sequence[str] = ("FOLDER", "Packed", "Share", "open_packed")

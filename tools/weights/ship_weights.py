@@ -19,10 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.helper
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from detector import Reader, Reading
+from detector.data.atomic import atomic_write
 from detector.networks import ultralytics
 from detector.reading.export import export
 from detector.text.calibration import fit_calibration
@@ -62,6 +66,24 @@ def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
 def read_by(detector_pt: Path, images: Images) -> list[Reading]:
     """What `Reader()` reads with these weights."""
     return [reading for reading in Reader(detector_pt, device="cpu").read_many(images) if isinstance(reading, Reading)]
+
+
+def store_in_half(path: Path) -> None:
+    """Keep the weights of an ONNX file in half precision, as the ``.pt`` has them; a runtime makes them float once."""
+    model = onnx.load(path)
+    casts = []
+    for tensor in list(model.graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size >= 256:
+            stored = numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}.half")
+            casts.append(onnx.helper.make_node("Cast", [stored.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+            model.graph.initializer.remove(tensor)
+            model.graph.initializer.append(stored)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    with atomic_write(path) as part:
+        onnx.save(model, part)
 
 
 def parameters_of(path: Path) -> int:
@@ -151,7 +173,7 @@ def ship(args: argparse.Namespace) -> Shipped:
         ultralytics.publish(detector, target, config, facts)
         config = replace(config, calibration=fit_calibration(read_by(target, others), labels))
         ultralytics.publish(detector, target, config, facts)
-    export(target)
+    store_in_half(export(target))
     return Shipped(
         score_texts(texts, [reading.text for reading in read_by(target, images)]), target.stat().st_size / 1e6,
         target.with_suffix(".onnx").stat().st_size / 1e6, parameters_of(target), pictures,

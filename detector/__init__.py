@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from detector.text.spacing import TextLayout
     from detector.training.result import TrainingResult, TrainingStopped
     from detector.training.run import train
+    from detector.workflow.cluster.converting import converting_on
     from detector.workflow.cluster.reading import ShardReadings, predict_shards
     from detector.workflow.fit import FitResult, fit
     from detector.workflow.label import LabelReport, label
@@ -70,6 +71,7 @@ _NAMES_OF = {
     "detector.text.spacing": ("TextLayout",),
     "detector.training.result": ("TrainingResult", "TrainingStopped"),
     "detector.training.run": ("train",),
+    "detector.workflow.cluster.converting": ("converting_on",),
     "detector.workflow.cluster.reading": ("ShardReadings", "predict_shards"),
     "detector.workflow.fit": ("FitResult", "fit"),
     "detector.workflow.label": ("LabelReport", "label"),
@@ -126,6 +128,7 @@ __all__ = [
     "TrainingStopped",
     "WeightsError",
     "convert",
+    "converting_on",
     "create_app",
     "evaluate",
     "export",

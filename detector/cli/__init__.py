@@ -70,7 +70,7 @@ def _root(
 
 
 app.command("fit")(fit.command)
-app.command("convert", cls=RenamedOptions)(convert.command)
+app.command("convert", cls=RayAddress)(convert.command)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
 app.command("label")(label.command)
 app.command("predict", cls=RayAddress)(predict.command)

@@ -38,3 +38,7 @@ Lines = Annotated[int | None, typer.Option(help="Text lines of each picture, 1 o
 TrainScale = Annotated[float, typer.Option(help="Multiplies the steps of self-training.")]
 Seed = Annotated[int, typer.Option(help="Of the splits and of training.")]
 Device = Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="[ADDRESS]", help="Work on a Ray cluster; without an address on all cores here."),
+]

@@ -13,7 +13,7 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
-from detector.data.parallel import prefetch_map
+from detector.data.parallel import spread_map
 from detector.data.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of
@@ -173,7 +173,7 @@ def _checks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress
         checks.update(fresh)
         fresh.clear()
 
-    for chunk in prefetch_map(lambda chunk: [(item.name, _checked(item)) for item in chunk], chunked(new, _CHUNK)):
+    for chunk in spread_map(_checked_by_name, list(chunked(new, _CHUNK))):
         for name, check in chunk:
             fresh[name] = check
             done += 1
@@ -183,6 +183,10 @@ def _checks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress
     if fresh:
         keep()
     return checks
+
+
+def _checked_by_name(items: Sequence[LabelledImage]) -> list[tuple[str, FileCheck]]:
+    return [(item.name, _checked(item)) for item in items]
 
 
 def _checked(item: LabelledImage) -> FileCheck:

@@ -1,15 +1,22 @@
-"""Threads: how many, and a map that prefetches results."""
+"""Threads: how many, and maps that prefetch results: of this process, or of whatever else has workers."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+"""``map`` by other workers than threads: of a function and jobs that can be pickled, in order."""
+
+_spread: ContextVar[Spread | None] = ContextVar("spread", default=None)
 
 
 def cores() -> int:
@@ -51,3 +58,26 @@ def prefetch_map(
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def spreading(spread: Spread) -> Iterator[None]:
+    """In the block :func:`spread_map` is this one."""
+    token = _spread.set(spread)
+    try:
+        yield
+    finally:
+        _spread.reset(token)
+
+
+def spread_map(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None = None) -> Iterator[Result]:
+    """``map`` in order, by whatever workers there are: those of :func:`spreading`, or threads, see
+    :func:`prefetch_map`.
+
+    Args:
+        function: can be pickled, and depends on nothing but its job.
+        jobs: can be pickled.
+        workers: threads, where it is threads.
+    """
+    spread = _spread.get()
+    return prefetch_map(function, jobs, workers) if spread is None else spread(function, jobs)

@@ -160,21 +160,16 @@ def measure(arm: str, count: int, args: argparse.Namespace) -> None:
 
 def print_table(out: Path) -> None:
     results = sorted(read_results(out), key=lambda r: (r["pictures"], ARMS.index(r["arm"])))
-    here = {r["pictures"]: r for r in results if r["arm"] == "here"}
-    print(
-        "| pictures | arm | pictures/s | CPU s for 1,000 | beside `here` | driver MiB | worker MiB | object store MiB |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    kinds = ("worker", "driver", "other")
+    cpu = " | ".join(f"CPU s, {kind}" for kind in kinds)
+    print(f"| pictures | arm | seconds | load | CPU s | {cpu} | MiB, driver | MiB, worker | MiB, store |")
+    print(f"|{'---|' * 11}")
     for r in results:
-        plain, count = here.get(r["pictures"]), r["pictures"]
-        cpu = sum(r["cpu_seconds"].values())
-        more = f"{cpu / sum(plain['cpu_seconds'].values()) - 1:+.1%}" if plain and plain is not r else ""
-        peak = r["peak_mib"]
-        worker = f"{peak['worker']:.0f}" if "worker" in peak else ""
-        put = f"{peak['store']:.0f}" if r["arm"] != "here" else ""
-        rate = count / r["seconds"]
-        numbers = (f"{rate:.0f}", f"{1000 * cpu / count:.2f}", more, f"{peak['driver']:.0f}", worker, put)
-        print(f"| {count:,} | {r['arm']} | {' | '.join(numbers)} |")
+        spent, peak = r["cpu_seconds"], r["peak_mib"]
+        seconds = [f"{r['seconds']:.0f}", f"{r['load']:.0f}", f"{sum(spent.values()):.1f}"]
+        seconds += [f"{spent[kind]:.1f}" if spent.get(kind) else "" for kind in kinds]
+        mib = [f"{peak[kind]:.0f}" if kind in peak else "" for kind in ("driver", "worker", "store")]
+        print(f"| {r['pictures']:,} | {r['arm']} | {' | '.join([*seconds, *mib])} |")
     print()
     print(*machine_lines(results), sep="\n")
 

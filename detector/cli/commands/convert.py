@@ -39,6 +39,7 @@ def command(
     train_scale: options.TrainScale = 1.0,
     seed: options.Seed = 0,
     device: options.Device = None,
+    ray: options.Ray = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
     from detector.data.labels.sources import check_source
@@ -47,9 +48,10 @@ def command(
     from detector.conversion.convert import convert
     from detector.data.yolo_dataset import REJECTS
     from detector.reading.report import REPORT
+    from detector.workflow.cluster.converting import converting_on
 
     try:
-        with progress_bar() as tell:
+        with converting_on(ray, device), progress_bar() as tell:
             report = convert(
                 source, out, length=length, alphabet=alphabet, space=space, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,

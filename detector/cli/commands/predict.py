@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.terminal import Results, counted, json_text, put, say
 from detector.data.csv_files import Writer
@@ -64,10 +65,7 @@ def command(
     out: Annotated[
         str | None, typer.Option(help="Read shards of pictures into files of readings here, instead of stdout.")
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="[ADDRESS]", help="Read shards on a Ray cluster; without an address on all cores here."),
-    ] = None,
+    ray: options.Ray = None,
 ) -> None:
     """Read pictures; a line each on stdout, in order. Pictures that cannot be decoded are named on stderr."""
     if out is not None:

@@ -20,13 +20,12 @@ from detector.conversion.locating.boxes import (
 from detector.conversion.locating.locator import Image, Located, Locator
 from detector.conversion.locating.run import Run
 from detector.conversion.locating.self_training import ENOUGH_EXPLAINED, MIN_PICTURES, SelfTraining, Trained
+from detector.conversion.locating.shipped import LocatesLabels, ShippedNetwork
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
-from detector.data.parallel import cores
+from detector.data.parallel import cores, spread_map
 from detector.errors import NotLearnedError
 from detector.networks.network import Network
-from detector.networks.shipped import SHIPPED
-from detector.reading.opening import open_network
 from detector.text.metrics import wilson_interval
 
 log = logging.getLogger("detector")
@@ -59,7 +58,7 @@ def locate_labels(run: Run) -> LocatedLabels:
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
     """
-    network = open_network(SHIPPED, run.settings.device, None)
+    network = ShippedNetwork(run.settings.device)
     shipped_boxes, shipped_locator = _located_by_shipped(run, network)
     shape_hw = _shape(run, shipped_boxes)
     trained = SelfTraining(run, shape_hw)(shipped_boxes, shipped_locator)
@@ -83,11 +82,8 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
-
-    def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        return locator.locate(images, run.labels(items))
-
-    locate_all(run.inputs.items, store, locate, run.tell, "locate", cores())
+    locate = LocatesLabels(locator, run.settings.table)
+    locate_all(run.inputs.items, store, locate, run.tell, "locate", cores(), spread_map)
     return store
 
 

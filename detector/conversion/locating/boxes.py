@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,28 +91,29 @@ class LatestBoxes:
 
 
 def locate_all(
-    items: Sequence[LabelledImage], store: BoxStore, locate: Locate, tell: Progress, stage: str, workers: int
-) -> None:
+    items: Sequence[LabelledImage], store: BoxStore, locate: Locate, tell: Progress, stage: str, workers: int,
+    map_batches: Callable[..., Iterator[list[tuple[LabelledImage, Boxes]]]] = prefetch_map,
+) -> None:  # fmt: skip
     """Put into ``store`` what it has not of ``items``.
 
     Batches are made of the missing ones in their order, and kept in whole pieces: a run that goes on makes the same
     batches as one that was never stopped.
+
+    Args:
+        items: with their texts.
+        store: of their boxes.
+        locate: what locates a batch.
+        tell: told of the work as it goes on.
+        stage: its name.
+        workers: threads.
+        map_batches: ``map``, in order; ``spread_map`` where ``locate`` can be pickled.
     """
     missing = [item for item in items if item not in store]
     completed = len(items) - len(missing)
     tell(stage, completed, len(items))
 
-    def batch(chunk: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
-        images = [picture_of(item) for item in chunk]
-        sizes = [(image.shape[1], image.shape[0]) for image in images]
-        located = locate(chunk, images)
-        return [
-            (item, Boxes(size, as_drawn(placed, item.boxes_xyxy)))
-            for item, size, placed in zip(chunk, sizes, located, strict=True)
-        ]
-
     unsaved: list[tuple[LabelledImage, Boxes]] = []
-    for pairs in prefetch_map(batch, chunked(missing, _BATCH), workers):
+    for pairs in map_batches(partial(_boxes_of, locate), list(chunked(missing, _BATCH)), workers):
         unsaved += pairs
         completed += len(pairs)
         tell(stage, completed, len(items))
@@ -121,6 +122,17 @@ def locate_all(
             unsaved = []
     if unsaved:
         store.add(unsaved)
+
+
+def _boxes_of(locate: Locate, chunk: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
+    """The boxes of one batch."""
+    images = [picture_of(item) for item in chunk]
+    sizes = [(image.shape[1], image.shape[0]) for image in images]
+    located = locate(chunk, images)
+    return [
+        (item, Boxes(size, as_drawn(placed, item.boxes_xyxy)))
+        for item, size, placed in zip(chunk, sizes, located, strict=True)
+    ]
 
 
 def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:

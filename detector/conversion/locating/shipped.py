@@ -1,0 +1,61 @@
+"""The shipped detector as a network that can be pickled: whoever gets it opens the weights of its own package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.conversion.locating.boxes import visible_ids
+from detector.conversion.locating.locator import Image, Located, Locator
+from detector.data.labels.sources import LabelledImage
+from detector.networks.shipped import SHIPPED
+from detector.reading.opening import open_network
+from detector.text.alphabet import Alphabet
+from detector.text.detections import CharDetections
+
+
+class ShippedNetwork:
+    """The shipped detector; see :class:`detector.networks.network.Network`.
+
+    Args:
+        device: as Ultralytics spells it.
+
+    Raises:
+        WeightsError, DependencyError: as :func:`detector.reading.opening.open_network`.
+    """
+
+    def __init__(self, device: str | None) -> None:
+        self._device, self._network = device, open_network(SHIPPED, device, None)
+        self.names, self.config = self._network.names, self._network.config
+        self.shape_hw = self._network.shape_hw
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShippedNetwork, (self._device,)
+
+    def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
+        """Candidates in pixels of the letterboxed pictures."""
+        return self._network(images)
+
+    def output(self, images: NDArray[np.uint8]) -> Any:
+        """Raw output of letterboxed pictures."""
+        return self._network.output(images)
+
+
+@dataclass(frozen=True)
+class LocatesLabels:
+    """Locates the labels of some pictures; it can be pickled where the locator's network can.
+
+    Args:
+        locator: of whose network.
+        table: the set's alphabet.
+    """
+
+    locator: Locator
+    table: Alphabet
+
+    def __call__(self, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
+        return self.locator.locate(images, [visible_ids(item, self.table) for item in items])

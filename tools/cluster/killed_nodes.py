@@ -29,6 +29,7 @@ from tools.cluster.shards import plate_shards
 from tools.results import ROOT, machine, machine_lines, write_json
 
 NODES = 3
+_TRIES = 5
 _HANG = 600  # seconds after which a driver is taken to hang
 
 
@@ -73,6 +74,19 @@ def wait_for(driver: subprocess.Popen[bytes], out: Path, files: int, pause: floa
     time.sleep(pause)
 
 
+def fill(cluster: Any) -> None:
+    """As many nodes as there should be; Ray gives one half a minute to start, which a busy machine may exceed."""
+    for _ in range(_TRIES):
+        missing = NODES - len(cluster.worker_nodes)
+        try:
+            for _ in range(missing):
+                cluster.add_node(num_cpus=1)
+            return
+        except Exception as error:  # Ray raises no other
+            print(f"a node did not start: {error}", flush=True)
+    raise RuntimeError(f"no node started in {_TRIES} tries")
+
+
 def one_round(cluster: Any, weights: str, shards: Path, out: Path, rng: random.Random) -> dict[str, Any]:
     """Two nodes and a driver that are killed; when, in files of readings, and whether the driver still ran."""
     shutil.rmtree(out, ignore_errors=True)
@@ -93,8 +107,6 @@ def one_round(cluster: Any, weights: str, shards: Path, out: Path, rng: random.R
         driver = start(weights, shards, out, cluster.address)
     ended(driver, out)
     taken = time.perf_counter() - began
-    for _ in nodes:
-        cluster.add_node(num_cpus=1)
     return {"files": moments, "driver_killed": killed, "seconds": taken}
 
 
@@ -117,11 +129,10 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # of the nodes' workers
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        for _ in range(NODES):
-            cluster.add_node(num_cpus=1)
         told, rounds = list[str](), list[dict[str, Any]]()
         rng = random.Random(args.seed)
         for number in range(args.rounds):
+            fill(cluster)
             rounds.append(one_round(cluster, args.weights, shards, read, rng))
             told += [f"round {number + 1}: {problem}" for problem in problems(expected, read)]
             print(rounds[-1], told, flush=True)

@@ -1,0 +1,226 @@
+"""Detectors of others behind this package's decoder: trained on the same converted set for the same minutes.
+
+    python tools/peers/other_models.py --peers-python RFDETR/bin/python [--sets captcha-v2] [--models char faster-rcnn]
+
+A set is converted once, without its held-out fifth; all detectors learn from its split "train", letterboxed to the
+set's shape and augmented by this package, for --minutes of wall clock on the cores that this process may use (taskset).
+What they detect on the held-out pictures goes through the same suppression, second pass and decoder, with the set's
+configuration, so that the table compares detectors alone. `char`, YOLO11n and YOLO26n train by `detector train` (its
+choice of weights by validation included), Faster R-CNN and RF-DETR nano by peer_detectors.py. All but the first start
+from random weights: nothing is downloaded, and neither Ultralytics' package nor the wheels of torchvision and rfdetr
+hold pretrained ones. What these are worth the table does not tell.
+
+RF-DETR runs by --peers-python, an environment with this package and it: `python -m venv RFDETR && RFDETR/bin/pip
+install -e ".[train]" "rfdetr>=1.11"`; it is left out, with the reason, where it cannot be imported there. Each model
+has a process of its own. Strings are compared as zero_shot.py does. Latency is in torch and float32 on the threads of
+this run: of the network alone on a letterboxed picture, as the median of 50 calls, and from file to string, as the
+median of the held-out pictures. Leaves OUT/SET.MODEL.json, skips what is there, and prints all of OUT as a Markdown
+table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.peers import trained_peers, zero_shot
+from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+
+SETS = trained_peers.SETS
+MODELS = {
+    "char-shipped": "char, from the shipped weights",
+    "char": "char",
+    "yolo11n": "YOLO11n",
+    "yolo26n": "YOLO26n",
+    "faster-rcnn": "Faster R-CNN, MobileNetV3 320",
+    "rf-detr-nano": "RF-DETR nano",
+}
+"""How each is called in files and options, and in the table."""
+
+BY_DETECTOR_TRAIN = ("char-shipped", "char", "yolo11n", "yolo26n")
+IN_PEERS_PYTHON = ("rf-detr-nano",)
+
+
+def converted(name: str, rows: dict[str, list[trained_peers.Row]], work: Path, seed: int) -> Path:
+    """Path of the data.yaml of a set without its held-out pictures; it is converted where that was not done."""
+    import detector
+    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
+    from tools.sets import write_labels
+
+    root = work / f"{name}.set"
+    if (root / "data.yaml").is_file():
+        return root / "data.yaml"
+    labels = write_labels(work / f"{name}.labels.csv", [(Path(p), text) for p, text in (*rows["train"], *rows["val"])])
+    # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
+    report = detector.convert(labels, root, overwrite=True, seed=seed, test=0.0, val=TEST_SHARE + VAL_SHARE)
+    return report.data_yaml.resolve()
+
+
+# --- in a process of its own --------------------------------------------------------------------------------------
+
+
+def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """`detector train`; the network that reads, and facts."""
+    import torch
+
+    import detector
+    from detector.data.yolo_dataset import read_set
+    from detector.networks import ultralytics
+    from detector.networks.shipped import NETWORK
+    from tools.weights.ship_weights import parameters_of
+
+    work = Path(question["work"])
+    start = {"char-shipped": None, "char": NETWORK}.get(model, f"{model}.yaml")
+    began = time.perf_counter()
+    result = detector.train(
+        question["data"], model=start, time=question["minutes"] / 60, name=model, seed=question["seed"], device="cpu",
+        project=work / "runs", weights=work,
+    )  # fmt: skip
+    minutes = (time.perf_counter() - began) / 60
+    pictures = len(read_set(question["data"]).rows("train")[0])
+    facts = {
+        "minutes": {"train": minutes}, "epochs": result.epochs, "pictures_drawn": result.epochs * pictures,
+        "parameters": parameters_of(result.path), "megabytes": result.path.stat().st_size / 1e6,
+    }  # fmt: skip
+    return ultralytics.Network(result.path, torch.device("cpu")), facts
+
+
+def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
+    """Train a detector, and read the held-out pictures with it."""
+    import torch
+
+    torch.set_num_threads(question["threads"])
+    from detector.data.images import read_image
+    from detector.data.yolo_dataset import read_set
+    from detector.reading.two_pass import ReadingPipeline
+    from tools.peers import peer_detectors
+    from tools.weights.networks import latency_ms
+
+    characters, work = read_set(question["data"]), Path(question["work"])
+    if model in BY_DETECTOR_TRAIN:
+        network, answer = learn_ours(model, question)
+    else:
+        network, answer = peer_detectors.learn(model, characters, question["minutes"], question["seed"], work)
+    torch.set_num_threads(question["threads"])
+    pipeline = ReadingPipeline(network, characters.config, characters.config.is_two_pass)
+    answer |= zero_shot.timed(lambda path: pipeline([read_image(path)])[0].text, question["test"])
+    letterboxed = pipeline.prepare(read_image(question["test"][0])).letterboxed
+    return answer | {"ms_network": latency_ms(network, letterboxed, 1)}
+
+
+def be_peer(model: str, asked: Path, answered: Path) -> None:
+    """The other end of :func:`zero_shot.ask_peer`: learn and read; or what went wrong."""
+    question = json.loads(asked.read_text(encoding="utf-8"))
+    question["threads"] = trained_peers.hold_threads()
+    try:
+        answer = learn(model, question)
+    except Exception as error:  # whatever a library raises is this model's result; the others are run all the same
+        traceback.print_exc()
+        answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
+    answered.write_text(json.dumps(answer), encoding="utf-8")
+
+
+# --- here ---------------------------------------------------------------------------------------------------------
+
+
+def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], args: argparse.Namespace) -> Any:
+    """One detector on one set: its score and what it costs, or the error that ended it."""
+    work = args.out / f"{name}.{model}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    question = {
+        "data": str(converted(name, rows, args.out, args.seed)), "test": [path for path, _ in rows["test"]],
+        "minutes": args.minutes, "seed": args.seed, "work": str(work),
+    }  # fmt: skip
+    result: dict[str, Any] = {
+        "set": name, "model": model, "seed": args.seed, "budget_minutes": args.minutes, "machine": machine(),
+        "pictures": {part: len(pairs) for part, pairs in rows.items()}, "threads": trained_peers.hold_threads(),
+    }  # fmt: skip
+    python = args.peers_python if model in IN_PEERS_PYTHON else sys.executable
+    found = zero_shot.ask_peer(__file__, model, python, question)
+    if "skipped" in found:
+        found = {"error": {"kind": "Skipped", "message": found["skipped"]}}
+    if "error" in found:
+        print(f"{name}: {model} failed: {found['error']['kind']}: {found['error']['message']}", file=sys.stderr)
+        return {**result, **found}
+    result["test"] = zero_shot.score(found, [text for _, text in rows["test"]])
+    return {**result, **{key: held for key, held in found.items() if key not in ("texts", "failed", "ms")}}
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a line a set and detector, the best of each set in bold."""
+    lines = [
+        "| set | detector | exact match (95 %) | pictures drawn | parameters | MB | ms, network | ms, file to string |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    failures = []
+    for name in dict.fromkeys(result["set"] for result in results):
+        of_set = {result["model"]: result for result in results if result["set"] == name}
+        best = max((r["test"]["exact_match"] for r in of_set.values() if "test" in r), default=0.0)
+        for model in (model for model in MODELS if model in of_set):
+            if "error" in of_set[model]:
+                error = of_set[model]["error"]
+                failures.append(f"{name}, {MODELS[model]}: {error['kind']}: {error['message']}")
+            else:
+                lines.append(_line(of_set[model], best))
+    budgets = ", ".join(sorted({f"{result['budget_minutes']:g}" for result in results}))
+    threads = ", ".join(sorted({str(result["threads"]) for result in results}))
+    said = [
+        f"{budgets} minutes of training each, threads: {threads}. All but the first start from random weights: none "
+        "were downloaded, and the packages hold no pretrained ones."
+    ]
+    return "\n".join([*lines, "", *said, *failures, "", *machine_lines(results)])
+
+
+def _line(result: dict[str, Any], best: float) -> str:
+    test = result["test"]
+    match, (low, high) = f"{test['exact_match']:.1%}", test["interval_95"]
+    match = f"**{match}**" if test["exact_match"] == best > 0 else match
+    cells = [
+        result["set"], MODELS[result["model"]], f"{match} ({100 * low:.1f} to {100 * high:.1f}, n={test['count']})",
+        f"{result['pictures_drawn']:,}", f"{result['parameters']:,}", f"{result['megabytes']:.2f}",
+        f"{result['ms_network']:.1f}", f"{test['ms']:.1f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peer"]:
+        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+        return
+    trained_peers.hold_threads()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--sets", nargs="+", choices=SETS, default=["captcha-v2", "plates-vn8"], metavar="SET", help=", ".join(SETS)
+    )
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL", help=", ".join(MODELS)
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and model")
+    parser.add_argument("--peers-python", default=sys.executable, help="that runs RF-DETR")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "other_models", help="folder to work in")
+    parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
+    parser.add_argument("--again", action="store_true", help="run what is done already, too")
+    args = parser.parse_args()
+    args.out = args.out.resolve()
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name in args.sets:
+        rows = trained_peers.divide(name, args.data, args.out, args.seed)
+        for model in args.models:
+            path = args.out / f"{name}.{model}.json"
+            if args.again or not is_done(path):
+                print(f"{name}: {MODELS[model]}", file=sys.stderr, flush=True)
+                write_json(path, run_model(name, model, rows, args))
+    print(table(read_results(args.out)))
+
+
+if __name__ == "__main__":
+    main()

@@ -140,7 +140,7 @@ def test_videos_that_are_none_are_named(reader: Reader, tmp_path: Path) -> None:
     write_pictures(tmp_path, ["a.png"])
     (tmp_path / "b.mp4").write_bytes(b"junk")
     found = dict(reader.stream(tmp_path))
-    assert found[str(tmp_path / "a.png")]
+    assert isinstance(found[str(tmp_path / "a.png")], Reading)
     failure = found[str(tmp_path / "b.mp4")]
     assert isinstance(failure, Failure) and "video" in failure.reason
     ((_, missing),) = named_pictures([str(tmp_path / "none.mp4")])

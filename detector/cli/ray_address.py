@@ -17,7 +17,7 @@ class RayAddress(RenamedOptions):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, a ``--ray`` that stands alone before a ``--`` spelt as one with an empty value."""
         end = args.index("--") if "--" in args else len(args)
-        after = [*args[1:end], ""]
+        after = [*args[:end], ""][1:]
         before = [
             f"{_OPTION}=" if argument == _OPTION and not _ADDRESS.fullmatch(following) else argument
             for argument, following in zip(args[:end], after, strict=True)

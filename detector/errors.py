@@ -143,6 +143,11 @@ def abridged(items: collections.abc.Collection[str], limit: int, separator: str 
     return joined if more <= 0 else f"{joined}{separator.rstrip(', ')} and {more} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 picture``, ``2 pictures``, for messages."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def is_installed(module: str) -> bool:
     """Whether a module can be imported, told without importing it."""
     try:

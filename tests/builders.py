@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,23 @@ def write_shard(file: Path, rows: Iterable[tuple[str | None, bytes | None, str |
     file.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(arrays, names=["id", "bytes", "text"]), file, row_group_size=group)
     return file
+
+
+def read_shards(path: Path, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """The pictures of a shard or of a folder of them, in order."""
+    from detector.data.packs.shards import COLUMNS, read_shard, shard_files
+
+    return (picture for file in shard_files(path) for picture in read_shard(file, columns or COLUMNS))
+
+
+def check_boxes_hold_ink(ink: NDArray[np.bool_], boxes_xyxy: NDArray[np.float32], text: str, slack: int = 2) -> None:
+    """All ink (H, W) is in the boxes, and of each reaches within ``slack`` pixels of its sides."""
+    ink = ink.copy()
+    for x1, y1, x2, y2 in boxes_xyxy.round().astype(int):
+        rows, columns = np.nonzero(ink[y1:y2, x1:x2])
+        assert max(rows.min(), columns.min(), y2 - y1 - 1 - rows.max(), x2 - x1 - 1 - columns.max()) <= slack, text
+        ink[y1:y2, x1:x2] = False
+    assert not ink.any(), f"{text}: ink outside of all boxes"
 
 
 def iou(one_xyxy: NDArray[Any], other_xyxy: NDArray[Any]) -> NDArray[np.float64]:

@@ -80,8 +80,3 @@ def json_text(content: dict[str, Any], indent: int | None = None) -> str:
 def near(path: Path) -> Path:
     """Relative to where the command runs, if it is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 picture``, ``2 pictures``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

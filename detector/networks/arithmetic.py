@@ -16,6 +16,7 @@ import torch
 
 from detector.data.atomic import atomic_write
 from detector.data.parallel import cores, network_threads, requested_threads
+from detector.errors import counted
 
 CLEARLY = 1.1
 """How many times as fast another arithmetic must be to be taken: below that the difference may be chance."""
@@ -59,7 +60,7 @@ class Arithmetic:
 
     def __str__(self) -> str:
         number = "float32" if not self.bfloat16 else "bfloat16"
-        return f"{self.threads} CPU thread{'' if self.threads == 1 else 's'}, {number}"
+        return f"{counted(self.threads, 'CPU thread')}, {number}"
 
     def possible(self) -> bool:
         """Whether this machine can do it, and OMP_NUM_THREADS, where it is set, says nothing else."""

@@ -18,8 +18,8 @@ from detector.data.labels.sources import check_source, read_listing
 from detector.data.packs.archives import read_archives, tar_files
 from detector.data.packs.hugging_face import data_files, read_data_set
 from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
-from detector.data.packs.shards import COLUMNS, is_shards, opened_parquet, read_shard, shard_files
-from detector.errors import ImageError, SourceError, argument
+from detector.data.packs.shards import COLUMNS, NO_BYTES, is_shards, opened_parquet, read_shard, shard_files
+from detector.errors import ImageError, SourceError, argument, counted
 from detector.reading.inputs import Named, is_live, named_pictures
 
 UNLABELLED = "none"
@@ -76,11 +76,11 @@ def _shards(path: Path, labelled: bool) -> PackSource:
             state = file_state(file)
             for row, picture in enumerate(read_shard(file, COLUMNS if labelled else ("id", "bytes"))):
                 if picture.data is None:
-                    yield refused(picture.id, "the row has no bytes")
+                    yield refused(picture.id, NO_BYTES)
                 else:
                     yield PackItem(picture.id, picture.text, f"{state} {row}", held(picture.data))
 
-    return PackSource("shards", f"{len(files)} Parquet file{'s' * (len(files) > 1)}", items)
+    return PackSource("shards", counted(len(files), "Parquet file"), items)
 
 
 def _labelled(listing: Listing) -> PackSource:

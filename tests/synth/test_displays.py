@@ -18,6 +18,7 @@ from detector.synth.faces.segments import FOURTEEN, SEVEN, DotFace, segment_desi
 from detector.synth.setting.display_lines import drum_line
 from detector.synth.setting.typesetting import FIELD, bounds, corners_of
 from detector.synth.style import Style
+from tests.builders import check_boxes_hold_ink
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONTS = tuple(FOLDER / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"))
@@ -66,13 +67,7 @@ def test_boxes_hold_what_is_lit_and_nothing_more(monkeypatch: pytest.MonkeyPatch
     make = Synthesizer(CONFIG)
     for i in range(12):
         drawn = make(i)
-        lit = drawn.image.min(-1) < 128
-        for x1, y1, x2, y2 in drawn.boxes_xyxy.round().astype(int):
-            rows, columns = np.nonzero(lit[y1:y2, x1:x2])
-            assert rows.min() <= 2 and columns.min() <= 2, drawn.text
-            assert rows.max() >= y2 - y1 - 3 and columns.max() >= x2 - x1 - 3, drawn.text
-            lit[y1:y2, x1:x2] = False
-        assert not lit.any(), "lit outside of all boxes"
+        check_boxes_hold_ink(drawn.image.min(-1) < 128, drawn.boxes_xyxy, drawn.text)
 
 
 def test_a_small_last_sign_has_a_smaller_box(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,20 @@ from detector import PackReport, pack
 from detector.conversion.convert import convert
 from detector.data.images import picture_size_wh
 from detector.data.labels.sources import read_source
-from detector.data.packs.shards import PackedPicture, read_shards
+from detector.data.packs.shards import PackedPicture
 from detector.data.yolo_dataset import read_manifest, read_rejects
 from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
 from detector.workflow.fit_folder import pictures_of
-from tests.builders import encoded, label_file, labelled_folder, noise_picture, toy_folder, write_pictures, write_shard
+from tests.builders import (
+    encoded,
+    label_file,
+    labelled_folder,
+    noise_picture,
+    read_shards,
+    toy_folder,
+    write_pictures,
+    write_shard,
+)
 from tests.kills import killed
 
 pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")

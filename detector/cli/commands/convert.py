@@ -10,8 +10,8 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import counted, put, say
-from detector.errors import SOME_REFUSED, STOPPED
+from detector.cli.terminal import put, say
+from detector.errors import SOME_REFUSED, STOPPED, counted
 
 _LISTED = 20  # reasons of refusal that are told
 

@@ -11,8 +11,8 @@ from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line, repeated
-from detector.cli.terminal import counted, near, put, say
-from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError
+from detector.cli.terminal import near, put, say
+from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted
 
 if TYPE_CHECKING:
     from detector.conversion.settings import ConversionOptions

@@ -13,9 +13,9 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
-from detector.cli.terminal import Results, counted, json_text, put, say
+from detector.cli.terminal import Results, json_text, put, say
 from detector.data.csv_files import Writer
-from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError
+from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
 
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import counted, put, say
+from detector.cli.terminal import put, say
+from detector.errors import counted
 
 
 def command(

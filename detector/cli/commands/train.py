@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from detector.cli.repeated import command_line
-from detector.cli.terminal import counted, near, put, say
-from detector.errors import STOPPED, ArgumentError, NotLearnedError
+from detector.cli.terminal import near, put, say
+from detector.errors import STOPPED, ArgumentError, NotLearnedError, counted
 
 
 def command(

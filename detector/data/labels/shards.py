@@ -9,7 +9,7 @@ from detector.data.labels.formats import Columns
 from detector.data.labels.listings import Entry, Listing
 from detector.data.packs.shard_rows import check_row_groups, row_path
 from detector.data.packs.shards import opened_shard, read_shard, shard_files
-from detector.errors import SourceError, argument
+from detector.errors import SourceError, argument, counted
 
 FORMAT = "shards"
 """Name of the format."""
@@ -49,5 +49,5 @@ def read_packed(root: Path, columns: Columns) -> Listing:
             f"{root}: none of its {unlisted} pictures has a label (the column text is null or missing): pack them with "
             "their labels."
         )
-    detail = f"{len(files)} Parquet file{'s' * (len(files) > 1)}, columns id and text"
+    detail = f"{counted(len(files), 'Parquet file')}, columns id and text"
     return Listing(root, FORMAT, tuple(files), detail, entries, unlisted)

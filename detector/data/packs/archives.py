@@ -21,7 +21,7 @@ from detector.data.images import MAX_BYTES, in_natural_order, is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
 from detector.data.labels.listings import writable
 from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
-from detector.errors import SourceError
+from detector.errors import SourceError, counted
 
 log = logging.getLogger("detector")
 
@@ -64,7 +64,7 @@ def read_archives(files: list[Path], labelled: bool, text_column: str | None) ->
         for file in files:
             yield from _items_of(file, f"{file.name}/" if len(files) > 1 else "", labelled, text_column)
 
-    return PackSource("tar", f"{len(files)} tar file{'s' * (len(files) > 1)}", items)
+    return PackSource("tar", counted(len(files), "tar file"), items)
 
 
 def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) -> Iterator[PackItem]:

@@ -24,7 +24,7 @@ from detector.data.packs.shards import (
     rows_at_once,
     strings_of,
 )
-from detector.errors import SourceError, argument
+from detector.errors import SourceError, argument, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ def read_data_set(root: Path, files: Sequence[Path], labelled: bool, columns: Co
                 yield from _items_of(batches, place, file_state(file), image, text)
 
     said = f"columns {image!r} and {text!r}" if text else f"column {image!r}, and no texts"
-    return PackSource("huggingface", f"{len(files)} {files[0].suffix} file{'s' * (len(files) > 1)}, {said}", items)
+    return PackSource("huggingface", f"{counted(len(files), f'{files[0].suffix} file')}, {said}", items)
 
 
 @contextmanager

@@ -190,22 +190,18 @@ def _batch_of(group: Sequence[PackedPicture], columns: pa.Schema) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
 
-def read_shards(path: str | os.PathLike[str], columns: Sequence[str] = COLUMNS) -> Iterator[PackedPicture]:
-    """The pictures of a shard or of a folder of them, in order, some at a time.
+def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[PackedPicture]:
+    """The pictures of one shard, in order, some at a time.
 
     Args:
-        path: the file or folder.
+        file: the shard.
         columns: that are read; what is left out is None, or 0, in the rows.
+        stream: see :func:`opened_shard`.
 
     Raises:
         DependencyError: if the extra is not installed.
-        SourceError: if one is broken, or lacks a column; what came before was yielded.
+        SourceError: if it is broken, or lacks a column; what came before was yielded.
     """
-    return (picture for file in shard_files(path) for picture in read_shard(file, columns))
-
-
-def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[PackedPicture]:
-    """The pictures of one shard, see :func:`read_shards`; ``stream`` as of :func:`opened_shard`."""
     with opened_shard(file, stream) as parquet:
         number = 0
         for batch in parquet.iter_batches(rows_at_once(parquet), columns=_present(parquet, columns)):

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from detector.data.packs.packed import Share
-from detector.errors import ArgumentError, DetectorError
+from detector.errors import ArgumentError, DetectorError, counted
 from detector.networks.device import pick_device
 from detector.networks.ultralytics.library import DDP_BUFFERS
 
@@ -160,14 +160,14 @@ def own_device(device: Any) -> torch.device:
         there = torch.cuda.device_count()
         if max(beside, number + 1) > there:
             raise ArgumentError(
-                f"{max(beside, number + 1)} processes on {socket.gethostname()}, and torch finds {there} GPU"
-                f"{'' if there == 1 else 's'} there: start one process a GPU, or give device=cpu."
+                f"{max(beside, number + 1)} processes on {socket.gethostname()}, and torch finds "
+                f"{counted(there, 'GPU')} there: start one process a GPU, or give device=cpu."
             )
         return torch.device("cuda", number)
     named = str(device).strip("[]() ").replace("cuda:", "").split(",")
     if len(named) <= number or (beside and len(named) != beside):
         raise ArgumentError(
-            f"device={device!r} names {len(named)} GPU{'' if len(named) == 1 else 's'}, and "
+            f"device={device!r} names {counted(len(named), 'GPU')}, and "
             f"{max(beside, number + 1)} processes train on {socket.gethostname()}: name one for each, or none."
         )
     return pick_device(named[number].strip())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from detector.errors import counted
 from detector.text.metrics import wilson_interval
 
 EXACT_MATCH, CER = "metrics/exact_match", "metrics/CER"
@@ -25,7 +26,7 @@ _MIN_PATIENCE = 6  # epochs of patience, so that there is something to average
 def say_few(pictures: int) -> str:
     """One line for a person who has too few validation pictures."""
     return (
-        f"{pictures} picture{'' if pictures == 1 else 's'} for validation: next to nothing can be told from so few, "
+        f"{counted(pictures, 'picture')} for validation: next to nothing can be told from so few, "
         f"neither how well it reads nor when training is done (from {FEW} on it is tried)"
     )
 

@@ -132,7 +132,7 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, bytes | None]]:
     """(id, bytes) of each row, in constant memory.
 
     Raises:
-        SourceError: as :func:`detector.data.packs.shards.read_shards`.
+        SourceError: as :func:`detector.data.packs.shards.read_shard`.
     """
     place, path = shard.place, Path(shard.place.path)
     with contextlib.ExitStack() as stack:

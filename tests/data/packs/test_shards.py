@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from detector.data.packs import shards
-from detector.data.packs.shards import PackedPicture, is_shards, read_shards, write_shards
+from detector.data.packs.shards import PackedPicture, is_shards, write_shards
 from detector.errors import DependencyError, SourceError
-from tests.builders import write_pictures
+from tests.builders import read_shards, write_pictures
 
 pa = pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.peers import trained_peers, zero_shot
-from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.results import ROOT, is_done, machine, machine_lines, read_results, write_json
 
 SETS = trained_peers.SETS
 MODELS = {
@@ -203,12 +203,7 @@ def main() -> None:
     parser.add_argument(
         "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL", help=", ".join(MODELS)
     )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and model")
-    parser.add_argument("--peers-python", default=sys.executable, help="that runs RF-DETR")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "other_models", help="folder to work in")
-    parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
-    parser.add_argument("--again", action="store_true", help="run what is done already, too")
+    trained_peers.add_run_arguments(parser, ROOT / "runs" / "other_models")
     args = parser.parse_args()
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)

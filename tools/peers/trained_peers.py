@@ -211,6 +211,16 @@ def _spent(results: Sequence[dict[str, Any]], reader: str) -> str:
     return ", ".join(f"{s} {min(m[s] for m in spent):.1f} to {max(m[s] for m in spent):.1f}" for s in stages)
 
 
+def add_run_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
+    """What every comparison of trained readers is told of its data, its time and its results."""
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and reader")
+    parser.add_argument("--peers-python", default=sys.executable, help="that runs the peers")
+    parser.add_argument("--out", type=Path, default=out, help="folder to work in")
+    parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
+    parser.add_argument("--again", action="store_true", help="run what is done already, too")
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--peer"]:
         be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
@@ -221,12 +231,7 @@ def main() -> None:
     parser.add_argument(
         "--readers", nargs="+", choices=READERS, default=list(READERS), metavar="READER", help=", ".join(READERS)
     )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and reader")
-    parser.add_argument("--peers-python", default=sys.executable, help="that runs the peers")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "trained_peers", help="folder to work in")
-    parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
-    parser.add_argument("--again", action="store_true", help="run what is done already, too")
+    add_run_arguments(parser, ROOT / "runs" / "trained_peers")
     args = parser.parse_args()
     from tools.sets import write_labels
 

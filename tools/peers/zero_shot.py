@@ -126,35 +126,28 @@ def _try(read: Read, path: str) -> tuple[str, str]:
         return "", f"{type(error).__name__}: {error}"
 
 
-def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, Any]:
-    """What this project reads, by set."""
+def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """What this project reads, by reader and set: one picture after another, and whole sets as folders are read."""
     import detector
 
     try:
         reader = detector.Reader(weights)
     except detector.DetectorError as error:
-        return {"skipped": str(error)}
-    return {name: timed(lambda path: reader.read(path).text, files) for name, files in chosen.items()}
+        return {name: {"skipped": str(error)} for name in (OURS, FOLDER)}
+    one_by_one = {name: timed(lambda path: reader.read(path).text, files) for name, files in chosen.items()}
+    return {OURS: one_by_one, FOLDER: {name: _as_folder(reader, files) for name, files in chosen.items()}}
 
 
-def read_folders(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, Any]:
-    """What this project reads of whole sets, with the format that their readings show, by set."""
+def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
+    """As :func:`timed`, with the format that the readings of all files show; milliseconds are a mean."""
     import detector
 
-    try:
-        reader = detector.Reader(weights)
-    except detector.DetectorError as error:
-        return {"skipped": str(error)}
-    answers = {}
-    for name, files in chosen.items():
-        began = time.perf_counter()
-        _, readings = reader.fitted_stream([Path(file) for file in files])
-        read = [(path, reading) for path, reading in readings]
-        failed = {str(path): str(reading) for path, reading in read if isinstance(reading, detector.Failure)}
-        texts = ["" if isinstance(reading, detector.Failure) else reading.text for _, reading in read]
-        ms = 1000 * (time.perf_counter() - began) / max(len(files), 1)
-        answers[name] = {"texts": texts, "failed": failed, "ms": ms}
-    return answers
+    began = time.perf_counter()
+    _, stream = reader.fitted_stream([Path(file) for file in files])
+    readings = list(stream)
+    failed = {path: str(reading) for path, reading in readings if isinstance(reading, detector.Failure)}
+    texts = ["" if path in failed else reading.text for path, reading in readings]
+    return {"texts": texts, "failed": failed, "ms": 1000 * (time.perf_counter() - began) / max(len(files), 1)}
 
 
 def read_by_peer(peer: str, python: str, chosen: dict[str, list[str]]) -> dict[str, Any]:
@@ -252,7 +245,7 @@ def main() -> None:
     args = parser.parse_args()
     rows = {name: sample(name, args.data.resolve(), args.pictures, args.seed) for name in args.sets}
     chosen = {name: [path for path, _ in pairs] for name, pairs in rows.items()}
-    found = {OURS: read_by_us(args.weights, chosen), FOLDER: read_folders(args.weights, chosen)}
+    found = read_by_us(args.weights, chosen)
     for peer in () if args.no_peers else PEERS:
         print(f"reading with {peer}", file=sys.stderr, flush=True)
         found[peer] = read_by_peer(peer, args.peers_python, chosen)

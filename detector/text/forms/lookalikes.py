@@ -15,8 +15,8 @@ LOOKALIKES: dict[str, float] = {
     "WV": 0.006, "XK": 0.006, "5S": 0.005, "CG": 0.005, "FR": 0.005, "PR": 0.005, "WH": 0.005, "XR": 0.005,
 }
 # fmt: on
-"""How often the first symbol of a pair is seen as the second: the shipped weights' mean score on artificial pictures of
-all typefaces (``tools/weights/lookalikes.py``, pairs of .005 and more)."""
+"""How often the first symbol of a pair is seen as the second: the mean score of the weights of stage 11 on artificial
+pictures of all typefaces (``tools/weights/lookalikes.py``, pairs of .005 and more)."""
 
 _ANY_OTHER = 1e-4  # as in LOOKALIKES, of any other pair
 

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,7 +42,7 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shard_rows import shard_of
-from detector.data.yolo_dataset import SPLITS, SUSPECTS
+from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow
 from detector.errors import (
     ArgumentError,
     DependencyError,
@@ -51,8 +52,9 @@ from detector.errors import (
     NotLearnedError,
     SourceError,
     argument,
+    counted,
 )
-from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of
+from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of, what_takes_most
 from detector.text.patterns import REGEX, compile_pattern
 from detector.text.reading_config import MAX_LENGTH, ReadingConfig
 
@@ -208,7 +210,8 @@ def convert(
         _check_apart(target, listed)
         log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
         if listed.unlisted:
-            log.warning("%d pictures beside these are not in %s, and are left out", listed.unlisted, listed.label_file)
+            unlisted = counted(listed.unlisted, "more picture")
+            log.warning("%s beside these, not listed in %s, left out", unlisted, listed.label_file)
         for note in listed.notes:
             log.warning("%s", note)
         if listed.waiting:
@@ -232,13 +235,14 @@ def convert(
             if inputs.rejects:
                 refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
                 first, why = inputs.rejects[0][:2]
+                advice = what_takes_most([item.text for item in found.items], table, length)
                 if 2 * len(inputs.rejects) > found.count and not allow_refused:
-                    some = "; ".join(f"{name}: {why}" for name, why, *_ in inputs.rejects[:3])
                     raise SourceError(
-                        f"{refused}, for example {some}. Nothing was converted: correct them, or say "
-                        f"{argument('allow_refused')} to convert the others."
+                        f"{refused}, for example {_examples(inputs.rejects)}. Nothing was converted: "
+                        f"{advice + '; ' if advice else ''}correct them, or say {argument('allow_refused')} to convert "
+                        "the others."
                     )
-                log.warning("%s, as %s: %s", refused, first, why)
+                log.warning("%s, as %s: %s%s", refused, first, why, f"; {advice}" if advice else "")
             located = locate_labels(Run(settings, inputs, resume, tell))
         except (ImageError, DependencyError, DiskFullError):
             raise  # what was found out so far is kept for the next run
@@ -260,6 +264,18 @@ def convert(
     report = _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
     doubts = [1 - item.confidence for item in inputs.items if item.confidence is not None]
     return replace(report, prelabels=len(doubts), expected_wrong=sum(doubts))
+
+
+def _examples(rejects: Sequence[RejectRow]) -> str:
+    """An input of each of the three most frequent kinds, and how many there are like it."""
+    first: dict[str, RejectRow] = {}
+    for row in rejects:
+        first.setdefault(row.kind, row)
+    counts = Counter(row.kind for row in rejects).most_common(3)
+    return "; ".join(
+        f"{first[kind].source}: {first[kind].reason}" + (f" ({count} such)" if count > 1 else "")
+        for kind, count in counts
+    )
 
 
 def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:

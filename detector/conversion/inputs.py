@@ -16,7 +16,7 @@ from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import spread_map
 from detector.data.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
-from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of
+from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of, what_takes_most
 from detector.text.patterns import REGEX, matches
 
 Item = TypeVar("Item")
@@ -73,8 +73,11 @@ def accept(
             fitting.append(replace(item, text=table.clean(item.text)))
     items, sizes_wh, more = _without_contradictions(fitting, _checks(fitting, resume, tell))
     rejects += more
-    if not items:
-        raise SourceError(f"{found.root}: no labelled picture is left: {reasons_of(rejects)}.")
+    texts = {item.text for item in items}
+    if rejects and len(texts) < 2:
+        left = f"only pictures of the text {texts.pop()!r} are left" if texts else "no labelled picture is left"
+        advice = what_takes_most([item.text for item in found.items], table, settings.length)
+        raise SourceError(f"{found.root}: {left}; {reasons_of(rejects)}{'; ' + advice if advice else ''}.")
     split = _splits(found, items, settings)
     held_out = [item for item in items if item.confidence is not None and split[item.text] != "train"]
     rejects += [RejectRow(i.name, f"the pre-label {i.text!r} is the text of a held-out picture") for i in held_out]

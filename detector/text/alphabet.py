@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -271,6 +272,61 @@ def _are_counted(parts: Sequence[str]) -> bool:
         return False
     numbers = {int(part) for part in parts}
     return len(numbers) == len(parts) and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
+
+
+def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fixed: bool = False) -> str:
+    """The arguments with which most of the labels that ``table`` refuses would be taken, for messages; "" if none do.
+
+    Args:
+        texts: all labels of a set.
+        table: their alphabet.
+        length: symbols that each may have.
+        fixed: whether nobody can choose another alphabet or length, as for weights that are there.
+    """
+    separators = separators_of(texts)
+    refused = [text for text in texts if table.problem(text, length, separators=separators)]
+    signs = "".join(sign for sign in separators if any(sign in text for text in refused))
+    remedies = []
+    for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
+        spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
+        lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not table.problem(text)]
+        for longest in {length} if fixed else {length, *lengths}:
+            count = sum(symbols <= longest for symbols in lengths)
+            remedies.append(_Remedy(count, upper, ignored, longest if longest > length else 0))
+    best = _simplest(remedies, len(refused))
+    if best is None:
+        symbols = [text for text in refused if table.clean(text) and not _holds_no_symbol(text)]
+        other = alphabet_of(symbols) if symbols and not fixed else table
+        count = sum(not other.problem(text, length) for text in refused)
+        return f"{argument('alphabet', 'auto')} takes {count} of them" if 2 * count > len(refused) else ""
+    advice = f"{best} takes {best.taken} of them"
+    if " " in best.ignored:
+        spaced = _simplest([remedy for remedy in remedies if " " not in remedy.ignored], len(refused))
+        if spaced is not None and spaced.taken > 0.9 * best.taken:
+            advice += f", and {spaced} takes them with their spaces"
+    return advice
+
+
+class _Remedy(NamedTuple):
+    """Arguments with which so many of the labels are taken that are refused without them."""
+
+    taken: int
+    upper: bool
+    ignored: str
+    length: int  # 0: the length stays
+
+    def __str__(self) -> str:
+        given = {"upper": self.upper, "ignore": self.ignored, "length": self.length}
+        return " ".join(argument(name, value) for name, value in given.items() if value)
+
+
+def _simplest(remedies: Iterable[_Remedy], refused: int) -> _Remedy | None:
+    """The one with fewest arguments beside which no other takes a tenth of the labels more; None if none takes half."""
+    best = None
+    for remedy in sorted(remedies, key=lambda r: (sum(map(bool, r[1:])), r.length, -r.taken)):
+        if remedy.taken > (refused / 2 if best is None else best.taken + refused / 10):
+            best = remedy
+    return best
 
 
 def alphabet_of(texts: Iterable[str], space: str = " ") -> Alphabet:

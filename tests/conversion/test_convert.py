@@ -429,7 +429,7 @@ def test_a_run_of_bad_files_only_says_so(tmp_path: Path) -> None:
     source.mkdir()
     for i, (kind, data) in enumerate(bad_files().items()):
         (source / f"AK{'AKT7'[i % 4]}-{i}.{'gif' if 'GIF' in kind else 'png'}").write_bytes(data)
-    with pytest.raises(SourceError, match=rf"no labelled picture is left: all {len(bad_files())} were refused"):
+    with pytest.raises(SourceError, match=rf"no labelled picture is left; {len(bad_files())} were refused"):
         convert(source, tmp_path / "out", **OPTIONS)
     assert not (tmp_path / "out").exists()
 
@@ -802,6 +802,26 @@ def test_where_most_inputs_are_refused_nothing_is_trained(toy: Toy, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
     report = convert(source, tmp_path / "out", space="_", allow_refused=True, **OPTIONS)
     assert (report.refused, report.converted + report.suspects) == (30, 20)
+
+
+def test_a_source_that_is_refused_says_what_would_take_most_of_it(tmp_path: Path) -> None:
+    plates = ["B 9140 BCD", "B 2407 UZO", "ad-7631-hs", "L 1588 OO", "BA 1709 DW"]
+    write_pictures(tmp_path / "in", [f"{number}.png" for number in range(7)])
+    rows = "".join(f"{number}.png,{text}\n" for number, text in enumerate(["AB12", *plates, "CD34"]))
+    (tmp_path / "in" / "plates.csv").write_text(f"image,text\n{rows}", encoding="utf-8")
+    with pytest.raises(SourceError) as caught:
+        convert(tmp_path / "in", tmp_path / "out")
+    assert "5 of 7 inputs are refused, for example 1.png: the label 'B 9140 BCD' has 10 symbols" in str(caught.value)
+    assert "(4 such)" in str(caught.value)
+    assert "Nothing was converted: upper=True ignore='- ' takes 5 of them" in str(caught.value)
+    for rest, left in (
+        ("", "no labelled picture is left"),
+        ("3.png,AB123456", "only pictures of the text 'AB123456' are left"),
+    ):
+        rows = f"image,text\n1.png,B 9140 BCD\n2.png,B 2407 UZO\n{rest}\n"
+        (tmp_path / "in" / "plates.csv").write_text(rows, encoding="utf-8")
+        with pytest.raises(SourceError, match=f"{left}; 2 were refused, for example .*; ignore=' ' takes 2 of them"):
+            convert(tmp_path / "in", tmp_path / "out")
 
 
 def test_each_reason_has_an_example(toy: Toy, tmp_path: Path) -> None:

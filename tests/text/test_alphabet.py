@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detector.errors import AlphabetError
-from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, alphabet_of, separators_of, symbols_of
+from detector.text.alphabet import (
+    DEFAULT_LENGTH,
+    DEFAULT_SYMBOLS,
+    Alphabet,
+    alphabet_of,
+    separators_of,
+    symbols_of,
+    what_takes_most,
+)
 
 B = 36  # the space's id in the default alphabet
 
@@ -319,3 +327,32 @@ def test_what_cannot_be_seen_or_boxed_is_no_symbol(symbols: str) -> None:
 def test_a_refusal_says_what_would_take_it(text: str, says: str) -> None:
     assert str(Alphabet().problem(text, 8)).endswith(says)
     assert "alphabet=" not in str(Alphabet().problem(text, 8, fixed=True))
+
+
+REMEDIES: dict[str, tuple[list[str], str, str]] = {
+    "nothing is refused": (["AB12", "CD34"], "", ""),
+    "no labels": ([], "", ""),
+    "small letters": (["ab12", "CD34"], "upper=True takes 1 of them", "upper=True takes 1 of them"),
+    "longer": (["ABCDEFGHI", "ABCDEFGHIJ"], "length=10 takes 2 of them", ""),
+    "parted by a sign": (["AB-12", "CD-34", "ZX-33"], "ignore='-' takes 3 of them", "ignore='-' takes 3 of them"),
+    "all of it, and one that is none": (
+        ["B 9140 BCD", "b 2407 uzo", "AD 7631 HS", "b-1995-jvk", "BA 1709 DW", "?"],
+        "upper=True ignore='- ' takes 5 of them",
+        "upper=True ignore='- ' takes 5 of them",
+    ),
+    "spaces may be read": (
+        ["B 9140 BCD", "B 2407 UZO", "AD 7631 HS"],
+        "ignore=' ' takes 3 of them, and length=10 takes them with their spaces",
+        "ignore=' ' takes 3 of them",
+    ),
+    "another script": (["АБВ", "ГДЕ"], "alphabet='auto' takes 2 of them", ""),
+    "no symbols at all": (["", " ", "\u0301"], "", ""),
+    "a sign that parts off a running number": (["0001_AB", "0002_CD", "0003_EF", "0004_GH"], "alphabet='auto'", ""),
+}
+
+
+@pytest.mark.parametrize(("texts", "advice", "fixed"), REMEDIES.values(), ids=REMEDIES.keys())
+def test_what_would_take_most_of_the_labels_that_are_refused(texts: list[str], advice: str, fixed: str) -> None:
+    for expected, is_fixed in ((advice, False), (fixed, True)):
+        told = what_takes_most(texts, Alphabet(), 8, fixed=is_fixed)
+        assert told.startswith(expected) and bool(told) == bool(expected)

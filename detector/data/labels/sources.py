@@ -353,4 +353,4 @@ def _refuse_repeats(
 def reasons_of(refused: Sequence[tuple[str, str]]) -> str:
     """Summarise refused inputs, (name, reason) each: how many, and the first few reasons."""
     examples = "; ".join(f"{name}: {reason}" for name, reason in refused[:3])
-    return f"all {len(refused)} were refused, for example {examples}"
+    return f"{len(refused)} were refused, for example {examples}"

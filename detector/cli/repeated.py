@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from typing import Any
 
 import typer
@@ -13,16 +14,22 @@ def command_line(*words: object) -> str:
     return shlex.join(map(str, words))
 
 
-def repeated(context: typer.Context, *extra: str, **changed: Any) -> str:
-    """The command as a line to copy: what is no default, with ``changed`` options and ``extra`` arguments."""
-    words = ["detector", str(context.info_name)]
+def given(context: typer.Context, names: Collection[str], **changed: Any) -> list[str]:
+    """The options of these names that are no default, with ``changed`` ones, as words of a command."""
     options: list[str] = []
     for parameter in context.command.params:
         value = changed.get(str(parameter.name), context.params.get(str(parameter.name)))
-        if parameter.param_type_name == "argument":
-            words += [
-                str(item) for item in (value if isinstance(value, (list, tuple)) else [value]) if item is not None
-            ]
-        elif value != parameter.default and value is not None:
+        if parameter.name in names and value != parameter.default and value is not None:
             options += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
-    return command_line(*words, *extra, *options)
+    return options
+
+
+def repeated(context: typer.Context, *extra: str, **changed: Any) -> str:
+    """The command as a line to copy: what is no default, with ``changed`` options and ``extra`` arguments."""
+    words = ["detector", str(context.info_name)]
+    arguments = [str(p.name) for p in context.command.params if p.param_type_name == "argument"]
+    for name in arguments:
+        value = changed.get(name, context.params.get(name))
+        words += [str(item) for item in (value if isinstance(value, (list, tuple)) else [value]) if item is not None]
+    options = [str(p.name) for p in context.command.params if p.name not in arguments]
+    return command_line(*words, *extra, *given(context, options, **changed))

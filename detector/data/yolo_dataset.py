@@ -263,6 +263,11 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
     (root / "obj.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def is_converted(path: Path) -> bool:
+    """Whether a path is that of a converted set: its ``data.yaml``, or a folder that has one."""
+    return path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file()
+
+
 def read_set(data: str | os.PathLike[str]) -> CharacterSet:
     """Open a set by its ``data.yaml`` or its folder.
 

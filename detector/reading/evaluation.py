@@ -14,11 +14,11 @@ from typing import Any
 
 from detector.data.labels.sources import read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
-from detector.data.yolo_dataset import read_set
+from detector.data.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.inputs import is_several
 from detector.reading.reader import Failure, Reader
-from detector.text.alphabet import DEFAULT_SYMBOLS
+from detector.text.alphabet import DEFAULT_SYMBOLS, what_takes_most
 from detector.text.calibration import right_characters, right_string
 from detector.text.detections import Reading
 from detector.text.forms.fitting import fit_string_model_to_labels
@@ -340,7 +340,9 @@ def evaluate(
     )
     table, length = reader.config.alphabet, reader.config.length
     if problems := [problem for _, label, _ in pairs if (problem := table.problem(label, length, fixed=True))]:
-        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), problems[0])
+        advice = what_takes_most([label for _, label, _ in pairs], table, length, fixed=True)
+        told = f"{problems[0]}; {advice}" if advice else problems[0]
+        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), told)
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
@@ -372,7 +374,7 @@ def _labelled(
     ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
     """
     path = Path(source)
-    if path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file():
+    if is_converted(path):
         if options_set := [name for name, value in options.items() if value not in ("auto", None, False, "")]:
             names = ", ".join(options_set)
             raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {names}.")

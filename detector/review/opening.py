@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from detector.data.yolo_dataset import is_converted
 from detector.errors import DatasetError
 from detector.review.evaluations import EvaluatedSet, EvaluatedSource, read_evaluation
 from detector.review.items import Subject
@@ -24,7 +25,7 @@ def open_subject(path: Path) -> Subject:
         raise DatasetError(f"There is no {path}: {_ADVICE}.")
     if path.suffix.lower() == ".json":
         evaluation = read_evaluation(path)
-        is_set = evaluation.source.suffix in (".yaml", ".yml") or (evaluation.source / "data.yaml").is_file()
+        is_set = is_converted(evaluation.source)
         return EvaluatedSet(path, evaluation) if is_set else EvaluatedSource(path, evaluation)
     if path.name in ("review.csv", "report.html") and (path.parent / "data.yaml").is_file():
         return ReviewedSet(path.parent)

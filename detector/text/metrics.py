@@ -25,6 +25,11 @@ def differing(sequence: Sequence[Any], other: Sequence[Any]) -> tuple[set[int], 
     return in_one, in_other
 
 
+def lacks_leading_zeros(label: str, text: str) -> bool:
+    """Whether a label is what was read but for zeros before it, as spreadsheets leave numbers."""
+    return label.isdecimal() and label != text and text.endswith(label) and not text[: -len(label)].strip("0")
+
+
 def wilson_interval(right: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson, "Probable inference", JASA 1927); (0, 1) for nothing counted."""
     if count == 0:

@@ -270,7 +270,7 @@ def test_labels_that_cannot_be_used_are_told(toy: Toy, toy_run: ToyRun, tmp_path
     asked = ["evaluate", str(toy_run.weights), str(tmp_path / "list.csv"), "--space", "_", "--device", "cpu"]
     done = CliRunner().invoke(app, [*asked, "--text-column", "says", "--image-column", "ref", "--ignore", "-."])
     assert done.exit_code == 3 and done.stdout.endswith("(n=1)\n")
-    assert "none.png: no such file" in done.stderr and "1 labels not usable" in done.stderr
+    assert "none.png: no such file" in done.stderr and "1 label not usable" in done.stderr
 
 
 def test_a_list_among_the_labelled_pictures_is_no_picture(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
@@ -297,6 +297,8 @@ def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytes
         noise_picture().save(tmp_path / name)
     found = detector.evaluate("shipped", tmp_path)
     assert found.count == 2
+    done = CliRunner().invoke(app, ["evaluate", "shipped", str(tmp_path), "--upper"])
+    assert done.stderr.splitlines()[-1] == f"next: detector fit {tmp_path} --upper"
     assert "1 of 2 labels are none that this reader can give" in caplog.text and "upper=True" in caplog.text
 
 

@@ -15,6 +15,7 @@ from detector.text.metrics import (
     calibration_curve,
     coverage_at,
     differing,
+    lacks_leading_zeros,
     mcnemar,
     score_texts,
     wilson_interval,
@@ -238,3 +239,20 @@ def test_mcnemar(one: int, other: int, p: float) -> None:
 def test_mcnemar_of_many_pictures() -> None:
     assert mcnemar(2000, 2000) == 1.0
     assert mcnemar(2100, 1900) == pytest.approx(0.00165, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "lacks"),
+    [
+        ("7", "007", True),
+        ("470", "0470", True),
+        ("0470", "0470", False),
+        ("470", "1470", False),
+        ("470", "047O", False),
+        ("A7", "0A7", False),
+        ("", "00", False),
+        ("007", "7", False),
+    ],
+)
+def test_a_label_that_lost_its_zeros(label: str, text: str, lacks: bool) -> None:
+    assert lacks_leading_zeros(label, text) == lacks

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detector.cli.progress import progress_bar
+from detector.cli.repeated import command_line, given
 from detector.cli.terminal import json_text, put, say
-from detector.errors import SOME_REFUSED, ArgumentError, DetectorError
+from detector.errors import SOME_REFUSED, ArgumentError, DetectorError, counted
 
 if TYPE_CHECKING:
     from detector.reading.evaluation import Evaluation
 
 _LISTED = 20
 
+_OF_LABELS = ("labels", "space", "upper", "ignore", "text_column", "image_column", "visual_order")
+"""Options that say how labels are read, as fit has them, too."""
+
 
 def command(
+    context: typer.Context,
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[Path, typer.Argument(help="Labelled pictures, as for convert; or a converted set's data.yaml.")],
     split: Annotated[str | None, typer.Option(help="Of a converted set: train, val, test or suspects. [test]")] = None,
@@ -40,6 +45,7 @@ def command(
     trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
+    from detector.data.yolo_dataset import is_converted
     from detector.reading.evaluation import evaluate
     from detector.reading.reader import Reader
 
@@ -74,6 +80,8 @@ def command(
         _say(result, precision)
         if other is not None and against is not None:
             _say_against(result, against, other)
+        if weights == "shipped" and not is_converted(source):
+            say(f"next: {_next(result, context)}")
         put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
         from detector.reading.evaluation_page import write_evaluation
@@ -83,36 +91,51 @@ def command(
     for failure in (*result.failures[:_LISTED], *result.unusable[:_LISTED]):
         say(f"{failure.name}: {failure.reason}", always=True)
     if result.unusable:
-        say(f"{len(result.unusable)} labels not usable, and in no count, for example: {result.unusable[0].reason}")
+        labels_of = counted(len(result.unusable), "label")
+        say(f"{labels_of} not usable, and in no count, for example: {result.unusable[0].reason}")
     if result.failures or result.unusable:
         raise typer.Exit(SOME_REFUSED)
 
 
 def _say(result: Evaluation, precision: float) -> None:
+    from detector.text.metrics import lacks_leading_zeros
+
     for name, label, reading, confidence in result.wrong[:_LISTED]:
         say(f"{name}: {label!r} read as {reading!r} ({confidence:.2f})")
     if len(result.wrong) > _LISTED:
         say(f"and {len(result.wrong) - _LISTED} more; --json lists all")
     low, high = result.interval
     rate = result.count / max(result.seconds, 1e-9)
-    say(f"95 % interval {low:.3f} to {high:.3f}; CER {result.score.cer:.4f}; {rate:.0f} pictures/s")
     say(
         f"{result.score.right} right, {len(result.wrong)} wrong, {len(result.rejected)} rejected, "
-        f"{len(result.failures)} not decoded; ECE {result.calibration.ece:.3f} "
-        f"({result.calibration.by_chance:.3f} by chance)"
+        f"{len(result.failures)} not decoded: {result.exact_match:.1%} right (95 %: {low:.1%} to {high:.1%}); "
+        f"CER {result.score.cer:.2%}; {rate:.0f} pictures/s"
+    )
+    say(
+        f"confidences are off by {result.calibration.ece:.3f} on average (ECE), and faultless ones would be by "
+        f"{result.calibration.by_chance:.3f}"
     )
     if result.look_alikes:
         say(f"{result.look_alikes} of the wrong ones only take symbols for others that look like them, such as O for 0")
+    if zeros := sum(lacks_leading_zeros(label, reading) for _, label, reading, _ in result.wrong):
+        say(f"{zeros} of the wrong ones are the label with zeros before it: did a spreadsheet take them?")
     if form := str(result.string_model or ""):
-        say(f"labels look like {form}")
+        say(f"labels look like {form}; A is a letter, 9 a digit, X either")
     found = result.coverage(precision)
     if found.taken:
         say(
-            f"with min_confidence={found.threshold} {found.taken} ({found.coverage:.1%}) may be taken as they are, "
-            f"{found.right} of them right (wanted {precision:.4g})"
+            f"{counted(found.taken, 'reading')} ({found.coverage:.1%}) may be taken unchecked, with --min-confidence "
+            f"{found.threshold}: {found.right} of them are right (wanted {precision:.4g})"
         )
     else:
-        say(f"no min_confidence leaves readings of which {precision:.4g} are right")
+        say(f"no --min-confidence leaves readings of which {precision:.4g} are right")
+
+
+def _next(result: Evaluation, context: typer.Context) -> str:
+    """What to do after the shipped weights were tried on labelled pictures, as a command."""
+    if len(result.wrong) + len(result.rejected):
+        return command_line("detector", "fit", context.params["source"], *given(context, _OF_LABELS))
+    return command_line("detector", "predict", "shipped", "PICTURES")
 
 
 def _say_against(result: Evaluation, against: str, other: Evaluation) -> None:

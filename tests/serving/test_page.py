@@ -76,6 +76,7 @@ def test_a_folder_is_a_table_and_a_csv(page: Any, tmp_path: Path, pictures: list
     assert page.locator("#table tbody tr").count() == 41 and len(rows) >= 40
     assert page.locator("main img").count() == 0, "a name is a text"
     assert page.get_by_text("not an image").count() == 1
+    assert page.text_content("#status") == "40 of 41 pictures were read, 1 could not be"
     with page.expect_download() as download:
         page.click("#save")
     with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from detector.cli.terminal import is_quiet
-from detector.errors import ArgumentError, require
+from detector.cli.terminal import PrintableFormatter, is_quiet
+from detector.errors import ArgumentError, counted, require
 from detector.serving.limits import Limits
+from detector.serving.logs import FIELDS, log_as_json
 
 _DEFAULT = Limits()
 
@@ -57,10 +59,9 @@ def command(
     from detector.reading.reader import Reader
     from detector.serving.app import create_app
     from detector.serving.keys import read_keys
-    from detector.serving.logs import log_as_json
     from detector.serving.server import serve
 
-    log_as_json(logging.WARNING if is_quiet() else logging.INFO)
+    _log(logging.WARNING if is_quiet() else logging.INFO, has_terminal=sys.stderr.isatty())
     readers = {
         name: Reader(
             path, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
@@ -74,6 +75,36 @@ def command(
         read_seconds=read_seconds, drain_seconds=drain_seconds,
     )  # fmt: skip
     serve(app, host, port)
+
+
+class RequestFormatter(PrintableFormatter):
+    """Of the service's log in a terminal: of a request what was asked for and what was answered."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The message, or the request."""
+        request = getattr(record, FIELDS, {})
+        if "method" not in request:
+            return super().formatMessage(record)
+        pictures = f", {counted(request['pictures'], 'picture')}" if "pictures" in request else ""
+        return f"{request['method']} {request['path']}: {request['status']}{pictures}, {request['ms']:.0f} ms"
+
+
+def is_for_a_person(record: logging.LogRecord) -> bool:
+    """Whether a terminal shows it: no good answers but readings, and of uvicorn what went wrong."""
+    request = getattr(record, FIELDS, {})
+    is_page = "method" in request and "pictures" not in request and request["status"] < 400
+    return not is_page and (record.levelno > logging.INFO or not record.name.startswith("uvicorn"))
+
+
+def _log(level: int, has_terminal: bool) -> None:
+    """Lines for a person in a terminal, JSON lines elsewhere."""
+    if not has_terminal:
+        log_as_json(level)
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RequestFormatter("%(message)s"))
+    handler.addFilter(is_for_a_person)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def _named(weights: list[str]) -> dict[str, str]:

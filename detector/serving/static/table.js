@@ -86,7 +86,11 @@ function told(done, total) {
   part("progress").max = total;
   part("progress").value = done;
   part("count").textContent = `${done} of ${total}`;
-  if (done === total) part("status").textContent = `${total} pictures were read`;
+  if (done < total) return;
+  const bad = rows.filter((row) => row.reading?.error).length;
+  part("status").textContent = bad
+    ? `${total - bad} of ${total} pictures were read, ${bad} could not be`
+    : `${total} pictures were read`;
 }
 
 function draw(all) {

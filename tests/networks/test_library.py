@@ -54,7 +54,7 @@ print(json.dumps({key: SETTINGS[key] for key in INTEGRATIONS}))
 @pytest.mark.parametrize(
     ("where", "settings", "on"),
     [
-        ("home/.config", {"wandb": True, "mlflow": False}, ["wandb"]),
+        ("home/.config", {"wandb": True, "mlflow": False, "raytune": True}, ["wandb"]),  # Ray Tune is not running
         ("elsewhere", {"tensorboard": True}, ["tensorboard"]),
         ("home/.config", None, []),
         ("home/.config", ["junk"], []),

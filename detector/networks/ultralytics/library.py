@@ -72,16 +72,15 @@ def _respect_settings() -> None:
 
     Ultralytics' own defaults would take part in whatever is installed.
     """
-    if os.environ["YOLO_CONFIG_DIR"] != str(cache_folder()):  # the user's own choice, which Ultralytics has read
-        if "ray" not in sys.modules:  # no session of Ray Tune: its callback would import Ray and warn at every epoch
-            dict.update(SETTINGS, {"raytune": False})
-        return
-    try:
-        settings = json.loads(_users_settings().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        settings = {}
-    chosen = {key: isinstance(settings, dict) and settings.get(key) is True for key in INTEGRATIONS}
-    dict.update(SETTINGS, chosen)
+    if os.environ["YOLO_CONFIG_DIR"] == str(cache_folder()):  # else the user's own choice, which Ultralytics has read
+        try:
+            settings = json.loads(_users_settings().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            settings = {}
+        chosen = {key: isinstance(settings, dict) and settings.get(key) is True for key in INTEGRATIONS}
+        dict.update(SETTINGS, chosen)
+    if "ray" not in sys.modules:  # no session of Ray Tune: its callback would import Ray and warn at every epoch
+        dict.update(SETTINGS, {"raytune": False})
 
 
 _import_state = _before_import()

@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from detector.cli.terminal import console, is_quiet
+from detector.errors import counted
 
 log = logging.getLogger("detector")
 
@@ -99,6 +100,26 @@ def progress_bar() -> Iterator[Tell]:
 
         yield tell
         end_stage()
+
+
+class ReadingLog:
+    """Lines of the log for pictures of which nobody knows how many there are, where results go to a file or a program.
+
+    One a minute, and one at the end of what took longer.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._last_line = time.monotonic()
+        self._has_terminal = sys.stdout.isatty()
+
+    def tell(self, pictures: int, ended: bool = False) -> None:
+        """Say how many were read so far, where it is time to."""
+        now = time.monotonic()
+        is_due = now - (self._began if ended else self._last_line) >= LINE_SECONDS
+        if not is_due or self._has_terminal:
+            return
+        self._last_line, seconds = now, max(now - self._began, 1e-9)
+        log.info("%s read in %s, %s", counted(pictures, "picture"), _duration(seconds), _rate(pictures / seconds))
 
 
 def _rate(speed: float) -> str:

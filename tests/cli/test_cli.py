@@ -229,6 +229,20 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
     assert re.fullmatch(r"1 boxes: 603 of 1000, \d+ (s|min) left", caplog.messages[-1])
 
 
+def test_readings_that_go_to_a_file_are_told_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "detector"):
+        quick = progress.ReadingLog()
+        quick.tell(1)
+        quick.tell(2, ended=True)
+        assert not caplog.messages
+        monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+        quick.tell(1)
+        quick.tell(1234, ended=True)
+    assert [message.split(" in ")[0] for message in caplog.messages] == ["1 picture read", "1234 pictures read"]
+
+
 def test_stages_are_numbered_and_tell_how_they_went(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

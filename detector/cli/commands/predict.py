@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detector.cli import options
-from detector.cli.progress import progress_bar
+from detector.cli.progress import ReadingLog, progress_bar
 from detector.cli.terminal import Results, json_text, put, say
 from detector.data.csv_files import Writer
 from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
@@ -94,6 +94,7 @@ def command(
     if output is Format.CSV:
         row(("image", "text", "confidence", "rejected_text", "rejected", "error", "unconstrained_text"))
     seen = failed = rejected = 0
+    reading_log = ReadingLog()
     for name, reading in _streamed(reader, source, string_format):
         seen += 1
         if isinstance(reading, Failure):
@@ -103,6 +104,8 @@ def command(
         else:
             rejected += not reading.accepted
             _print_reading(output, row, name, reading)
+        reading_log.tell(seen)
+    reading_log.tell(seen, ended=True)
     if not seen and source != ["-"]:  # a list that a script makes may well be empty
         raise SourceError(f"There is no picture in {', '.join(source)}.")
     if failed:

@@ -69,19 +69,29 @@ def _root(
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, handlers=[handler])
 
 
-app.command("fit")(fit.command)
-app.command("convert", cls=RayAddress)(convert.command)
-app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.command)
-app.command("label")(label.command)
-app.command("predict", cls=RayAddress)(predict.command)
-app.command("evaluate", cls=RenamedOptions)(evaluate.command)
-app.command("review")(review.command)
-app.command("export")(export.command)
-app.command("serve")(serve.command)
-app.command("pack")(pack.command)
-app.command("synth", cls=RenamedOptions)(synth.command)
-app.command("profile")(profile.command)
-app.command("demo")(demo.command)
+app.command("fit", short_help="Labelled pictures -> a reader: convert, train, evaluate.")(fit.command)
+app.command("convert", short_help="Pictures + strings -> a YOLO dataset, every box inferred.", cls=RayAddress)(
+    convert.command
+)
+app.command(
+    "train",
+    short_help="`yolo train` on a converted set, which also compares strings.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(train.command)
+app.command("label", short_help="Propose the strings of pictures that have none.")(label.command)
+app.command("predict", short_help="Read pictures, a line each.", cls=RayAddress)(predict.command)
+app.command("evaluate", short_help="Read labelled pictures: how many are right, what is wrong.", cls=RenamedOptions)(
+    evaluate.command
+)
+app.command("review", short_help="A page to decide on doubtful labels and readings.")(review.command)
+app.command("export", short_help="Weights -> ONNX, OpenVINO or TensorRT, alphabet inside.")(export.command)
+app.command("serve", short_help="Read pictures that come over HTTP; a page to drop them on.")(serve.command)
+app.command("pack", short_help="Pictures and their labels -> Parquet shards.")(pack.command)
+app.command("synth", short_help="Artificial labelled pictures, with their true boxes.", cls=RenamedOptions)(
+    synth.command
+)
+app.command("profile", short_help="Where a training step's time goes, and what to change.")(profile.command)
+app.command("demo", short_help="The whole path once, on artificial pictures, in minutes.")(demo.command)
 
 
 def _forget_stdout() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from detector.data.folders.owned import file_hash
 from detector.data.images import read_image
 from detector.data.yolo_dataset import CharacterSet
-from detector.errors import DatasetError
+from detector.errors import DatasetError, counted
 from detector.networks.device import pick_device
 from detector.reading.two_pass import ReadingPipeline
 from detector.text.calibration import fit_calibration, right_characters
@@ -62,7 +62,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     characters, config, split = trainer.characters, trainer.config, trainer.args.split
     labels = [row.text for row in characters.rows(split)[0]]
     epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
-    log.info("reading the %d pictures of the split %r: which weights, and what are their scores worth", len(labels),
+    log.info("choosing weights and calibrating confidences on %s of the split %r", counted(len(labels), "picture"),
              split)  # fmt: skip
     is_best_better = best_beyond_chance(epochs, len(labels), sum(map(len, labels))) and trainer.best.exists()
     trained, row = (trainer.best, best_epoch(epochs)) if is_best_better else (trainer.last, epochs[-1])
@@ -76,7 +76,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
         facts["towards_start"] = share
         facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
         log.info(
-            "published an interpolation with %.0f%% of the weights that training started from, which reads better",
+            "the weights to read with are %.0f%% those that training started from, which reads better",
             100 * share,
         )
     record = publishing(trainer.save_dir, target)
@@ -237,7 +237,7 @@ def calibrated(
         model_readings = decode_again(readings, model_config)
         model_score = scored(model_readings)
         if model_score.errors <= score.errors:
-            log.info("strings look like %s: %d symbols are wrong with that, %d without", model, model_score.errors,
-                     score.errors)  # fmt: skip
+            log.info("strings look like %s (A is a letter, 9 a digit, X either): %s wrong with that, %d without", model,
+                     counted(model_score.errors, "symbol"), score.errors)  # fmt: skip
             readings, score, config = model_readings, model_score, model_config
     return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score

@@ -177,9 +177,7 @@ def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
         return None
     wrong = sum(bool(signs & rare.keys()) for signs in missed)
     named = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_PAIRS))
-    message = (
-        f"symbols that few pictures to learn from show are missed in {wrong} of {len(missed)} wrong readings: {named}"
-    )
+    message = f"{wrong} of {len(missed)} wrong readings miss symbols that few training pictures show: {named}"
     return Limit(RARE, wrong, message, {})
 
 

@@ -86,7 +86,7 @@ def _shards(path: Path, labelled: bool) -> PackSource:
 def _labelled(listing: Listing) -> PackSource:
     notes = list(listing.notes)
     if listing.unlisted:
-        notes.append(f"{listing.unlisted} pictures beside these are in no label file, and are left out")
+        notes.append(f"{counted(listing.unlisted, 'more picture')} beside these, listed in no label file, left out")
     if drawn := sum(bool(entry.drawn) for entry in listing.entries):
         notes.append(f"{drawn} pictures have drawn boxes, which shards do not hold")
     if others := sum(entry.status not in (PERSON, DROPPED) for entry in listing.entries):

@@ -152,7 +152,7 @@ def test_a_wrong_byte_far_down_is_found(tmp_path: Path) -> None:
 
 def test_named_columns(tmp_path: Path) -> None:
     label_file(tmp_path, "labels.csv", "ref,image,label,text\na.png,x,1,AB\nb.png,y,2,CD\n")
-    with pytest.raises(SourceError, match=r"2 columns that may be the text \('label', 'text'\).*--text-column"):
+    with pytest.raises(SourceError, match=r"2 columns that may be the text \('label', 'text'\).*text_column='NAME'"):
         read_source(tmp_path)
     source = read_source(tmp_path, text_column="TEXT", image_column="ref")
     assert pairs(source) == {"a.png": "AB", "b.png": "CD"}

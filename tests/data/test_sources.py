@@ -233,6 +233,11 @@ def hidden_in_names(folder: Path) -> None:
     label_file(folder, "labels.txt", "0\n1\n2\n")
 
 
+def readings_only(folder: Path) -> None:
+    numbered(folder)
+    (folder / "list.csv").write_text("picture,reading kWh\n000001.png,4798\n000002.png,21812\n", encoding="utf-8")
+
+
 NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "two label files": (two_that_disagree, ["train.csv (csv", "val.csv (csv", "labels=", "Choose one", "'B'", "'C'"]),
     "empty folder": (lambda folder: None, ["no files at all", "Accepted:"]),
@@ -240,7 +245,11 @@ NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "numbered images": (numbered, ["8 files (8 .png)", "running numbers ('000001'", "Accepted:", "labels='names'"]),
     "images of a camera": (camera, ["running number", "labels='names'"]),
     "long names": (uuids, ["they are long"]),
-    "boxes only": (boxes_only, ["boxes.csv has no known text column", "--text-column", "running numbers"]),
+    "boxes only": (boxes_only, ["boxes.csv has no known text column", "text_column='NAME'", "running numbers"]),
+    "a column of another name": (
+        readings_only,
+        ["its columns are 'picture', 'reading kWh'", "text_column='reading kWh'"],
+    ),
     "Latin-1": (latin1, ["labels.csv, line 3: the byte 0xc4 is not UTF-8", "iconv -f cp1252 -t utf-8"]),
     "UTF-16": (utf16, ["labels.csv is UTF-16", "iconv -f utf-16"]),
     "header only": (no_lines, ["labels.csv lists no images"]),

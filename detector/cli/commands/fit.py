@@ -110,15 +110,21 @@ def _say(result: FitResult, context: typer.Context) -> None:
     )
     for limit in result.limits:
         say(f"  {limit.kind}: {limit.message}")
+    step = _next(result, context)
     say(f"look at {near(result.page)} and {near(report.data_yaml.parent) / 'report.html'}")
-    say(f"next: {_next(result, context)}")
+    if step != _predict(result):
+        say(f"read pictures with it: {_predict(result)}")
+    say(f"next: {step}")
 
 
 def _next(result: FitResult, context: typer.Context) -> str:
     """The step that is worth most, as a command."""
-    predict = command_line("detector", "predict", near(result.path), "PICTURES")
     steps = [step for limit in result.limits if (step := _step(limit, result, context))]
-    return steps[0] if steps else predict
+    return steps[0] if steps else _predict(result)
+
+
+def _predict(result: FitResult) -> str:
+    return command_line("detector", "predict", near(result.path), "PICTURES")
 
 
 def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:

@@ -281,7 +281,7 @@ class SelfTraining:
         return train_network(
             net, batches, Schedule(lambda step: step / steps, lr, warm_up), pick_device(self.run.settings.device),
             arithmetic=self._arithmetic(net, batches),
-            after=lambda step, loss, _: self.run.tell(f"train, {name}", step, steps),
+            after=lambda step, loss, _: self.run.tell(f"self-training, {name}", step, steps),
             checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), digest.hexdigest()),
         )  # fmt: skip
 

@@ -309,7 +309,7 @@ def _note_on_guesses(
     kinds = Counter(guess.how for guess in matches.values())
     ways = " or ".join(kinds)
     example = f"{writable(listed)[:200]} is {writable(name_below(root, guess.path))}"
-    return (f"{len(matches)} of {len(path_of)} paths in {table.file.name} were found {ways} only, as {example}",)
+    return (f"{len(matches)} of {len(path_of)} paths in {table.file.name} were found only {ways}, as {example}",)
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:

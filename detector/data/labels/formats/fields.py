@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.labels.formats.model import Columns, short
-from detector.errors import SourceError
+from detector.errors import SourceError, argument
 
 _IMAGES = """image images image_path image_name image_file img img_path img_name
     file files file_name filename file_path filepath path picture"""
@@ -57,7 +57,11 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
                 problem = f"{len(matches)} columns that may be the {kind} ({matching})"
             listed = ", ".join(short(name, 30) for name in header[:_MAX_SHOWN])
             listed += ", …" if len(header) > _MAX_SHOWN else ""
-            raise SourceError(f"{file} has {problem}; its columns are {listed}. Name it with --{kind}-column.")
+            others = [name.strip() for i, name in enumerate(header) if i not in numbers]
+            likely = others[0] if kind == "text" and len(others) == 1 else "NAME"
+            raise SourceError(
+                f"{file} has {problem}; its columns are {listed}. Say which: {argument(f'{kind}_column', likely)}."
+            )
         numbers.append(matches[0])
     return numbers[0], numbers[1]
 

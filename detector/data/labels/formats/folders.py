@@ -70,7 +70,7 @@ class Guess(NamedTuple):
     how: str
 
 
-BY_CASE, BY_TAIL, BY_STEM = "but for capitals and small letters", "by the end of their paths", "by names without ending"
+BY_CASE, BY_TAIL, BY_STEM = "by ignoring case", "by the end of their paths", "by names without ending"
 
 
 class Tails:

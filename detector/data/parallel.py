@@ -17,11 +17,19 @@ Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 """``map`` by other workers than threads: of a function and jobs that can be pickled, in order."""
 
 _spread: ContextVar[Spread | None] = ContextVar("spread", default=None)
+_most_cores: int | None = None
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of cores that this process may use, see :func:`limit_cores`."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available if _most_cores is None else min(_most_cores, available)
+
+
+def limit_cores(count: int | None) -> None:
+    """From now on this process takes as many cores at most, for others of its kind take the rest; None: all."""
+    global _most_cores
+    _most_cores = count
 
 
 def network_threads() -> int:

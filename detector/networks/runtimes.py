@@ -38,7 +38,8 @@ TORCH = ("torch", "torchvision", "ultralytics")
 """What a network needs that torch runs: on a GPU, or from a ``.pt`` file that was not exported."""
 
 _AT_ONCE = 8
-"""Pictures in one call of a network: more of them gain nothing, and leave cores without work at the end."""
+"""Pictures in one call of ONNX Runtime: of more each takes longer, as they leave the caches, and cores are without work
+at the end."""
 
 _WITHIN = 2
 """Threads within one picture that no other waits beside: on two idle cores these took 0.6 of the time of one."""
@@ -51,8 +52,8 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 class _Engine:
     """A file opened by a backend: run(float32 (n, 3, H, W)) gives float32 (n, 4 + classes, places).
 
-    ``workers`` calls of ``run`` may go on at once, each on a core of its own. ``alone`` does the same on several cores,
-    one call at a time; None where there is no such way.
+    ``workers`` calls of ``run`` may go on at once, each on a core of its own, and of ``at_once`` pictures at most; None
+    takes any number. ``alone`` does the same on several cores, one call at a time; None where there is no such way.
     """
 
     run: _Run
@@ -60,6 +61,7 @@ class _Engine:
     batch: int | None
     shape_hw: tuple[int, int] | None
     workers: int = 1
+    at_once: int | None = None
     alone: _Run | None = None
 
 
@@ -109,9 +111,8 @@ class ExportedNetwork:
         # Who reads in threads of their own shares the cores out already.
         if len(images) == 1 and self._engine.alone is not None and current_thread() is main_thread():
             return self._run(images, self._engine.alone)
-        workers = self._engine.workers
-        shared = len(images) if workers == 1 else min(_AT_ONCE, -(-len(images) // workers))
-        size = self._engine.batch or max(1, shared)
+        shared = -(-len(images) // self._engine.workers)
+        size = self._engine.batch or max(1, min(self._engine.at_once or shared, shared))
         parts = [images[start : start + size] for start in range(0, len(images), size)] or [images]
         run = partial(self._run, run=self._engine.run)
         outputs = self._pool.map(run, parts) if self._pool and len(parts) > 1 else map(run, parts)
@@ -192,7 +193,7 @@ def _onnxruntime(path: Path) -> _Engine:
     workers = network_threads()
     return _Engine(
         partial(run, 1), session.get_modelmeta().custom_metadata_map, shape[0], _fixed_shape_hw(shape[2:]), workers,
-        alone=partial(run, _WITHIN) if workers >= _WITHIN else None,
+        at_once=_AT_ONCE, alone=partial(run, _WITHIN) if workers >= _WITHIN else None,
     )  # fmt: skip
 
 

@@ -171,6 +171,14 @@ def print_table(out: Path) -> None:
         mib = [f"{peak[kind]:.0f}" if kind in peak else "" for kind in ("driver", "worker", "store")]
         print(f"| {r['pictures']:,} | {r['arm']} | {' | '.join([*seconds, *mib])} |")
     print()
+    arms = {(r["pictures"], r["arm"]): r for r in results}
+    for count, arm in arms:
+        if arm != "here" and (here := arms.get((count, "here"))):
+            one = arms[count, arm]
+            seconds = one["seconds"] / here["seconds"] - 1
+            cpu = sum(one["cpu_seconds"].values()) / sum(here["cpu_seconds"].values()) - 1
+            print(f"{count:,} pictures: {arm} takes {seconds:+.1%} seconds and {cpu:+.1%} CPU seconds against here")
+    print()
     print(*machine_lines(results), sep="\n")
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from detector.data import switches
-from detector.data.parallel import cores
+from detector.data.parallel import cores, limit_cores
 from detector.errors import DependencyError, DetectorError, require
 from detector.workflow.cluster.machines import Job, Result
 
@@ -65,8 +65,8 @@ class Cluster:
                 min_size=1, max_size=len(jobs), initial_size=workers, max_tasks_in_flight_per_actor=1
             )
             results = data.map_batches(
-                _Worker, fn_constructor_args=(pickle.dumps(work),), batch_size=1, compute=pool, num_cpus=1,
-                num_gpus=int(gpu),
+                _Worker, fn_constructor_args=(pickle.dumps(work), None if gpu else 1), batch_size=1, compute=pool,
+                num_cpus=1, num_gpus=int(gpu),
             )  # fmt: skip
             for row in results.iter_rows():
                 yield pickle.loads(row["result"])
@@ -108,9 +108,10 @@ def _connect(ray: ModuleType, address: str) -> None:
 
 
 class _Worker:
-    """An actor that unpickles its work where it runs."""
+    """An actor that unpickles its work where it runs, and takes so many cores; of those on a GPU each takes all."""
 
-    def __init__(self, work: bytes) -> None:
+    def __init__(self, work: bytes, most_cores: int | None) -> None:
+        limit_cores(most_cores)
         self._work: Callable[[Any], Any] = pickle.loads(work)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from detector.conversion.locating.boxes import (
     BoxStore,
     LatestBoxes,
+    ask_all,
     locate_all,
     picture_of,
     visible_ids,
     visible_symbols,
 )
-from detector.conversion.locating.locator import Image, Located, Locator
+from detector.conversion.locating.locator import Located, Locator
 from detector.conversion.locating.run import Run
 from detector.conversion.locating.self_training import ENOUGH_EXPLAINED, MIN_PICTURES, SelfTraining, Trained
 from detector.conversion.locating.shipped import LocatesLabels, ShippedNetwork
+from detector.conversion.locating.trained import ScoresUnseen
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
-from detector.data.parallel import cores, spread_map
 from detector.errors import NotLearnedError
 from detector.networks.network import Network
 from detector.text.metrics import wilson_interval
@@ -82,8 +83,7 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
-    locate = LocatesLabels(locator, run.settings.table)
-    locate_all(run.inputs.items, store, locate, run.tell, "locate", cores(), spread_map)
+    locate_all(run.inputs.items, store, LocatesLabels(locator, run.settings.table), run.tell, "locate")
     return store
 
 
@@ -126,7 +126,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
     unexplained = [item for item in items if not trained.boxes[item].located.agrees]
     if not unexplained:
         return
-    if not trained.locators[0].by_class:  # there was too little to train on
+    if not trained.by_class:  # there was too little to train on
         count = sum(run.inputs.split[item.text] == "train" for item in items)
         raise NotLearnedError(
             f"The shipped detector reads {trained.explained[0]:.1%} of the labels as they are: it does not know these "
@@ -134,7 +134,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
             f"{count} pictures to train on are too few, or it sees no characters in them: {2 * MIN_PICTURES} are about "
             "the least. Check some labels against their pictures, or add pictures."
         )
-    suited = _suited(run, unexplained, trained.locator)
+    suited = _suited(run, unexplained, trained.detectors.locator)
     share = 1 - (1 - float(np.mean(suited))) * len(unexplained) / len(items)  # those that are read as they are do suit
     low, _ = wilson_interval(round(share * len(items)), len(items))
     if share < _SUITED or low <= 0.5:
@@ -161,23 +161,16 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
     """Add the log probability of each label that is not read as labelled."""
     unexplained = [item for item in run.inputs.items if not trained.boxes[item].located.agrees]
     store = BoxStore(run.resume, "scored")
-    if not trained.locators[0].by_class:
+    if not trained.by_class:
         return trained.boxes
 
-    def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        labels = run.labels(items)
-        log_probs = np.zeros(len(items))
-        for locator in trained.locators:
-            rows = [i for i, item in enumerate(items) if trained.locator(item) is locator]
-            if rows:
-                log_probs[rows] = locator.score([images[i] for i in rows], [labels[i] for i in rows])
-        return [
-            replace(trained.boxes[item].located, label_log_prob=float(log_prob))
-            for item, log_prob in zip(items, log_probs, strict=True)
-        ]
-
     if not all(item in store for item in unexplained):
-        for locator in trained.locators:
+        for locator in trained.detectors.locators:
             _calibrate(run, trained, locator)
-    locate_all(unexplained, store, locate, run.tell, "score", cores())
+
+    def scored(item: LabelledImage, log_prob: float) -> Located:
+        return replace(trained.boxes[item].located, label_log_prob=log_prob)
+
+    with trained.threads():
+        ask_all(unexplained, store, ScoresUnseen(trained.detectors), scored, run.tell, "score")
     return trained.boxes.with_store(store)

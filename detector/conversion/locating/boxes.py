@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,17 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_image
 from detector.data.labels.sources import LabelledImage
-from detector.data.parallel import prefetch_map
+from detector.data.parallel import spread_map
 from detector.errors import ImageError
 from detector.text.alphabet import Alphabet
 
 _BATCH, _BATCHES_A_PIECE = 64, 16
 
-Locate = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Located]]
-"""Called in several threads with some items and their pictures."""
+Result = TypeVar("Result")
+
+Ask = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Result]]
+"""Called in several threads, or by workers elsewhere, for which it can be pickled, with some items and their pictures;
+a result for each."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,15 @@ class LatestBoxes:
 
 
 def locate_all(
-    items: Sequence[LabelledImage], store: BoxStore, locate: Locate, tell: Progress, stage: str, workers: int,
-    map_batches: Callable[..., Iterator[list[tuple[LabelledImage, Boxes]]]] = prefetch_map,
+    items: Sequence[LabelledImage], store: BoxStore, locate: Ask[Located], tell: Progress, stage: str
+) -> None:
+    """Put into ``store`` what ``locate`` says of those ``items`` that it has not; see :func:`ask_all`."""
+    ask_all(items, store, locate, lambda item, located: as_drawn(located, item.boxes_xyxy), tell, stage)
+
+
+def ask_all(
+    items: Sequence[LabelledImage], store: BoxStore, ask: Ask[Result],
+    located_of: Callable[[LabelledImage, Result], Located], tell: Progress, stage: str,
 ) -> None:  # fmt: skip
     """Put into ``store`` what it has not of ``items``.
 
@@ -102,20 +112,23 @@ def locate_all(
     Args:
         items: with their texts.
         store: of their boxes.
-        locate: what locates a batch.
+        ask: asked about each batch, by whatever workers there are, see :func:`detector.data.parallel.spread_map`.
+        located_of: what is stored of an item and its result; called here.
         tell: told of the work as it goes on.
         stage: its name.
-        workers: threads.
-        map_batches: ``map``, in order; ``spread_map`` where ``locate`` can be pickled.
     """
     missing = [item for item in items if item not in store]
     completed = len(items) - len(missing)
     tell(stage, completed, len(items))
 
     unsaved: list[tuple[LabelledImage, Boxes]] = []
-    for pairs in map_batches(partial(_boxes_of, locate), list(chunked(missing, _BATCH)), workers):
-        unsaved += pairs
-        completed += len(pairs)
+    batches = list(chunked(missing, _BATCH))
+    for batch, results in zip(batches, spread_map(partial(answers, ask), batches), strict=True):
+        unsaved += [
+            (item, Boxes(size_wh, located_of(item, result)))
+            for item, (size_wh, result) in zip(batch, results, strict=True)
+        ]
+        completed += len(batch)
         tell(stage, completed, len(items))
         if len(unsaved) >= _BATCH * _BATCHES_A_PIECE:
             store.add(unsaved)
@@ -124,15 +137,11 @@ def locate_all(
         store.add(unsaved)
 
 
-def _boxes_of(locate: Locate, chunk: Sequence[LabelledImage]) -> list[tuple[LabelledImage, Boxes]]:
-    """The boxes of one batch."""
-    images = [picture_of(item) for item in chunk]
+def answers(ask: Ask[Result], batch: Sequence[LabelledImage]) -> list[tuple[tuple[int, int], Result]]:
+    """Ask about a batch: of each item the picture's width and height, and the result."""
+    images = [picture_of(item) for item in batch]
     sizes = [(image.shape[1], image.shape[0]) for image in images]
-    located = locate(chunk, images)
-    return [
-        (item, Boxes(size, as_drawn(placed, item.boxes_xyxy)))
-        for item, size, placed in zip(chunk, sizes, located, strict=True)
-    ]
+    return list(zip(sizes, ask(batch, images), strict=True))
 
 
 def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,15 +29,22 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import chunked
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
-from detector.conversion.locating.locator import Image, Located, Locator
+from detector.conversion.locating.locator import Locator
 from detector.conversion.locating.run import Run
+from detector.conversion.locating.trained import (
+    CrossFitted,
+    LocatesUnseen,
+    TrainedNetwork,
+    half_of,
+    new_detector,
+    read_state,
+)
 from detector.data.atomic import atomic_write
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import LetterboxTransform, letterbox
-from detector.data.parallel import cores, prefetch_map
+from detector.data.parallel import prefetch_map
 from detector.errors import require
 from detector.networks.runtimes import TORCH
-from detector.networks.shipped import SHIPPED
 
 if TYPE_CHECKING:
     import torch
@@ -65,23 +74,27 @@ class Trained:
     Args:
         boxes: of all pictures.
         explained: share of the pictures that each round explained; the first is the shipped detector's.
-        locators: of the last round, one or, cross-fitted, one a half.
+        detectors: of the last round, one or, cross-fitted, one a half.
         name: of the last round; "" before any.
     """
 
     boxes: LatestBoxes
     explained: tuple[float, ...]
-    locators: tuple[Locator, ...]
+    detectors: CrossFitted
     name: str = ""
 
-    def locator(self, item: LabelledImage) -> Locator:
-        """One that was not trained on the item's label, as far as that is not explained."""
-        return self.locators[(1 - half_of(item.text)) % len(self.locators)]
+    @property
+    def by_class(self) -> bool:
+        """Whether the detectors know the set's symbols; else they only say where characters are."""
+        return self.detectors.locators[0].by_class
 
+    def threads(self) -> AbstractContextManager[None]:
+        """Inside, the detectors are asked in several threads, or by workers, with the same arithmetic."""
+        if not self.name:
+            return nullcontext()  # the shipped one does without torch
+        from detector.networks.arithmetic import one_thread_each
 
-def half_of(text: str) -> int:
-    """In which half of the pictures those of a text fall: 0 or 1."""
-    return hashlib.sha256(b"half:" + text.encode()).digest()[0] & 1
+        return one_thread_each()
 
 
 @dataclass(frozen=True)
@@ -106,9 +119,8 @@ class SelfTraining:
         Raises:
             DependencyError: if a round is needed, and what trains is not installed.
         """
-        trained = Trained(
-            LatestBoxes(shipped_boxes), (_explained(LatestBoxes(shipped_boxes), self._in_rounds),), (shipped_locator,)
-        )
+        boxes = LatestBoxes(shipped_boxes)
+        trained = Trained(boxes, (_explained(boxes, self._in_rounds),), self._detectors(shipped_locator))
         if trained.explained[-1] < ENOUGH_EXPLAINED or self._too_few_explained(trained.boxes):
             trained = self._rounds(trained, crossfitted=True)
         trained = self._rounds(trained, crossfitted=False)
@@ -127,7 +139,7 @@ class SelfTraining:
         """One kind of rounds; cross-fitted ones end when the other kind can begin."""
         states: list[dict[str, Any]] = []
         # The first round of a detector that is new to these symbols may just begin to read.
-        may_start_slowly = not trained.locators[0].by_class or len(trained.locators) > 1
+        may_start_slowly = not trained.by_class or len(trained.detectors.locators) > 1
         for number in range(1, _ROUNDS + 1):
             explained = trained.explained[-1]
             unexplained = 1 - explained
@@ -162,28 +174,20 @@ class SelfTraining:
             self._state(f"{name}-{k}", group, trained.boxes, previous[k] if previous else None, crossfitted)
             for k, group in enumerate(groups)
         ]
-        latest = replace(trained, locators=tuple(map(self._locator, states)), name=name)
+        locators = [self._locator(f"{name}-{k}") for k in range(len(groups))]
+        latest = replace(trained, detectors=self._detectors(*locators), name=name)
         boxes = self._located(latest, self._in_rounds, len(trained.explained))
         explained = (*trained.explained, _explained(boxes, self._in_rounds))
         return replace(latest, boxes=boxes, explained=explained), states
 
     def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
         """With what the last round's detector, the ``number``-th, locates of those items that are not explained."""
-        from detector.networks.arithmetic import one_thread_each
-
         store = BoxStore(self.run.resume, trained.name)
         unexplained = [item for item in items if not trained.boxes[item].located.agrees]
 
-        def locate(items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-            located: dict[int, Located] = {}
-            for locator in trained.locators:
-                rows = [i for i, item in enumerate(items) if trained.locator(item) is locator]
-                labels = self.run.labels([items[i] for i in rows])
-                located.update(zip(rows, locator.locate([images[i] for i in rows], labels), strict=True))
-            return [replace(located[i], round=number) for i in range(len(items))]
-
-        with one_thread_each():
-            locate_all(unexplained, store, locate, self.run.tell, f"locate, {trained.name}", cores())
+        with trained.threads():
+            locate_all(unexplained, store, LocatesUnseen(trained.detectors, number), self.run.tell,
+                       f"locate, {trained.name}")  # fmt: skip
         return trained.boxes.with_store(store)
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
@@ -207,24 +211,17 @@ class SelfTraining:
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
 
-    def _locator(self, state: dict[str, Any]) -> Locator:
-        from detector.networks.device import pick_device
-        from detector.networks.ultralytics import Network
+    def _detectors(self, *locators: Locator) -> CrossFitted:
+        return CrossFitted(locators, self.run.settings.table)
 
-        net = self._new_network()
-        net.load_state_dict(state)
-        network = Network.of(net, pick_device(self.run.settings.device), cores())
+    def _locator(self, name: str) -> Locator:
+        """The detector whose weights were kept under that name."""
+        settings = self.run.settings
+        network = TrainedNetwork(self._weights(name), settings.table.symbols, settings.device)
         return self.run.locator(network, shape_hw=self.shape_hw)
 
-    def _new_network(self) -> torch.nn.Module:
-        """The network before it is trained: the shipped one, whatever the alphabet."""
-        import torch
-
-        from detector.networks.ultralytics import new_network
-
-        torch.manual_seed(self.run.settings.seed)
-        net: torch.nn.Module = new_network(self.run.settings.table.symbols, None, SHIPPED)
-        return net
+    def _weights(self, name: str) -> Path:
+        return self.run.resume.path(f"detector-{name}.pt")
 
     def _state(
         self, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None,
@@ -233,15 +230,14 @@ class SelfTraining:
         """Weights of a round's detector: the kept ones, or freshly trained."""
         import torch
 
-        path = self.run.resume.path(f"detector-{name}.pt")
         if (saved := self._saved_state(name)) is not None:
             return saved
-        net = self._new_network()
+        net = new_detector(self.run.settings.table.symbols, self.run.settings.seed)
         if initial is not None:
             net.load_state_dict(initial)
         trained = self._train(name, net, items, boxes, crossfitted)
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
-        with atomic_write(path) as part, part.open("wb") as file:
+        with atomic_write(self._weights(name)) as part, part.open("wb") as file:
             torch.save(state, file)
         self.run.resume.path(_checkpoint(name)).unlink(missing_ok=True)
         saved = self._saved_state(name)  # also the one that was just trained: a run that goes on has no other
@@ -249,17 +245,14 @@ class SelfTraining:
         return saved
 
     def _saved_state(self, name: str) -> dict[str, Any] | None:
-        import torch
-
-        path = self.run.resume.path(f"detector-{name}.pt")
+        path = self._weights(name)
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return read_state(path)
         except FileNotFoundError:
             return None
         except Exception as error:  # torch has no one error for damaged files
             self.run.resume.drop(path, error)
             return None
-        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
     def _train(
         self, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes, crossfitted: bool

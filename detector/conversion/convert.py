@@ -42,6 +42,7 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shard_rows import shard_of
+from detector.data.packs.shards import require_parquet
 from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow
 from detector.errors import (
     ArgumentError,
@@ -145,6 +146,7 @@ def convert(
     train_scale: float = 1.0,
     seed: int = 0,
     device: str | None = None,
+    shards: bool = False,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Convert labelled pictures to a YOLO dataset.
@@ -175,6 +177,7 @@ def convert(
         train_scale: multiplies the steps of self-training; see :mod:`detector.conversion.locating.self_training`.
         seed: of the splits and of training.
         device: as Ultralytics spells it.
+        shards: write the set as Parquet shards, with pictures and labels in them, in place of files of their own.
         progress: called as the work goes on.
 
     Raises:
@@ -183,8 +186,8 @@ def convert(
         AlphabetError: if the pattern is not understood, or allows no text of this length.
         NotLearnedError: if labels and pictures have nothing to do with each other, as far as can be told; nothing is
             written then.
-        DependencyError: if the set must be trained on, and the extra "train" is not installed; what was found out so
-            far is kept.
+        DependencyError: if the set must be trained on, and the extra "train" is not installed, when what was found out
+            so far is kept; or if shards are to be written without the extra "shards".
         DiskFullError: if the disk is full; what was found out so far is kept.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
@@ -192,6 +195,8 @@ def convert(
     given = {**locals()}  # first of all: just the arguments
     began = time.perf_counter()
     _check_numbers(length, val, test, lines, train_scale, seed)
+    if shards:
+        require_parquet("A converted set in shards")
     tell = progress or (lambda stage, done, total: None)
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
@@ -252,8 +257,9 @@ def convert(
                 raise NotLearnedError(f"{error} But look at this first: {first}.") from error
             raise
         written = SetWriter(
-            part, target, settings, inputs, limit=MIN_CONFIDENCE, vouched=decided.vouched(inputs.items, table)
-        )
+            part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards,
+            vouched=decided.vouched(inputs.items, table),
+        )  # fmt: skip
         texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
         config, share = written.write(located.boxes.__getitem__, located.shape_hw, decided, texts, tell)
         if (edited := _bytes_of(final_review)) != earlier and edited is not None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,17 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.inputs import SAME_AS, Inputs, Progress
+from detector.conversion.inputs import Inputs, Progress
 from detector.conversion.locating.boxes import Boxes, sureness, visible_ids, visible_symbols
 from detector.conversion.locating.label_errors import label_error_probabilities
 from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
+from detector.conversion.set_pictures import LabelledPicture, PictureFiles, PictureShards, SetPictures
 from detector.conversion.settings import Settings
 from detector.data import yolo_dataset as yolo_format
-from detector.data.csv_files import Writer
 from detector.data.folders.owned import OwnedFiles
 from detector.data.labels.sources import LabelledImage
-from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, BoxRow, ManifestRow
+from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
 from detector.errors import NotLearnedError, argument
 from detector.reading.report import REPORT, write_report
 from detector.text.reading_config import ReadingConfig
@@ -44,6 +41,7 @@ class SetWriter:
         settings: of the conversion.
         inputs: its pictures.
         limit: pictures whose confidence is below this are suspects.
+        shards: write shards in place of a file a picture.
         vouched: names of those that are none all the same, for a person said so.
     """
 
@@ -55,6 +53,7 @@ class SetWriter:
         inputs: Inputs,
         *,
         limit: float,
+        shards: bool = False,
         vouched: frozenset[str] = frozenset(),
     ) -> None:
         self.root, self.final_root, self.settings, self.inputs = root, final_root.resolve(), settings, inputs
@@ -63,11 +62,11 @@ class SetWriter:
         self.rejects = list(inputs.rejects)
         self.to_review = 0
         self._counts: list[int] = []
-        self._used: set[str] = set()
         self._layout_from: list[tuple[NDArray[np.float32], str, int]] = []
         self._owned = OwnedFiles(root)
         self._owned.delete(keep=WORK)
         self._owned.add(*INNER_LISTS, *_TABLES)
+        self._pictures: SetPictures = PictureShards(root, self._owned) if shards else PictureFiles(root, self._owned)
 
     def write(
         self,
@@ -103,8 +102,7 @@ class SetWriter:
                 yield row
                 tell("write", done, len(self.inputs.items))
 
-        with (self.root / BOXES).open("w", newline="", encoding="utf-8") as file:
-            self._boxes = Writer(file, BoxRow._fields)
+        with self._pictures:
             # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
             yolo_format.write_tables(self.root, rows(), self.rejects)
         if not self.images["train"]:
@@ -112,6 +110,7 @@ class SetWriter:
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
                 f"against their pictures, or say {argument('keep_suspects')}: what was found so far is kept for it."
             )
+        hashed = self._pictures.finish(tell)
         rejected = (row.source for row in self.rejects)
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
         settings, table = self.settings, self.settings.table
@@ -129,9 +128,9 @@ class SetWriter:
             settings.pattern,
             visual_order=settings.visual_order,
         )
-        yolo_format.write_descriptions(self.root, self.final_root, config, self.images)
+        self._pictures.describe(self.final_root, config, self.images)
         write_report(self.root, title=self.final_root.name)
-        self._owned.seal(unchecked=(REVIEW,))  # a person edits it
+        self._owned.seal(unchecked=(REVIEW,), hashed=hashed)  # a person edits the review
         return config, share
 
     def _error_probabilities(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
@@ -157,38 +156,17 @@ class SetWriter:
         folder = SUSPECTS if suspect and split == "train" and not self.settings.keep_suspects else split
         if not suspect or self.settings.keep_suspects:  # a wrong label must not set what lengths are read, in no split
             self._counts.append(len(label_ids))
-        name = self._name(item)
-        suffix = item.path.suffix.lower()
-        image = f"images/{folder}/{name}{SAME_AS.get(suffix, suffix)}"
-        label = self.root / "labels" / folder / f"{name}.txt"
-        self._owned.add(image, f"labels/{folder}/{name}.txt")  # before they are there
-        yolo_format.link_or_copy(item.path, self.root / image)
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(
-            yolo_format.format_labels(label_ids.tolist(), located.boxes_xyxy, *boxes.size_wh), encoding="ascii"
-        )
-        sides = [[f"{v:.1f}" for v in box] for box in located.boxes_xyxy.tolist()]
         stages = [located.stage(i) for i in range(len(label_ids))]
-        for i, symbol in enumerate(visible_symbols(item.text, self.settings.table)):
-            x1, y1, x2, y2 = sides[i]
-            self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, f"{located.confidence[i]:.4f}", stages[i]))
+        status = "suspect" if suspect else "ok"
+        read = "" if located.agrees else "".join(self.settings.table.symbols[i] for i in located.read)
+        labelled = LabelledPicture(
+            item, folder, split, status, f"{confidence:.4f}", read, label_ids.tolist(),
+            visible_symbols(item.text, self.settings.table), located.boxes_xyxy, boxes.size_wh,
+            [f"{value:.4f}" for value in located.confidence], stages,
+        )  # fmt: skip
+        image = self._pictures.add(labelled)
         self.images[folder].append(image)
         if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
             self._layout_from.append((located.boxes_xyxy, item.text, boxes.size_wh[0]))
-        status = "suspect" if suspect else "ok"
         method = ", ".join(f"{stage} {count}" for stage, count in sorted(Counter(stages).items()))
-        read = "" if located.agrees else "".join(self.settings.table.symbols[i] for i in located.read)
-        return ManifestRow(item.name, image, item.text, split, method, f"{confidence:.4f}", status, read)
-
-    def _name(self, item: LabelledImage) -> str:
-        """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
-        stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
-        if _on_any_disk(stem) in self._used:
-            stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
-        self._used.add(_on_any_disk(stem))
-        return stem
-
-
-def _on_any_disk(name: str) -> str:
-    """What names have in common that are one on some disk: few tell capitals and compositions apart."""
-    return unicodedata.normalize("NFC", name).casefold()
+        return ManifestRow(item.name, image, item.text, split, method, labelled.confidence, status, read)

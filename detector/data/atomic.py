@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from detector.errors import DetectorError, DiskFullError
+
+_PART = re.compile(r"(.+?)(\.[0-9a-f]{32})?\.part", re.DOTALL)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -30,6 +33,15 @@ def atomic_write(path: Path, token: str = "") -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def written_as(path: str) -> str:
+    """The path of a file that what is at ``path`` is a part of, as :func:`atomic_write` calls it; else ``path``.
+
+    Tokens are 32 hexadecimal digits.
+    """
+    part = _PART.fullmatch(path)
+    return part[1] if part else path
 
 
 @contextmanager

@@ -10,6 +10,9 @@ SET/
   boxes.csv                    a line for each character: box in pixels, confidence, stage
   rejects.csv                  a line for each refused input, with the reason
   report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
+  images/SPLIT/part-00000.parquet …     in place of pictures, label files, boxes.csv and darknet's files: shards
+                               with the labels in them (packs/set_shards.py), whose pictures are called
+                               images/SPLIT/part-00000.parquet/ROW/NAME
   work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packs/packed.py
   files.csv                    every file above with size and hash: folders/owned.py
 """
@@ -32,7 +35,9 @@ from numpy.typing import NDArray
 from detector.data.csv_files import read_rows, write_csv
 from detector.data.images import read_file
 from detector.data.letterbox import from_shares, to_shares
-from detector.data.packs.shard_rows import shard_of
+from detector.data.packs.set_shards import row_labels, set_row_paths
+from detector.data.packs.shard_rows import place_of, shard_of
+from detector.data.packs.shards import is_shard_name, is_shards, shard_files
 from detector.data.trust import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
@@ -60,6 +65,11 @@ class ManifestRow(NamedTuple):
     confidence: str
     status: str
     read: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder under images/: a split, or that of the pictures that are kept out of training."""
+        return self.image.split("/")[1]
 
 
 class BoxRow(NamedTuple):
@@ -108,8 +118,7 @@ class CharacterSet:
         """
         rows = read_manifest(self.root)
         for row in rows:
-            split, name = [*row.image.split("/"), "", "", ""][1:3]
-            if row.image != f"images/{split}/{name}" or split not in (*SPLITS, SUSPECTS) or name in ("", ".", ".."):
+            if not _is_picture_of_a_set(row.image):
                 raise DatasetError(
                     f"{self.root / MANIFEST} lists {row.image!r}, and pictures of a set are images/train/NAME and the "
                     "like: convert again."
@@ -124,7 +133,7 @@ class CharacterSet:
         """
         by_split: dict[str, list[ManifestRow]] = {}
         for row in self.manifest():
-            by_split.setdefault(row.image.split("/")[1], []).append(row)
+            by_split.setdefault(row.folder, []).append(row)
         for split in splits:
             if split not in by_split:
                 raise DatasetError(
@@ -135,23 +144,41 @@ class CharacterSet:
     @property
     def splits(self) -> set[str]:
         """The splits that have pictures, suspects among them."""
-        return {row.image.split("/")[1] for row in self.manifest()}
+        return {row.folder for row in self.manifest()}
 
     def texts(self) -> dict[str, str]:
         """Text of each picture, by its path relative to the set."""
         return {row.image: row.text for row in self.manifest()}
 
 
+def _is_picture_of_a_set(image: str) -> bool:
+    """Whether it is ``images/SPLIT/NAME``, or ``images/SPLIT/SHARD/ROW/NAME``."""
+    parts = image.split("/")
+    in_shard = len(parts) == 5 and is_shard_name(parts[2]) and parts[3].isdecimal()
+    if not in_shard and len(parts) != 3:
+        return False
+    return parts[0] == "images" and parts[1] in (*SPLITS, SUSPECTS) and parts[-1] not in ("", ".", "..")
+
+
+def rounded_shares(boxes_xyxy: NDArray[np.floating], width: int, height: int) -> list[list[float]]:
+    """Centre and size of each box as shares of a picture of ``width`` x ``height``, with the digits of a label file."""
+    shares = to_shares(np.asarray(boxes_xyxy, np.float64), (width, height))
+    return [[round(value, 6) for value in row] for row in shares.tolist()]
+
+
 def format_labels(class_ids: Sequence[int], boxes_xyxy: NDArray[np.floating], width: int, height: int) -> str:
     """Format one label file: class, centre and size as shares of a picture of ``width`` x ``height``."""
-    shares = to_shares(np.asarray(boxes_xyxy, np.float64), (width, height))
-    return "".join(
-        f"{int(c)} {' '.join(f'{v:.6f}' for v in row)}\n" for c, row in zip(class_ids, shares.tolist(), strict=True)
-    )
+    shares = rounded_shares(boxes_xyxy, width, height)
+    return "".join(f"{int(c)} {' '.join(f'{v:.6f}' for v in row)}\n" for c, row in zip(class_ids, shares, strict=True))
 
 
 def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The inverse of :func:`format_labels`.
+    """The inverse of :func:`format_labels`, and labels in shards.
+
+    Args:
+        path: a label file, or the path of a picture in a shard.
+        width, height: of the picture.
+        classes: how many there are.
 
     Returns:
         Class ids (n,), and boxes xyxy in pixels (n, 4).
@@ -159,13 +186,27 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
     Raises:
         DatasetError: naming file and line, if the file is missing or a line is not five numbers in range.
     """
+    ids, shares = [], []
+    for number, line, (c, cx, cy, w, h) in _label_rows(path):
+        if not (0 <= c < classes and c == int(c)) or not all(-0.01 <= v <= 1.01 for v in (cx, cy, w, h)):
+            raise DatasetError(f"{path}:{number}: class must be below {classes}, the rest shares of 1, got {line!r}.")
+        ids.append(int(c))
+        shares.append((cx, cy, w, h))
+    return np.array(ids, np.int64), from_shares(np.array(shares, np.float64), (width, height)).astype(np.float32)
+
+
+def _label_rows(path: Path) -> Iterator[tuple[int, str, list[float]]]:
+    """Number, from 1, spelling and five numbers of each character."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        raise DatasetError(f"The label file {path} is missing; every picture needs one: convert again.") from None
+    except (FileNotFoundError, NotADirectoryError):
+        rows = row_labels(path)
+        if rows is None:
+            raise DatasetError(f"The label file {path} is missing; every picture needs one: convert again.") from None
+        yield from ((number, " ".join(map(str, row)), row) for number, row in enumerate(rows, 1))
+        return
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is no text file ({error}): convert again.") from None
-    ids, shares = [], []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -173,11 +214,7 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
             c, cx, cy, w, h = (float(v) for v in line.split())
         except ValueError:
             raise DatasetError(f"{path}:{number}: expected `class cx cy w h`, got {line!r}.") from None
-        if not (0 <= c < classes and c == int(c)) or not all(-0.01 <= v <= 1.01 for v in (cx, cy, w, h)):
-            raise DatasetError(f"{path}:{number}: class must be below {classes}, the rest shares of 1, got {line!r}.")
-        ids.append(int(c))
-        shares.append((cx, cy, w, h))
-    return np.array(ids, np.int64), from_shares(np.array(shares, np.float64), (width, height)).astype(np.float32)
+        yield number, line, [c, cx, cy, w, h]
 
 
 def link_or_copy(source: Path, target: Path) -> bool:
@@ -248,14 +285,11 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
         config: written under the key ``detector``.
         images: of each split, paths relative to the set.
     """
-    folders = {split: f"images/{split}" for split in SPLITS if images.get(split)}
-    # No `path` key: Ultralytics then takes the yaml's own folder, and the set can be moved.
-    described: dict[str, Any] = {**folders, "names": dict(enumerate(config.symbols)), CONFIG_KEY: config.to_dict()}
-    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
-    (root / "data.yaml").write_text("# Made by `detector convert`.\n" + text, encoding="utf-8")
+    splits = [split for split in SPLITS if images.get(split)]
+    write_data_yaml(root, config, splits)
     (root / "obj.names").write_text("".join(f"{s}\n" for s in config.symbols), encoding="utf-8")
     lines = [f"classes = {len(config.symbols)}"]
-    for split in folders:
+    for split in splits:
         (root / f"{split}.txt").write_text("".join(f"{final_root / i}\n" for i in images[split]), encoding="utf-8")
         key = "valid" if split == "val" else split
         lines.append(f"{key} = {final_root / f'{split}.txt'}")
@@ -266,6 +300,15 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
 def is_converted(path: Path) -> bool:
     """Whether a path is that of a converted set: its ``data.yaml``, or a folder that has one."""
     return path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file()
+
+
+def write_data_yaml(root: Path, config: ReadingConfig, splits: Iterable[str]) -> None:
+    """Write ``data.yaml``: the splits that have pictures, the classes, and what readers must know."""
+    folders = {split: f"images/{split}" for split in splits}
+    # No `path` key: Ultralytics then takes the yaml's own folder, and the set can be moved.
+    described: dict[str, Any] = {**folders, "names": dict(enumerate(config.symbols)), CONFIG_KEY: config.to_dict()}
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    (root / "data.yaml").write_text("# Made by `detector convert`.\n" + text, encoding="utf-8")
 
 
 def read_set(data: str | os.PathLike[str]) -> CharacterSet:
@@ -306,8 +349,16 @@ def _check_keys(path: Path, data_yaml: dict[str, Any]) -> None:
 
 
 def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
-    """Iterate over the pictures of a split and their label files, in order of name."""
+    """Iterate over the pictures of a split and their label files, in order of name, or of the shards.
+
+    Raises:
+        DatasetError: if a shard is damaged.
+    """
     folder = root / "images" / split
+    if is_shards(folder):
+        for file in shard_files(folder):
+            yield from ((picture, picture) for picture in set_row_paths(file))
+        return
     for image in sorted(folder.iterdir()) if folder.is_dir() else ():
         if image.name.startswith("."):  # files of desktops
             continue
@@ -315,6 +366,8 @@ def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
 
 
 def label_file(root: Path, image: str | Path) -> Path:
-    """Path of the label file of a picture of the set."""
+    """Path of the label file of a picture of the set; a picture in a shard has its labels in the same row."""
     path = Path(image)
+    if place_of(root / path) is not None:
+        return root / path
     return root / "labels" / path.parent.name / f"{path.stem}.txt"

@@ -151,9 +151,9 @@ def write_report(root: Path, *, title: str | None = None, max_pictures: int = MA
     manifest, rejects = read_manifest(root), read_rejects(root)
     suspects = [row for row in manifest if row.status == "suspect"]
     others = [row for row in manifest if row.status != "suspect"]
-    places = Counter(_place(row) for row in manifest)
+    places = Counter(row.folder for row in manifest)
     characters = Counter(_characters(manifest, config))
-    learnt = set(_characters((row for row in manifest if _place(row) == "train"), config))
+    learnt = set(_characters((row for row in manifest if row.folder == "train"), config))
     rarest = heapq.nsmallest(_CLASSES, range(len(config.symbols)), key=lambda i: characters[config.symbols[i]])
     page = environment(config.space).get_template(REPORT).stream(
         title=title or root.resolve().name,
@@ -189,11 +189,6 @@ def environment(space: str) -> Environment:
     templates.filters["quoted"] = shlex.quote
     templates.filters["short"] = lambda text: text if len(text) <= 200 else f"{text[:199]}…"
     return templates
-
-
-def _place(row: ManifestRow) -> str:
-    """The folder under images/: a split, or that of the pictures that are kept out."""
-    return Path(row.image).parent.name
 
 
 def _characters(rows: Iterable[ManifestRow], config: ReadingConfig) -> Iterable[str]:

@@ -60,7 +60,7 @@ def set_difference(before: list[ManifestRow], after: list[ManifestRow], to_revie
 
 
 def _trained(rows: list[ManifestRow]) -> int:
-    return sum(row.image.split("/")[1] == "train" for row in rows)
+    return sum(row.folder == "train" for row in rows)
 
 
 @dataclass(frozen=True)

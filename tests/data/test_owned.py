@@ -42,6 +42,14 @@ OTHERS = {
     "a list that is gone": (lambda root: (root / "inner" / LIST).unlink(), ["inner/c.txt"]),
     "what a file manager left": (lambda root: (root / ".DS_Store").write_text(""), []),
     "something half written": (lambda root: (root / "inner" / "c.txt.part").write_text(""), []),
+    "half written by one of several": (
+        lambda root: (root / "inner" / f"c.txt.{'0a' * 16}.part").write_text(""),
+        [],
+    ),
+    "half written with a name of its own": (
+        lambda root: (root / "inner" / "c.txt.0a.part").write_text(""),
+        ["inner/c.txt.0a.part"],
+    ),
     "beside what is finished": (lambda root: (root / "a.txt.part").write_text(""), ["a.txt.part"]),
     "something deleted": (lambda root: (root / "a.txt").unlink(), []),
 }

@@ -40,6 +40,10 @@ def command(
     seed: options.Seed = 0,
     device: options.Device = None,
     ray: options.Ray = None,
+    shards: Annotated[
+        bool | None,
+        typer.Option("--shards/--files", help="Write Parquet shards, or a file a picture. [files, with --ray shards]"),
+    ] = None,
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
     from detector.data.labels.sources import check_source
@@ -57,7 +61,8 @@ def command(
                 pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,
                 val=val, test=test, keep_suspects=keep_suspects, allow_refused=allow_refused,
                 overwrite=overwrite, review=review, lines=lines,
-                train_scale=train_scale, seed=seed, device=device, progress=tell,
+                train_scale=train_scale, seed=seed, device=device,
+                shards=ray is not None if shards is None else shards, progress=tell,
             )  # fmt: skip
     except KeyboardInterrupt:
         kept = f"{out} is as it was, and the same command goes on where this one was."

@@ -2,8 +2,9 @@
 
 FOLDER/files.csv has a row a file: its path below the folder, its size and its SHA-256. A row is appended before its
 file is written, without size and hash; :meth:`OwnedFiles.seal` adds them when the folder is finished. A file without a
-row, or with other bytes than its row says, is somebody else's. ``PATH.part`` is what was being written at the path of a
-row. A folder inside that has a list of its own is judged by that list, if the outer list names it.
+row, or with other bytes than its row says, is somebody else's. ``PATH.part``, or ``PATH.TOKEN.part``, is what was being
+written at the path of a row. A folder inside that has a list of its own is judged by that list, if the outer list names
+it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
-from detector.data.atomic import atomic_write, writing
+from detector.data.atomic import atomic_write, writing, written_as
 from detector.data.csv_files import Writer, read_rows
 from detector.data.parallel import cores
 
@@ -91,15 +92,17 @@ class OwnedFiles:
         self.add(*sorted(path for path, _ in self._walk()))
         self.seal()
 
-    def seal(self, unchecked: Collection[str] = ()) -> None:
+    def seal(self, unchecked: Collection[str] = (), hashed: Mapping[str, Row] | None = None) -> None:
         """Write size and hash of all files that are there, and forget the others.
 
         Args:
             unchecked: paths whose content may change later.
+            hashed: rows of files whose hash is known, by path.
         """
         existing = [path for path in self.rows if (self.root / path).is_file()]
-        hashed = [path for path in existing if path not in unchecked and not path.endswith(f"/{LIST}")]
-        sealed = dict(zip(hashed, _in_threads(self._seal, hashed), strict=True))
+        known = {path: row for path, row in (hashed or {}).items() if path in existing}
+        unknown = [path for path in existing if path not in {*unchecked, *known} and not path.endswith(f"/{LIST}")]
+        sealed = dict(zip(unknown, _in_threads(self._seal, unknown), strict=True)) | known
         listed = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
         self._replace([sealed.get(path, Row(path)) for path in listed])
 
@@ -169,11 +172,11 @@ class OwnedFiles:
 
     def _row_of(self, path: str) -> Row | None:
         """The row that a file belongs to: its own, or that of the path where it was being written."""
-        if path.removesuffix(".part") == LIST:
+        if written_as(path) == LIST:
             return Row(path) if self.exists else None
         if path in self.rows:
             return self.rows[path]
-        row = self.rows.get(path.removesuffix(".part"))
+        row = self.rows.get(written_as(path))
         return row if row is not None and not row.sha256 else None
 
     def _inner(self) -> list[OwnedFiles]:

@@ -35,8 +35,9 @@ from numpy.typing import NDArray
 
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import OwnedFiles
-from detector.data.images import read_image
+from detector.data.images import read_file, read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
+from detector.data.packs.shard_rows import shard_of
 from detector.data.parallel import cores
 from detector.data.yolo_dataset import CharacterSet, parse_labels, split_images
 from detector.errors import DatasetError, ImageError
@@ -51,7 +52,7 @@ _CHUNK = 512  # pictures in memory while a store is written
 _NEVER = (-1, -1)  # stamp of a missing file
 
 Stamp = tuple[int, int]
-"""Size in bytes and modification time in nanoseconds of a file."""
+"""Size in bytes and modification time in nanoseconds of a file; of a picture in a shard, of the shard."""
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Packed:
 
     Attributes:
         images: uint8 (N, H, W, 3), BGR, read-only.
-        names: of each picture, its file name in ``images/SPLIT``; sorted.
+        names: of each picture, its path below ``images/SPLIT``; sorted, or in the order of the shards.
         boxes_xyxy: of each picture, float32 (m, 4), in pixels of the letterboxed picture.
         ids: of each picture, int64 (m,).
         digests: of each picture, the hash of its file.
@@ -133,7 +134,8 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int],
     if not files:
         raise DatasetError(f"{characters.root}: no pictures in images/{split}: convert again.")
     folder = characters.root / FOLDER / f"{shape_hw[0]}x{shape_hw[1]}"
-    store = _Store(folder, split, shape_hw, len(characters.config.symbols), files, share or Share())
+    names = [image.relative_to(characters.root / "images" / split).as_posix() for image, _ in files]
+    store = _Store(folder, split, shape_hw, len(characters.config.symbols), names, files, share or Share())
     lock = FileLock(folder / f"{split}.lock")
     try:
         store.owned.add(*(f"{folder.name}/{split}.{kind}" for kind in ("lock", "npy", "npz")))
@@ -153,11 +155,11 @@ def open_packed(characters: CharacterSet, split: str, shape_hw: tuple[int, int],
 
 class _Store:
     def __init__(
-        self, folder: Path, split: str, shape_hw: tuple[int, int], classes: int, files: list[tuple[Path, Path]],
-        share: Share,
+        self, folder: Path, split: str, shape_hw: tuple[int, int], classes: int, names: list[str],
+        files: list[tuple[Path, Path]], share: Share,
     ) -> None:  # fmt: skip
-        self.folder, self.split, self.shape_hw, self.classes, self.files = folder, split, shape_hw, classes, files
-        self.share = share
+        self.folder, self.split, self.shape_hw, self.classes = folder, split, shape_hw, classes
+        self.names, self.files, self.share = names, files, share
         self.table = folder / f"{split}.npz"
         self.owned = OwnedFiles(folder.parent)
 
@@ -234,8 +236,8 @@ class _Store:
         by_name = {row.name: row for row in old}
         by_digest = {row.digest: row for row in old if row.digest}
         rows = []
-        for image, label in self.files:
-            row, before = Row(image.name, _stamp(image)), by_name.get(image.name)
+        for name, (image, label) in zip(self.names, self.files, strict=True):
+            row, before = Row(name, _stamp(image)), by_name.get(name)
             if before is None or before.stamp != row.stamp:
                 before = by_digest.get(_hash(_bytes(image))) if by_digest else None
             if before is not None:
@@ -332,7 +334,7 @@ def _mapped(path: Path) -> NDArray[np.uint8]:
 
 def _stamp(path: Path) -> Stamp:
     try:
-        status = path.stat()
+        status = (shard_of(path) or path).stat()
     except FileNotFoundError:
         return _NEVER
     return status.st_size, status.st_mtime_ns
@@ -340,8 +342,8 @@ def _stamp(path: Path) -> Stamp:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return read_file(path)
+    except ImageError as error:
         raise _unreadable(path, error) from error
 
 

@@ -46,20 +46,23 @@ def row_path(file: Path, row: int, picture_id: str, suffix: str = "") -> Path:
 
 def shard_of(path: str | os.PathLike[str]) -> Path | None:
     """The shard that a path leads into; None if it is of a file of its own."""
-    place = _place_of(path)
+    place = place_of(path)
     return None if place is None else place.file
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """Where a picture in a shard is: its file, and its row from 0."""
+
     file: Path
     row: int
 
 
-def _place_of(path: str | os.PathLike[str]) -> _Place | None:
+def place_of(path: str | os.PathLike[str]) -> Place | None:
+    """Where a path leads; None if into no shard."""
     given = Path(path)
     for row in (given, given.parent):
         if row.parent.suffix.lower() == SUFFIX and row.name.isdecimal() and row.parent.is_file():
-            return _Place(row.parent, int(row.name))
+            return Place(row.parent, int(row.name))
     return None
 
 
@@ -70,7 +73,7 @@ def read_row(path: str | os.PathLike[str]) -> bytes | None:
         ImageError: with the reason only.
         DependencyError: if the extra is not installed.
     """
-    place = _place_of(path)
+    place = place_of(path)
     if place is None:
         return None
     try:

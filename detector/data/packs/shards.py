@@ -157,20 +157,35 @@ def write_shard(pictures: Iterable[PackedPicture], path: Path) -> None:
         DiskFullError: if there is no room.
     """
     columns = schema()
-    import pyarrow.parquet as pq
-
-    compression = dict.fromkeys(COLUMNS, "zstd") | {"bytes": "none"}
-    with (
-        atomic_write(path) as part,
-        pq.ParquetWriter(
-            part, columns, compression=compression, use_dictionary=False, write_statistics=["id", "text"]
-        ) as writer,
-    ):
-        for group in _groups(pictures):
+    with atomic_write(path) as part, parquet_writer(part, columns) as writer:
+        for group in row_groups(pictures):
             writer.write_batch(_batch_of(group, columns))
 
 
-def _groups(pictures: Iterable[PackedPicture]) -> Iterator[list[PackedPicture]]:
+@contextmanager
+def parquet_writer(path: Path, columns: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of a shard, of these columns: all compressed but ``bytes``."""
+    import pyarrow.parquet as pq
+
+    compression = dict.fromkeys(map(_leaf, columns), "zstd") | {"bytes": "none"}
+    with pq.ParquetWriter(
+        path, columns, compression=compression, use_dictionary=False, write_statistics=["id", "text"]
+    ) as writer:
+        yield writer
+
+
+def _leaf(field: pa.Field) -> str:
+    """What Parquet calls a column, that of the innermost elements where it is one of lists."""
+    import pyarrow as pa
+
+    name, kind = field.name, field.type
+    while pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        name, kind = f"{name}.list.element", kind.value_type
+    return str(name)
+
+
+def row_groups(pictures: Iterable[PackedPicture]) -> Iterator[list[PackedPicture]]:
+    """Pictures in runs that row groups are made of."""
     group: list[PackedPicture] = []
     size = 0
     for picture in pictures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from detector.data.atomic import atomic_write
+from detector.data.atomic import atomic_write, written_as
 from detector.data.images import in_natural_order
 from detector.data.packs.shards import SUFFIX, is_shard_name
 from detector.errors import ArgumentError, SourceError
 
 _APPEAR_WHOLE = ("s3", "gcs", "abfs")  # file systems whose files are there once they are closed, and not before
-_PART = re.compile(r"(?P<name>.+)\.[0-9a-f]{32}\.part")
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,8 @@ class Place:
     def delete_parts(self, names: Collection[str]) -> None:
         """Delete what a :meth:`write` of these files below this folder left that was killed."""
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True)):
-            part = _PART.fullmatch(info.base_name)
-            if part and part["name"] in names:
+            name = written_as(info.base_name)
+            if name in names and info.base_name not in (name, f"{name}.part"):
                 self.filesystem.delete_file(info.path)
 
 

@@ -6,20 +6,27 @@ import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import detector
 from detector.cli import app
-from detector.conversion import inputs
-from detector.data.parallel import spread_map, spreading
+from detector.conversion import inputs, set_pictures
+from detector.data.labels.sources import read_source
+from detector.data.parallel import cores, limit_cores, spread_map, spreading
 from detector.errors import DependencyError
+from detector.text.alphabet import Alphabet
+from detector.text.calibration import PlattScaling
 from detector.workflow.cluster.converting import converting_on, in_order
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS
+from detector.workflow.cluster.ray_cluster import _Worker
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
 
 
@@ -68,6 +75,62 @@ def test_a_set_does_not_depend_on_who_checked_and_located(
     assert tree(root, toy.tree - {"packed"}) == tree(toy.root, toy.tree - {"packed"})
 
 
+def test_a_set_in_shards_does_not_depend_on_who_wrote_them(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow", reason="shards need the extra shards")
+    monkeypatch.setattr(set_pictures, "MAX_ROWS", 20)
+    workers, written = Processes(), {}
+    for folder in ("here", "there"):
+        root = tmp_path / folder / toy.root.name
+        with spreading(partial(in_order, workers, False)) if folder == "there" else nullcontext():
+            detector.convert(
+                toy.source, root, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu", shards=True
+            )
+        written[folder] = tree(root, frozenset(path.name for path in root.iterdir()))
+    assert workers.done[-1] == 5, "of the three splits"
+    assert written["here"] == written["there"]
+
+
+def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) -> None:
+    """Those of both halves, each about the pictures that it was not trained on, with the calibration they have."""
+    import torch
+
+    from detector.conversion.locating.boxes import answers
+    from detector.conversion.locating.locator import Located, Locator
+    from detector.conversion.locating.trained import (
+        CrossFitted,
+        LocatesUnseen,
+        ScoresUnseen,
+        TrainedNetwork,
+        half_of,
+        new_detector,
+    )
+    from detector.networks.arithmetic import one_thread_each
+
+    table, locators = Alphabet("ЖШЮЯ"), list[Locator]()
+    for half in (0, 1):
+        torch.save(new_detector(table.symbols, half).state_dict(), tmp_path / f"{half}.pt")
+        network = TrainedNetwork(tmp_path / f"{half}.pt", table.symbols, "cpu")
+        locators.append(Locator(network, table, length=4, shape_hw=(64, 192)))
+        locators[half]._calibration = PlattScaling(1.5, half)
+    source = toy_folder(tmp_path / "source", 8, alphabet=table.symbols, min_length=4, spaces=0)
+    items = read_source(source, keep=table.symbols).items
+    assert {half_of(item.text) for item in items} == {0, 1}
+    detectors = CrossFitted(tuple(locators), table)
+    asked = [LocatesUnseen(detectors, 3), ScoresUnseen(detectors)]
+    with one_thread_each():
+        here = [list(spread_map(partial(answers, ask), [items[:5], items[5:]])) for ask in asked]
+    with spreading(partial(in_order, Processes(), False)):
+        there = [list(spread_map(partial(answers, ask), [items[:5], items[5:]])) for ask in asked]
+    assert here[1] == there[1] and [len(batch) for batch in here[1]] == [5, 3]
+    located, elsewhere = ([answer for batch in batches[0] for _, answer in batch] for batches in (here, there))
+    assert [one.round for one in located] == [3] * 8
+    for one, other in zip(located, elsewhere, strict=True):
+        for field in fields(Located):
+            assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
 def _negative(number: int) -> int:
     return -number
 
@@ -77,6 +140,21 @@ def test_results_come_in_order(count: int) -> None:
     with spreading(partial(in_order, Processes(), False)):
         assert list(spread_map(_negative, range(count))) == [-number for number in range(count)]
     assert list(spread_map(_negative, range(count))) == [-number for number in range(count)], "in threads again"
+
+
+def _cores(_: int) -> int:
+    return cores()
+
+
+@pytest.mark.parametrize("most", [1, None])
+def test_a_worker_takes_no_more_cores_than_are_its_own(most: int | None) -> None:
+    before = cores()
+    try:
+        worker = _Worker(pickle.dumps(_cores), most)
+        assert pickle.loads(worker({"job": [pickle.dumps(0)]})["result"][0]) == (most or before)
+    finally:
+        limit_cores(None)
+    assert cores() == before
 
 
 def test_without_an_address_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +168,23 @@ def test_ray_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "ABC-1.png").write_bytes(b"")
     done = CliRunner().invoke(app, ["convert", str(tmp_path), str(tmp_path / "out"), "--ray"])
     assert isinstance(done.exception, DependencyError) and "string-detector[ray]" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "shards"),
+    [([], False), (["--shards"], True), (["--ray"], True), (["--ray", "local", "--files"], False)],
+)
+def test_with_ray_a_set_is_in_shards_unless_files_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], shards: bool
+) -> None:
+    given: dict[str, Any] = {}
+
+    def convert(source: Path, out: Path, **arguments: Any) -> None:
+        given.update(arguments)
+        raise KeyboardInterrupt
+
+    (tmp_path / "ABC-1.png").write_bytes(b"")
+    monkeypatch.setattr("detector.conversion.convert.convert", convert)
+    monkeypatch.setattr("detector.workflow.cluster.converting.converting_on", lambda address, device: nullcontext())
+    CliRunner().invoke(app, ["convert", str(tmp_path), str(tmp_path / "out"), *options])
+    assert given["shards"] is shards

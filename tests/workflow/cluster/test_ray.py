@@ -23,6 +23,7 @@ from pathlib import Path
 import detector
 from detector.errors import SourceError, WeightsError
 from detector.data.packs.shards import PackedPicture, write_shards
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 
 weights, source, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 pictures = [PackedPicture(file.name, file.read_bytes()) for file in sorted(source.iterdir())]
@@ -36,6 +37,18 @@ told = [detector.predict_shards(weights, shards, folder / name, ray=where, devic
 assert [(one.shards, one.pictures, one.failed) for one in told] == [(len(shards), len(pictures) + 1, 1)] * 2, told
 for shard in shards:
     assert (folder / "here" / shard.name).read_bytes() == (folder / "cluster" / shard.name).read_bytes()
+
+
+def files(root):
+    names = [path for path in root.rglob("*") if path.is_file() and path.name != "files.csv"]  # of places
+    return {path.relative_to(root): path.read_bytes().replace(str(root.parent).encode(), b"") for path in names}
+
+
+for name, where in (("one", None), ("many", "local")):
+    with detector.converting_on(where):
+        detector.convert(source, folder / name / "set", shards=True, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_",
+                         device="cpu")
+assert files(folder / "one" / "set") == files(folder / "many" / "set"), "a set that workers wrote"
 
 for name, wanted, named in (("no.pt", WeightsError, "no.pt"), (weights, SourceError, shards[1].name)):
     if wanted is SourceError:

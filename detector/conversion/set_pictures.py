@@ -1,0 +1,225 @@
+"""The pictures of a converted set with their labels, as they are written: a file each, or many in a shard."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.conversion.inputs import SAME_AS, Progress
+from detector.data import yolo_dataset as yolo_format
+from detector.data.csv_files import Writer
+from detector.data.folders.owned import OwnedFiles, Row
+from detector.data.labels.sources import LabelledImage
+from detector.data.packs.set_shards import SetPicture, ShardJob, table_of, write_set_shard
+from detector.data.packs.shard_rows import row_path
+from detector.data.packs.shards import MAX_ROWS, MAX_SHARD_BYTES, shard_name
+from detector.data.parallel import spread_map
+from detector.data.yolo_dataset import BOXES, SPLITS, BoxRow
+from detector.errors import DatasetError, counted
+from detector.text.reading_config import ReadingConfig
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A picture with all that was found out of it.
+
+    Args:
+        item: of the source.
+        folder: below ``images/``: the split, or that of the suspects.
+        split: of its text.
+        status, confidence, read: as in the manifest.
+        class_ids: of its characters, from left to right.
+        symbols: theirs.
+        boxes_xyxy: theirs, (n, 4), in pixels.
+        size_wh: of the picture.
+        box_confidences, stages: theirs, as in the table of boxes.
+    """
+
+    item: LabelledImage
+    folder: str
+    split: str
+    status: str
+    confidence: str
+    read: str
+    class_ids: Sequence[int]
+    symbols: str
+    boxes_xyxy: NDArray[np.float32]
+    size_wh: tuple[int, int]
+    box_confidences: Sequence[str]
+    stages: Sequence[str]
+
+
+class SetPictures(AbstractContextManager[None], Protocol):
+    """How pictures and labels are written: pictures are added in the block."""
+
+    def add(self, picture: LabelledPicture) -> str:
+        """Take a picture; return its path relative to the set."""
+
+    def finish(self, tell: Progress) -> Mapping[str, Row]:
+        """Write what is left; return rows of files whose hash is known, by their paths relative to the set."""
+
+    def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
+        """Write ``data.yaml`` and what else goes with pictures of this form."""
+
+
+class PictureFiles:
+    """A file for each picture, one for its labels, and a line for each character in the table of boxes; all written in
+    the block.
+
+    Args:
+        root: of the set.
+        owned: the list of its files.
+    """
+
+    def __init__(self, root: Path, owned: OwnedFiles) -> None:
+        self._root, self._owned = root, owned
+        self._used: set[str] = set()
+        self._open = ExitStack()
+
+    def __enter__(self) -> None:
+        file = self._open.enter_context((self._root / BOXES).open("w", newline="", encoding="utf-8"))
+        self._boxes = Writer(file, BoxRow._fields)
+
+    def __exit__(self, *raised: object) -> None:
+        self._open.close()
+
+    def add(self, picture: LabelledPicture) -> str:
+        """Link or copy the picture, and write its labels."""
+        name = self._name(picture.item)
+        suffix = picture.item.path.suffix.lower()
+        image = f"images/{picture.folder}/{name}{SAME_AS.get(suffix, suffix)}"
+        label = self._root / "labels" / picture.folder / f"{name}.txt"
+        self._owned.add(image, f"labels/{picture.folder}/{name}.txt")  # before they are there
+        yolo_format.link_or_copy(picture.item.path, self._root / image)
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text(
+            yolo_format.format_labels(picture.class_ids, picture.boxes_xyxy, *picture.size_wh), encoding="ascii"
+        )
+        sides = [[f"{v:.1f}" for v in box] for box in picture.boxes_xyxy.tolist()]
+        characters = zip(picture.symbols, sides, picture.box_confidences, picture.stages, strict=True)
+        for symbol, (x1, y1, x2, y2), confidence, stage in characters:
+            self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, confidence, stage))
+        return image
+
+    def finish(self, tell: Progress) -> Mapping[str, Row]:
+        """Everything is there."""
+        return {}
+
+    def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
+        """Write ``data.yaml`` and darknet's files."""
+        yolo_format.write_descriptions(self._root, final_root, config, images)
+
+    def _name(self, item: LabelledImage) -> str:
+        """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
+        stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
+        if _on_any_disk(stem) in self._used:
+            stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
+        self._used.add(_on_any_disk(stem))
+        return stem
+
+
+def _on_any_disk(name: str) -> str:
+    """What names have in common that are one on some disk: few tell capitals and compositions apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@dataclass
+class _Unwritten:
+    """The next shard of a folder."""
+
+    number: int = 0
+    pictures: list[Path] = field(default_factory=list)
+    rows: list[SetPicture] = field(default_factory=list)
+    pixels: int = 0
+
+
+class PictureShards:
+    """Shards with pictures and labels, those of each folder in the order in which they come.
+
+    What is in which shard follows from the pictures' number and sizes alone. Shards are written last, by whatever
+    workers there are, see :func:`detector.data.parallel.spread_map`; until then all but the pictures is in memory.
+
+    Args:
+        root: of the set.
+        owned: the list of its files.
+    """
+
+    def __init__(self, root: Path, owned: OwnedFiles) -> None:
+        self._root, self._owned = root, owned
+        self._unwritten: dict[str, _Unwritten] = {}
+        self._jobs: list[ShardJob] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *raised: object) -> None:
+        pass
+
+    def add(self, picture: LabelledPicture) -> str:
+        """Plan where the picture goes."""
+        item, (width, height) = picture.item, picture.size_wh
+        shard = self._unwritten.setdefault(picture.folder, _Unwritten())
+        file = _shard_of(picture.folder, shard.number)
+        image = row_path(Path(file), len(shard.rows), item.name).as_posix()
+        boxes = yolo_format.rounded_shares(picture.boxes_xyxy, width, height)
+        confidences = [float(value) for value in picture.box_confidences]
+        shard.pictures.append(item.path)
+        shard.rows.append(SetPicture(
+            item.name, item.text, width, height, picture.split, picture.status, float(picture.confidence),
+            picture.read, [*picture.class_ids], boxes, confidences, [*picture.stages],
+        ))  # fmt: skip
+        shard.pixels += width * height  # compressed pictures have about a byte for each, or less
+        if len(shard.rows) == MAX_ROWS or shard.pixels >= MAX_SHARD_BYTES:
+            self._plan(picture.folder)
+        return image
+
+    def _plan(self, folder: str) -> None:
+        shard = self._unwritten[folder]
+        self._jobs.append(ShardJob(self._root / _shard_of(folder, shard.number), shard.pictures, table_of(shard.rows)))
+        self._unwritten[folder] = _Unwritten(shard.number + 1)
+
+    def finish(self, tell: Progress) -> Mapping[str, Row]:
+        """Write all shards, and count their rows.
+
+        Raises:
+            ImageError: if a picture cannot be read any more.
+            DatasetError: if a shard has another number of rows than it was given.
+        """
+        for folder in [folder for folder, shard in self._unwritten.items() if shard.rows]:
+            self._plan(folder)
+        paths = [job.path.relative_to(self._root).as_posix() for job in self._jobs]
+        self._owned.add(*paths)  # before they are there
+        hashed: dict[str, Row] = {}
+        tell("write shards", 0, len(paths))
+        for path, job, shard in zip(paths, self._jobs, spread_map(write_set_shard, self._jobs), strict=True):
+            if shard.rows != len(job.pictures):
+                raise DatasetError(
+                    f"{job.path} has {counted(shard.rows, 'row')}, and should have {len(job.pictures)}: convert again."
+                )
+            hashed[path] = Row(path, str(shard.size), shard.sha256)
+            tell("write shards", len(hashed), len(paths))
+        _delete_parts({job.path.parent for job in self._jobs})
+        return hashed
+
+    def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
+        """Write ``data.yaml``."""
+        yolo_format.write_data_yaml(self._root, config, [split for split in SPLITS if images[split]])
+
+
+def _shard_of(folder: str, number: int) -> str:
+    return f"images/{folder}/{shard_name(number)}"
+
+
+def _delete_parts(folders: Iterable[Path]) -> None:
+    """Delete what killed workers left, whose shards others have written."""
+    for part in [part for folder in folders for part in folder.glob("*.part")]:
+        part.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shard_rows import shard_of
 from detector.data.packs.shards import require_parquet
-from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow
+from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
 from detector.errors import (
     ArgumentError,
     DependencyError,
@@ -274,14 +274,8 @@ def convert(
 
 def _examples(rejects: Sequence[RejectRow]) -> str:
     """An input of each of the three most frequent kinds, and how many there are like it."""
-    first: dict[str, RejectRow] = {}
-    for row in rejects:
-        first.setdefault(row.kind, row)
-    counts = Counter(row.kind for row in rejects).most_common(3)
-    return "; ".join(
-        f"{first[kind].source}: {first[kind].reason}" + (f" ({count} such)" if count > 1 else "")
-        for kind, count in counts
-    )
+    examples, counts = examples_of(rejects), Counter(row.kind for row in rejects).most_common(3)
+    return "; ".join(examples[kind] + (f" ({count} such)" if count > 1 else "") for kind, count in counts)
 
 
 def _check_numbers(length: int, val: float, test: float, lines: int | None, train_scale: float, seed: int) -> None:
@@ -326,7 +320,7 @@ def _report(
         to_review=written.to_review,
         explained=explained,
         waiting=found.waiting,
-        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(written.rejects)},
+        examples=examples_of(written.rejects),
     )
 
 

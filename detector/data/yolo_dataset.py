@@ -102,6 +102,11 @@ class RejectRow(NamedTuple):
         return re.sub(r"'[^']*'|\"[^\"]*\"|[0-9]+", "…", self.reason.split(": ")[0])
 
 
+def examples_of(rejects: Sequence[RejectRow]) -> dict[str, str]:
+    """Of each kind of reason the first refusal in full."""
+    return {row.kind: f"{row.source}: {row.reason}" for row in reversed(rejects)}
+
+
 @dataclass(frozen=True)
 class CharacterSet:
     """A converted set as its ``data.yaml`` describes it."""

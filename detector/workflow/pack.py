@@ -38,7 +38,7 @@ from detector.data.packs.shards import (
     write_shards,
 )
 from detector.data.parallel import prefetch_map
-from detector.data.yolo_dataset import REJECTS, RejectRow, read_rejects
+from detector.data.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
 from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
 from detector.workflow.pack_source import pack_source
 
@@ -278,7 +278,7 @@ def _report(target: Path, source: PackSource, seconds: float) -> PackReport:
         labelled=labelled,
         shards=len(files),
         reasons=Counter(row.kind for row in rejects),
-        examples={row.kind: f"{row.source}: {row.reason}" for row in reversed(rejects)},
+        examples=examples_of(rejects),
         seconds=seconds,
     )
 

@@ -10,10 +10,9 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
+from detector.cli.summary import say_prelabels, say_refused
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, counted
-
-_LISTED = 20  # reasons of refusal that are told
 
 
 def command(
@@ -70,11 +69,8 @@ def command(
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
-    if report.prelabels:
-        wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
-        say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")
-    for reason, count in report.reasons.most_common(_LISTED):
-        say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
+    say_prelabels(report)
+    say_refused(report, out / REJECTS)
     first, *rounds = report.explained
     say(f"the shipped detector reads {first:.1%} of the labels as they are" + (
         f", and {rounds[-1]:.1%} after it was trained on those" if rounds else ""
@@ -89,8 +85,6 @@ def command(
     if report.to_review:
         undecided = counted(report.to_review, "picture")
         say(f"{undecided} to decide on: detector review {shlex.quote(str(out))}")
-    if report.refused:
-        say(f"refused inputs and their reasons: {out / REJECTS}")
     say(f"next: detector train data={report.data_yaml}")
     put(report.data_yaml)
     if report.refused:

@@ -11,6 +11,7 @@ from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line, repeated
+from detector.cli.summary import say_prelabels, say_refused
 from detector.cli.terminal import near, put, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted
 
@@ -93,15 +94,16 @@ def command(
 
 def _say(result: FitResult, context: typer.Context) -> None:
     """The summary: what was learnt, how right it is, what limits it, what to do next."""
+    from detector.data.yolo_dataset import REJECTS
+
     report, evaluation = result.conversion, result.evaluation
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)
     doubted = counted(report.suspects, "suspect")
     if judges := max(0, report.to_review - report.suspects):  # they stay, for what is held out must not be chosen
         doubted += f", and {counted(judges, 'doubted label')} of val and test"
     say(f"{counted(report.inputs, 'input')}: {splits}; {doubted}; {report.refused} refused")
-    if report.prelabels:
-        wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
-        say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")
+    say_prelabels(report)
+    say_refused(report, near(report.data_yaml.parent) / REJECTS)
     low, high = evaluation.interval
     of = {"test": "held-out pictures", "val": "validation pictures, as too few texts are there to hold any out"}
     say(

@@ -9,10 +9,9 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
+from detector.cli.summary import say_refused
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, counted
-
-_LISTED = 20  # reasons of refusal that are told
 
 
 def command(
@@ -45,10 +44,7 @@ def command(
         raise typer.Exit(STOPPED) from None
     shards, without = counted(report.shards, "shard"), report.pictures - report.labelled
     say(f"{counted(report.pictures, 'picture')} in {shards}, {without} without a text; {report.refused} refused")
-    for reason, count in report.reasons.most_common(_LISTED):
-        say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
-    if report.refused:
-        say(f"refused inputs and their reasons: {report.rejects}")
+    say_refused(report, report.rejects)
     put(report.out)
     if report.refused:
         raise typer.Exit(SOME_REFUSED)

@@ -1,0 +1,30 @@
+"""What several commands tell of the inputs that they took: pre-labels, and what was refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detector.cli.terminal import say
+from detector.errors import counted
+
+if TYPE_CHECKING:
+    from detector.conversion.convert import ConversionReport
+    from detector.workflow.pack import PackReport
+
+_LISTED = 20  # reasons of refusal that are told
+
+
+def say_prelabels(report: ConversionReport) -> None:
+    """How many pre-labels are learnt and wait, if there are any."""
+    if report.prelabels:
+        wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
+        say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")
+
+
+def say_refused(report: ConversionReport | PackReport, rejects: Path) -> None:
+    """Each reason with an example, also where only errors are told, and the file that has all."""
+    for reason, count in report.reasons.most_common(_LISTED):
+        say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
+    if report.refused:
+        say(f"refused inputs and their reasons: {rejects}")

@@ -121,7 +121,7 @@ class Alphabet:
                 takes_too += f"; {argument('space', '_')} takes it for a space"
             return f"{argument('ignore', signs)} leaves out what is not read{takes_too}"
         if len(text) > length:
-            return f"{argument('length', length)} leaves no room for its {len(text)} symbols, either"
+            return f"it also has {len(text)} symbols, more than {length}"
         return "it is never read" if fixed else f"{argument('alphabet', 'auto')} takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:

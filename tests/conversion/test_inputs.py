@@ -71,7 +71,7 @@ ADVICE: dict[str, tuple[list[str], str, str, str]] = {
     "plates": (["51F-88270", "30A-01234", "29B-37715"], DEFAULT_SYMBOLS, "ignore='-' leaves out", ""),
     "counted": (["AB12", "AB12.1", "AB12.2", "CD34"], DEFAULT_SYMBOLS, "running number and not text", "ignore="),
     "a few with a tail": (["AB12", "CD34", "EF56", "GH78.5", "IJ90"], DEFAULT_SYMBOLS, "running number", "ignore="),
-    "too long": (["AB12", "CD34", "unreadable plate!"], "ABCD1234", "leaves no room for its 17", "alphabet="),
+    "too long": (["AB12", "CD34", "unreadable plate!"], "ABCD1234", "it also has 17 symbols, more than 8", "alphabet="),
     "decimals": (["12.5", "13.7", "11.9"], "0123456789", "ignore='.' leaves out", ""),
 }
 

@@ -81,8 +81,8 @@ def progress_bar() -> Iterator[Tell]:
             name = stage.split(" (")[0]
             if task is None or name != current:
                 end_stage()
-                # What an earlier run did counts as done, not as speed.
-                number, resumed, began = number + 1, done, time.monotonic()
+                # What an earlier run did counts as done, not as speed; the first one is of this run.
+                number, resumed, began = number + 1, done if done > 1 else 0, time.monotonic()
                 task, current, running = bar.add_task(stage, total=total, completed=done), name, True
             bar.update(task, completed=done, total=total, description=f"{number} {stage}")
             if done >= total:

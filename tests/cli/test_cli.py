@@ -248,11 +248,12 @@ def test_stages_are_numbered_and_tell_how_they_went(
 ) -> None:
     monkeypatch.setattr(progress, "STAGE_SECONDS", 0.0)
     with caplog.at_level("INFO", "detector"), progress.progress_bar() as tell:
-        for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20)):
+        for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20), ("read", 1), ("read", 20)):
             tell(stage, done, 20)
     assert [re.sub(r"in .*", "in …", message) for message in caplog.messages] == [
         "1 check: 10 in …",
         "2 locate: 15 in …",
+        "3 read: 20 in …",
     ]
 
 

@@ -15,6 +15,7 @@ from detector.errors import SOME_REFUSED, ArgumentError, DetectorError, counted
 
 if TYPE_CHECKING:
     from detector.reading.evaluation import Evaluation
+    from detector.reading.reader import Reader
 
 _LISTED = 20
 
@@ -81,7 +82,7 @@ def command(
         if other is not None and against is not None:
             _say_against(result, against, other)
         if weights == "shipped" and not is_converted(source):
-            say(f"next: {_next(result, context)}")
+            say(f"next: {_next(result, mine, context)}")
         put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
         from detector.reading.evaluation_page import write_evaluation
@@ -131,8 +132,14 @@ def _say(result: Evaluation, precision: float) -> None:
         say(f"no --min-confidence leaves readings of which {precision:.4g} are right")
 
 
-def _next(result: Evaluation, context: typer.Context) -> str:
-    """What to do after the shipped weights were tried on labelled pictures, as a command."""
+def _next(result: Evaluation, reader: Reader, context: typer.Context) -> str:
+    """What to do after the shipped weights were tried on labelled pictures, as a command, or with which options."""
+    from detector.text.alphabet import what_takes_most
+
+    labels = [row.label for row in result.rows]
+    advice = what_takes_most(labels, reader.config.alphabet, reader.config.length, fixed=True)
+    if advice and 2 * result.score.right < result.count:
+        return f"the same with options that suit the labels: {advice}"
     if len(result.wrong) + len(result.rejected):
         return command_line("detector", "fit", context.params["source"], *given(context, _OF_LABELS))
     return command_line("detector", "predict", "shipped", "PICTURES")

@@ -1,4 +1,4 @@
-"""Options that several commands have: how labels are read, and how pictures become a set."""
+"""Options that several commands have: how labels are read, how pictures become a set, and what opens weights."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ Lines = Annotated[int | None, typer.Option(help="Text lines of each picture, 1 o
 TrainScale = Annotated[float, typer.Option(help="Multiplies the steps of self-training.")]
 Seed = Annotated[int, typer.Option(help="Of the splits and of training.")]
 Device = Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="[ADDRESS]", help="Work on a Ray cluster; without an address on all cores here."),

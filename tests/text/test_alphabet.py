@@ -143,7 +143,11 @@ PROBLEMS: dict[str, tuple[str, int | None, str | None]] = {
     "too long": ("ABBAA", 4, "the label 'ABBAA' has 5 symbols, more than 4"),
     "spaces inside count": ("A  BA", 4, "the label 'A  BA' has 5 symbols, more than 4"),
     "unknown": ("AxBy", 4, "the label 'AxBy' has 'xy', not in the alphabet 'AB'"),
-    "unknown goes before too long": ("xxxxxx", 4, "the label 'xxxxxx' has 'x', not in the alphabet 'AB'"),
+    "unknown and too long": (
+        "xxxxxx",
+        4,
+        "the label 'xxxxxx' has 'x', not in the alphabet 'AB': it also has 6 symbols, more than 4",
+    ),
     "empty": ("", 4, "the label is empty"),
     "spaces only": ("   ", 4, "the label is empty"),
     "lower case is another symbol": ("ab", 4, "the label 'ab' has 'ab', not in the alphabet 'AB'"),

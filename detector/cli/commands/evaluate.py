@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line, given
 from detector.cli.terminal import json_text, put, say
@@ -28,13 +29,13 @@ def command(
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[Path, typer.Argument(help="Labelled pictures, as for convert; or a converted set's data.yaml.")],
     split: Annotated[str | None, typer.Option(help="Of a converted set: train, val, test or suspects. [test]")] = None,
-    labels: Annotated[str, typer.Option(help="As for convert.")] = "auto",
-    space: Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")] = None,
-    upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
-    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
-    image_column: Annotated[str | None, typer.Option(help="Column of the pictures.")] = None,
-    visual_order: Annotated[bool, typer.Option("--visual-order", help="As for convert.")] = False,
+    labels: options.Labels = "auto",
+    space: options.Space = None,
+    upper: options.Upper = False,
+    ignore: options.Ignore = "",
+    text_column: options.TextColumn = None,
+    image_column: options.ImageColumn = None,
+    visual_order: options.VisualOrder = False,
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
@@ -42,8 +43,8 @@ def command(
     two_pass: Annotated[bool | None, typer.Option(help="As for predict. [as the weights say]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
-    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    device: options.Device = None,
+    trust: options.Trust = False,
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
     from detector.data.yolo_dataset import is_converted

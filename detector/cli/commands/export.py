@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from detector.cli import options
 from detector.cli.terminal import put, say
 
 
@@ -29,7 +30,7 @@ def command(
         list[str] | None, typer.Option(help="Pictures or folders whose strings are compared, too; may be repeated.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="For engine: the GPU, as yolo spells it.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    trust: options.Trust = False,
 ) -> None:
     """Write weights for another runtime, alphabet inside; one that reads other strings is not written."""
     from detector.errors import ImageError, SourceError

@@ -35,7 +35,7 @@ def command(
         ),
     ] = True,
     device: options.Device = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    trust: options.Trust = False,
 ) -> None:
     """Pre-labels for pictures that have no label: sure ones to learn from, doubtful ones for a person to decide on."""
     from detector.data.labels import prelabels

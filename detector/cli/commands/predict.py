@@ -60,8 +60,8 @@ def command(
             help="Learn what strings of files look like from the first 2,000 readings, and read all as that has it.",
         ),
     ] = True,
-    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    device: options.Device = None,
+    trust: options.Trust = False,
     out: Annotated[
         str | None, typer.Option(help="Read shards of pictures into files of readings here, instead of stdout.")
     ] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.terminal import console, json_text, put, say
 
@@ -23,11 +24,11 @@ def command(
     batch: Annotated[int, typer.Option(min=2, help="Pictures of a step.")] = 32,
     loader: Annotated[str, typer.Option(help="What the step loads with: packed, files or naive.")] = "packed",
     augment: Annotated[str | None, typer.Option(help="device, picture or off. [as train does it]")] = None,
-    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
+    device: options.Device = None,
     seconds: Annotated[float, typer.Option(min=0.0, help="Spent on each measurement, at least.")] = 3.0,
     plot: Annotated[Path | None, typer.Option(help="Draw the result into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    trust: options.Trust = False,
 ) -> None:
     """Say where a training step's time goes, how fast each way to load is, and what to change."""
     from detector.training.profiling.chart import draw

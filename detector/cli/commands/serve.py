@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from detector.cli import options
 from detector.cli.terminal import PrintableFormatter, is_quiet
 from detector.errors import ArgumentError, counted, require
 from detector.serving.limits import Limits
@@ -51,8 +52,8 @@ def command(
     drain_seconds: Annotated[float, typer.Option(help="Seconds that clients have to leave when the service ends.")] = (
         _DEFAULT.drain_seconds
     ),
-    device: Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")] = False,
+    device: options.Device = None,
+    trust: options.Trust = False,
 ) -> None:
     """Read pictures that come over HTTP: POST /v1/read, a page at /, its description at /docs, metrics, health."""
     require("detector serve", "fastapi", "uvicorn", "python_multipart", "prometheus_client")

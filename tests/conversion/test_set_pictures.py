@@ -15,6 +15,7 @@ from detector.conversion import set_pictures
 from detector.data.folders.owned import OwnedFiles
 from detector.data.packs.packed import open_packed
 from detector.data.packs.set_shards import WrittenShard
+from detector.data.packs.shards import PackedPicture, write_shards
 from detector.data.yolo_dataset import BOXES, MANIFEST, SPLITS, ManifestRow, read_set
 from detector.errors import DatasetError, DependencyError, ImageError
 from detector.review.sets import ReviewedSet
@@ -138,6 +139,19 @@ def _decided(picture: ManifestRow) -> Any:
     from detector.conversion.review import ReviewRow
 
     return ReviewRow(picture.source, picture.text)
+
+
+def test_shards_become_shards(toy: Toy, in_shards: InShards, tmp_path: Path) -> None:
+    files = sorted(toy.source.iterdir())
+    packed = [PackedPicture(file.name, file.read_bytes(), file.name.split("-")[0]) for file in files]
+    (tmp_path / "packed").mkdir()
+    assert len(list(write_shards([*packed, PackedPicture("x-1.png", b"", "A")], tmp_path / "packed", rows=25))) == 3
+    report = detector.convert(tmp_path / "packed", tmp_path / "toy", shards=True, **OPTIONS)
+    assert (report.converted, report.refused, report.inputs) == (60, 1, 61)
+    told = [{(row.source, row.text, row.split) for row in read_set(root).manifest()}
+            for root in (tmp_path / "toy", in_shards.root)]  # fmt: skip
+    assert told[0] == told[1]
+    assert {row["id"]: row["bytes"] for row in rows_of(tmp_path / "toy")} == {one.id: one.data for one in packed}
 
 
 def test_one_form_replaces_the_other_and_takes_up_its_work(toy: Toy, tmp_path: Path) -> None:

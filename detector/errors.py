@@ -174,8 +174,8 @@ def require(what: str, *modules: str, then: str = "") -> None:
     """
     missing = [module for module in modules if not is_installed(module)]
     if missing:
-        named = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
-        raise DependencyError(f"{what} needs {named}: run {install_extra(_extra_of(missing))}{then}.")
+        listed = " and ".join([", ".join(missing[:-1]), missing[-1]] if missing[1:] else missing)
+        raise DependencyError(f"{what} needs {listed}: run {install_extra(_extra_of(missing))}{then}.")
 
 
 def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:

@@ -69,11 +69,11 @@ def is_done(path: Path) -> bool:
 
 def machine_lines(results: Sequence[dict[str, Any]]) -> list[str]:
     """Lines under a table that say where it was made."""
-    said = []
-    for held in (result["machine"] for result in results):
-        gpu = f", {held['gpu']}" if held["gpu"] else ""
-        said.append(f"{held['cpu']}, {held['cores']} cores{gpu}; torch {held['torch']}; commit {held['commit']}")
-    return sorted(set(said))
+    lines = []
+    for host in (result["machine"] for result in results):
+        gpu = f", {host['gpu']}" if host["gpu"] else ""
+        lines.append(f"{host['cpu']}, {host['cores']} cores{gpu}; torch {host['torch']}; commit {host['commit']}")
+    return sorted(set(lines))
 
 
 def read_results(out: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ SIZE_WH = (256, 64)
 _CHUNK = 250
 
 
-def source_of(name: str, data: Path, work: Path) -> Path:
+def source_of(name: str, data: Path, folder: Path) -> Path:
     """The label file of a set; ``NAME-8`` is the 8-character part of NAME, listed anew in ``work``."""
     original = data.resolve() / name.removesuffix("-8") / "labels.csv"
     if not name.endswith("-8"):
@@ -27,7 +27,7 @@ def source_of(name: str, data: Path, work: Path) -> Path:
     with original.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if len(row["text"]) == 8]
     return write_labels(
-        work / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
+        folder / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
     )
 
 
@@ -44,16 +44,16 @@ def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
 def _write(job: tuple[Path, int, int, int]) -> list[ManifestRow]:
     root, start, stop, first_val = job
     cv2.setNumThreads(1)
-    make = Synthesizer(SynthConfig(size_wh=SIZE_WH, styles=("captcha", "plate", "label")))
+    synthesizer = Synthesizer(SynthConfig(size_wh=SIZE_WH, styles=("captcha", "plate", "label")))
     rows = []
     for number in range(start, stop):
-        made, split = make(number), "val" if number >= first_val else "train"
+        picture, split = synthesizer(number), "val" if number >= first_val else "train"
         name = f"images/{split}/{number:07}.png"
-        cv2.imwrite(str(root / name), np.ascontiguousarray(made.image))
-        ids = [make.config.alphabet.symbols.index(c) for c in made.text.replace(" ", "")]
+        cv2.imwrite(str(root / name), np.ascontiguousarray(picture.image))
+        ids = [synthesizer.config.alphabet.symbols.index(c) for c in picture.text.replace(" ", "")]
         label = root / f"labels/{split}/{number:07}.txt"
-        label.write_text(format_labels(ids, made.boxes_xyxy, *SIZE_WH), encoding="ascii")
-        rows.append(ManifestRow(name, name, made.text, split, "true", "1", "ok"))
+        label.write_text(format_labels(ids, picture.boxes_xyxy, *SIZE_WH), encoding="ascii")
+        rows.append(ManifestRow(name, name, picture.text, split, "true", "1", "ok"))
     return rows
 
 
@@ -67,7 +67,7 @@ def artificial_set(root: Path, count: int, val: int = 256) -> Path:
     total = count + val
     jobs = [(root, i, min(i + _CHUNK, total), count) for i in range(0, total, _CHUNK)]
     with ProcessPoolExecutor(cores()) as pool:
-        rows = [row for some in pool.map(_write, jobs) for row in some]
+        rows = [row for chunk_rows in pool.map(_write, jobs) for row in chunk_rows]
     write_tables(root, rows, [])
     config = ReadingConfig(shape_hw=(SIZE_WH[1], SIZE_WH[0]))
     images = {split: [row.image for row in rows if row.split == split] for split in ("train", "val")}

@@ -34,7 +34,7 @@ STAGE_SECONDS = 2.0
 """How long a stage takes, at least, whose end is told there."""
 
 
-class Tell(Protocol):
+class ProgressCallback(Protocol):
     """Called with the stage's name, what is done and what there is in all."""
 
     def __call__(self, stage: str, done: int, total: int) -> None: ...
@@ -49,8 +49,8 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress_bar() -> Iterator[Tell]:
-    """A numbered bar for each stage in turn, with speed and time left, that stands still when its stage is over.
+def progress_bar() -> Iterator[ProgressCallback]:
+    """Show a numbered bar for each stage in turn, with speed and time left, that stays when its stage is over.
 
     Where stderr is no terminal, a line a minute and one at the end of each stage that took seconds.
     """
@@ -76,7 +76,7 @@ def progress_bar() -> Iterator[Tell]:
             if not has_terminal and seconds >= STAGE_SECONDS and done:
                 log.info("%d %s: %d in %.0f s, %s", number, current, done, seconds, _rate(done / seconds))
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def report_progress(stage: str, done: int, total: int) -> None:
             nonlocal task, current, last_line, number, resumed, began, running
             name = stage.split(" (")[0]
             if task is None or name != current:
@@ -98,7 +98,7 @@ def progress_bar() -> Iterator[Tell]:
                     "" if seconds_left is None else f", {_duration(seconds_left)} left",
                 )
 
-        yield tell
+        yield report_progress
         end_stage()
 
 
@@ -112,7 +112,7 @@ class ReadingLog:
         self._began = self._last_line = time.monotonic()
         self._has_terminal = sys.stdout.isatty()
 
-    def tell(self, pictures: int, ended: bool = False) -> None:
+    def report(self, pictures: int, ended: bool = False) -> None:
         """Say how many were read so far, where it is time to."""
         now = time.monotonic()
         is_due = now - (self._began if ended else self._last_line) >= LINE_SECONDS

@@ -10,7 +10,7 @@ import typer
 
 
 def command_line(*words: object) -> str:
-    """A command and its arguments, quoted for a shell."""
+    """Quote a command and its arguments for a shell."""
     return shlex.join(map(str, words))
 
 
@@ -25,7 +25,7 @@ def given(context: typer.Context, names: Collection[str], **changed: Any) -> lis
 
 
 def repeated(context: typer.Context, *extra: str, **changed: Any) -> str:
-    """The command as a line to copy: what is no default, with ``changed`` options and ``extra`` arguments."""
+    """Return the command as a line to copy: non-default options, ``changed`` ones and ``extra`` arguments."""
     words = ["detector", str(context.info_name)]
     arguments = [str(p.name) for p in context.command.params if p.param_type_name == "argument"]
     for name in arguments:

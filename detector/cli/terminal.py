@@ -24,13 +24,13 @@ _quiet = False
 
 
 def hush(quiet: bool) -> None:
-    """Whether only results and errors are told from here on."""
+    """Set whether only results and errors are printed from here on."""
     global _quiet
     _quiet = quiet
 
 
 def is_quiet() -> bool:
-    """Whether only results and errors are told."""
+    """Test whether only results and errors are printed."""
     return _quiet
 
 
@@ -39,7 +39,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """The text without what would control a terminal: ``\\x1b`` instead of an escape character."""
+    """Escape characters that would control a terminal, as ``\x1b``."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -47,12 +47,12 @@ class PrintableFormatter(logging.Formatter):
     """Of log messages."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message without what would control a terminal."""
+        """Format a message without characters that would control a terminal."""
         return printable(super().format(record))
 
 
 def say(message: str, *, always: bool = False) -> None:
-    """One message for a person; ``always``: an error, or an input that was refused."""
+    """Print one message for a person; ``always``: an error, or an input that was refused."""
     if always or not _quiet:
         console.print(printable(message), markup=False)
 
@@ -66,17 +66,17 @@ class Results:
 
 
 def put(result: object) -> None:
-    """One line of results."""
+    """Print one line of results."""
     Results().write(f"{result}\n")
     sys.stdout.flush()
 
 
 def json_text(content: dict[str, Any], indent: int | None = None) -> str:
-    """JSON that is the same text everywhere: of characters the escapes where they would control a terminal."""
+    """Return JSON with escapes for characters that would control a terminal."""
     line = json.dumps(content, ensure_ascii=False, indent=indent)
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
-def near(path: Path) -> Path:
-    """Relative to where the command runs, if it is below."""
+def relative_path(path: Path) -> Path:
+    """Return a path relative to the working directory, if it is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -16,7 +16,7 @@ _OF_ONE_RUN = ("out", "overwrite", "review", "progress")  # a review's decisions
 
 
 def keep_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
-    """Write the arguments of :func:`detector.convert` into this file of a set's kept work; paths become absolute."""
+    """Write the arguments of :func:`detector.convert` to a file of the set's work folder, paths made absolute."""
     stored = {name: value for name, value in arguments.items() if name not in _OF_ONE_RUN}
     stored["source"] = str(Path(stored["source"]).absolute())
     if isinstance(stored["labels"], Path) or Path(stored["labels"]).is_file():
@@ -26,7 +26,7 @@ def keep_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
 
 
 def stored_arguments(root: Path) -> dict[str, Any] | None:
-    """What a set was converted with; None if it does not know, as without its work folder."""
+    """Return the arguments that a set was converted with; None without its work folder."""
     try:
         stored = json.loads((root / WORK / ARGUMENTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -113,12 +113,12 @@ class ConversionReport(os.PathLike[str]):
 
     @property
     def converted(self) -> int:
-        """Pictures in the splits."""
+        """Number of pictures in the splits."""
         return sum(self.splits.values())
 
     @property
     def refused(self) -> int:
-        """Inputs that are in no split and not suspects."""
+        """Number of inputs that are in no split and not suspects."""
         return sum(self.reasons.values())
 
 
@@ -192,84 +192,88 @@ def convert(
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
             something else is in the way beside it; if lines of a review make no sense.
     """
-    given = {**locals()}  # first of all: just the arguments
+    arguments = {**locals()}  # first of all: just the arguments
     began = time.perf_counter()
     _check_numbers(length, val, test, lines, train_scale, seed)
     if shards:
         require_parquet("A converted set in shards")
-    tell = progress or (lambda stage, done, total: None)
+    progress = progress or (lambda stage, done, total: None)
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
     check_target(target, Path(source), overwrite)  # before anything is made for it
     with alone(target), writing(part, lambda: "the same call"):
         recover(target)
         check_target(target, Path(source), overwrite)  # what is there now, be it another run's
-        earlier = _bytes_of(final_review)
-        decided = read_review(*([final_review] if earlier is not None else []), *([Path(review)] if review else []))
+        earlier_review = _bytes_of(final_review)
+        decisions = read_review(
+            *([final_review] if earlier_review is not None else []), *([Path(review)] if review else [])
+        )
         symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
         keep = "" if symbols == "auto" else symbols
-        listed = read_source(
+        listing = read_source(
             source, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
             image_column=image_column, visual_order=visual_order, keep=keep,
         )  # fmt: skip
-        _check_apart(target, listed)
-        log.info("%s: %d inputs as %s (%s)", listed.root, listed.count, listed.format, listed.detail)
-        if listed.unlisted:
-            unlisted = counted(listed.unlisted, "more picture")
-            log.warning("%s beside these, not listed in %s, left out", unlisted, listed.label_file)
-        for note in listed.notes:
+        _check_apart(target, listing)
+        log.info("%s: %d inputs as %s (%s)", listing.root, listing.count, listing.format, listing.detail)
+        if listing.unlisted:
+            unlisted = counted(listing.unlisted, "more picture")
+            log.warning("%s beside these, not listed in %s, left out", unlisted, listing.label_file)
+        for note in listing.notes:
             log.warning("%s", note)
-        if listed.waiting:
-            log.info("%d pre-labels wait for a person, and are left out", listed.waiting)
+        if listing.waiting:
+            log.info("%d pre-labels wait for a person, and are left out", listing.waiting)
         spell = Spelling(space, upper, ignore, keep, visual_order)
-        found = decided.apply(listed, spell)
-        table = alphabet_of_accepted(found, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
-        decided.check(found, table, length, spell)
+        reviewed = decisions.apply(listing, spell)
+        set_alphabet = (
+            alphabet_of_accepted(reviewed, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
+        )
+        decisions.check(reviewed, set_alphabet, length, spell)
         if pattern:
             if space and not pattern.startswith(REGEX):  # a format has spaces as the labels have them
-                pattern = pattern.replace(space, table.space)
-            compile_pattern(pattern, table, length, 1, length)  # an error in it is told before anything is done
+                pattern = pattern.replace(space, set_alphabet.space)
+            compile_pattern(pattern, set_alphabet, length, 1, length)  # an error in it is told before anything is done
         settings = Settings(
-            table, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order
+            set_alphabet, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order
         )
-        request = _request(listed, settings)
+        request = _request(listing, settings)
         begin(target)
         resume = ResumeFolder.open(part / WORK, request, target / WORK, _before_training(request))
         try:
-            inputs = accept(found, settings, resume, tell)
+            inputs = accept(reviewed, settings, resume, progress)
             if inputs.rejects:
-                refused = f"{len(inputs.rejects)} of {found.count} inputs are refused"
-                first, why = inputs.rejects[0][:2]
-                advice = what_takes_most([item.text for item in found.items], table, length)
-                if 2 * len(inputs.rejects) > found.count and not allow_refused:
+                summary = f"{len(inputs.rejects)} of {reviewed.count} inputs are refused"
+                name, reason = inputs.rejects[0][:2]
+                advice = what_takes_most([item.text for item in reviewed.items], set_alphabet, length)
+                if 2 * len(inputs.rejects) > reviewed.count and not allow_refused:
                     raise SourceError(
-                        f"{refused}, for example {_examples(inputs.rejects)}. Nothing was converted: "
+                        f"{summary}, for example {_examples(inputs.rejects)}. Nothing was converted: "
                         f"{advice + '; ' if advice else ''}correct them, or say {argument('allow_refused')} to convert "
                         "the others."
                     )
-                log.warning("%s, as %s: %s%s", refused, first, why, f"; {advice}" if advice else "")
-            located = locate_labels(Run(settings, inputs, resume, tell))
+                log.warning("%s, as %s: %s%s", summary, name, reason, f"; {advice}" if advice else "")
+            located = locate_labels(Run(settings, inputs, resume, progress))
         except (ImageError, DependencyError, DiskFullError):
             raise  # what was found out so far is kept for the next run
         except DetectorError as error:
             discard_part(target)  # something must change before this can go on
-            if isinstance(error, NotLearnedError) and (first := _look_first(found, inputs, visual_order)):
-                raise NotLearnedError(f"{error} But look at this first: {first}.") from error
+            if isinstance(error, NotLearnedError) and (hint := _likelier_reason(reviewed, inputs, visual_order)):
+                raise NotLearnedError(f"{error} But look at this first: {hint}.") from error
             raise
-        written = SetWriter(
+        writer = SetWriter(
             part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards,
-            vouched=decided.vouched(inputs.items, table),
+            vouched=decisions.vouched(inputs.items, set_alphabet),
         )  # fmt: skip
-        texts = {item.name: item.text for item in listed.items if item.name in decided.rows}
-        config, share = written.write(located.boxes.__getitem__, located.shape_hw, decided, texts, tell)
-        if (edited := _bytes_of(final_review)) != earlier and edited is not None:
-            (part / REVIEW).write_bytes(edited)
+        texts = {item.name: item.text for item in listing.items if item.name in decisions.rows}
+        config, share = writer.write(located.boxes.__getitem__, located.shape_hw, decisions, texts, progress)
+        if (edited_review := _bytes_of(final_review)) != earlier_review and edited_review is not None:
+            (part / REVIEW).write_bytes(edited_review)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
-        keep_arguments(resume.path(ARGUMENTS), given)
+        keep_arguments(resume.path(ARGUMENTS), arguments)
         put_in_place(target)
-    report = _report(target, found, written, config, share, located.explained, time.perf_counter() - began)
-    doubts = [1 - item.confidence for item in inputs.items if item.confidence is not None]
-    return replace(report, prelabels=len(doubts), expected_wrong=sum(doubts))
+    report = _report(target, reviewed, writer, config, share, located.explained, time.perf_counter() - began)
+    error_shares = [1 - item.confidence for item in inputs.items if item.confidence is not None]
+    return replace(report, prelabels=len(error_shares), expected_wrong=sum(error_shares))
 
 
 def _examples(rejects: Sequence[RejectRow]) -> str:
@@ -296,39 +300,39 @@ def _check_numbers(length: int, val: float, test: float, lines: int | None, trai
         raise ArgumentError(f"Nothing was converted: {'; '.join(problems)}.")
 
 
-def _check_apart(target: Path, listed: Source) -> None:
+def _check_apart(target: Path, listing: Source) -> None:
     """Refuse to write among the pictures."""
-    if listed.searched:
-        check_outside(target, listed.root)
-    check_pictures(target, {item.path.parent for item in listed.items})
+    if listing.searched:
+        check_outside(target, listing.root)
+    check_pictures(target, {item.path.parent for item in listing.items})
 
 
 def _report(
-    target: Path, found: Source, written: SetWriter, config: ReadingConfig, share: float,
+    target: Path, source: Source, writer: SetWriter, config: ReadingConfig, share: float,
     explained: tuple[float, ...], seconds: float,
 ) -> ConversionReport:  # fmt: skip
     return ConversionReport(
         data_yaml=target / "data.yaml",
-        source=f"{found.format} ({found.detail})",
-        inputs=found.count,
-        splits={s: len(written.images[s]) for s in SPLITS},
-        suspects=len(written.images[SUSPECTS]),
-        reasons=Counter(row.kind for row in written.rejects),
+        source=f"{source.format} ({source.detail})",
+        inputs=source.count,
+        splits={s: len(writer.images[s]) for s in SPLITS},
+        suspects=len(writer.images[SUSPECTS]),
+        reasons=Counter(row.kind for row in writer.rejects),
         config=config,
         layout_share=share,
         seconds=seconds,
-        to_review=written.to_review,
+        to_review=writer.to_review,
         explained=explained,
-        waiting=found.waiting,
-        examples=examples_of(written.rejects),
+        waiting=source.waiting,
+        examples=examples_of(writer.rejects),
     )
 
 
-def _look_first(found: Source, inputs: Inputs, visual_order: bool) -> str:
-    """What is a likelier reason than too little time where nothing was learnt; "" if nothing is."""
-    if 2 * len(inputs.rejects) > found.count:
-        name, why = inputs.rejects[0][:2]
-        return f"{len(inputs.rejects)} of {found.count} inputs were refused, as {name}: {why}"
+def _likelier_reason(source: Source, inputs: Inputs, visual_order: bool) -> str:
+    """Return a likelier reason than too little training where nothing was learnt; "" if there is none."""
+    if 2 * len(inputs.rejects) > source.count:
+        name, reason = inputs.rejects[0][:2]
+        return f"{len(inputs.rejects)} of {source.count} inputs were refused, as {name}: {reason}"
     leftward = sum(is_right_to_left(item.text) for item in inputs.items)
     if leftward and not visual_order:
         return (
@@ -342,13 +346,13 @@ def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def pictures_hash(listed: Source) -> str:
-    """Hash of the pictures of a source and their labels, as far as sizes and times of files tell."""
+def pictures_hash(source: Source) -> str:
+    """Hash the pictures of a source and their labels; files count by size and modification time."""
     digest = hashlib.sha256()
-    for item in listed.items:
+    for item in source.items:
         try:
-            seen = (shard_of(item.path) or item.path).stat()
-            state = f"{seen.st_size} {seen.st_mtime_ns}"
+            status = (shard_of(item.path) or item.path).stat()
+            state = f"{status.st_size} {status.st_mtime_ns}"
         except OSError as error:  # say a link that leads nowhere: refused when it is looked at
             state = type(error).__name__
         digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
@@ -359,18 +363,18 @@ def pictures_hash(listed: Source) -> str:
     return digest.hexdigest()
 
 
-def _request(listed: Source, settings: Settings) -> dict[str, Any]:
-    """What detectors and boxes depend on: the pictures and their labels, the arguments, the software."""
+def _request(source: Source, settings: Settings) -> dict[str, Any]:
+    """Return all that detectors and boxes depend on: pictures and labels, arguments, software versions."""
     return {
         **settings.to_dict(),
-        "pictures": pictures_hash(listed),
+        "pictures": pictures_hash(source),
         "package": package_hash(),
         "libraries": {"cv2": cv2.__version__, **{name: _version(name) for name in (*_LOCATE, *_TRAIN)}},
     }
 
 
 def _before_training(request: dict[str, Any]) -> dict[str, Any]:
-    """The same request where nothing could be trained: its boxes are the shipped detector's, and serve here too."""
+    """Return the request of a run without the training libraries, whose boxes are the shipped detector's."""
     return {**request, "libraries": {**request["libraries"], **dict.fromkeys(_TRAIN)}}
 
 

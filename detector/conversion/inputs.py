@@ -30,7 +30,7 @@ SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of fo
 _CHECKED = "looked"  # pieces of kept work
 _CHUNK, _CHUNKS_A_PIECE = 64, 64
 _NARROWEST = 2  # pixels of width for each symbol: with fewer nothing can be told
-_FEW = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
+_MAX_MARKED = 0.1  # of the labels may be refused one by one for what a set of such labels is refused for
 
 
 class FileCheck(NamedTuple):
@@ -53,41 +53,41 @@ class Inputs:
 
 
 def accept(
-    found: Source,
+    source: Source,
     settings: Settings,
     resume: ResumeFolder,
-    tell: Progress,
+    progress: Progress,
 ) -> Inputs:
-    """Labels that fit, the pattern too, and files that can be opened, with their splits; the rest with its reason.
+    """Check labels and files, assign splits, and list every input that is refused with its reason.
 
     Every file is decoded once; what that told is kept in ``work``.
     """
-    table = settings.table
-    rejects = [RejectRow(r.name, r.reason) for r in found.refused]
+    alphabet = settings.alphabet
+    rejects = [RejectRow(r.name, r.reason) for r in source.refused]
     fitting = []
-    separators = separators_of({item.text for item in found.items})
-    for item in found.items:
-        if problem := _problem(item, table, settings.length, settings.pattern, separators):
+    separators = separators_of({item.text for item in source.items})
+    for item in source.items:
+        if problem := _problem(item, alphabet, settings.length, settings.pattern, separators):
             rejects.append(RejectRow(item.name, problem))
         else:
-            fitting.append(replace(item, text=table.clean(item.text)))
-    items, sizes_wh, more = _without_contradictions(fitting, _checks(fitting, resume, tell))
-    rejects += more
+            fitting.append(replace(item, text=alphabet.clean(item.text)))
+    items, sizes_wh, contradictions = _without_contradictions(fitting, _checks(fitting, resume, progress))
+    rejects += contradictions
     texts = {item.text for item in items}
     if rejects and len(texts) < 2:
         left = f"only pictures of the text {texts.pop()!r} are left" if texts else "no labelled picture is left"
-        advice = what_takes_most([item.text for item in found.items], table, settings.length)
-        raise SourceError(f"{found.root}: {left}; {reasons_of(rejects)}{'; ' + advice if advice else ''}.")
-    split = _splits(found, items, settings)
+        advice = what_takes_most([item.text for item in source.items], alphabet, settings.length)
+        raise SourceError(f"{source.root}: {left}; {reasons_of(rejects)}{'; ' + advice if advice else ''}.")
+    split = _splits(source, items, settings)
     held_out = [item for item in items if item.confidence is not None and split[item.text] != "train"]
     rejects += [RejectRow(i.name, f"the pre-label {i.text!r} is the text of a held-out picture") for i in held_out]
-    out = {item.name for item in held_out}
-    kept = [(item, size) for item, size in zip(items, sizes_wh, strict=True) if item.name not in out]
-    return Inputs([item for item, _ in kept], [size for _, size in kept], split, rejects)
+    held_out_names = {item.name for item in held_out}
+    accepted = [(item, size) for item, size in zip(items, sizes_wh, strict=True) if item.name not in held_out_names]
+    return Inputs([item for item, _ in accepted], [size for _, size in accepted], split, rejects)
 
 
-def _splits(found: Source, items: Sequence[LabelledImage], settings: Settings) -> dict[str, str]:
-    """Split of each text. What only a reader says is learnt and judges nothing; a person's labels fill the others.
+def _splits(source: Source, items: Sequence[LabelledImage], settings: Settings) -> dict[str, str]:
+    """Assign a split to each text: pre-labels go to "train" alone, texts of a person fill val and test.
 
     Raises:
         SourceError: if there are fewer than two texts that a person stands for.
@@ -95,26 +95,26 @@ def _splits(found: Source, items: Sequence[LabelledImage], settings: Settings) -
     texts = {item.text for item in items if item.confidence is None}
     if len(texts) < 2 and any(item.confidence is not None for item in items):
         raise SourceError(
-            f"{found.root}: {len(items)} pictures have labels, {len(texts)} of them a person's text. Pre-labels are "
+            f"{source.root}: {len(items)} pictures have labels, {len(texts)} of them a person's text. Pre-labels are "
             "learnt only, so that two different texts of a person are the least."
         )
     split = assign_splits(texts, settings.val, settings.test, settings.seed)
     return {item.text: "train" for item in items} | split
 
 
-def alphabet_of_accepted(found: Source, length: int, pattern: str | None, space: str | None = None) -> Alphabet:
-    """The alphabet of the labels that are not refused for another reason than their symbols.
+def alphabet_of_accepted(source: Source, length: int, pattern: str | None, space: str | None = None) -> Alphabet:
+    """Derive the alphabet from the labels that are not refused for another reason than their symbols.
 
     Pictures are opened as long as their labels have symbols that no other has shown.
 
     Raises:
         SourceError: if there are none; or if many have letters with combining marks.
     """
-    items = [item for item in found.items if not _unreadable(item)]
+    items = [item for item in source.items if not _unreadable(item)]
     marked = [item.text for item in items if first_cluster(item.text)]
-    if len(marked) > _FEW * len(items):
+    if len(marked) > _MAX_MARKED * len(items):
         raise SourceError(
-            f"{found.root}: {len(marked)} of {len(items)} labels, as {marked[0]!r}, have combining marks, which have "
+            f"{source.root}: {len(marked)} of {len(items)} labels, as {marked[0]!r}, have combining marks, which have "
             "no box of their own. Spell each letter with its mark as one code point, or leave the marks out."
         )
     clean = [
@@ -123,68 +123,70 @@ def alphabet_of_accepted(found: Source, length: int, pattern: str | None, space:
         if len(item.text) <= length and not first_cluster(item.text) and not any(map(is_unseen, item.text))
     ]
     if pattern and clean:
-        table = alphabet_of(item.text for item in clean)
-        pattern = pattern.replace(space, table.space) if space and not pattern.startswith(REGEX) else pattern
-        clean = [item for item in clean if matches(item.text, pattern, table)] or clean
+        alphabet = alphabet_of(item.text for item in clean)
+        pattern = pattern.replace(space, alphabet.space) if space and not pattern.startswith(REGEX) else pattern
+        clean = [item for item in clean if matches(item.text, pattern, alphabet)] or clean
     symbols: set[str] = set()
     for item in clean:
         if not symbols.issuperset(item.text) and not _checked(item).problem:
             symbols.update(item.text)
     if not symbols - {" "}:
-        why = [(r.name, r.reason) for r in found.refused]
-        why += [(i.name, _unreadable(i) or f"the label {i.text!r} cannot be one") for i in found.items]
-        raise SourceError(f"{found.root}: no label is left to take an alphabet from; {reasons_of(why)}.")
+        reasons = [(r.name, r.reason) for r in source.refused]
+        reasons += [(i.name, _unreadable(i) or f"the label {i.text!r} cannot be one") for i in source.items]
+        raise SourceError(f"{source.root}: no label is left to take an alphabet from; {reasons_of(reasons)}.")
     return alphabet_of(symbols)
 
 
-def _problem(item: LabelledImage, table: Alphabet, length: int, pattern: str | None, separators: str) -> str | None:
-    """Why a label or its file cannot be used; None if nothing is wrong before it is opened."""
-    problem = table.problem(item.text, length, separators=separators)
-    if problem is None and pattern and not matches(item.text, pattern, table):
-        problem = f"the label {table.clean(item.text)!r} does not fit the pattern {pattern!r}"
+def _problem(item: LabelledImage, alphabet: Alphabet, length: int, pattern: str | None, separators: str) -> str | None:
+    """Return why a label or its file name cannot be used; None if it can."""
+    problem = alphabet.problem(item.text, length, separators=separators)
+    if problem is None and pattern and not matches(item.text, pattern, alphabet):
+        problem = f"the label {alphabet.clean(item.text)!r} does not fit the pattern {pattern!r}"
     return problem or _unreadable(item) or None
 
 
 def _unreadable(item: LabelledImage) -> str:
-    """Why yolo would not read the file, by its name."""
+    """Return why yolo would not read a file of this name; "" if it would."""
     if item.path.suffix.lower() in (*_YOLO_READS, *SAME_AS):
         return ""
     kind = f"{item.path.suffix} files" if item.path.suffix else "files whose names have no ending"
     return f"yolo does not read {kind}: save it as PNG"
 
 
-def _checks(items: Sequence[LabelledImage], resume: ResumeFolder, tell: Progress) -> dict[str, FileCheck]:
-    """What opening each picture tells, by name; only those are opened that were not before."""
+def _checks(items: Sequence[LabelledImage], resume: ResumeFolder, progress: Progress) -> dict[str, FileCheck]:
+    """Open each picture once and return its check by name; checks of an earlier run are reused."""
     checks: dict[str, FileCheck] = {}
     for piece in resume.pieces(_CHECKED):
         try:
-            held = json.loads(piece.read_text(encoding="utf-8"))
+            stored_checks = json.loads(piece.read_text(encoding="utf-8"))
         except ValueError as error:
             resume.drop(piece, error)
         else:
-            checks.update((name, FileCheck(*check)) for name, check in held.items())
-    new = [item for item in items if item.name not in checks]
-    before = done = len(items) - len(new)
+            checks.update((name, FileCheck(*check)) for name, check in stored_checks.items())
+    unchecked = [item for item in items if item.name not in checks]
+    before = done = len(items) - len(unchecked)
     if before:
-        tell("check", before, len(items))
-    fresh: dict[str, FileCheck] = {}
+        progress("check", before, len(items))
+    new_checks: dict[str, FileCheck] = {}
 
-    def keep() -> None:
+    def save() -> None:
         with atomic_write(resume.next_piece(_CHECKED, ".json")) as part:
             # A problem may be gone next time, say one of access, without a trace in size or time.
-            part.write_text(json.dumps({n: check for n, check in fresh.items() if not check.problem}), encoding="utf-8")
-        checks.update(fresh)
-        fresh.clear()
+            part.write_text(
+                json.dumps({n: check for n, check in new_checks.items() if not check.problem}), encoding="utf-8"
+            )
+        checks.update(new_checks)
+        new_checks.clear()
 
-    for chunk in spread_map(_checked_by_name, list(chunked(new, _CHUNK))):
+    for chunk in spread_map(_checked_by_name, list(chunked(unchecked, _CHUNK))):
         for name, check in chunk:
-            fresh[name] = check
+            new_checks[name] = check
             done += 1
-            tell("check", done, len(items))
-        if len(fresh) >= _CHUNK * _CHUNKS_A_PIECE:
-            keep()
-    if fresh:
-        keep()
+            progress("check", done, len(items))
+        if len(new_checks) >= _CHUNK * _CHUNKS_A_PIECE:
+            save()
+    if new_checks:
+        save()
     return checks
 
 
@@ -202,7 +204,7 @@ def _checked(item: LabelledImage) -> FileCheck:
 
 
 def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Runs of ``size``, the last one shorter."""
+    """Split a sequence into chunks of ``size``; the last one may be shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
@@ -215,13 +217,13 @@ def _without_contradictions(
         What is left, the width and height of each, and the others with their reasons.
     """
     rejects = [RejectRow(item.name, checks[item.name].problem) for item in items if checks[item.name].problem]
-    good = [item for item in items if not checks[item.name].problem]
-    said: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}  # by a person, or by a reader
-    for item in good:
-        said[item.confidence is None].setdefault(checks[item.name].digest, set()).add(item.text)
-    labels = said[False] | said[True]  # a person's go before pre-labels
-    kept, sizes_wh = [], []
-    for item in good:
+    readable = [item for item in items if not checks[item.name].problem]
+    texts_by_digest: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}  # by a person, or by a reader
+    for item in readable:
+        texts_by_digest[item.confidence is None].setdefault(checks[item.name].digest, set()).add(item.text)
+    labels = texts_by_digest[False] | texts_by_digest[True]  # a person's go before pre-labels
+    accepted, sizes_wh = [], []
+    for item in readable:
         check = checks[item.name]
         if check.width < _NARROWEST * len(item.text):
             rejects.append(RejectRow(item.name, f"the picture is too narrow for its text {item.text!r}"))
@@ -229,13 +231,13 @@ def _without_contradictions(
             texts = ", ".join(sorted(labels[check.digest] | {item.text}))
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
-            kept.append(item)
+            accepted.append(item)
             sizes_wh.append((check.width, check.height))
-    return kept, sizes_wh, rejects
+    return accepted, sizes_wh, rejects
 
 
 def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:
-    """Split of each text: by hash, so that a text keeps its split when others come or go.
+    """Assign a split to each text by hash, so that a text keeps its split when others come or go.
 
     Raises:
         SourceError: if there are fewer than two texts.
@@ -245,7 +247,7 @@ def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> di
     place = {t: int.from_bytes(hashlib.sha256(f"{seed}:{t}".encode()).digest()[:8]) / 2**64 for t in texts}
     split = {t: "test" if p < test else "val" if p < test + val else "train" for t, p in place.items()}
     by_place = sorted(texts, key=lambda t: place[t])
-    for wanted, candidates in (("train", by_place[::-1]), ("val", by_place)):
-        if wanted not in split.values():  # so few texts that none fell there
-            split[next(t for t in candidates if list(split.values()).count(split[t]) > 1 or len(texts) == 2)] = wanted
+    for needed, candidates in (("train", by_place[::-1]), ("val", by_place)):
+        if needed not in split.values():  # so few texts that none fell there
+            split[next(t for t in candidates if list(split.values()).count(split[t]) > 1 or len(texts) == 2)] = needed
     return split

@@ -62,7 +62,7 @@ class Review:
     places: Mapping[str, str]
 
     def apply(self, source: Source, spell: Spell) -> Source:
-        """The source with corrected texts, and without what was dropped; ``spell`` as for its labels."""
+        """Correct texts and drop pictures of a source as decided; ``spell`` is that of its labels."""
         items: list[LabelledImage] = []
         refused = list(source.refused)
         for item in source.items:
@@ -83,8 +83,8 @@ class Review:
             log.info("decisions taken up from the review: %d", len(self.rows) - len(unknown))
         return replace(source, items=items, refused=refused)
 
-    def check(self, source: Source, table: Alphabet, length: int, spell: Spell) -> None:
-        """Refuse corrections that cannot be labels; those of pictures that are gone do not matter.
+    def check(self, source: Source, alphabet: Alphabet, length: int, spell: Spell) -> None:
+        """Refuse corrections that cannot be labels; those of pictures that are gone are ignored.
 
         Raises:
             DatasetError: naming every one, its line and why.
@@ -94,18 +94,18 @@ class Review:
         problems = [
             f"{self.places[row.source]}: {problem}"
             for row in corrected
-            if (problem := table.problem(spell(row.corrected), length))
+            if (problem := alphabet.problem(spell(row.corrected), length))
         ]
         _refuse(problems)
 
-    def vouched(self, items: Iterable[LabelledImage], table: Alphabet) -> frozenset[str]:
-        """Names of the pictures whose text a person stands for: these are no suspects."""
+    def vouched(self, items: Iterable[LabelledImage], alphabet: Alphabet) -> frozenset[str]:
+        """Return the names of pictures whose text a person confirmed: these are no suspects."""
         names, outdated = [], []
         for item in items:
             row = self.rows.get(item.name)
             if row is None:
                 continue
-            if row.decision == "accept" and row.text and table.clean(row.text) != item.text:
+            if row.decision == "accept" and row.text and alphabet.clean(row.text) != item.text:
                 outdated.append(f"{self.places[row.source]}: {row.text!r} was accepted, the label is {item.text!r} now")
             else:
                 names.append(item.name)
@@ -118,7 +118,7 @@ class Review:
 
 
 def read_review(*paths: Path) -> Review:
-    """The decisions in these files, those that exist; a decision of a later file replaces one of an earlier.
+    """Read the decisions of those files that exist; later files replace decisions of earlier ones.
 
     Raises:
         DatasetError: if a file is no table with the columns ``source`` and ``decision``, or lines make no sense;
@@ -135,7 +135,7 @@ def read_review(*paths: Path) -> Review:
 
 
 def review_rows(path: Path) -> list[ReviewRow]:
-    """All lines of a file, also those without a decision, in order.
+    """Read all lines of a file, also those without a decision, in order.
 
     Raises:
         DatasetError: as :func:`read_review`.
@@ -144,13 +144,13 @@ def review_rows(path: Path) -> list[ReviewRow]:
 
 
 def write_rows(path: Path, rows: Iterable[ReviewRow]) -> None:
-    """Write a file of these lines, replacing what is there."""
+    """Atomically write these lines, replacing the file."""
     with atomic_write(path) as part:
         write_csv(part, ReviewRow._fields, rows)
 
 
 def own_columns(path: Path) -> list[str]:
-    """Columns of a person's that hold something and that no new ``review.csv`` would have."""
+    """Return the columns that a person added: they hold something, and no new ``review.csv`` would have them."""
     try:
         header, *rows = [fields for _, fields in _rows(_text_of(path), path)]
     except (DatasetError, ValueError):  # it is missing, empty or no table, which reading it tells
@@ -173,7 +173,7 @@ def write_review(
     review: Review,
     vouched: frozenset[str] = frozenset(),
 ) -> int:
-    """Suspects to decide on, then what was decided before.
+    """Write the suspects to decide on, then the earlier decisions.
 
     Args:
         path: of the file.
@@ -205,7 +205,7 @@ def write_review(
 
 
 def _corrected(item: LabelledImage, text: str) -> LabelledImage:
-    """The same picture with another text; boxes that were drawn stay where they are as many as its symbols."""
+    """Replace a picture's text; drawn boxes are kept where they are as many as its symbols."""
     drawn_xyxy, symbols = item.boxes_xyxy, sum(not sign.isspace() for sign in text)
     boxes_xyxy = drawn_xyxy if drawn_xyxy is not None and len(drawn_xyxy) == symbols else None
     return replace(item, text=text, boxes_xyxy=boxes_xyxy, confidence=None)
@@ -261,7 +261,7 @@ def _text_of(path: Path) -> str:
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each row and where it ends."""
+    """Yield each row and the line where it ends."""
     delimiter, ends = max(",;\t", key=text.split("\n", 1)[0].count), path.name  # what spreadsheets save
     try:
         for line, fields in read_rows(io.StringIO(text, newline=""), delimiter):

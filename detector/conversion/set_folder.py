@@ -32,7 +32,7 @@ _MAX_SHOWN = 5  # files that a message names
 
 
 def part_of(target: Path) -> Path:
-    """Where a set is made until it is whole."""
+    """Return the folder in which a set is written until it is complete."""
     return target.with_name(target.name + ".part")
 
 
@@ -41,7 +41,7 @@ def _replaced(target: Path) -> Path:
 
 
 def target_of(out: str | os.PathLike[str]) -> Path:
-    """The folder to write, where a link leads if ``out`` is one.
+    """Return the folder to write; a link is resolved.
 
     Raises:
         DatasetError: if it is the root of a file system.
@@ -66,29 +66,29 @@ def recover(target: Path) -> None:
 
 
 def begin(target: Path) -> None:
-    """Create the folder where the set is made, with its list."""
+    """Create the folder where the set is written, with its list of files."""
     OwnedFiles(part_of(target)).add(*INNER_LISTS)
 
 
 def discard_part(target: Path) -> None:
-    """Delete what was found out so far."""
+    """Delete the unfinished set with all its intermediate results."""
     _discard(part_of(target))
 
 
 def _foreign_files(folder: Path) -> list[str]:
-    """What lies in the folder of a set, or of one that is being made, and no conversion wrote it like that.
+    """List what lies in the folder of a set, finished or not, that no conversion wrote or that was edited since.
 
     Decisions of a person in ``review.csv`` are taken up: it is listed only if a column that is not ours would be lost.
     """
     if folder.is_symlink() or not folder.is_dir():
         return [folder.name]
     return [path for path in OwnedFiles(folder).others() if path != REVIEW] + [
-        f"{REVIEW} (its columns {', '.join(own)})" for own in [own_columns(folder / REVIEW)] if own
+        f"{REVIEW} (its columns {', '.join(columns)})" for columns in [own_columns(folder / REVIEW)] if columns
     ]
 
 
 def _discard(folder: Path) -> None:
-    """Delete a set; what somebody put there at this very moment stays, and the log names it."""
+    """Delete a set; foreign files stay, and the log names them."""
     OwnedFiles(folder).delete()
     if folder.exists():
         log.warning("%s stays: it holds what no conversion wrote", folder)
@@ -135,7 +135,7 @@ def check_replaceable(target: Path) -> None:
 
 
 def _has_manifest(folder: Path) -> bool:
-    """Whether there is the table that only a converted set has; others call theirs so, too."""
+    """Test for the table that only a converted set has, by its columns."""
     if not (folder / MANIFEST).is_file():
         return False
     with (folder / MANIFEST).open(encoding="utf-8", errors="replace") as file:
@@ -143,7 +143,7 @@ def _has_manifest(folder: Path) -> bool:
 
 
 def check_pictures(target: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write where inputs lie: what is there is replaced."""
+    """Refuse to write into a folder that inputs lie in, since its content is replaced."""
     outputs = {path.resolve(): path for path in (target, part_of(target), _replaced(target)) if path.exists()}
     for path in inputs if outputs else ():
         resolved = path.resolve()
@@ -163,7 +163,7 @@ def check_outside(target: Path, searched: Path) -> None:
 
 
 def put_in_place(target: Path) -> None:
-    """The set that was made becomes ``target``, and what was there is gone; at any moment one of them is whole."""
+    """Replace ``target`` by the finished set; at any moment one of them is complete."""
     replaced = _replaced(target)
     if target.exists():
         check_replaceable(target)  # again: the run may have taken hours
@@ -175,7 +175,7 @@ def put_in_place(target: Path) -> None:
 
 @contextmanager
 def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
-    """While this process makes ``target``, no other does; ``wait`` seconds for one that does.
+    """Hold a lock on ``target``, so that no other process writes it; wait up to ``wait`` seconds for it.
 
     Raises:
         DatasetError: if another one is at it.

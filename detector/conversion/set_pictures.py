@@ -64,7 +64,7 @@ class SetPictures(AbstractContextManager[None], Protocol):
     def add(self, picture: LabelledPicture) -> str:
         """Take a picture; return its path relative to the set."""
 
-    def finish(self, tell: Progress) -> Mapping[str, Row]:
+    def finish(self, progress: Progress) -> Mapping[str, Row]:
         """Write what is left; return rows of files whose hash is known, by their paths relative to the set."""
 
     def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
@@ -110,7 +110,7 @@ class PictureFiles:
             self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, confidence, stage))
         return image
 
-    def finish(self, tell: Progress) -> Mapping[str, Row]:
+    def finish(self, progress: Progress) -> Mapping[str, Row]:
         """Everything is there."""
         return {}
 
@@ -187,7 +187,7 @@ class PictureShards:
         self._jobs.append(ShardJob(self._root / _shard_of(folder, shard.number), shard.pictures, table_of(shard.rows)))
         self._unwritten[folder] = _Unwritten(shard.number + 1)
 
-    def finish(self, tell: Progress) -> Mapping[str, Row]:
+    def finish(self, progress: Progress) -> Mapping[str, Row]:
         """Write all shards, and count their rows.
 
         Raises:
@@ -199,14 +199,14 @@ class PictureShards:
         paths = [job.path.relative_to(self._root).as_posix() for job in self._jobs]
         self._owned.add(*paths)  # before they are there
         hashed: dict[str, Row] = {}
-        tell("write shards", 0, len(paths))
+        progress("write shards", 0, len(paths))
         for path, job, shard in zip(paths, self._jobs, spread_map(write_set_shard, self._jobs), strict=True):
             if shard.rows != len(job.pictures):
                 raise DatasetError(
                     f"{job.path} has {counted(shard.rows, 'row')}, and should have {len(job.pictures)}: convert again."
                 )
             hashed[path] = Row(path, str(shard.size), shard.sha256)
-            tell("write shards", len(hashed), len(paths))
+            progress("write shards", len(hashed), len(paths))
         _delete_parts({job.path.parent for job in self._jobs})
         return hashed
 

@@ -74,16 +74,16 @@ class SetWriter:
         shape_hw: tuple[int, int],
         review: Review,
         labels: Mapping[str, str],
-        tell: Progress,
+        progress: Progress,
     ) -> tuple[ReadingConfig, float]:
-        """Everything.
+        """Write pictures, labels, tables, report and review.
 
         Args:
             boxes_of: what there is to write of a picture.
             shape_hw: of the networks' input.
             review: earlier decisions.
             labels: of the pictures decided on, the text in the source, by name.
-            tell: told of every picture.
+            progress: called after every picture.
 
         Returns:
             Rules, and the share of the texts that the layout's rule for spaces explains.
@@ -100,7 +100,7 @@ class SetWriter:
                 if row.status == "suspect" or row.source in review.rows:
                     reviewed.append(row)
                 yield row
-                tell("write", done, len(self.inputs.items))
+                progress("write", done, len(self.inputs.items))
 
         with self._pictures:
             # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
@@ -110,16 +110,16 @@ class SetWriter:
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
                 f"against their pictures, or say {argument('keep_suspects')}: what was found so far is kept for it."
             )
-        hashed = self._pictures.finish(tell)
+        hashed = self._pictures.finish(progress)
         rejected = (row.source for row in self.rejects)
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
-        settings, table = self.settings, self.settings.table
+        settings, alphabet = self.settings, self.settings.alphabet
         boxes, texts, widths = zip(*self._layout_from, strict=True)
-        layout, share = find_layout(boxes, texts, widths, settings.length, table.space)
+        layout, share = find_layout(boxes, texts, widths, settings.length, alphabet.space)
         low, high = min(self._counts), max(self._counts)
         config = ReadingConfig(
-            table.symbols,
-            table.space,
+            alphabet.symbols,
+            alphabet.space,
             settings.length,
             low,
             high,
@@ -134,8 +134,8 @@ class SetWriter:
         return config, share
 
     def _error_probabilities(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
-        """Probability that the label is wrong, by the picture's name."""
-        labels = [visible_ids(item, self.settings.table) for item in self.inputs.items]
+        """Return the probability that each label is wrong, by the picture's name."""
+        labels = [visible_ids(item, self.settings.alphabet) for item in self.inputs.items]
         located = [boxes_of(item).located for item in self.inputs.items]
         log_probs = np.array([characters.label_log_prob for characters in located])
         symbols = len({*np.concatenate(labels).tolist()})
@@ -145,8 +145,8 @@ class SetWriter:
         return dict(zip([item.name for item in self.inputs.items], probabilities.tolist(), strict=True))
 
     def _add(self, item: LabelledImage, boxes: Boxes) -> ManifestRow:
-        """One picture with its boxes."""
-        label_ids = visible_ids(item, self.settings.table)
+        """Add one picture with its boxes, and return its row."""
+        label_ids = visible_ids(item, self.settings.alphabet)
         located = boxes.located
         split = self.inputs.split[item.text]
         prelabel = 1.0 if item.confidence is None else item.confidence
@@ -158,10 +158,10 @@ class SetWriter:
             self._counts.append(len(label_ids))
         stages = [located.stage(i) for i in range(len(label_ids))]
         status = "suspect" if suspect else "ok"
-        read = "" if located.agrees else "".join(self.settings.table.symbols[i] for i in located.read)
+        read = "" if located.agrees else "".join(self.settings.alphabet.symbols[i] for i in located.read)
         labelled = LabelledPicture(
             item, folder, split, status, f"{confidence:.4f}", read, label_ids.tolist(),
-            visible_symbols(item.text, self.settings.table), located.boxes_xyxy, boxes.size_wh,
+            visible_symbols(item.text, self.settings.alphabet), located.boxes_xyxy, boxes.size_wh,
             [f"{value:.4f}" for value in located.confidence], stages,
         )  # fmt: skip
         image = self._pictures.add(labelled)

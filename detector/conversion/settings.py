@@ -17,7 +17,7 @@ class Settings:
     """What :func:`detector.convert` was asked for, checked.
 
     Args:
-        table: the alphabet.
+        alphabet: symbols in class-id order, and the space.
         length: symbols that a text may have.
         pattern: that all texts fit; None takes any.
         val, test: shares of the texts for these splits.
@@ -29,7 +29,7 @@ class Settings:
         visual_order: whether labels were put in the order of the picture.
     """
 
-    table: Alphabet
+    alphabet: Alphabet
     length: int
     pattern: str | None = None
     val: float = VAL_SHARE
@@ -42,9 +42,9 @@ class Settings:
     visual_order: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """What detectors and boxes depend on, as plain values."""
+        """Return what detectors and boxes depend on, as plain values."""
         return {
-            "symbols": self.table.symbols, "length": self.length, "pattern": self.pattern, "val": self.val,
+            "symbols": self.alphabet.symbols, "length": self.length, "pattern": self.pattern, "val": self.val,
             "test": self.test, "lines": self.lines, "train_scale": self.train_scale, "seed": self.seed,
             "device": self.device,
         }  # fmt: skip

@@ -122,8 +122,8 @@ def picture_size_wh(data: bytes) -> tuple[int, int]:
             width, height = opened.size
             # Of a TIFF Pillow gives the upright size; of a PNG without the chunk it would decode all pixels to look
             # for one behind them.
-            says = opened.format != "TIFF" and (not is_png or b"eXIf" in data)
-            is_turned = says and opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            has_orientation = opened.format != "TIFF" and (not is_png or b"eXIf" in data)
+            is_turned = has_orientation and opened.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             return (height, width) if is_turned else (width, height)
     except Exception:  # a damaged header makes Pillow's readers raise nearly anything
         return 0, 0

@@ -24,7 +24,7 @@ CLEARLY = 1.1
 _ROUNDS, _SECONDS, _AT_MOST = 3, 0.4, 1.2
 """Steps that are measured of each arithmetic, and seconds that each comparison takes: at least, and at most about."""
 
-_FEW = 8
+_FEW_THREADS = 8
 """Threads that are tried beside one and all: of many cores all are seldom the best."""
 
 _HOPELESS = 4  # times as long as the first arithmetic's, the first step of one that is not tried further
@@ -33,14 +33,14 @@ _SUMS = 20  # that tell whether threads keep pace
 
 @cache
 def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    """Test whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
     flags = torch.backends.cpu.get_cpu_capability()
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return "AVX512" in flags and bool(supported())
 
 
 def autocast(device: torch.device) -> Any:
-    """bfloat16 where the hardware has it: 1.6 to 2 times faster steps on such a CPU; otherwise nothing."""
+    """Compute in bfloat16 where the hardware has it: 1.6 to 2 times faster steps; otherwise do nothing."""
     if device.type == "cuda" or (device.type == "cpu" and fast_bfloat16()):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
@@ -63,13 +63,13 @@ class Arithmetic:
         return f"{counted(self.threads, 'CPU thread')}, {number}"
 
     def possible(self) -> bool:
-        """Whether this machine can do it, and OMP_NUM_THREADS, where it is set, says nothing else."""
+        """Whether this machine supports it, and OMP_NUM_THREADS, where it is set, agrees."""
         threads = self.threads == network_threads() if requested_threads() else 1 <= self.threads <= cores()
         return threads and (fast_bfloat16() or not self.bfloat16)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside, torch computes like this; for a step at most, see :meth:`autocast`."""
+        """Set torch's arithmetic inside the block, for a step at most, see :meth:`autocast`."""
         with kept_threads(), self.autocast():
             torch.set_num_threads(self.threads)
             yield
@@ -79,13 +79,13 @@ class Arithmetic:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
     def write(self, path: Path) -> None:
-        """Keep it, for work that goes on later."""
+        """Write it, for work that is resumed later."""
         with atomic_write(path) as part:
             part.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Arithmetic | None:
-        """What :meth:`write` kept; None where nothing is, or what is not possible here."""
+        """Read what :meth:`write` wrote; None where there is nothing, or what is not possible here."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             arithmetic = cls(int(content["threads"]), bool(content["bfloat16"]))
@@ -96,7 +96,7 @@ class Arithmetic:
 
 @contextlib.contextmanager
 def kept_threads() -> Iterator[None]:
-    """After the block torch has as many threads as before: their number is one of the whole process."""
+    """Restore torch's number of threads after the block: it is one of the whole process."""
     threads = torch.get_num_threads()
     try:
         yield
@@ -118,7 +118,7 @@ def choose_arithmetic(
     bfloat16: bool | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Arithmetic, dict[Arithmetic, float]]:
-    """The arithmetic in which a step takes the least time here and now, measured in a few seconds at most.
+    """Choose the arithmetic in which a step is fastest here and now, measured in a few seconds at most.
 
     Threads of one network wait for each other, and keep a core busy with it: beside other work two of them may take
     many times as long as one. So one is taken unless more are clearly faster, and bfloat16 unless float32 is.
@@ -131,17 +131,17 @@ def choose_arithmetic(
     Returns:
         The choice, and seconds that a step takes of each one that was measured; nothing where there was no choice.
     """
-    numbers = [network_threads()] if requested_threads() else sorted({1, min(_FEW, cores()), cores()})
+    numbers = [network_threads()] if requested_threads() else sorted({1, min(_FEW_THREADS, cores()), cores()})
     kinds = [bfloat16] if bfloat16 is not None else [True, False] if fast_bfloat16() else [False]
     step_seconds: dict[Arithmetic, float] = {}
-    chosen = _fastest(step, [Arithmetic(numbers[0], kind) for kind in kinds], step_seconds, clock)
+    arithmetic = _fastest(step, [Arithmetic(numbers[0], kind) for kind in kinds], step_seconds, clock)
     numbers = numbers[:1] + [number for number in numbers[1:] if _keep_pace(number, clock)]
-    chosen = _fastest(step, [replace(chosen, threads=number) for number in numbers], step_seconds, clock)
-    return chosen, step_seconds
+    arithmetic = _fastest(step, [replace(arithmetic, threads=number) for number in numbers], step_seconds, clock)
+    return arithmetic, step_seconds
 
 
 def _keep_pace(threads: int, clock: Callable[[], float]) -> bool:
-    """Whether so many threads are no hindrance: told by sums, within a fraction of a second.
+    """Test whether so many threads slow nothing down, by sums, within a fraction of a second.
 
     Where other work holds the cores, each operation waits until all threads have had their turn, and one step of a
     network would take many seconds.
@@ -165,7 +165,7 @@ def _fastest(
     step_seconds: dict[Arithmetic, float],
     clock: Callable[[], float],
 ) -> Arithmetic:
-    """The first one, unless another is clearly faster; medians go into ``step_seconds``."""
+    """Return the first one, unless another is clearly faster; medians go into ``step_seconds``."""
     if len(choices) == 1:
         return choices[0]
 
@@ -191,11 +191,9 @@ def _fastest(
     return fastest if step_seconds[choices[0]] > CLEARLY * step_seconds[fastest] else choices[0]
 
 
-def say_arithmetic(chosen: Arithmetic, step_seconds: Mapping[Arithmetic, float]) -> str:
-    """One line for the log."""
-    if chosen not in step_seconds:
-        return str(chosen)
-    other_times = [
-        f"{arithmetic} {1e3 * seconds:.0f} ms" for arithmetic, seconds in step_seconds.items() if arithmetic != chosen
-    ]
-    return f"{chosen}: {1e3 * step_seconds[chosen]:.0f} ms a step ({', '.join(other_times)})"
+def say_arithmetic(arithmetic: Arithmetic, step_seconds: Mapping[Arithmetic, float]) -> str:
+    """Return one line for the log."""
+    if arithmetic not in step_seconds:
+        return str(arithmetic)
+    other_times = [f"{other} {1e3 * seconds:.0f} ms" for other, seconds in step_seconds.items() if other != arithmetic]
+    return f"{arithmetic}: {1e3 * step_seconds[arithmetic]:.0f} ms a step ({', '.join(other_times)})"

@@ -16,18 +16,18 @@ SOURCE_KEY = "detector_source"
 
 
 def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:
-    """What an exported file of this config carries, beside Ultralytics' own metadata."""
+    """Return what an exported file of this config carries, beside Ultralytics' own metadata."""
     return {CONFIG_KEY: json.dumps(config.to_dict(), ensure_ascii=False), SOURCE_KEY: source}
 
 
 def config_in(metadata: Mapping[str, Any]) -> ReadingConfig | None:
-    """The config in an exported file's metadata, or None where plain ``yolo export`` made it."""
+    """Return the config in an exported file's metadata, or None where plain ``yolo export`` made it."""
     config_json = metadata.get(CONFIG_KEY)
     return None if config_json is None else ReadingConfig.from_dict(json.loads(config_json))
 
 
 def names_in(metadata: Mapping[str, Any]) -> dict[int, str]:
-    """Class names in Ultralytics' metadata, which is text in some formats.
+    """Return the class names in Ultralytics' metadata, which is text in some formats.
 
     Raises:
         WeightsError: if there are none.

@@ -34,19 +34,19 @@ class Network(Protocol):
     """The one input that the file takes; None where it takes any."""
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
+        """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
 
     def output(self, images: NDArray[np.uint8]) -> Any:
-        """Raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+        """Return raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
 
 
 def of_symbols(output: Any, names: dict[int, str]) -> Any:
-    """A raw output (n, 4 + classes, places) without the class :data:`OTHER`, where the network has it."""
+    """Drop the class :data:`OTHER`, where the network has it, from a raw output (n, 4 + classes, places)."""
     return output[:, :-1] if names[max(names)] == OTHER else output
 
 
 def config_of(network: Network, path: Path) -> ReadingConfig:
-    """How what a network sees is read: as its file says, or its class names alone where it says nothing.
+    """Return a network's reading config: its file's, or one of its class names where the file has none.
 
     Raises:
         WeightsError: if it detects other things than single characters.
@@ -66,11 +66,11 @@ def config_of(network: Network, path: Path) -> ReadingConfig:
 
 
 def single_symbols(names: dict[int, str]) -> str | None:
-    """Class names as an alphabet, if each is one character."""
+    """Return class names as an alphabet, if each is one character."""
     ordered = [names[i] for i in sorted(names)]
     return "".join(ordered) if all(len(n) == 1 for n in ordered) else None
 
 
 def known_as(symbol: str, names: Collection[str]) -> str | None:
-    """The class that stands for a symbol: its own, or the same letter's in the other case; None where there is none."""
+    """Return the class of a symbol: its own, or the same letter's in the other case; None where there is none."""
     return next((name for name in (symbol, symbol.upper(), symbol.lower()) if name in names), None)

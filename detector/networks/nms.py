@@ -17,7 +17,7 @@ NMS_IOU = 0.6
 
 
 def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> list[CharDetections]:
-    """A detection head's output as candidates, one for each place where it saw something, the surest first.
+    """Turn a detection head's output into candidates, one for each place, the surest first.
 
     Neighbouring cells see the same character nearly alike: of those whose boxes overlap by ``NMS_IOU`` the
     surest is kept, whatever its class, or ten of one character would crowd out a faint neighbour.
@@ -53,7 +53,7 @@ def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], to
 
 
 def check_output(shape: Sequence[int]) -> None:
-    """Refuse what is no raw output.
+    """Refuse what is not raw output.
 
     Raises:
         WeightsError: if it is the output of a head that has suppressed already.

@@ -17,7 +17,7 @@ _FAR = 1e4  # pixels; boxes that reach further are as good as endless
 
 
 def candidates(output: torch.Tensor) -> list[CharDetections]:
-    """The adapter: :func:`detector.networks.nms.candidates` of a tensor, on the device that it is on.
+    """Adapt :func:`detector.networks.nms.candidates` to a tensor, on its device.
 
     Args:
         output: (batch, 4 + classes, places): cx, cy, w, h in pixels of the input, then class scores.
@@ -28,7 +28,7 @@ def candidates(output: torch.Tensor) -> list[CharDetections]:
 
 
 def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
-    """The same, so that only the candidates leave the device.
+    """Compute candidates on the device, so that only these leave it.
 
     Threshold and limit are those of :mod:`detector.networks.nms`; OpenCV's suppression there has no way onto a GPU, and
     torchvision is not in the base install.
@@ -43,8 +43,8 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
     objectness = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
     picture, anchor = torch.nonzero(objectness >= MIN_SCORE, as_tuple=True)  # of each candidate
     surely, boxes = objectness[picture, anchor], boxes[picture, :, anchor]
-    centre, half = boxes[:, :2], boxes[:, 2:] / 2
-    xyxy = torch.cat([centre - half, centre + half], 1)  # (candidates, 4)
+    centre, half_size = boxes[:, :2], boxes[:, 2:] / 2
+    xyxy = torch.cat([centre - half_size, centre + half_size], 1)  # (candidates, 4)
     # Pictures side by side, so that none covers another. Not `batched_nms`: with many it goes through them one by one.
     finite_xyxy = xyxy.nan_to_num(0.0).clamp(-_FAR, _FAR).double()
     stride = finite_xyxy.max() - finite_xyxy.min() + 1 if len(finite_xyxy) else 0
@@ -60,7 +60,7 @@ def _candidates(output: torch.Tensor) -> list[CharDetections]:
 
 
 def prediction(output: Any) -> torch.Tensor:
-    """The tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
+    """Return the tensor (batch, 4 + classes, anchors) in whatever a model or backend returned.
 
     Raises:
         WeightsError: if it is the output of a head that has suppressed already.

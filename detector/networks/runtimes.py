@@ -99,15 +99,15 @@ class ExportedNetwork:
 
     @property
     def source(self) -> str | None:
-        """The SHA-256 of the weights that the file was made of, where it says so."""
+        """SHA-256 of the weights that the file was exported from, where it says so."""
         return self._engine.metadata.get(SOURCE_KEY)
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
+        """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
         return candidates(of_symbols(self.output(images), self.names))
 
     def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
+        """Return raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
         # Who reads in threads of their own shares the cores out already.
         if len(images) == 1 and self._engine.alone is not None and current_thread() is main_thread():
             return self._run(images, self._engine.alone)
@@ -119,7 +119,7 @@ class ExportedNetwork:
         return np.concatenate(list(outputs))
 
     def _run(self, images: NDArray[np.uint8], run: _Run) -> NDArray[np.float32]:
-        """The output of as many pictures as the engine takes in one call, or fewer."""
+        """Return the output of as many pictures as the engine takes in one call, or fewer."""
         blob = np.divide(np.ascontiguousarray(images.transpose(0, 3, 1, 2)[:, ::-1]), np.float32(255), dtype=np.float32)
         if self._engine.batch is not None and len(blob) < self._engine.batch:  # a file that takes so many and no others
             blob = np.concatenate([blob, np.repeat(blob[-1:], self._engine.batch - len(blob), 0)])
@@ -130,27 +130,27 @@ class ExportedNetwork:
 
 
 def is_onnx(path: Path) -> bool:
-    """Whether a file is told to be ONNX, by its suffix."""
+    """Test whether a file is ONNX, by its suffix."""
     return path.suffix.lower() == ".onnx"
 
 
 def is_openvino(path: Path) -> bool:
-    """Whether it is a folder as OpenVINO's export makes them."""
+    """Test whether a folder is an OpenVINO export."""
     return path.is_dir() and any(path.glob("*.xml"))
 
 
 def present(backend: str) -> bool:
-    """Whether a backend of ``BACKENDS`` is installed."""
+    """Test whether a backend of ``BACKENDS`` is installed."""
     return is_installed(BACKENDS[backend])
 
 
 def installed() -> str | None:
-    """The fastest backend that is installed."""
+    """Return the fastest backend that is installed."""
     return next((backend for backend in BACKENDS if present(backend)), None)
 
 
 def may_have_gpu() -> bool:
-    """Whether torch could find a GPU: told without torch, by the driver; true too often does no harm.
+    """Test for a GPU's driver without loading torch; false positives do no harm.
 
     False where what would use it is not installed.
     """
@@ -183,10 +183,10 @@ def _onnxruntime(path: Path) -> _Engine:
 
     session = session_of(1)
     (network_input, *_) = session.get_inputs()
-    half = network_input.type == "tensor(float16)"
+    is_half = network_input.type == "tensor(float16)"
 
     def run(threads: int, blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        (output, *_) = session_of(threads).run(None, {network_input.name: blob.astype(np.float16) if half else blob})
+        (output, *_) = session_of(threads).run(None, {network_input.name: blob.astype(np.float16) if is_half else blob})
         return np.asarray(output, np.float32)
 
     shape = [side if isinstance(side, int) else None for side in network_input.shape]  # names stand for any size
@@ -238,7 +238,7 @@ def _fixed_shape_hw(sides: Sequence[int | None]) -> tuple[int, int] | None:
 
 
 def import_openvino() -> Any:
-    """OpenVINO without its telemetry, which reports its import over the network: without the package it does not."""
+    """Import OpenVINO without its telemetry, which reports the import over the network."""
     telemetry = sys.modules.get("openvino_telemetry")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:

@@ -16,12 +16,12 @@ SHIPPED = Path(__file__).parent / "weights" / "detector.pt"
 
 
 def shipped_detector(symbols: str) -> Path | None:
-    """The packaged detector's weights, if they know any of these symbols."""
+    """Return the packaged detector's weights, if they know any of these symbols."""
     return None if set(symbols).isdisjoint(DEFAULT_SYMBOLS) or not SHIPPED.is_file() else SHIPPED
 
 
 def weights_path(weights: str | os.PathLike[str] | None) -> Path:
-    """Where weights lie; None and "shipped" are the package's own.
+    """Return the path of weights; None and "shipped" are the package's own.
 
     Raises:
         WeightsError: if there is nothing.

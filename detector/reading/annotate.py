@@ -23,7 +23,7 @@ _COLUMNS = 4
 
 
 def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _TILE_HW) -> NDArray[np.uint8]:
-    """One tile: the picture letterboxed into ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
+    """Draw one tile: the picture letterboxed into ``shape_hw`` with the characters' boxes, uint8 (H, W, 3) BGR."""
     tile, transform = letterbox(read_image(picture), shape_hw)
     tile = tile.copy()
     if reading.characters:
@@ -36,7 +36,7 @@ def annotated(picture: Picture, reading: Reading, shape_hw: tuple[int, int] = _T
 def write_annotated(
     path: Path, readings: Sequence[tuple[Picture, Reading]], captions: Sequence[str] | None = None
 ) -> None:
-    """Tiles with their strings and confidences beneath, as one PNG."""
+    """Write tiles with their strings and confidences beneath, as one PNG."""
     rows = -(-len(readings) // _COLUMNS)
     height, width = _TILE_HW
     page: Any = Image.new("RGB", (_COLUMNS * width, rows * (height + _CAPTION)), "white")

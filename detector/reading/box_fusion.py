@@ -14,7 +14,7 @@ _UNPAIRED = 0.5  # what is left of the scores of a candidate that only one pass 
 def weighted_boxes_fusion(
     first: CharDetections, second: CharDetections, classes: int, top_classes: int = TOP_CLASSES
 ) -> CharDetections:
-    """What both passes say of each place: the mean of their scores, and of their boxes by how sure each is.
+    """Merge the candidates of both passes: mean scores, and boxes averaged with their scores as weights.
 
     A box of one pass has at most one partner in the other, the pairs with the greatest IoU first. Without one its
     scores are halved. After "Weighted boxes fusion" (Solovyev, Wang, Gabruseva, 2021), whatever the class.
@@ -52,14 +52,14 @@ def weighted_boxes_fusion(
 
 
 def _all_scores(detections: CharDetections, classes: int) -> NDArray[np.float64]:
-    """(n, classes); 0 for those that are not among a candidate's likeliest."""
+    """Return scores of all classes, (n, classes); 0 for those that are not among a candidate's likeliest."""
     scores = np.zeros((len(detections), classes))
     np.put_along_axis(scores, detections.top_class_id, detections.top_confidence.astype(np.float64), 1)
     return scores
 
 
 def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, m)."""
+    """Return intersection over union, (n, m)."""
     a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (n, m, 2)
     shared = np.maximum(sides, 0).prod(2)
@@ -68,7 +68,7 @@ def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.
 
 
 def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(pairs, 2): rows and columns that go together, each at most once."""
+    """Pair rows and columns, (pairs, 2), each at most once."""
     rows, columns = np.nonzero(iou >= _MIN_IOU)
     pairs: list[tuple[int, int]] = []
     free_rows, free_columns = np.ones(iou.shape[0], bool), np.ones(iou.shape[1], bool)

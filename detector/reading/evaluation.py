@@ -61,7 +61,7 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """Right ones of all, in [0, 1]."""
+        """Share of right ones, in [0, 1]."""
         return self.right / self.count if self.count else 0.0
 
 
@@ -104,25 +104,25 @@ class Evaluation:
 
     @cached_property
     def score(self) -> TextScore:
-        """Exact match, CER and confusions of what was not rejected."""
+        """Exact match, CER and confusions of the readings that were not rejected."""
         return score_texts(
             [row.label for row, _, _ in self.accepted], [r.text for _, r, _ in self.accepted], self.space
         )
 
     @property
     def wrong(self) -> tuple[tuple[str, str, str, float], ...]:
-        """(name, label, reading, confidence) of those read wrongly, the surest first."""
+        """(name, label, reading, confidence) of wrong readings, the surest first."""
         return tuple((row.name, row.label, r.text, r.confidence) for row, r in self.wrong_rows)
 
     @cached_property
     def wrong_rows(self) -> tuple[tuple[EvaluatedPicture, Reading], ...]:
-        """The same with all that is known of each."""
+        """Wrong readings with all that is known of each."""
         wrong = [(row, reading) for row, reading, right in self.accepted if not right]
         return tuple(sorted(wrong, key=lambda pair: -pair[1].confidence))
 
     @cached_property
     def rejected(self) -> tuple[tuple[EvaluatedPicture, Reading], ...]:
-        """Those that the reader rejected, by its ``min_confidence`` or its pattern, the surest first."""
+        """Readings rejected by ``min_confidence`` or the pattern, the surest first."""
         rejected = [(row, r) for row in self.rows if isinstance(r := row.reading, Reading) and not r.accepted]
         return tuple(sorted(rejected, key=lambda pair: -pair[1].confidence))
 
@@ -133,12 +133,12 @@ class Evaluation:
 
     @property
     def count(self) -> int:
-        """Labelled pictures, all of them."""
+        """Number of labelled pictures."""
         return len(self.rows)
 
     @property
     def exact_match(self) -> float:
-        """Share of all pictures whose string is right altogether, spaces included."""
+        """Share of all pictures whose whole string is right, spaces included."""
         return self.score.right / self.count if self.count else 0.0
 
     @property
@@ -148,18 +148,18 @@ class Evaluation:
 
     @cached_property
     def look_alikes(self) -> int:
-        """Wrong readings that only take symbols for others that look like them, such as O for 0."""
+        """Number of wrong readings that only take symbols for others that look like them, such as O for 0."""
         texts = ((row.label.rstrip(self.space), reading.text.rstrip(self.space)) for row, reading in self.wrong_rows)
         return sum(differ_by_look_alikes(label, read) for label, read in texts)
 
     @cached_property
     def string_model(self) -> StringModel | None:
-        """What the labels look like; None where they are random as far as can be told."""
+        """String model of the labels; None where they look random."""
         return fit_string_model_to_labels((row.label for row in self.rows), self.symbols)
 
     @cached_property
     def by_length(self) -> dict[int, Tally]:
-        """By the label's length, spaces inside it included."""
+        """Score by the label's length, spaces inside it included."""
         counts, correct = Counter[int](), Counter[int]()
         for row, _, ok in self.accepted:
             length = len(row.label.rstrip(self.space))
@@ -169,7 +169,7 @@ class Evaluation:
 
     @cached_property
     def by_position(self) -> dict[int, Tally]:
-        """By the place of a label's symbol, from 1, spaces inside it included."""
+        """Score by the place of a label's symbol, from 1, spaces inside it included."""
         counts, errors = Counter[int](), Counter[int]()
         for row, reading, _ in self.accepted:
             label = row.label.rstrip(self.space)
@@ -179,12 +179,12 @@ class Evaluation:
 
     @cached_property
     def calibration(self) -> CalibrationCurve:
-        """The confidence of strings against how many are right."""
+        """Compare the confidence of strings with the share of right ones."""
         return calibration_curve([r.confidence for _, r, _ in self.accepted], [ok for _, _, ok in self.accepted])
 
     @cached_property
     def character_calibration(self) -> CalibrationCurve:
-        """The confidence of characters against how many are right."""
+        """Compare the confidence of characters with the share of right ones."""
         pairs = [
             (c.confidence, right)
             for row, reading, _ in self.accepted
@@ -233,7 +233,7 @@ class Evaluation:
         )  # fmt: skip
 
     def to_dict(self, precision: float = PRECISION, against: Evaluation | None = None) -> dict[str, Any]:
-        """Plain values, for JSON; docs/commands.md says what each key means.
+        """Return plain values, for JSON; docs/commands.md describes the keys.
 
         Args:
             precision: as :meth:`coverage` takes it.
@@ -369,7 +369,7 @@ def evaluate(
 def _labelled(
     source: str | os.PathLike[str], split: str | None, typed: bool, keep: str, **options: Any
 ) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
-    """(path, text, name) of each labelled picture, and the inputs that are none; ``options`` as for ``read_source``.
+    """Return (path, text, name) of each labelled picture, and the unusable inputs; ``options`` as for ``read_source``.
 
     ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
     """
@@ -389,7 +389,7 @@ def _labelled(
         log.warning("%s", note)
     pictures = [item for item in source_labels.items if not is_several(item.path)]
     videos = [Failure(item.name, "not a picture") for item in source_labels.items if is_several(item.path)]
-    unusable = (*(Failure(refused.name, refused.reason) for refused in source_labels.refused), *videos)
+    unusable = (*(Failure(reject.name, reject.reason) for reject in source_labels.refused), *videos)
     if not pictures:
         reasons = reasons_of([(failure.name, failure.reason) for failure in unusable])
         raise SourceError(f"{path}: no labelled picture is left; {reasons}.")

@@ -56,7 +56,7 @@ def write_evaluation(
     against: Evaluation | None = None,
     max_pictures: int = MAX_PICTURES,
 ) -> None:
-    """Write the page, replacing what is there.
+    """Atomically write the page.
 
     Args:
         evaluation: what is shown.

@@ -47,7 +47,7 @@ def export(
     device: str | None = None,
     trust: bool = False,
 ) -> Path:
-    """Write weights for another runtime; what is written reads the same strings, or nothing is written.
+    """Write weights for another runtime; the file reads the same strings, or nothing is written.
 
     Args:
         weights: a ``.pt`` file; None or "shipped" takes the shipped weights.
@@ -99,7 +99,7 @@ def write_checked(
     sample: Sequence[NDArray[np.uint8]] = (),
     device: str | None = None,
 ) -> None:
-    """Export and compare strings with ``reference``, the same weights in torch; only then ``target`` is there.
+    """Export, compare strings with ``reference``, the same weights in torch, and only then write ``target``.
 
     Raises:
         WeightsError: if the strings differ, or the export fails.
@@ -165,14 +165,14 @@ def _compare(
 
 
 def strings(network: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """What a network reads in one pass, of as many pictures together as a reader takes."""
+    """Read pictures in one pass, in batches as large as a reader's."""
     read = ReadingPipeline(network, config, two_pass=False)
     batches = (images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH))
     return [reading.text for batch in batches for reading in read(batch)]
 
 
 def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
-    """Drawn pictures of the alphabet's symbols; none where no font has them."""
+    """Draw pictures of the alphabet's symbols; none where no font has them."""
     import matplotlib
 
     from detector.synth import PLAIN, SynthConfig, Synthesizer
@@ -182,12 +182,12 @@ def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
     length = min(config.length, width // 12)
     try:
-        make = Synthesizer(SynthConfig(
+        synthesizer = Synthesizer(SynthConfig(
             Alphabet(config.symbols, config.space), length, min_length=max(1, min(config.min_count, length)),
             size_wh=(width, height), styles=(PLAIN, "plate", "label", "captcha"),
             fonts=(fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"),
         ))  # fmt: skip
-        return [make(i).image for i in range(_DRAWN_COUNT)]
+        return [synthesizer(i).image for i in range(_DRAWN_COUNT)]
     except DetectorError:
         return []
 
@@ -200,7 +200,7 @@ def _noise(config: ReadingConfig) -> list[NDArray[np.uint8]]:
 
 
 def _move(exported: Path, target: Path) -> None:
-    """``exported`` in the place of whatever is at ``target``."""
+    """Move ``exported`` to ``target``, replacing what is there."""
     if exported.is_dir() and target.exists():
         target.rename(exported.with_name("replaced"))  # goes with the temporary folder
     os.replace(exported, target)

@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = frozenset(".asf .avi .m4v .mkv .mov .mp4 .mpeg .mpg .ts .wmv .w
 Source = str | int | os.PathLike[str] | Iterable[Picture]
 """What :func:`named_pictures` takes."""
 
-Named = tuple[str, Picture | ImageError]
+NamedPicture = tuple[str, Picture | ImageError]
 """A picture and how messages call it; where it could not be had, the reason in its place."""
 
 _COUNTED = {".avi": 0, ".mp4": 2, ".mov": 2, ".m4v": 2}
@@ -35,14 +35,14 @@ _COUNTED = {".avi": 0, ".mp4": 2, ".mov": 2, ".m4v": 2}
 _DAMAGED = 300
 """Frames in a row that may be damaged before a video is given up."""
 
-_DEEPEST = 50
+_MAX_DEPTH = 50
 """Lists in one another."""
 
 _ADDRESSES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "tcp://", "udp://")
 
 
 def is_live(source: Source) -> bool:
-    """Whether a source has no end of its own: a camera's index, the address of a stream, a ``.streams`` file."""
+    """Test whether a source has no end: a camera's index, the address of a stream, a ``.streams`` file."""
     if isinstance(source, int):
         return True
     if not isinstance(source, str) or os.path.exists(source):
@@ -50,7 +50,7 @@ def is_live(source: Source) -> bool:
     return source.isdecimal() or source.lower().startswith(_ADDRESSES)
 
 
-def live_pictures(source: Source) -> Iterator[Named]:
+def live_pictures(source: Source) -> Iterator[NamedPicture]:
     """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over, and
     what a line lost that dropped is told in its place.
 
@@ -60,8 +60,8 @@ def live_pictures(source: Source) -> Iterator[Named]:
     return live_frames(os.fspath(source) if isinstance(source, os.PathLike) else str(source))
 
 
-def named_pictures(source: Source) -> Iterator[Named]:
-    """The pictures that a source names, in order.
+def named_pictures(source: Source) -> Iterator[NamedPicture]:
+    """Yield the pictures that a source names, in order.
 
     Args:
         source: a picture; a video, whose frames are named ``video.mp4#12``, from 1; a folder, searched through for
@@ -74,46 +74,46 @@ def named_pictures(source: Source) -> Iterator[Named]:
         DetectorError: if it is one picture in memory.
     """
     if not isinstance(source, (str, int, os.PathLike)):
-        return (named for one in many(source, "stream") for named in _of(one))
+        return (picture for member in require_many(source, "stream") for picture in _pictures_of(member))
     if str(source) == "-":
-        return (named for line in _stdin() if (name := line.strip()) for named in _of(name))
+        return (picture for line in _stdin() if (name := line.strip()) for picture in _pictures_of(name))
     if not str(source).strip():
         raise SourceError("An empty name is no source: give a picture or a folder of pictures, a video or a .txt list.")
     path = Path(str(source))
     if not os.path.exists(path):  # unlike Path.exists, not even a name that is too long raises
         if not glob.has_magic(str(path)):
             raise SourceError(f"There is no {path}: give a picture or a folder of pictures, a video, or a .txt list.")
-        if not (files := _fitting(str(path))):
+        if not (files := _matching_files(str(path))):
             raise SourceError(f"No file fits {path}.")
-        return (named for one in files for named in _of(one))
+        return (picture for file in files for picture in _pictures_of(file))
     if path.suffix.lower() == ".txt" and os.path.isfile(path):
         return _listed(path, _lines_of(path), _Lists.of(path))
-    return _in_folder(path) if os.path.isdir(path) else _of(path)
+    return _in_folder(path) if os.path.isdir(path) else _pictures_of(path)
 
 
 def _stdin() -> Iterator[str]:
-    """Lines of stdin, without the mark that may stand before the first; names of files need not be UTF-8."""
+    """Yield lines of stdin without a byte order mark; names of files need not be UTF-8."""
     binary = getattr(sys.stdin, "buffer", None)  # what stands in for it in a notebook has none
     lines = iter(sys.stdin) if binary is None else map(os.fsdecode, binary)
     return (line.removeprefix("\ufeff") for line in lines)
 
 
-def many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
-    """The same; its letters, bytes or rows would be taken for pictures if it were one.
+def require_many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
+    """Return the pictures; refuse a single one, whose letters, bytes or rows would be taken for pictures.
 
     Raises:
         DetectorError: if it is one picture, and not many.
     """
-    one = isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
-    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+    is_single = isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
+    if is_single or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
         raise DetectorError(
             f"{method} takes many pictures, and got one ({type(pictures).__name__}): put it into a list, or use read."
         )
     return pictures
 
 
-def as_it_is(picture: Picture) -> Picture | ImageError:
-    """The picture as it is now: what walks through pages or frames may put the next one into the same object."""
+def snapshot(picture: Picture) -> Picture | ImageError:
+    """Copy the picture as it is now: iterators over pages or frames may reuse one object."""
     if isinstance(picture, np.ndarray):
         return picture.copy()
     if isinstance(picture, (bytearray, memoryview)):
@@ -127,12 +127,12 @@ def as_it_is(picture: Picture) -> Picture | ImageError:
 
 
 def is_several(path: Path) -> bool:
-    """Whether a file stands for pictures of its own: a list's, or a video's."""
+    """Test whether a file stands for several pictures: a list or a video."""
     return path.suffix.lower() in {".txt", *VIDEO_SUFFIXES}
 
 
 def read_named(picture: Picture) -> NDArray[np.uint8]:
-    """As :func:`detector.data.images.read_image`; the error names the picture."""
+    """Read as :func:`detector.data.images.read_image` does; the error names the picture."""
     try:
         return read_image(picture)
     except ImageError as error:
@@ -140,7 +140,7 @@ def read_named(picture: Picture) -> NDArray[np.uint8]:
 
 
 def name_of(picture: Picture) -> str:
-    """How messages call a picture."""
+    """Return the name of a picture in messages."""
     return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else type(picture).__name__
 
 
@@ -149,7 +149,7 @@ class _Lists(NamedTuple):
     that each name the next one twice would have no end."""
 
     within: frozenset[Path]
-    seen: set[Path]
+    visited: set[Path]
 
     @classmethod
     def of(cls, path: Path) -> _Lists:
@@ -158,19 +158,19 @@ class _Lists(NamedTuple):
 
     def and_this(self, path: Path) -> _Lists:
         """One more list, named in these."""
-        self.seen.add(path.resolve())
-        return _Lists(self.within | {path.resolve()}, self.seen)
+        self.visited.add(path.resolve())
+        return _Lists(self.within | {path.resolve()}, self.visited)
 
 
-def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
-    """What one thing of a list, a pattern or a folder holds; a file that is not there is named, too.
+def _pictures_of(source: Picture, lists: _Lists | None = None) -> Iterator[NamedPicture]:
+    """Yield the pictures of a member of a list, a pattern or a folder; a missing file is yielded, too.
 
     Args:
         source: the thing.
         lists: the ``.txt`` lists that it is named in.
     """
     if not isinstance(source, (str, os.PathLike)):
-        yield name_of(source), as_it_is(source)
+        yield name_of(source), snapshot(source)
         return
     if source == "-":
         yield from named_pictures(source)
@@ -182,10 +182,10 @@ def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
     elif suffix == ".txt" and os.path.isfile(path):
         if lists and path.resolve() in lists.within:  # `ls > list.txt` lists itself
             yield str(path), ImageError("the list names itself")
-        elif lists and path.resolve() in lists.seen:
+        elif lists and path.resolve() in lists.visited:
             yield str(path), ImageError("the list is named more than once: what it names was read already")
-        elif lists and len(lists.within) > _DEEPEST:
-            yield str(path), ImageError(f"more than {_DEEPEST} lists in one another: name what it names")
+        elif lists and len(lists.within) > _MAX_DEPTH:
+            yield str(path), ImageError(f"more than {_MAX_DEPTH} lists in one another: name what it names")
         else:
             inner = lists.and_this(path) if lists else _Lists.of(path)
             yield from _or_named(path, lambda: _listed(path, _lines_of(path), inner))
@@ -193,14 +193,14 @@ def _of(source: Picture, lists: _Lists | None = None) -> Iterator[Named]:
         yield from _or_named(path, lambda: _in_folder(path))
     elif suffix == SHARD_SUFFIX and os.path.isfile(path):
         yield from _in_shards(path)
-    elif glob.has_magic(str(path)) and not os.path.exists(path) and (files := _fitting(str(path))):
+    elif glob.has_magic(str(path)) and not os.path.exists(path) and (files := _matching_files(str(path))):
         for name in files:
-            yield from _of(name, lists)
+            yield from _pictures_of(name, lists)
     else:
         yield name_of(source), source
 
 
-def _or_named(path: Path, pictures_of: Callable[[], Iterator[Named]]) -> Iterator[Named]:
+def _or_named(path: Path, pictures_of: Callable[[], Iterator[NamedPicture]]) -> Iterator[NamedPicture]:
     """What a list or a folder among other things holds; one that cannot be read is named."""
     try:
         pictures = pictures_of()
@@ -209,21 +209,25 @@ def _or_named(path: Path, pictures_of: Callable[[], Iterator[Named]]) -> Iterato
     yield from pictures
 
 
-def _in_folder(folder: Path) -> Iterator[Named]:
+def _in_folder(folder: Path) -> Iterator[NamedPicture]:
     """What a folder holds; a folder below that cannot be read is named."""
     if is_shards(folder):
         return _in_shards(folder)
     files = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-    return (named for path, problem in files for named in (_of(path) if problem is None else [(str(path), problem)]))
+    return (
+        picture
+        for path, problem in files
+        for picture in (_pictures_of(path) if problem is None else [(str(path), problem)])
+    )
 
 
-def _in_shards(path: Path) -> Iterator[Named]:
+def _in_shards(path: Path) -> Iterator[NamedPicture]:
     """The pictures of a shard or of a folder of them, by their ids; a shard that is broken is named, too."""
     require_parquet(str(path))
-    return (named for file in shard_files(path) for named in _in_shard(file))
+    return (picture for file in shard_files(path) for picture in _in_shard(file))
 
 
-def _in_shard(file: Path) -> Iterator[Named]:
+def _in_shard(file: Path) -> Iterator[NamedPicture]:
     try:
         for picture in read_shard(file, ("id", "bytes")):
             yield picture.id, ImageError(NO_BYTES) if picture.data is None else picture.data
@@ -231,7 +235,7 @@ def _in_shard(file: Path) -> Iterator[Named]:
         yield str(file), ImageError(str(error).rstrip("."))
 
 
-def _frames(path: Path) -> Iterator[Named]:
+def _frames(path: Path) -> Iterator[NamedPicture]:
     """Frames of a video until none is left; frames that are damaged and an end that is missing are named, too.
 
     How many a file says that it has is a guess in some formats.
@@ -239,27 +243,27 @@ def _frames(path: Path) -> Iterator[Named]:
     if not os.path.isfile(path):
         yield str(path), ImageError("no such file")
         return
-    video, number, failed = cv2.VideoCapture(str(path)), 0, 0
+    video, number, damaged = cv2.VideoCapture(str(path)), 0, 0
     try:
         if not video.isOpened():
             yield str(path), ImageError("not a video that can be opened")
             return
-        told = int(max(0, min(video.get(cv2.CAP_PROP_FRAME_COUNT), 1 << 31)))
-        while failed <= min(_DAMAGED, max(0, told - number)):
-            got, image = video.read()
-            if not got:
-                failed += 1
+        declared = int(max(0, min(video.get(cv2.CAP_PROP_FRAME_COUNT), 1 << 31)))
+        while damaged <= min(_DAMAGED, max(0, declared - number)):
+            is_decoded, image = video.read()
+            if not is_decoded:
+                damaged += 1
                 continue
-            for lost in range(number + 1, number + failed + 1):
-                yield f"{path}#{lost}", ImageError("a damaged frame")
-            number, failed = number + failed + 1, 0
+            for damaged_number in range(number + 1, number + damaged + 1):
+                yield f"{path}#{damaged_number}", ImageError("a damaged frame")
+            number, damaged = number + damaged + 1, 0
             yield f"{path}#{number}", np.asarray(image, np.uint8)
     finally:
         video.release()
     if not number:
         yield str(path), ImageError("a video without a frame")
-    elif (slack := _COUNTED.get(path.suffix.lower())) is not None and told - number > slack:
-        yield str(path), ImageError(f"the video ends after {number} of its {told} frames")
+    elif (slack := _COUNTED.get(path.suffix.lower())) is not None and declared - number > slack:
+        yield str(path), ImageError(f"the video ends after {number} of its {declared} frames")
 
 
 def _lines_of(path: Path) -> list[str]:
@@ -269,19 +273,19 @@ def _lines_of(path: Path) -> list[str]:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
 
 
-def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[Named]:
+def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[NamedPicture]:
     for line in map(str.strip, lines):
         if line.lower().startswith(_ADDRESSES):
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
         elif line:
-            named = path.parent / line
+            entry = path.parent / line
             files: list[str] = []
-            if glob.has_magic(line) and not os.path.exists(named):
-                files = _fitting(os.path.join(glob.escape(str(path.parent)), line))
-            for one in map(Path, files) if files else (named,):
-                yield from _of(one, lists)
+            if glob.has_magic(line) and not os.path.exists(entry):
+                files = _matching_files(os.path.join(glob.escape(str(path.parent)), line))
+            for file in map(Path, files) if files else (entry,):
+                yield from _pictures_of(file, lists)
 
 
-def _fitting(pattern: str) -> list[str]:
+def _matching_files(pattern: str) -> list[str]:
     """Files of a pattern, sorted; folders are searched only where the pattern says so."""
     return sorted(file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file))

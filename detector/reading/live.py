@@ -51,13 +51,13 @@ class _Line:
                 has_frame, image = self.video.read()
                 if has_frame:
                     frame_count += 1
-                    self._tell(image)
+                    self._report(image)
                 elif os.path.exists(self.source):  # a file has an end
                     break
                 elif self._opened_again():
-                    self._tell(loss=f"the line was lost after {frame_count} frames, and is there again")
+                    self._report(loss=f"the line was lost after {frame_count} frames, and is there again")
                 elif self.is_running:
-                    self._tell(loss=f"the line was lost after {frame_count} frames")
+                    self._report(loss=f"the line was lost after {frame_count} frames")
                     break
         finally:
             self.video.release()
@@ -65,7 +65,7 @@ class _Line:
                 self.has_ended = True
                 self.news.notify()
 
-    def _tell(self, image: Any = None, loss: str | None = None) -> None:
+    def _report(self, image: Any = None, loss: str | None = None) -> None:
         with self.news:
             if loss is None:
                 self.frame = np.asarray(image, np.uint8)  # the one before, if nobody took it, is passed over
@@ -86,7 +86,7 @@ class _Line:
                 return True
         return False
 
-    def take(self) -> list[Frame]:
+    def newest(self) -> list[Frame]:
         """What there is: a frame at most, and losses."""
         frames: list[Frame] = []
         if self.frame is not None:
@@ -115,7 +115,7 @@ def live_frames(source: str) -> Iterator[Frame]:
             line.thread.start()
         while True:
             with news:
-                while not (frames := [frame for line in lines for frame in line.take()]):
+                while not (frames := [frame for line in lines for frame in line.newest()]):
                     if all(line.has_ended for line in lines):
                         return
                     news.wait()

@@ -37,13 +37,13 @@ def open_network(path: Path, device: str | None, backend: str | None) -> Network
         require(f"device={device!r}", *TORCH)  # where None was asked for, `may_have_gpu` has looked
         from detector.networks.device import pick_device
 
-        chosen = pick_device(device)
-        if chosen.type != "cpu":
+        torch_device = pick_device(device)
+        if torch_device.type != "cpu":
             if backend in BACKENDS:
                 raise DetectorError(f"backend={backend!r} runs on a CPU: say device=cpu, or leave it out.")
             from detector.networks import ultralytics
 
-            return ultralytics.Network(path, chosen)
+            return ultralytics.Network(path, torch_device)
     if exported:
         return ExportedNetwork(path, backend)
     if path.suffix.lower() != ".pt" or backend == "torch" or not installed():

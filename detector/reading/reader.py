@@ -23,15 +23,15 @@ from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import weights_path
 from detector.reading.inputs import (
-    Named,
+    NamedPicture,
     Source,
-    as_it_is,
     is_live,
     live_pictures,
-    many,
     name_of,
     named_pictures,
     read_named,
+    require_many,
+    snapshot,
 )
 from detector.reading.opening import open_network
 from detector.reading.threaded import AHEAD, DetectedBatch, ThreadedPipeline
@@ -117,7 +117,12 @@ class Reader:
             )
         self.min_confidence, self.alternatives = min_confidence, alternatives
         self.weights = path = weights_path(weights)
-        self._asked: dict[str, Any] = {"device": device, "backend": backend, "pattern": pattern, "trust": trust}
+        self._open_arguments: dict[str, Any] = {
+            "device": device,
+            "backend": backend,
+            "pattern": pattern,
+            "trust": trust,
+        }
         self._opened = self._open()
         config = config_of(self._network, path)
         self.config = config if pattern is None else replace(config, pattern=pattern, string_model=None)
@@ -125,8 +130,10 @@ class Reader:
 
     def _open(self) -> tuple[int, Network]:
         """The network, and the process that it is of: its threads do not live on in a child that was forked."""
-        with trusting(self._asked["trust"]):
-            return os.getpid(), open_network(self.weights, self._asked["device"], self._asked["backend"])
+        with trusting(self._open_arguments["trust"]):
+            return os.getpid(), open_network(
+                self.weights, self._open_arguments["device"], self._open_arguments["backend"]
+            )
 
     @property
     def _network(self) -> Network:
@@ -142,11 +149,11 @@ class Reader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By its arguments: who gets it opens the weights anew."""
-        held: dict[str, Any] = {
-            **self._asked, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
+        arguments: dict[str, Any] = {
+            **self._open_arguments, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
             "two_pass": self.two_pass,
         }  # fmt: skip
-        return partial(Reader, os.path.abspath(self.weights), **held), (), {"config": self.config}
+        return partial(Reader, os.path.abspath(self.weights), **arguments), (), {"config": self.config}
 
     @property
     def _pipeline(self) -> ReadingPipeline:
@@ -175,8 +182,8 @@ class Reader:
         Raises:
             SourceError: if there is no such folder or file, or it is live and has no end.
         """
-        named = _that_end(source)
-        return self if self._is_told else self._fitted(r for _, r in self._decoded(islice(named, MAX_LEARNT)))
+        pictures = _finite_pictures(source)
+        return self if self._is_constrained else self._fitted(r for _, r in self._decoded(islice(pictures, MAX_LEARNT)))
 
     def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
         """The reader of :meth:`fitted_to`, and with it all of ``source``, as :meth:`stream` gives it, in one pass.
@@ -187,38 +194,38 @@ class Reader:
         Raises:
             SourceError: as :meth:`fitted_to`.
         """
-        named = _that_end(source)
-        if self._is_told:
-            return self, self._stream(named)
-        first, failed = list[tuple[str, Reading | Failure]](), None
+        pictures = _finite_pictures(source)
+        if self._is_constrained:
+            return self, self._stream(pictures)
+        head, source_error = list[tuple[str, Reading | Failure]](), None
         try:
-            first.extend(self._decoded(islice(named, MAX_LEARNT), keeps_evidence=True))
+            head.extend(self._decoded(islice(pictures, MAX_LEARNT), keeps_evidence=True))
         except Exception as error:  # whatever the caller's iterable raises: after what came before it
-            failed = error
-        fitted = self._fitted(reading for _, reading in first)
+            source_error = error
+        fitted = self._fitted(reading for _, reading in head)
 
         def readings() -> Iterator[tuple[str, Reading | Failure]]:
-            for start in range(0, len(first), MAX_BATCH):
-                batch = first[start : start + MAX_BATCH]
-                told = [reading for _, reading in batch if isinstance(reading, Reading)]
+            for start in range(0, len(head), MAX_BATCH):
+                batch = head[start : start + MAX_BATCH]
+                decoded = [reading for _, reading in batch if isinstance(reading, Reading)]
                 if fitted.string_model is not None:
-                    told = decode_again(
-                        told, fitted.config, min_confidence=self.min_confidence, alternatives=self.alternatives
+                    decoded = decode_again(
+                        decoded, fitted.config, min_confidence=self.min_confidence, alternatives=self.alternatives
                     )
-                coming = iter(told)
+                coming = iter(decoded)
                 for name, reading in batch:
                     if isinstance(reading, Reading):
                         reading = fitted._as_labelled(replace(next(coming), evidence=None))
                     yield name, reading
-            first.clear()
-            if failed is not None:
-                raise failed
-            yield from fitted._stream(named)
+            head.clear()
+            if source_error is not None:
+                raise source_error
+            yield from fitted._stream(pictures)
 
         return fitted, readings()
 
     @property
-    def _is_told(self) -> bool:
+    def _is_constrained(self) -> bool:
         """Whether it has a pattern or a string model, which go before what a folder tells."""
         return self.config.pattern is not None or self.config.string_model is not None
 
@@ -252,7 +259,10 @@ class Reader:
         Raises:
             DetectorError: if it is one picture.
         """
-        return [reading for _, reading in self._stream((name_of(p), as_it_is(p)) for p in many(pictures, "read_many"))]
+        return [
+            reading
+            for _, reading in self._stream((name_of(p), snapshot(p)) for p in require_many(pictures, "read_many"))
+        ]
 
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
         """(name, reading) of each picture, in order, in constant memory.
@@ -272,41 +282,43 @@ class Reader:
         """
         if is_live(source):
             return (
-                (name, Failure(name, str(one)) if isinstance(one, ImageError) else self.read(one))
-                for name, one in live_pictures(source)
+                (name, Failure(name, str(frame)) if isinstance(frame, ImageError) else self.read(frame))
+                for name, frame in live_pictures(source)
             )
         return self._stream(named_pictures(source))
 
-    def _stream(self, named: Iterable[Named]) -> Iterator[tuple[str, Reading | Failure]]:
-        for name, reading in self._decoded(named):
+    def _stream(self, pictures: Iterable[NamedPicture]) -> Iterator[tuple[str, Reading | Failure]]:
+        for name, reading in self._decoded(pictures):
             yield name, reading if isinstance(reading, Failure) else self._as_labelled(reading)
 
-    def _decoded(self, named: Iterable[Named], keeps_evidence: bool = False) -> Iterator[tuple[str, Reading | Failure]]:
+    def _decoded(
+        self, pictures: Iterable[NamedPicture], keeps_evidence: bool = False
+    ) -> Iterator[tuple[str, Reading | Failure]]:
         """Readings in the order of the picture, of batches that are each some steps behind the one before."""
         steps = replace(self._pipeline, keeps_evidence=keeps_evidence)
-        coming, failed = iter(named), list[Exception]()
+        coming, errors = iter(pictures), list[Exception]()
         waiting: deque[tuple[list[str], Future[DetectedBatch]]] = deque()
 
-        def take(pipeline: ThreadedPipeline) -> None:
-            batch: list[Named] = []
+        def submit_batch(pipeline: ThreadedPipeline) -> None:
+            batch: list[NamedPicture] = []
             try:
-                batch.extend(islice(coming, 0 if failed else MAX_BATCH))
+                batch.extend(islice(coming, 0 if errors else MAX_BATCH))
             except Exception as error:  # whatever the caller's iterable raises: after what came before it
-                failed.append(error)
+                errors.append(error)
             if batch:
                 waiting.append(([name for name, _ in batch], pipeline.detect([picture for _, picture in batch])))
 
         with ThreadedPipeline(steps, lambda reading: reading) as pipeline:  # the caller may stop early
             for _ in range(1 + AHEAD):
-                take(pipeline)
+                submit_batch(pipeline)
             while waiting:
                 names, task = waiting.popleft()
                 batch = task.result()
-                take(pipeline)
-                for name, one in zip(names, pipeline.decode(batch), strict=True):
-                    yield name, Failure(name, one) if isinstance(one, str) else one
-            if failed:
-                raise failed[0]
+                submit_batch(pipeline)
+                for name, result in zip(names, pipeline.decode(batch), strict=True):
+                    yield name, Failure(name, result) if isinstance(result, str) else result
+            if errors:
+                raise errors[0]
 
     def detect(self, picture: Picture) -> CharDetections:
         """The candidates in one picture, before they are decoded; boxes in its own pixels.
@@ -316,8 +328,8 @@ class Reader:
         """
         image = read_named(picture)
         letterboxed, transform = letterbox(image, self._pipeline.shape_for(image))
-        found = self._network(letterboxed[None])[0]
-        return replace(found, xyxy=transform.to_picture(found.xyxy))
+        detections = self._network(letterboxed[None])[0]
+        return replace(detections, xyxy=transform.to_picture(detections.xyxy))
 
 
 def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedPipeline:
@@ -329,18 +341,18 @@ def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedP
     return ThreadedPipeline(reader._pipeline, reader._as_labelled, max_pixels)
 
 
-def _that_end(source: Source) -> Iterator[Named]:
+def _finite_pictures(source: Source) -> Iterator[NamedPicture]:
     """The pictures of a source that is not live."""
     if is_live(source):
         raise SourceError(f"{source} has no end: give a folder or a list of pictures to learn a format from.")
     return iter(named_pictures(source))
 
 
-def _forked() -> None:
+def _renew_lock() -> None:
     """The lock may be held by a thread that is not here."""
     global _AFTER_FORK
     _AFTER_FORK = Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_renew_lock)

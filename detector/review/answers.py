@@ -79,7 +79,7 @@ class Answers:
         }
 
     def answer(self, request: Request) -> Answer:
-        """The answer to any request, whoever it is from."""
+        """Answer a request, whoever it is from."""
         if refusal := self._guard.refusal(request.method, request.path, request.headers):
             return _text(HTTPStatus.FORBIDDEN, refusal)
         parts = request.path.partition("?")[0].removeprefix("/").split("/", 2)

@@ -40,7 +40,7 @@ class _Evaluation(NamedTuple):
 
 
 def read_evaluation(path: Path) -> _Evaluation:
-    """The wrong readings in a file of ``detector evaluate``, the surest first.
+    """Read the wrong readings in a file of ``detector evaluate``, the surest first.
 
     Raises:
         DatasetError: if it is no such file, or of a version that did not say where the pictures are.
@@ -108,7 +108,7 @@ class EvaluatedSet(ReviewedSet):
         return replace(item, read=read, typed_read=self.typed(read), confidence=f"{reading.confidence:.4f}")
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """Those of the reading."""
+        """Return the boxes of the reading."""
         return self._wrong_readings[item.name].boxes
 
 

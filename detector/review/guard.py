@@ -31,7 +31,7 @@ HEADERS = {
 
 
 def new_token() -> str:
-    """One that nobody can guess, of 32 random bytes."""
+    """Return a random token of 32 bytes."""
     return secrets.token_urlsafe(32)
 
 
@@ -49,7 +49,7 @@ class Guard:
         self._token = token.encode("ascii")
 
     def refusal(self, method: str, path: str, headers: Mapping[str, Sequence[str]]) -> str:
-        """Why a request is not answered; "" if it is.
+        """Return why a request is not answered; "" if it is.
 
         Args:
             method: of HTTP.

@@ -48,7 +48,7 @@ class Item:
 
     @property
     def key(self) -> str:
-        """Of the picture in addresses, where its name may hold anything."""
+        """Key of the picture in addresses, where its name may hold anything."""
         return hashlib.sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
@@ -94,7 +94,7 @@ class Subject(Protocol):
     """The set that the decisions are on, if they are on one."""
 
     def changed(self) -> bool:
-        """Whether somebody else wrote a file since it was loaded or saved here."""
+        """Test whether somebody else wrote a file since it was loaded or saved here."""
         ...
 
     def load(self) -> list[Item]:
@@ -102,7 +102,7 @@ class Subject(Protocol):
         ...
 
     def problem(self, corrected: str) -> str:
-        """Why this can be no label; "" if it can."""
+        """Return why this can be no label; "" if it can."""
         ...
 
     def save(self, item: Item) -> bool:
@@ -110,5 +110,5 @@ class Subject(Protocol):
         ...
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """What is drawn on the picture."""
+        """Return the boxes that are drawn on the picture."""
         ...

@@ -15,7 +15,7 @@ _ADVICE = "give a set of `detector convert`, the JSON of `detector evaluate` or 
 
 
 def open_subject(path: Path) -> Subject:
-    """A converted set by its folder or a file in it, or by its fit; an evaluation by its JSON; a table of pre-labels.
+    """Open a converted set, a fit, an evaluation's JSON or a table of pre-labels, by its path.
 
     Raises:
         DatasetError: if it is none of them, or cannot be understood.

@@ -16,7 +16,7 @@ LARGEST_WH, THUMBNAIL_WH = (2400, 2400), (240, 120)
 
 
 def encoded_picture(path: Path) -> bytes:
-    """The picture as WebP.
+    """Encode the picture as WebP.
 
     Raises:
         ImageError: if it cannot be decoded.
@@ -25,12 +25,12 @@ def encoded_picture(path: Path) -> bytes:
 
 
 def encoded_thumbnail(path: Path) -> bytes:
-    """The same, small."""
+    """Encode a small picture as WebP."""
     return encode_webp(read_image(path), THUMBNAIL_WH)
 
 
 def size_wh_of(path: Path) -> tuple[int, int]:
-    """Width and height of the upright picture, in pixels.
+    """Return width and height of the upright picture, in pixels.
 
     Raises:
         ImageError: if it cannot be decoded.

@@ -29,7 +29,7 @@ class SetDifference:
         corrected: with another text.
         left_out: that were in the set.
         returned: that were not.
-        doubted: that became suspects.
+        new_suspects: pictures that became suspects.
         to_review: suspects that nobody has decided on.
     """
 
@@ -39,7 +39,7 @@ class SetDifference:
     corrected: int
     left_out: int
     returned: int
-    doubted: int
+    new_suspects: int
     to_review: int
 
 
@@ -54,7 +54,7 @@ def set_difference(before: list[ManifestRow], after: list[ManifestRow], to_revie
         corrected=sum(a.text != b.text for a, b in pairs),
         left_out=len(rows_before.keys() - rows_after.keys()),
         returned=len(rows_after.keys() - rows_before.keys()),
-        doubted=sum(a.status != "suspect" == b.status for a, b in pairs),
+        new_suspects=sum(a.status != "suspect" == b.status for a, b in pairs),
         to_review=to_review,
     )
 
@@ -97,7 +97,7 @@ class Reconversion:
 
     @property
     def progress(self) -> Progress:
-        """As of now."""
+        """Progress as of now."""
         with self._lock:
             return self._progress
 
@@ -109,7 +109,7 @@ class Reconversion:
         return ""
 
     def start(self) -> bool:
-        """Begin; return whether one began, and not if one is running."""
+        """Start a conversion unless one is running; return whether it started."""
         with self._lock:
             if self._progress.state == "running":
                 return False
@@ -117,7 +117,7 @@ class Reconversion:
         Thread(target=self._run, name="conversion", daemon=True).start()
         return True
 
-    def _tell(self, stage: str, done: int, total: int) -> None:
+    def _report_progress(self, stage: str, done: int, total: int) -> None:
         with self._lock:
             self._progress = Progress("running", stage, done, total)
 
@@ -136,11 +136,11 @@ class Reconversion:
         before, arguments = read_manifest(self._root), stored_arguments(self._root)
         if arguments is None:
             raise DetectorError(self.unknown)
-        report = convert(**_known_arguments(arguments), out=self._root, overwrite=True, progress=self._tell)
+        report = convert(**_known_arguments(arguments), out=self._root, overwrite=True, progress=self._report_progress)
         self._finished()
         return set_difference(before, read_manifest(self._root), report.to_review)
 
 
 def _known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that this version has, of those that another one may have kept."""
+    """Select the stored arguments that this version has."""
     return {name: value for name, value in arguments.items() if name in signature(convert).parameters}

@@ -29,7 +29,7 @@ class ReviewFile:
         self._state: Hashable = None
 
     def changed(self) -> bool:
-        """Whether somebody else wrote it since it was loaded or saved here."""
+        """Test whether somebody else wrote it since it was loaded or saved here."""
         return file_state(self.path) != self._state
 
     def load(self) -> None:
@@ -72,6 +72,6 @@ def file_state(path: Path) -> Hashable:
 
 
 def shown_path(path: Path) -> str:
-    """A path as one would type it in the working folder."""
+    """Return a path as one would type it in the working folder."""
     working_folder = Path.cwd()
     return str(path.relative_to(working_folder) if path.is_relative_to(working_folder) else path)

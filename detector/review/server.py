@@ -48,7 +48,7 @@ class ReviewServer:
             raise
 
     def serve(self) -> None:
-        """Answer until :meth:`close`, or Ctrl-C."""
+        """Serve until :meth:`close`, or Ctrl-C."""
         try:
             self._http.serve_forever(poll_interval=0.2)
         finally:
@@ -56,7 +56,7 @@ class ReviewServer:
 
     @contextmanager
     def serving(self) -> Iterator[ReviewServer]:
-        """Answer in another thread while the block runs."""
+        """Serve in another thread while the block runs."""
         thread = Thread(target=self.serve, name="review", daemon=True)
         thread.start()
         try:

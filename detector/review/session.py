@@ -46,16 +46,16 @@ class ReviewSession:
         self._items: dict[str, Item] = {}
         self._changed: dict[str, int] = {}
         self._unread = False
-        self._take(subject.load())
+        self._replace(subject.load())
 
     def items(self) -> list[Item]:
-        """All of them, in the order to decide in."""
+        """Return all items, in the order to decide in."""
         with self._lock:
             self._refresh()
             return list(self._items.values())
 
     def item(self, key: str) -> Item | None:
-        """One of them as it was last seen; None if there is none of that key."""
+        """Return an item as it was last loaded; None if there is none of that key."""
         with self._lock:
             return self._items.get(key)
 
@@ -95,7 +95,7 @@ class ReviewSession:
         raise DatasetError(f"{self.subject.decisions} is written by others all the time: end them, and decide again.")
 
     def _decided(self, key: str, version: int, decision: str, corrected: str) -> Item:
-        """The item with another decision; itself if it has that one already."""
+        """Return the item with another decision; itself if it has that one already."""
         item = self._items.get(key)
         if item is None:
             raise ArgumentError("The list has no such picture any more: load the page again.")
@@ -116,7 +116,7 @@ class ReviewSession:
         """Read all items anew: after a conversion."""
         with self._lock:
             self._unread = True  # until it could be read
-            self._take(self.subject.load())
+            self._replace(self.subject.load())
             self._unread = False
 
     def _problem(self, corrected: str) -> str:
@@ -130,8 +130,8 @@ class ReviewSession:
         if self._unread or self.subject.changed():
             self.reload()
 
-    def _take(self, items: list[Item]) -> None:
-        """Have these items; those known before keep their versions, or count one more where they differ."""
+    def _replace(self, items: list[Item]) -> None:
+        """Replace the items; known ones keep their versions, or count one more where they differ."""
         latest = {item.key: item for item in items}
         if [*latest] != [*self._items]:
             self._generation += 1

@@ -63,7 +63,7 @@ class ReviewedSet:
         self.manifest = {row.source: row for row in characters.manifest()}
 
     def changed(self) -> bool:
-        """Whether the review was edited, or the set converted, by somebody else."""
+        """Test whether somebody else edited the review or converted the set."""
         return self._file.changed() or file_state(self.root / MANIFEST) != self._state
 
     def load(self) -> list[Item]:
@@ -77,7 +77,7 @@ class ReviewedSet:
         return dict.fromkeys((*self._file.rows, *suspects))
 
     def problem(self, corrected: str) -> str:
-        """As the next conversion would refuse it."""
+        """Return why the next conversion would refuse a text; "" if it would not."""
         symbols = self._config.symbols
         text, why = self._spell(corrected), self._spell.problem(corrected)
         if self._any_symbols:  # the next conversion has those of the labels
@@ -97,7 +97,7 @@ class ReviewedSet:
         return not self.changed() and self._file.save(item)
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """Those of the label that the set has."""
+        """Return the boxes of the label that the set has."""
         row = self.manifest.get(item.name)
         if row is None:
             return NO_BOXES
@@ -105,7 +105,7 @@ class ReviewedSet:
         return CharacterBoxes(tuple(self._config.symbols[i] for i in ids), boxes_xyxy)
 
     def typed(self, text: str) -> str:
-        """A text of the set as one types it in the labels of its source."""
+        """Return a text of the set as one types it in the labels of its source."""
         return (to_logical(text) if self._config.visual_order else text).replace(self.space, self._stand_in)
 
     def _item(self, name: str) -> Item:

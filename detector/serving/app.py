@@ -49,13 +49,13 @@ def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (
     Raises:
         ArgumentError: if there is no model, a name cannot stand in an address, or a key or a limit makes no sense.
     """
-    named = {"model": models} if isinstance(models, Reader) else dict(models)
-    if not named:
+    readers = {"model": models} if isinstance(models, Reader) else dict(models)
+    if not readers:
         raise ArgumentError("There is no model to serve: give a Reader, or several by name.")
-    for name in named:
+    for name in readers:
         if not _NAME.fullmatch(name):
             raise ArgumentError(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' can.")
-    service = Service(named, Limits(**limits), Keys(keys))
+    service = Service(readers, Limits(**limits), Keys(keys))
     app = FastAPI(
         title="detector", version=detector.__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan,
         description="Reads the strings in pictures of short codes.",
@@ -104,12 +104,12 @@ class _Body:
         self._chunks: list[bytes] = []
 
     def add(self, chunk: bytes) -> None:
-        """Take the next part."""
+        """Append the next part."""
         self._chunks.append(chunk)
         self.size += len(chunk)
 
     def joined(self) -> bytes:
-        """All of it."""
+        """Return the whole body."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
 
@@ -190,7 +190,7 @@ class Service:
             raise self._turned_away("no key", 401, detail, headers={"WWW-Authenticate": "Bearer"})
 
     async def _pictures(self, request: Request, body: _Body) -> Pictures:
-        """The pictures of a request; ``body`` takes its bytes as they come."""
+        """Return a request's pictures; ``body`` takes its bytes as they come."""
         limits = self.limits
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > limits.max_bytes:
@@ -246,7 +246,7 @@ class Service:
         return name
 
     async def _answers(self, request: Request, name: str, pictures: Sequence[bytes]) -> list[Answer]:
-        """What the pictures read as; they are not read if the client goes or has waited too long.
+        """Return the readings of the pictures; none are read if the client goes or has waited too long.
 
         Raises:
             ClientDisconnect: if nobody waits any more.

@@ -79,16 +79,16 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Pictures in the queue."""
+        """Number of pictures in the queue."""
         return self._waiting
 
     @property
     def is_alive(self) -> bool:
-        """Whether jobs are taken and read."""
+        """Whether jobs are accepted and read."""
         return self._thread.is_alive() and not self._closing
 
     def submit(self, pictures: Sequence[bytes]) -> Job:
-        """Take a job, whole or not at all.
+        """Queue a job, whole or not at all.
 
         Raises:
             QueueFullError: if its pictures find no place, or the batcher is closed.
@@ -103,14 +103,14 @@ class Batcher:
         return job
 
     def drop(self, job: Job) -> None:
-        """Forget a job that nobody waits for any more: those of its pictures that are in no batch yet are not read."""
+        """Drop a job that nobody waits for any more: those of its pictures that are in no batch yet are not read."""
         with self._changed:
             if not job._dropped:
                 job._dropped = True
                 self._waiting -= len(job.pictures) - job._submitted
 
     def close(self) -> None:
-        """Read what was taken, then end."""
+        """Read what is queued, then end."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -125,7 +125,7 @@ class Batcher:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_due(under_way) or (under_way and under_way[0][1].done()))
-                batch = self._take() if self._may_start(len(under_way)) else []
+                batch = self._next_batch() if self._may_start(len(under_way)) else []
             if batch:
                 self._on_batch(len(batch))
                 under_way.append((batch, self._detect(batch), time.monotonic()))
@@ -135,7 +135,7 @@ class Batcher:
                 return
 
     def _detect(self, batch: Sequence[_Place]) -> Future[DetectedBatch]:
-        """Begin a batch; where that cannot be, as without a thread, a task that has failed."""
+        """Start a batch; where that fails, as without a thread, return a failed task."""
         try:
             task = self._pipeline.detect([job.pictures[i] for job, i in batch])
         except Exception as error:
@@ -145,7 +145,7 @@ class Batcher:
         return task
 
     def _is_due(self, under_way: Sequence[object]) -> bool:
-        """Whether there is something to do before the next batch is detected."""
+        """Test whether there is something to do before the next batch is detected."""
         return self._may_start(len(under_way)) or (self._closing and not under_way)
 
     def _may_start(self, under_way: int) -> bool:
@@ -155,8 +155,8 @@ class Batcher:
         with self._changed:
             self._changed.notify()
 
-    def _take(self) -> list[_Place]:
-        """The next batch, of whole and parts of jobs."""
+    def _next_batch(self) -> list[_Place]:
+        """Take the next batch from the queue, of whole jobs and parts of jobs."""
         batch: list[_Place] = []
         while self._jobs and len(batch) < MAX_BATCH:
             job = self._jobs[0]
@@ -176,7 +176,7 @@ class Batcher:
         except Exception as error:  # the fault of a library must not end the service, nor hang who waits
             log.exception("a batch of %d pictures failed", len(batch))
             answers = [error] * len(batch)
-        done = []
+        completed = []
         for (job, i), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
                 job.error = answer
@@ -184,8 +184,8 @@ class Batcher:
                 job.answers[i] = answer
             job._missing -= 1
             if not job._missing:
-                done.append(job)
+                completed.append(job)
         seconds = (time.monotonic() - began) / len(batch)
         self._seconds_a_picture += 0.1 * (seconds - self._seconds_a_picture)
-        if done:
-            self._deliver(done)
+        if completed:
+            self._deliver(completed)

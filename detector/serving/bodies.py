@@ -36,13 +36,13 @@ class Pictures:
     model: str | None = None
 
     def add(self, name: str | None, picture: bytes) -> None:
-        """Add one; without a name it is called by its number."""
+        """Add a picture; without a name it is called by its number."""
         self.names.append((name or f"{UNNAMED}-{len(self.names) + 1}")[:_MAX_NAME])
         self.pictures.append(picture)
 
 
 def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
-    """The pictures of a body.
+    """Parse the pictures of a body.
 
     Args:
         content_type: the header, parameters included; "" means the bytes of one picture.
@@ -77,7 +77,7 @@ def _too_many(max_pictures: int) -> BodyError:
 
 
 def _json(body: bytes, max_pictures: int) -> Pictures:
-    """``{"pictures": [{"image": NAME, "data": BASE64} or BASE64, …], "model": NAME}``."""
+    """Parse ``{"pictures": [{"image": NAME, "data": BASE64} or BASE64, …], "model": NAME}``."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -130,7 +130,7 @@ class _Parts:
         self._header = Message()
 
     def callbacks(self) -> dict[str, Callable[..., Any]]:
-        """By the parser's names."""
+        """Callbacks by the parser's names."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
@@ -171,7 +171,7 @@ class _Parts:
 
 
 def _text(parameter: object) -> str | None:
-    """A parameter of a header: RFC 2231 gives a charset, a language and the text."""
+    """Return a header parameter's text: RFC 2231 gives a charset, a language and the text."""
     if isinstance(parameter, tuple):
         charset, _, raw = parameter
         try:

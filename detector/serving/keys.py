@@ -39,7 +39,7 @@ class Keys:
         return bool(self._digests)
 
     def admit(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Whether a request's headers bring a key: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
+        """Test whether a request's headers bring a key: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
         if not self._digests:
             return True
         sent = b""
@@ -58,7 +58,7 @@ def _digest(key: bytes) -> bytes:
 
 
 def read_keys(file: Path | None, variable: str) -> list[str]:
-    """Keys of a file, one a line, and of an environment variable, apart by commas or white space.
+    """Read keys of a file, one a line, and of an environment variable, separated by commas or white space.
 
     Lines that begin with # are comments.
 

@@ -14,7 +14,7 @@ class JsonFormatter(logging.Formatter):
     """``{"time": UTC, "level": …, "logger": …, "message": …}`` and the record's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Format one line."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{seconds}.{int(record.msecs):03}Z",

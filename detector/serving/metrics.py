@@ -43,9 +43,9 @@ class Metrics:
         self.held_bytes = Gauge("detector_held_bytes", "Bytes of bodies in memory.", registry=registry)
 
     def watch_queue(self, model: str, waiting: Callable[[], int]) -> None:
-        """Ask ``waiting`` for a model's queue whenever it is told."""
+        """Report a model's queue by calling ``waiting`` at each scrape."""
         self._queue.labels(model).set_function(waiting)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """Return all metrics, in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -98,7 +98,7 @@ class Requests:
 
 
 def _request_id(scope: Scope) -> str:
-    """The client's own, where it sent one that can stand in a log, else a new one."""
+    """Return the client's id, where it sent one that can stand in a log, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return str(value, "ascii")

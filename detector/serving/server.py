@@ -61,23 +61,23 @@ class _Connection(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of what is no whole head yet."""
+        """Start the time limit of a head that is not complete yet."""
         super().data_received(data)
         if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
-        """Wait no more: the application has a time for the body."""
+        """Stop the time limit: the application has one for the body."""
         self._stop_waiting()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the time limit."""
         self._stop_waiting()
         super().connection_lost(exc)
 

@@ -94,11 +94,11 @@ class SynthConfig:
         known = {*self.alphabet.symbols, self.alphabet.space}
         odd = [t for t in texts if not 1 <= len(t) <= self.length or not t.strip(self.alphabet.space) or {*t} - known]
         if odd:
-            shown = ", ".join(repr(t) for t in odd[:5]) + (", ..." if len(odd) > 5 else "")
+            examples = ", ".join(repr(t) for t in odd[:5]) + (", ..." if len(odd) > 5 else "")
             small = any({*t} - known and {*t.upper()} <= known for t in odd)
             hint = " (small letters are no symbols of this alphabet: write capitals)" if small else ""
-            said = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
-            problems.append(f"{said}: {shown}{hint}")
+            problem = f"{len(odd)} of {len(texts)} texts have other symbols or not 1 to {self.length}"
+            problems.append(f"{problem}: {examples}{hint}")
         if self.layout == "proportional" and (indented := [t for t in texts if t.startswith(self.alphabet.space)]):
             problems.append(f"proportional texts must not begin with a space, which nobody could see: {indented[0]!r}")
         ends = [t for t in texts if t.endswith(self.alphabet.space)]

@@ -78,8 +78,8 @@ class Synthesizer:
         if style.faces in ("seven", "fourteen", "dots"):
             style = self._display(rng, style, set(line.signs) - {config.alphabet.space})
         line, style = self._with_separators(rng, style, line)
-        wanted = style.foreign or style.foreign_share
-        foreign = foreign_face(rng, config.alphabet.symbols, config.fonts is not None) if wanted else None
+        wants_foreign = style.foreign or style.foreign_share
+        foreign = foreign_face(rng, config.alphabet.symbols, config.fonts is not None) if wants_foreign else None
         if foreign is not None and style.foreign_share:
             line = partly_foreign(rng, line, foreign.signs, style.foreign_share, config.alphabet.space)
         elif foreign is not None:
@@ -87,15 +87,15 @@ class Synthesizer:
         text = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
         setting = set_text(rng, config, style, line, foreign, self._faces, _cache())
         count = sum(s != config.alphabet.space for s in text)
-        others = 1 + max((sign.label for sign in setting.placed), default=-1) - count
-        image, boxes = paint(rng, style, setting, config.size_wh, count + max(0, others), noise)
+        other_count = 1 + max((sign.label for sign in setting.placed), default=-1) - count
+        image, boxes = paint(rng, style, setting, config.size_wh, count + max(0, other_count), noise)
         return SynthImage(image, text, boxes[:count], boxes[count:])
 
     def _suited(self, rng: Random, style: Style) -> Style:
         """Remove from the style what the config excludes."""
         config = self.config
         cells = config.layout == "fixed"
-        if any(given is not None for given in (config.fonts, config.glyphs, config.pattern, config.texts)):
+        if any(option is not None for option in (config.fonts, config.glyphs, config.pattern, config.texts)):
             # Given texts are not disambiguated by neighbours.
             style = replace(style, twins="", slashed=style.slashed[:1])
         if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces

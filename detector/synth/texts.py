@@ -150,9 +150,9 @@ def with_small_letters(rng: Random, how: str, signs: str, labelled: tuple[bool, 
     ambiguous = "" if not any(s.isdigit() for s in signs) and how in ("word", "title") else "lioqz"
     shown = []
     for i, (sign, in_label) in enumerate(zip(signs, labelled, strict=True)):
-        wanted = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
+        is_small = how == "word" or (how == "title" and i > 0) or (how == "some" and rng.random() < 0.4)
         lower = sign.lower()
-        shown.append(lower if in_label and wanted and lower in small and lower not in ambiguous else sign)
+        shown.append(lower if in_label and is_small and lower in small and lower not in ambiguous else sign)
     return "".join(shown)
 
 
@@ -176,14 +176,18 @@ def with_twins(twins: str, line: Line, symbols: str) -> str:
 
 def partly_foreign(rng: Random, line: Line, signs: str, share: float, space: str) -> Line:
     """Replace a ``share`` of the text by unlabelled ``signs`` of another script; one symbol of it stays at least."""
-    places = [i for i, (sign, own) in enumerate(zip(line.signs, line.labelled, strict=True)) if own and sign != space]
-    chosen = {*rng.sample(places, min(len(places) - 1, round(share * len(places))))}
-    shown = [rng.choice(signs) if i in chosen else sign for i, sign in enumerate(line.signs)]
-    return Line("".join(shown), tuple(own and i not in chosen for i, own in enumerate(line.labelled)))
+    places = [
+        i
+        for i, (sign, labelled) in enumerate(zip(line.signs, line.labelled, strict=True))
+        if labelled and sign != space
+    ]
+    foreign_places = {*rng.sample(places, min(len(places) - 1, round(share * len(places))))}
+    shown = [rng.choice(signs) if i in foreign_places else sign for i, sign in enumerate(line.signs)]
+    return Line("".join(shown), tuple(labelled and i not in foreign_places for i, labelled in enumerate(line.labelled)))
 
 
-def slashable(wanted: str, line: Line, symbols: str) -> str:
-    """Signs of ``wanted`` to draw with a stroke through them: the letter only where neighbours tell it from a zero."""
+def slashable(slashed: str, line: Line, symbols: str) -> str:
+    """Signs of ``slashed`` to draw with a stroke through them: the letter only where neighbours tell it from a zero."""
     if "0" not in symbols:
         return ""
     signs = "".join(s for s, labelled in zip(line.signs, line.labelled, strict=True) if labelled)
@@ -191,7 +195,7 @@ def slashable(wanted: str, line: Line, symbols: str) -> str:
         beside = signs[max(0, i - 1) : i] + signs[i + 1 : i + 2]
         if sign in "0O" and not any(s.isdigit() == (sign == "0") and s not in "0O" for s in beside):
             return "0"
-    return wanted
+    return slashed
 
 
 def break_places(rng: Random, signs: str, count: int) -> list[int]:

@@ -93,8 +93,10 @@ def _write(
         if progress is not None:
             progress(len(done))
     space = synthesizer.config.alphabet.space
-    shown = [(name, text.replace(space, ""), boxes) for name, text, boxes in rows]
-    boxes = [(name, char, *box) for name, chars, of_chars in shown for char, box in zip(chars, of_chars, strict=True)]
+    visible_rows = [(name, text.replace(space, ""), boxes) for name, text, boxes in rows]
+    boxes = [
+        (name, char, *box) for name, chars, of_chars in visible_rows for char, box in zip(chars, of_chars, strict=True)
+    ]
     _write_table(out / _BOXES, ("image", "char", "x1", "y1", "x2", "y2"), boxes)
     _write_table(out / _LABELS, ("image", "text"), [(name, text) for name, text, _ in rows])
     return SynthReport(out, len(rows), len(boxes), time.perf_counter() - began)

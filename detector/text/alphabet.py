@@ -43,9 +43,9 @@ class Alphabet:
         object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
         unseen = [s for s in (*self.symbols, *self.space) if is_unseen(s)]
         if unseen:
-            raise AlphabetError(f"The alphabet holds control or format characters ({_named(unseen)}): leave them out.")
+            raise AlphabetError(f"The alphabet holds control or format characters ({_spelt(unseen)}): leave them out.")
         if marks := [s for s in self.symbols if first_cluster(s)]:
-            raise AlphabetError(f"The alphabet holds combining marks ({_named(marks)}): {_ONE_SIGN}.")
+            raise AlphabetError(f"The alphabet holds combining marks ({_spelt(marks)}): {_ONE_SIGN}.")
         if not self.symbols:
             raise AlphabetError("The alphabet is empty: give at least one symbol.")
         doubles = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
@@ -106,7 +106,7 @@ class Alphabet:
     def _what_takes(self, text: str, length: int, fixed: bool, separators: str) -> str:
         """The option with which a text would be one of this alphabet, or the alphabet one that has its symbols."""
         if invisible := [s for s in text if is_unseen(s)]:
-            return f"no alphabet takes control or format characters ({_named(invisible)}), correct the label"
+            return f"no alphabet takes control or format characters ({_spelt(invisible)}), correct the label"
         if cluster := first_cluster(text):
             return f"{cluster!r} is no symbol, for {_ONE_SIGN}"
         if len(text) <= length and set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
@@ -202,7 +202,7 @@ def _joins(previous: str, sign: str) -> bool:
     return flag or 0x1F3FB <= code <= 0x1F3FF or (0x1100 <= previous_code <= 0x11FF and 0x1160 <= code <= 0x11FF)
 
 
-def _named(signs: Iterable[str]) -> str:
+def _spelt(signs: Iterable[str]) -> str:
     """Code points: what cannot be seen is named so."""
     return ", ".join(f"U+{ord(sign):04X}" for sign in dict.fromkeys(signs))
 

@@ -131,19 +131,19 @@ def _to_reading(candidates: Candidates, row: int, chain: Chain | None, config: R
     """The string of a chain: with the pattern's spaces, or else with the layout's."""
     if chain is None:
         return Reading("", 0.0, ())
-    chosen = list(chain.candidates)
+    indices = list(chain.candidates)
     if chain.spaces is None:
-        deskewed, line = candidates.deskewed[row, chosen], candidates.line[row, chosen]
+        deskewed, line = candidates.deskewed[row, indices], candidates.line[row, indices]
         places = config.layout.places(deskewed, float(candidates.widths[row]), config.length, line).tolist()
     else:
         places = (np.cumsum(np.array(chain.spaces) + 1) - 1).tolist()
-    ids = candidates.top_class_id[row, chosen, chain.classes].tolist()
-    scores = candidates.top_confidence[row, chosen, chain.classes].tolist()
+    ids = candidates.top_class_id[row, indices, chain.classes].tolist()
+    scores = candidates.top_confidence[row, indices, chain.classes].tolist()
     if config.calibration is not None:
         scores = [config.calibration.character(score) for score in scores]
     text = [config.space] * (places[-1] + 1)
     characters = []
-    boxes, top_symbols = candidates.boxes[row, chosen].tolist(), _top_symbols(candidates, row, chosen, config.symbols)
+    boxes, top_symbols = candidates.boxes[row, indices].tolist(), _top_symbols(candidates, row, indices, config.symbols)
     for place, class_id, score, box, symbols in zip(places, ids, scores, boxes, top_symbols, strict=True):
         text[place] = config.symbols[class_id]
         characters.append(Character(text[place], score, tuple(box), symbols))
@@ -154,10 +154,10 @@ def _to_reading(candidates: Candidates, row: int, chain: Chain | None, config: R
 
 
 def _top_symbols(
-    candidates: Candidates, row: int, chosen: list[int], symbols: str
+    candidates: Candidates, row: int, indices: list[int], symbols: str
 ) -> list[tuple[tuple[str, float], ...]]:
     """The symbols of each chosen candidate with the network's scores, surest first."""
-    ids, scores = candidates.top_class_id[row, chosen].tolist(), candidates.top_confidence[row, chosen].tolist()
+    ids, scores = candidates.top_class_id[row, indices].tolist(), candidates.top_confidence[row, indices].tolist()
     return [
         tuple((symbols[i], score) for i, score in zip(*columns, strict=True) if score >= _MIN_TOP_SCORE)
         for columns in zip(ids, scores, strict=True)

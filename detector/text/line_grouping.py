@@ -1,7 +1,7 @@
 """Reading lines: which way a text runs, how many lines it has, and its boxes as if it were deskewed. Pure numpy.
 
 Boxes are upright rectangles, so those of a turned, slanted or bowed text overlap their neighbours. A batch is
-straightened in five steps: the surest candidates that are not the same place (*anchors*) vote for a direction; all
+deskewed in five steps: the surest candidates that are not the same place (*anchors*) vote for a direction; all
 boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; small boxes beside a
 line are left out; and what neighbouring anchors typically share of the way along the line is taken off every box.
 """
@@ -193,8 +193,8 @@ def _are_stacked(
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
     over = shared > _STACKED * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
     covered = np.where(above, (over & below[:, None]).any(2), (over & above[:, None]).any(2))
-    few = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
-    return np.asarray(2 * (covered & few).sum(1) >= few.sum(1))[:, None]
+    rarer = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
+    return np.asarray(2 * (covered & rarer).sum(1) >= rarer.sum(1))[:, None]
 
 
 def _outliers(

@@ -195,10 +195,10 @@ def find_layout(
         length: symbols that a string may have.
     """
     places = [np.flatnonzero([symbol != space for symbol in text]) for text in texts]
-    usable = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
-    if not usable:
+    complete = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
+    if not complete:
         return TextLayout(), 1.0
-    pictures = _deskewed([boxes[i] for i in usable], [places[i] for i in usable], [widths[i] for i in usable])
+    pictures = _deskewed([boxes[i] for i in complete], [places[i] for i in complete], [widths[i] for i in complete])
     if all(len(s.place) == s.place[-1] + 1 for s in pictures):
         return TextLayout(lines=pictures[0].lines), 1.0  # no spaces but at the end: nothing to find
 
@@ -278,8 +278,8 @@ def _max_plain(pictures: list[_Picture], measure: str) -> float | None:
         return None
     layout, plain = TextLayout("proportional", measure), []
     for s in pictures:
-        near = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
-        plain.append(_distances(s.boxes[:-1][near], s.boxes[1:][near], measure) / layout._scale(s.boxes, s.line)[0])
+        beside = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
+        plain.append(_distances(s.boxes[:-1][beside], s.boxes[1:][beside], measure) / layout._scale(s.boxes, s.line)[0])
     distances = np.concatenate(plain)
     return float(np.quantile(distances, _NEARLY_ALL)) if len(distances) else None
 

@@ -67,7 +67,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         ]
 
     def fingerprint(self) -> str:
-        """Hash of all that is learnt from the split."""
+        """Hash everything that is learnt from the split."""
         return self._packed.fingerprint()
 
     def __len__(self) -> int:
@@ -77,27 +77,27 @@ class TextDataset(Dataset[dict[str, Any]]):
         return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
 
     def rgb(self, indices: Sequence[int] | NDArray[np.int64], pinned: bool = False) -> Tensor:
-        """Pictures as the network takes them, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
+        """Return network input, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
         _, height, width, _ = self.images.shape
-        taken = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
-        pixels = taken.numpy()
+        batch = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        pixels = batch.numpy()
         np.take(self.images, indices, axis=0, out=pixels, mode="clip")  # the default mode copies twice
         _swap_colours(pixels)
-        return taken.permute(0, 3, 1, 2)
+        return batch.permute(0, 3, 1, 2)
 
     def augmented(self, indices: Sequence[int], augment: Augment) -> dict[str, Any]:
-        """A batch as :meth:`batch` gives it, each picture changed on its own."""
+        """Return a batch as :meth:`batch` does, each picture augmented on its own."""
         augmented = [augment(self.images[i], self.boxes[i], self.ids[i]) for i in indices]
         image = _as_rgb(np.stack([image for image, _, _ in augmented]))
         return self.batch(indices, image, [boxes for _, boxes, _ in augmented], [ids for _, _, ids in augmented])
 
     def changed(self, indices: Sequence[int], plan: Plan) -> dict[str, Any]:
-        """A batch as :meth:`batch` gives it, done here as the plan says."""
+        """Return a batch as :meth:`batch` does, augmented on the CPU by the plan."""
         image = _as_rgb(augment_opencv.apply(plan, [self.images[i] for i in indices]))
         return self.planned(indices, image, plan)
 
     def planned(self, indices: Sequence[int], images: Tensor, plan: Plan) -> dict[str, Any]:
-        """A batch as :meth:`batch` gives it, of ``images`` as they are, and boxes where the plan puts them."""
+        """Return a batch as :meth:`batch` does, of ``images`` as they are, with the boxes moved by the plan."""
         boxes, ids = [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
         shape_hw = (self.images.shape[1], self.images.shape[2])
         return self.batch(indices, images, *move_boxes(plan, shape_hw, boxes, ids))
@@ -109,7 +109,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         boxes_xyxy: Sequence[NDArray[np.float32]],
         ids: Sequence[NDArray[np.int64]],
     ) -> dict[str, Any]:
-        """A batch in Ultralytics' form: boxes as centre and size, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
+        """Return a batch in Ultralytics' form: boxes as cxcywh, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
         height, width = self.images.shape[1:3]
         shares = to_shares(np.asarray(np.concatenate(boxes_xyxy), np.float32), (width, height))
         return {
@@ -126,13 +126,13 @@ class TextDataset(Dataset[dict[str, Any]]):
 
 
 def _as_rgb(pixels: NDArray[np.uint8]) -> Tensor:
-    """(n, 3, H, W) of (n, H, W, 3) BGR, in the same memory."""
+    """Turn (n, H, W, 3) BGR into (n, 3, H, W) RGB, in the same memory."""
     _swap_colours(pixels)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def _swap_colours(pixels: NDArray[np.uint8]) -> None:
-    """BGR to RGB in place, (n, H, W, 3)."""
+    """Swap BGR to RGB in place, (n, H, W, 3)."""
     rows = pixels.reshape(-1, pixels.shape[2], 3)  # (n * H, W, 3)
     cv2.cvtColor(rows, cv2.COLOR_BGR2RGB, dst=rows)
 
@@ -166,11 +166,11 @@ class EpochOrder:
             self.sampler = SequentialSampler(dataset)
 
     def seed_of(self, epoch: int) -> int:
-        """The seed of an epoch in this process."""
+        """Return the seed of an epoch in this process."""
         return self._seed * 1_000_003 + epoch
 
     def rows_of(self, epoch: int) -> list[int]:
-        """Rows of the dataset, in the order of an epoch."""
+        """Return the dataset's rows in the order of an epoch."""
         self._generator.manual_seed(self.seed_of(epoch))
         return list(self.sampler)
 
@@ -190,7 +190,7 @@ class _ShareSampler:
         yield from self._rows[np.resize(order, self._count)].tolist()
 
     def set_epoch(self, epoch: int) -> None:
-        """Ultralytics says it; :class:`EpochOrder` has seeded the generator with it."""
+        """Do nothing: Ultralytics calls it, and :class:`EpochOrder` has seeded the generator."""
 
 
 class TextLoader:
@@ -205,8 +205,8 @@ class TextLoader:
         augment: None; an :class:`Augment`, which changes one picture after the other; or a :class:`BatchAugment`, whose
             plan is carried out here where the network is on the CPU. On a GPU the boxes are moved here, and the
             ``plan`` is left in the batch, for :func:`detector.training.augment.on_gpu.apply` there.
-        device: where the network is. On a GPU the share lies in its memory where ``fits`` says so, and comes in
-            pinned batches otherwise.
+        device: where the network is. On a GPU the share lies in its memory where ``fits_in_memory`` says so, and comes
+            in pinned batches otherwise.
         resident: overrules that.
         drop_last: leave out a last batch that is smaller: a compiled network wants one shape.
     """
@@ -231,21 +231,21 @@ class TextLoader:
         self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
         if resident is None:
             size = len(dataset.rows) * dataset.images[:1].nbytes
-            resident = not isinstance(augment, Augment) and fits(size, device)
-        self._resident = self._moved(device) if resident else None
+            resident = not isinstance(augment, Augment) and fits_in_memory(size, device)
+        self._resident = self._on_device(device) if resident else None
 
-    def _moved(self, device: torch.device) -> Tensor:
-        """The share on the device, uint8 (n, 3, H, W) RGB, NHWC in memory."""
+    def _on_device(self, device: torch.device) -> Tensor:
+        """Copy the share to the device, uint8 (n, 3, H, W) RGB, NHWC in memory."""
         rows, (_, height, width, _) = self.dataset.rows, self.dataset.images.shape
         share = torch.empty((len(rows), height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
         for start in range(0, len(rows), _MOVED_AT_ONCE):
-            some = rows[start : start + _MOVED_AT_ONCE]
-            share[start : start + len(some)] = self.dataset.rgb(some, self._pinned)
+            chunk = rows[start : start + _MOVED_AT_ONCE]
+            share[start : start + len(chunk)] = self.dataset.rgb(chunk, self._pinned)
         return share
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.sampler), self.batch_size)
-        return max(1, whole + (rest > 0 and not self._drop_last))
+        full_batches, remainder = divmod(len(self.sampler), self.batch_size)
+        return max(1, full_batches + (remainder > 0 and not self._drop_last))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if self._augment is not None:
@@ -256,12 +256,12 @@ class TextLoader:
         if not chunks:
             return
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self._batch, chunks[0])
+            next_batch = pool.submit(self._batch, chunks[0])
             for chunk in chunks[1:]:
-                batch = coming.result()
-                coming = pool.submit(self._batch, chunk)
+                batch = next_batch.result()
+                next_batch = pool.submit(self._batch, chunk)
                 yield batch
-            yield coming.result()
+            yield next_batch.result()
 
     def _batch(self, chunk: list[int]) -> dict[str, Any]:
         if isinstance(self._augment, Augment):
@@ -281,10 +281,10 @@ class TextLoader:
         return self.dataset.batch(chunk, images, boxes, ids)
 
     def reset(self) -> None:
-        """Nothing is kept between epochs."""
+        """Do nothing: no state is kept between epochs."""
 
 
-def fits(size: int, device: torch.device) -> bool:
+def fits_in_memory(size: int, device: torch.device) -> bool:
     """Whether ``size`` bytes may lie in the device's memory beside a network that trains: a GPU of which they take at
     most a third of what is free."""
     return device.type == "cuda" and 3 * size <= torch.cuda.mem_get_info(device)[0]

@@ -47,7 +47,7 @@ _SCORED = 1000  # pictures of the validation split, drawn, that tell the best sh
 
 
 def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
-    """Write the weights of a run to read with: those of the epoch, and as near to the start, as validation says.
+    """Write a run's weights to read with: epoch and interpolation are chosen on the validation split.
 
     Args:
         trainer: that of the run, finished or stopped after an epoch or more.
@@ -103,7 +103,7 @@ def interpolate_weights(
     trained: Path, start: Path | None, characters: CharacterSet, config: ReadingConfig, split: str,
     device: str | None, seed: int,
 ) -> tuple[Path, float]:  # fmt: skip
-    """The weights between those that were trained and those that training started from that read most of a split.
+    """Choose among interpolations of trained and start weights the one that reads most of a split.
 
     A few pictures improve what they show, and unlearn some of what they do not. An interpolation of both weights often
     reads more than either (WiSE-FT): Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
@@ -143,16 +143,16 @@ def interpolate_weights(
         ]
 
     trained_errors = missed(trained)
-    least_missed, chosen, chosen_share = sum(trained_errors), trained, 0.0
+    min_missed, best, best_share = sum(trained_errors), trained, 0.0
     for share in _START_SHARES:
         mean = ultralytics.write_interpolated(trained, start, share, config.symbols, mean_path(share))
         mean_errors = missed(mean)
-        if sum(mean_errors) < least_missed and gains_beyond_chance(trained_errors, mean_errors):
-            least_missed, chosen, chosen_share = sum(mean_errors), mean, share
+        if sum(mean_errors) < min_missed and gains_beyond_chance(trained_errors, mean_errors):
+            min_missed, best, best_share = sum(mean_errors), mean, share
     for share in _START_SHARES:
-        if share != chosen_share:
+        if share != best_share:
             mean_path(share).unlink()
-    return chosen, chosen_share
+    return best, best_share
 
 
 def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> float:
@@ -173,7 +173,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
 def _read_letterboxed(
     network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
-    """What a network reads of these pictures of a set in one pass."""
+    """Read these pictures of a set with a network, in one pass."""
     assert config.shape_hw is not None
     readings: list[Reading] = []
     for start in range(0, len(rows), _BATCH):
@@ -191,7 +191,7 @@ def _read_letterboxed(
 def calibrated(
     weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
 ) -> tuple[ReadingConfig, TextScore]:
-    """The config with what a split that was not learnt tells: passes, a string model, and what scores are worth.
+    """Fit passes, string model and calibration on a split that was not learnt, and return the config with them.
 
     A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
     no more of them wrong, or only as many more as chance may make. A string model is learnt from the labels of the

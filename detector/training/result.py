@@ -40,7 +40,7 @@ class TrainingResult(os.PathLike[str]):
 
     @property
     def learnt(self) -> bool:
-        """Whether anything was learnt: of a dozen validation pictures or more, one at least is read right."""
+        """Whether anything was learnt: with a dozen validation pictures or more, at least one is read right."""
         return self.metrics.right > 0 or self.metrics.count < FEW
 
 

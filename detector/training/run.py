@@ -105,9 +105,9 @@ def train(
         TrainingStopped: on Ctrl-C, if an epoch was finished; its ``result`` is what was learnt so far.
         KeyboardInterrupt: on Ctrl-C before that.
     """
-    named = {"model": model, "epochs": epochs, "resume": resume or None, "project": project, "name": name}
-    given = {argument: value for argument, value in named.items() if value is not None}
-    result = run_training(data, weights=weights, augment=augment, trust=trust, progress=progress, **given, **yolo)
+    arguments = {"model": model, "epochs": epochs, "resume": resume or None, "project": project, "name": name}
+    arguments = {argument: value for argument, value in arguments.items() if value is not None}
+    result = run_training(data, weights=weights, augment=augment, trust=trust, progress=progress, **arguments, **yolo)
     if result.interrupted:
         raise TrainingStopped(result)
     if not result.learnt:
@@ -125,7 +125,7 @@ def run_training(
     progress: Callable[[str, int, int], None] | None = None,
     **yolo: Any,
 ) -> TrainingResult:
-    """As :func:`train`; a run that Ctrl-C stopped after an epoch or more is returned, too.
+    """Train as :func:`train` does; a run that Ctrl-C stopped after an epoch or more is returned, too.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C before the first epoch was finished, or in any but the first of several processes.
@@ -157,9 +157,9 @@ def _run(
     from detector.training.processes import group
 
     with kept_threads(), group.joining(arguments.get("device")):
-        stopped, job = _planned(data, arguments)
+        stopped, job = _joint_plan(data, arguments)
         device = stopped.overrides.get("device")
-        log.info("%s", say_device(group.own() if group.joined() else pick_device(device)))
+        log.info("%s", say_device(group.process_device() if group.joined() else pick_device(device)))
         trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained, progress, job)
         finished = trainer.results()[: trainer.saved_epochs or None]
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
@@ -168,15 +168,15 @@ def _run(
         with writing(target, lambda: f"resume={trainer.last}"):
             published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
         if not trainer.interrupted:
-            group.together(lambda: None)  # torchrun of another machine may hold what this one's depends on
+            group.gather(lambda: None)  # torchrun of another machine may hold what this one's depends on
     return TrainingResult(
         target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
     )  # fmt: skip
 
 
-def _planned(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job | None]:
-    """What to train, and the job that it is of; of several processes each has looked at its own copy of the set."""
+def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job | None]:
+    """Plan the run and return its job; each of several processes checks its own copy of the set."""
     from detector.training.processes import alike, group, restart
 
     if (job := restart.this_job(data, arguments)) is None:
@@ -186,16 +186,16 @@ def _planned(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job 
         arguments = {**arguments, "device": arguments.get("device") or ("cpu" if group.on_cpu() else "")}
     if run := restart.run_to_go_on_with(job, Path(arguments.get("project") or RUNS).resolve()):
         log.info("training was started again: it goes on with %s", run)
-        kept = arguments if arguments.get("resume") else {k: v for k, v in arguments.items() if k == "device"}
-        arguments = {**kept, "resume": run}
+        overrides = arguments if arguments.get("resume") else {k: v for k, v in arguments.items() if k == "device"}
+        arguments = {**overrides, "resume": run}
     if resume := arguments.get("resume"):
-        checkpoint = group.from_first(lambda: checkpoint_of(resume, RUNS))
+        checkpoint = group.broadcast(lambda: checkpoint_of(resume, RUNS))
         alike.check_same_checkpoint(checkpoint)
         arguments = {**arguments, "resume": str(checkpoint)}
-    plans = group.together(lambda: _plan(data, arguments))
-    own = plans[group.rank()]
-    alike.check_same_set(read_set(own.overrides["data"]))
-    return replace(own, trained=plans[0].trained), job
+    plans = group.gather(lambda: _plan(data, arguments))
+    plan = plans[group.rank()]
+    alike.check_same_set(read_set(plan.overrides["data"]))
+    return replace(plan, trained=plans[0].trained), job
 
 
 def _plan(data: str | None, arguments: dict[str, Any]) -> Stopped:
@@ -203,14 +203,14 @@ def _plan(data: str | None, arguments: dict[str, Any]) -> Stopped:
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder for weights that they cannot be written into."""
+    """Refuse a weights folder that cannot be written into."""
     if folder.suffix == ".pt":
         raise ArgumentError(f"weights={folder}: give the folder; the file in it is named after the run (name=…).")
     if folder.exists() and not folder.is_dir():
         raise DetectorError(f"{folder.absolute()} is a file, and the weights land in that folder: move it away.")
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise DetectorError(f"{there} cannot be written into, and the weights land in {folder}: say weights=FOLDER.")
+    ancestor = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
+        raise DetectorError(f"{ancestor} cannot be written into, and the weights land in {folder}: say weights=FOLDER.")
 
 
 def _new_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def _resumed_run(data: str | None, arguments: dict[str, Any]) -> Stopped:
 
 
 def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of a run on the set: the given ones, and this package's defaults for the others."""
+    """Return all arguments of a run on the set: given ones, and this package's defaults for the others."""
     from detector.training.processes import group
 
     shape_hw = characters.config.shape_hw or DEFAULT_SHAPE_HW
@@ -267,16 +267,15 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "task": "detect",
         "mode": "train",
     }
-    asked = overrides["batch"]
-    group.check_shares(asked, pictures)
-    _check_last_step(pictures, asked, overrides["imgsz"], processes)
-    overrides.setdefault("nbs", asked if asked >= 1 else 64)
+    group.check_shares(batch, pictures)
+    _check_last_step(pictures, batch, overrides["imgsz"], processes)
+    overrides.setdefault("nbs", batch if batch >= 1 else 64)
     if "epochs" not in arguments and "time" not in arguments:
         steps = _STEPS // 2 if from_weights else _STEPS
         # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
-        epochs = math.ceil(steps * (asked if asked >= 1 else _BATCH) / max(pictures, 1))
+        epochs = math.ceil(steps * (batch if batch >= 1 else _BATCH) / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MAX_EPOCHS)
-        steps_an_epoch = math.ceil(pictures / (asked if asked >= 1 else _BATCH))
+        steps_an_epoch = math.ceil(pictures / (batch if batch >= 1 else _BATCH))
         overrides.setdefault("patience", default_patience(len(validation_rows), steps_an_epoch))
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
@@ -289,10 +288,10 @@ def _check_last_step(pictures: int, batch: float, imgsz: int, processes: int) ->
     Raises:
         ArgumentError: saying which batch leaves more.
     """
-    share, own = math.ceil(pictures / processes), batch / processes
-    if imgsz > STRIDE or batch < 1 or (share % own or own) != 1:
+    share, process_batch = math.ceil(pictures / processes), batch / processes
+    if imgsz > STRIDE or batch < 1 or (share % process_batch or process_batch) != 1:
         return
-    sizes = (size for size in range(int(own) + 1, share + 1) if share % size != 1)
+    sizes = (size for size in range(int(process_batch) + 1, share + 1) if share % size != 1)
     fitting = next((f"batch={size * processes}" for size in sizes), "")
     raise ArgumentError(
         f"batch={batch} leaves a step of one picture ({pictures} in the set), and imgsz={imgsz} is too small to train "
@@ -301,7 +300,7 @@ def _check_last_step(pictures: int, batch: float, imgsz: int, processes: int) ->
 
 
 def batch_for(device_type: str, pictures: int) -> int:
-    """Pictures of a batch where none is asked for: 32, and on a GPU as many as leave enough steps an epoch."""
+    """Return the default batch: 32, and on a GPU as many pictures as leave enough steps an epoch."""
     batch = _BATCH
     while device_type == "cuda" and batch < _MAX_GPU_BATCH and pictures >= 2 * batch * _STEPS_AN_EPOCH:
         batch *= 2
@@ -309,7 +308,7 @@ def batch_for(device_type: str, pictures: int) -> int:
 
 
 def lr_factor(batch: float) -> float:
-    """By how much a larger batch raises the learning rate of AdamW: the root of its growth.
+    """Scale AdamW's learning rate with the root of the batch's growth.
 
     Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022.
     """

@@ -84,7 +84,7 @@ class Published:
 
     @classmethod
     def read(cls, run: Path) -> Published | None:
-        """What was written down; None if nothing was, or what cannot be read."""
+        """Read the record; None if it is missing or unreadable."""
         try:
             fields = json.loads((run / _PUBLISHED).read_text(encoding="utf-8"))
             return cls(str(fields["run"]), str(fields["name"]), tuple(map(str, fields["sha256"])), bool(fields["done"]))
@@ -92,21 +92,21 @@ class Published:
             return None
 
     def write(self) -> None:
-        """Write it down in the run's folder."""
+        """Write the record into the run's folder."""
         with atomic_write(Path(self.run) / _PUBLISHED) as part:
             part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     def with_more(self, sha256: str) -> Published:
-        """The same, with one more that may lie there."""
+        """Return the record with one more hash of weights that may lie there."""
         return replace(self, sha256=(*self.sha256, sha256))
 
     def owns(self, path: Path) -> bool:
-        """Whether what lies there are these weights, or nothing does."""
+        """Test whether the path holds these weights, or nothing."""
         return not path.exists() or (path.is_file() and file_hash(path) in self.sha256)
 
 
 def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
-    """Where a run's weights land: where it left some before, unless something else lies there now."""
+    """Return where a run's weights land: the earlier place, unless another file lies there now."""
     from detector.training.arguments.checks import free_path
 
     earlier = Published.read(run)
@@ -116,12 +116,12 @@ def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
 
 
 def publishing(run: Path, target: Path) -> Published:
-    """What to write down before a run's weights are; what lies at ``target`` now may be replaced."""
+    """Return the record of a run's weights, written before they are; ``target`` may then be replaced."""
     return Published(str(run), target.name, (file_hash(target),) if target.is_file() else (), done=False)
 
 
 def keep_start(run: Path, model: str) -> None:
-    """Keep what a run starts from in its own folder, if it is weights."""
+    """Copy the weights that a run starts from into its folder; a structure is not copied."""
     start = run / "weights" / START
     if not model.endswith(".pt"):
         start.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
@@ -131,13 +131,13 @@ def keep_start(run: Path, model: str) -> None:
 
 
 def start_of(run: Path) -> Path | None:
-    """The weights that a run started from, also one that was resumed; None where it was trained from scratch."""
+    """Return the weights that a run started from, resumed or not; None where it was trained from scratch."""
     start = run / "weights" / START
     return start if start.is_file() else None
 
 
 def clear_earlier(run: Path, model: str) -> str:
-    """Remove what an earlier run in the same folder (``exist_ok``) would be resumed by.
+    """Delete what an earlier run in the same folder (``exist_ok``) would be resumed by.
 
     Args:
         run: the folder, which need not be there.
@@ -156,14 +156,14 @@ def clear_earlier(run: Path, model: str) -> str:
 
 
 def forget(run: Path) -> None:
-    """Remove what a run in this folder would go on from, its arguments, too; weights that it left elsewhere stay."""
+    """Delete checkpoints and arguments that a run in this folder would resume from; published weights stay."""
     weights = run / "weights"
     for path in (run / ARGUMENTS, run / _PUBLISHED, run / RESULTS, weights / LAST, weights / BEST, weights / START):
         path.unlink(missing_ok=True)
 
 
 def read_results(run: Path) -> list[dict[str, str]]:
-    """The rows of a run's table, one for each epoch that was finished, in order; a line that was cut off is none."""
+    """Read the rows of a run's table, one for each finished epoch, in order; a truncated line is skipped."""
     try:
         text = (run / RESULTS).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def read_results(run: Path) -> list[dict[str, str]]:
 
 
 def keep_results(run: Path, epochs: int) -> None:
-    """Take out of a run's table what was stopped after the last checkpoint: those epochs are done again."""
+    """Drop rows of a run's table after the last checkpoint: those epochs are done again."""
     rows = [row for row in read_results(run) if int(row["epoch"]) <= epochs]
     if not rows:
         (run / RESULTS).unlink(missing_ok=True)
@@ -190,7 +190,7 @@ def keep_results(run: Path, epochs: int) -> None:
 def resumed(
     resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
 ) -> Stopped | None:
-    """How a run goes on; None where it begins anew in its folder, since it was stopped before a checkpoint was written.
+    """Return how a run is resumed; None where it stopped before its first checkpoint.
 
     Args:
         resume: checkpoint or folder of the run; True is the newest in ``runs``.
@@ -243,7 +243,7 @@ def resumed(
 def begun_anew(
     resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Set and arguments of a run that was stopped before its first checkpoint, to begin in the same folder.
+    """Return set and arguments of a run that stopped before its first checkpoint, to begin in the same folder.
 
     Args: as for :func:`resumed`.
 
@@ -270,7 +270,7 @@ def begun_anew(
 
 
 def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
-    """The file that is named; of a run's folder, or of the newest run, its ``weights/last.pt``."""
+    """Return the named checkpoint, or ``weights/last.pt`` of the run's folder or of the newest run."""
     if not isinstance(resume, (str, Path)):
         return latest_run(runs) / "weights" / LAST
     path = Path(os.path.abspath(resume))
@@ -278,7 +278,7 @@ def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
 
 
 def latest_run(runs: Path) -> Path:
-    """The newest of some runs.
+    """Return the newest of some runs.
 
     Args:
         runs: folder of the runs; nothing outside of it is looked at.
@@ -294,7 +294,7 @@ def latest_run(runs: Path) -> Path:
 
 
 def _set_of(run: Path, data: str | Path | None, earlier: Any, symbols: str | None = None) -> CharacterSet:
-    """The set that a run goes on with.
+    """Return the set that a run is resumed on.
 
     Args:
         run: its folder.
@@ -314,7 +314,7 @@ def _set_of(run: Path, data: str | Path | None, earlier: Any, symbols: str | Non
 
 
 def _is_trained(run: Path, epochs: int, arguments: Mapping[str, Any], characters: CharacterSet) -> bool:
-    """Whether a run with so many epochs was stopped after the last one, as far as its table and arguments tell."""
+    """Test whether a run was stopped after its last epoch, by its table and arguments."""
     if arguments.get("time"):
         return False
     judging = len(characters.rows(arguments.get("split") or "val")[0])

@@ -71,7 +71,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super().__init__(cfg or DEFAULT_CFG_DICT, dict(overrides or {}), _callbacks)
         self.cpu_ranks = group.on_cpu()
         if group.joined():
-            self.device = group.own()
+            self.device = group.process_device()
             group.check_shares(self.args.batch, len(self.characters.rows("train")[0]))
             if not self.cpu_ranks:  # or Ultralytics would give its network the index of a GPU
                 self.world_size = group.count()
@@ -84,20 +84,20 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self.config = replace(self.characters.config, shape_hw=self.shape_hw)
 
     def check_resume(self, overrides: dict[str, Any]) -> None:
-        """A run that goes on lies where its checkpoint does, wherever it began."""
+        """Set project and name of a resumed run to where its checkpoint lies."""
         super().check_resume(overrides)
         if self.resume:
             run = Path(self.args.save_dir)
             self.args.project, self.args.name = str(run.parent), run.name
 
     def resume_training(self, ckpt: dict[str, Any]) -> None:
-        """Go on after the checkpoint's epoch; what the table has of later ones is done again."""
+        """Resume after the checkpoint's epoch; later rows of the table are dropped."""
         super().resume_training(ckpt)
         if self.resume and RANK in (-1, 0):
             keep_results(self.save_dir, self.start_epoch)
 
     def get_dataset(self) -> dict[str, Any]:
-        """What Ultralytics is told of the set: no more than the classes and the splits' folders, as they are here.
+        """Describe the set to Ultralytics: classes and the splits' folders, as they are here, and no more.
 
         The user's ``data.yaml`` never gets there: Ultralytics runs what one says of how to download.
         """
@@ -107,7 +107,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return {"path": root, **folders, "names": dict(enumerate(symbols)), "nc": len(symbols), "channels": 3}
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> TextLoader:
-        """Batches of the split that ``mode`` names."""
+        """Make the loader of the split that ``mode`` names."""
         training = mode == "train"
         split = "train" if training else self.args.split
         share = group.own_share() if rank != -1 else None
@@ -123,23 +123,23 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         )  # fmt: skip
 
     def _augment(self) -> Augment | BatchAugment:
-        """The declared policy with this run's arguments; a list given as ``augmentations`` joins its geometry."""
+        """Make the run's augmentation; a list given as ``augmentations`` replaces its photometric part."""
         args = self.args
-        given = getattr(args, "augmentations", None)  # no default of `yolo train`'s: there only where it was given
+        augmentations = getattr(args, "augmentations", None)  # not among `yolo train`'s defaults
         policy = Policy(
             args.degrees, args.translate, args.scale, args.shear, args.perspective, args.fliplr, args.flipud,
-            photometric=0.0 if given == [] else 1.0,
+            photometric=0.0 if augmentations == [] else 1.0,
         )  # fmt: skip
-        where = self.augment_on or ("picture" if given else "device")
-        if where == "device" and given:
+        augment_on = self.augment_on or ("picture" if augmentations else "device")
+        if augment_on == "device" and augmentations:
             raise DetectorError("augmentations=[…] are done one picture at a time: leave them out, or augment=device.")
-        if where == "device":
+        if augment_on == "device":
             return BatchAugment(policy, args.seed)
-        more = [from_dict(t) for t in given or ()]  # the trainer holds them as dicts
-        return Augment(policy, args.seed, more)
+        transforms = [from_dict(t) for t in augmentations or ()]  # the trainer holds them as dicts
+        return Augment(policy, args.seed, transforms)
 
     def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
-        """The network, its classes carried over from the weights by their symbols."""
+        """Build the network, classes carried over from the weights by their symbols."""
         if not self.args.cls_remap:
             return super().get_model(cfg, weights, verbose)
         net = super().get_model(cfg, None, verbose)
@@ -148,7 +148,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return net
 
     def set_model_attributes(self) -> None:
-        """Also lay the weights out channels last: three times faster convolutions on a CPU."""
+        """Also set the memory format to channels last: three times faster convolutions on a CPU."""
         super().set_model_attributes()
         self.model: Any = self.model.to(memory_format=torch.channels_last)
 
@@ -163,11 +163,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         super()._build_train_pipeline()
 
     def _setup_train(self) -> None:
-        asked = self.args.amp
+        amp = self.args.amp
         if self.cpu_ranks:  # or only the first of them would go without the GPU's scaler
             self.args.amp = False
         super()._setup_train()
-        self.args.amp = asked
+        self.args.amp = amp
         if self.device.type == "cpu":
             arithmetic = self._arithmetic()
             torch.set_num_threads(arithmetic.threads)
@@ -178,8 +178,8 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self._end_when_done(self.start_epoch)
 
     def _setup_scheduler(self) -> None:
-        """The learning rate as planned, until training is about to end; the same in all processes."""
-        self.epochs = self.args.epochs = group.from_first(lambda: int(self.epochs))  # `time` is measured
+        """Schedule the learning rate as planned, until training is about to end; the same in all processes."""
+        self.epochs = self.args.epochs = group.broadcast(lambda: int(self.epochs))  # `time` is measured
         super()._setup_scheduler()
         planned = self.lf
 
@@ -192,19 +192,21 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self.scheduler.lr_lambdas = [factor] * len(self.scheduler.lr_lambdas)
 
     def _arithmetic(self) -> Arithmetic:
-        """How this run computes on the CPU: as before it was stopped, or as a step is fastest here and now."""
-        asked = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
+        """Choose the CPU arithmetic of this run: the saved one if it is resumed, otherwise the fastest here."""
+        bfloat16 = False if self.args.amp in (False, "fp32") else fast_bfloat16() if self.args.amp == "bf16" else None
         if self.cpu_ranks:  # all alike
-            return Arithmetic(network_threads(), all(group.together(fast_bfloat16)) if asked is None else asked)
+            return Arithmetic(network_threads(), all(group.gather(fast_bfloat16)) if bfloat16 is None else bfloat16)
         path = self.save_dir / ARITHMETIC
-        kept = Arithmetic.read(path) if self.resume else None
-        chosen, taken = (kept, {}) if kept else choose_arithmetic(self._step_that_changes_nothing(), bfloat16=asked)
-        chosen.write(path)
-        log.info("%s", say_arithmetic(chosen, taken))
-        return chosen
+        saved_arithmetic = Arithmetic.read(path) if self.resume else None
+        arithmetic, step_seconds = saved_arithmetic, dict[Arithmetic, float]()
+        if arithmetic is None:
+            arithmetic, step_seconds = choose_arithmetic(self._step_that_changes_nothing(), bfloat16=bfloat16)
+        arithmetic.write(path)
+        log.info("%s", say_arithmetic(arithmetic, step_seconds))
+        return arithmetic
 
     def _step_that_changes_nothing(self) -> Callable[[], None]:
-        """Forward and backward of a copy of the network on the first batch."""
+        """Return a function that runs a copy of the network forward and backward on the first batch."""
         net = deepcopy(getattr(self.model, "_orig_mod", self.model)).train()
         batches = iter(self.train_loader)
         batch = self.preprocess_batch(next(batches))
@@ -222,33 +224,33 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
         The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
         """
-        new = group.from_first(
+        new_ending = group.broadcast(
             lambda: ending(self.results()[:finished], len(self.test_loader.dataset), self.args.patience)
         )
-        if new is None or new.end >= self.args.epochs:
+        if new_ending is None or new_ending.end >= self.args.epochs:
             return
         if self._ending is None and RANK in (-1, 0):
             log.info(
                 "after %d epochs %s: the learning rate comes down now, and training ends after epoch %d of %d "
-                "(patience=0 trains all of them)", new.after, new.why, new.end, self.args.epochs,
+                "(patience=0 trains all of them)", new_ending.after, new_ending.why, new_ending.end, self.args.epochs,
             )  # fmt: skip
-        self._ending, self.epochs = new, new.end
+        self._ending, self.epochs = new_ending, new_ending.end
 
     def results(self) -> list[dict[str, str]]:
-        """The rows of ``results.csv``, one for each epoch; none before the first one is finished."""
+        """Return the rows of ``results.csv``, one for each finished epoch."""
         return read_results(self.save_dir)
 
     def time_left(self) -> str:
-        """Hours, minutes and seconds that training takes from now on, at most; empty where it does not go on."""
+        """Return the time that training takes from now on at most, as text; empty where it is over."""
         elapsed = time.time() - self.train_time_start
         epochs = self.epochs - self.epoch - 1
-        left = elapsed / (self.epoch + 1 - self.start_epoch) * epochs
+        seconds = elapsed / (self.epoch + 1 - self.start_epoch) * epochs
         if self.args.time:
-            left = self.args.time * 3600 - elapsed
-        return str(timedelta(seconds=round(left))) if epochs > 0 and left > 0 else ""
+            seconds = self.args.time * 3600 - elapsed
+        return str(timedelta(seconds=round(seconds))) if epochs > 0 and seconds > 0 else ""
 
     def put_in_place(self, weights: Path) -> None:
-        """Make the weights of a file those that are validated."""
+        """Load the weights of a file as those that are validated."""
         net, _ = open_weights(weights)
         net.args = self.args  # of the loss
         self.ema.ema = net.to(device=self.device, memory_format=torch.channels_last)
@@ -256,12 +258,12 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def final_eval(self) -> None:
         """Validate the best weights as Ultralytics does, but checkpoints lose their optimizer whole or not at all."""
-        best = group.from_first(lambda: self.best if self.best.exists() else None)
+        best = group.broadcast(lambda: self.best if self.best.exists() else None)
         with torch_distributed_zero_first(LOCAL_RANK):
             if RANK in (-1, 0):
-                last = _stripped(self.last) if self.last.exists() else {}
+                last_checkpoint = _stripped(self.last) if self.last.exists() else {}
                 if best is not None:
-                    _stripped(best, {"train_results": last.get("train_results")})
+                    _stripped(best, {"train_results": last_checkpoint.get("train_results")})
         if best is None:
             return
         self.validator.args.plots, self.validator.args.compile = self.args.plots, False
@@ -272,7 +274,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         self.epoch -= 1
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """To the device, as float in [0, 1], and changed there where a plan says how."""
+        """Move a batch to the device as float in [0, 1], and augment it there by its plan."""
         plan = batch.pop("plan", None)
         batch = super().preprocess_batch(batch)
         if plan is not None:
@@ -281,7 +283,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return batch
 
     def save_model(self) -> bool:
-        """Checkpoints appear whole: one that is cut off could not be resumed.
+        """Write checkpoints atomically: a truncated one could not be resumed.
 
         The best one goes first: a run that is stopped between them does the epoch again, and finds it best again.
         """
@@ -302,14 +304,16 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
                 part.unlink(missing_ok=True)
 
     def get_validator(self) -> TextValidator:
-        """A validator that knows the config."""
-        made = TextValidator(self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks)
-        made.config, made.trainer = self.config, self
-        return made
+        """Make a validator that knows the config."""
+        validator = TextValidator(
+            self.test_loader, save_dir=self.save_dir, args=copy(self.args), _callbacks=self.callbacks
+        )
+        validator.config, validator.trainer = self.config, self
+        return validator
 
 
 def _stripped(path: Path, updates: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Take the optimizer out of a checkpoint; the file is the old one or the new one."""
+    """Atomically take the optimizer out of a checkpoint, and return its content."""
     with atomic_write(path) as part:
         shutil.copyfile(path, part)
         with quiet():  # it would name the part
@@ -324,7 +328,7 @@ def run_trainer(
     progress: Callable[[str, int, int], None] | None = None,
     job: restart.Job | None = None,
 ) -> TextTrainer:
-    """Train, or resume where ``overrides['resume']`` says; the trainer, finished or ``interrupted`` by Ctrl-C.
+    """Train, or resume where ``overrides['resume']`` says, and return the trainer; Ctrl-C sets ``interrupted``.
 
     Args:
         overrides: arguments of `yolo train`.
@@ -336,17 +340,17 @@ def run_trainer(
     # A class of its own, since the class is all that Ultralytics hands on to the processes that it starts.
     kind = type("TextTrainer", (TextTrainer,), {"augment_on": augment_on})
     put_fonts_in_place()
-    new = RANK in (-1, 0) and not overrides.get("resume")
+    is_new = RANK in (-1, 0) and not overrides.get("resume")
     silence = contextlib.nullcontext() if progress is None else quiet()
     with library_trust(), contextlib.redirect_stdout(sys.stderr), silence:  # its progress bars
-        if new and overrides.get("exist_ok"):
+        if is_new and overrides.get("exist_ok"):
             run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
             overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
         with writing(overrides.get("project") or overrides["model"]):
             if job is not None:
                 overrides = restart.agree_on_folder(job, overrides)
             trainer: TextTrainer = kind(overrides=overrides)
-        if new:
+        if is_new:
             keep_start(trainer.save_dir, str(overrides["model"]))
         if trained:
             if RANK in (-1, 0):
@@ -354,8 +358,10 @@ def run_trainer(
                     _stripped(path)
             return trainer
         if progress is not None:
-            trainer.add_callback("on_train_start", lambda one: progress("train", one.start_epoch, one.epochs))
-            trainer.add_callback("on_fit_epoch_end", partial(_tell_epoch, progress))
+            trainer.add_callback(
+                "on_train_start", lambda started: progress("train", started.start_epoch, started.epochs)
+            )
+            trainer.add_callback("on_fit_epoch_end", partial(_report_epoch, progress))
         try:
             with writing(trainer.save_dir, lambda: f"resume={trainer.last}" if trainer.last.exists() else ""):
                 trainer.train()
@@ -368,14 +374,14 @@ def run_trainer(
     return trainer
 
 
-def _tell_epoch(progress: Callable[[str, int, int], None], trainer: TextTrainer) -> None:
+def _report_epoch(progress: Callable[[str, int, int], None], trainer: TextTrainer) -> None:
     right = float((trainer.metrics or {}).get(EXACT_MATCH, 0.0))
     if trainer.epoch < trainer.epochs:  # else it is the last look at the best weights
         progress(f"train (validation {right:.1%})", trainer.epoch + 1, trainer.epochs)
 
 
 def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -> TextTrainer:
-    """A trainer with model, optimizer and loaders, before its first step, and silent: for measuring."""
+    """Set up a silent trainer with model, optimizer and loaders, before its first step, for measuring."""
     with library_trust(), quiet():
         trainer = TextTrainer(overrides=overrides)
         trainer.augment_on = augment_on
@@ -386,7 +392,7 @@ def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -
 
 
 def validate_once(trainer: TextTrainer) -> None:
-    """One validation of a trainer that has taken a step, silent."""
+    """Validate silently, with a trainer that has taken a step."""
     trainer.train_time_start = time.time()
     with quiet(), contextlib.redirect_stdout(io.StringIO()):
         trainer.validator(trainer)

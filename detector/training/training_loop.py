@@ -48,7 +48,7 @@ class Schedule:
     warm_up: int = 300
 
     def lr(self, step: int, progress: float) -> float:
-        """The learning rate of a step, where so much is done."""
+        """Return the learning rate of a step, by the share of training done."""
         warm = min(1.0, (step + 1) / self.warm_up)
         return self.peak_lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
 
@@ -66,7 +66,7 @@ class Checkpoint:
     of: str
 
     def read(self) -> dict[str, Any] | None:
-        """What was written down of the same training, or None."""
+        """Read the state of the same training, or None."""
         try:
             content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
@@ -146,14 +146,14 @@ def train_network(
 
 
 def _adamw(net: torch.nn.Module) -> torch.optim.Optimizer:
-    """AdamW, with weight decay for what is a matrix or more: biases and norms have none."""
+    """Make AdamW with weight decay for matrices alone: biases and norms have none."""
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim <= 1]
     return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}])
 
 
 def loss_of(net: Any, batch: Batch, device: torch.device, arithmetic: Arithmetic | None = None) -> torch.Tensor:
-    """The mean loss of a batch's pictures; the network has its criterion."""
+    """Return the mean loss of a batch's pictures; the network has its criterion."""
     images, boxes, ids = batch
     labelled = to_batch(images, boxes, ids, device)
     net.train()
@@ -171,7 +171,7 @@ def to_batch(
     ids: NDArray[np.int64],
     device: torch.device,
 ) -> dict[str, torch.Tensor]:
-    """A :data:`Batch` as Ultralytics' loss takes it: centre and size of each box as shares of the picture."""
+    """Convert a :data:`Batch` to the form of Ultralytics' loss: centre and size of boxes as shares of the picture."""
     pictures = images.to(device) if isinstance(images, torch.Tensor) else to_device(images, device, flip=True)
     height, width = pictures.shape[2:]
     rows, columns = np.nonzero(ids >= 0)
@@ -185,7 +185,7 @@ def to_batch(
 
 
 def _as_float(nest: Any) -> Any:
-    """The same nest of dicts, lists and tensors in full precision, for the loss."""
+    """Convert nested dicts, lists and tensors to full precision, for the loss."""
     if torch.is_tensor(nest):
         return nest.float()
     if isinstance(nest, dict):

@@ -77,7 +77,7 @@ class FitResult(os.PathLike[str]):
 
     @property
     def metrics(self) -> TextScore:
-        """How the strings that were read compare with the labels."""
+        """Scores of the strings that were read against the labels."""
         return self.evaluation.score
 
 
@@ -112,7 +112,7 @@ def fit(
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
     check_source(source)
-    tell = progress or (lambda stage, done, total: None)
+    progress = progress or (lambda stage, done, total: None)
     options: ConversionOptions = {**conversion}
     if held_out is not None:
         check_source(held_out)
@@ -121,9 +121,9 @@ def fit(
     pictures = pictures_of(listed)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
     with alone(folder.root):
-        report = _converted(folder, source, listed, options, tell)
-        trained = _trained(folder, report, epochs, dict(training or {}), options, tell)
-        return _evaluated(folder, report, trained, held_out, listed.unlisted, options, tell)
+        report = _converted(folder, source, listed, options, progress)
+        trained = _trained(folder, report, epochs, dict(training or {}), options, progress)
+        return _evaluated(folder, report, trained, held_out, listed.unlisted, options, progress)
 
 
 def _listed(source: str | os.PathLike[str], options: ConversionOptions) -> Source:
@@ -131,14 +131,14 @@ def _listed(source: str | os.PathLike[str], options: ConversionOptions) -> Sourc
 
 
 def _read_by(options: ConversionOptions) -> dict[str, Any]:
-    """The options by which labels are read."""
+    """Select the options by which labels are read."""
     return {name: value for name, value in options.items() if name in _READ_BY}
 
 
 def _converted(
-    folder: FitFolder, source: str | os.PathLike[str], listed: Source, options: ConversionOptions, tell: Progress
+    folder: FitFolder, source: str | os.PathLike[str], listed: Source, options: ConversionOptions, progress: Progress
 ) -> ConversionReport:
-    """The report of the set, made anew where something has changed."""
+    """Convert, or return the stored report where nothing has changed."""
     review_hash = files_hash(Path(os.fspath(review))) if (review := options.get("review")) else ""
 
     def key() -> str:
@@ -151,13 +151,13 @@ def _converted(
     if stored is not None and (folder.set_folder / "data.yaml").is_file():
         return _report_of(stored, folder)
     folder.keep(_CONVERSION, "", None)
-    report = convert(source, folder.set_folder, overwrite=True, progress=tell, **options)
+    report = convert(source, folder.set_folder, overwrite=True, progress=progress, **options)
     folder.keep(_CONVERSION, key(), _plain(report))  # with the decisions as they stand now
     return report
 
 
 def _plain(report: ConversionReport) -> dict[str, Any]:
-    """What JSON can hold of a report; the rest is in the set."""
+    """Return what JSON can hold of a report; the rest is in the set."""
     return {
         "source": report.source, "inputs": report.inputs, "splits": report.splits, "suspects": report.suspects,
         "reasons": dict(report.reasons), "layout_share": report.layout_share, "seconds": report.seconds,
@@ -176,9 +176,9 @@ def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:
 
 def _trained(
     folder: FitFolder, report: ConversionReport, epochs: int | None, training: dict[str, Any],
-    options: ConversionOptions, tell: Progress,
+    options: ConversionOptions, progress: Progress,
 ) -> TrainingResult:  # fmt: skip
-    """The result of the run, which goes on where it was stopped, and is a new one where the set is another."""
+    """Train, resume a stopped run, or return the stored result where nothing has changed."""
     if reserved := sorted(training.keys() & {"data", "project", "name", "weights", "exist_ok", "resume"}):
         raise ArgumentError(f"{', '.join(reserved)}: a fit says itself where things are; leave it out.")
     arguments = {"seed": options.get("seed", 0), "device": options.get("device"), "epochs": epochs, **training}
@@ -187,7 +187,7 @@ def _trained(
     stored = folder.finished(_TRAINING, key)
     if stored is not None and files_hash(folder.weights) == stored["weights"]:
         return _result_of(stored, folder)
-    place: dict[str, Any] = {"weights": folder.root, "progress": tell}
+    place: dict[str, Any] = {"weights": folder.root, "progress": progress}
     if folder.began(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
         result = _gone_on(folder, report, place)
     else:
@@ -199,7 +199,7 @@ def _trained(
 
 
 def _gone_on(folder: FitFolder, report: ConversionReport, place: dict[str, Any]) -> TrainingResult:
-    """The result of a run that was stopped; where only that was not written down, its weights tell it."""
+    """Resume a stopped run; where only its record is missing, rebuild the result from its weights."""
     published = Published.read(folder.run_folder)
     if published is None or not published.done or not (folder.weights.exists() and published.owns(folder.weights)):
         return train(report, resume=folder.run_folder, **place)
@@ -211,7 +211,7 @@ def _gone_on(folder: FitFolder, report: ConversionReport, place: dict[str, Any])
 
 
 def _plain_result(result: TrainingResult) -> dict[str, Any]:
-    """What JSON can hold of a result; paths are the folder's."""
+    """Return what JSON can hold of a result; paths are the folder's."""
     score = result.metrics
     return {
         "weights": files_hash(result.path), "epochs": result.epochs, "has_test_split": result.has_test_split,
@@ -228,16 +228,16 @@ def _result_of(stored: dict[str, Any], folder: FitFolder) -> TrainingResult:
 
 def _evaluated(
     folder: FitFolder, report: ConversionReport, trained: TrainingResult,
-    held_out: str | os.PathLike[str] | None, unlisted: int, options: ConversionOptions, tell: Progress,
+    held_out: str | os.PathLike[str] | None, unlisted: int, options: ConversionOptions, progress: Progress,
 ) -> FitResult:  # fmt: skip
-    """The reader against texts that it has not learnt, what limits it, and the page of it."""
+    """Evaluate the reader on texts that it has not learnt, find its limits, and write the page."""
     reader = Reader(trained.path, device=options.get("device"))
     split = "" if held_out is not None else "test" if report.splits["test"] else "val"
     if held_out is None:
         pictures: dict[str, Any] = {"source": report.data_yaml, "split": split}
     else:
         pictures = {"source": held_out, **_read_by(options)}
-    evaluation = evaluate(reader, progress=lambda done, total: tell("read", done, total), **pictures)
+    evaluation = evaluate(reader, progress=lambda done, total: progress("read", done, total), **pictures)
     characters = read_set(report.data_yaml)
     learnt = score_of_learnt(reader, characters, options.get("seed", 0))
     limits = limits_of(Evidence(characters, evaluation, learnt, report.to_review))
@@ -248,7 +248,7 @@ def _evaluated(
 
 
 def _summary(result: FitResult) -> dict[str, Any]:
-    """The figures, for who reads the file."""
+    """Return the figures that are stored with the fit."""
     figures = result.evaluation.to_dict()
     names = ("exact_match", "interval_95", "cer", "count", "right", "confusions")
     limits = [{"kind": limit.kind, "wrong": limit.wrong, "message": limit.message} for limit in result.limits]

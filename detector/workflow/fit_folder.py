@@ -31,14 +31,14 @@ FITS = Path("readers")
 
 
 def pictures_of(source: Source) -> Path:
-    """The folder that all pictures of a source are in; one that is only called images stands for the one around it."""
+    """Return the folder that all pictures of a source are in; for one called images its parent."""
     files = [shard_of(item.path) or item.path for item in source.items]
     folder = Path(os.path.commonpath([file.parent.resolve() for file in files] or [source.root.resolve()]))
     return folder.parent if folder.name.lower() == "images" else folder
 
 
 def fit_files(name: str) -> list[str]:
-    """All files that a fit writes into a folder of this name; what is in the set its own list names."""
+    """List all files that a fit of this name writes, but those of the set, which has a list of its own."""
     from detector.training.publish import MEANS  # torch, which whoever opens a fit does without
     from detector.training.run_folder import FILES as RUN_FILES
 
@@ -70,57 +70,57 @@ class FitFolder:
 
     @property
     def name(self) -> str:
-        """Of the run and of the weights."""
+        """Name of the run and of the weights."""
         return self.root.name
 
     @property
     def set_folder(self) -> Path:
-        """Of the converted set."""
+        """Folder of the converted set."""
         return self.root / "set"
 
     @property
     def run_folder(self) -> Path:
-        """Of the training."""
+        """Folder of the training run."""
         return self.root / "runs" / self.name
 
     @property
     def weights(self) -> Path:
-        """Those to read with."""
+        """Path of the weights to read with."""
         return self.root / f"{self.name}.pt"
 
     @property
     def page(self) -> Path:
-        """The evaluation to look at."""
+        """Path of the evaluation's page."""
         return self.root / PAGE
 
     def finished(self, step: str, key: str) -> dict[str, Any] | None:
-        """What a step left, if it is finished and was of the same request; None if it is to be done."""
+        """Return what a step stored, if it finished with the same request; None if it is to be done."""
         entry = self.state.get(step, {})
         result: dict[str, Any] | None = entry.get("result") if entry.get("key") == key else None
         return result
 
     def began(self, step: str, key: str) -> bool:
-        """Whether the step was begun with the same request."""
+        """Test whether the step was begun with the same request."""
         return bool(self.state.get(step, {}).get("key") == key)
 
     def keep(self, step: str, key: str, result: Mapping[str, Any] | None) -> None:
-        """Write down that a step begins, with None, or what it left."""
+        """Record that a step begins, with None, or its result."""
         self.state[step] = {"key": key, "result": result}
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.root / STATE) as part:
             part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def decisions(self) -> str:
-        """Hash of a person's decisions in the set."""
+        """Hash a person's decisions in the set."""
         return files_hash(self.set_folder / REVIEW)
 
     def set_hash(self) -> str:
-        """Hash of what training learns from the set."""
+        """Hash what training learns from the set."""
         return files_hash(*(self.set_folder / name for name in ("data.yaml", MANIFEST, BOXES)))
 
 
 def files_hash(*paths: Path) -> str:
-    """Of their bytes; a file that is missing counts as such."""
+    """Hash the bytes of files; a missing file counts as such."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"none")
@@ -128,7 +128,7 @@ def files_hash(*paths: Path) -> str:
 
 
 def request_hash(**request: Any) -> str:
-    """Of a request as plain values; what JSON does not know counts by its text."""
+    """Hash a request as plain values; what JSON does not know counts by its text."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
 
 

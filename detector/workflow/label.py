@@ -82,7 +82,7 @@ def label(
     trust: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> LabelReport:
-    """Write what a reader reads of the pictures of a folder that have no label, beside the labels that others have.
+    """Write a reader's strings of the pictures of a folder that have no label, beside the labels of the others.
 
     Sure are the readings with the highest confidences, as many as have at most the share ``max_wrong`` of wrong ones
     among them: of n readings the sum of 1 - confidence is expected to be wrong, as confidences are calibrated. The
@@ -144,7 +144,7 @@ def label(
 
 
 def sure_of(readings: Sequence[Reading], max_wrong: float) -> list[bool]:
-    """Of each reading whether it is among the surest, as many as the share of them that is expected wrong allows.
+    """Select the surest readings, as many as the allowed share of expected errors permits.
 
     Readings of equal confidence are taken together or not at all; those rejected, empty, or likelier wrong than right
     are never.
@@ -168,7 +168,7 @@ def _read(
     paths: Sequence[Path],
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
-    """Readings by path, and the pictures that cannot be decoded."""
+    """Return readings by path, and the pictures that cannot be decoded."""
     read, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
     for done, (path, (_, reading)) in enumerate(zip(paths, readings, strict=True), 1):
         if isinstance(reading, Failure):
@@ -181,7 +181,7 @@ def _read(
 
 
 def _rows(read: Mapping[Path, Reading], is_sure: Sequence[bool], target: Path) -> list[Prelabel]:
-    """Doubtful ones, those first that teach most; then sure ones, the least sure first."""
+    """Order the rows: doubtful ones, the most informative first; then sure ones, the least sure first."""
     pairs = list(read.items())
     doubtful = [pair for pair, ok in zip(pairs, is_sure, strict=True) if not ok]
     ordered_doubtful = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
@@ -199,7 +199,7 @@ def _labelled(
     root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: Spelling,
     columns: Mapping[str, str | None],
 ) -> dict[str, Prelabel]:  # fmt: skip
-    """A person's labels by picture, as they are; pre-labels are none."""
+    """Return a person's labels by picture, unchanged; pre-labels are left out."""
     options: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
     if labels is None:
         source = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
@@ -218,7 +218,7 @@ def _labelled(
 
 
 def _decided(target: Path) -> dict[str, Prelabel]:
-    """What a person decided in the table that is there, by picture."""
+    """Return a person's decisions in the existing table, by picture."""
     if not target.exists():
         return {}
     rows = [row for row in read_prelabels(target) if row.status in (PERSON, DROPPED)]
@@ -226,7 +226,7 @@ def _decided(target: Path) -> dict[str, Prelabel]:
 
 
 def _listed(path: Path, target: Path) -> str:
-    """A picture's path relative to the table's folder, with ``/``; the whole path on another drive."""
+    """Return a picture's path relative to the table's folder, with ``/``; absolute on another drive."""
     try:
         return Path(os.path.relpath(path, target.parent)).as_posix()
     except ValueError:

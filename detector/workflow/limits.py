@@ -32,7 +32,7 @@ _SAMPLE_SIZE = 300  # training pictures that are read, and held-out pictures who
 _RARE_BELOW = 20  # pictures to learn a symbol from, below which it is rare
 _PAIRS = 3  # of look-alikes, and symbols, that a message names
 _LEARNT = 0.95  # share of the pictures that were learnt, below which training did not take them in
-_FEW = 300  # pictures to learn from, below which a difference counts that chance may have made
+_MIN_PICTURES = 300  # pictures to learn from, below which a difference counts that chance may have made
 _SMALL_PIXELS = 16  # height in the network's input from which on characters are not small: two of its cells
 
 
@@ -98,7 +98,7 @@ def score_of_learnt(reader: Reader, characters: CharacterSet, seed: int) -> Text
 
 
 def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
-    """All limits that apply, those that explain most first; none where nothing is wrong and no label is in doubt."""
+    """Find all limits that apply, the one that explains most errors first."""
     manifest = evidence.characters.manifest()
     limits = (
         _label_errors(evidence, manifest),
@@ -112,9 +112,9 @@ def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
 
 
 def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Held-out labels that conversion doubts and the reader contradicts; and suspects that nobody decided on."""
-    doubted = {row.image for row in manifest if row.status == "suspect"}
-    count = sum(name in doubted for name, _, _ in evidence.wrong)
+    """Held-out label errors by conversion and reader alike; and suspects that nobody decided on."""
+    suspect_names = {row.image for row in manifest if row.status == "suspect"}
+    count = sum(name in suspect_names for name, _, _ in evidence.wrong)
     if not count and not evidence.to_review:
         return None
     message = f"labels that look wrong and that nobody has decided on: {evidence.to_review}"
@@ -124,31 +124,31 @@ def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
 
 
 def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Readings that differ in symbols only that look like each other, or were taken for each other again and again."""
+    """Wrong readings whose symbols only look like the label's, or are confused with them repeatedly."""
     replaced = [_replaced(label, read) for _, label, read in evidence.wrong]
     times = Counter(frozenset(pair) for pairs in replaced for pair in pairs)
-    alike = {pair for pair in times if times[pair] > 1 or look_alike(*pair)}
-    wrong = [pairs for pairs in replaced if pairs and all(frozenset(pair) in alike for pair in pairs)]
+    lookalike_pairs = {pair for pair in times if times[pair] > 1 or look_alike(*pair)}
+    wrong = [pairs for pairs in replaced if pairs and all(frozenset(pair) in lookalike_pairs for pair in pairs)]
     if not wrong:
         return None
     usual = Counter(pair for pairs in wrong for pair in pairs).most_common(_PAIRS)
-    named = ", ".join(f"{read} for {label} {n} times" if n > 1 else f"{read} for {label}" for (label, read), n in usual)
+    names = ", ".join(f"{read} for {label} {n} times" if n > 1 else f"{read} for {label}" for (label, read), n in usual)
     pattern = pattern_of(row.text for row in manifest if row.status == "ok")
     helps = pattern is not None and not evidence.characters.config.pattern
     among = f"{len(wrong)} of {len(evidence.wrong)} wrong readings"
-    message = f"symbols are taken for others that look like them in {among}: {named}"
+    message = f"symbols are taken for others that look like them in {among}: {names}"
     return Limit(LOOK_ALIKES, len(wrong), message, {"pattern": str(pattern)} if helps else {})
 
 
 def _replaced(label: str, read: str) -> list[tuple[str, str]]:
-    """Symbols of the label and what was read in their place; none where the lengths differ."""
+    """Return pairs of label symbol and read symbol that differ; None where the lengths differ."""
     if len(label) != len(read):
         return []
     return [(a, b) for a, b in zip(label, read, strict=True) if a != b]
 
 
 def pattern_of(texts: Iterable[str]) -> str | None:
-    """The format that all of some texts fit, a digit or a letter in each place; None where they fit none.
+    """Return the format that all texts fit, a digit or a letter in each place; None where they fit none.
 
     Alternatives are for texts of other lengths. A place that has both has no format, and neither has what is shorter
     than three symbols or shown by fewer than twenty texts.
@@ -167,7 +167,7 @@ def pattern_of(texts: Iterable[str]) -> str | None:
 
 
 def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Symbols that hardly any picture taught, and that were not read where they stand."""
+    """Symbols that are rare in training and missed in wrong readings."""
     training_counts = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
     missed = [
         {label[place] for place in differing(label, read)[0]} - {evidence.space} for _, label, read in evidence.wrong
@@ -176,13 +176,13 @@ def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
     if not rare:
         return None
     wrong = sum(bool(signs & rare.keys()) for signs in missed)
-    named = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_PAIRS))
-    message = f"{wrong} of {len(missed)} wrong readings miss symbols that few training pictures show: {named}"
+    names = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_PAIRS))
+    message = f"{wrong} of {len(missed)} wrong readings miss symbols that few training pictures show: {names}"
     return Limit(RARE, wrong, message, {})
 
 
 def _small_characters(evidence: Evidence) -> Limit | None:
-    """Whether pictures whose characters are small in the network's input are read wrongly more often than others."""
+    """Whether pictures with small characters in the network's input are read wrongly more often."""
     heights = _heights(evidence)
     wrong_names = {name for name, _, _ in evidence.wrong}
     if len(heights) < 4:
@@ -237,7 +237,7 @@ def _tops_and_bottoms(path: Path) -> list[tuple[str, float, float]]:
 
 
 def _too_little_training(evidence: Evidence) -> Limit | None:
-    """Pictures that were trained on and are not read: more of them would not be, either."""
+    """Learnt pictures that are not read: more pictures would not be, either."""
     learnt = evidence.learnt
     if not learnt.count or learnt.exact_match >= _LEARNT:
         return None
@@ -250,11 +250,11 @@ def _too_little_training(evidence: Evidence) -> Limit | None:
 
 
 def _few_pictures(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """By how much pictures that were trained on are read better than held-out ones: others have more to teach."""
+    """Gap between learnt and held-out pictures: more labelled pictures would help."""
     learnt, held_out = evidence.learnt, evidence.evaluation
     count = sum(row.image.startswith("images/train/") for row in manifest)
     wrong = min(len(evidence.wrong), round((learnt.exact_match - held_out.exact_match) * held_out.count))
-    if wrong < 1 or (count >= _FEW and learnt.interval[0] <= held_out.interval[1]):
+    if wrong < 1 or (count >= _MIN_PICTURES and learnt.interval[0] <= held_out.interval[1]):
         return None
     message = (
         f"of the {count} pictures that were trained on {learnt.exact_match:.1%} are read right, of the held-out ones "

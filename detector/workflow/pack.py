@@ -76,12 +76,12 @@ class PackReport(os.PathLike[str]):
 
     @property
     def refused(self) -> int:
-        """Inputs that are in no shard; ``rejects.csv`` has each with its reason."""
+        """Number of inputs that are in no shard; ``rejects.csv`` has each with its reason."""
         return sum(self.reasons.values())
 
     @property
     def rejects(self) -> Path:
-        """Table of the refused inputs; there is none where none was refused."""
+        """Path of the table of refused inputs, if there are any."""
         return self.out / REJECTS
 
 
@@ -143,23 +143,23 @@ def pack(
         raise DatasetError(f"{target} exists: choose another folder.")
     if Path(source).is_dir():
         check_outside(target, Path(source))
-    found = pack_source(source, labels, space, ignore, (image_column, text_column))
-    log.info("%s: %s (%s)", source, found.format, found.detail)
-    for note in found.notes:
+    pack_input = pack_source(source, labels, space, ignore, (image_column, text_column))
+    log.info("%s: %s (%s)", source, pack_input.format, pack_input.detail)
+    for note in pack_input.notes:
         log.warning("%s", note)
     part = part_of(target)
     with alone(target), writing(part, lambda: "the same call"):
         if target.exists():  # whole, and what made it was killed before it was through
             _tidy(target)
-            return _report(target, found, time.perf_counter() - began)
+            return _report(target, pack_input, time.perf_counter() - began)
         if part.exists() and (others := OwnedFiles(part).others()):
             raise DatasetError(f"{part} is needed for what is not finished, and holds {others[0]}: move it away.")
-        packing = _Packing(found, ResumeFolder.open(part, request), progress)
+        packing = _Packing(pack_input, ResumeFolder.open(part, request), progress)
         packing.write(rows)
         packing.write_rejects()
         part.rename(target)
         _tidy(target)
-    return _report(target, found, time.perf_counter() - began)
+    return _report(target, pack_input, time.perf_counter() - began)
 
 
 class _Packing:
@@ -175,7 +175,7 @@ class _Packing:
         self._digest = hashlib.blake2b(digest_size=16)
 
     def write(self, rows: int) -> None:
-        """All shards that are not there yet.
+        """Write all missing shards.
 
         Raises:
             SourceError: if there is none at all.
@@ -194,11 +194,11 @@ class _Packing:
                 log.info("%d inputs are packed", self.at.inputs)
         if not self.shards:
             OwnedFiles(self.folder.folder).delete()  # there is nothing to go on from
-            shown = "; ".join(f"{row.source}: {row.reason}" for row in self.rejects[:3])
-            raise SourceError(f"There is no picture to pack: {shown or 'the source is empty'}.")
+            examples = "; ".join(f"{row.source}: {row.reason}" for row in self.rejects[:3])
+            raise SourceError(f"There is no picture to pack: {examples or 'the source is empty'}.")
 
     def _pictures(self, items: Iterator[PackItem]) -> Iterator[PackedPicture]:
-        """Rows of inputs that have bytes; the others are refused."""
+        """Yield rows of inputs that have bytes; the others are refused."""
         inputs = self.at.inputs
         for item, picture, reason in prefetch_map(_opened, items):
             inputs += 1
@@ -220,7 +220,7 @@ class _Packing:
             part.write_text(json.dumps({**self.at._asdict(), "rejects": rejects}), encoding="utf-8")
 
     def _take_up(self) -> None:
-        """Go on after the shards that are there, as far as their inputs are what they were."""
+        """Continue after the existing shards, as far as their inputs are unchanged."""
         items = self.source.items()
         while (journal := self._journal(self.shards)) is not None:
             at, rejects = journal
@@ -240,25 +240,25 @@ class _Packing:
             log.info("%d shards of an earlier call are there: it goes on after them", self.shards)
 
     def _journal(self, number: int) -> tuple[_Progress, list[RejectRow]] | None:
-        """What was kept of a shard that is there; None if it is not whole."""
+        """Return the stored state after a shard; None if the shard is incomplete."""
         if not (self.folder.folder / shard_name(number)).is_file():
             return None
         try:
-            held = json.loads((self.folder.folder / _journal_name(number)).read_text(encoding="utf-8"))
-            rejects = [RejectRow(*row) for row in held.pop("rejects")]
-            return _Progress(**held), rejects
+            journal = json.loads((self.folder.folder / _journal_name(number)).read_text(encoding="utf-8"))
+            rejects = [RejectRow(*row) for row in journal.pop("rejects")]
+            return _Progress(**journal), rejects
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write_rejects(self) -> None:
-        """The refusals, if there are any."""
+        """Write the table of refused inputs, if there are any."""
         if self.rejects:
             with atomic_write(self.folder.path(REJECTS)) as part:
                 write_csv(part, RejectRow._fields, self.rejects)
 
 
 def _tidy(target: Path) -> None:
-    """Take away what only a pack that goes on needs; last what tells that it was there."""
+    """Delete what only a resumed pack needs: journals, then the list of files, then the request."""
     for journal in sorted(target.glob("part-*.json")):
         journal.unlink()
     for name in (LIST, REQUEST):
@@ -266,7 +266,7 @@ def _tidy(target: Path) -> None:
 
 
 def _report(target: Path, source: PackSource, seconds: float) -> PackReport:
-    """What became of all inputs, as the finished folder has it."""
+    """Count all inputs of the finished folder."""
     files = shard_files(target)
     pictures, labelled = map(sum, zip(*map(counts_of, files), strict=True))
     rejects = read_rejects(target) if (target / REJECTS).exists() else []
@@ -288,7 +288,7 @@ def _journal_name(number: int) -> str:
 
 
 def _opened(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
-    """The row of an input, or None and why there is none."""
+    """Return the row of an input, or None and the reason."""
     try:
         data = item.read()
     except ImageError as error:

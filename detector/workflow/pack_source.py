@@ -17,10 +17,10 @@ from detector.data.labels.prelabels import DROPPED, PERSON
 from detector.data.labels.sources import check_source, read_listing
 from detector.data.packs.archives import read_archives, tar_files
 from detector.data.packs.hugging_face import data_files, read_data_set
-from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
+from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.data.packs.shards import COLUMNS, NO_BYTES, is_shards, opened_parquet, read_shard, shard_files
 from detector.errors import ImageError, SourceError, argument, counted
-from detector.reading.inputs import Named, is_live, named_pictures
+from detector.reading.inputs import NamedPicture, is_live, named_pictures
 
 UNLABELLED = "none"
 """Value of ``labels`` for pictures without texts."""
@@ -40,8 +40,8 @@ def pack_source(
         packed = _packed(path, labelled, columns)
         if packed is not None:
             if str(labels) not in ("auto", UNLABELLED):
-                what = argument("labels", labels)
-                raise SourceError(f"{path} has its labels with its pictures, and takes no others: leave out {what}.")
+                option = argument("labels", labels)
+                raise SourceError(f"{path} has its labels with its pictures, and takes no others: leave out {option}.")
             return packed
     if not labelled:
         return _unlabelled(source)
@@ -54,7 +54,7 @@ def pack_source(
 
 
 def _packed(path: Path, labelled: bool, columns: Columns) -> PackSource | None:
-    """What holds many pictures in few files."""
+    """Open a source that holds many pictures in few files."""
     if files := tar_files(path):
         return read_archives(files, labelled, columns[1])
     if is_shards(path) and _has_ids(shard_files(path)[0]):
@@ -76,9 +76,9 @@ def _shards(path: Path, labelled: bool) -> PackSource:
             state = file_state(file)
             for row, picture in enumerate(read_shard(file, COLUMNS if labelled else ("id", "bytes"))):
                 if picture.data is None:
-                    yield refused(picture.id, NO_BYTES)
+                    yield refused_item(picture.id, NO_BYTES)
                 else:
-                    yield PackItem(picture.id, picture.text, f"{state} {row}", held(picture.data))
+                    yield PackItem(picture.id, picture.text, f"{state} {row}", in_memory(picture.data))
 
     return PackSource("shards", counted(len(files), "Parquet file"), items)
 
@@ -87,45 +87,45 @@ def _labelled(listing: Listing) -> PackSource:
     notes = list(listing.notes)
     if listing.unlisted:
         notes.append(f"{counted(listing.unlisted, 'more picture')} beside these, listed in no label file, left out")
-    if drawn := sum(bool(entry.drawn) for entry in listing.entries):
-        notes.append(f"{drawn} pictures have drawn boxes, which shards do not hold")
-    if others := sum(entry.status not in (PERSON, DROPPED) for entry in listing.entries):
-        notes.append(f"{others} texts are pre-labels and no person's: these pictures are packed without")
+    if drawn_count := sum(bool(entry.drawn) for entry in listing.entries):
+        notes.append(f"{drawn_count} pictures have drawn boxes, which shards do not hold")
+    if prelabel_count := sum(entry.status not in (PERSON, DROPPED) for entry in listing.entries):
+        notes.append(f"{prelabel_count} texts are pre-labels and no person's: these pictures are packed without")
     return PackSource(
         listing.format, listing.detail, lambda: map(_of_entry, listing.entries), len(listing.entries), tuple(notes)
     )
 
 
 def _of_entry(entry: Entry) -> PackItem:
-    where = f" ({entry.place})" if entry.place else ""
+    place = f" ({entry.place})" if entry.place else ""
     if entry.reason or entry.path is None or entry.status == DROPPED:
-        return refused(entry.name, (entry.reason or "a person dropped it") + where)
+        return refused_item(entry.name, (entry.reason or "a person dropped it") + place)
     text = entry.raw if entry.status == PERSON else None
     return PackItem(entry.name, text, file_state(Path(entry.path)), partial(read_file, entry.path))
 
 
 def _unlabelled(source: str | os.PathLike[str]) -> PackSource:
-    """What a reader is pointed at."""
-    given = os.fspath(source)
-    if is_live(given) or given == "-":
-        raise SourceError(f"{given} has no end, or can be read only once: give a folder or a list of pictures.")
-    named_pictures(given)  # raises if it is missing
-    root = Path(os.path.abspath(given))
+    """Open a source without labels, as a reader takes it."""
+    source_name = os.fspath(source)
+    if is_live(source_name) or source_name == "-":
+        raise SourceError(f"{source_name} has no end, or can be read only once: give a folder or a list of pictures.")
+    named_pictures(source_name)  # raises if it is missing
+    root = Path(os.path.abspath(source_name))
     root = root if root.is_dir() else root.parent
-    return PackSource("pictures", "no texts", lambda: (_of_named(root, named) for named in named_pictures(given)))
+    return PackSource("pictures", "no texts", lambda: (_of_named(root, pair) for pair in named_pictures(source_name)))
 
 
-def _of_named(root: Path, named: Named) -> PackItem:
-    name, picture = named
+def _of_named(root: Path, pair: NamedPicture) -> PackItem:
+    name, picture = pair
     absolute = os.path.abspath(name)
     below = name_below(root, absolute) if Path(absolute).is_relative_to(root) else name.replace(os.sep, "/")
     picture_id = writable(below)
     if isinstance(picture, ImageError):
-        return refused(picture_id, str(picture))
+        return refused_item(picture_id, str(picture))
     if isinstance(picture, np.ndarray):  # a frame of a video
         return PackItem(f"{picture_id}.png", None, "frame", partial(_png, picture))
     if isinstance(picture, bytes):
-        return PackItem(picture_id, None, str(len(picture)), held(picture))
+        return PackItem(picture_id, None, str(len(picture)), in_memory(picture))
     path = Path(str(picture))
     return PackItem(picture_id, None, file_state(path), partial(read_file, path))
 

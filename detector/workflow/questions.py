@@ -12,7 +12,7 @@ _Kind = tuple[str, str | int]
 
 
 def informative_order(readings: Sequence[Reading]) -> list[int]:
-    """Places of readings, those first whose right strings would teach most.
+    """Order readings so that those whose right strings would teach most come first.
 
     What a set of answers teaches is the sum over kinds of the root of how unsure its readings are of that kind: a
     second picture of a kind teaches less than the first. Kinds are symbols that are not sure, lengths, and strings,
@@ -45,7 +45,7 @@ def informative_order(readings: Sequence[Reading]) -> list[int]:
 
 
 def _kinds(reading: Reading) -> dict[_Kind, float]:
-    """How unsure a reading is, by kind."""
+    """Return how unsure a reading is, by kind."""
     uncertainty = 1 - reading.confidence
     kinds: dict[_Kind, float] = {
         ("length", len(reading.characters)): uncertainty,

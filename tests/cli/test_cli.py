@@ -222,9 +222,9 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    with caplog.at_level("INFO", "detector"), progress.progress_bar() as tell:
+    with caplog.at_level("INFO", "detector"), progress.progress_bar() as report_progress:
         for done in (600, 601, 602, 603):
-            tell("boxes", done, 1000)
+            report_progress("boxes", done, 1000)
     assert caplog.messages[0] == "1 boxes: 600 of 1000"  # what was there before says nothing of the speed
     assert re.fullmatch(r"1 boxes: 603 of 1000, \d+ (s|min) left", caplog.messages[-1])
 
@@ -234,12 +234,12 @@ def test_readings_that_go_to_a_file_are_told_once_in_a_while(
 ) -> None:
     with caplog.at_level("INFO", "detector"):
         quick = progress.ReadingLog()
-        quick.tell(1)
-        quick.tell(2, ended=True)
+        quick.report(1)
+        quick.report(2, ended=True)
         assert not caplog.messages
         monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-        quick.tell(1)
-        quick.tell(1234, ended=True)
+        quick.report(1)
+        quick.report(1234, ended=True)
     assert [message.split(" in ")[0] for message in caplog.messages] == ["1 picture read", "1234 pictures read"]
 
 
@@ -247,9 +247,9 @@ def test_stages_are_numbered_and_tell_how_they_went(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "STAGE_SECONDS", 0.0)
-    with caplog.at_level("INFO", "detector"), progress.progress_bar() as tell:
+    with caplog.at_level("INFO", "detector"), progress.progress_bar() as report_progress:
         for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20), ("read", 1), ("read", 20)):
-            tell(stage, done, 20)
+            report_progress(stage, done, 20)
     assert [re.sub(r"in .*", "in …", message) for message in caplog.messages] == [
         "1 check: 10 in …",
         "2 locate: 15 in …",

@@ -258,7 +258,7 @@ def test_finish_converts_again_and_says_what_changed(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = small_set(tmp_path / "set", suspects(1), arguments={"length": 8})
-    told = reconversion.SetDifference(1, 2, vouched=1, corrected=0, left_out=0, returned=0, doubted=0, to_review=0)
+    told = reconversion.SetDifference(1, 2, vouched=1, corrected=0, left_out=0, returned=0, new_suspects=0, to_review=0)
     monkeypatch.setattr(reconversion.Reconversion, "_convert", lambda self: told)
     with serve(root).serving() as server, opened(browser, server.url, SCREEN) as page:
         at(page, 0)

@@ -18,7 +18,7 @@ from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment.on_gpu import apply
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy
-from detector.training.dataset import EpochOrder, TextDataset, TextLoader, fits
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader, fits_in_memory
 from detector.training.run import batch_for, lr_factor
 from tests.conftest import Toy, char_network
 
@@ -69,8 +69,8 @@ SIZES = {"fits": (100, True), "just fits": (200, True), "too large": (201, False
 @pytest.mark.parametrize(("size", "there"), SIZES.values(), ids=SIZES.keys())
 def test_a_third_of_a_gpus_memory_may_be_taken(size: int, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (600, 1000))
-    assert fits(size, torch.device("cuda")) is there
-    assert not fits(size, torch.device("cpu"))
+    assert fits_in_memory(size, torch.device("cuda")) is there
+    assert not fits_in_memory(size, torch.device("cpu"))
 
 
 def test_batches_are_laid_out_as_the_network_wants_them(dataset: TextDataset) -> None:

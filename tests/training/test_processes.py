@@ -149,7 +149,7 @@ class Threads:
         self.number, self.barrier = threading.local(), threading.Barrier(count, timeout=HANGS)
         self.made: list[Any] = [None] * count
 
-    def together(self, make: Callable[[], Any]) -> list[Any]:
+    def gather(self, make: Callable[[], Any]) -> list[Any]:
         try:
             own = make()
         except DetectorError as error:
@@ -185,7 +185,7 @@ class Threads:
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> Threads:
     threads = Threads(2)
-    monkeypatch.setattr(group, "together", threads.together)
+    monkeypatch.setattr(group, "gather", threads.gather)
     monkeypatch.setattr(group, "rank", lambda: threads.number.rank)
     monkeypatch.setattr(group, "count", lambda: 2)
     monkeypatch.setattr(group, "joined", lambda: True)
@@ -283,7 +283,7 @@ def test_a_job_goes_on_with_the_run_that_it_began(
 def test_a_process_alone_is_of_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert restart.this_job("set", {}) is None
-    assert group.together(lambda: 7) == [7] and group.from_first(lambda: 7) == 7
+    assert group.gather(lambda: 7) == [7] and group.broadcast(lambda: 7) == 7
 
 
 def test_processes_that_cannot_meet_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ Boxes = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnPicture:
     """A picture with the boxes that a person drew, in the order of its label."""
 
     path: Path
@@ -61,7 +61,7 @@ class Drawn:
     boxes_xyxy: Boxes
 
 
-def read_drawn(folder: Path) -> dict[str, Drawn]:
+def read_drawn(folder: Path) -> dict[str, DrawnPicture]:
     """Pictures of a set by name; those whose drawn characters are not the label are left out."""
     with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
         texts = {row["image"]: row["text"] for row in csv.DictReader(file)}
@@ -75,7 +75,7 @@ def read_drawn(folder: Path) -> dict[str, Drawn]:
         if "".join(char for char, _ in found) != texts.get(name):
             found.sort(key=lambda pair: pair[1][0] + pair[1][2])
         if "".join(char for char, _ in found) == texts.get(name):
-            drawn[name] = Drawn(folder / name, texts[name], np.array([box for _, box in found], np.float32))
+            drawn[name] = DrawnPicture(folder / name, texts[name], np.array([box for _, box in found], np.float32))
     return drawn
 
 
@@ -146,11 +146,11 @@ PLAIN: dict[str, Callable[[NDArray[np.uint8], int], Boxes]] = {"equal slots": eq
 # --- comparing ----------------------------------------------------------------------------------------------------
 
 
-def iou(one: Boxes, other: Boxes) -> NDArray[np.float64]:
+def iou(boxes: Boxes, other_boxes: Boxes) -> NDArray[np.float64]:
     """Intersection over union of each pair of rows, (n,)."""
-    corner = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    corner = np.minimum(boxes[:, 2:], other_boxes[:, 2:]) - np.maximum(boxes[:, :2], other_boxes[:, :2])
     shared = np.clip(corner, 0, None).prod(1)
-    areas = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (other_boxes[:, 2:] - other_boxes[:, :2]).prod(1)
     return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)
 
 
@@ -166,27 +166,27 @@ def resized(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
     return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
 
 
-def compare(found: Sequence[Boxes], drawn: Sequence[Boxes]) -> dict[str, Any]:
+def compare(inferred: Sequence[Boxes], drawn: Sequence[Boxes]) -> dict[str, Any]:
     """Figures of one way to boxes on one set; both lists picture by picture, as many boxes in each."""
-    if not found:
+    if not inferred:
         return {"pictures": 0}
-    ours, theirs = np.concatenate(found), np.concatenate(drawn)
+    ours, theirs = np.concatenate(inferred), np.concatenate(drawn)
     overlaps, hits = iou(ours, theirs), centred(ours, theirs)
     sizes, wanted = ours[:, 2:] - ours[:, :2], theirs[:, 2:] - theirs[:, :2]
     ratio = np.exp(np.log(np.maximum(sizes, 0.5) / np.maximum(wanted, 0.5)).mean(0))  # geometric mean, (2,)
     return {
-        "pictures": len(found),
+        "pictures": len(inferred),
         "boxes": len(ours),
         "mean_iou": float(overlaps.mean()),
         "iou_half": float((overlaps >= 0.5).mean()),
         "centres": float(hits.mean()),
-        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(found, drawn, strict=True)])),
+        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(inferred, drawn, strict=True)])),
         "size_ratio_wh": ratio.tolist(),
         "mean_iou_sizes_matched": float(iou(resized(ours, 1 / ratio), theirs).mean()),
     }
 
 
-def measure(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
+def measure(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     """Inferred boxes of a converted set: all of them, and those that are no suspects."""
     boxes, suspects = inferred_boxes(root)
     names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
@@ -197,7 +197,7 @@ def measure(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
     }
 
 
-def calibration(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
+def calibration(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     """What a box's confidence means: of the boxes in each of its ranges, the share whose centre is right; and ECE."""
     sources = {row.image: row.source for row in read_set(root).manifest()}
     rows: dict[str, list[dict[str, str]]] = {}
@@ -222,7 +222,7 @@ def calibration(root: Path, drawn: dict[str, Drawn]) -> dict[str, Any]:
     return {"bins": bins, "ece": error}
 
 
-def measure_plain(drawn: dict[str, Drawn]) -> dict[str, Any]:
+def measure_plain(drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     """The plain ways on all pictures."""
     made: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
     for one in drawn.values():
@@ -236,7 +236,7 @@ def measure_plain(drawn: dict[str, Drawn]) -> dict[str, Any]:
 # --- for the eye --------------------------------------------------------------------------------------------------
 
 
-def write_annotated(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
+def write_annotated(path: Path, root: Path, drawn: dict[str, DrawnPicture]) -> None:
     """Pictures from the worst boxes to the best, evenly picked: drawn boxes green, inferred ones red."""
     boxes, suspects = inferred_boxes(root)
     names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
@@ -255,11 +255,11 @@ def write_annotated(path: Path, root: Path, drawn: dict[str, Drawn]) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _tile(one: Drawn, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
-    picture, back = letterbox(read_image(one.path), TILE_HW)
+def _tile(sample: DrawnPicture, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
+    picture, back = letterbox(read_image(sample.path), TILE_HW)
     tile = np.full((TILE_HW[0] + CAPTION, TILE_HW[1], 3), 255, np.uint8)
     tile[: TILE_HW[0]] = picture
-    for colour, several in ((GREEN, one.boxes_xyxy), (RED, boxes)):
+    for colour, several in ((GREEN, sample.boxes_xyxy), (RED, boxes)):
         for x1, y1, x2, y2 in back.to_letterboxed(several).round().astype(int).tolist():
             cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 1)
     cv2.putText(tile, caption, (4, TILE_HW[0] + 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, BLACK, 1, cv2.LINE_AA)
@@ -319,12 +319,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", *machine_lines(results)])
 
 
-def _line(name: str, way: str, held: dict[str, Any]) -> str:
-    width, height = held["size_ratio_wh"]
-    shares = " | ".join(f"{held[key]:.1%}" for key in ("iou_half", "centres", "whole_pictures"))
+def _line(name: str, method: str, row: dict[str, Any]) -> str:
+    width, height = row["size_ratio_wh"]
+    shares = " | ".join(f"{row[key]:.1%}" for key in ("iou_half", "centres", "whole_pictures"))
     return (
-        f"| {name} | {way} | {held['pictures']} | {held['mean_iou']:.3f} | {shares} | {width:.2f} x {height:.2f} "
-        f"| {held['mean_iou_sizes_matched']:.3f} |"
+        f"| {name} | {method} | {row['pictures']} | {row['mean_iou']:.3f} | {shares} | {width:.2f} x {height:.2f} "
+        f"| {row['mean_iou_sizes_matched']:.3f} |"
     )
 
 

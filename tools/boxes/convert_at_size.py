@@ -36,14 +36,14 @@ STAGES = ("check", "locate", "train", "score", "write")
 
 def draw(out: Path, count: int, styles: Sequence[str], workers: int | None, seed: int) -> Path:
     """The folder of at least ``count`` pictures; drawn anew if there are fewer, or of other styles."""
-    folder, asked = out / "drawn", {"styles": list(styles), "seed": seed}
+    folder, request = out / "drawn", {"styles": list(styles), "seed": seed}
     facts = folder / "asked.json"
-    held = json.loads(facts.read_text()) if facts.is_file() else {}
-    if not (held.get("asked") == asked and held["count"] >= count):
+    stored_facts = json.loads(facts.read_text()) if facts.is_file() else {}
+    if not (stored_facts.get("asked") == request and stored_facts["count"] >= count):
         shutil.rmtree(folder, ignore_errors=True)
         config = detector.SynthConfig(size_wh=(256, 64), styles=tuple(styles), seed=seed)
         detector.write_set(config, folder, count, workers=workers)
-        facts.write_text(json.dumps({"asked": asked, "count": count}))
+        facts.write_text(json.dumps({"asked": request, "count": count}))
     return folder
 
 
@@ -57,17 +57,17 @@ def listed(folder: Path, count: int, out: Path) -> Path:
 def child(source: Path, out: Path, facts: Path, train_scale: float) -> None:
     """The process that is measured: converts, and leaves the seconds and the peak of memory of each stage."""
     stages: dict[str, dict[str, float]] = {}
-    last = time.perf_counter()
+    last_time = time.perf_counter()
 
-    def tell(stage: str, done: int, total: int) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        held = stages.setdefault(stage.split(",")[0], {"seconds": 0.0, "peak_mib": 0.0})
-        held["seconds"] += now - last
-        held["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        last = now
+    def report_progress(stage: str, done: int, total: int) -> None:
+        nonlocal last_time
+        current_time = time.perf_counter()
+        stored_facts = stages.setdefault(stage.split(",")[0], {"seconds": 0.0, "peak_mib": 0.0})
+        stored_facts["seconds"] += current_time - last_time
+        stored_facts["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        last_time = current_time
 
-    report = detector.convert(source, out, train_scale=train_scale, progress=tell)
+    report = detector.convert(source, out, train_scale=train_scale, progress=report_progress)
     counts = {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
     write_json(facts, {**counts, "explained": report.explained, "seconds": report.seconds, "stages": stages})
 
@@ -98,10 +98,10 @@ def finish(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
 
 def digest(root: Path) -> str:
     """Of all files of a set but its kept work."""
-    held = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] != "work"):
-        held.update(f"{path.relative_to(root).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return held.hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def measure(source: Path, count: int, args: argparse.Namespace) -> dict[str, Any]:

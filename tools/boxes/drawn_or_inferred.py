@@ -21,7 +21,7 @@ from typing import Any
 import detector
 from detector.data.images import read_image
 from detector.data.yolo_dataset import format_labels, label_file, read_set
-from tools.boxes.box_quality import Drawn, read_drawn
+from tools.boxes.box_quality import DrawnPicture, read_drawn
 from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
 from tools.training.real_sets import score
 
@@ -29,44 +29,44 @@ SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
 BOXES = ("drawn", "inferred")
 
 
-def put_drawn_boxes(root: Path, drawn: dict[str, Drawn]) -> tuple[int, int]:
+def put_drawn_boxes(root: Path, drawn: dict[str, DrawnPicture]) -> tuple[int, int]:
     """Replace the boxes of a converted set; how many pictures got theirs, and how many have none and keep theirs."""
-    characters, replaced, kept = read_set(root), 0, 0
+    characters, replaced, unchanged = read_set(root), 0, 0
     table = characters.config.alphabet
     for row in characters.manifest():
-        one = drawn.get(row.source)
-        if one is None:
-            kept += 1
+        picture = drawn.get(row.source)
+        if picture is None:
+            unchanged += 1
             continue
         height, width = read_image(root / row.image).shape[:2]
-        text = one.text.replace(table.space, "")
+        text = picture.text.replace(table.space, "")
         ids = table.encode([text], len(text))[0].tolist()
-        label_file(root, row.image).write_text(format_labels(ids, one.boxes_xyxy, width, height), encoding="ascii")
+        label_file(root, row.image).write_text(format_labels(ids, picture.boxes_xyxy, width, height), encoding="ascii")
         replaced += 1
-    return replaced, kept
+    return replaced, unchanged
 
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Convert once, train each kind of boxes with each seed, read the held-out fifth."""
-    work = args.out / name
+    folder = args.out / name
     source = args.data.resolve() / name
-    report = detector.convert(source / "labels.csv", work / "inferred", overwrite=True, upper=True)
-    shutil.rmtree(work / "drawn", ignore_errors=True)
-    shutil.copytree(work / "inferred", work / "drawn")  # copies: the label files of both must differ
-    replaced, kept = put_drawn_boxes(work / "drawn", read_drawn(source))
+    report = detector.convert(source / "labels.csv", folder / "inferred", overwrite=True, upper=True)
+    shutil.rmtree(folder / "drawn", ignore_errors=True)
+    shutil.copytree(folder / "inferred", folder / "drawn")  # copies: the label files of both must differ
+    replaced, unchanged = put_drawn_boxes(folder / "drawn", read_drawn(source))
     result: dict[str, Any] = {
         "set": name, "epochs": args.epochs, "seeds": args.seeds, "splits": report.splits,
-        "suspects": report.suspects, "drawn": replaced, "without_drawn": kept, "machine": machine(), "runs": [],
+        "suspects": report.suspects, "drawn": replaced, "without_drawn": unchanged, "machine": machine(), "runs": [],
     }  # fmt: skip
     for seed in args.seeds:
         for boxes in BOXES:
             began = time.perf_counter()
             run = f"{boxes}-{seed}"
-            with contextlib.chdir(work):  # weights/ lands where one is
+            with contextlib.chdir(folder):  # weights/ lands where one is
                 weights = detector.train(
-                    work / boxes / "data.yaml", epochs=args.epochs, name=run, seed=seed, exist_ok=True
+                    folder / boxes / "data.yaml", epochs=args.epochs, name=run, seed=seed, exist_ok=True
                 ).path.resolve()
-            test = score(weights, work / boxes / "data.yaml")
+            test = score(weights, folder / boxes / "data.yaml")
             minutes = (time.perf_counter() - began) / 60
             result["runs"].append({"boxes": boxes, "seed": seed, "test": test, "minutes": minutes})
     return result
@@ -81,9 +81,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         for boxes in BOXES:
             tests = [run["test"] for run in result["runs"] if run["boxes"] == boxes]
-            each = ", ".join(f"{t['exact_match']:.1%}" for t in tests)
+            shares = ", ".join(f"{t['exact_match']:.1%}" for t in tests)
             mean, cer = (sum(t[key] for t in tests) / len(tests) for key in ("exact_match", "cer"))
-            lines.append(f"| {result['set']} | {boxes} | {result['epochs']} | {each} | {mean:.1%} | {cer:.2%} |")
+            lines.append(f"| {result['set']} | {boxes} | {result['epochs']} | {shares} | {mean:.1%} | {cer:.2%} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 
 

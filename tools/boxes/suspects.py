@@ -66,16 +66,16 @@ def spoil(texts: Sequence[str], kinds: Collection[str], share: float, seed: int)
     rng = random.Random(seed)
     symbols = sorted(set("".join(texts)))
     single = [kind for kind in ("changed", "swapped", "dropped") if kind in kinds]
-    left = [i for i in range(len(texts)) if i not in done]
-    places = rng.sample(left, min(len(left), round(share * len(texts)))) if single else []
+    unspoilt = [i for i in range(len(texts)) if i not in done]
+    places = rng.sample(unspoilt, min(len(unspoilt), round(share * len(texts)))) if single else []
     pairs = len(places) // (2 * len(single)) if "swapped" in single else 0
     for a, b in zip(places[:pairs], places[pairs : 2 * pairs], strict=True):
         if texts[a] != texts[b]:
             spoilt[a], spoilt[b] = texts[b], texts[a]
             done |= {a: "swapped", b: "swapped"}
-    others = [kind for kind in single if kind != "swapped"]
-    for nth, i in enumerate(places[2 * pairs :] if others else ()):
-        at, kind = rng.randrange(len(texts[i])), others[nth % len(others)]
+    kinds_left = [kind for kind in single if kind != "swapped"]
+    for nth, i in enumerate(places[2 * pairs :] if kinds_left else ()):
+        at, kind = rng.randrange(len(texts[i])), kinds_left[nth % len(kinds_left)]
         other = rng.choice([s for s in symbols if s != texts[i][at]]) if kind == "changed" else ""
         if len(texts[i]) > 1 or other:  # a label of one symbol has none to spare
             spoilt[i] = texts[i][:at] + other + texts[i][at + 1 :]
@@ -129,14 +129,14 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     manifest = {place[Path(row.source).name]: row for row in read_manifest(out)}
     listed = {i for i, row in manifest.items() if row.status == "suspect"}
     found = listed & done.keys()
-    own = {
+    wrong = {
         i
         for i in listed - done.keys()
         if rows[i][0].name.split("_png")[0].split(".")[0] in WRONG_IN_THE_SET.get(name, {})
     }
     return {
         **result, "suspects": len(listed), "explained": report.explained, "minutes": minutes,
-        "core_minutes": core_minutes, "found": Counter(done[i] for i in found), "wrong_in_the_set": len(own),
+        "core_minutes": core_minutes, "found": Counter(done[i] for i in found), "wrong_in_the_set": len(wrong),
         "read_is_truth": sum(manifest[i].read == texts[i] for i in found),
         "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].read, manifest[i].confidence]
                    for i in sorted(done.keys() - listed) if i in manifest],
@@ -160,18 +160,18 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     by_kind = ["| set | kind of error | spoilt | suspects | recall |", "|---|---|---|---|---|"]
     failed = []
     for name, kinds in dict.fromkeys((r["set"], tuple(r["kinds"])) for r in results):
-        same = [r for r in results if (r["set"], tuple(r["kinds"])) == (name, kinds)]
-        failed += [f"{name}, seed {r['seed']}, {', '.join(kinds)}: {r['error']}" for r in same if "error" in r]
-        some = [r for r in same if "error" not in r]
-        if not some:
+        of_set = [r for r in results if (r["set"], tuple(r["kinds"])) == (name, kinds)]
+        failed += [f"{name}, seed {r['seed']}, {', '.join(kinds)}: {r['error']}" for r in of_set if "error" in r]
+        runs = [r for r in of_set if "error" not in r]
+        if not runs:
             continue
-        spoilt, found = (sum((Counter(r[key]) for r in some), Counter[str]()) for key in ("spoilt", "found"))
-        suspects, own, read = (sum(r[key] for r in some) for key in ("suspects", "wrong_in_the_set", "read_is_truth"))
+        spoilt, found = (sum((Counter(r[key]) for r in runs), Counter[str]()) for key in ("spoilt", "found"))
+        suspects, wrong, read = (sum(r[key] for r in runs) for key in ("suspects", "wrong_in_the_set", "read_is_truth"))
         hits = found.total()
         lines.append(
-            f"| {name} | {some[0]['pictures']} | {len(some)} | {spoilt.total()} | {suspects} "
-            f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {own} | {_share(hits + own, suspects)} "
-            f"| {_share(read, hits)} | {sum(r['minutes'] for r in some) / len(some):.1f} |"
+            f"| {name} | {runs[0]['pictures']} | {len(runs)} | {spoilt.total()} | {suspects} "
+            f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {wrong} | {_share(hits + wrong, suspects)} "
+            f"| {_share(read, hits)} | {sum(r['minutes'] for r in runs) / len(runs):.1f} |"
         )
         by_kind += [f"| {name} | {k} | {spoilt[k]} | {found[k]} | {_share(found[k], spoilt[k])} |" for k in kinds]
     return "\n".join([*lines, "", *by_kind, "", *failed, *machine_lines(results)])

@@ -37,12 +37,12 @@ def draw(folder: Path, shares: dict[int, float], count: int, seed: int) -> None:
     labels: list[tuple[Path, str]] = []
     boxes: list[dict[str, str]] = []
     for lines, share in shares.items():
-        made = folder / f"lines-{lines}"
+        pictures_folder = folder / f"lines-{lines}"
         config = SynthConfig(min_length=6, size_wh=SIZES_WH[lines], styles=("plate",), lines=lines, seed=seed)
-        write_set(config, made, round(count * share))
+        write_set(config, pictures_folder, round(count * share))
         for name, several in (("labels", labels), ("boxes", boxes)):
-            with (made / f"{name}.csv").open(newline="", encoding="utf-8") as file:
-                rows = [{**row, "image": f"{made.name}/{row['image']}"} for row in csv.DictReader(file)]
+            with (pictures_folder / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+                rows = [{**row, "image": f"{pictures_folder.name}/{row['image']}"} for row in csv.DictReader(file)]
             several += [(Path(row["image"]), row["text"]) for row in rows] if name == "labels" else rows
     write_labels(folder / "labels.csv", labels)
     with (folder / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
@@ -65,21 +65,23 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
         draw(source, SETS[name], args.count, args.seed)
     forget(work / "set")
     report = detector.convert(source / "labels.csv", work / "set", overwrite=True, seed=args.seed)
-    drawn = read_drawn(source)
-    found, _ = inferred_boxes(work / "set")
-    as_many = [lines_of(found[n]) == lines_of(one.boxes_xyxy) for n, one in drawn.items() if n in found]
+    drawn_pictures = read_drawn(source)
+    inferred, _ = inferred_boxes(work / "set")
+    as_many = [
+        lines_of(inferred[n]) == lines_of(drawn.boxes_xyxy) for n, drawn in drawn_pictures.items() if n in inferred
+    ]
     data = report.data_yaml.resolve()
     weights = train_stage(data, work, "reader", args.minutes, False, args.seed)
     read = {
-        who: detector.evaluate(detector.Reader(path), data, split="test").to_dict()
-        for who, path in (("shipped", None), ("trained", weights))
+        reader_name: detector.evaluate(detector.Reader(path), data, split="test").to_dict()
+        for reader_name, path in (("shipped", None), ("trained", weights))
     }
-    for one in read.values():
-        del one["confusions"]
+    for scores in read.values():
+        del scores["confusions"]
     return {
         "set": name, "pictures": report.inputs, "suspects": report.suspects, "convert_s": report.seconds,
         "input_hw": report.config.shape_hw, "lines_right": float(np.mean(as_many)), "minutes": args.minutes,
-        "machine": machine(), "boxes": measure(work / "set", drawn), "read": read,
+        "machine": machine(), "boxes": measure(work / "set", drawn_pictures), "read": read,
     }  # fmt: skip
 
 

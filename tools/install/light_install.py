@@ -42,8 +42,8 @@ def megabytes(folder: Path) -> float:
 def run(*words: object, cwd: Path) -> tuple[str, float]:
     """What a command prints, and its seconds."""
     began = time.perf_counter()
-    done = subprocess.run(list(map(str, words)), cwd=cwd, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout, time.perf_counter() - began
+    process = subprocess.run(list(map(str, words)), cwd=cwd, check=True, stdout=subprocess.PIPE, text=True)
+    return process.stdout, time.perf_counter() - began
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
         draw(folder / "picture.png")
         code = "import detector; print(detector.Reader().read('picture.png').text)"
         read = [run(python, "-I", "-c", code, cwd=folder) for _ in range(1 + STARTS)]
-        told = [run(python.with_name("detector"), "predict", "shipped", "picture.png", cwd=folder)
+        printed = [run(python.with_name("detector"), "predict", "shipped", "picture.png", cwd=folder)
                 for _ in range(1 + STARTS)]  # fmt: skip
         figures = {
             "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
@@ -75,10 +75,10 @@ def main() -> None:
             "packages": len(list((folder / "light").rglob("*.dist-info"))),
             "install_s": round(installed, 1),
             "python_first_string_s": round(statistics.median(seconds for _, seconds in read[1:]), 2),
-            "command_first_string_s": round(statistics.median(seconds for _, seconds in told[1:]), 2),
+            "command_first_string_s": round(statistics.median(seconds for _, seconds in printed[1:]), 2),
         }
-    if {text for text, _ in read} != {f"{TEXT}\n"} or {text for text, _ in told} != {f"picture.png\t{TEXT}\n"}:
-        sys.exit(f"{TEXT} was read as {read[0][0]!r} and {told[0][0]!r}.")
+    if {text for text, _ in read} != {f"{TEXT}\n"} or {text for text, _ in printed} != {f"picture.png\t{TEXT}\n"}:
+        sys.exit(f"{TEXT} was read as {read[0][0]!r} and {printed[0][0]!r}.")
     print("| " + " | ".join(figures) + " |\n|" + "---|" * len(figures))
     print("| " + " | ".join(map(str, figures.values())) + " |")
     if (out := parser.parse_args().json) is not None:

@@ -50,17 +50,17 @@ def watched(command: str, seconds: float, work: Path) -> list[str]:
     home.mkdir(exist_ok=True)
     before = {*home.rglob("*")}
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "MPL", *ALWAYS))}
-    done = subprocess.run(
+    ended = subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", calls, sys.executable, "-c", LIVE_ON,
          str(seconds), *command.split()],
         cwd=work, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
-    told = calls.read_text(encoding="utf-8", errors="replace")
+    calls_text = calls.read_text(encoding="utf-8", errors="replace")
     files = [str(path.relative_to(home)) for path in {*home.rglob("*")} - before if path.is_file()]
-    wrong = sorted(set(re.findall(r"sa_family=AF_INET6?.*?inet_\w+\([^)]*\)", told)))
+    wrong = sorted(set(re.findall(r"sa_family=AF_INET6?.*?inet_\w+\([^)]*\)", calls_text)))
     wrong += [name for name in files if not name.startswith(".cache/detector/")]
-    return wrong if done.returncode in (0, 3, 5) else [f"exit code {done.returncode}: {done.stderr[-500:]}", *wrong]
+    return wrong if ended.returncode in (0, 3, 5) else [f"exit code {ended.returncode}: {ended.stderr[-500:]}", *wrong]
 
 
 def main() -> None:
@@ -68,13 +68,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     seconds = parser.parse_args().seconds
-    bad = False
+    has_failed = False
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
             wrong = watched(command, seconds, Path(folder))
-            bad |= bool(wrong)
+            has_failed |= bool(wrong)
             print(f"detector {command}: {'silent' if not wrong else '; '.join(wrong)}", flush=True)
-    sys.exit(bad)
+    sys.exit(has_failed)
 
 
 if __name__ == "__main__":

@@ -32,15 +32,15 @@ BLANK = len(SYMBOLS)  # CTC's, the last class
 SHAPE_HW = (32, 100)
 KEPT_HW = (64, 200)  # pictures are augmented at this size, before they are made grey and small
 BATCH = 16  # small: few minutes are to be many steps
-LOOKS = 10  # at the validation pictures, evenly over the time
+VALIDATIONS = 10  # at the validation pictures, evenly over the time
 
 Pairs = Sequence[tuple[str, str]]
 """Paths and texts."""
 
 
 def _conv(c_in: int, c_out: int, kernel: int = 3, norm: bool = False) -> list[nn.Module]:
-    made: list[nn.Module] = [nn.Conv2d(c_in, c_out, kernel, padding=1 if kernel == 3 else 0, bias=not norm)]
-    return [*made, *([nn.BatchNorm2d(c_out)] if norm else []), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [nn.Conv2d(c_in, c_out, kernel, padding=1 if kernel == 3 else 0, bias=not norm)]
+    return [*layers, *([nn.BatchNorm2d(c_out)] if norm else []), nn.ReLU(inplace=True)]
 
 
 class Crnn(nn.Module):
@@ -112,40 +112,40 @@ def train_crnn(
     net = Crnn().to(device=device, memory_format=torch.channels_last)
     loss_of = nn.CTCLoss(blank=BLANK, zero_infinity=True)
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
-    images, seen = [load(path) for path, _ in train], [load(path) for path, _ in val]
+    images, validation_images = [load(path) for path, _ in train], [load(path) for path, _ in val]
     targets = [torch.tensor([SYMBOLS.index(c) for c in text]) for _, text in train]
-    best, kept, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
-    step = looks = drawn = 0
+    best, best_state, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
+    step = validations = drawn = 0
 
     def look() -> None:
-        nonlocal best, kept
-        result = score_texts([text for _, text in val], read(net, seen, device))
+        nonlocal best, best_state
+        result = score_texts([text for _, text in val], read(net, validation_images, device))
         if (reached := (result.right, -result.errors)) >= best:
-            best, kept = reached, copy.deepcopy(net.state_dict())
+            best, best_state = reached, copy.deepcopy(net.state_dict())
 
-    while (done := (time.perf_counter() - began) / 60 / minutes) < 1 or not step:
-        if done * LOOKS >= looks + 1:
-            looks = int(done * LOOKS)
+    while (spent := (time.perf_counter() - began) / 60 / minutes) < 1 or not step:
+        if spent * VALIDATIONS >= validations + 1:
+            validations = int(spent * VALIDATIONS)
             look()
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(done, 1.0))))
+            group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(spent, 1.0))))
         if not len(order):
             order = rng.permutation(len(images))
-        taken, order = order[:BATCH], order[BATCH:]
+        batch_indices, order = order[:BATCH], order[BATCH:]
         net.train()
         with autocast(device):
-            scores = net(to_input([augment.image(images[i]) for i in taken], device))
+            scores = net(to_input([augment.image(images[i]) for i in batch_indices], device))
         log_probs = scores.float().log_softmax(2).transpose(0, 1)
-        lengths = torch.tensor([len(targets[i]) for i in taken])
-        columns = torch.full((len(taken),), len(log_probs))
-        loss = loss_of(log_probs, torch.cat([targets[i] for i in taken]).to(device), columns, lengths)
+        lengths = torch.tensor([len(targets[i]) for i in batch_indices])
+        columns = torch.full((len(batch_indices),), len(log_probs))
+        loss = loss_of(log_probs, torch.cat([targets[i] for i in batch_indices]).to(device), columns, lengths)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
-        step, drawn = step + 1, drawn + len(taken)
+        step, drawn = step + 1, drawn + len(batch_indices)
     look()
-    net.load_state_dict(kept)
+    net.load_state_dict(best_state)
     facts = {"steps": step, "epochs": drawn / len(images), "val_exact_match": best[0] / max(len(val), 1)}
     return net, {**facts, "minutes": {"train": (time.perf_counter() - began) / 60}}
 

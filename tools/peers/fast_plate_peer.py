@@ -1,4 +1,4 @@
-"""fast-plate-ocr's compact transformers, trained from nothing by the library's own command; no command of its own.
+"""fast-plate-ocr's compact transformers, trained from scratch by the library's own command; no command of its own.
 
 Its part of ``trained_peers.py``, run by the peers' Python, which has no detector. `fast-plate-ocr train` runs with its
 defaults: AdamW, batches of 64, cosine learning rate, averaged weights, its augmentation, early stopping, the checkpoint
@@ -78,10 +78,10 @@ def _list(path: Path, pairs: Sequence[Sequence[str]]) -> Path:
     return path
 
 
-def _clock(limit_s: float, least: int) -> Any:
+def _clock(limit_s: float, min_batches: int) -> Any:
     """A Keras callback that keeps times, and ends training when no more than the validation fits into ``limit_s``.
 
-    ``least`` batches are trained on in any case.
+    ``min_batches`` batches are trained on in any case.
     """
     import keras
 
@@ -101,7 +101,7 @@ def _clock(limit_s: float, least: int) -> Any:
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.epochs[-1]["batches"].append(self.now())
             after = self.epochs[-2]["ended"] - self.epochs[-2]["batches"][-1] if len(self.epochs) > 1 else 0.0
-            enough = sum(len(epoch["batches"]) for epoch in self.epochs) >= least
+            enough = sum(len(epoch["batches"]) for epoch in self.epochs) >= min_batches
             if enough and self.now() + after > limit_s and batch + 1 < self.params["steps"]:
                 self.model.stop_training = self.stopped = True
 
@@ -134,20 +134,20 @@ def _watched(clock: Any) -> Iterator[None]:
 
 
 def _train(
-    work: Path, train: Any, val: Any, epochs: int, limit_s: float, seed: int, least: int = 1
+    folder: Path, train: Any, val: Any, epochs: int, limit_s: float, seed: int, min_batches: int = 1
 ) -> tuple[Any, Path]:
     """`fast-plate-ocr train` once; the clock, and the best checkpoint."""
     from fast_plate_ocr.cli.train import train as command
 
-    clock = _clock(limit_s, least)
-    given = {
-        "model-config-file": work / "model.yaml", "plate-config-file": work / "plate.yaml",
-        "annotations": _list(work / "train.csv", train), "val-annotations": _list(work / "val.csv", val),
-        "output-dir": work / "out", "epochs": epochs, "seed": seed,
+    clock = _clock(limit_s, min_batches)
+    arguments = {
+        "model-config-file": folder / "model.yaml", "plate-config-file": folder / "plate.yaml",
+        "annotations": _list(folder / "train.csv", train), "val-annotations": _list(folder / "val.csv", val),
+        "output-dir": folder / "out", "epochs": epochs, "seed": seed,
     }  # fmt: skip
     with _watched(clock):
-        command.main([f"--{name}={value}" for name, value in given.items()], standalone_mode=False)
-    best = max((work / "out").glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
+        command.main([f"--{name}={value}" for name, value in arguments.items()], standalone_mode=False)
+    best = max((folder / "out").glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
     return clock, best
 
 
@@ -157,15 +157,15 @@ def epochs_that_fit(epochs: Sequence[dict[str, Any]], trained: int, minutes: flo
     An epoch's time is the median of the whole ones after the first, which builds the graph; where there is none, the
     median step times their number, with the validation and the saving that the trial ended with.
     """
-    whole = [e["ended"] - e["began"] for e in epochs[1:] if len(e["batches"]) == math.ceil(trained / BATCH)]
+    full = [e["ended"] - e["began"] for e in epochs[1:] if len(e["batches"]) == math.ceil(trained / BATCH)]
     between = [b - a for e in epochs for a, b in zip(e["batches"], e["batches"][1:], strict=False)]
     first, last = epochs[0], epochs[-1]
     step = statistics.median(between or [first["batches"][0]])
     after = last["ended"] - last["batches"][-1]
-    epoch = statistics.median(whole) if whole else step * trained / BATCH + after
+    epoch = statistics.median(full) if full else step * trained / BATCH + after
     start = max(0.0, first["batches"][0] - step)
     fitting = int((FILLED * 60 * minutes - start) / epoch)
-    return max(1, fitting), {"start": start, "step": step, "after_epoch": after, "epoch": epoch, "whole": len(whole)}
+    return max(1, fitting), {"start": start, "step": step, "after_epoch": after, "epoch": epoch, "whole": len(full)}
 
 
 def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -175,18 +175,18 @@ def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     import cv2
 
     cv2.setNumThreads(1)
-    work, minutes, seed = Path(question["work"]), question["minutes"], question["seed"]
+    folder, minutes, seed = Path(question["work"]), question["minutes"], question["seed"]
     train, val = question["train"], question["val"]
     for part in ("trial", "train"):
-        (work / part).mkdir(parents=True, exist_ok=True)
+        (folder / part).mkdir(parents=True, exist_ok=True)
         for name, config in (("model", NETWORKS[question["reader"]]), ("plate", PLATE)):
-            (work / part / f"{name}.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML, too
+            (folder / part / f"{name}.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML, too
     began = time.perf_counter()
-    clock, _ = _train(work / "trial", train, val, TRIAL_EPOCHS, TRIAL_SHARE * 60 * minutes, seed, least=2)
+    clock, _ = _train(folder / "trial", train, val, TRIAL_EPOCHS, TRIAL_SHARE * 60 * minutes, seed, min_batches=2)
     epochs, seconds = epochs_that_fit(clock.epochs, len(train), minutes)
     tried = (time.perf_counter() - began) / 60
     began = time.perf_counter()
-    clock, best = _train(work / "train", train, val, epochs, 60 * minutes, seed)
+    clock, best = _train(folder / "train", train, val, epochs, 60 * minutes, seed)
     facts = {
         "minutes": {"trial": tried, "train": (time.perf_counter() - began) / 60},
         "epochs": {"asked": epochs, "begun": len(clock.epochs), "stopped_by_the_clock": clock.stopped},
@@ -194,7 +194,7 @@ def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "val_exact_match": max(epoch["val_exact_match"] for epoch in clock.epochs),
         "versions": {name: version(name) for name in ("fast-plate-ocr", "keras", "tensorflow")},
     }  # fmt: skip
-    return _reader(best, work / "train" / "plate.yaml"), facts
+    return _reader(best, folder / "train" / "plate.yaml"), facts
 
 
 def _reader(weights: Path, plate: Path) -> Any:
@@ -211,7 +211,7 @@ def _reader(weights: Path, plate: Path) -> Any:
             config.interpolation, config.padding_color,
         )  # fmt: skip
         output = network.predict_on_batch(preprocess_image(image))
-        (made,) = postprocess_output(output["plate"], config.max_plate_slots, config.alphabet, config.pad_char)
-        return str(made.plate)
+        (prediction,) = postprocess_output(output["plate"], config.max_plate_slots, config.alphabet, config.pad_char)
+        return str(prediction.plate)
 
     return read

@@ -48,16 +48,17 @@ BY_DETECTOR_TRAIN = ("char-shipped", "char", "yolo11n", "yolo26n")
 IN_PEERS_PYTHON = ("rf-detr-nano",)
 
 
-def converted(name: str, rows: dict[str, list[trained_peers.Row]], work: Path, seed: int) -> Path:
+def converted(name: str, rows: dict[str, list[trained_peers.Row]], folder: Path, seed: int) -> Path:
     """Path of the data.yaml of a set without its held-out pictures; it is converted where that was not done."""
     import detector
     from detector.conversion.settings import TEST_SHARE, VAL_SHARE
     from tools.sets import write_labels
 
-    root = work / f"{name}.set"
+    root = folder / f"{name}.set"
     if (root / "data.yaml").is_file():
         return root / "data.yaml"
-    labels = write_labels(work / f"{name}.labels.csv", [(Path(p), text) for p, text in (*rows["train"], *rows["val"])])
+    own_rows = [(Path(p), text) for p, text in (*rows["train"], *rows["val"])]
+    labels = write_labels(folder / f"{name}.labels.csv", own_rows)
     # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
     report = detector.convert(labels, root, overwrite=True, seed=seed, test=0.0, val=TEST_SHARE + VAL_SHARE)
     return report.data_yaml.resolve()
@@ -76,12 +77,12 @@ def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any
     from detector.networks.shipped import NETWORK
     from tools.weights.ship_weights import parameters_of
 
-    work = Path(question["work"])
+    folder = Path(question["work"])
     start = {"char-shipped": None, "char": NETWORK}.get(model, f"{model}.yaml")
     began = time.perf_counter()
     result = detector.train(
         question["data"], model=start, time=question["minutes"] / 60, name=model, seed=question["seed"], device="cpu",
-        project=work / "runs", weights=work,
+        project=folder / "runs", weights=folder,
     )  # fmt: skip
     minutes = (time.perf_counter() - began) / 60
     pictures = len(read_set(question["data"]).rows("train")[0])
@@ -103,11 +104,11 @@ def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
     from tools.peers import peer_detectors
     from tools.weights.networks import latency_ms
 
-    characters, work = read_set(question["data"]), Path(question["work"])
+    characters, folder = read_set(question["data"]), Path(question["work"])
     if model in BY_DETECTOR_TRAIN:
         network, answer = learn_ours(model, question)
     else:
-        network, answer = peer_detectors.learn(model, characters, question["minutes"], question["seed"], work)
+        network, answer = peer_detectors.learn(model, characters, question["minutes"], question["seed"], folder)
     torch.set_num_threads(question["threads"])
     pipeline = ReadingPipeline(network, characters.config, characters.config.is_two_pass)
     answer |= zero_shot.timed(lambda path: pipeline([read_image(path)])[0].text, question["test"])
@@ -115,16 +116,16 @@ def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
     return answer | {"ms_network": latency_ms(network, letterboxed, 1)}
 
 
-def be_peer(model: str, asked: Path, answered: Path) -> None:
+def be_peer(model: str, question_file: Path, answer_file: Path) -> None:
     """The other end of :func:`zero_shot.ask_peer`: learn and read; or what went wrong."""
-    question = json.loads(asked.read_text(encoding="utf-8"))
+    question = json.loads(question_file.read_text(encoding="utf-8"))
     question["threads"] = trained_peers.hold_threads()
     try:
         answer = learn(model, question)
     except Exception as error:  # whatever a library raises is this model's result; the others are run all the same
         traceback.print_exc()
         answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-    answered.write_text(json.dumps(answer), encoding="utf-8")
+    answer_file.write_text(json.dumps(answer), encoding="utf-8")
 
 
 # --- here ---------------------------------------------------------------------------------------------------------
@@ -132,12 +133,12 @@ def be_peer(model: str, asked: Path, answered: Path) -> None:
 
 def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], args: argparse.Namespace) -> Any:
     """One detector on one set: its score and what it costs, or the error that ended it."""
-    work = args.out / f"{name}.{model}"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    folder = args.out / f"{name}.{model}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     question = {
         "data": str(converted(name, rows, args.out, args.seed)), "test": [path for path, _ in rows["test"]],
-        "minutes": args.minutes, "seed": args.seed, "work": str(work),
+        "minutes": args.minutes, "seed": args.seed, "work": str(folder),
     }  # fmt: skip
     result: dict[str, Any] = {
         "set": name, "model": model, "seed": args.seed, "budget_minutes": args.minutes, "machine": machine(),
@@ -151,7 +152,7 @@ def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], a
         print(f"{name}: {model} failed: {found['error']['kind']}: {found['error']['message']}", file=sys.stderr)
         return {**result, **found}
     result["test"] = zero_shot.score(found, [text for _, text in rows["test"]])
-    return {**result, **{key: held for key, held in found.items() if key not in ("texts", "failed", "ms")}}
+    return {**result, **{key: value for key, value in found.items() if key not in ("texts", "failed", "ms")}}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -172,11 +173,11 @@ def table(results: Sequence[dict[str, Any]]) -> str:
                 lines.append(_line(of_set[model], best))
     budgets = ", ".join(sorted({f"{result['budget_minutes']:g}" for result in results}))
     threads = ", ".join(sorted({str(result["threads"]) for result in results}))
-    said = [
+    notes = [
         f"{budgets} minutes of training each, threads: {threads}. All but the first start from random weights: none "
         "were downloaded, and the packages hold no pretrained ones."
     ]
-    return "\n".join([*lines, "", *said, *failures, "", *machine_lines(results)])
+    return "\n".join([*lines, "", *notes, *failures, "", *machine_lines(results)])
 
 
 def _line(result: dict[str, Any], best: float) -> str:

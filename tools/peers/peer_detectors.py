@@ -90,7 +90,7 @@ class FasterRcnn(nn.Module):
             boxes = heads.box_coder.decode(offsets, proposals)[:, 1:]  # (…, classes, 4)
             boxes = boxes[torch.arange(len(boxes)), scores.argmax(1)] * (pictures.shape[3] / batch.image_sizes[0][1])
             places = torch.cat([box_convert(boxes, "xyxy", "cxcywh"), scores], 1)
-        return pad_sequence(places.split([len(one) for one in proposals]), batch_first=True).transpose(1, 2)
+        return pad_sequence(places.split(list(map(len, proposals))), batch_first=True).transpose(1, 2)
 
 
 class RfDetr(nn.Module):
@@ -190,7 +190,7 @@ def _endless(loader: TextLoader) -> Iterator[dict[str, Any]]:
         yield from loader
 
 
-def learn(name: str, characters: CharacterSet, minutes: float, seed: int, work: Path) -> tuple[Any, dict[str, Any]]:
+def learn(name: str, characters: CharacterSet, minutes: float, seed: int, folder: Path) -> tuple[Any, dict[str, Any]]:
     """Train one of :data:`DETECTORS` on the split "train"; it as a network, and facts."""
     torch.manual_seed(seed)
     config = characters.config
@@ -200,7 +200,7 @@ def learn(name: str, characters: CharacterSet, minutes: float, seed: int, work: 
     batches = _endless(TextLoader(dataset, detector.batch, order, augment=BatchAugment(Policy(), seed)))
     arithmetic, _ = choose_arithmetic(_step_of_a_copy(detector, next(batches)))
     trained, facts = _train(detector, batches, arithmetic, minutes)
-    kept = work / f"{name}.pt"
+    kept = folder / f"{name}.pt"
     torch.save({key: _half(value) for key, value in trained.state_dict().items()}, kept)
     facts |= {
         "parameters": sum(p.numel() for p in trained.parameters()), "megabytes": kept.stat().st_size / 1e6,

@@ -35,14 +35,14 @@ MOST_SECONDS = 30  # that a reader is measured, one picture at a time or in batc
 FIRST = "detector (onnx)"  # that the others are compared with
 PLATE_MODEL = "cct-xs-v2-global-model"
 
-One = Callable[[str], object]
-Many = Callable[[list[str]], object]
+ReadOne = Callable[[str], object]
+ReadMany = Callable[[list[str]], object]
 
 
 # --- readers: one file, many files --------------------------------------------------------------------------------
 
 
-def ours(backend: str, weights: str | None) -> tuple[One, Many]:
+def own_reader(backend: str, weights: str | None) -> tuple[ReadOne, ReadMany]:
     """This project's reader."""
     import detector
 
@@ -50,7 +50,7 @@ def ours(backend: str, weights: str | None) -> tuple[One, Many]:
     return reader.read, reader.read_many
 
 
-def yolo_predict(weights: str | None) -> tuple[One, Many]:
+def yolo_predict(weights: str | None) -> tuple[ReadOne, ReadMany]:
     """Ultralytics' own prediction with the same weights, at their shape."""
     import torch
 
@@ -65,7 +65,7 @@ def yolo_predict(weights: str | None) -> tuple[One, Many]:
     return lambda path: model.predict(path, **options), lambda paths: model.predict(paths, batch=BATCH, **options)
 
 
-def rapidocr_whole() -> tuple[One, None]:
+def rapidocr_whole() -> tuple[ReadOne, None]:
     """Detection, classification and recognition."""
     import logging
 
@@ -75,7 +75,7 @@ def rapidocr_whole() -> tuple[One, None]:
     return RapidOCR(), None
 
 
-def fast_plate_ocr() -> tuple[One, Many]:
+def fast_plate_ocr() -> tuple[ReadOne, ReadMany]:
     """Its smallest network for plates of all countries; only if it is in its cache."""
     from fast_plate_ocr import LicensePlateRecognizer
     from fast_plate_ocr.inference import hub
@@ -86,52 +86,52 @@ def fast_plate_ocr() -> tuple[One, Many]:
     return engine.run, engine.run
 
 
-PEERS: dict[str, Callable[[], tuple[One, Many | None]]] = {
+PEERS: dict[str, Callable[[], tuple[ReadOne, ReadMany | None]]] = {
     "RapidOCR, recognition": lambda: (zero_shot.rapidocr(), None),
     "RapidOCR, whole": rapidocr_whole,
     "ddddocr": lambda: (zero_shot.ddddocr(), None),
     "fast-plate-ocr": fast_plate_ocr,
 }
-OURS: dict[str, Callable[[str | None], tuple[One, Many]]] = {
-    FIRST: lambda weights: ours("onnx", weights),
-    "detector (openvino)": lambda weights: ours("openvino", weights),
-    "detector (torch)": lambda weights: ours("torch", weights),
+OWN_READERS: dict[str, Callable[[str | None], tuple[ReadOne, ReadMany]]] = {
+    FIRST: lambda weights: own_reader("onnx", weights),
+    "detector (openvino)": lambda weights: own_reader("openvino", weights),
+    "detector (torch)": lambda weights: own_reader("torch", weights),
     "yolo predict": yolo_predict,
 }
 
 
-def measured(one: One, many: Many | None, files: Sequence[str]) -> dict[str, Any]:
+def measured(read_one: ReadOne, read_many: ReadMany | None, files: Sequence[str]) -> dict[str, Any]:
     """Milliseconds a picture, one at a time and in batches."""
 
-    def loop(paths: list[str]) -> None:
+    def read_all(paths: list[str]) -> None:
         for path in paths:
-            one(path)
+            read_one(path)
 
     batches = [list(files[i : i + BATCH]) for i in range(0, len(files) - BATCH + 1, BATCH)]
     return {
-        "one_ms": _median_ms(one, files), "batch_ms": _median_ms(many or loop, batches) / BATCH,
-        "batches": many is not None, "count": len(files),
+        "one_ms": _median_ms(read_one, files), "batch_ms": _median_ms(read_many or read_all, batches) / BATCH,
+        "batches": read_many is not None, "count": len(files),
     }  # fmt: skip
 
 
 def _median_ms(read: Callable[[Any], object], inputs: Sequence[Any]) -> float:
     read(inputs[0])  # the first pays for what is set up then
     seconds = []
-    for one in inputs:
+    for item in inputs:
         began = time.perf_counter()
-        read(one)
+        read(item)
         seconds.append(time.perf_counter() - began)
         if sum(seconds) > MOST_SECONDS and len(seconds) >= 5:
             break
     return 1000 * statistics.median(seconds)
 
 
-def be_peer(name: str, asked: Path, answered: Path) -> None:
+def be_peer(name: str, question_file: Path, answer_file: Path) -> None:
     """The other end of :func:`zero_shot.ask_peer`."""
-    question = json.loads(asked.read_text(encoding="utf-8"))
+    question = json.loads(question_file.read_text(encoding="utf-8"))
     keep_to(question["cores"])
-    one, many = PEERS[name]() if name in PEERS else OURS[name](question["weights"])
-    answered.write_text(json.dumps(measured(one, many, question["files"])), encoding="utf-8")
+    read_one, read_many = PEERS[name]() if name in PEERS else OWN_READERS[name](question["weights"])
+    answer_file.write_text(json.dumps(measured(read_one, read_many, question["files"])), encoding="utf-8")
 
 
 def keep_to(cores: int) -> None:
@@ -166,17 +166,17 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
         network.output(images)
         torch.cuda.synchronize()
 
-    def whole() -> None:
+    def read_strings() -> None:
         decode_batch(network(images), reader.config, [float(shape_hw[1])] * len(images))
 
     rates = {}
-    for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", whole)):
+    for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", read_strings)):
         step()
-        began, done = time.perf_counter(), 0
+        began, picture_count = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
             step()
-            done += len(images)
-        rates[name] = done / (time.perf_counter() - began)
+            picture_count += len(images)
+        rates[name] = picture_count / (time.perf_counter() - began)
     return {**rates, "lost": 1 - rates["strings"] / rates["network"], "batch": len(images)}
 
 
@@ -209,26 +209,26 @@ def files_of(data: Path | None, pictures: int, folder: Path) -> list[str]:
 
 def table(result: dict[str, Any]) -> str:
     """Markdown: a line a reader, with how many times as long as the first it takes."""
-    read = {name: held for name, held in result["readers"].items() if "skipped" not in held}
+    read = {name: row for name, row in result["readers"].items() if "skipped" not in row}
     first = read.get(FIRST) or next(iter(read.values()), None)
     lines = ["| reader | ms, one picture | ms a picture, batches of 32 |", "|---|---|---|"]
-    for name, held in read.items():
+    for name, row in read.items():
         assert first is not None
-        ratios = [held[key] / first[key] for key in ("one_ms", "batch_ms")]
-        alone = "" if held["batches"] else ", one by one"
+        ratios = [row[key] / first[key] for key in ("one_ms", "batch_ms")]
+        alone = "" if row["batches"] else ", one by one"
         lines.append(
-            f"| {name} | {held['one_ms']:.2f} ({ratios[0]:.1f}x) | {held['batch_ms']:.2f} ({ratios[1]:.1f}x{alone}) |"
+            f"| {name} | {row['one_ms']:.2f} ({ratios[0]:.1f}x) | {row['batch_ms']:.2f} ({ratios[1]:.1f}x{alone}) |"
         )
-    skipped = [f"{name} left out: {held['skipped']}" for name, held in result["readers"].items() if "skipped" in held]
+    skipped = [f"{name} left out: {row['skipped']}" for name, row in result["readers"].items() if "skipped" in row]
     gpu = result["gpu"]
     if "skipped" in gpu:
-        said = f"GPU left out: {gpu['skipped']}"
+        note = f"GPU left out: {gpu['skipped']}"
     else:
-        said = (
+        note = (
             f"GPU, batches of {gpu['batch']} from memory: {gpu['strings']:.0f} pictures/s to strings, "
             f"{gpu['network']:.0f} the network alone; {gpu['lost']:.0%} lost to candidates and decoding"
         )
-    return "\n".join([*lines, "", *skipped, said])
+    return "\n".join([*lines, "", *skipped, note])
 
 
 def main() -> None:
@@ -251,7 +251,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = files_of(args.data.resolve() if args.data else None, args.pictures, Path(folder))
         question = {"files": files, "cores": args.cores, "weights": weights}
-        for name in (*OURS, *(() if args.no_peers else PEERS)):
+        for name in (*OWN_READERS, *(() if args.no_peers else PEERS)):
             print(f"reading with {name}", file=sys.stderr, flush=True)
             python = args.peers_python if name in PEERS else sys.executable
             readers[name] = zero_shot.ask_peer(__file__, name, python, question)

@@ -63,8 +63,8 @@ def hold_threads() -> int:
     OMP_NUM_THREADS lowers that. It must be set before Ultralytics is imported, which would set it to 1.
     """
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    threads = max(1, min(int(asked), free)) if asked.isdigit() else free
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    threads = max(1, min(int(requested), free)) if requested.isdigit() else free
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(threads)
     return threads
@@ -98,27 +98,27 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     from tools.sets import write_labels
     from tools.training.real_sets import LEAST_TRAINING, forget, train_stage
 
-    work, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
+    folder, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
     rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]
     began = time.perf_counter()
-    forget(work / "set")
+    forget(folder / "set")
     report = detector.convert(
-        write_labels(work / "labels.csv", rows), work / "set", overwrite=True, seed=seed,
+        write_labels(folder / "labels.csv", rows), folder / "set", overwrite=True, seed=seed,
         # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
         test=0.0, val=TEST_SHARE + VAL_SHARE,
     )  # fmt: skip
     converted = (time.perf_counter() - began) / 60
-    left = max(question["minutes"] - converted, LEAST_TRAINING)
-    weights = train_stage(report.data_yaml.resolve(), work, "reader", left, from_scratch, seed)
+    minutes_left = max(question["minutes"] - converted, LEAST_TRAINING)
+    weights = train_stage(report.data_yaml.resolve(), folder, "reader", minutes_left, from_scratch, seed)
     minutes = {"convert": converted, "train": (time.perf_counter() - began) / 60 - converted}
     reader = detector.Reader(weights)
     facts = {"minutes": minutes, "splits": report.splits, "suspects": report.suspects, "refused": report.refused}
     return lambda path: reader.read(path).text, facts
 
 
-def be_peer(reader: str, asked: Path, answered: Path) -> None:
+def be_peer(reader: str, question_file: Path, answer_file: Path) -> None:
     """The other end of :func:`zero_shot.ask_peer`: learn, read the held-out pictures; or what went wrong."""
-    question = json.loads(asked.read_text(encoding="utf-8"))
+    question = json.loads(question_file.read_text(encoding="utf-8"))
     question |= {"reader": reader, "threads": hold_threads()}
     try:
         learn = importlib.import_module(MODULES[reader]).learn if reader in MODULES else learn_ours
@@ -127,26 +127,26 @@ def be_peer(reader: str, asked: Path, answered: Path) -> None:
     except Exception as error:  # whatever a library raises is this reader's result; the others are run all the same
         traceback.print_exc()
         answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-    answered.write_text(json.dumps(answer), encoding="utf-8")
+    answer_file.write_text(json.dumps(answer), encoding="utf-8")
 
 
 # --- here ---------------------------------------------------------------------------------------------------------
 
 
-def ask(reader: str, rows: dict[str, list[Row]], work: Path, args: argparse.Namespace) -> dict[str, Any]:
+def ask(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Texts that a reader reads of the held-out pictures, and facts; or ``error``."""
     test = [path for path, _ in rows["test"]]
     if reader in zero_shot.PEERS:
         found = zero_shot.read_by_peer(reader, args.peers_python, {"test": test})
         found = {**found.get("test", found), "minutes": {}}
     else:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         upper = {part: [(path, zero_shot.compared(text)) for path, text in rows[part]] for part in ("train", "val")}
         learnt = rows if reader not in MODULES else upper
         question = {
             "train": learnt["train"], "val": learnt["val"], "test": test, "minutes": args.minutes, "seed": args.seed,
-            "work": str(work),
+            "work": str(folder),
         }  # fmt: skip
         python = args.peers_python if reader.startswith("fast-plate-ocr") else sys.executable
         found = zero_shot.ask_peer(__file__, reader, python, question)
@@ -167,31 +167,31 @@ def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argpars
         print(f"{name}: {reader} failed: {found['error']['kind']}: {found['error']['message']}", file=sys.stderr)
         return {**result, **found}
     result["test"] = zero_shot.score(found, [text for _, text in rows["test"]])
-    return {**result, **{key: held for key, held in found.items() if key not in ("texts", "failed", "ms")}}
+    return {**result, **{key: value for key, value in found.items() if key not in ("texts", "failed", "ms")}}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown: a line a set, a column a reader, the best of each line in bold."""
     readers = [reader for reader in READERS if any(r["reader"] == reader for r in results)]
-    held = {(r["set"], r["reader"]): r for r in results}
+    by_reader = {(r["set"], r["reader"]): r for r in results}
     lines = [
         f"| set | train / val / test | {' | '.join(READERS[reader] for reader in readers)} |",
         "|---|---|" + "---|" * len(readers),
     ]
     for name in dict.fromkeys(r["set"] for r in results):
-        row = [held.get((name, reader)) for reader in readers]
+        row = [by_reader.get((name, reader)) for reader in readers]
         scored = [r["test"]["exact_match"] for r in row if r and "test" in r]
         cells = [_cell(r, max(scored, default=0.0)) if r else "-" for r in row]
         counts = next(r["pictures"] for r in row if r)
         lines.append(f"| {name} | {' / '.join(map(str, counts.values()))} | {' | '.join(cells)} |")
     budgets = ", ".join(sorted({f"{r['budget_minutes']:g}" for r in results}))
-    said = [f"Exact match (95 %); {budgets} minutes of training each, of which were taken:"]
-    said += [f"- {READERS[reader]}: {_spent(results, reader)}" for reader in readers if _spent(results, reader)]
+    notes = [f"Exact match (95 %); {budgets} minutes of training each, of which were taken:"]
+    notes += [f"- {READERS[reader]}: {_spent(results, reader)}" for reader in readers if _spent(results, reader)]
     failures = [
         f"{r['set']}, {READERS[r['reader']]}: {r['error']['kind']}: {r['error']['message']}"
         for r in results if "error" in r
     ]  # fmt: skip
-    return "\n".join([*lines, "", *said, "", *failures, *machine_lines(results)])
+    return "\n".join([*lines, "", *notes, "", *failures, *machine_lines(results)])
 
 
 def _cell(result: dict[str, Any], best: float) -> str:
@@ -200,8 +200,8 @@ def _cell(result: dict[str, Any], best: float) -> str:
             result["error"]["kind"], result["error"]["kind"]
         )
     match, (low, high) = result["test"]["exact_match"], result["test"]["interval_95"]
-    said = f"{match:.1%}"
-    return f"{f'**{said}**' if match == best > 0 else said} ({100 * low:.1f} to {100 * high:.1f})"
+    cell = f"{match:.1%}"
+    return f"{f'**{cell}**' if match == best > 0 else cell} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _spent(results: Sequence[dict[str, Any]], reader: str) -> str:

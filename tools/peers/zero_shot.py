@@ -46,7 +46,7 @@ REPORTING = ("captcha-swust-20191218", "captcha-digits-boxes", "plates-vn8", "pl
 
 SETS = GUIDING + REPORTING
 
-KEPT = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+COUNTED_SYMBOLS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 OURS = "detector"
 FOLDER = "detector, folder"
 
@@ -55,7 +55,7 @@ Read = Callable[[str], str]
 
 def compared(text: str) -> str:
     """Letters and digits, upper case."""
-    return "".join(c for c in text.upper() if c in KEPT)
+    return "".join(c for c in text.upper() if c in COUNTED_SYMBOLS)
 
 
 def sample(name: str, data: Path, pictures: int, seed: int) -> list[tuple[str, str]]:
@@ -126,7 +126,7 @@ def _try(read: Read, path: str) -> tuple[str, str]:
         return "", f"{type(error).__name__}: {error}"
 
 
-def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+def read_by_us(weights: Path | None, files_by_set: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
     """What this project reads, by reader and set: one picture after another, and whole sets as folders are read."""
     import detector
 
@@ -134,8 +134,8 @@ def read_by_us(weights: Path | None, chosen: dict[str, list[str]]) -> dict[str, 
         reader = detector.Reader(weights)
     except detector.DetectorError as error:
         return {name: {"skipped": str(error)} for name in (OURS, FOLDER)}
-    one_by_one = {name: timed(lambda path: reader.read(path).text, files) for name, files in chosen.items()}
-    return {OURS: one_by_one, FOLDER: {name: _as_folder(reader, files) for name, files in chosen.items()}}
+    one_by_one = {name: timed(lambda path: reader.read(path).text, files) for name, files in files_by_set.items()}
+    return {OURS: one_by_one, FOLDER: {name: _as_folder(reader, files) for name, files in files_by_set.items()}}
 
 
 def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
@@ -150,17 +150,17 @@ def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
     return {"texts": texts, "failed": failed, "ms": 1000 * (time.perf_counter() - began) / max(len(files), 1)}
 
 
-def read_by_peer(peer: str, python: str, chosen: dict[str, list[str]]) -> dict[str, Any]:
+def read_by_peer(peer: str, python: str, files_by_set: dict[str, list[str]]) -> dict[str, Any]:
     """What a peer reads, by set; it runs in a process of its own."""
-    return ask_peer(__file__, peer, python, chosen)
+    return ask_peer(__file__, peer, python, files_by_set)
 
 
 def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, Any]:
     """What `python script --peer PEER QUESTION.json ANSWER.json` answers, or why it does not."""
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "question.json", Path(folder) / "answer.json"
-        asked.write_text(json.dumps(question), encoding="utf-8")
-        command = (python, script, "--peer", peer, str(asked), str(answered))
+        question_file, answer_file = Path(folder) / "question.json", Path(folder) / "answer.json"
+        question_file.write_text(json.dumps(question), encoding="utf-8")
+        command = (python, script, "--peer", peer, str(question_file), str(answer_file))
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         environment = {**os.environ, "PYTHONPATH": path}  # for tools.*, which a peer's Python does not know
         try:
@@ -169,32 +169,32 @@ def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, An
             )
         except OSError as error:
             return {"skipped": f"{python} does not run: {error.strerror}"}
-        if ended.returncode or not answered.exists():
+        if ended.returncode or not answer_file.exists():
             last = ended.stderr.strip().splitlines()[-1:] or [f"exit code {ended.returncode}"]
             return {"skipped": last[0]}
-        held: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
+        held: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
         return held
 
 
-def be_peer(peer: str, asked: Path, answered: Path) -> None:
+def be_peer(peer: str, question_file: Path, answer_file: Path) -> None:
     """The other end of :func:`read_by_peer`: files of each set in, texts of each set out."""
     read = PEERS[peer]()
-    chosen = json.loads(asked.read_text(encoding="utf-8"))
-    answered.write_text(json.dumps({name: timed(read, files) for name, files in chosen.items()}), encoding="utf-8")
+    sets = json.loads(question_file.read_text(encoding="utf-8"))
+    answer_file.write_text(json.dumps({name: timed(read, files) for name, files in sets.items()}), encoding="utf-8")
 
 
 # --- comparing ----------------------------------------------------------------------------------------------------
 
 
-def score(found: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+def score(answer: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
     """Exact match with its 95 % interval and CER, both by the module's rule; and what was read wrongly."""
     from detector.text.metrics import score_texts
 
-    pairs = [(compared(label), compared(text)) for label, text in zip(labels, found["texts"], strict=True)]
+    pairs = [(compared(label), compared(text)) for label, text in zip(labels, answer["texts"], strict=True)]
     result = score_texts([a for a, _ in pairs], [b for _, b in pairs])
     return {
         "exact_match": result.exact_match, "interval_95": result.interval, "cer": result.cer, "count": result.count,
-        "ms": found["ms"], "failed": found["failed"], "wrong": [pair for pair in pairs if pair[0] != pair[1]],
+        "ms": answer["ms"], "failed": answer["failed"], "wrong": [pair for pair in pairs if pair[0] != pair[1]],
     }  # fmt: skip
 
 
@@ -206,12 +206,12 @@ def table(result: dict[str, Any]) -> str:
         return "\n".join(skipped)
     lines = [f"| set | pictures | {' | '.join(scores)} |", "|---|---|" + "---|" * len(scores)]
     for half, names in (("guiding", GUIDING), ("reporting", REPORTING)):
-        there = [name for name in names if name in result["pictures"]]
-        rows = {name: [held[name]["exact_match"] for held in scores.values()] for name in there}
+        present = [name for name in names if name in result["pictures"]]
+        rows = {name: [held[name]["exact_match"] for held in scores.values()] for name in present}
         lines += [_row(name, result["pictures"][name], matches) for name, matches in rows.items()]
-        if there:
+        if present:
             means = [statistics.mean(column) for column in zip(*rows.values(), strict=True)]
-            lines.append(_row(f"*mean of the {half} half*", sum(result["pictures"][n] for n in there), means))
+            lines.append(_row(f"*mean of the {half} half*", sum(result["pictures"][n] for n in present), means))
     times = {reader: _mean_ms(held, result["pictures"]) for reader, held in scores.items()}
     first = next(iter(times.values()), 0.0) or 1.0
     cells = [f"{ms:.1f} ({ms / first:.1f}x)" for ms in times.values()]
@@ -225,8 +225,8 @@ def _row(name: str, pictures: int, matches: Sequence[float]) -> str:
     return f"| {name} | {pictures} | {' | '.join(f'**{m:.3f}**' if m == best else f'{m:.3f}' for m in matches)} |"
 
 
-def _mean_ms(held: dict[str, Any], pictures: dict[str, int]) -> float:
-    return sum(held[name]["ms"] * count for name, count in pictures.items()) / max(sum(pictures.values()), 1)
+def _mean_ms(answers: dict[str, Any], pictures: dict[str, int]) -> float:
+    return sum(answers[name]["ms"] * count for name, count in pictures.items()) / max(sum(pictures.values()), 1)
 
 
 def main() -> None:
@@ -244,11 +244,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "zero_shot.json")
     args = parser.parse_args()
     rows = {name: sample(name, args.data.resolve(), args.pictures, args.seed) for name in args.sets}
-    chosen = {name: [path for path, _ in pairs] for name, pairs in rows.items()}
-    found = read_by_us(args.weights, chosen)
+    files_by_set = {name: [path for path, _ in pairs] for name, pairs in rows.items()}
+    found = read_by_us(args.weights, files_by_set)
     for peer in () if args.no_peers else PEERS:
         print(f"reading with {peer}", file=sys.stderr, flush=True)
-        found[peer] = read_by_peer(peer, args.peers_python, chosen)
+        found[peer] = read_by_peer(peer, args.peers_python, files_by_set)
     labels = {name: [text for _, text in pairs] for name, pairs in rows.items()}
     readers = {
         reader: held if "skipped" in held else {name: score(held[name], labels[name]) for name in args.sets}

@@ -36,15 +36,15 @@ def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any
             config, _ = calibrated(path, characters, config, "val", args.device)
     elif config.calibration is None:
         raise SystemExit(f"{weights} carries no calibration: give a converted set to learn one from, not {data}.")
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "weights": Path(weights).name, "set": name, "learnt_here": learn, "machine": machine(),
         "learnt_from": learnt_from, "calibration": config.to_dict()["calibration"],
     }  # fmt: skip
-    for what, chosen in (("scores", replace(config, calibration=None)), ("calibrated", config)):
-        reader.config = chosen
+    for kind, kind_config in (("scores", replace(config, calibration=None)), ("calibrated", config)):
+        reader.config = kind_config
         result = evaluate(reader, data, split=args.split).to_dict(args.precision)
-        found[what] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
-    return found
+        figures[kind] = {key: result[key] for key in ("exact_match", "count", "calibration", "coverage")}
+    return figures
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -54,17 +54,17 @@ def table(results: list[dict[str, Any]]) -> str:
         "| ECE of characters: scores, calibrated (by chance) | coverage: right of taken | `min_confidence` |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in results:
-        before, after = one["scores"], one["calibrated"]
+    for row in results:
+        before, after = row["scores"], row["calibrated"]
         strings, characters = (
             f"{before['calibration'][kind]['ece']:.3f}, {after['calibration'][kind]['ece']:.3f} "
             f"({after['calibration'][kind]['ece_by_chance']:.3f})"
             for kind in ("strings", "characters")
         )
         taken = after["coverage"]
-        learnt = f"{one['learnt_from']} here" if one["learnt_here"] else "training"
+        learnt = f"{row['learnt_from']} here" if row["learnt_here"] else "training"
         lines.append(
-            f"| {one['weights']} | {one['set']} | {learnt} "
+            f"| {row['weights']} | {row['set']} | {learnt} "
             f"| {after['count']} | {after['exact_match']:.1%} | {strings} | {characters} "
             f"| {taken['coverage']:.1%} at {taken['precision_wanted']:.1%}: {taken['right']} of {taken['taken']} "
             f"| {taken['min_confidence']} |"

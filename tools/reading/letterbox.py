@@ -41,23 +41,23 @@ def measure(name: str, pipeline: ReadingPipeline, rows: list[tuple[str, str]]) -
     images = [read_image(path) for path, _ in rows]
     ours = [pipeline.prepare(image) for image in images]
     theirs = [
-        Prepared(LetterBox(one.letterboxed.shape[:2], auto=False)(image=image), one.transform)
-        for image, one in zip(images, ours, strict=True)
+        Prepared(LetterBox(prepared.letterboxed.shape[:2], auto=False)(image=image), prepared.transform)
+        for image, prepared in zip(images, ours, strict=True)
     ]
     smaller = np.array(
-        [ratio_of(image.shape[1::-1], one.letterboxed.shape[:2]) < 1 for image, one in zip(images, ours, strict=True)]
+        [ratio_of(image.shape[1::-1], own.letterboxed.shape[:2]) < 1 for image, own in zip(images, ours, strict=True)]
     )
     differing = [float((a.letterboxed != b.letterboxed).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
-    right = [
+    hits = [
         np.array([compared(r.shown_text) == label for r, label in zip(read, labels, strict=True)])
-        for read in (pipeline.decode(some, pipeline.detect(some), {}) for some in (ours, theirs))
+        for read in (pipeline.decode(inputs, pipeline.detect(inputs), {}) for inputs in (ours, theirs))
     ]
-    only = [int((right[i] & ~right[1 - i]).sum()) for i in range(2)]
+    only = [int((hits[i] & ~hits[1 - i]).sum()) for i in range(2)]
     return {
         "set": name, "pictures": len(rows), "smaller": int(smaller.sum()),
         "differing": float(np.mean(np.array(differing)[smaller])) if smaller.any() else 0.0,
-        "exact_match": [float(each.mean()) for each in right],
-        "of_smaller": [float(each[smaller].mean()) if smaller.any() else 0.0 for each in right],
+        "exact_match": [float(hit.mean()) for hit in hits],
+        "of_smaller": [float(hit[smaller].mean()) if smaller.any() else 0.0 for hit in hits],
         "only": only, "p": mcnemar(*only),
     }  # fmt: skip
 
@@ -79,10 +79,10 @@ def main() -> None:
     write_json(args.out, result)
     print("| set | pictures | made smaller | of their pixels differ | exact match: this package's, Ultralytics' "
           "| right with one alone | p |\n|---|---|---|---|---|---|---|")  # fmt: skip
-    for one in sets:
-        ours, theirs = one["exact_match"]
-        print(f"| {one['set']} | {one['pictures']} | {one['smaller']} | {one['differing']:.0%} | {ours:.1%}, "
-              f"{theirs:.1%} | {one['only'][0]}, {one['only'][1]} | {one['p']:.2g} |")  # fmt: skip
+    for row in sets:
+        ours, theirs = row["exact_match"]
+        print(f"| {row['set']} | {row['pictures']} | {row['smaller']} | {row['differing']:.0%} | {ours:.1%}, "
+              f"{theirs:.1%} | {row['only'][0]}, {row['only'][1]} | {row['p']:.2g} |")  # fmt: skip
     print("\n" + "\n".join(machine_lines([result])))
 
 

@@ -86,13 +86,13 @@ def _outcome(
 ) -> dict[str, object]:
     from detector.errors import DetectorError
 
-    began, said, failure = time.process_time(), "", ""
+    began, outcome, failure = time.process_time(), "", ""
     try:
-        said = check(random.Random(f"{seed} {name} {number}"), place)
+        outcome = check(random.Random(f"{seed} {name} {number}"), place)
     except DetectorError as error:
-        said = f"{type(error).__name__}: {error}"
-        if len(said) > 4000:
-            failure = f"a refusal of {len(said)} characters: {said[:300]}…"
+        outcome = f"{type(error).__name__}: {error}"
+        if len(outcome) > 4000:
+            failure = f"a refusal of {len(outcome)} characters: {outcome[:300]}…"
     except BrokenPromiseError as error:
         failure = str(error)
     except Exception:  # whatever it is, it is told
@@ -101,7 +101,7 @@ def _outcome(
     if seconds > SECONDS and not failure:
         failure = f"{seconds:.0f} s of processor time"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    return {"said": said, "failure": failure, "seconds": seconds, "peak_mb": peak}
+    return {"said": outcome, "failure": failure, "seconds": seconds, "peak_mb": peak}
 
 
 def run(name: str, count: int, seed: int, first: int, out: Path) -> Result:
@@ -130,13 +130,13 @@ def _chunk(result: Result, seed: int, start: int, stop: int, folder: Path, out: 
         process = subprocess.Popen([*command, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
     at = start - 1
     for line in _lines_of(process):
-        told = json.loads(line)
-        at = told["number"]
-        if "failure" not in told:
+        record = json.loads(line)
+        at = record["number"]
+        if "failure" not in record:
             continue
-        _count(result, told)
-        if told["failure"]:
-            _keep(result, at, told["failure"], folder, out)
+        _count(result, record)
+        if record["failure"]:
+            _keep(result, at, record["failure"], folder, out)
         at += 1
         if at == stop:
             process.wait()
@@ -145,10 +145,14 @@ def _chunk(result: Result, seed: int, start: int, stop: int, folder: Path, out: 
     process.kill()
     process.wait()
     at = max(at, start)
-    last = (folder / "stderr").read_text(encoding="utf-8", errors="replace")[-2000:]
+    stderr_end = (folder / "stderr").read_text(encoding="utf-8", errors="replace")[-2000:]
     result.inputs += 1
     _keep(
-        result, at, f"hangs for {PATIENCE:.0f} s" if died is None else f"the process died ({died}): {last}", folder, out
+        result,
+        at,
+        f"hangs for {PATIENCE:.0f} s" if died is None else f"the process died ({died}): {stderr_end}",
+        folder,
+        out,
     )
     return at + 1
 
@@ -176,32 +180,32 @@ def _lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
         yield line
 
 
-def _count(result: Result, told: dict[str, object]) -> None:
+def _count(result: Result, record: dict[str, object]) -> None:
     result.inputs += 1
-    result.slowest_seconds = max(result.slowest_seconds, float(str(told["seconds"])))
-    result.peak_mb = max(result.peak_mb, int(str(told["peak_mb"])))
-    if told["failure"]:
+    result.slowest_seconds = max(result.slowest_seconds, float(str(record["seconds"])))
+    result.peak_mb = max(result.peak_mb, int(str(record["peak_mb"])))
+    if record["failure"]:
         return
-    said = str(told["said"])
-    result.taken += not said
-    result.partly += said == PARTLY
-    result.refused += said not in ("", PARTLY)
-    if said:
-        result.refusals[_kind_of(said)] += 1
+    outcome = str(record["said"])
+    result.taken += not outcome
+    result.partly += outcome == PARTLY
+    result.refused += outcome not in ("", PARTLY)
+    if outcome:
+        result.refusals[_kind_of(outcome)] += 1
 
 
-def _kind_of(said: str) -> str:
+def _kind_of(outcome: str) -> str:
     """A refusal without what is particular to one input."""
-    return re.sub(r"'[^']*'|[0-9]+|/\S+", "…", said)[:80]
+    return re.sub(r"'[^']*'|[0-9]+|/\S+", "…", outcome)[:80]
 
 
 def _keep(result: Result, number: int, why: str, folder: Path, out: Path) -> None:
-    kept = out / "failures" / f"{result.category}-{number}"
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
+    failure_folder = out / "failures" / f"{result.category}-{number}"
+    shutil.rmtree(failure_folder, ignore_errors=True)
+    failure_folder.mkdir(parents=True)
     if (folder / "input").is_dir():
-        shutil.copytree(folder / "input", kept / "input", symlinks=True)
-    (kept / "why.txt").write_text(why, encoding="utf-8", errors="backslashreplace")
+        shutil.copytree(folder / "input", failure_folder / "input", symlinks=True)
+    (failure_folder / "why.txt").write_text(why, encoding="utf-8", errors="backslashreplace")
     result.failures.append({"number": number, "why": why.strip().splitlines()[-1][:300]})
     print(f"{result.category} {number}: {why.strip().splitlines()[-1][:200]}", file=sys.stderr, flush=True)
 
@@ -212,25 +216,25 @@ def table_of(results: list[Result]) -> str:
         "| inputs | number | taken | taken but for some lines | refused in words | failed | slowest, s | peak memory, MB |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for one in results:
+    for item in results:
         lines.append(
-            f"| {CATEGORIES[one.category].title} | {one.inputs} | {one.taken} | {one.partly} | {one.refused} | {len(one.failures)} | "
-            f"{one.slowest_seconds:.1f} | {one.peak_mb} |"
+            f"| {CATEGORIES[item.category].title} | {item.inputs} | {item.taken} | {item.partly} | {item.refused} | {len(item.failures)} | "
+            f"{item.slowest_seconds:.1f} | {item.peak_mb} |"
         )
     return "\n".join(lines)
 
 
-def counts_of(given: list[str]) -> dict[str, int]:
+def counts_of(options: list[str]) -> dict[str, int]:
     """What --counts says: how many inputs of which categories, by default all of them.
 
     Raises:
         SystemExit: if there is no such category.
     """
-    if not given:
+    if not options:
         return {name: category.count for name, category in CATEGORIES.items()}
     counts = {}
-    for one in given:
-        name, _, number = one.partition("=")
+    for item in options:
+        name, _, number = item.partition("=")
         if name not in CATEGORIES:
             raise SystemExit(f"There is no category {name!r}: {', '.join(CATEGORIES)}.")
         counts[name] = int(number) if number else CATEGORIES[name].count
@@ -252,9 +256,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     results = [run(name, count, args.seed, args.first, args.out) for name, count in counts_of(args.counts).items()]
     print(table_of(results))
-    held = {"seed": args.seed, "first": args.first, "machine": machine(), "results": [vars(one) for one in results]}
-    write_json(args.out / "fuzz.json", held)
-    sys.exit(any(one.failures for one in results))
+    summary = {
+        "seed": args.seed,
+        "first": args.first,
+        "machine": machine(),
+        "results": [vars(item) for item in results],
+    }
+    write_json(args.out / "fuzz.json", summary)
+    sys.exit(any(item.failures for item in results))
 
 
 if __name__ == "__main__":

@@ -77,15 +77,13 @@ def must(holds: object, said: str) -> None:
         raise BrokenPromiseError(said)
 
 
-def accepted(found: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
+def accepted(source: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
     """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
-    work = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
-    work.discard()
-    inputs = accept(found, Settings(table or Alphabet(), 8), work, lambda stage, done, total: None)
+    resume = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
+    resume.discard()
+    inputs = accept(source, Settings(table or Alphabet(), 8), resume, lambda stage, done, total: None)
     names = [item.name for item in inputs.items]
-    must(
-        len(names) + len(inputs.rejects) == found.count, f"{len(names)} + {len(inputs.rejects)} of {found.count} inputs"
-    )
+    must(len(names) + len(inputs.rejects) == source.count, f"{len(names)} + {len(inputs.rejects)} of {source.count}")
     must(len(set(names)) == len(names), "a picture is there twice")
     for item in inputs.items:
         must(item.text and item.path.is_file(), f"{item.name} has no text or no file")
@@ -98,8 +96,8 @@ def _come_back(path: Path, rows: list[RejectRow]) -> None:
     """Refusals are written and read as the same."""
     write_csv(path, RejectRow._fields, rows)
     with path.open(newline="", encoding="utf-8") as file:
-        told = [tuple(row) for _, row in read_rows(file)][1:]
-    must(told == [tuple(row) for row in rows], "rejects.csv does not come back as it was written")
+        rejected_rows = [tuple(row) for _, row in read_rows(file)][1:]
+    must(rejected_rows == [tuple(row) for row in rows], "rejects.csv does not come back as it was written")
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
@@ -109,8 +107,8 @@ def changed_picture(rng: random.Random) -> tuple[str, bytes]:
     """Ending and bytes of a picture that something happened to."""
     kinds = pictures()
     suffix = rng.choice(sorted(kinds))
-    others = kinds[suffix] if rng.random() < 0.8 else kinds[rng.choice(sorted(kinds))]
-    data = changed_bytes(rng.choice(kinds[suffix]), rng, others)
+    donors = kinds[suffix] if rng.random() < 0.8 else kinds[rng.choice(sorted(kinds))]
+    data = changed_bytes(rng.choice(kinds[suffix]), rng, donors)
     return suffix, with_right_sums(data) if suffix == ".png" and rng.random() < 0.7 else data
 
 
@@ -120,8 +118,8 @@ def _pictures(folder: Path) -> Check:
     def check(rng: random.Random, place: Path) -> str:
         suffix, data = changed_picture(rng)
         files = {"first.png": clean_picture(0), f"changed{suffix}": data, "second.png": clean_picture(1)}
-        for name, held in files.items():
-            (place / name).write_bytes(held)
+        for name, content in files.items():
+            (place / name).write_bytes(content)
         (place / "labels.csv").write_text("image,text\n" + "".join(f"{n},T{i}\n" for i, n in enumerate(files)))
         names = accepted(read_source(place), place)
         must({"first.png", "second.png"} <= {*names}, "a picture that is as it should be is refused beside it")
@@ -141,18 +139,18 @@ def _pictures(folder: Path) -> Check:
 def changed_labels(rng: random.Random) -> dict[str, bytes]:
     """Label files of one format, of which one is changed."""
     files = label_files()[rng.choice(sorted(label_files()))]
-    held = {name: text.encode() for name, text in files.items()}
+    content = {name: text.encode() for name, text in files.items()}
     name = rng.choice(sorted(files))
     if rng.random() < 0.15:
-        held[name] = changed_bytes(held[name], rng)
+        content[name] = changed_bytes(content[name], rng)
     elif rng.random() < 0.1:
-        held[name] = files[name].encode() * rng.choice((2, 100))
+        content[name] = files[name].encode() * rng.choice((2, 100))
     else:
         change = changed_json if name.endswith("json") and rng.random() < 0.7 else changed_text
-        held[name] = changed_encoding(change(files[name], rng), rng)
+        content[name] = changed_encoding(change(files[name], rng), rng)
     if rng.random() < 0.1:
-        held[rng.choice((name.upper(), "labels.csv", "notes.txt", "a.json"))] = held.pop(name)
-    return held
+        content[rng.choice((name.upper(), "labels.csv", "notes.txt", "a.json"))] = content.pop(name)
+    return content
 
 
 def _labels(folder: Path) -> Check:
@@ -160,13 +158,13 @@ def _labels(folder: Path) -> Check:
         for number, name in enumerate(NAMES):
             (place / name).write_bytes(clean_picture(number))
         files = changed_labels(rng)
-        for name, held in files.items():
-            (place / name).write_bytes(held)
-        whole = rng.random() < 0.7 or len(files) > 2
-        found = read_source(place if whole else place / rng.choice(sorted(files)), upper=rng.random() < 0.2)
-        must(found.count, "a source without inputs")
-        names = accepted(found, place)
-        return "" if len(names) == found.count else PARTLY
+        for name, content in files.items():
+            (place / name).write_bytes(content)
+        is_whole = rng.random() < 0.7 or len(files) > 2
+        source = read_source(place if is_whole else place / rng.choice(sorted(files)), upper=rng.random() < 0.2)
+        must(source.count, "a source without inputs")
+        names = accepted(source, place)
+        return "" if len(names) == source.count else PARTLY
 
     return check
 
@@ -183,9 +181,10 @@ def _patterns(folder: Path) -> Check:
         automaton = compile_pattern(pattern, table, 8, 1, 8)
         must(automaton.layers, "an automaton without a string")
         for text in TEXTS:
-            told = matches(text, pattern, table)
+            is_match = matches(text, pattern, table)
             if pattern.startswith(REGEX) and len(pattern) < 60 and not re.search(r"\\[ws]|\[", pattern):
-                must(told == bool(re.fullmatch(pattern[len(REGEX) :], text)), f"{text} fits: {told}, not as in re")
+                is_full_match = bool(re.fullmatch(pattern[len(REGEX) :], text))
+                must(is_match == is_full_match, f"{text} fits: {is_match}, not as in re")
         return ""
 
     return check
@@ -240,10 +239,10 @@ def _tables(folder: Path) -> Check:
 
 
 def _write(place: Path, files: dict[str, bytes]) -> None:
-    for name, held in files.items():
+    for name, content in files.items():
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(held)
+        path.write_bytes(content)
 
 
 CATEGORIES: dict[str, Category] = {

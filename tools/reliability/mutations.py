@@ -82,14 +82,14 @@ def changed_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = ())
 
 def with_right_sums(png: bytes) -> bytes:
     """The same PNG with checksums that fit, so that a decoder looks behind them."""
-    done, at = png[:8], 8
+    chunks, at = png[:8], 8
     while at + 12 <= len(png):
         end = at + 8 + int.from_bytes(png[at : at + 4], "big")
         if end + 4 > len(png):
             break
-        done += png[at:end] + zlib.crc32(png[at + 4 : end]).to_bytes(4, "big")
+        chunks += png[at:end] + zlib.crc32(png[at + 4 : end]).to_bytes(4, "big")
         at = end + 4
-    return done + png[at:]
+    return chunks + png[at:]
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -105,14 +105,14 @@ def _signs(text: str, rng: random.Random) -> str:
 def _lines(text: str, rng: random.Random) -> str:
     lines = text.splitlines(keepends=True) or [""]
     at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
-    what = rng.randrange(5)
-    if what == 0:
+    kind = rng.randrange(5)
+    if kind == 0:
         del lines[at]
-    elif what == 1:
+    elif kind == 1:
         lines.insert(at, lines[other] * rng.choice((1, 5)))
-    elif what == 2:
+    elif kind == 2:
         lines[at], lines[other] = lines[other], lines[at]
-    elif what == 3:
+    elif kind == 3:
         lines[at] = lines[at].rstrip("\n")
     else:
         lines[at] = lines[at][: rng.randrange(len(lines[at]) + 1)] + lines[other]
@@ -120,8 +120,8 @@ def _lines(text: str, rng: random.Random) -> str:
 
 
 def _delimiters(text: str, rng: random.Random) -> str:
-    found = [sign for sign in ',;\t|: "\n' if sign in text]
-    return text.replace(rng.choice(found), rng.choice(',;\t| "\n'), rng.choice((1, 3, -1))) if found else text
+    separators = [sign for sign in ',;\t|: "\n' if sign in text]
+    return text.replace(rng.choice(separators), rng.choice(',;\t| "\n'), rng.choice((1, 3, -1))) if separators else text
 
 
 def _words(text: str, rng: random.Random) -> str:
@@ -172,15 +172,15 @@ _VALUES: tuple[Any, ...] = (
 def changed_json(text: str, rng: random.Random) -> str:
     """A JSON text with values of other kinds in some places; keys are dropped and renamed, too."""
     try:
-        held = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return changed_text(text, rng)
-    return json.dumps(changed_value(held, rng), ensure_ascii=rng.random() < 0.5)
+    return json.dumps(changed_value(value, rng), ensure_ascii=rng.random() < 0.5)
 
 
-def changed_value(held: Any, rng: random.Random) -> Any:
+def changed_value(value: Any, rng: random.Random) -> Any:
     """A value of lists and dictionaries, with others in some places; it is changed itself."""
-    holder = [held]
+    holder = [value]
     for _ in range(rng.choice((1, 2, 4))):
         _change_one(holder, rng)
     return holder[0]
@@ -192,10 +192,10 @@ def _change_one(holder: list[Any], rng: random.Random) -> None:
     while isinstance(place[key], (dict, list)) and place[key] and rng.random() < 0.8:
         place = place[key]
         key = rng.choice([*place]) if isinstance(place, dict) else rng.randrange(len(place))
-    what = rng.random()
-    if what < 0.6 or place is holder:
+    kind = rng.random()
+    if kind < 0.6 or place is holder:
         place[key] = deepcopy(rng.choice(_VALUES))
-    elif what < 0.8:
+    elif kind < 0.8:
         del place[key]
     elif isinstance(place, dict):
         place[rng.choice(("text", "image", "id", "", str(key).upper(), "a" * 300))] = place.pop(key)

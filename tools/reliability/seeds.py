@@ -101,9 +101,9 @@ def _coco(texts: bool) -> str:
         for i, text in enumerate(TEXTS)
         for j, (sign, x1, y1, x2, y2) in enumerate(_boxes(text))
     ]
-    whole = [{"id": i, "image_id": i, "category_id": 0, "text": text} for i, text in enumerate(TEXTS)]
+    records = [{"id": i, "image_id": i, "category_id": 0, "text": text} for i, text in enumerate(TEXTS)]
     categories = [{"id": i, "name": name} for i, name in enumerate(symbols)]
-    return json.dumps({"images": images, "annotations": whole if texts else marks, "categories": categories})
+    return json.dumps({"images": images, "annotations": records if texts else marks, "categories": categories})
 
 
 def _label_studio() -> dict[str, str]:
@@ -112,11 +112,11 @@ def _label_studio() -> dict[str, str]:
          "annotations": [{"result": [{"value": {"text": [text]}, "type": "textarea"}], "was_cancelled": False}]}
         for i, (name, text) in enumerate(_pairs())
     ]  # fmt: skip
-    short = [{"id": i, "ocr": f"/data/upload/1/{n}", "text": t, "annotation_id": i, "lead_time": 1.5} for i, (n, t) in
+    short_records = [{"id": i, "ocr": f"/data/upload/1/{n}", "text": t, "annotation_id": i, "lead_time": 1.5} for i, (n, t) in
              enumerate(_pairs())]  # fmt: skip
     rows = "".join(f"{i},/data/upload/1/{name},{text},{i},1.5\n" for i, (name, text) in enumerate(_pairs()))
     return {
-        "tasks": json.dumps(tasks), "short": json.dumps(short),
+        "tasks": json.dumps(tasks), "short": json.dumps(short_records),
         "table": f"id,ocr,text,annotation_id,lead_time\n{rows}",
     }  # fmt: skip
 

@@ -31,10 +31,10 @@ COLOURS = 256  # of a picture that is kept: marks in the page's own
 def labelled_plates(folder: Path) -> Path:
     """Plates, of which every eighth has two neighbours swapped or one symbol mistyped. Returns the label file."""
     folder.mkdir()
-    make = detector.Synthesizer(detector.SynthConfig(size_wh=(384, 96), styles=("plate", "embossed"), length=8))
+    synthesizer = detector.Synthesizer(detector.SynthConfig(size_wh=(384, 96), styles=("plate", "embossed"), length=8))
     rows = []
     for number in range(PLATES):
-        plate = make(number)
+        plate = synthesizer(number)
         cv2.imwrite(str(folder / f"{number:04}.png"), plate.image)
         rows.append((f"{number:04}.png", mistyped(plate.text, number) if number % WRONG_EVERY == 4 else plate.text))
     write_csv(folder / "labels.csv", ("image", "text"), rows)

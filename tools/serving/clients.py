@@ -45,11 +45,11 @@ def request_of(pictures: Sequence[bytes], form: str) -> bytes:
     return http("/v1/read", f"multipart/form-data; boundary={_BOUNDARY.decode()}", body)
 
 
-def requests_of(pictures: Sequence[bytes], texts: Sequence[str], each: int, form: str) -> list[Request]:
+def requests_of(pictures: Sequence[bytes], texts: Sequence[str], pictures_each: int, form: str) -> list[Request]:
     """Requests of ``each`` pictures that cover all of them, those at the end and the beginning together."""
     requests = []
-    for start in range(0, len(pictures), each):
-        rows = [(start + i) % len(pictures) for i in range(each)]
+    for start in range(0, len(pictures), pictures_each):
+        rows = [(start + i) % len(pictures) for i in range(pictures_each)]
         requests.append((request_of([pictures[i] for i in rows], form), [texts[i].encode() for i in rows]))
     return requests
 
@@ -67,9 +67,9 @@ class Load:
     errors: Counter[str] = field(default_factory=Counter)
     took: float = 0.0
 
-    def told(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Figures."""
-        ms = sorted(1000 * one for one in self.seconds) or [0.0]
+        ms = sorted(1000 * value for value in self.seconds) or [0.0]
         return {
             "pictures_per_second": self.pictures / max(self.took, 1e-9),
             "p50_ms": statistics.median(ms),
@@ -86,7 +86,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, requests: Sequence[Request], first: int, load: Load, goes_on: Callable[[], bool]) -> None:
         self._requests, self._next, self._load, self._goes_on = requests, first, load, goes_on
-        self._held = bytearray()
+        self._received = bytearray()
         self._began = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -98,23 +98,23 @@ class Client(asyncio.Protocol):
         if not self._goes_on():
             self._transport.close()
             return
-        data, self._wanted = self._requests[self._next % len(self._requests)]
+        data, self._expected = self._requests[self._next % len(self._requests)]
         self._next += 1
         self._began = time.perf_counter()
         self._transport.write(data)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        self._held += data
-        end = self._held.find(b"\r\n\r\n")
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return
-        length = _LENGTH.search(self._held, 0, end)
+        length = _LENGTH.search(self._received, 0, end)
         stop = end + 4 + int(length[1] if length else 0)
-        if len(self._held) < stop:
+        if len(self._received) < stop:
             return
         self._load.seconds.append(time.perf_counter() - self._began)
-        self._check(bytes(self._held[9:12]), bytes(self._held[end + 4 : stop]))
-        del self._held[:stop]
+        self._check(bytes(self._received[9:12]), bytes(self._received[end + 4 : stop]))
+        del self._received[:stop]
         self._send()
 
     def _check(self, status: bytes, body: bytes) -> None:
@@ -123,7 +123,7 @@ class Client(asyncio.Protocol):
             return
         texts = _TEXT.findall(body)
         self._load.pictures += len(texts)
-        if self._wanted is not None and texts != self._wanted:
+        if self._expected is not None and texts != self._expected:
             self._load.swapped += 1
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -35,9 +35,9 @@ FONT = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono-Bold.ttf"  # th
 def draw_plates(folder: Path) -> Path:
     """Plates such as AB12CDE. Returns the folder."""
     folder.mkdir(parents=True)
-    make = detector.Synthesizer(detector.SynthConfig(styles=("plate",), pattern="AA99AAA", fonts=(FONT,), seed=3))
+    synth = detector.Synthesizer(detector.SynthConfig(styles=("plate",), pattern="AA99AAA", fonts=(FONT,), seed=3))
     for number in range(PLATES):
-        plate = make(number)
+        plate = synth(number)
         cv2.imwrite(str(folder / f"{plate.text}.png"), plate.image)
     return folder
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, help="folder of labelled pictures; drawn plates, if none is named")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "folder_to_service", help="folder to work in")
-    args, more = parser.parse_known_args()
+    args, fit_arguments = parser.parse_known_args()
     out = args.out.resolve()
     for folder in ("plates", "readers"):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -65,8 +65,8 @@ def main() -> None:
     command = [sys.executable, "-m", "detector"]
 
     began = time.perf_counter()
-    fit = [*command, "fit", os.path.relpath(source, out), *more]
-    fitted = subprocess.run(fit, cwd=out, stdout=subprocess.PIPE, text=True)
+    fit_command = [*command, "fit", os.path.relpath(source, out), *fit_arguments]
+    fitted = subprocess.run(fit_command, cwd=out, stdout=subprocess.PIPE, text=True)
     fit_seconds = time.perf_counter() - began
     if fitted.returncode not in (0, 3):  # 3: done, with pictures that were refused
         raise SystemExit(fitted.returncode)

@@ -41,12 +41,12 @@ from tools.serving.clients import GUARD, Request, http, requests_of, under_load
 # --- pictures -----------------------------------------------------------------------------------------------------
 
 
-def drawn(count: int) -> list[bytes]:
+def draw_pictures(count: int) -> list[bytes]:
     """PNG files of 8-symbol captchas, plates and labels, each of its own."""
     from detector.synth import SynthConfig, Synthesizer
 
-    make = Synthesizer(SynthConfig(size_wh=(256, 64), styles=("captcha", "plate", "label")))
-    return [cv2.imencode(".png", make(number).image)[1].tobytes() for number in range(count)]
+    synthesizer = Synthesizer(SynthConfig(size_wh=(256, 64), styles=("captcha", "plate", "label")))
+    return [cv2.imencode(".png", synthesizer(number).image)[1].tobytes() for number in range(count)]
 
 
 def of_set(folder: Path, count: int) -> list[bytes]:
@@ -92,10 +92,10 @@ def memory_mb(process: subprocess.Popen[bytes]) -> float:
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     """Time of the cores that a process took; 0 where the system does not tell."""
     try:
-        told = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+        fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
     except OSError:
         return 0.0
-    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:
@@ -121,11 +121,11 @@ def pictures_a_batch(port: int) -> float:
     """The mean, as the service counts it."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=GUARD) as answer:
         lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
-    held = {name.partition("{")[0]: float(value) for name, _, value in lines if name.startswith("detector_batch")}
-    return held["detector_batch_pictures_sum"] / held["detector_batch_pictures_count"]
+    metrics = {name.partition("{")[0]: float(value) for name, _, value in lines if name.startswith("detector_batch")}
+    return metrics["detector_batch_pictures_sum"] / metrics["detector_batch_pictures_count"]
 
 
-def ours(options: argparse.Namespace, requests: Sequence[Request], work: Path) -> dict[str, Any]:
+def measure_own(options: argparse.Namespace, requests: Sequence[Request], work: Path) -> dict[str, Any]:
     """`detector serve` under load."""
     port = free_port()
     command = [sys.executable, "-m", "detector", "serve", options.weights, "--port", str(port)]
@@ -133,25 +133,25 @@ def ours(options: argparse.Namespace, requests: Sequence[Request], work: Path) -
     memory: list[tuple[int, float]] = []
     try:
         asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
-        before, mine = cpu_seconds(process), time.process_time()
+        before, own_seconds = cpu_seconds(process), time.process_time()
         load = uvloop.run(
             under_load(
                 port, requests, options.clients, options.seconds, options.total,
                 lambda pictures: memory.append((pictures, memory_mb(process))),
             )
         )  # fmt: skip
-        taken = cpu_seconds(process) - before, time.process_time() - mine
+        cpu_taken = cpu_seconds(process) - before, time.process_time() - own_seconds
         batch = pictures_a_batch(port)
     finally:
         code = ended(process)
-    told = load.told()
-    told["pictures_a_batch"] = batch
-    told["cpu_ms"], told["clients_cpu_ms"] = (1000 * seconds / max(1, load.pictures) for seconds in taken)
+    figures = load.figures()
+    figures["pictures_a_batch"] = batch
+    figures["cpu_ms"], figures["clients_cpu_ms"] = (1000 * seconds / max(1, load.pictures) for seconds in cpu_taken)
     if code:
-        told["errors"][f"exit code {code}"] = 1
+        figures["errors"][f"exit code {code}"] = 1
     middle = [mb for pictures, mb in memory if pictures <= load.pictures / 10] or [mb for _, mb in memory[:1]]
-    told["memory_mb"] = {"at a tenth": middle[-1], "at the end": memory[-1][1], "most": max(mb for _, mb in memory)}
-    return told
+    figures["memory_mb"] = {"at a tenth": middle[-1], "at the end": memory[-1][1], "most": max(mb for _, mb in memory)}
+    return figures
 
 
 def peers(options: argparse.Namespace, pictures: Sequence[bytes], work: Path) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def peers(options: argparse.Namespace, pictures: Sequence[bytes], work: Path) ->
             asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
             seconds = min(options.seconds, 20.0)
             load = uvloop.run(under_load(port, requests, options.clients, seconds, None, lambda _: None))
-            results[name] = load.told()
+            results[name] = load.figures()
         finally:
             ended(process)
     return results
@@ -216,13 +216,13 @@ def main() -> None:
         parser.error("--form raw sends one picture a request")
     options.out.parent.mkdir(parents=True, exist_ok=True)
 
-    pictures = of_set(options.data, options.pictures) if options.data else drawn(options.pictures)
+    pictures = of_set(options.data, options.pictures) if options.data else draw_pictures(options.pictures)
     reader = detector.Reader(options.weights, device="cpu")
     texts = [reading.text if isinstance(reading, detector.Reading) else "" for reading in reader.read_many(pictures)]
     requests = requests_of(pictures, texts, options.each, options.form)
     quarter = max(2.0, min(60.0, options.seconds) / 4)
     before, cpu_before = reading_rate(reader, pictures, quarter)
-    served = ours(options, requests, options.out.parent)
+    served = measure_own(options, requests, options.out.parent)
     after, cpu_after = reading_rate(reader, pictures, quarter)
     share = 2 * served["pictures_per_second"] / (before + after)
     result: dict[str, Any] = {
@@ -248,16 +248,16 @@ def report(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|",
         f"| `read_many`, before and after | {before:.0f}, {after:.0f} | | | | | |",
     ]
-    for name, told in {"`detector serve`": result["serve"], **result.get("peers", {})}.items():
-        if "left out" in told:
-            lines.append(f"| {name} | left out: {told['left out']} | | | | | |")
+    for name, figures in {"`detector serve`": result["serve"], **result.get("peers", {})}.items():
+        if "left out" in figures:
+            lines.append(f"| {name} | left out: {figures['left out']} | | | | | |")
             continue
-        ms = f"{told['p50_ms']:.0f} ms | {told['p99_ms']:.0f} ms"
-        share = f" ({result['share_of_read_many']:.2f} of `read_many`)" if told is result["serve"] else ""
-        swapped = told["swapped"] if told is result["serve"] else ""
+        ms = f"{figures['p50_ms']:.0f} ms | {figures['p99_ms']:.0f} ms"
+        share = f" ({result['share_of_read_many']:.2f} of `read_many`)" if figures is result["serve"] else ""
+        swapped = figures["swapped"] if figures is result["serve"] else ""
         lines.append(
-            f"| {name} | {told['pictures_per_second']:.0f}{share} | {ms} | {told['requests']} | "
-            f"{sum(told['errors'].values())} | {swapped} |"
+            f"| {name} | {figures['pictures_per_second']:.0f}{share} | {ms} | {figures['requests']} | "
+            f"{sum(figures['errors'].values())} | {swapped} |"
         )
     memory = result["serve"]["memory_mb"]
     serve, cpu = result["serve"], statistics.mean(result["read_many_cpu_ms"])
@@ -267,9 +267,9 @@ def report(result: dict[str, Any]) -> str:
         f"{serve['clients_cpu_ms']:.2f} ms. A batch has {serve['pictures_a_batch']:.1f} pictures in the mean.",
     ]
     lines += [f"Memory of the service: {', '.join(f'{mb:.0f} MB {when}' for when, mb in memory.items())}."]
-    lines += [f"Errors: {told}" for told in [result["serve"]["errors"]] if told]
-    held = result["machine"]
-    return "\n".join([*lines, f"{held['cpu']}, {held['cores']} cores; commit {held['commit']}"])
+    lines += [f"Errors: {figures}" for figures in [result["serve"]["errors"]] if figures]
+    host = result["machine"]
+    return "\n".join([*lines, f"{host['cpu']}, {host['cores']} cores; commit {host['commit']}"])
 
 
 if __name__ == "__main__":

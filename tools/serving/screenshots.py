@@ -35,13 +35,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    make = Synthesizer(SynthConfig(size_wh=(512, 128), styles=("plate",)))
+    synthesizer = Synthesizer(SynthConfig(size_wh=(512, 128), styles=("plate",)))
     port = free_port()
     with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
         folder = Path(work) / "plates"
         folder.mkdir()
         for number in range(30):
-            cv2.imwrite(str(folder / f"{number:04}.png"), make(number).image)
+            cv2.imwrite(str(folder / f"{number:04}.png"), synthesizer(number).image)
         process = started(
             [sys.executable, "-m", "detector", "serve", "shipped", "--port", str(port)],
             port,

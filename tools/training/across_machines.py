@@ -97,24 +97,24 @@ def train(way: str, data: Path, work: Path, args: argparse.Namespace, seed: int)
     began = time.perf_counter()
     port = None if way == WAYS[0] else free_port()
     processes = [start(work, number, port, arguments) for number in range(1 if port is None else 2)]
-    lost = 0.0
+    lost_seconds = 0.0
     if way == WAYS[2]:
         wait_for_epoch(run, args.epochs // 2, processes)
         lose(processes[1])
-        lost, before = time.perf_counter(), len(epochs_of(run))
+        lost_seconds, before = time.perf_counter(), len(epochs_of(run))
         processes[1] = start(work, 1, port, arguments)
         wait_for_epoch(run, before + 1, processes)
-        lost = time.perf_counter() - lost
+        lost_seconds = time.perf_counter() - lost_seconds
     if any([process.wait(_HANGS) for process in processes]):
         raise SystemExit(f"{way}, seed {seed}: training failed, see {work}/log0.txt and log1.txt")
     seconds = time.perf_counter() - began
     table = epochs_of(run)
     if [epoch for epoch, _ in table] != list(range(1, args.epochs + 1)):
         raise SystemExit(f"{way}, seed {seed}: epochs are {[epoch for epoch, _ in table]}")
-    taken = [after - before for (_, before), (_, after) in itertools.pairwise(table) if after > before]
+    epoch_seconds = [after - before for (_, before), (_, after) in itertools.pairwise(table) if after > before]
     return {
         "way": way, "seed": seed, "test": score(work / "weights" / "run.pt", data), "seconds": seconds,
-        "pictures_s": len(read_set(data).rows("train")[0]) / statistics.median(taken), "lost_s": lost,
+        "pictures_s": len(read_set(data).rows("train")[0]) / statistics.median(epoch_seconds), "lost_s": lost_seconds,
     }  # fmt: skip
 
 
@@ -133,10 +133,10 @@ def table(result: dict[str, Any]) -> str:
             statistics.mean(values)
             for values in zip(*((r["test"]["cer"], r["pictures_s"], r["seconds"]) for r in runs), strict=True)
         )
-        each = ", ".join(f"{value:.1%}" for value in right)
-        lines.append(f"| {way} | {each} | {statistics.mean(right):.1%} | {errors:.2%} | {rate:.0f} | {seconds:.0f} |")
-    if lost := [run["lost_s"] for run in result["runs"] if run["lost_s"]]:
-        lines += ["", f"From the loss to the next finished epoch: {', '.join(f'{value:.0f}' for value in lost)} s."]
+        shares = ", ".join(f"{value:.1%}" for value in right)
+        lines.append(f"| {way} | {shares} | {statistics.mean(right):.1%} | {errors:.2%} | {rate:.0f} | {seconds:.0f} |")
+    if waits := [run["lost_s"] for run in result["runs"] if run["lost_s"]]:
+        lines += ["", f"From the loss to the next finished epoch: {', '.join(f'{value:.0f}' for value in waits)} s."]
     return "\n".join([*lines, "", *machine_lines([result])])
 
 

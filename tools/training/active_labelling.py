@@ -44,16 +44,16 @@ class Labelling:
     def __init__(self, name: str, args: argparse.Namespace) -> None:
         self.name, self.args, self.work = name, args, args.out / name
         pool, held_out = divide(source_of(name, args.data, args.out), args.seed)
-        self.some = pool[: args.labelled + args.unlabelled]
+        self.sample = pool[: args.labelled + args.unlabelled]
         self.pictures = self.work / "pictures"
         self.pictures.mkdir(parents=True, exist_ok=True)
-        for item in self.some:
+        for item in self.sample:
             if not (self.pictures / item.path.name).exists():
                 shutil.copyfile(item.path, self.pictures / item.path.name)
-        self.texts = {item.path.name: item.text for item in self.some}
+        self.texts = {item.path.name: item.text for item in self.sample}
         self.held_out = list_pictures(self.work / "held_out" / "labels.csv", held_out)
-        self.labelled = self._listed("labelled.csv", self.some[: args.labelled])
-        self.all = self._listed("all.csv", self.some)
+        self.labelled = self._listed("labelled.csv", self.sample[: args.labelled])
+        self.all = self._listed("all.csv", self.sample)
 
     def _listed(self, file: str, items: Sequence[LabelledImage]) -> Path:
         path = self.work / file
@@ -108,34 +108,34 @@ def run_set(name: str, path: Path, args: argparse.Namespace) -> None:
     }  # fmt: skip
     if path.exists():
         result["arms"] = json.loads(path.read_text(encoding="utf-8"))["arms"]
-    one = Labelling(name, args)
+    labelling = Labelling(name, args)
 
     def done(arm: str, facts: Mapping[str, Any]) -> None:
         result["arms"][arm] = facts
         write_json(path, result)
         print(f"{name}, {arm}: {facts['exact_match']:.1%}", flush=True)
 
-    for arm, source in (("labelled", one.labelled), ("all", one.all)):
+    for arm, source in (("labelled", labelling.labelled), ("all", labelling.all)):
         if arm not in result["arms"]:
-            done(arm, one.fit(source, arm)[1])
-    fitted, _ = one.fit(one.labelled, "labelled")  # what is done is not done again
+            done(arm, labelling.fit(source, arm)[1])
+    fitted, _ = labelling.fit(labelling.labelled, "labelled")  # what is done is not done again
     for number in range(1, args.self_rounds + 1):
-        arm, table = f"pre-labels {number}", one.work / f"pre-labels-{number}.csv"
-        labelled = result["arms"].get(arm, {}).get("label") or one.label(fitted, table)
-        fitted, facts = one.fit(table, f"pre-labels-{number}")
+        arm, table = f"pre-labels {number}", labelling.work / f"pre-labels-{number}.csv"
+        labelled = result["arms"].get(arm, {}).get("label") or labelling.label(fitted, table)
+        fitted, facts = labelling.fit(table, f"pre-labels-{number}")
         if arm not in result["arms"]:
             done(arm, {**facts, "label": labelled})
     for order in ("active", "random"):
-        last = fitted
+        reader = fitted
         for number in range(1, args.rounds + 1):
-            arm, table = f"{order} {number}", one.work / f"{order}-{number}.csv"
+            arm, table = f"{order} {number}", labelling.work / f"{order}-{number}.csv"
             if arm not in result["arms"]:
                 table.unlink(missing_ok=True)
                 if number > 1:  # with the answers so far
-                    shutil.copyfile(one.work / f"{order}-{number - 1}.csv", table)
-                labelled = one.label(last, table)
-                answers = one.answer(table, order, number)
-            last, facts = one.fit(table, f"{order}-{number}")
+                    shutil.copyfile(labelling.work / f"{order}-{number - 1}.csv", table)
+                labelled = labelling.label(reader, table)
+                answers = labelling.answer(table, order, number)
+            reader, facts = labelling.fit(table, f"{order}-{number}")
             if arm not in result["arms"]:
                 done(arm, {**facts, "label": labelled, "answered": answers})
 

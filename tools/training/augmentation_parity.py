@@ -53,25 +53,25 @@ def as_on_a_gpu() -> Iterator[None]:
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Convert once, train each way with each seed, read the held-out fifth."""
-    work, facts = args.out / name, args.out / f"{name}.json"
+    place, facts = args.out / name, args.out / f"{name}.json"
     if facts.is_file():
         result = json.loads(facts.read_text())
     else:
-        detector.convert(args.data.resolve() / name / "labels.csv", work / "set", overwrite=True)
+        detector.convert(args.data.resolve() / name / "labels.csv", place / "set", overwrite=True)
         result = {"set": name, "epochs": args.epochs, "machine": machine(), "runs": []}
-    done = {(run["way"], run["seed"]) for run in result["runs"]}
+    finished = {(run["way"], run["seed"]) for run in result["runs"]}
     for seed in args.seeds:
         for way, augment in WAYS.items():
-            if (way, seed) in done:
+            if (way, seed) in finished:
                 continue
             began = time.perf_counter()
             run = f"{'torch' if way.endswith('torch') else augment}-{seed}"
-            with contextlib.chdir(work), as_on_a_gpu() if way.endswith("torch") else contextlib.nullcontext():
+            with contextlib.chdir(place), as_on_a_gpu() if way.endswith("torch") else contextlib.nullcontext():
                 weights = detector.train(
-                    work / "set" / "data.yaml", epochs=args.epochs, name=run, seed=seed, augment=augment, exist_ok=True
+                    place / "set" / "data.yaml", epochs=args.epochs, name=run, seed=seed, augment=augment, exist_ok=True
                 ).path.resolve()
             minutes = (time.perf_counter() - began) / 60
-            test = score(weights, work / "set" / "data.yaml")
+            test = score(weights, place / "set" / "data.yaml")
             result["runs"].append({"way": way, "seed": seed, "test": test, "minutes": minutes})
             write_json(facts, result)
     return result
@@ -86,11 +86,11 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         for way in WAYS:
             runs = [run for run in result["runs"] if run["way"] == way]
-            each = ", ".join(f"{run['test']['exact_match']:.1%}" for run in runs)
+            shares = ", ".join(f"{run['test']['exact_match']:.1%}" for run in runs)
             mean, cer = (statistics.mean(run["test"][key] for run in runs) for key in ("exact_match", "cer"))
             minutes = statistics.mean(run["minutes"] for run in runs)
             lines.append(
-                f"| {result['set']} | {way} | {result['epochs']} | {each} | {mean:.1%} | {cer:.2%} | {minutes:.1f} |"
+                f"| {result['set']} | {way} | {result['epochs']} | {shares} | {mean:.1%} | {cer:.2%} | {minutes:.1f} |"
             )
     return "\n".join([*lines, "", *machine_lines(results)])
 

@@ -44,11 +44,11 @@ def main() -> None:
                     checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
                     learnt, _ = calibrated(checkpoint, characters, config, device=args.device)
                     ultralytics.publish(checkpoint, weights, learnt, {})
-                found = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
-            results[-1][epoch] = found.to_dict()
-            curves = (found.calibration, found.character_calibration)
+                scores = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
+            results[-1][epoch] = scores.to_dict()
+            curves = (scores.calibration, scores.character_calibration)
             errors = " | ".join(f"{curve.ece:.3f} ({curve.by_chance:.3f})" for curve in curves)
-            lines.append(f"| {point.name} | {epoch} | {found.exact_match:.1%} | {found.score.cer:.2%} | {errors} |")
+            lines.append(f"| {point.name} | {epoch} | {scores.exact_match:.1%} | {scores.score.cer:.2%} | {errors} |")
         write_json(point / "best_or_last.json", results[-1])
     print("\n".join([*lines, "", *machine_lines(results)]))
 

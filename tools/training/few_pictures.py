@@ -50,15 +50,15 @@ def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
     return write_labels(path, [(item.path, item.text) for item in items])
 
 
-def learn(source: Path, work: Path, from_scratch: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def learn(source: Path, folder: Path, from_scratch: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert and train within the time; the weights, and minutes and counts."""
     began = time.perf_counter()
-    forget(work / "set")
+    forget(folder / "set")
     # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
-    report = detector.convert(source, work / "set", test=0.0, overwrite=True, seed=args.seed + 1)
+    report = detector.convert(source, folder / "set", test=0.0, overwrite=True, seed=args.seed + 1)
     converted = (time.perf_counter() - began) / 60
-    left = max(args.minutes - converted, LEAST_TRAINING)
-    weights = train_stage(report.data_yaml.resolve(), work, "point", left, from_scratch, args.seed)
+    minutes_left = max(args.minutes - converted, LEAST_TRAINING)
+    weights = train_stage(report.data_yaml.resolve(), folder, "point", minutes_left, from_scratch, args.seed)
     trained = (time.perf_counter() - began) / 60 - converted
     minutes = {"convert": converted, "train": trained}
     return weights, {
@@ -68,16 +68,16 @@ def learn(source: Path, work: Path, from_scratch: bool, args: argparse.Namespace
 
 def run_point(name: str, count: int, start: str, args: argparse.Namespace) -> dict[str, Any]:
     """One point of the curve, or the error that ended it."""
-    work = args.out / f"{name}.{count}.{start}"
+    folder = args.out / f"{name}.{count}.{start}"
     pool, held_out = divide(source_of(name, args.data, args.out), args.seed)
     result: dict[str, Any] = {
         "set": name, "pictures": count, "of": len(pool), "start": start, "seed": args.seed,
         "budget_minutes": args.minutes, "machine": machine(),
     }  # fmt: skip
     try:
-        weights, facts = learn(list_pictures(work / "labels.csv", pool[:count]), work, start == "scratch", args)
+        weights, facts = learn(list_pictures(folder / "labels.csv", pool[:count]), folder, start == "scratch", args)
         result |= facts
-        test = list_pictures(work / "held_out" / "labels.csv", held_out)
+        test = list_pictures(folder / "held_out" / "labels.csv", held_out)
         result["test"] = detector.evaluate(detector.Reader(weights), test).to_dict()
         del result["test"]["confusions"]
         if detector.Reader(weights).string_model is not None:

@@ -47,9 +47,9 @@ class Power:
         return self
 
     def _watch(self) -> None:
-        asked = ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
-        while shutil.which(asked[0]) and not self._stop.wait(0.5):
-            said = subprocess.run(asked, capture_output=True, text=True).stdout.split()
+        command_line = ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
+        while shutil.which(command_line[0]) and not self._stop.wait(0.5):
+            said = subprocess.run(command_line, capture_output=True, text=True).stdout.split()
             if said and said[0].replace(".", "").isdigit():
                 self.watts.append(float(said[0]))
 
@@ -62,7 +62,7 @@ class Power:
         return statistics.median(self.watts) if self.watts else None
 
 
-def ours(data: Path, batch: int, args: argparse.Namespace) -> dict[str, Any]:
+def measure_own(data: Path, batch: int, args: argparse.Namespace) -> dict[str, Any]:
     """Training with this package, after one short run that warms the machine up."""
     profile(data, batch=batch, device="0", seconds=0.5)
     torch.cuda.reset_peak_memory_stats()
@@ -77,14 +77,14 @@ def ours(data: Path, batch: int, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def whole_run(command: list[str], work: Path, pictures: int) -> dict[str, Any]:
+def whole_run(command: list[str], folder: Path, pictures: int) -> dict[str, Any]:
     """Pictures/s of the epochs after the first, by the times in results.csv; validation counts."""
     began = time.perf_counter()
-    with Power() as power, (work / f"{command[-1].partition('=')[2]}.txt").open("w") as log:
-        subprocess.run(command, cwd=work, check=True, stdout=log, stderr=log, env={**os.environ, "YOLO_OFFLINE": "1"})
+    with Power() as power, (folder / f"{command[-1].partition('=')[2]}.txt").open("w") as log:
+        subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log, env={**os.environ, "YOLO_OFFLINE": "1"})
     name = next(part.partition("=")[2] for part in command if part.startswith("name="))
-    (found,) = work.glob(f"**/{name}/results.csv")
-    with found.open(newline="") as file:
+    (results_file,) = folder.glob(f"**/{name}/results.csv")
+    with results_file.open(newline="") as file:
         times = [float({k.strip(): v for k, v in row.items()}["time"]) for row in csv.DictReader(file)]
     epochs = [b - a for a, b in itertools.pairwise(times)] or times
     seconds = statistics.median(epochs)
@@ -117,7 +117,7 @@ def main() -> None:
     )
     pictures = 0
     for batch in map(int, args.batch.split(",")):
-        held = result["ours"][batch] = ours(data, batch, args)
+        held = result["ours"][batch] = measure_own(data, batch, args)
         pictures = held["pictures"]
         print(
             f"| {batch} | {held['images_per_s']:.0f} | {held['limit_per_s']:.0f} | {held['input_share']:.1%} "

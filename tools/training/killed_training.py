@@ -124,9 +124,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             process.kill()
             process.wait()
             kills += 1
-            where = phase(folder / "runs" / NAME, args.epochs)
-            stopped[where] += 1
-            print(f"kill {kills}, run {ended}: {where}", flush=True)
+            place = phase(folder / "runs" / NAME, args.epochs)
+            stopped[place] += 1
+            print(f"kill {kills}, run {ended}: {place}", flush=True)
             finished = is_finished(folder / "runs" / NAME)
             if kills < args.kills and not finished:
                 continue

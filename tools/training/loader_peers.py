@@ -17,7 +17,7 @@ from typing import Any
 # At the top nothing but the standard library: which cores there are to use is settled before TensorFlow is loaded.
 
 
-def ways(question: dict[str, Any]) -> dict[str, Any]:
+def loaders(question: dict[str, Any]) -> dict[str, Any]:
     """What `model.fit` takes, by name."""
     import keras
     import numpy as np
@@ -35,9 +35,9 @@ def ways(question: dict[str, Any]) -> dict[str, Any]:
             return len(files) // batch
 
         def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-            some = slice(number * batch, (number + 1) * batch)
-            images = [np.asarray(Image.open(f).convert("RGB").resize((width, height)), np.float32) for f in files[some]]
-            return np.stack(images) / 255, one_hot[some]
+            rows = slice(number * batch, (number + 1) * batch)
+            images = [np.asarray(Image.open(f).convert("RGB").resize((width, height)), np.float32) for f in files[rows]]
+            return np.stack(images) / 255, one_hot[rows]
 
     def decoded(file: Any, label: Any) -> tuple[Any, Any]:
         picture = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
@@ -55,13 +55,13 @@ def ways(question: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     generator.workers = question["cores"]
     parallel = tf.data.Dataset.from_tensor_slices((files, one_hot)).map(decoded, tf.data.AUTOTUNE)
-    made = {
+    by_name = {
         "Keras ImageDataGenerator": generator,
         "Keras Sequence": Sequence(workers=question["cores"]),
         "tf.data": parallel.batch(batch).map(scaled, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
         "tf.data, cache()": parallel.cache().batch(batch).map(scaled, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE),
     }
-    return made
+    return by_name
 
 
 def nothing() -> Callable[[Any], None]:
@@ -79,19 +79,19 @@ def nothing() -> Callable[[Any], None]:
 
 
 def main() -> None:
-    _, asked, answered = sys.argv[2:]
-    question = json.loads(Path(asked).read_text(encoding="utf-8"))
+    _, question_file, answered = sys.argv[2:]
+    question = json.loads(Path(question_file).read_text(encoding="utf-8"))
     os.sched_setaffinity(0, question["cpus"])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    made, fit = ways(question), nothing()
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
-    for source in made.values():
-        fit(source)  # traces, and fills the cache
+    sources, fit_once = loaders(question), nothing()
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
+    for source in sources.values():
+        fit_once(source)  # traces, and fills the cache
     for _ in range(question["rounds"]):
-        for name, source in made.items():
+        for name, source in sources.items():
             wall, cpu, epochs = time.perf_counter(), time.process_time(), 0
             while epochs == 0 or time.perf_counter() - wall < question["seconds"]:
-                fit(source)
+                fit_once(source)
                 epochs += 1
             count = epochs * len(question["files"])
             rates[name].append((count / (time.perf_counter() - wall), count / (time.process_time() - cpu)))

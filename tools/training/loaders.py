@@ -147,22 +147,22 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
             "naive": NaiveLoader(dataset, args.batch),
             "torch DataLoader": TorchLoader(question),
         }
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+        rates_of: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(args.rounds):
-            for name, way in ways.items():
+            for name, loader in ways.items():
                 wall, cpu = time.perf_counter(), time.process_time()
-                rate = loader_rate(way, args.seconds)
+                rate = loader_rate(loader, args.seconds)
                 busy = (time.process_time() - cpu) / (time.perf_counter() - wall)  # below 1 where others use the core
-                found[name].append((rate, rate / busy))
+                rates_of[name].append((rate, rate / busy))
     answer = zero_shot.ask_peer(str(PEER), "keras", args.peers_python, question)
     if "skipped" in answer:
         print(f"Keras and tf.data are left out: {answer['skipped']}", file=sys.stderr)
     else:
-        found |= answer
+        rates_of |= answer
     kinds = ("wall clock", "CPU time")[: 2 if cores == 1 else 1]  # a worker's CPU time is not this process's
     return {
         name: {kind: statistics.median(pair[i] for pair in rates) for i, kind in enumerate(kinds)}
-        for name, rates in found.items()
+        for name, rates in rates_of.items()
     }
 
 
@@ -194,17 +194,17 @@ def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
             "the plan alone": lambda chunk: draw.plan(len(chunk), shape_hw),
             "step of the network": lambda chunk: train_step(trainer, dict(ready)),
         }
-        found: dict[str, list[float]] = {name: [] for name in ways}
-        for way in ways.values():
-            way(list(range(args.batch)))
+        rates_of: dict[str, list[float]] = {name: [] for name in ways}
+        for loader in ways.values():
+            loader(list(range(args.batch)))
         for _ in range(args.rounds):
-            for name, way in ways.items():
+            for name, loader in ways.items():
                 chunks = [torch.randint(len(dataset), (args.batch,)).tolist() for _ in range(args.batches)]
                 began = time.process_time()
                 for chunk in chunks:
-                    way(chunk)
-                found[name].append((time.process_time() - began) / args.batches / args.batch * 1e3)
-    return {name: statistics.median(taken) for name, taken in found.items()}
+                    loader(chunk)
+                rates_of[name].append((time.process_time() - began) / args.batches / args.batch * 1e3)
+    return {name: statistics.median(taken) for name, taken in rates_of.items()}
 
 
 def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -32,14 +32,14 @@ LEAST_TRAINING = 0.5  # minutes that training gets even where conversion took th
 
 def forget(root: Path) -> None:
     """Drop what earlier conversions to ``root`` keep: the minutes are to be those of all the work."""
-    for kept in (root / "work", root.with_name(root.name + ".part")):
-        shutil.rmtree(kept, ignore_errors=True)
+    for leftover in (root / "work", root.with_name(root.name + ".part")):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
-def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def convert_stage(source: Path, folder: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert; the set's data.yaml and what there is to say about it."""
-    forget(work / name)
-    report = detector.convert(source, work / name, overwrite=True, train_scale=args.train_scale, seed=args.seed)
+    forget(folder / name)
+    report = detector.convert(source, folder / name, overwrite=True, train_scale=args.train_scale, seed=args.seed)
     facts = {
         "inputs": report.inputs,
         "refused": report.refused,
@@ -52,13 +52,13 @@ def convert_stage(source: Path, work: Path, name: str, args: argparse.Namespace)
     return report.data_yaml.resolve(), facts
 
 
-def train_stage(data: Path, work: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
+def train_stage(data: Path, folder: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
     """Train for so many minutes; the weights, in ``work``."""
     from detector.networks.shipped import NETWORK
 
-    shutil.rmtree(work / "runs" / name, ignore_errors=True)  # or the run would get another name
+    shutil.rmtree(folder / "runs" / name, ignore_errors=True)  # or the run would get another name
     model = {"model": str(NETWORK)} if from_scratch else {}
-    with contextlib.chdir(work):  # weights/ lands where one is
+    with contextlib.chdir(folder):  # weights/ lands where one is
         return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).path.resolve()
 
 
@@ -69,7 +69,7 @@ def score(weights: Path, data: Path) -> dict[str, Any]:
     return result
 
 
-def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
+def run_set(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One set from its strings to its score, or to the error that ended it."""
     result: dict[str, Any] = {
         "set": name, "from_scratch": args.from_scratch, "seed": args.seed, "budget_minutes": args.minutes,
@@ -85,12 +85,12 @@ def run_set(name: str, work: Path, args: argparse.Namespace) -> dict[str, Any]:
         return float(minutes[stage])
 
     try:
-        source = source_of(name, args.data, work)
-        data, facts = convert_stage(source, work, name, args)
+        source = source_of(name, args.data, folder)
+        data, facts = convert_stage(source, folder, name, args)
         result |= facts
-        left = max(args.minutes - ended(), LEAST_TRAINING)
+        minutes_left = max(args.minutes - ended(), LEAST_TRAINING)
         stage = "train"
-        weights = train_stage(data, work, name, left, args.from_scratch, args.seed)
+        weights = train_stage(data, folder, name, minutes_left, args.from_scratch, args.seed)
         ended()
         stage = "evaluate"
         result["test"] = score(weights, data)
@@ -149,9 +149,9 @@ def main() -> None:
         if is_done(path) and not args.again:
             print(f"{name}: done already, see {path}", flush=True)
             continue
-        work = out / ("from-scratch" if args.from_scratch else "from-shipped")
-        work.mkdir(exist_ok=True)
-        write_json(path, run_set(name, work, args))
+        folder = out / ("from-scratch" if args.from_scratch else "from-shipped")
+        folder.mkdir(exist_ok=True)
+        write_json(path, run_set(name, folder, args))
     print(table(read_results(out)))
 
 

@@ -22,14 +22,14 @@ import detector
 from tools.results import DATA, ROOT, machine, write_json
 
 
-def one_try(source: Path, work: Path, epochs: int, train: dict[str, str]) -> dict[str, float]:
+def one_try(source: Path, folder: Path, epochs: int, train: dict[str, str]) -> dict[str, float]:
     """Strings to weights, then the held-out fifth."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     began = time.perf_counter()
-    data = Path(detector.convert(source, work / "set").data_yaml).resolve()
+    data = Path(detector.convert(source, folder / "set").data_yaml).resolve()
     converted = time.perf_counter()
-    with contextlib.chdir(work):
+    with contextlib.chdir(folder):
         weights = detector.train(data, epochs=epochs, name="reader", **train).path.resolve()
     trained = time.perf_counter()
     score = detector.evaluate(detector.Reader(weights), data, split="test").to_dict()
@@ -50,8 +50,8 @@ def main() -> None:
     args = parser.parse_args()
     out, tries = args.out.resolve(), []
     for epochs in args.epochs:
-        chosen = dict(pair.split("=", 1) for pair in args.train)
-        tries.append(one_try(args.data.resolve() / args.set / "labels.csv", out / args.set, epochs, chosen))
+        choice = dict(pair.split("=", 1) for pair in args.train)
+        tries.append(one_try(args.data.resolve() / args.set / "labels.csv", out / args.set, epochs, choice))
         print(tries[-1], flush=True)
         if tries[-1]["exact_match"] >= args.target:
             break

@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--boxes", action="store_true", help="draw the true boxes, too")
     args = parser.parse_args()
-    sheet = np.vstack([row(name, args.seed, args.boxes) for name in STYLES])
-    done, data = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 72])
-    if not done:
+    page = np.vstack([row(name, args.seed, args.boxes) for name in STYLES])
+    is_encoded, data = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 72])
+    if not is_encoded:
         raise SystemExit("The sheet cannot be encoded as JPEG.")
     with atomic_write(args.out) as part:
         part.write_bytes(data.tobytes())

@@ -28,14 +28,14 @@ PICTURES = 384
 def inserted(old: Any, structure: Path, at: int) -> Any:
     """The network of ``structure`` with the weights of ``old``, and layer ``at`` new."""
     net = new_network(Alphabet().symbols, structure, None)
-    held = net.state_dict()
+    weights = net.state_dict()
     for name, value in old.state_dict().items():
         number = int(re.match(r"model\.(\d+)\.", name)[1])  # type: ignore[index]
         moved = re.sub(r"^model\.\d+\.", f"model.{number + (number >= at)}.", name)
-        if moved not in held or held[moved].shape != value.shape:
+        if moved not in weights or weights[moved].shape != value.shape:
             raise SystemExit(f"{name} has no place in {structure}: it must have one layer more than OLD, at {at}.")
-        held[moved] = value
-    net.load_state_dict(held)
+        weights[moved] = value
+    net.load_state_dict(weights)
     return net
 
 
@@ -72,8 +72,8 @@ def main() -> None:
         for before in net.model[: args.at]:
             given = before(given)
         pass_on(layer.cv1, given)
-        kept, changed = layer.cv1(given).chunk(2, 1)
-        pass_on(layer.cv2, torch.cat([kept, layer.m(changed)], 1))
+        kept_half, changed = layer.cv1(given).chunk(2, 1)
+        pass_on(layer.cv2, torch.cat([kept_half, layer.m(changed)], 1))
         change = (layer(given) - given).norm() / given.norm()
     save(net, args.new, 0)
     print(f"{args.new}: layer {args.at} changes what it is given by {change:.0%}")

@@ -38,8 +38,8 @@ def read_detected(network: ultralytics.Network, config: ReadingConfig, images: n
     """What a detector reads in one pass; the pictures have the network's shape already."""
     texts = []
     for start in range(0, len(images), BATCH):
-        found = network(images[start : start + BATCH])
-        texts += [r.text for r in decode_batch(found, config, [float(images.shape[2])] * len(found))]
+        candidates = network(images[start : start + BATCH])
+        texts += [r.text for r in decode_batch(candidates, config, [float(images.shape[2])] * len(candidates))]
     return texts
 
 

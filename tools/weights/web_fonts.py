@@ -37,23 +37,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?", default=Path.home() / ".local/share/fonts/web")
     args = parser.parse_args()
-    asked, written = packages(), 0
-    for start in range(0, len(asked), BATCH):
-        some = asked[start : start + BATCH]
+    all_packages, written = packages(), 0
+    for start in range(0, len(all_packages), BATCH):
+        batch = all_packages[start : start + BATCH]
         with tempfile.TemporaryDirectory() as folder:
-            names = [name for _, name in some]
+            names = [name for _, name in batch]
             subprocess.run(
                 ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error", *names],
                 cwd=folder, check=True, stdout=subprocess.DEVNULL,
             )  # fmt: skip
-            for kind, name in some:
+            for kind, name in batch:
                 (args.out / kind).mkdir(parents=True, exist_ok=True)
                 for path in files_of(Path(folder) / "node_modules" / name):
                     font = TTFont(path)
                     font.flavor = None  # from WOFF to plain TrueType or OpenType
                     font.save(args.out / kind / f"{path.stem}.ttf")
                     written += 1
-        print(f"{start + len(some)}/{len(asked)} packages, {written} files", flush=True)
+        print(f"{start + len(batch)}/{len(all_packages)} packages, {written} files", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,31 +54,31 @@ def command(
     from detector.workflow.cluster.converting import converting_on
 
     try:
-        with converting_on(ray, device), progress_bar() as tell:
+        with converting_on(ray, device), progress_bar() as progress:
             report = convert(
                 source, out, length=length, alphabet=alphabet, space=space, labels=labels, upper=upper, ignore=ignore,
                 pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,
                 val=val, test=test, keep_suspects=keep_suspects, allow_refused=allow_refused,
                 overwrite=overwrite, review=review, lines=lines,
                 train_scale=train_scale, seed=seed, device=device,
-                shards=ray is not None if shards is None else shards, progress=tell,
+                shards=ray is not None if shards is None else shards, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
-        kept = f"{out} is as it was, and the same command goes on where this one was."
-        say(f"detector: stopped by Ctrl-C; {kept}", always=True)
+        state = f"{out} is as it was, and the same command goes on where this one was."
+        say(f"detector: stopped by Ctrl-C; {state}", always=True)
         raise typer.Exit(STOPPED) from None
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
     say_prelabels(report)
     say_refused(report, out / REJECTS)
-    first, *rounds = report.explained
-    say(f"the shipped detector reads {first:.1%} of the labels as they are" + (
-        f", and {rounds[-1]:.1%} after it was trained on those" if rounds else ""
+    shipped_share, *round_shares = report.explained
+    say(f"the shipped detector reads {shipped_share:.1%} of the labels as they are" + (
+        f", and {round_shares[-1]:.1%} after it was trained on those" if round_shares else ""
     ))  # fmt: skip
     height, width = report.config.shape_hw or (0, 0)
     layout = report.config.layout
-    lines_too = f" in {layout.lines} lines" if layout.lines > 1 else ""
-    say(f"network input {height}x{width}, layout {layout.kind}{lines_too}, {report.seconds:.0f} s")
+    line_count = f" in {layout.lines} lines" if layout.lines > 1 else ""
+    say(f"network input {height}x{width}, layout {layout.kind}{line_count}, {report.seconds:.0f} s")
     if report.layout_share < 0.98:
         say(f"spaces: the best rule explains {report.layout_share:.1%} of the texts; others will be read wrongly")
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")

@@ -20,7 +20,7 @@ def command(
     """The whole path in minutes: make labelled pictures, convert, train, read new ones, draw what was read."""
     from detector.workflow.demo import demo
 
-    with progress_bar() as tell:
-        result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=tell)
+    with progress_bar() as progress:
+        result = demo(out, pictures=pictures, epochs=epochs, seed=seed, say=say, progress=progress)
     say(f"open {result.annotated} to see them")
     put(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")

@@ -66,29 +66,32 @@ def command(
         )
 
     def score(reader: Reader, stage: str) -> Evaluation:
-        with progress_bar() as tell:
+        with progress_bar() as progress:
             return evaluate(
                 reader, source, split=split, labels=labels, space=space, upper=upper, ignore=ignore,
                 text_column=text_column, image_column=image_column, visual_order=visual_order,
-                progress=lambda done, total: tell(stage, done, total),
+                progress=lambda done, total: progress(stage, done, total),
             )  # fmt: skip
 
-    mine, theirs = opened(weights), None if against is None else opened(against)  # both, before an hour of reading
-    result = score(mine, "read")
-    other = None if theirs is None else score(theirs, "read by the others")
+    reader, other_reader = (
+        opened(weights),
+        None if against is None else opened(against),
+    )  # both, before an hour of reading
+    result = score(reader, "read")
+    other_result = None if other_reader is None else score(other_reader, "read by the others")
     if as_json:
-        put(json_text(result.to_dict(precision, other), indent=2))
+        put(json_text(result.to_dict(precision, other_result), indent=2))
     else:
-        _say(result, precision)
-        if other is not None and against is not None:
-            _say_against(result, against, other)
+        _say_scores(result, precision)
+        if other_result is not None and against is not None:
+            _say_comparison(result, against, other_result)
         if weights == "shipped" and not is_converted(source):
-            say(f"next: {_next(result, mine, context)}")
+            say(f"next: {_next(result, reader, context)}")
         put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
         from detector.reading.evaluation_page import write_evaluation
 
-        write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other)
+        write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other_result)
         say(f"page: {html}")
     for failure in (*result.failures[:_LISTED], *result.unusable[:_LISTED]):
         say(f"{failure.name}: {failure.reason}", always=True)
@@ -99,7 +102,7 @@ def command(
         raise typer.Exit(SOME_REFUSED)
 
 
-def _say(result: Evaluation, precision: float) -> None:
+def _say_scores(result: Evaluation, precision: float) -> None:
     from detector.text.metrics import lacks_leading_zeros
 
     for name, label, reading, confidence in result.wrong[:_LISTED]:
@@ -123,11 +126,11 @@ def _say(result: Evaluation, precision: float) -> None:
         say(f"{zeros} of the wrong ones are the label with zeros before it: did a spreadsheet take them?")
     if form := str(result.string_model or ""):
         say(f"labels look like {form}; A is a letter, 9 a digit, X either")
-    found = result.coverage(precision)
-    if found.taken:
+    coverage = result.coverage(precision)
+    if coverage.taken:
         say(
-            f"{counted(found.taken, 'reading')} ({found.coverage:.1%}) may be taken unchecked, with --min-confidence "
-            f"{found.threshold}: {found.right} of them are right (wanted {precision:.4g})"
+            f"{counted(coverage.taken, 'reading')} ({coverage.coverage:.1%}) may be taken unchecked, with "
+            f"--min-confidence {coverage.threshold}: {coverage.right} of them are right (wanted {precision:.4g})"
         )
     else:
         say(f"no --min-confidence leaves readings of which {precision:.4g} are right")
@@ -146,10 +149,10 @@ def _next(result: Evaluation, reader: Reader, context: typer.Context) -> str:
     return command_line("detector", "predict", "shipped", "PICTURES")
 
 
-def _say_against(result: Evaluation, against: str, other: Evaluation) -> None:
-    found = result.against(other)
+def _say_comparison(result: Evaluation, against: str, other_result: Evaluation) -> None:
+    comparison = result.against(other_result)
     say(
-        f"{against}: exact match {found.other_exact_match:.3f}; only these weights read {found.only_this} right, only "
-        f"{against} {found.only_other}; McNemar's exact p = {found.p_value:.3g}: "
-        f"{'a real difference' if found.real else 'may be chance'}"
+        f"{against}: exact match {comparison.other_exact_match:.3f}; only these weights read {comparison.only_this} "
+        f"right, only {against} {comparison.only_other}; McNemar's exact p = {comparison.p_value:.3g}: "
+        f"{'a real difference' if comparison.real else 'may be chance'}"
     )

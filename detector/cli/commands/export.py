@@ -50,6 +50,6 @@ def command(
                 say(f"not compared: {error}", always=True)
     if sample and not pictures:
         raise SourceError(f"There is no picture in {', '.join(sample)} to compare on.")
-    written = export(weights, out, format=format.value, sample=pictures, device=device, trust=trust)
+    path = export(weights, out, format=format.value, sample=pictures, device=device, trust=trust)
     say(f"written, and checked to read as {weights} does")
-    put(written)
+    put(path)

@@ -12,7 +12,7 @@ from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line, repeated
 from detector.cli.summary import say_prelabels, say_refused
-from detector.cli.terminal import near, put, say
+from detector.cli.terminal import put, relative_path, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted
 
 if TYPE_CHECKING:
@@ -75,35 +75,35 @@ def command(
     if test is not None:
         conversion["test"] = test
     try:
-        with progress_bar() as tell:
-            result = fit(source, out, held_out=held_out, training=training, progress=tell, **conversion)
+        with progress_bar() as progress:
+            result = fit(source, out, held_out=held_out, training=training, progress=progress, **conversion)
     except KeyboardInterrupt:
         say(f"detector: stopped by Ctrl-C; this goes on where it was: {repeated(context)}", always=True)
         raise typer.Exit(STOPPED) from None
-    _say(result, context)
+    _say_summary(result, context)
     put(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
-    put(near(result.path))
+    put(relative_path(result.path))
     if not result.training.learnt:
         raise NotLearnedError(
             f"not one of {result.training.metrics.count} validation pictures is read right by {result.path}: train "
-            f"longer (epochs=…), or look at {near(result.conversion.data_yaml.parent) / 'report.html'}."
+            f"longer (epochs=…), or look at {relative_path(result.conversion.data_yaml.parent) / 'report.html'}."
         )
     if result.conversion.refused:
         raise typer.Exit(SOME_REFUSED)
 
 
-def _say(result: FitResult, context: typer.Context) -> None:
-    """The summary: what was learnt, how right it is, what limits it, what to do next."""
+def _say_summary(result: FitResult, context: typer.Context) -> None:
+    """Print the summary: what was learnt, how right it is, what limits it, what to do next."""
     from detector.data.yolo_dataset import REJECTS
 
     report, evaluation = result.conversion, result.evaluation
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)
-    doubted = counted(report.suspects, "suspect")
-    if judges := max(0, report.to_review - report.suspects):  # they stay, for what is held out must not be chosen
-        doubted += f", and {counted(judges, 'doubted label')} of val and test"
-    say(f"{counted(report.inputs, 'input')}: {splits}; {doubted}; {report.refused} refused")
+    suspects = counted(report.suspects, "suspect")
+    if label_errors := max(0, report.to_review - report.suspects):  # they stay: what is held out must not be chosen
+        suspects += f", and {counted(label_errors, 'doubted label')} of val and test"
+    say(f"{counted(report.inputs, 'input')}: {splits}; {suspects}; {report.refused} refused")
     say_prelabels(report)
-    say_refused(report, near(report.data_yaml.parent) / REJECTS)
+    say_refused(report, relative_path(report.data_yaml.parent) / REJECTS)
     low, high = evaluation.interval
     of = {"test": "held-out pictures", "val": "validation pictures, as too few texts are there to hold any out"}
     say(
@@ -113,29 +113,28 @@ def _say(result: FitResult, context: typer.Context) -> None:
     for limit in result.limits:
         say(f"  {limit.kind}: {limit.message}")
     step = _next(result, context)
-    say(f"look at {near(result.page)} and {near(report.data_yaml.parent) / 'report.html'}")
+    say(f"look at {relative_path(result.page)} and {relative_path(report.data_yaml.parent) / 'report.html'}")
     if step != _predict(result):
         say(f"read pictures with it: {_predict(result)}")
     say(f"next: {step}")
 
 
 def _next(result: FitResult, context: typer.Context) -> str:
-    """The step that is worth most, as a command."""
+    """Return the most useful next step, as a command."""
     steps = [step for limit in result.limits if (step := _step(limit, result, context))]
     return steps[0] if steps else _predict(result)
 
 
 def _predict(result: FitResult) -> str:
-    return command_line("detector", "predict", near(result.path), "PICTURES")
+    return command_line("detector", "predict", relative_path(result.path), "PICTURES")
 
 
 def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     from detector.workflow import limits
 
     if limit.kind == limits.LABELS and result.conversion.to_review:
-        return (
-            f"{command_line('detector', 'review', near(result.conversion.data_yaml.parent))}, then {repeated(context)}"
-        )
+        set_folder = relative_path(result.conversion.data_yaml.parent)
+        return f"{command_line('detector', 'review', set_folder)}, then {repeated(context)}"
     if limit.kind in (limits.PICTURES, limits.RARE):
         return _label(Path(context.params["source"]), result)
     if "pattern" in limit.settings:
@@ -153,8 +152,8 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
 
 
 def _label(source: Path, result: FitResult) -> str:
-    """Pre-labels for pictures beside those of the source; if all of these have labels, for others, added to them."""
-    label = ("detector", "label", near(result.path))
+    """Return the command that pre-labels the pictures without a label, or else other pictures."""
+    label = ("detector", "label", relative_path(result.path))
     if result.unlisted:
         folder = source if source.is_dir() else source.parent
         return command_line(

@@ -46,11 +46,11 @@ def command(
         raise ArgumentError(f"--max-wrong is a share, 0 or more and less than 1, got {max_wrong:g}.")
     from detector.workflow.label import label
 
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         report = label(
             weights, source, out, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
             image_column=image_column, max_wrong=max_wrong, string_format=string_format, device=device,
-            trust=trust, progress=tell,
+            trust=trust, progress=progress,
         )  # fmt: skip
     if report.string_model is not None and str(report.string_model):
         say(f"these look like {report.string_model}; --no-format reads one by one")
@@ -64,11 +64,11 @@ def command(
         )
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
-    fit = command_line("detector", "fit", out)
+    fit_command = command_line("detector", "fit", out)
     if report.counts[prelabels.DOUBTFUL]:
-        say(f"next: {command_line('detector', 'review', out)}, as far as you like, then {fit}")
+        say(f"next: {command_line('detector', 'review', out)}, as far as you like, then {fit_command}")
     else:
-        say(f"next: {fit}")
+        say(f"next: {fit_command}")
     put(report.path)
     if report.failures:
         raise typer.Exit(SOME_REFUSED)

@@ -93,10 +93,10 @@ def command(
 
     if output is Format.CSV:
         row(("image", "text", "confidence", "rejected_text", "rejected", "error", "unconstrained_text"))
-    seen = failed = rejected = 0
+    pictures = failed = rejected = 0
     reading_log = ReadingLog()
     for name, reading in _streamed(reader, source, string_format):
-        seen += 1
+        pictures += 1
         if isinstance(reading, Failure):
             failed += 1
             say(f"{name}: {reading.reason}", always=True)
@@ -104,9 +104,9 @@ def command(
         else:
             rejected += not reading.accepted
             _print_reading(output, row, name, reading)
-        reading_log.tell(seen)
-    reading_log.tell(seen, ended=True)
-    if not seen and source != ["-"]:  # a list that a script makes may well be empty
+        reading_log.report(pictures)
+    reading_log.report(pictures, ended=True)
+    if not pictures and source != ["-"]:  # a list that a script makes may well be empty
         raise SourceError(f"There is no picture in {', '.join(source)}.")
     if failed:
         say(f"{counted(failed, 'picture')} could not be read")
@@ -121,8 +121,8 @@ def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> No
     from detector.workflow.cluster.reading import predict_shards
 
     try:
-        with progress_bar() as tell:
-            readings = predict_shards(weights, shards, out, progress=tell, **options)
+        with progress_bar() as progress:
+            readings = predict_shards(weights, shards, out, progress=progress, **options)
     except KeyboardInterrupt:
         say(f"detector: stopped by Ctrl-C; what is in {out} is whole, and the same command goes on.", always=True)
         raise typer.Exit(STOPPED) from None
@@ -140,7 +140,7 @@ def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> No
 
 
 def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name: str, failure: Failure) -> None:
-    """The line of a picture that could not be decoded; text has none."""
+    """Print the line of a picture that could not be decoded; text has none."""
     if output is Format.JSON:
         put(_line({"image": name, "error": failure.reason}))
     elif output is Format.CSV:
@@ -148,7 +148,7 @@ def _print_failure(output: Format, row: Callable[[tuple[str, ...]], None], name:
 
 
 def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name: str, reading: Reading) -> None:
-    """The line of a reading."""
+    """Print the line of a reading."""
     if output is Format.JSON:
         put(_line({"image": name, **reading.to_dict()}))
     elif output is Format.CSV:
@@ -162,7 +162,7 @@ def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name:
 
 
 def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterator[tuple[str, Reading | Failure]]:
-    """Readings of all sources in order: of files together, as many as there are; one that is missing is a failure.
+    """Yield readings of all sources in order; files are read as one folder, and a missing one is a failure.
 
     With ``string_format`` the readings of files are as their common format has them; those of what is live, or of a
     list on stdin, which may come slowly, are one by one.
@@ -172,24 +172,24 @@ def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterat
     """
     from detector.reading.inputs import is_live
 
-    for live, some in groupby(sources, lambda source: is_live(source) or source == "-"):
-        names = list(some)
-        for one in names if live or len(sources) == 1 else [names]:
-            yield from reader.stream(one) if live or not string_format else _of_one_format(reader, one)
+    for live, group in groupby(sources, lambda source: is_live(source) or source == "-"):
+        names = list(group)
+        for part in names if live or len(sources) == 1 else [names]:
+            yield from reader.stream(part) if live or not string_format else _of_one_format(reader, part)
 
 
 def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[str, Reading | Failure]]:
-    """The readings of files as their common format has them, which is said."""
+    """Yield readings of files by their common format, and print the format."""
     fitted, readings = reader.fitted_stream(source)
     if (form := str(fitted.string_model or "")) and fitted.string_model != reader.string_model:
         say(f"these look like {form}; --no-format reads one by one")
     yield from readings
 
 
-def _line(held: dict[str, Any]) -> str:
-    """One JSON object; in ASCII where UTF-8 cannot hold it, as the half characters of broken names."""
-    line = json_text(held)
-    return line if line.isascii() or _is_utf8(line) else json.dumps(held)
+def _line(fields: dict[str, Any]) -> str:
+    """Return a JSON object as a line; in ASCII where UTF-8 cannot hold it, as halves of broken names."""
+    line = json_text(fields)
+    return line if line.isascii() or _is_utf8(line) else json.dumps(fields)
 
 
 def _is_utf8(text: str) -> bool:
@@ -201,5 +201,5 @@ def _is_utf8(text: str) -> bool:
 
 
 def _field(name: str) -> str:
-    """A name that leaves the line one line, and its fields as many as there are."""
+    """Escape tabs and line ends in a name, so that a line keeps its fields."""
     return name.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -34,10 +34,10 @@ def command(
     from detector.training.profiling.chart import draw
     from detector.training.profiling.measure import profile
 
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         result = profile(
             data, pictures=pictures, imgsz=imgsz, model=model, batch=batch, loader=loader, augment=augment,
-            device=device, seconds=seconds, trust=trust, progress=tell,
+            device=device, seconds=seconds, trust=trust, progress=progress,
         )  # fmt: skip
     if plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)

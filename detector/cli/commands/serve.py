@@ -68,7 +68,7 @@ def command(
             path, device=device, pattern=pattern, min_confidence=min_confidence, alternatives=alternatives,
             two_pass=two_pass, trust=trust,
         )
-        for name, path in _named(weights).items()
+        for name, path in _weights_by_name(weights).items()
     }  # fmt: skip
     app = create_app(
         readers, keys=read_keys(keys, KEYS_VARIABLE), max_pictures=max_pictures, max_bytes=max_bytes,
@@ -108,20 +108,20 @@ def _log(level: int, has_terminal: bool) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-def _named(weights: list[str]) -> dict[str, str]:
-    """Weights by name: NAME=WEIGHTS, or that of the file.
+def _weights_by_name(weights: list[str]) -> dict[str, str]:
+    """Return weights by name: NAME=WEIGHTS, or that of the file.
 
     Raises:
         ArgumentError: if two have one name.
     """
-    named: dict[str, str] = {}
+    weights_by_name: dict[str, str] = {}
     for text in weights:
         name, equals, path = text.partition("=")
         if not equals or "/" in name or "\\" in name:
             name, path = Path(text).stem, text
-        if name in named:
+        if name in weights_by_name:
             raise ArgumentError(
-                f"{named[name]} and {path} are both called {name!r}: give them names, say other={path}."
+                f"{weights_by_name[name]} and {path} are both called {name!r}: give them names, say other={path}."
             )
-        named[name] = path
-    return named
+        weights_by_name[name] = path
+    return weights_by_name

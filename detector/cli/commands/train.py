@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from detector.cli.repeated import command_line
-from detector.cli.terminal import near, put, say
+from detector.cli.terminal import put, relative_path, say
 from detector.errors import STOPPED, ArgumentError, NotLearnedError, counted
 
 
@@ -42,18 +42,18 @@ def command(
             "this goes on with the run:", always=True,
         )  # fmt: skip
         say(
-            f"next: {command_line('detector', 'train', f'resume={near(result.run_folder)}/weights/last.pt')}",
+            f"next: {command_line('detector', 'train', f'resume={relative_path(result.run_folder)}/weights/last.pt')}",
             always=True,
         )
         raise typer.Exit(STOPPED)
     if not result.learnt:
         raise NotLearnedError(
             f"not one of {result.metrics.count} validation pictures is read right by {result.path}: train longer "
-            f"(epochs=…), or look at {near(result.set_folder) / 'report.html'}."
+            f"(epochs=…), or look at {relative_path(result.set_folder) / 'report.html'}."
         )
     say(f"weights: {result.path}")
     predict = command_line("detector", "predict", result.path, "PICTURES")
-    evaluate = command_line("detector", "evaluate", result.path, near(result.set_folder))
+    evaluate = command_line("detector", "evaluate", result.path, relative_path(result.set_folder))
     say(f"next: {evaluate}, then {predict}" if result.has_test_split else f"next: {predict}")
 
 

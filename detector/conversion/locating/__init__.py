@@ -54,7 +54,7 @@ class LocatedLabels:
 
 
 def locate_labels(run: Run) -> LocatedLabels:
-    """Locate all labels: by the shipped detector, by self-training where needed; then score the labels.
+    """Locate all labels with the shipped detector, then by self-training where needed, and score the labels.
 
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
@@ -68,7 +68,7 @@ def locate_labels(run: Run) -> LocatedLabels:
 
 
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
-    """Locate with the labels, or, if the shipped classes mean nothing in this set, with the number of symbols only."""
+    """Locate with the labels; where the shipped classes mean nothing in this set, with the number of symbols only."""
     items = run.inputs.items
     by_label = run.locator(network)
     if by_label.by_class:
@@ -83,12 +83,12 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
-    locate_all(run.inputs.items, store, LocatesLabels(locator, run.settings.table), run.tell, "locate")
+    locate_all(run.inputs.items, store, LocatesLabels(locator, run.settings.alphabet), run.progress, "locate")
     return store
 
 
 def _shape(run: Run, boxes: BoxStore) -> tuple[int, int]:
-    """Height and width of the input of a network for these pictures, by how many lines they have."""
+    """Choose height and width of the network's input for these pictures, by how many lines they have."""
     lines = [boxes[item].located.lines for item in run.inputs.items]
     symbols = np.ceil(np.array(run.counts) / np.array(lines))
     longest = int(max(symbols) if max(lines) == 1 else np.quantile(symbols, 0.9))  # a few lines may be misjudged
@@ -98,26 +98,26 @@ def _shape(run: Run, boxes: BoxStore) -> tuple[int, int]:
 def _suited(
     run: Run, items: Sequence[LabelledImage], locator_of: Callable[[LabelledImage], Locator]
 ) -> NDArray[np.bool_]:
-    """Of some of the items, whether the label suits its picture better than another label as long does."""
+    """Test, for a sample of the items, whether the label suits its picture better than another label of its length."""
     rng = np.random.default_rng(run.settings.seed)
     sample = [items[i] for i in np.sort(rng.permutation(len(items))[:_SAMPLE_SIZE])]
     by_count: dict[int, list[str]] = {}
     for labelled, count in zip(run.inputs.items, run.counts, strict=True):
         by_count.setdefault(count, []).append(labelled.text)
-    table, suited = run.settings.table, []
+    alphabet, suited = run.settings.alphabet, []
     for item in sample:
-        label = visible_ids(item, table)
+        label = visible_ids(item, alphabet)
         as_long = [text for text in by_count[len(label)] if text != item.text]
         as_long = as_long or [labelled.text for labelled in run.inputs.items if labelled.text != item.text]
-        other_text = visible_symbols(as_long[int(rng.integers(len(as_long)))], table)
-        padded = table.encode([other_text], run.settings.length)[0]
-        other_label = padded[padded < len(table)]
+        other_text = visible_symbols(as_long[int(rng.integers(len(as_long)))], alphabet)
+        padded = alphabet.encode([other_text], run.settings.length)[0]
+        other_label = padded[padded < len(alphabet)]
         suited.append(locator_of(item).identified([picture_of(item)], [label], [other_label])[0])
     return np.array(suited, bool)
 
 
 def _check_suited(run: Run, trained: Trained) -> None:
-    """Refuse labels that suit their pictures no better than others do, by detectors that were trained on neither.
+    """Refuse labels that suit their pictures no better than others, by detectors that were trained on neither.
 
     Raises:
         NotLearnedError: saying how many do.
@@ -147,7 +147,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
 
 
 def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
-    """Calibrate a locator on some of the pictures that are read as labelled."""
+    """Calibrate a locator on a sample of the pictures that are read as labelled."""
     agreeing = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
     held_out = [item for item in agreeing if run.inputs.split[item.text] != "train"]
     agreeing = held_out if len(held_out) >= MIN_PICTURES else agreeing
@@ -172,5 +172,5 @@ def _scored(run: Run, trained: Trained) -> LatestBoxes:
         return replace(trained.boxes[item].located, label_log_prob=log_prob)
 
     with trained.threads():
-        ask_all(unexplained, store, ScoresUnseen(trained.detectors), scored, run.tell, "score")
+        ask_all(unexplained, store, ScoresUnseen(trained.detectors), scored, run.progress, "score")
     return trained.boxes.with_store(store)

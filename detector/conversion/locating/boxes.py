@@ -63,7 +63,7 @@ class BoxStore:
         return _row(self._open(piece), row)
 
     def add(self, pairs: Sequence[tuple[LabelledImage, Boxes]]) -> None:
-        """Keep some more, in a piece of their own."""
+        """Store more boxes, in a piece of their own."""
         piece = self._resume.next_piece(self._kind, ".npz")
         with atomic_write(piece) as part, part.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **_columns(pairs))
@@ -89,20 +89,20 @@ class LatestBoxes:
         return next(store[item] for store in reversed(self._stores) if item in store)
 
     def with_store(self, store: BoxStore) -> LatestBoxes:
-        """With one more, which comes first."""
+        """Return a store that looks into ``store`` first."""
         return LatestBoxes(*self._stores, store)
 
 
 def locate_all(
-    items: Sequence[LabelledImage], store: BoxStore, locate: Ask[Located], tell: Progress, stage: str
+    items: Sequence[LabelledImage], store: BoxStore, locate: Ask[Located], progress: Progress, stage: str
 ) -> None:
-    """Put into ``store`` what ``locate`` says of those ``items`` that it has not; see :func:`ask_all`."""
-    ask_all(items, store, locate, lambda item, located: as_drawn(located, item.boxes_xyxy), tell, stage)
+    """Locate those of ``items`` that ``store`` lacks, and add them to it."""
+    ask_all(items, store, locate, lambda item, located: as_drawn(located, item.boxes_xyxy), progress, stage)
 
 
 def ask_all(
     items: Sequence[LabelledImage], store: BoxStore, ask: Ask[Result],
-    located_of: Callable[[LabelledImage, Result], Located], tell: Progress, stage: str,
+    located_of: Callable[[LabelledImage, Result], Located], progress: Progress, stage: str,
 ) -> None:  # fmt: skip
     """Put into ``store`` what it has not of ``items``.
 
@@ -114,12 +114,12 @@ def ask_all(
         store: of their boxes.
         ask: asked about each batch, by whatever workers there are, see :func:`detector.data.parallel.spread_map`.
         located_of: what is stored of an item and its result; called here.
-        tell: told of the work as it goes on.
+        progress: called as the work goes on.
         stage: its name.
     """
     missing = [item for item in items if item not in store]
     completed = len(items) - len(missing)
-    tell(stage, completed, len(items))
+    progress(stage, completed, len(items))
 
     unsaved: list[tuple[LabelledImage, Boxes]] = []
     batches = list(chunked(missing, _BATCH))
@@ -129,7 +129,7 @@ def ask_all(
             for item, (size_wh, result) in zip(batch, results, strict=True)
         ]
         completed += len(batch)
-        tell(stage, completed, len(items))
+        progress(stage, completed, len(items))
         if len(unsaved) >= _BATCH * _BATCHES_A_PIECE:
             store.add(unsaved)
             unsaved = []
@@ -145,7 +145,7 @@ def answers(ask: Ask[Result], batch: Sequence[LabelledImage]) -> list[tuple[tupl
 
 
 def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:
-    """Rows of all arrays one below the other, and how many each picture has."""
+    """Concatenate the rows of all arrays, and return how many each picture has."""
     names = json.dumps([(item.name, item.text) for item, _ in pairs]).encode()
     columns: dict[str, NDArray[Any]] = {
         "items": np.frombuffer(names, np.uint8),
@@ -170,7 +170,7 @@ def _load(piece: Path) -> dict[str, NDArray[Any]]:
 
 
 def _row(arrays: dict[str, NDArray[Any]], row: int) -> Boxes:
-    """The inverse of :func:`_columns` for one picture."""
+    """Invert :func:`_columns` for one picture."""
     values: dict[str, Any] = {}
     for name in (field.name for field in fields(Located)):
         if f"{name}.rows" in arrays:
@@ -185,25 +185,25 @@ def _row(arrays: dict[str, NDArray[Any]], row: int) -> Boxes:
 # --- what is asked of items in many places --------------------------------------------------------------------------
 
 
-def visible_symbols(text: str, table: Alphabet) -> str:
-    """The symbols that can be seen: the text without its spaces."""
-    return text.replace(table.space, "")
+def visible_symbols(text: str, alphabet: Alphabet) -> str:
+    """Return the symbols that have boxes: the text without its spaces."""
+    return text.replace(alphabet.space, "")
 
 
-def visible_ids(item: LabelledImage, table: Alphabet) -> Ids:
-    """Class ids of the symbols that can be seen, (n,)."""
-    symbols = visible_symbols(item.text, table)
-    ids: Ids = table.encode([symbols], len(symbols))[0]
+def visible_ids(item: LabelledImage, alphabet: Alphabet) -> Ids:
+    """Return the class ids of the symbols that have boxes, (n,)."""
+    symbols = visible_symbols(item.text, alphabet)
+    ids: Ids = alphabet.encode([symbols], len(symbols))[0]
     return ids
 
 
 def sureness(located: Located, wrong: float) -> float:
-    """A picture's confidence: its least sure box's, times the probability that its label is not ``wrong``."""
+    """Return a picture's confidence: that of its least sure box times the probability that its label is right."""
     return float(located.confidence.min()) * (1 - wrong)
 
 
 def picture_of(item: LabelledImage) -> Image:
-    """The picture, decoded.
+    """Decode the item's picture.
 
     Raises:
         ImageError: naming the file, where it could be opened a while ago.

@@ -46,7 +46,7 @@ class Alignment:
 
 
 def force_align(candidates: Candidates, labels: Sequence[NDArray[np.int64]]) -> list[Alignment]:
-    """The best chain of candidates for each picture's label.
+    """Find the best chain of candidates for each picture's label.
 
     Args:
         candidates: ``n`` a picture.
@@ -88,7 +88,7 @@ def _traced(row: int, length: int, totals: Sequence[Floats], backpointers: NDArr
 def label_log_probs(
     candidates: Candidates, labels: Sequence[NDArray[np.int64]], calibration: PlattScaling | None = None
 ) -> Floats:
-    """Log probability of each label, (batch,), among all strings that its picture's candidates can spell.
+    """Return the log probability of each label, (batch,), among all strings that its candidates can spell.
 
     Args:
         candidates: ``n`` a picture.
@@ -125,7 +125,7 @@ def label_log_probs(
 
 
 def calibration_pairs(candidates: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Log odds of being a character, (m,), of candidates of which that is known, and whether they are, (m,).
+    """Return log odds of candidates known to be characters or not, (m,), and which they are, (m,).
 
     Where each label is right and complete, its candidates are characters, and those that could stand beside them in the
     string are none; candidates of a place that is taken say nothing.
@@ -143,7 +143,7 @@ def calibration_pairs(candidates: Candidates, alignments: Sequence[Alignment]) -
 
 
 def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """(batch, symbols of the longest)."""
+    """Pad the labels' ids to the longest, (batch, symbols)."""
     ids = np.full((len(labels), max((len(label) for label in labels), default=0)), UNKNOWN, np.int64)
     for row, label in enumerate(labels):
         ids[row, : len(label)] = label
@@ -151,7 +151,7 @@ def _padded(labels: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _dense(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
-    """Scores of all classes that are seen or asked for, (batch, n, classes)."""
+    """Return scores of all classes that are detected or labelled, (batch, n, classes)."""
     classes = int(max(candidates.top_class_id.max(initial=0), ids.max(initial=0))) + 1
     scores = np.zeros((*candidates.odds.shape, classes))
     # A picture with fewer classes than others is filled up with zeros of class 0: the real score must not be lost.
@@ -161,7 +161,7 @@ def _dense(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
 
 
 def _gains(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
-    """What each candidate adds as each symbol of its picture's label, (batch, symbols, n)."""
+    """Return what each candidate adds as each symbol of its picture's label, (batch, symbols, n)."""
     logs = np.log(np.maximum(_dense(candidates, ids), 1e-9))
     log_ratios = np.maximum(logs - logs.max(2, keepdims=True), _OTHER_CLASS)
     log_ratios = np.concatenate([log_ratios, np.zeros((*log_ratios.shape[:2], 1))], 2)  # UNKNOWN takes the last one
@@ -170,11 +170,11 @@ def _gains(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
 
 
 def _with_start(barrier: Floats) -> Floats:
-    """(batch, n + 1, n): the last row is before any candidate, from where all may follow."""
+    """Add a row for the start, from where all candidates may follow, (batch, n + 1, n); it is the last row."""
     return np.concatenate([barrier, np.zeros((len(barrier), 1, barrier.shape[2]))], 1)
 
 
 def _log_sum(values: Floats, axis: int) -> Floats:
-    """Log of the sum of exponentials."""
+    """Return the log of a sum of exponentials."""
     peak = values.max(axis, keepdims=True)
     return np.asarray(np.log(np.exp(values - peak).sum(axis)) + peak.squeeze(axis))

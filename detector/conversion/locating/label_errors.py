@@ -30,7 +30,7 @@ Ids = NDArray[np.int64]
 def label_error_probabilities(
     labels: Sequence[Ids], read: Sequence[Ids], log_probs: NDArray[np.float64], symbols: int
 ) -> NDArray[np.float64]:
-    """Probability that each label of a set is wrong, float64 (n,).
+    """Return the probability that each label of a set is wrong, float64 (n,).
 
     Args:
         labels: class ids of each.
@@ -53,9 +53,9 @@ def label_error_probabilities(
         slips[:] = 0  # a weak reader misreads some symbols here and there
     else:
         is_other |= distance > 1
-    lost = np.array([_lost_front(a, b) for a, b in zip(label_ids, read_ids, strict=True)], np.float64)
+    missing = np.array([_lost_front(a, b) for a, b in zip(label_ids, read_ids, strict=True)], np.float64)
     # (kinds, n): probability of the label if that was done to what was read.
-    kinds = np.where(agrees, 0.0, np.stack([slips, lost, np.where(is_other, 1 / max(texts, 1), 0.0)]))
+    kinds = np.where(agrees, 0.0, np.stack([slips, missing, np.where(is_other, 1 / max(texts, 1), 0.0)]))
     share = np.array([_SLIPS, _SYSTEMATIC, _SYSTEMATIC])
     is_right = np.maximum(np.exp(np.maximum(log_probs, -700)), _confusions(label_ids, read_ids))
     prior = share.copy()
@@ -89,14 +89,14 @@ def _confusions(labels: Sequence[list[int]], read: Sequence[list[int]]) -> NDArr
 
 
 def _slip(label: list[int], read: list[int], symbols: int) -> float:
-    """Probability of a label if one symbol of what was read, which it differs by, was changed, left out or added."""
+    """Return the probability of a label that is the reading with one symbol changed, left out or added."""
     if len(label) == len(read):
         return 1 / (3 * len(label) * max(symbols - 1, 1))
     return 1 / (3 * len(read)) if len(label) < len(read) else 1 / (3 * len(label) * max(symbols, 1))
 
 
 def _lost_front(label: list[int], read: list[int]) -> bool:
-    """Whether the label is what was read without a symbol, or several equal ones, in front."""
+    """Test whether the label is the reading without one or several equal leading symbols."""
     front = len(list(takewhile(lambda symbol: symbol == read[0], read))) if read else 0
-    lost = len(read) - len(label)
-    return 0 < lost <= front and read[lost:] == label
+    missing = len(read) - len(label)
+    return 0 < missing <= front and read[missing:] == label

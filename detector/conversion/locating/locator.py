@@ -89,7 +89,7 @@ class Located:
 
 
 def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Located:
-    """With the boxes that a person drew around the label's symbols, where there are any."""
+    """Replace the boxes by those that a person drew around the label's symbols, where there are any."""
     if boxes_xyxy is None or len(boxes_xyxy) != len(located.boxes_xyxy):
         return located
     count = len(boxes_xyxy)
@@ -97,11 +97,11 @@ def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Locate
     return replace(located, boxes_xyxy=boxes_xyxy, confidence=confidence, detected=np.ones(count, bool), round=DRAWN)
 
 
-def known_classes(table: Alphabet, names: dict[int, str]) -> Ids:
-    """A network's class of each symbol, (symbols,), see :func:`known_as`; or UNKNOWN."""
+def known_classes(alphabet: Alphabet, names: dict[int, str]) -> Ids:
+    """Return the network's class of each symbol, (symbols,), see :func:`known_as`; UNKNOWN where there is none."""
     ids: dict[str | None, int] = {name: i for i, name in names.items()}
     class_names = {*names.values()}
-    return np.array([ids.get(known_as(symbol, class_names), UNKNOWN) for symbol in table.symbols], np.int64)
+    return np.array([ids.get(known_as(symbol, class_names), UNKNOWN) for symbol in alphabet.symbols], np.int64)
 
 
 class Locator:
@@ -109,7 +109,7 @@ class Locator:
 
     Args:
         network: the detector.
-        table: the set's alphabet; labels are class ids in it.
+        alphabet: the set's alphabet; labels are class ids in it.
         length: symbols that a text may have.
         min_count: symbols that the shortest label has.
         lines: of text in each picture; None finds out whether one or two.
@@ -120,7 +120,7 @@ class Locator:
     def __init__(
         self,
         network: Network,
-        table: Alphabet,
+        alphabet: Alphabet,
         *,
         length: int,
         min_count: int = 1,
@@ -129,8 +129,8 @@ class Locator:
         by_class: bool = True,
     ) -> None:
         self._network, self._shape_hw, self._min_count, self._length = network, shape_hw, min_count, length
-        self._classes, self._symbols = max(network.names) + 1, len(table)
-        self._class_of = known_classes(table, network.names)  # (symbols,)
+        self._classes, self._symbols = max(network.names) + 1, len(alphabet)
+        self._class_of = known_classes(alphabet, network.names)  # (symbols,)
         self._calibration = PlattScaling()
         self.by_class = by_class and bool((self._class_of != UNKNOWN).any())
         layouts = {
@@ -138,12 +138,12 @@ class Locator:
             2: TextLayout(lines=2, lowest_line=_LOWEST_LINE, stacked=lines is None),
         }
         self._config_of_lines = {
-            n: ReadingConfig(table.symbols, table.space, length, 1, length, layout)
+            n: ReadingConfig(alphabet.symbols, alphabet.space, length, 1, length, layout)
             for n, layout in layouts.items() if n == (lines or n)
         }  # fmt: skip
 
     def locate(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
-        """The characters of each picture's label; see :class:`Located`.
+        """Locate the characters of each picture's label; see :class:`Located`.
 
         Args:
             images: of any sizes.
@@ -171,7 +171,7 @@ class Locator:
         return located
 
     def score(self, images: Sequence[Image], labels: Sequence[Ids]) -> NDArray[np.float64]:
-        """Log probability of each label, (n,): the mean of what the picture and two slanted views of it give."""
+        """Return the log probability of each label, (n,): the mean over the picture and two slanted views of it."""
         views = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
         scores = []
         for pictures in views:
@@ -181,7 +181,7 @@ class Locator:
         return np.asarray(np.logaddexp.reduce(scores) - np.log(len(scores)))
 
     def calibrate(self, images: Sequence[Image], labels: Sequence[Ids]) -> None:
-        """Learn what scores are worth, from pictures whose labels are what the detector reads; see :meth:`score`."""
+        """Calibrate scores on pictures that are read as labelled; see :meth:`score`."""
         config = self._config_of_lines[min(self._config_of_lines)]
         detected = gather(self._detect(images, labels), config, [float(image.shape[1]) for image in images])
         odds, is_character = calibration_pairs(
@@ -213,11 +213,11 @@ class Locator:
         return label_log_probs(detected, [self._known_ids(label) for label in labels], self._calibration)
 
     def _known_ids(self, label: Ids) -> Ids:
-        """The label's class ids, :data:`UNKNOWN` (any character) for symbols that the detector does not know."""
+        """Return the label's class ids, :data:`UNKNOWN` (any character) for symbols that the detector does not know."""
         return np.where(self.by_class & (self._class_of[label] != UNKNOWN), label, UNKNOWN)
 
     def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
-        """Candidates in the set's classes and the pictures' own pixels; pictures of one input shape go together."""
+        """Detect candidates in the set's classes and the pictures' own pixels; equal input shapes share a batch."""
         letterboxed = [
             letterbox(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)
         ]
@@ -241,7 +241,7 @@ class Locator:
         return self._shape_hw or shape_for([(width, height)], max(1, len(label)))
 
     def _in_set_classes(self, detections: CharDetections) -> CharDetections:
-        """With the set's classes in place of the detector's, all of them, the likeliest first."""
+        """Map the detector's classes to the set's, all of them, the likeliest first."""
         scores = np.zeros((len(detections), self._classes), np.float32)
         np.put_along_axis(scores, detections.top_class_id, detections.top_confidence, 1)
         set_scores = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
@@ -259,7 +259,7 @@ class Locator:
     def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
     ) -> list[CharDetections]:
-        """Candidates in the part of each picture that its boxes are in, in the pixels of the whole."""
+        """Detect candidates in the part of each picture that its boxes are in, in the pixels of the whole picture."""
         parts = [text_part(image, boxes_xyxy) for image, boxes_xyxy in zip(images, boxes, strict=True)]
         detections = self._detect([part for part, _ in parts], labels)
         return [
@@ -270,7 +270,7 @@ class Locator:
     def _align(
         self, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
     ) -> list[Located]:
-        """Each label along its picture's candidates, in one line or two, whichever it is likelier in."""
+        """Align each label with its picture's candidates, in one line or two, whichever is likelier."""
         fewest, *further = sorted(self._config_of_lines)
         best = self._align_in(fewest, detections, images, labels)
         for lines in further:
@@ -286,7 +286,7 @@ class Locator:
     def _align_in(
         self, lines: int, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids]
     ) -> list[tuple[float, Located]]:
-        """The best chain of each label in so many lines, with its score."""
+        """Return the best chain of each label in so many lines, with its score."""
         config = self._config_of_lines[lines]
         detected = gather(detections, config, [float(image.shape[1]) for image in images])
         chains = force_align(detected, [self._known_ids(label) for label in labels])
@@ -307,20 +307,20 @@ def _located(
     boxes = np.full((len(label), 4), np.nan)
     aligned = chain.candidates != MISSED
     confidence = np.full(len(label), _INTERPOLATED if 2 * aligned.sum() > len(label) else _GUESSED)
-    chosen = chain.candidates[aligned]
-    boxes[aligned] = detected.boxes[row, chosen]
-    odds = detected.odds[row, chosen]
-    is_label = detected.top_class_id[row, chosen] == label[aligned][:, None]  # (aligned, classes)
-    of_label = np.where(is_label, detected.top_confidence[row, chosen], 0).max(1, initial=0)
-    share = np.clip(of_label / np.maximum(detected.top_confidence[row, chosen].sum(1), 1e-9), 1e-3, 1)
+    candidate_ids = chain.candidates[aligned]
+    boxes[aligned] = detected.boxes[row, candidate_ids]
+    odds = detected.odds[row, candidate_ids]
+    is_label = detected.top_class_id[row, candidate_ids] == label[aligned][:, None]  # (aligned, classes)
+    of_label = np.where(is_label, detected.top_confidence[row, candidate_ids], 0).max(1, initial=0)
+    share = np.clip(of_label / np.maximum(detected.top_confidence[row, candidate_ids].sum(1), 1e-9), 1e-3, 1)
     confidence[aligned] = _calibrated(odds, share)
     boxes_xyxy = _with_area(_interpolated(boxes, size_hw), size_hw)
-    line_count = int(detected.line[row, chosen].max(initial=0)) + 1 if lines > 1 else 1
+    line_count = int(detected.line[row, candidate_ids].max(initial=0)) + 1 if lines > 1 else 1
     return Located(boxes_xyxy, confidence, aligned, read, np.array_equal(read, label), lines=line_count)
 
 
 def _calibrated(odds: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probability that each box is right, (n,): from its log odds of being a character, and its symbol's share."""
+    """Return the probability that each box is right, (n,), from its log odds and its symbol's share."""
     score = np.clip(share / (1 + np.exp(-odds)), 1e-6, 1 - 1e-6)
     return np.asarray(1 / (1 + np.exp(-_LOGIT_DETECTED - _SLOPE * np.log(score / (1 - score)))))
 
@@ -353,16 +353,16 @@ def _interpolated(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArr
 
 
 def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Boxes (n, 4) inside the picture and at least a pixel wide and high."""
+    """Clip boxes (n, 4) to the picture and make them at least a pixel wide and high."""
     limit = np.array([size_hw[1], size_hw[0]], np.float64)
     low, high = np.clip(boxes[:, :2], 0, limit), np.clip(boxes[:, 2:], 0, limit)
-    middle, half = (low + high) / 2, np.maximum(high - low, 1) / 2
-    middle = np.clip(middle, half, np.maximum(limit - half, half))
-    return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+    middle, half_size = (low + high) / 2, np.maximum(high - low, 1) / 2
+    middle = np.clip(middle, half_size, np.maximum(limit - half_size, half_size))
+    return np.concatenate([middle - half_size, middle + half_size], 1).astype(np.float32)
 
 
 def _slanted(image: Image, slant: float) -> Image:
-    """The picture slanted about its middle, and a little smaller, so that nothing leaves it."""
+    """Slant a picture about its middle, and shrink it a little, so that nothing leaves it."""
     height, width = image.shape[:2]
     linear = np.array([[0.97, slant], [0.0, 0.97]])
     middle = np.array([width / 2, height / 2])
@@ -371,5 +371,5 @@ def _slanted(image: Image, slant: float) -> Image:
 
 
 def _as_numpy(output: Any) -> Any:
-    """A tensor of torch, on whatever device, as an array; an array as it is."""
+    """Return a torch tensor of any device, or an array, as an array."""
     return output.float().cpu().numpy() if hasattr(output, "cpu") else output

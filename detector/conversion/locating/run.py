@@ -23,27 +23,27 @@ class Run:
         settings: what was asked for.
         inputs: the pictures.
         resume: where finished pieces are kept.
-        tell: told of the work as it goes on.
+        progress: called as the work goes on.
     """
 
     settings: Settings
     inputs: Inputs
     resume: ResumeFolder
-    tell: Progress
+    progress: Progress
 
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:
-        """Class ids of each item's symbols, spaces left out."""
-        return [visible_ids(item, self.settings.table) for item in items]
+        """Return the class ids of each item's symbols, without spaces."""
+        return [visible_ids(item, self.settings.alphabet) for item in items]
 
     def locator(self, network: Network, *, shape_hw: tuple[int, int] | None = None, by_class: bool = True) -> Locator:
-        """A detector that locates this set's labels; see :class:`Locator`."""
+        """Make a detector that locates this set's labels; see :class:`Locator`."""
         settings = self.settings
         return Locator(
-            network, settings.table, length=settings.length, min_count=min(self.counts), lines=settings.lines,
+            network, settings.alphabet, length=settings.length, min_count=min(self.counts), lines=settings.lines,
             shape_hw=shape_hw, by_class=by_class,
         )  # fmt: skip
 
     @cached_property
     def counts(self) -> list[int]:
-        """Symbols of each picture's label, spaces left out."""
-        return [len(visible_symbols(item.text, self.settings.table)) for item in self.inputs.items]
+        """Number of symbols of each picture's label, without spaces."""
+        return [len(visible_symbols(item.text, self.settings.alphabet)) for item in self.inputs.items]

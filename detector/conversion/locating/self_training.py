@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("detector")
 
 _ROUNDS = 3  # at most, of either kind
-_FEW, _MIN_UNEXPLAINED = 0.02, 6  # share and number of unexplained pictures up to which no round is worth its time
+_MAX_SHARE, _MIN_UNEXPLAINED = 0.02, 6  # unexplained pictures, up to which or below which no round is worth its time
 ENOUGH_EXPLAINED = 0.25  # share of pictures that are explained, from which on these alone are trained on
 MIN_PICTURES = 16  # pictures that a detector is trained on at least
 _GROWTH = 0.02  # of the share that is explained, below which another round is not worth its time
@@ -110,7 +110,7 @@ class SelfTraining:
     shape_hw: tuple[int, int]
 
     def __call__(self, shipped_boxes: BoxStore, shipped_locator: Locator) -> Trained:
-        """Rounds, as long as they explain more.
+        """Train and locate in rounds, as long as these explain more.
 
         Args:
             shipped_boxes: of all pictures, by the shipped detector.
@@ -127,7 +127,7 @@ class SelfTraining:
         return self._others_located(trained, shipped_boxes) if trained.name else trained
 
     def _others_located(self, trained: Trained, shipped_boxes: BoxStore) -> Trained:
-        """With the pictures that no round looked at, and the shares of them all."""
+        """Locate the pictures that no round took, and return the shares of all."""
         items = self.run.inputs.items
         if len(self._in_rounds) == len(items):
             return trained
@@ -136,7 +136,7 @@ class SelfTraining:
         return replace(trained, boxes=boxes, explained=(of_all[0], *trained.explained[1:-1], of_all[1]))
 
     def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
-        """One kind of rounds; cross-fitted ones end when the other kind can begin."""
+        """Run one kind of rounds; cross-fitted ones end when the other kind can begin."""
         states: list[dict[str, Any]] = []
         # The first round of a detector that is new to these symbols may just begin to read.
         may_start_slowly = not trained.by_class or len(trained.detectors.locators) > 1
@@ -144,7 +144,7 @@ class SelfTraining:
             explained = trained.explained[-1]
             unexplained = 1 - explained
             if (
-                unexplained <= _FEW
+                unexplained <= _MAX_SHARE
                 or unexplained * len(self._in_rounds) < _MIN_UNEXPLAINED
                 or (crossfitted and explained >= 2 * ENOUGH_EXPLAINED)
             ):
@@ -186,12 +186,12 @@ class SelfTraining:
         unexplained = [item for item in items if not trained.boxes[item].located.agrees]
 
         with trained.threads():
-            locate_all(unexplained, store, LocatesUnseen(trained.detectors, number), self.run.tell,
+            locate_all(unexplained, store, LocatesUnseen(trained.detectors, number), self.run.progress,
                        f"locate, {trained.name}")  # fmt: skip
         return trained.boxes.with_store(store)
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
-        """The pictures that each detector of a round is trained on."""
+        """Return the pictures that each detector of a round is trained on."""
         train = [item for item in self._in_rounds if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
             complete = [item for item in train if boxes[item].located.detected.all()]
@@ -204,7 +204,7 @@ class SelfTraining:
         return _random_sample(self.run.inputs.items, _IN_ROUNDS, self.run.settings.seed)
 
     def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
-        """At most so many, and no more than there is memory for."""
+        """Draw at most so many, and no more than there is memory for."""
         max_count = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
         return _random_sample(items, max_count, self.run.settings.seed)
 
@@ -212,12 +212,12 @@ class SelfTraining:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
 
     def _detectors(self, *locators: Locator) -> CrossFitted:
-        return CrossFitted(locators, self.run.settings.table)
+        return CrossFitted(locators, self.run.settings.alphabet)
 
     def _locator(self, name: str) -> Locator:
         """The detector whose weights were kept under that name."""
         settings = self.run.settings
-        network = TrainedNetwork(self._weights(name), settings.table.symbols, settings.device)
+        network = TrainedNetwork(self._weights(name), settings.alphabet.symbols, settings.device)
         return self.run.locator(network, shape_hw=self.shape_hw)
 
     def _weights(self, name: str) -> Path:
@@ -227,12 +227,12 @@ class SelfTraining:
         self, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None,
         crossfitted: bool,
     ) -> dict[str, Any]:  # fmt: skip
-        """Weights of a round's detector: the kept ones, or freshly trained."""
+        """Return the weights of a round's detector: stored ones, or freshly trained."""
         import torch
 
         if (saved := self._saved_state(name)) is not None:
             return saved
-        net = new_detector(self.run.settings.table.symbols, self.run.settings.seed)
+        net = new_detector(self.run.settings.alphabet.symbols, self.run.settings.seed)
         if initial is not None:
             net.load_state_dict(initial)
         trained = self._train(name, net, items, boxes, crossfitted)
@@ -274,12 +274,12 @@ class SelfTraining:
         return train_network(
             net, batches, Schedule(lambda step: step / steps, lr, warm_up), pick_device(self.run.settings.device),
             arithmetic=self._arithmetic(net, batches),
-            after=lambda step, loss, _: self.run.tell(f"self-training, {name}", step, steps),
+            after=lambda step, loss, _: self.run.progress(f"self-training, {name}", step, steps),
             checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), digest.hexdigest()),
         )  # fmt: skip
 
     def _arithmetic(self, net: torch.nn.Module, batches: Batches) -> Arithmetic | None:
-        """How steps are computed: measured once, and kept for the next rounds and runs; None on a GPU."""
+        """Choose how steps are computed, once for all rounds and resumed runs; None on a GPU."""
         from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
         from detector.networks.device import pick_device
         from detector.training.training_loop import loss_of
@@ -296,17 +296,17 @@ class SelfTraining:
             loss_of(copy, batch, device).backward()  # type: ignore[no-untyped-call]
 
         # What the numbers are is the hardware's, so that only rounding depends on how busy the machine is.
-        chosen, times = choose_arithmetic(step, bfloat16=fast_bfloat16())
-        log.info("self-training on %s", say_arithmetic(chosen, times))
-        chosen.write(path)
-        return chosen
+        arithmetic, times = choose_arithmetic(step, bfloat16=fast_bfloat16())
+        log.info("self-training on %s", say_arithmetic(arithmetic, times))
+        arithmetic.write(path)
+        return arithmetic
 
     def _steps(self, pictures: int, crossfitted: bool) -> int:
         (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
         return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.settings.train_scale))
 
     def _letterboxed(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
-        """Their pictures, uint8 (n, H, W, 3), and how each was letterboxed."""
+        """Letterbox the items' pictures, uint8 (n, H, W, 3), and return the transform of each."""
         images = np.empty((len(items), *self.shape_hw, 3), np.uint8)
         transforms: list[LetterboxTransform] = []
         for letterboxed in prefetch_map(
@@ -319,7 +319,7 @@ class SelfTraining:
 
 
 def _random_sample(items: list[LabelledImage], max_count: int, seed: int) -> list[LabelledImage]:
-    """At most so many of the items, in their order."""
+    """Draw at most so many of the items, in their order."""
     if len(items) <= max_count:
         return items
     rng = np.random.default_rng(seed)
@@ -327,7 +327,7 @@ def _random_sample(items: list[LabelledImage], max_count: int, seed: int) -> lis
 
 
 def _explained(boxes: LatestBoxes, items: Sequence[LabelledImage]) -> float:
-    """Share of the items."""
+    """Return the share of the items that are explained."""
     return float(np.mean([boxes[item].located.agrees for item in items]))
 
 
@@ -363,13 +363,11 @@ class Batches:
 
         rng = np.random.default_rng((self._seed, step))
         self._augment.seed(int(rng.integers(2**63)))
-        picked = rng.integers(len(self._images), size=_BATCH)
+        rows = rng.integers(len(self._images), size=_BATCH)
         shape_hw = (self._images.shape[1], self._images.shape[2])
         plan = self._augment.plan(_BATCH, shape_hw)
-        images = augment_opencv.apply(plan, [self._images[i] for i in picked])
-        moved_xyxy, moved_ids = move_boxes(
-            plan, shape_hw, [self._boxes[i] for i in picked], [self._ids[i] for i in picked]
-        )
+        images = augment_opencv.apply(plan, [self._images[i] for i in rows])
+        moved_xyxy, moved_ids = move_boxes(plan, shape_hw, [self._boxes[i] for i in rows], [self._ids[i] for i in rows])
         width = max(1, max(map(len, moved_ids)))
         boxes, ids = np.zeros((_BATCH, width, 4), np.float32), np.full((_BATCH, width), -1, np.int64)
         for row, (boxes_xyxy, box_ids) in enumerate(zip(moved_xyxy, moved_ids, strict=True)):

@@ -51,11 +51,11 @@ class LocatesLabels:
 
     Args:
         locator: of whose network.
-        table: the set's alphabet.
+        alphabet: the set's alphabet.
     """
 
     locator: Locator
-    table: Alphabet
+    alphabet: Alphabet
 
     def __call__(self, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        return self.locator.locate(images, [visible_ids(item, self.table) for item in items])
+        return self.locator.locate(images, [visible_ids(item, self.alphabet) for item in items])

@@ -96,11 +96,11 @@ class CrossFitted:
 
     Args:
         locators: theirs.
-        table: the set's alphabet.
+        alphabet: of the set.
     """
 
     locators: tuple[Locator, ...]
-    table: Alphabet
+    alphabet: Alphabet
 
     def locator(self, item: LabelledImage) -> Locator:
         """One that was not trained on the item's label, as far as that is not explained."""
@@ -117,7 +117,7 @@ class CrossFitted:
         for locator in self.locators:
             rows = [i for i, item in enumerate(items) if self.locator(item) is locator]
             if rows:
-                labels = [visible_ids(items[i], self.table) for i in rows]
+                labels = [visible_ids(items[i], self.alphabet) for i in rows]
                 answers.update(zip(rows, ask(locator, [images[i] for i in rows], labels), strict=True))
         return [answers[i] for i in range(len(items))]
 

@@ -180,5 +180,5 @@ def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
 
 
 def _is_dense(numbers: Sequence[int]) -> bool:
-    few = len(set(numbers)) == len(numbers)
-    return few and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
+    are_distinct = len(set(numbers)) == len(numbers)
+    return are_distinct and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10

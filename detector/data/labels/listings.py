@@ -89,24 +89,24 @@ class Listing:
         return not self.entries or 2 * named > len(self.entries)
 
 
-def label_file(named: str | os.PathLike[str], root: Path, formats: Sequence[str]) -> Path:
+def label_file(name: str | os.PathLike[str], root: Path, formats: Sequence[str]) -> Path:
     """Find the label file of that name, in the working directory or in the root.
 
     Raises:
         SourceError: if there is none.
     """
-    for file in (Path(named), root / named):
+    for file in (Path(name), root / name):
         if file.is_file():
             return Path(os.path.abspath(file))
     raise SourceError(
-        f"{argument('labels', named)}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
+        f"{argument('labels', name)}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
     )
 
 
-def one_listing(root: Path, file: Path, format_name: str | None, columns: Columns, named: bool = False) -> Listing:
-    """Read the inputs of one label file; if ``named`` beside a folder of images, that folder is searched first."""
-    table = recognise(file, format_name, columns, [root] if named else ())
-    bases = [root, file.parent, file.parent / "images"] if named else table.bases
+def one_listing(root: Path, file: Path, format_name: str | None, columns: Columns, is_named: bool = False) -> Listing:
+    """Read the inputs of one label file; if ``is_named`` beside a folder of images, that folder is searched first."""
+    table = recognise(file, format_name, columns, [root] if is_named else ())
+    bases = [root, file.parent, file.parent / "images"] if is_named else table.bases
     return _resolved(root, table, bases, Tails(root))
 
 
@@ -122,12 +122,12 @@ def find_listings(root: Path, format_name: str | None, columns: Columns) -> tupl
             tables, error = _tables(root, folder, format_name, columns, passed_over, tails)
             problem = problem or error
             listings += [_resolved(root, table, table.bases, tails) for table in tables]
-        usable = [listing for listing in listings if listing.labels]
+        listings_with_labels = [listing for listing in listings if listing.labels]
         useless += [listing for listing in listings if not listing.labels]
-        if usable:
+        if listings_with_labels:
             for listing in useless:
                 passed_over[name_below(root, listing.files[0])] = _without_pictures(listing)
-            return _chosen(root, usable, passed_over), passed_over
+            return _text_listings(root, listings_with_labels, passed_over), passed_over
         if problem is not None and folders == [root]:
             raise problem
     for listing in useless:
@@ -174,7 +174,7 @@ def _tables(
     return tables, None if tables else problem
 
 
-def _chosen(root: Path, listings: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
+def _text_listings(root: Path, listings: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
     """Choose the label files that are read: no second choices beside others, no subsets of others.
 
     Raises:
@@ -185,43 +185,42 @@ def _chosen(root: Path, listings: list[Listing], passed_over: dict[str, str]) ->
     ] or listings
     texts = [listing for listing in first_choices if not listing.is_drawn] or first_choices
     called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
-    chosen: list[Listing] = []
+    text_listings: list[Listing] = []
     for listing in sorted(texts, key=lambda listing: -len(listing.labels)):
         if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
             continue
-        if not any(listing.labels.items() <= other.labels.items() for other in chosen):
-            chosen.append(listing)
-    chosen = [listing for listing in listings if listing in chosen]  # in the order of their names
-    for i, listing in enumerate(chosen):
-        for other in chosen[i + 1 :]:
+        if not any(listing.labels.items() <= other.labels.items() for other in text_listings):
+            text_listings.append(listing)
+    text_listings = [listing for listing in listings if listing in text_listings]  # in the order of their names
+    for i, listing in enumerate(text_listings):
+        for other in text_listings[i + 1 :]:
             for path in listing.labels.keys() & other.labels.keys():
                 if listing.labels[path].strip() != other.labels[path].strip():
-                    raise _contradiction(root, chosen, listing, other, path)
-    drawn = [listing for listing in first_choices if listing.is_drawn]
-    drawn = [] if any(listing.is_drawn for listing in chosen) else drawn
-    passed_over |= {
-        name_below(root, listing.files[0]): "" for listing in listings if listing not in chosen and listing not in drawn
-    }
-    return [_with_boxes(listing, drawn) for listing in chosen]
+                    raise _contradiction(root, text_listings, listing, other, path)
+    box_listings = [listing for listing in first_choices if listing.is_drawn]
+    box_listings = [] if any(listing.is_drawn for listing in text_listings) else box_listings
+    unread = [listing for listing in listings if listing not in text_listings and listing not in box_listings]
+    passed_over |= {name_below(root, listing.files[0]): "" for listing in unread}
+    return [_with_boxes(listing, box_listings) for listing in text_listings]
 
 
-def _contradiction(root: Path, chosen: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
-    tables = ", ".join(str(candidate.tables[0]) for candidate in chosen[:_MAX_SHOWN])
-    names = f"{tables}, …" if len(chosen) > _MAX_SHOWN else tables
+def _contradiction(root: Path, listings: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
+    tables = ", ".join(str(table_listing.tables[0]) for table_listing in listings[:_MAX_SHOWN])
+    names = f"{tables}, …" if len(listings) > _MAX_SHOWN else tables
     label = f"{name_below(root, path)} is {listing.labels[path][:40]!r} in {listing.files[0].name}"
     return SourceError(
-        f"{root} has {len(chosen)} label files: {names}, and {label}, {other.labels[path][:40]!r} in "
+        f"{root} has {len(listings)} label files: {names}, and {label}, {other.labels[path][:40]!r} in "
         f"{other.files[0].name}. Choose one, say {argument('labels', listing.files[0])}."
     )
 
 
-def _with_boxes(listing: Listing, drawn: Sequence[Listing]) -> Listing:
+def _with_boxes(listing: Listing, box_listings: Sequence[Listing]) -> Listing:
     """Add boxes that another file has of its pictures."""
-    if not drawn:
+    if not box_listings:
         return listing
-    boxes = {entry.path: entry.drawn for other in drawn for entry in other.entries if entry.drawn}
+    boxes = {entry.path: entry.drawn for other in box_listings for entry in other.entries if entry.drawn}
     entries = [entry._replace(drawn=boxes.get(entry.path, ())) for entry in listing.entries]
-    names = ", ".join(other.files[0].name for other in drawn)
+    names = ", ".join(other.files[0].name for other in box_listings)
     return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
 
 
@@ -307,9 +306,9 @@ def _note_on_guesses(
         return ()
     listed, guess = next(iter(matches.items()))
     kinds = Counter(guess.how for guess in matches.values())
-    ways = " or ".join(kinds)
+    choices = " or ".join(kinds)
     example = f"{writable(listed)[:200]} is {writable(name_below(root, guess.path))}"
-    return (f"{len(matches)} of {len(path_of)} paths in {table.file.name} were found only {ways}, as {example}",)
+    return (f"{len(matches)} of {len(path_of)} paths in {table.file.name} were found only {choices}, as {example}",)
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:

@@ -24,9 +24,9 @@ def read_packed(root: Path, columns: Columns) -> Listing:
         SourceError: if a shard is broken or lacks a column, or nobody has labelled a picture.
         DependencyError: if the extra is not installed.
     """
-    for name, given in zip(("image_column", "text_column"), columns, strict=True):
-        if given is not None:
-            raise SourceError(f"{root}: the columns of shards are id and text: leave out {argument(name, given)}.")
+    for name, column in zip(("image_column", "text_column"), columns, strict=True):
+        if column is not None:
+            raise SourceError(f"{root}: the columns of shards are id and text: leave out {argument(name, column)}.")
     files = shard_files(root)
     entries: list[Entry] = []
     first: dict[str, str] = {}

@@ -197,7 +197,7 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
     if str(labels) != "auto" and format_name is None:
         if not root.is_dir():
             raise SourceError(f"{root} is a file: beside the label file {labels}, give the folder of the images.")
-        return one_listing(root, label_file(labels, root, FORMATS), None, columns, named=True)
+        return one_listing(root, label_file(labels, root, FORMATS), None, columns, is_named=True)
     if is_shards(root):
         if format_name not in (None, SHARDS):
             raise SourceError(f"{root} has the labels in Parquet, and not as {format_name}: leave the format out.")
@@ -209,7 +209,7 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
             raise SourceError(f"{root} is a file: give the folder of the images, or a label file.")
         return one_listing(root.parent, root, format_name, columns)
     if format_name in NAME_FORMATS:
-        return _named(root, format_name, label_marks, {})
+        return _name_listing(root, format_name, label_marks, {})
     passed_over: dict[str, str] = {}
     listings: list[Listing] = []
     if format_name not in SIDECAR_NAMES:
@@ -224,10 +224,12 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
     if format_name:
         contents = f"{folder_contents(root)}. {_first_reasons(passed_over)}".strip()
         raise SourceError(f"No {format_name} label file in {root}: {contents} {_ACCEPTED}")
-    return _named(root, None, label_marks, passed_over)
+    return _name_listing(root, None, label_marks, passed_over)
 
 
-def _named(root: Path, format_name: str | None, label_marks: frozenset[str], passed_over: dict[str, str]) -> Listing:
+def _name_listing(
+    root: Path, format_name: str | None, label_marks: frozenset[str], passed_over: dict[str, str]
+) -> Listing:
     """Read labels from file names; a mark in ``label_marks`` is part of labels and starts no running number."""
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
@@ -263,8 +265,8 @@ def _named(root: Path, format_name: str | None, label_marks: frozenset[str], pas
 def _first_reasons(passed_over: dict[str, str]) -> str:
     """Why other files were skipped, the first few."""
     reasons = [reason for reason in passed_over.values() if reason]
-    more = f" (and {len(reasons) - _MAX_SHOWN} more)" if len(reasons) > _MAX_SHOWN else ""
-    return " ".join(reasons[:_MAX_SHOWN]) + more
+    remainder = f" (and {len(reasons) - _MAX_SHOWN} more)" if len(reasons) > _MAX_SHOWN else ""
+    return " ".join(reasons[:_MAX_SHOWN]) + remainder
 
 
 def _spelt(listing: Listing, spelling: Spelling) -> Source:
@@ -322,11 +324,11 @@ def _no_text(text: str) -> str:
     return "" if text else "the label is empty"
 
 
-def _boxes(drawn: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
+def _boxes(drawn_boxes: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
     """The drawn boxes if they are of the text's symbols, in its order; otherwise None."""
-    if not drawn or [box.symbol for box in drawn] != [sign for sign in text if not sign.isspace()]:
+    if not drawn_boxes or [box.symbol for box in drawn_boxes] != [sign for sign in text if not sign.isspace()]:
         return None
-    return np.array([box[1:] for box in drawn], np.float32)  # (n, 4)
+    return np.array([box[1:] for box in drawn_boxes], np.float32)  # (n, 4)
 
 
 def _refuse_repeats(

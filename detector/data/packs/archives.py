@@ -20,7 +20,7 @@ from typing import NamedTuple
 from detector.data.images import MAX_BYTES, in_natural_order, is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
 from detector.data.labels.listings import writable
-from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
+from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.errors import SourceError, counted
 
 log = logging.getLogger("detector")
@@ -47,8 +47,8 @@ def tar_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.name.lower().endswith(_SUFFIXES) else []
     names = [entry.name for entry in os.scandir(path)] if path.is_dir() else []
-    some = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
-    return [] if any(map(is_image_name, names)) else [path / name for name in in_natural_order(some)]
+    archive_names = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
+    return [] if any(map(is_image_name, names)) else [path / name for name in in_natural_order(archive_names)]
 
 
 def read_archives(files: list[Path], labelled: bool, text_column: str | None) -> PackSource:
@@ -81,16 +81,18 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
         labels = [member for member in members if member not in pictures]
         text, problem = _text_of(labels, text_column) if labelled else (None, "")
         for member in pictures:
-            said = member.problem or problem
+            reason = member.problem or problem
             if member.name in names:
-                said = "an earlier member of the archive has its name"
+                reason = "an earlier member of the archive has its name"
             names.add(member.name)
             state = f"{of_file} {member.state}"
-            picture = PackItem(before + member.name, text, state, held(member.data))
-            yield refused(before + member.name, said) if said else picture
+            picture = PackItem(before + member.name, text, state, in_memory(member.data))
+            yield refused_item(before + member.name, reason) if reason else picture
         if not pictures and labelled:
             for member in labels:
-                yield refused(before + member.name, "a label without its picture: members of one key follow each other")
+                yield refused_item(
+                    before + member.name, "a label without its picture: members of one key follow each other"
+                )
 
 
 def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:
@@ -111,8 +113,8 @@ def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None
             return None, f"its label {member.name} is no JSON object"
         keys = [key for key in value if (key == text_column if text_column else plain(key) in TEXT_COLUMNS)]
         if len(keys) > 1 or (text_column and not keys):
-            shown = ", ".join(map(repr, list(value)[:12]))
-            return None, f"its label {member.name} has {len(keys)} keys that may be the text; its keys are {shown}"
+            key_names = ", ".join(map(repr, list(value)[:12]))
+            return None, f"its label {member.name} has {len(keys)} keys that may be the text; its keys are {key_names}"
         if keys:
             text = text_in(value[keys[0]])
             return text, "" if text is not None else f"its label {member.name}: {keys[0]!r} is not a string"
@@ -130,8 +132,8 @@ def _members(file: Path) -> Iterator[_Member]:
             if info.isdir() or match is None or not (is_image_name(name.rpartition("/")[2]) or kind in ("txt", "json")):
                 continue
             state = f"{info.offset} {info.size} {info.mtime}"
-            most = MAX_BYTES if is_image_name(name.rpartition("/")[2]) else _MAX_LABEL_BYTES
-            if problem := _problem(info, name, most):
+            max_bytes = MAX_BYTES if is_image_name(name.rpartition("/")[2]) else _MAX_LABEL_BYTES
+            if problem := _problem(info, name, max_bytes):
                 yield _Member(name, match[1], kind, b"", state, problem)
                 continue
             stream = archive.extractfile(info)
@@ -139,13 +141,13 @@ def _members(file: Path) -> Iterator[_Member]:
         _check_end(file, archive)
 
 
-def _problem(info: tarfile.TarInfo, name: str, most: int) -> str:
+def _problem(info: tarfile.TarInfo, name: str, max_bytes: int) -> str:
     if not info.isreg():
         return "a link or a device, and not a file"
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     if posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts):
         return "its name leads out of the archive"
-    return f"{info.size / 1e6:.0f} MB, and at most {most / 1e6:g} MB are read" if info.size > most else ""
+    return f"{info.size / 1e6:.0f} MB, and at most {max_bytes / 1e6:g} MB are read" if info.size > max_bytes else ""
 
 
 def _check_end(file: Path, archive: tarfile.TarFile) -> None:

@@ -15,7 +15,7 @@ from detector.data.images import image_files, is_image_name, picture_suffix
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain
 from detector.data.labels.formats.model import Columns
 from detector.data.labels.listings import name_below
-from detector.data.packs.items import PackItem, PackSource, file_state, held, refused
+from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.data.packs.shards import (
     SUFFIX,
     arrow_errors,
@@ -71,8 +71,8 @@ def read_data_set(root: Path, files: Sequence[Path], labelled: bool, columns: Co
                 place = name_below(root, file).removesuffix(file.suffix) if root.is_dir() else file.stem
                 yield from _items_of(batches, place, file_state(file), image, text)
 
-    said = f"columns {image!r} and {text!r}" if text else f"column {image!r}, and no texts"
-    return PackSource("huggingface", f"{counted(len(files), f'{files[0].suffix} file')}, {said}", items)
+    description = f"columns {image!r} and {text!r}" if text else f"column {image!r}, and no texts"
+    return PackSource("huggingface", f"{counted(len(files), f'{files[0].suffix} file')}, {description}", items)
 
 
 @contextmanager
@@ -111,19 +111,22 @@ def _columns(file: Path, schema: pa.Schema, labelled: bool, columns: Columns) ->
     return image, _column(file, schema, "text", columns[1], strings if columns[1] is not None else usual)
 
 
-def _column(file: Path, schema: pa.Schema, what: str, asked: str | None, fitting: list[str]) -> str:
-    if asked is not None:
-        fitting = [name for name in fitting if name == asked]
+def _column(file: Path, schema: pa.Schema, content: str, column: str | None, fitting: list[str]) -> str:
+    if column is not None:
+        fitting = [name for name in fitting if name == column]
     if len(fitting) == 1:
         return fitting[0]
-    shown = ", ".join(f"{field.name} ({_short(field.type)})" for field in list(schema)[:12])
-    said = f"no column {asked!r} of {what}s" if asked is not None else f"{len(fitting)} columns that may be the {what}"
+    column_names = ", ".join(f"{field.name} ({_short_type(field.type)})" for field in list(schema)[:12])
+    if column is not None:
+        problem = f"no column {column!r} of {content}s"
+    else:
+        problem = f"{len(fitting)} columns that may be the {content}"
     raise SourceError(
-        f"{file} has {said}; its columns are {shown}. Name it, as in {argument(f'{what}_column', 'NAME')}."
+        f"{file} has {problem}; its columns are {column_names}. Name it, as in {argument(f'{content}_column', 'NAME')}."
     )
 
 
-def _short(kind: Any) -> str:
+def _short_type(kind: Any) -> str:
     return str(kind) if len(str(kind)) < 60 else f"{str(kind)[:60]}…"
 
 
@@ -150,7 +153,7 @@ def _items_of(batches: Iterator[pa.RecordBatch], place: str, state: str, image: 
             try:
                 yield _item(cell.as_py(), f"{place}/{number}", label, f"{state} {number}")
             except UnicodeDecodeError:
-                yield refused(f"{place}/{number}", "the name of its file is not valid UTF-8")
+                yield refused_item(f"{place}/{number}", "the name of its file is not valid UTF-8")
             number += 1
 
 
@@ -159,6 +162,6 @@ def _item(cell: Any, place: str, text: str | None, state: str) -> PackItem:
     data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     name = str(path or "").replace("\\", "/").rpartition("/")[2]
     if data is None:
-        return refused(f"{place}/{name}".rstrip("/"), f"the data set has no bytes of it, and names {path!r} alone")
+        return refused_item(f"{place}/{name}".rstrip("/"), f"the data set has no bytes of it, and names {path!r} alone")
     picture_id = f"{place}/{name}" if is_image_name(name) else place + picture_suffix(data)
-    return PackItem(picture_id, text, state, held(data))
+    return PackItem(picture_id, text, state, in_memory(data))

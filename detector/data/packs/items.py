@@ -46,12 +46,12 @@ class PackSource:
     notes: tuple[str, ...] = ()
 
 
-def held(data: bytes) -> Callable[[], bytes]:
+def in_memory(data: bytes) -> Callable[[], bytes]:
     """Reads what is in memory."""
     return lambda: data
 
 
-def refused(picture_id: str, reason: str) -> PackItem:
+def refused_item(picture_id: str, reason: str) -> PackItem:
     """An input that cannot be packed."""
 
     def read() -> bytes:

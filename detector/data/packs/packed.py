@@ -165,9 +165,9 @@ class _Store:
 
     def open(self, writable: bool) -> Packed:
         """Open the store if it matches the files, otherwise build a new one: on disk, or in memory."""
-        pixels, images, old = self._read()
-        rows = self._match(old)
-        unchanged = [row.place for row in rows] == list(range(len(old))) and images is not None
+        pixels, images, earlier_rows = self._read()
+        rows = self._match(earlier_rows)
+        unchanged = [row.place for row in rows] == list(range(len(earlier_rows))) and images is not None
         if not unchanged and writable:
             pixels = self._write_pixels(rows, images)
             images = _mapped(self.folder / pixels)
@@ -175,7 +175,7 @@ class _Store:
         elif not unchanged:
             images = np.concatenate(list(self._chunks(rows, images)))
         new_labels = self._read_labels(rows)
-        touched = any(row.stamp != before.stamp for row, before in zip(rows, old, strict=False))
+        touched = any(row.stamp != before.stamp for row, before in zip(rows, earlier_rows, strict=False))
         if writable and (new_labels or touched or not unchanged):
             self._write_table(rows, pixels)
         assert images is not None
@@ -204,12 +204,12 @@ class _Store:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
-        taken = self.share.rows(len(rows))
-        chunks = [taken[start : start + _CHUNK] for start in range(0, len(taken), _CHUNK)]
+        share_rows = self.share.rows(len(rows))
+        chunks = [share_rows[start : start + _CHUNK] for start in range(0, len(share_rows), _CHUNK)]
         with ThreadPoolExecutor(cores()) as pool:  # chunks, since each task of a thread pool has an overhead
             parts = pool.map(lambda chunk: [zlib.crc32(images[index]) for index in chunk], chunks)
             checksums = [checksum for part in parts for checksum in part]
-        damaged = [rows[i] for i, checksum in zip(taken, checksums, strict=True) if rows[i].checksum != checksum]
+        damaged = [rows[i] for i, checksum in zip(share_rows, checksums, strict=True) if rows[i].checksum != checksum]
         if damaged:
             log.warning("%s: %d of %d pictures are damaged, and packed again", self.table, len(damaged), len(rows))
         for row in damaged:
@@ -219,22 +219,22 @@ class _Store:
     def _rows(self, names: list[str], columns: dict[str, NDArray]) -> list[Row]:  # type: ignore[type-arg]
         ends = np.cumsum(columns["counts"])[:-1]
         ids, boxes = np.split(columns["ids"], ends), np.split(columns["boxes_xyxy"], ends)
-        known = int(columns["classes"]) == self.classes  # otherwise the labels are read again
+        are_labels_current = int(columns["classes"]) == self.classes  # otherwise the labels are read again
         stamps, label_stamps = columns["stamps"].tolist(), columns["label_stamps"].tolist()
         transforms = zip(columns["scales"].tolist(), columns["places"].tolist(), strict=True)
         digests, sums = columns["digests"], columns["checksums"].tolist()
         return [
             Row(
                 name, tuple(stamps[i]), i, digests[i].tobytes(), sums[i], LetterboxTransform(*scales, *places),
-                tuple(label_stamps[i]) if known else _NEVER, ids[i], boxes[i],
+                tuple(label_stamps[i]) if are_labels_current else _NEVER, ids[i], boxes[i],
             )
             for i, (name, (scales, places)) in enumerate(zip(names, transforms, strict=True))
         ]  # fmt: skip
 
-    def _match(self, old: list[Row]) -> list[Row]:
+    def _match(self, earlier_rows: list[Row]) -> list[Row]:
         """Make a row for each present picture, with everything known of it."""
-        by_name = {row.name: row for row in old}
-        by_digest = {row.digest: row for row in old if row.digest}
+        by_name = {row.name: row for row in earlier_rows}
+        by_digest = {row.digest: row for row in earlier_rows if row.digest}
         rows = []
         for name, (image, label) in zip(self.names, self.files, strict=True):
             row, before = Row(name, _stamp(image)), by_name.get(name)
@@ -267,16 +267,16 @@ class _Store:
         # OpenCV, hashing and file access release the GIL: processes would cost more than they gain.
         with ThreadPoolExecutor(cores()) as pool:
             for start in range(0, len(rows), _CHUNK):
-                some = rows[start : start + _CHUNK]
-                chunk = np.empty((len(some), *self.shape_hw, 3), np.uint8)
-                list(pool.map(fill, zip(some, paths[start : start + _CHUNK], chunk, strict=True)))
+                chunk_rows = rows[start : start + _CHUNK]
+                chunk = np.empty((len(chunk_rows), *self.shape_hw, 3), np.uint8)
+                list(pool.map(fill, zip(chunk_rows, paths[start : start + _CHUNK], chunk, strict=True)))
                 yield chunk
 
     def _write_pixels(self, rows: list[Row], images: NDArray[np.uint8] | None) -> str:
         """Write the file of pixels and return its name. Not through a mapping: a full disk would kill the process."""
         part = self.folder / f"{self.split}.npy.part"
-        new = sum(row.place is None for row in rows)
-        log.info("packing %d pictures into %s (%d decoded)", len(rows), self.folder, new)
+        decoded_count = sum(row.place is None for row in rows)
+        log.info("packing %d pictures into %s (%d decoded)", len(rows), self.folder, decoded_count)
         with part.open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *self.shape_hw, 3)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -289,17 +289,17 @@ class _Store:
 
     def _read_labels(self, rows: list[Row]) -> bool:
         """Read the boxes of rows that have none; return whether there were any."""
-        new = False
+        has_unread = False
         for row, (_, label) in zip(rows, self.files, strict=True):
             if row.label_stamp == _NEVER:
-                new = True
+                has_unread = True
                 stamp = _stamp(label)
                 assert row.transform is not None
                 row.ids, boxes = parse_labels(label, row.transform.width, row.transform.height, self.classes)
                 if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min() <= 0:
                     raise DatasetError(f"{label} has a box without area: correct its line, or take it out.")
                 row.boxes_xyxy, row.label_stamp = row.transform.to_letterboxed(boxes), stamp
-        return new
+        return has_unread
 
     def _write_table(self, rows: list[Row], pixels: str) -> None:
         transforms = [row.transform for row in rows if row.transform is not None]
@@ -321,8 +321,8 @@ class _Store:
                 ids=np.concatenate(ids),
                 boxes_xyxy=np.concatenate(boxes),
             )
-        own = [path for path in self.owned.rows if path.startswith(f"{self.folder.name}/{self.split}-")]
-        for stray in (*own, f"{self.folder.name}/{self.split}.npy.part"):
+        owned_paths = [path for path in self.owned.rows if path.startswith(f"{self.folder.name}/{self.split}-")]
+        for stray in (*owned_paths, f"{self.folder.name}/{self.split}.npy.part"):
             if not stray.endswith(f"/{pixels}"):
                 with contextlib.suppress(OSError):  # it is gone; Windows does not delete mapped files
                     (self.folder.parent / stray).unlink()

@@ -58,9 +58,9 @@ class Place(NamedTuple):
 
 
 def place_of(path: str | os.PathLike[str]) -> Place | None:
-    """Where a path leads; None if into no shard."""
-    given = Path(path)
-    for row in (given, given.parent):
+    """Return where a path leads; None if into no shard."""
+    location = Path(path)
+    for row in (location, location.parent):
         if row.parent.suffix.lower() == SUFFIX and row.name.isdecimal() and row.parent.is_file():
             return Place(row.parent, int(row.name))
     return None
@@ -104,8 +104,8 @@ def check_row_groups(file: Path, parquet: pq.ParquetFile) -> None:
 def _size_of(parquet: pq.ParquetFile, group: int) -> int:
     """Bytes of the pictures of a row group."""
     columns = parquet.metadata.row_group(group)
-    every = [columns.column(i) for i in range(columns.num_columns)]
-    return int(sum(column.total_uncompressed_size for column in every if column.path_in_schema == "bytes"))
+    column_chunks = [columns.column(i) for i in range(columns.num_columns)]
+    return int(sum(column.total_uncompressed_size for column in column_chunks if column.path_in_schema == "bytes"))
 
 
 class _Groups:
@@ -151,12 +151,12 @@ class _Groups:
         return self._columns[key]
 
 
-_held: tuple[int, _Groups] = (0, _Groups())
+_process_groups: tuple[int, _Groups] = (0, _Groups())
 
 
 def _groups() -> _Groups:
     """Those of this process: the lock may be held by a thread that a child has not."""
-    global _held
-    if _held[0] != os.getpid():
-        _held = (os.getpid(), _Groups())
-    return _held[1]
+    global _process_groups
+    if _process_groups[0] != os.getpid():
+        _process_groups = (os.getpid(), _Groups())
+    return _process_groups[1]

@@ -247,10 +247,10 @@ def opened_parquet(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
     require_parquet(str(file))
     import pyarrow.parquet as pq
 
-    how: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False} if stream is None else {"pre_buffer": True}
+    options: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False} if stream is None else {"pre_buffer": True}
     with (
         arrow_errors(file, "Parquet"),
-        pq.ParquetFile(file if stream is None else stream, memory_map=False, **how) as parquet,
+        pq.ParquetFile(file if stream is None else stream, memory_map=False, **options) as parquet,
     ):
         yield parquet
 
@@ -286,24 +286,25 @@ def check_columns(file: Path, present: pa.Schema) -> None:
     for name, kind in zip(schema().names, schema().types, strict=True):
         if len(present.get_all_field_indices(name)) != 1:
             if name in ("id", "bytes"):
-                shown = ", ".join(present.names[:12]) or "none at all"
+                column_names = ", ".join(present.names[:12]) or "none at all"
                 raise SourceError(
-                    f"{file} has no column {name!r} as shards have; its columns are {shown}. `detector pack` makes "
-                    "shards of data sets of HuggingFace, too."
+                    f"{file} has no column {name!r} as shards have; its columns are {column_names}. `detector pack` "
+                    "makes shards of data sets of HuggingFace, too."
                 )
             continue
-        given = present.field(name).type
-        given = given.value_type if pa.types.is_dictionary(given) else given
-        is_text, is_binary = _is_string(given), pa.types.is_binary(given) or pa.types.is_large_binary(given)
-        fits = {"bytes": is_binary, "width": pa.types.is_integer(given), "height": pa.types.is_integer(given)}
-        if not fits.get(name, is_text or (name == "text" and pa.types.is_null(given))):
-            raise SourceError(f"{file}: its column {name!r} is {given}, and of shards it is {kind}.")
+        column_type = present.field(name).type
+        column_type = column_type.value_type if pa.types.is_dictionary(column_type) else column_type
+        is_binary = pa.types.is_binary(column_type) or pa.types.is_large_binary(column_type)
+        is_text, is_integer = _is_string(column_type), pa.types.is_integer(column_type)
+        is_of_kind = {"bytes": is_binary, "width": is_integer, "height": is_integer}
+        if not is_of_kind.get(name, is_text or (name == "text" and pa.types.is_null(column_type))):
+            raise SourceError(f"{file}: its column {name!r} is {column_type}, and of shards it is {kind}.")
 
 
-def _is_string(given: pa.DataType) -> bool:
+def _is_string(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def counts_of(file: Path) -> tuple[int, int]:

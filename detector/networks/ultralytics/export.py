@@ -17,7 +17,7 @@ from detector.networks.ultralytics.opening import open_weights
 
 @contextlib.contextmanager
 def any_batch() -> Iterator[None]:
-    """In the block exporters leave the number of pictures open, and height and width fixed: they know both or none."""
+    """Export any number of pictures with fixed height and width inside the block: exporters know both or none."""
     to_onnx, to_openvino = onnx_export.torch2onnx, openvino_export.torch2openvino
 
     def onnx(*args: Any, dynamic: Any = None, **named: Any) -> Any:

@@ -59,7 +59,7 @@ def _before_import() -> tuple[Any, str | None]:
 
 
 def _users_settings() -> Path:
-    """Where plain `yolo settings` keeps the user's own, as Ultralytics' ``get_user_config_dir`` has it."""
+    """Return the path of the user's `yolo settings`, as Ultralytics' ``get_user_config_dir`` has it."""
     places = {"win32": "AppData/Roaming", "darwin": "Library/Application Support"}
     base = Path(os.path.expanduser("~"), places.get(sys.platform, ".config"))
     if sys.platform not in places:
@@ -68,7 +68,7 @@ def _users_settings() -> Path:
 
 
 def _respect_settings() -> None:
-    """Integrations that the user turned on in `yolo settings`, and no others; nothing is written.
+    """Turn on the integrations that the user turned on in `yolo settings`, and no others; nothing is written.
 
     Ultralytics' own defaults would take part in whatever is installed.
     """
@@ -77,8 +77,8 @@ def _respect_settings() -> None:
             settings = json.loads(_users_settings().read_text(encoding="utf-8"))
         except (OSError, ValueError):
             settings = {}
-        chosen = {key: isinstance(settings, dict) and settings.get(key) is True for key in INTEGRATIONS}
-        dict.update(SETTINGS, chosen)
+        integrations = {key: isinstance(settings, dict) and settings.get(key) is True for key in INTEGRATIONS}
+        dict.update(SETTINGS, integrations)
     if "ray" not in sys.modules:  # no session of Ray Tune: its callback would import Ray and warn at every epoch
         dict.update(SETTINGS, {"raytune": False})
 
@@ -109,7 +109,7 @@ DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
 
 
 def _after_import(image_open: Any, omp_threads: str | None) -> None:
-    """Take back what the import changed for the whole process; messages go to stderr."""
+    """Undo what the import changed for the whole process; messages go to stderr."""
     PIL.Image.open = image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
     if omp_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
         os.environ.pop("OMP_NUM_THREADS", None)
@@ -121,7 +121,7 @@ def _after_import(image_open: Any, omp_threads: str | None) -> None:
 
 
 def _uncoloured(handler: Any) -> Callable[[logging.LogRecord], bool]:
-    """A filter that takes the colours out of what goes to no terminal."""
+    """Make a filter that removes colours from what goes to no terminal."""
 
     def let_pass(record: logging.LogRecord) -> bool:
         if not handler.stream.isatty():
@@ -132,7 +132,7 @@ def _uncoloured(handler: Any) -> Callable[[logging.LogRecord], bool]:
 
 
 def _without_bars() -> None:
-    """Where progress goes to no terminal, a bar is one line when it is over: its description."""
+    """Print a progress bar as one line at its end where it goes to no terminal."""
     display, close = TQDM._display, TQDM.close
 
     def display_in_terminal(self: Any, final: bool = False) -> None:
@@ -172,7 +172,7 @@ def put_fonts_in_place() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Ultralytics says only what goes wrong."""
+    """Silence Ultralytics inside the block, errors excepted."""
     level = LOGGER.level
     LOGGER.setLevel(logging.ERROR)
     try:
@@ -182,6 +182,6 @@ def quiet() -> Iterator[None]:
 
 
 def in_short(error: Exception) -> str:
-    """What went wrong, without Ultralytics' advice to download other weights."""
+    """Return an error's message, without Ultralytics' advice to download other weights."""
     cause = error.__cause__ or error.__context__ or error
     return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no more is said'}"

@@ -70,7 +70,7 @@ class Network:
 
     @classmethod
     def of(cls, net: Any, device: torch.device, copies: int = 1) -> Network:
-        """One of :func:`new_network` that was trained; it is not to be trained any further.
+        """Wrap a trained network of :func:`new_network`; it is not to be trained any further.
 
         Args:
             net: the network.
@@ -85,12 +85,12 @@ class Network:
         return network
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
-        """Candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
+        """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
         return candidates(of_symbols(self.output(images), self.names))
 
     @torch.inference_mode()
     def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
+        """Return raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
         pictures = to_device(images, self.device, flip=True)
         model = self._idle.get()
         try:

@@ -27,7 +27,7 @@ _ONE_AT_A_TIME = RLock()  # Ultralytics' switch is one of the whole process
 
 
 def open_weights(path: str | Path, *, fuse: bool = False) -> tuple[Any, dict[str, Any]]:
-    """The network of a ``.pt`` file, in 32 bits, and all that the file holds.
+    """Open a ``.pt`` file: the network in 32 bits, and the file's whole content.
 
     Args:
         path: of the file.
@@ -48,7 +48,7 @@ def open_weights(path: str | Path, *, fuse: bool = False) -> tuple[Any, dict[str
 
 @contextlib.contextmanager
 def library_trust() -> Iterator[None]:
-    """In the block Ultralytics itself opens files as this module does."""
+    """Make Ultralytics itself open files as this module does, inside the block."""
     safe_load, tasks_module.SAFE_LOAD = tasks_module.SAFE_LOAD, not trusted()
     try:
         yield
@@ -57,7 +57,7 @@ def library_trust() -> Iterator[None]:
 
 
 def refuse_untrusted(path: Path, reason: str) -> None:
-    """Refuse a file that runs code whatever is done.
+    """Refuse a file that can only be opened by running its code.
 
     Raises:
         WeightsError: unless it is trusted.

@@ -29,7 +29,7 @@ log = logging.getLogger("detector")
 
 
 def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any:
-    """A network that is to be trained these symbols, for :func:`detector.training.training_loop.train_network`.
+    """Make a network to train on these symbols by :func:`detector.training.training_loop.train_network`.
 
     Args:
         symbols: in class-id order.
@@ -53,7 +53,7 @@ def new_network(symbols: str, structure: Path | None, start: Path | None) -> Any
 
 
 def load_by_symbol(net: Any, source_net: Any, verbose: bool = False) -> None:
-    """Load weights, their classes carried over by their symbols; others start as :data:`OTHER`, where there is that.
+    """Load weights, classes matched by symbol; unknown ones start as :data:`OTHER`, where there is that.
 
     Ultralytics carries them over by name. But it takes a small letter for its capital also where there are both, and
     "0", "1", "2" in this order for no names: so it is shown others.
@@ -76,18 +76,18 @@ def _code_points(name: str) -> str:
 
 
 def class_names(net: Any, symbols: str) -> dict[int, str]:
-    """Class names of a network of these symbols, with :data:`OTHER` after them where the network has it."""
+    """Return a network's class names of these symbols, with :data:`OTHER` after them where the network has it."""
     other_count = net.model[-1].nc - len(symbols)
     return dict(enumerate([*symbols, *[OTHER] * other_count]))
 
 
 def averaged(net: torch.nn.Module) -> Any:
-    """A moving average of a network's weights: its ``ema``, after each ``update``."""
+    """Return a moving average of a network's weights: its ``ema``, after each ``update``."""
     return ModelEMA(net, decay=0.999, tau=500)
 
 
 def write_interpolated(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
-    """Weights between two, for :class:`Network` and :func:`publish`.
+    """Write an interpolation of two weights, for :class:`Network` and :func:`publish`.
 
     Args:
         trained: of a run.
@@ -116,7 +116,7 @@ def publish(
     checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any],
     write_down: Callable[[Path], None] | None = None,
 ) -> None:  # fmt: skip
-    """Write weights to hand around: the network in half precision, the config, nothing of this machine.
+    """Write weights to distribute: the network in half precision and the config, nothing of this machine.
 
     Args:
         checkpoint: of the run.
@@ -152,5 +152,5 @@ def publish(
 
 
 def config_in_checkpoint(content: dict[str, Any] | None) -> ReadingConfig | None:
-    """What :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
+    """Return what :func:`publish` wrote; None where plain ``yolo train`` made the checkpoint."""
     return None if content is None else ReadingConfig.from_dict({k: v for k, v in content.items() if k != "facts"})

@@ -11,7 +11,7 @@ const CHANGES = [
   ["corrected", count => `${pictures(count)} with another label`],
   ["left_out", count => `${pictures(count)} left out`],
   ["returned", count => `${pictures(count)} back in the set`],
-  ["doubted", count => `${pictures(count)} newly suspect`],
+  ["new_suspects", count => `${pictures(count)} newly suspect`],
 ];
 
 function told(difference) {

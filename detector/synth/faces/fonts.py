@@ -109,12 +109,12 @@ def font_files() -> list[Path]:
     paths = {Path(p) for p in font_manager.findSystemFonts()}
     for folder in (Path("/usr/share/fonts"), Path(get_data_path()) / "fonts" / "ttf"):
         paths.update(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
-    named: dict[str, Path] = {}
+    path_by_name: dict[str, Path] = {}
     for path in sorted(paths):
         known = path.suffix.lower() in _SUFFIXES and not any(word in path.name.lower() for word in _NEVER)
         if known and path.is_file():  # not a dangling link
-            named.setdefault(path.name, path)  # the same file in two folders counts once
-    return sorted(named.values())
+            path_by_name.setdefault(path.name, path)  # the same file in two folders counts once
+    return sorted(path_by_name.values())
 
 
 def usable_fonts(paths: Iterable[Path], alphabet: Alphabet) -> list[FontInfo]:
@@ -268,12 +268,12 @@ def _recognised(glyphs: dict[str, Glyph], symbols: str, reference: Reference) ->
 
 def _small_letters(path: Path, alphabet: Alphabet, capitals: dict[str, Glyph]) -> str:
     """Small letters that the font can draw for the alphabet's capitals, not as copies of the capitals."""
-    wanted = "".join(s.lower() for s in alphabet.symbols if s.isupper() and len(s.lower()) == 1)
-    wanted = "".join(s for s in wanted if s not in alphabet.symbols)
-    if not wanted:
+    small_letters = "".join(s.lower() for s in alphabet.symbols if s.isupper() and len(s.lower()) == 1)
+    small_letters = "".join(s for s in small_letters if s not in alphabet.symbols)
+    if not small_letters:
         return ""
-    glyphs = _all_glyphs(path, wanted)
+    glyphs = _all_glyphs(path, small_letters)
     if glyphs is None:
         return ""
-    known, _ = _recognised(glyphs, wanted, _reference_shapes(wanted))
-    return wanted if known >= _MIN_RECOGNISED else ""
+    known, _ = _recognised(glyphs, small_letters, _reference_shapes(small_letters))
+    return small_letters if known >= _MIN_RECOGNISED else ""

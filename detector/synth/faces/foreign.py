@@ -62,20 +62,20 @@ def _faces(symbols: str, shipped: bool) -> tuple[tuple[int, tuple[ForeignFace, .
     """Weight and faces of each script; see :func:`foreign_face`."""
     from matplotlib import get_data_path  # slow to import, only needed here
 
-    own = {unicodedata.name(symbol, "").split(" ")[0] for symbol in symbols}
+    scripts = {unicodedata.name(symbol, "").split(" ")[0] for symbol in symbols}
     if shipped:
         paths = [Path(get_data_path()) / "fonts" / "ttf" / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf")]
     else:
         paths = [path for path in font_files() if any(part in path.name.lower() for part in _FILES)]
     of_scripts = [
-        (weight, tuple(face for path in paths if (face := _usable(path, signs))))
+        (weight, tuple(face for path in paths if (face := _face_of(path, signs))))
         for script, (weight, signs) in _SCRIPTS.items()
-        if script not in own
+        if script not in scripts
     ]
     return tuple((weight, faces) for weight, faces in of_scripts if faces)
 
 
-def _usable(path: Path, signs: str) -> ForeignFace | None:
+def _face_of(path: Path, signs: str) -> ForeignFace | None:
     """The font's face of these signs; None where it lacks one or cannot be opened."""
     try:
         face = ForeignFace(path, signs)

@@ -64,8 +64,8 @@ def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
     if missing:
         raise SourceError(f"{root} holds no picture of {missing!r}: add some, or choose an alphabet without them.")
     pictures = {symbol: tuple(sorted(paths)) for symbol, paths in by_symbol.items()}
-    some = [paths[i % len(paths)] for i in range(3) for paths in pictures.values()][:100]
-    heights = [mask.shape[0] for mask in (ink_of(read_grey(path)) for path in some) if mask is not None]
+    sample = [paths[i % len(paths)] for i in range(3) for paths in pictures.values()][:100]
+    heights = [mask.shape[0] for mask in (ink_of(read_grey(path)) for path in sample) if mask is not None]
     return GlyphFolder(root, pictures, float(np.median(heights or [CAP])))
 
 
@@ -104,7 +104,7 @@ def class_symbols(names: list[str], root: Path) -> dict[str, str]:
     """
     if all(len(name) == 1 for name in names):
         return {name: name for name in names}
-    shown = ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
+    examples = ", ".join(sorted(names)[:8]) + (", ..." if len(names) > 8 else "")
     readings: list[dict[str, str]] = []
     if all(name.isascii() and name.isdigit() for name in names):
         numbers = {int(name): name for name in names}
@@ -119,12 +119,12 @@ def class_symbols(names: list[str], root: Path) -> dict[str, str]:
         readings.append(hexadecimal)
     if hexadecimal not in readings:
         raise SourceError(
-            f"The class folders of {root} are named {shown}: neither characters, nor hexadecimal code points, nor "
+            f"The class folders of {root} are named {examples}: neither characters, nor hexadecimal code points, nor "
             "a known list of numbers. Name each folder by its character."
         )
     if len(readings) > 1:
         raise SourceError(
-            f"The class folders of {root} are named {shown}: these may be decimal or hexadecimal code points. "
+            f"The class folders of {root} are named {examples}: these may be decimal or hexadecimal code points. "
             "Name each folder by its character."
         )
     return readings[0]
@@ -170,8 +170,8 @@ def ink_of(grey: NDArray[np.uint8]) -> Mask | None:
     sign = -1.0 if off[strong].sum() < 0 else 1.0
     full = float(np.percentile(np.abs(off[strong]), 60))
     mask = np.clip((sign * off - 0.25 * full) / (0.65 * full), 0, 1)
-    kept = _without_specks(np.asarray(mask > 0.4))
-    ink = np.asarray((mask * 255 * cv2.dilate(kept, np.ones((3, 3), np.uint8))).astype(np.uint8))
+    clean_mask = _without_specks(np.asarray(mask > 0.4))
+    ink = np.asarray((mask * 255 * cv2.dilate(clean_mask, np.ones((3, 3), np.uint8))).astype(np.uint8))
     glyph = cropped(ink, 0, 0, 0)
     return glyph.mask if glyph else None
 

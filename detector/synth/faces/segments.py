@@ -175,8 +175,8 @@ def segment_fonts(fourteen: bool) -> tuple[SegmentFont, ...]:
 
     start, every = ("DSEG14", "~") if fourteen else ("DSEG7", "8")
     files = sorted({Path(file).name: Path(file) for file in sorted(font_manager.findSystemFonts())}.items())
-    mine = [path for name, path in files if name.startswith(start) and "SEGG" not in name]
-    return tuple(SegmentFont(FontFace(path, "8"), every) for path in mine)
+    paths = [path for name, path in files if name.startswith(start) and "SEGG" not in name]
+    return tuple(SegmentFont(FontFace(path, "8"), every) for path in paths)
 
 
 def segment_face(rng: Random, faces: str, with_fonts: bool) -> Face:

@@ -119,7 +119,7 @@ def _sun(shot: _Shot, image: Image) -> Image:
 def _shadow(shot: _Shot, image: Image) -> Image:
     """Hard shadows across: of an edge, of bars, of a tree's leaves."""
     rng, (height, width) = shot.rng, image.shape[:2]
-    lost = np.zeros((height, width), np.uint8)
+    loss = np.zeros((height, width), np.uint8)
     depth = rng.randint(70, 190)
     for _ in range(rng.choice((1, 1, 2, 4))):
         x, lean, wide = rng.uniform(-0.2, 1.1) * width, rng.gauss(0, 1.2) * height, rng.uniform(0.1, 1.6) * height
@@ -128,8 +128,8 @@ def _shadow(shot: _Shot, image: Image) -> Image:
             corners = [(0, y), (width, y + lean / 3), (width, y + lean / 3 + thick), (0, y + thick)]
         else:
             corners = [(x, 0), (x + wide, 0), (x + wide + lean, height), (x + lean, height)]
-        cv2.fillConvexPoly(lost, np.array(corners).round().astype(np.int32), depth, cv2.LINE_AA)
-    share = lost.astype(np.float32) * np.float32(1 / 255)
+        cv2.fillConvexPoly(loss, np.array(corners).round().astype(np.int32), depth, cv2.LINE_AA)
+    share = loss.astype(np.float32) * np.float32(1 / 255)
     return np.asarray(cv2.blendLinear(image, np.zeros_like(image), 1 - share, share), np.uint8)
 
 

@@ -37,8 +37,8 @@ def damaged(rng: Random, style: Style, image: Image, cap_px: float, noise: np.ra
         how = rng.choice((cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_CUBIC, cv2.INTER_NEAREST))
         small = np.asarray(cv2.resize(small, (width, height), interpolation=how), np.uint8)
     if style.jpeg:
-        done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, style.jpeg])
-        small = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if done else small
+        is_encoded, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, style.jpeg])
+        small = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8) if is_encoded else small
     return small
 
 
@@ -50,8 +50,8 @@ def _shaded(rng: Random, image: Image, loss: float) -> Image:
     down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None] * np.float32(math.sin(turn))
     soft = rng.choice((0.02, 0.1, 0.4, 1.0))
     beyond = ((across + down - np.float32(rng.uniform(-0.35, 0.35))) / np.float32(soft) + 0.5).clip(0, 1)  # (H, W)
-    lost = np.float32(loss) * beyond
-    return np.asarray(cv2.blendLinear(image, np.zeros_like(image), 1 - lost, lost), np.uint8)
+    darkness = np.float32(loss) * beyond
+    return np.asarray(cv2.blendLinear(image, np.zeros_like(image), 1 - darkness, darkness), np.uint8)
 
 
 def _peppered(image: Image, share: float, noise: np.random.Generator) -> Image:

@@ -26,9 +26,9 @@ def disguise(
         canvas.whirl(centre, rng.uniform(0.7, 2.0) * height, turn, power)
     if style.strokes:
         inks = [ink] if style.stroke_ink == "text" else [ink_for(rng, style, *ground_range) for _ in range(3)]
-        shown = canvas.colour[canvas.alpha > 200]
-        if len(shown) and style.stroke_ink == "text" and style.ink == "each":
-            inks = [as_colour(shown[rng.randrange(len(shown))].astype(np.float64)) for _ in range(4)]
+        ink_pixels = canvas.colour[canvas.alpha > 200]
+        if len(ink_pixels) and style.stroke_ink == "text" and style.ink == "each":
+            inks = [as_colour(ink_pixels[rng.randrange(len(ink_pixels))].astype(np.float64)) for _ in range(4)]
         draw_strokes(rng, style, canvas, cap_px, inks)
     if style.coarse:
         _coarsen(canvas, max(1.0, min(cap_px / style.coarse, stroke_px(canvas.alpha))))

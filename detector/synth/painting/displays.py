@@ -55,11 +55,11 @@ def behind_window(
 
 def _paint_rims(rng: Random, image: Image, style: Style, placed: Sequence[Placed]) -> None:
     """Paint what is around the window, on some sides, between the labelled signs and the picture's edge."""
-    shown = [sign for sign in placed if sign.label >= 0]
-    if not shown:
+    text_signs = [sign for sign in placed if sign.label >= 0]
+    if not text_signs:
         return
     height, width = image.shape[:2]
-    x1, y1, x2, y2 = bounds(corners_of(shown))
+    x1, y1, x2, y2 = bounds(corners_of(text_signs))
     rim = colour_of(rng, rng.choice((rng.uniform(5, 50), rng.uniform(5, 240))), rng.choice((0.0, 0.1, 0.5)))
     for side, room in enumerate((y1, height - y2, x1, width - x2)):
         if rng.random() >= style.rims * (1.0 if side < 2 else 0.4) or room < 2:
@@ -133,10 +133,10 @@ def _rounded(rng: Random, image: Image, style: Style, placed: Sequence[Placed]) 
         return image
     height, width = image.shape[:2]
     v = np.linspace(-1, 1, 32, dtype=np.float32) + np.float32(rng.uniform(-0.25, 0.25))
-    kept = 1 - np.float32(style.drum_shade) * abs(v).clip(0, 1) ** rng.choice((2, 3, 5))
+    brightness = 1 - np.float32(style.drum_shade) * abs(v).clip(0, 1) ** rng.choice((2, 3, 5))
     if rng.random() < 0.4:
-        kept[: rng.randint(3, 8)] *= np.float32(rng.uniform(0.4, 0.8))
-    profile = np.repeat(kept[:, None], 8, axis=1)  # (32, 8)
+        brightness[: rng.randint(3, 8)] *= np.float32(rng.uniform(0.4, 0.8))
+    profile = np.repeat(brightness[:, None], 8, axis=1)  # (32, 8)
     into = row.matrix @ np.array([[1, 0, 0], [0, 8 / 32, -0.375], [0, 0, 1.0]])
     shade = cv2.warpPerspective(
         profile, into, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0

@@ -103,8 +103,8 @@ def relief(rng: Random, image: Image, alpha: Layer, cap_px: float) -> Image:
     slope = slope / np.float32(max(1.0, float(np.abs(slope).max()) * 0.8)) * rng.choice((-1, 1))
     grey = image[::2, ::2].mean(-1)
     bright = float(grey.mean())
-    busy = float((grey - cv2.blur(grey, (7, 7))).std())
-    strength = max(38.0 if 60 < bright < 190 else 55.0, 3 * busy, 0.9 * float(grey.std())) + rng.random() ** 2 * 80
+    contrast = float((grey - cv2.blur(grey, (7, 7))).std())
+    strength = max(38.0 if 60 < bright < 190 else 55.0, 3 * contrast, 0.9 * float(grey.std())) + rng.random() ** 2 * 80
     lights, shades = rng.choice(((1.0, 1.0), (1.0, 1.0), (0.3, 1.3), (1.3, 0.3)))
     # A bright ground cannot become brighter, nor a dark one darker.
     shades, lights = (

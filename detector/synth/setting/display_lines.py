@@ -234,8 +234,8 @@ def drum_line(
         if sign.isdigit():
             shown += [(str((int(sign) + way * side) % 10), off + way * turn, -1) for way in (-1, 1)]
         for other, shift, number in shown:
-            drawn = glyph if other == sign else cache.get(face, other)
-            mask = _in_window(drawn, shift, high) if drawn else None
+            other_glyph = glyph if other == sign else cache.get(face, other)
+            mask = _in_window(other_glyph, shift, high) if other_glyph else None
             if mask is not None:
                 matrix = local_matrix(mask, x, -0.5, style.stretch, 1.0, 0.0)
                 placed.append(Placed(mask, matrix, number, colour=ink))

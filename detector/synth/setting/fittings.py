@@ -233,8 +233,8 @@ def _stack(rng: Random, main: Rect, line: SmallLine) -> list[Placed]:
 
 def _screws(rng: Random, main: Rect, line: SmallLine) -> list[Placed]:
     """Heads of screws, some in the text's ink, near the upper and the lower side."""
-    parts, own = [], rng.random() < 0.6
-    colour = None if own else colour_of(rng, rng.uniform(20, 230), 0.2)
+    parts, has_own_colours = [], rng.random() < 0.6
+    colour = None if has_own_colours else colour_of(rng, rng.uniform(20, 230), 0.2)
     size, at = rng.uniform(0.08, 0.2), rng.uniform(0.15, 0.35)
     mask = np.zeros((CAP, CAP), np.uint8)
     cv2.circle(mask, (CAP // 2, CAP // 2), CAP // 2 - 2, 255, -1, cv2.LINE_AA)

@@ -145,10 +145,10 @@ def place(rng: Random, style: Style, placed: list[Placed], size_wh: tuple[int, i
     tilt = _tilt(style, rect)
     corners = _mapped(np.array([[rect[0], rect[1]], [rect[2], rect[1]], [rect[2], rect[3]], [rect[0], rect[3]]]), tilt)
     # A frame may be cut off, as in a tight crop; signs may not.
-    kept = corners if style.frame and rng.random() < 0.6 else _mapped(points, tilt)
+    visible = corners if style.frame and rng.random() < 0.6 else _mapped(points, tilt)
     if style.tight:
-        kept = _mapped(corners_of([sign for sign in placed if sign.label >= 0] or placed), tilt)
-    bx1, by1, bx2, by2 = bounds(kept)
+        visible = _mapped(corners_of([sign for sign in placed if sign.label >= 0] or placed), tilt)
+    bx1, by1, bx2, by2 = bounds(visible)
     room_x = width * (1 - 2 * style.margin) - 2 * style.wave_px - 2
     room_y = height * (1 - 2 * style.margin) - 2 * style.wave_px - 2
     scale_y = min(style.cap_px * height / 64, room_y / (by2 - by1))

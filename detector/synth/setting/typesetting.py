@@ -125,8 +125,8 @@ class Typesetter:
         return Placed(mask, local_matrix(mask, centre, y, size * style.stretch * squeeze, size, turn), label)
 
     def _group_places(self, signs: str) -> list[int]:
-        wanted = self._style.grouped and len(signs) >= 4
-        return break_places(self._rng, signs, self._style.groups) if wanted else []
+        is_grouped = self._style.grouped and len(signs) >= 4
+        return break_places(self._rng, signs, self._style.groups) if is_grouped else []
 
     def _wants_emblem(self) -> bool:
         return self._style.emblems > 0 and self._rng.random() < self._style.emblems
@@ -313,9 +313,9 @@ def bowed(placed: Sequence[Placed], part: float) -> list[Placed]:
 def numbered(lines: Sequence[Line], space: str, others: str = "") -> list[list[int]]:
     """Number the labelled non-space signs of all lines, then the unlabelled ones of ``others``; -1 for the rest."""
     signs = [pair for line in lines for pair in zip(line.signs, line.labelled, strict=True)]
-    own = [labelled and sign != space for sign, labelled in signs]
+    text = [labelled and sign != space for sign, labelled in signs]
     foreign = [not labelled and sign in others for sign, labelled in signs]
-    numbers = np.where(own, np.cumsum(own) - 1, np.where(foreign, sum(own) + np.cumsum(foreign) - 1, -1)).tolist()
+    numbers = np.where(text, np.cumsum(text) - 1, np.where(foreign, sum(text) + np.cumsum(foreign) - 1, -1)).tolist()
     ends = np.cumsum([len(line.signs) for line in lines]).tolist()
     return [numbers[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 

@@ -82,7 +82,7 @@ def check_start(model: str) -> None:
 
 
 def _check_structure(model: str) -> None:
-    """Build it once: of an activation no more than a class of ``torch.nn`` and numbers is taken, and no code is run."""
+    """Build the network once; an activation may be a class of ``torch.nn`` with numbers, and no code is run."""
     structure = yaml_model_load(model)
     layers = [*structure.get("backbone", ()), *structure.get("head", ())]
     if any("TorchVision" in layer for layer in layers):
@@ -99,7 +99,7 @@ def _check_structure(model: str) -> None:
 
 
 def parameters_of(model: str) -> list[str]:
-    """Names of the parameters of what training starts from, which :func:`check_start` has let pass."""
+    """Return parameter names of a start that :func:`check_start` accepted."""
     if Path(model).suffix.lower() == ".pt":
         net = open_weights(model)[0]
     else:
@@ -109,14 +109,14 @@ def parameters_of(model: str) -> list[str]:
 
 
 def known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Those of a run's ``args.yaml`` that `yolo train` has; what follows from them is left out."""
+    """Return the arguments of a run's ``args.yaml`` that `yolo train` has, without derived ones."""
     derived = ("cfg", "mode", "model_config", "resume", "save_dir", "task", "workers")
     names = {*DEFAULT_CFG_DICT, "augmentations"}.difference(derived)
     return {name: value for name, value in arguments.items() if name in names and value is not None}
 
 
 def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
-    """The network and all that a checkpoint holds; what training that goes on opens beside it is looked at, too.
+    """Check a checkpoint to resume and the files that it opens, and return its network and content.
 
     Raises:
         WeightsError: if weights would run code.
@@ -137,5 +137,5 @@ def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def free_path(path: Path, exist_ok: bool) -> Path:
-    """The path, or with a number if something is there and may not be replaced, as runs get theirs."""
+    """Return the path, with a number added if it is taken and may not be replaced, as runs are numbered."""
     return Path(increment_path(path, exist_ok))

@@ -51,7 +51,7 @@ _WITH_MOMENTUM = ("SGD", "MuSGD", "RMSprop")
 
 
 def check_effect(arguments: dict[str, Any], defaults: dict[str, Any], optimizer: str) -> None:
-    """Refuse values that would be taken and change nothing.
+    """Refuse values that have no effect.
 
     Args:
         arguments: that were given.
@@ -70,8 +70,8 @@ def check_effect(arguments: dict[str, Any], defaults: dict[str, Any], optimizer:
     if "warmup_momentum" in arguments and optimizer not in _WITH_MOMENTUM:
         faults.append(f"warmup_momentum has no effect: optimizer={optimizer} has none that rises")
     if optimizer == "auto":
-        chosen = [name for name in ("lr0", "momentum", "warmup_bias_lr") if name in arguments]
-        faults += [f"{name} has no effect: optimizer=auto chooses it" for name in chosen]
+        names_set = [name for name in ("lr0", "momentum", "warmup_bias_lr") if name in arguments]
+        faults += [f"{name} has no effect: optimizer=auto chooses it" for name in names_set]
     if arguments.get("time") and "epochs" in arguments:
         faults.append(f"epochs={arguments['epochs']} has no effect: time={arguments['time']} says when training ends")
     faults += [
@@ -110,7 +110,7 @@ def check_freeze(freeze: Any, parameters: list[str]) -> None:
 
 
 def _exists(layer: Any, count: int, parameters: list[str]) -> bool:
-    """Whether it is a layer of the network; those that join others have no parameters."""
+    """Test whether a name is a layer with parameters."""
     if isinstance(layer, int) and not isinstance(layer, bool):
         return 0 <= layer < count
     return isinstance(layer, str) and any(f"model.{layer}." in name for name in parameters)

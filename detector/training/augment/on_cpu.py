@@ -20,7 +20,7 @@ _NOISES = 4  # pictures' worth of normal numbers that all noise is cut from
 
 
 def apply(plan: Plan, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pictures changed, uint8 (n, H, W, 3) BGR; ``images``, n > 0 of (H, W, 3), stay as they are.
+    """Return changed pictures, uint8 (n, H, W, 3) BGR; ``images``, n > 0 of (H, W, 3), are not modified.
 
     They may be views of a store: each is read once, and where geometry falls to it, straight by the interpolation.
     """
@@ -47,7 +47,7 @@ def apply(plan: Plan, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -
 
 
 def _about_centres(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same homographies where (0, 0) is the centre of the first pixel, as OpenCV counts."""
+    """Shift homographies so that (0, 0) is the centre of the first pixel, as in OpenCV."""
     to_centre, from_centre = np.eye(3), np.eye(3)
     to_centre[:2, 2], from_centre[:2, 2] = 0.5, -0.5
     moved: NDArray[np.float64] = from_centre @ matrices @ to_centre
@@ -55,20 +55,20 @@ def _about_centres(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _warp(image: NDArray[np.uint8], matrix: NDArray[np.float64], changed: NDArray[np.uint8]) -> None:
-    """Bilinear; from outside comes grey."""
+    """Warp bilinearly; pixels from outside are grey."""
     size_wh = image.shape[1::-1]
     grey = (GREY,) * 3
     cv2.warpPerspective(image, matrix, size_wh, changed, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, grey)
 
 
 def _tight(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without its border where that is zero: a third of the work."""
+    """Crop a kernel's border of zeros: a third of the work."""
     inner = kernel[1:-1, 1:-1]
     return inner if np.count_nonzero(inner) == np.count_nonzero(kernel) else kernel
 
 
 def _downscale(image: NDArray[np.uint8], share: np.float32) -> None:
-    """To a share of the sides and back, in place, the nearest pixel each time."""
+    """Shrink to a share of the sides and enlarge again, in place, by nearest pixels."""
     height, width = image.shape[:2]
     small_wh = max(1, int(width * share)), max(1, int(height * share))
     small = cv2.resize(image, small_wh, interpolation=cv2.INTER_NEAREST)
@@ -76,7 +76,7 @@ def _downscale(image: NDArray[np.uint8], share: np.float32) -> None:
 
 
 def _add_noise(plan: Plan, images: NDArray[np.uint8]) -> None:
-    """Normal noise, in place: each time another stretch of the same numbers, with either sign."""
+    """Add normal noise in place: each time another stretch of the same numbers, with either sign."""
     rows, deviations = plan.noise
     if not len(rows):
         return
@@ -92,5 +92,5 @@ def _add_noise(plan: Plan, images: NDArray[np.uint8]) -> None:
 
 @lru_cache(maxsize=2)
 def _normal(count: int) -> NDArray[np.float32]:
-    """Drawing them anew would cost more than all the rest."""
+    """Draw normal numbers once: drawing them anew would cost more than all the rest."""
     return np.random.default_rng(0).standard_normal(count, np.float32)

@@ -19,7 +19,7 @@ from detector.training.augment.plan import BLUR, Plan
 
 @torch.no_grad()
 def apply(plan: Plan, images: Tensor) -> Tensor:
-    """The pictures changed, on their device; ``images``, float (n, 3, H, W) RGB in [0, 1], stay as they are."""
+    """Return changed pictures on their device; ``images``, float (n, 3, H, W) RGB in [0, 1], are not modified."""
     device = images.device
     with torch.autocast(device.type, enabled=False):
         images = images.float().clone()  # laid out in memory as they were
@@ -46,12 +46,12 @@ def apply(plan: Plan, images: Tensor) -> Tensor:
     return images
 
 
-def _warp(images: Tensor, back: Tensor) -> Tensor:
-    """Bilinear; ``back``, (k, 3, 3), says where each point comes from, in pixels; from outside comes grey."""
+def _warp(images: Tensor, inverse: Tensor) -> Tensor:
+    """Warp bilinearly by ``inverse``, (k, 3, 3): where each point comes from, in pixels; outside is grey."""
     height, width = images.shape[2:]
     x = torch.arange(width, device=images.device) + 0.5
     y = torch.arange(height, device=images.device)[:, None] + 0.5
-    rows = back[..., None, None]  # (k, 3, 3, 1, 1)
+    rows = inverse[..., None, None]  # (k, 3, 3, 1, 1)
     u, v, w = (rows[:, i, 0] * x + (rows[:, i, 1] * y + rows[:, i, 2]) for i in range(3))  # (k, H, W) each
     grid = torch.stack([u.div_(w).mul_(2 / width).sub_(1), v.div_(w).mul_(2 / height).sub_(1)], -1)
     fill = GREY / 255
@@ -71,7 +71,7 @@ def _blur(images: Tensor, kernels: Tensor) -> Tensor:
 
 
 def _downscale(images: Tensor, share: Tensor) -> Tensor:
-    """To a share of the sides and back, the nearest pixel each time."""
+    """Shrink to a share of the sides and enlarge again, by nearest pixels."""
 
     def places(side: int) -> Tensor:
         small_side = (share * side).floor().clamp(min=1)[:, None]  # (k, 1)
@@ -104,7 +104,7 @@ def _table(numbers: str) -> Tensor:
 
 
 def _dct() -> Tensor:
-    """The orthonormal DCT-II of 8 samples as a matrix."""
+    """Return the orthonormal DCT-II of 8 samples as a matrix."""
     k, n = torch.arange(8.0)[:, None], torch.arange(8.0)
     matrix = torch.cos(torch.pi * (2 * n + 1) * k / 16) / 2
     matrix[0] /= 2**0.5
@@ -112,7 +112,7 @@ def _dct() -> Tensor:
 
 
 def _jpeg(images: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG's quantisation loses, with halved colours as OpenCV writes them; sides are multiples of 16."""
+    """Quantise as JPEG does, with halved chroma as OpenCV writes it; sides are multiples of 16."""
     red, green, blue = (images * 255).round().unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue  # JFIF 1.02
     colours = torch.stack([(blue - luma) / 1.772, (red - luma) / 1.402], 1)  # (k, 2, H, W), about 0
@@ -123,8 +123,8 @@ def _jpeg(images: Tensor, quality: Tensor) -> Tensor:
         count, kinds, height, width = planes.shape
         steps = ((_table(numbers).to(images.device) * scale + 50) / 100).floor().clamp(1, 255)
         blocks = planes.reshape(count, kinds, height // 8, 8, width // 8, 8).transpose(3, 4)  # (…, 8, 8)
-        kept = ((dct @ blocks @ dct.T) / steps).round() * steps
-        return (dct.T @ kept @ dct).transpose(3, 4).reshape(planes.shape)
+        quantized = ((dct @ blocks @ dct.T) / steps).round() * steps
+        return (dct.T @ quantized @ dct).transpose(3, 4).reshape(planes.shape)
 
     luma = quantised(luma[:, None] - 128, _LUMA)[:, 0] + 128
     halved = quantised(F.avg_pool2d(colours, 2), _CHROMA)

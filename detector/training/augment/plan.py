@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def moved(self) -> NDArray[np.int64]:
-        """The pictures that geometry falls to."""
+        """Indices of the pictures whose geometry changes."""
         return np.flatnonzero((self.matrices != np.eye(3)).any((1, 2)))
 
 
@@ -60,11 +60,11 @@ class BatchAugment:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the random stream anew."""
+        """Restart the random stream."""
         self._rng = np.random.default_rng(seed)
 
     def plan(self, count: int, shape_hw: tuple[int, int]) -> Plan:
-        """What happens to the next ``count`` pictures."""
+        """Draw the changes of the next ``count`` pictures."""
         policy, rng = self.policy, self._rng
 
         def draw_rows(p: float) -> NDArray[np.int64]:
@@ -91,7 +91,7 @@ class BatchAugment:
         )
 
     def _kernels(self, kind: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Of each picture that is Gaussian (0) or motion blurred (1), (k, 5, 5)."""
+        """Return kernels of pictures with Gaussian (0) or motion blur (1), (k, 5, 5)."""
         rng, count = self._rng, len(kind)
         low, high = self.policy.MOTION_SIZE
         kernels = gaussian_kernels(rng.uniform(*self.policy.GAUSS_SIGMA, count), self.policy.GAUSS_SIZE)
@@ -104,7 +104,7 @@ class BatchAugment:
         return kernels
 
     def _matrices(self, count: int, shape_hw: tuple[int, int]) -> NDArray[np.float64]:
-        """Turn, slant and size about the middle, then shift, then perspective, then flips; (count, 3, 3)."""
+        """Compose rotation, shear and scale about the middle, then shift, perspective and flips; (count, 3, 3)."""
         policy, rng = self.policy, self._rng
         height, width = shape_hw
 
@@ -117,11 +117,11 @@ class BatchAugment:
         turn[:, 0, 1], turn[:, 1, 0] = np.sin(angle), -np.sin(angle)
         slant[:, 0, 1] = np.tan(np.deg2rad(rng.uniform(-policy.shear, policy.shear, count)))
         size[:, 0, 0], size[:, 1, 1] = rng.uniform(*policy.scales, (2, count))
-        middle, back = np.eye(3), identity()
+        middle, inverse = np.eye(3), identity()
         middle[:2, 2] = -width / 2, -height / 2
         shift = rng.uniform(-policy.translate, policy.translate, (count, 2))
-        back[:, :2, 2] = np.array([width, height]) * (0.5 + shift)
-        affine = back @ slant @ turn @ size @ middle
+        inverse[:, :2, 2] = np.array([width, height]) * (0.5 + shift)
+        affine = inverse @ slant @ turn @ size @ middle
         affine[rng.random(count) >= (policy.AFFINE_P if policy.affine else 0)] = np.eye(3)
         tilted = rng.random(count) < (policy.PERSPECTIVE_P if policy.perspective else 0)
         affine[tilted] = self._perspective(int(tilted.sum()), shape_hw) @ affine[tilted]
@@ -133,17 +133,17 @@ class BatchAugment:
         return affine
 
     def _perspective(self, count: int, shape_hw: tuple[int, int]) -> NDArray[np.float64]:
-        """Homographies (count, 3, 3) that pull four points near the corners into the corners."""
+        """Return homographies (count, 3, 3) that pull four points near the corners into the corners."""
         spread = self._rng.uniform(*self.policy.perspectives, (count, 1, 1))
         jitter = np.mod(np.abs(self._rng.normal(0, 1, (count, 4, 2)) * spread), _JITTER)
         corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64)
         sides = np.array(shape_hw[::-1], np.float64)
         x, y = np.moveaxis(np.abs(corners - jitter) * sides, 2, 0)  # (count, 4) each
         u, v = (np.broadcast_to(c, x.shape) for c in (corners * sides).T)
-        one, zero = np.ones_like(x), np.zeros_like(x)
+        ones, zero = np.ones_like(x), np.zeros_like(x)
         # u = (ax + by + c) / (gx + hy + 1) and v likewise: two equations a corner for a to h.
-        rows_u = np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], 2)  # (count, 4, 8)
-        rows_v = np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], 2)
+        rows_u = np.stack([x, y, ones, zero, zero, zero, -u * x, -u * y], 2)  # (count, 4, 8)
+        rows_v = np.stack([zero, zero, zero, x, y, ones, -v * x, -v * y], 2)
         solved = np.linalg.solve(np.concatenate([rows_u, rows_v], 1), np.concatenate([u, v], 1)[..., None])
         matrices = np.concatenate([solved[..., 0], np.ones((count, 1))], 1).reshape(-1, 3, 3)
         # Albumentations then enlarges what it has stretched already, by how much longer the sides have become.
@@ -155,7 +155,7 @@ class BatchAugment:
 
 
 def gaussian_kernels(sigma: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """Of each standard deviation, (k, 5, 5) with a sum of 1, zero outside the middle ``side`` pixels."""
+    """Return a kernel for each deviation, (k, 5, 5) with a sum of 1, zero outside the middle ``side`` pixels."""
     weights = np.exp(-0.5 * ((np.arange(side) - side // 2) / sigma[:, None]) ** 2)  # (k, side)
     weights /= weights.sum(1, keepdims=True)
     return _bordered(weights[:, :, None] * weights[:, None, :])
@@ -164,7 +164,7 @@ def gaussian_kernels(sigma: NDArray[np.float64], side: int) -> NDArray[np.float3
 def motion_kernels(
     side: int, angle: NDArray[np.float64], direction: NDArray[np.float64], shift: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Lines through the middle, as Albumentations' ``create_motion_kernel`` draws them one at a time; (k, 5, 5).
+    """Return lines through the middle, (k, 5, 5), as Albumentations' ``create_motion_kernel`` draws one at a time.
 
     Args:
         side: of the square that they stay in, pixels.

@@ -70,17 +70,17 @@ class Policy:
 
     @property
     def scales(self) -> tuple[float, float]:
-        """Least and greatest size."""
+        """Minimum and maximum scale."""
         return 1 - self.scale, 1 + self.scale / 2
 
     @property
     def perspectives(self) -> tuple[float, float]:
-        """Least and greatest spread of the corners."""
+        """Minimum and maximum shift of the corners."""
         return self.perspective / 4, self.perspective
 
     @property
     def affine(self) -> bool:
-        """Whether anything of the affine part can happen."""
+        """Whether any affine change is possible."""
         return bool(self.degrees or self.translate or self.scale or self.shear)
 
     def often(self, p: float) -> float:
@@ -88,7 +88,7 @@ class Policy:
         return min(1.0, p * self.photometric)
 
     def transforms(self) -> list[Any]:
-        """Albumentations transforms, in order, for pictures uint8 (H, W, 3)."""
+        """Return Albumentations transforms, in order, for pictures uint8 (H, W, 3)."""
         return [*self._geometry(), *self._photometry()]
 
     def _geometry(self) -> list[Any]:
@@ -144,21 +144,21 @@ class Augment:
         self._alone = A.Compose(transforms, seed=seed)
 
     def seed(self, seed: int) -> None:
-        """Start the random stream anew."""
+        """Restart the random stream."""
         # One stream for all transforms: set_random_seed gives each of them the same numbers, so that a picture
         # that is not turned is not blurred either.
         for composed in (self._with_boxes, self._alone):
             composed.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture alone, uint8 (H, W, 3)."""
+        """Augment a picture without boxes, uint8 (H, W, 3)."""
         changed: NDArray[np.uint8] = self._alone(image=image)["image"]
         return changed
 
     def __call__(
         self, image: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-        """Picture (H, W, 3), boxes (n, 4) in pixels and their class ids (n,); boxes that left it are dropped."""
+        """Augment a picture (H, W, 3), boxes (n, 4) in pixels and class ids (n,); boxes that leave it are dropped."""
         changed = self._with_boxes(image=image, bboxes=boxes_xyxy, ids=ids)
         boxes = np.asarray(changed["bboxes"], np.float32).reshape(-1, 4)
         return changed["image"], boxes, np.asarray(changed["ids"], np.int64).reshape(-1)

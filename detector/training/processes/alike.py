@@ -24,19 +24,19 @@ T = TypeVar("T")
 
 
 def check_same_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse processes that were started with other values.
+    """Refuse processes whose arguments differ.
 
     Raises:
         ArgumentError: naming argument, values and machines.
     """
-    of_each = group.together(lambda: (socket.gethostname(), {k: repr(v) for k, v in arguments.items()}))
-    first_host, first = of_each[0]
-    for number, (host, other) in enumerate(of_each):
-        for name in sorted({*first, *other}.difference(PLACES)):
-            if (value := other.get(name)) != (before := first.get(name)):
+    of_each = group.gather(lambda: (socket.gethostname(), {k: repr(v) for k, v in arguments.items()}))
+    first_host, first_values = of_each[0]
+    for number, (host, values) in enumerate(of_each):
+        for name in sorted({*first_values, *values}.difference(PLACES)):
+            if (value := values.get(name)) != (first_value := first_values.get(name)):
                 raise ArgumentError(
-                    f"{name} is {before or 'not given'} in process 0 ({first_host}), and {value or 'not given'} in "
-                    f"process {number} ({host}): start the same command on all machines."
+                    f"{name} is {first_value or 'not given'} in process 0 ({first_host}), and {value or 'not given'} "
+                    f"in process {number} ({host}): start the same command on all machines."
                 )
 
 
@@ -49,45 +49,45 @@ def check_same_set(characters: CharacterSet) -> None:
     if group.count() == 1:
         return
 
-    def told() -> tuple[str, str]:
+    def fingerprinted() -> tuple[str, str]:
         rows = sorted((row.image, row.text) for row in characters.manifest())
         config = (characters.config.symbols, characters.config.shape_hw)
         return hashlib.blake2b(repr((config, rows)).encode(), digest_size=8).hexdigest(), f"{len(rows)} pictures"
 
-    _compare(f"{characters.root}", *_split(group.together(told)))
+    _compare(f"{characters.root}", *_split(group.gather(fingerprinted)))
 
 
 def opened(open_split: Callable[[], T], fingerprint: Callable[[T], str], place: str) -> T:
-    """A split that all processes have opened, each its copy, and that is the same.
+    """Open a split in all processes, each its own copy, and check that the copies are equal.
 
     Raises:
         DatasetError: if one is damaged, or they differ.
     """
     splits: list[T] = []
 
-    def told() -> tuple[str, str]:
+    def fingerprinted() -> tuple[str, str]:
         splits.append(open_split())
         return fingerprint(splits[0]), "what was packed"
 
-    _compare(place, *_split(group.together(told)))
+    _compare(place, *_split(group.gather(fingerprinted)))
     return splits[0]
 
 
 def check_same_checkpoint(path: Path) -> None:
-    """Refuse a checkpoint that is another one here than in process 0; one that was just written is waited for.
+    """Refuse a checkpoint that differs from process 0's; one that was just written is waited for.
 
     Raises:
         DetectorError: naming it.
     """
 
-    def own() -> str | None:
+    def file_state() -> str | None:
         return file_hash(path) if path.is_file() else None
 
-    first = group.from_first(own)
+    first_hash = group.broadcast(file_state)
 
     def check() -> None:
         ends = time.monotonic() + _SECONDS
-        while own() != first:
+        while file_state() != first_hash:
             if time.monotonic() > ends:
                 raise DetectorError(
                     f"{path} on {socket.gethostname()} is not the one of process 0: all machines need the run's folder "
@@ -95,16 +95,16 @@ def check_same_checkpoint(path: Path) -> None:
                 )
             time.sleep(1)
 
-    group.together(check)
+    group.gather(check)
 
 
-def _split(told: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [fingerprint for fingerprint, _ in told], [words for _, words in told]
+def _split(fingerprinted: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [fingerprint for fingerprint, _ in fingerprinted], [words for _, words in fingerprinted]
 
 
 def _compare(place: str, fingerprints: list[str], words: list[str]) -> None:
     """Refuse fingerprints that differ."""
-    hosts = group.together(lambda: f"{place} on {socket.gethostname()}")
+    hosts = group.gather(lambda: f"{place} on {socket.gethostname()}")
     for number, (fingerprint, host) in enumerate(zip(fingerprints, hosts, strict=True)):
         if fingerprint != fingerprints[0]:
             raise DatasetError(

@@ -48,13 +48,13 @@ class Job:
     token: str = ""
 
     def write(self, run: Path) -> None:
-        """Write it down in the run's folder."""
+        """Write the job into the run's folder."""
         with atomic_write(run / PROCESSES) as part:
             part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, run: Path) -> Job | None:
-        """That which trained a run; None if nobody wrote it down."""
+        """Read the job that trained a run; None if there is none."""
         try:
             fields = json.loads((run / PROCESSES).read_text(encoding="utf-8"))
             return cls(tuple(map(str, fields["launchers"])), str(fields["call"]), str(fields["token"]))
@@ -62,26 +62,26 @@ class Job:
             return None
 
     def is_restart_of(self, earlier: Job | None) -> bool:
-        """Whether a launcher of the same call is still there."""
+        """Test whether this is a restart of the same call by its launcher."""
         return earlier is not None and self.call == earlier.call and bool({*self.launchers} & {*earlier.launchers})
 
 
 def this_job(data: str | None, arguments: Mapping[str, Any]) -> Job | None:
-    """The job that this process is of, the same in all; None for a process that nobody else started."""
+    """Return the job of this process, the same in all; None for a process that was started alone."""
     if not group.joined() and "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     call = json.dumps([data, {name: str(value) for name, value in arguments.items()}], sort_keys=True)
     _warn_of_store()
-    launchers = group.together(_launcher)
+    launchers = group.gather(_launcher)
     job = Job(tuple(sorted({*filter(None, launchers)})), hashlib.blake2b(call.encode(), digest_size=8).hexdigest())
-    return group.from_first(lambda: replace(job, token=uuid.uuid4().hex))
+    return group.broadcast(lambda: replace(job, token=uuid.uuid4().hex))
 
 
 def _warn_of_store() -> None:
     """Where processes meet in the store of a launcher, one that comes later is not told its address (torch 2.15)."""
-    told = {name: os.environ.get(name, "0") for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS")}
+    environment = {name: os.environ.get(name, "0") for name in ("GROUP_WORLD_SIZE", "TORCHELASTIC_MAX_RESTARTS")}
     shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if shared and int(told["GROUP_WORLD_SIZE"]) > 1 and int(told["TORCHELASTIC_MAX_RESTARTS"]) > 0:
+    if shared and int(environment["GROUP_WORLD_SIZE"]) > 1 and int(environment["TORCHELASTIC_MAX_RESTARTS"]) > 0:
         log.info(
             "a machine that takes the place of a lost one will not find the others: set "
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on all machines"
@@ -89,7 +89,7 @@ def _warn_of_store() -> None:
 
 
 def _launcher() -> str:
-    """The ``torchrun`` that started this process: a folder of its own, in which each start has one; or its number."""
+    """Identify the ``torchrun`` that started this process: by its folder, or its process id."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ""
     folders = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", "")).parents  # FOLDER/attempt_0/0/error.json
@@ -97,7 +97,7 @@ def _launcher() -> str:
 
 
 def run_to_go_on_with(job: Job, runs: Path) -> str | None:
-    """Folder of the run that this job had begun before it was restarted; None for its first start.
+    """Return the run's folder that this job began before it was restarted; None for its first start.
 
     Args:
         job: this one.
@@ -110,38 +110,38 @@ def run_to_go_on_with(job: Job, runs: Path) -> str | None:
             for path in runs.glob(f"*/{PROCESSES}")
             if path.parent not in _begun and (path.parent / ARGUMENTS).is_file()
         ]
-        own = [run for run in begun if job.is_restart_of(Job.read(run))]
-        if not own:
+        restarted = [run for run in begun if job.is_restart_of(Job.read(run))]
+        if not restarted:
             return None
-        run = max(own, key=lambda path: (path / PROCESSES).stat().st_mtime)
+        run = max(restarted, key=lambda path: (path / PROCESSES).stat().st_mtime)
         if (published := Published.read(run)) is not None and published.done:
             replace(published, done=False).write()  # the others did not see its end
         return str(run)
 
-    return group.from_first(newest)
+    return group.broadcast(newest)
 
 
 def agree_on_folder(job: Job, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Arguments with the first process's folder for the run, which all machines see.
+    """Set the run's folder to the first process's, which all machines see.
 
     Raises:
         DetectorError: naming the machine that does not.
     """
 
-    def made() -> str:
+    def run_folder() -> str:
         run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
         run.mkdir(parents=True, exist_ok=True)
         job.write(run)
         return str(run)
 
-    run = Path(group.from_first(made))
-    group.together(lambda: _check_shared(run, job))
+    run = Path(group.broadcast(run_folder))
+    group.gather(lambda: _check_shared(run, job))
     _begun.add(run)
     return {**overrides, "save_dir": str(run)}
 
 
 def _check_shared(run: Path, job: Job) -> None:
-    """Wait until what the first process has just written is seen here."""
+    """Wait until what the first process has just written is visible here."""
     ends = time.monotonic() + _SECONDS
     while Job.read(run) != job:
         if time.monotonic() > ends:

@@ -9,7 +9,7 @@ from detector.training.profiling.measure import Profile
 
 
 def draw(result: Profile, path: Path) -> None:
-    """A picture: stages, loaders, and the step beside its limit."""
+    """Draw stages, loaders, and the step beside its limit."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

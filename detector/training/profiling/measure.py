@@ -63,7 +63,7 @@ class Profile:
     model: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**asdict(self), "shape_hw": list(self.shape_hw)}
 
 
@@ -78,7 +78,7 @@ def profile(
     progress: Callable[[str, int, int], None] | None = None,
     **yolo: Any,
 ) -> Profile:
-    """Measure a converted set's training, a step's parts and the whole; nothing is kept.
+    """Measure the training on a converted set, step by step; nothing is written.
 
     Args:
         data: data.yaml of the set, or its folder.
@@ -97,7 +97,7 @@ def profile(
     """
     _check("loader", loader, LOADERS)
     _check("augment", augment or "off", AUGMENT)
-    tell = progress or (lambda stage, done, total: None)
+    progress = progress or (lambda stage, done, total: None)
     arguments = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
     check_values(arguments)
     characters = read_set(data)
@@ -108,24 +108,24 @@ def profile(
         overrides = training_arguments(characters, {**arguments, **run_arguments, "device": on})
         check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
-        dataset = _first(trainer.train_loader.dataset, pictures)
+        dataset = _subset(trainer.train_loader.dataset, pictures)
         executor = None if augment == "off" or loader != "packed" else trainer._augment()
         augment_on = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
         size = min(arguments["batch"], len(dataset))
-        ways: dict[str, Loader] = {
+        loaders: dict[str, Loader] = {
             "packed": _packed(dataset, size, None, trainer.device),
             "files": FileLoader(dataset, size),
             "naive": NaiveLoader(dataset, size),
         }
         rates = {}
         for done, name in enumerate(LOADERS):
-            tell(f"loader {name}", done, len(LOADERS) + 2)
-            rates[name] = loader_rate(ways[name], seconds)
-        tell("stages", len(LOADERS), len(LOADERS) + 2)
+            progress(f"loader {name}", done, len(LOADERS) + 2)
+            rates[name] = loader_rate(loaders[name], seconds)
+        progress("stages", len(LOADERS), len(LOADERS) + 2)
         stages = stage_ms(trainer, dataset, size, executor, seconds)
-        tell("steps", len(LOADERS) + 1, len(LOADERS) + 2)
-        way = _packed(dataset, size, executor, trainer.device) if loader == "packed" else ways[loader]
-        step, limit = step_seconds(trainer, way, seconds)
+        progress("steps", len(LOADERS) + 1, len(LOADERS) + 2)
+        measured = _packed(dataset, size, executor, trainer.device) if loader == "packed" else loaders[loader]
+        step, limit = step_seconds(trainer, measured, seconds)
         stages["validate"] = validation_ms(trainer)
     share = max(0.0, 1 - limit / step)
     bottleneck, advice = _advice(rates, stages, share, loader, augment_on, size / limit, trainer.device.type)
@@ -140,12 +140,12 @@ def _check(name: str, value: str, choices: Sequence[str]) -> None:
         raise ArgumentError(f"{name}={value!r}: give one of {', '.join(choices)}.")
 
 
-def _first(dataset: TextDataset, pictures: int | None) -> TextDataset:
-    """The dataset with its first pictures only."""
-    few = copy(dataset)
+def _subset(dataset: TextDataset, pictures: int | None) -> TextDataset:
+    """Return the dataset with its first pictures only."""
+    subset = copy(dataset)
     for name in ("images", "boxes", "ids", "texts", "im_files", "labels"):
-        setattr(few, name, getattr(dataset, name)[:pictures])
-    return few
+        setattr(subset, name, getattr(dataset, name)[:pictures])
+    return subset
 
 
 def _packed(
@@ -157,7 +157,7 @@ def _packed(
 def _advice(
     rates: dict[str, float], stages: dict[str, float], share: float, loader: str, augment: str, limit: float, kind: str
 ) -> tuple[str, str]:
-    """What holds training up, and what to do about it; ``limit`` is pictures a second without any input."""
+    """Name the bottleneck and what to change; ``limit`` is pictures a second without input."""
     if share > 0.05 and loader != "packed":
         return f"loader {loader}", (
             f"the network could take {limit:.0f} pictures/s, {loader} gives {rates[loader]:.0f}: "

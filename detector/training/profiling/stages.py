@@ -20,7 +20,7 @@ from detector.training.trainer import TextTrainer
 def stage_ms(
     trainer: TextTrainer, dataset: TextDataset, size: int, executor: Augment | BatchAugment | None, seconds: float
 ) -> dict[str, float]:
-    """Milliseconds a picture of each stage alone."""
+    """Measure milliseconds a picture of each stage alone."""
     device, sync = trainer.device, synchroniser(trainer.device)
     chunk = list(range(size))
     paths = dataset.im_files[:size]
@@ -29,21 +29,21 @@ def stage_ms(
     pixels = dataset.rgb(chunk, pinned=device.type == "cuda")
     on_device = pixels.to(device)
     shape_hw = trainer.shape_hw
-    works: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], object]] = {
         "decode": lambda: [read_image(path) for path in paths],
         "fit": lambda: [letterbox(picture, shape_hw) for picture in decoded],
     }
     policy = trainer._augment() if executor is None else executor  # shown even where it is off: what it would cost
     if isinstance(policy, Augment):
-        works["augment"] = lambda: [policy(dataset.images[i], dataset.boxes[i], dataset.ids[i]) for i in chunk]
+        calls["augment"] = lambda: [policy(dataset.images[i], dataset.boxes[i], dataset.ids[i]) for i in chunk]
     elif device.type == "cpu":
-        works["augment"] = lambda: augment_opencv.apply(policy.plan(size, shape_hw), dataset.images[:size])
+        calls["augment"] = lambda: augment_opencv.apply(policy.plan(size, shape_hw), dataset.images[:size])
     else:
-        works["augment"] = lambda: augment_torch.apply(policy.plan(size, shape_hw), on_device.float() / 255)
-    works["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
+        calls["augment"] = lambda: augment_torch.apply(policy.plan(size, shape_hw), on_device.float() / 255)
+    calls["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
     if device.type == "cuda":
-        works["copy"] = lambda: pixels.to(device, non_blocking=True)
-    seconds_of = {name: median_seconds(work, seconds / 3, sync) for name, work in works.items()}
+        calls["copy"] = lambda: pixels.to(device, non_blocking=True)
+    seconds_of = {name: median_seconds(call, seconds / 3, sync) for name, call in calls.items()}
     batch = trainer.preprocess_batch(dataset.batch(chunk, on_device, boxes, ids))
     forward: list[float] = []
     backward: list[float] = []

@@ -16,7 +16,7 @@ AT_LEAST = 3  # times that anything is measured
 
 
 def loader_rate(loader: Loader, seconds: float) -> float:
-    """Pictures a second of a loader alone, over whole epochs, after one batch to warm up."""
+    """Measure a loader's pictures a second, over whole epochs, after one batch to warm up."""
     next(iter(loader))
     count, began = 0, time.perf_counter()
     while count == 0 or time.perf_counter() - began < seconds:
@@ -27,15 +27,15 @@ def loader_rate(loader: Loader, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def median_seconds(work: Callable[[], object], seconds: float, sync: Callable[[], None]) -> float:
-    """Median time of one call."""
-    work()
+def median_seconds(call: Callable[[], object], seconds: float, sync: Callable[[], None]) -> float:
+    """Measure the median time of one call."""
+    call()
     sync()
     times: list[float] = []
     began = time.perf_counter()
     while len(times) < AT_LEAST or time.perf_counter() - began < seconds:
         start = time.perf_counter()
-        work()
+        call()
         sync()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
@@ -53,7 +53,7 @@ def forward_loss(trainer: TextTrainer, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def train_step(trainer: TextTrainer, batch: dict[str, Any]) -> None:
-    """Forward, backward and the optimizer, on a batch as ``trainer.preprocess_batch`` gives it."""
+    """Run forward, backward and the optimizer on a batch as ``trainer.preprocess_batch`` gives it."""
     forward_loss(trainer, batch).backward()  # type: ignore[no-untyped-call]
     trainer.optimizer_step()
 
@@ -92,7 +92,7 @@ def step_seconds(trainer: TextTrainer, loader: Loader, seconds: float) -> tuple[
 
 
 def validation_ms(trainer: TextTrainer) -> float:
-    """Milliseconds a picture of a whole validation: forward, strings and mAP."""
+    """Measure milliseconds a picture of a whole validation: forward, strings and mAP."""
     start = time.perf_counter()
     validate_once(trainer)
     return (time.perf_counter() - start) / len(trainer.test_loader.dataset) * 1e3

@@ -24,7 +24,7 @@ _MIN_PATIENCE = 6  # epochs of patience, so that there is something to average
 
 
 def say_few(pictures: int) -> str:
-    """One line for a person who has too few validation pictures."""
+    """Return the warning for too few validation pictures."""
     return (
         f"{counted(pictures, 'picture')} for validation: next to nothing can be told from so few, "
         f"neither how well it reads nor when training is done (from {FEW} on it is tried)"
@@ -32,17 +32,17 @@ def say_few(pictures: int) -> str:
 
 
 def default_patience(pictures: int, steps_an_epoch: int) -> int:
-    """Epochs of patience: about 150 steps of the optimizer; 0, never to end early, with :data:`FEW` pictures."""
+    """Return the default patience in epochs: about 150 steps; 0 (never stop early) with :data:`FEW` pictures."""
     return 0 if pictures < FEW else max(_MIN_PATIENCE, math.ceil(_STEPS / max(1, steps_an_epoch)))
 
 
 def right_shares(row: Mapping[str, str]) -> tuple[float, float]:
-    """Shares of strings and of symbols."""
+    """Return the shares of right strings and of right symbols."""
     return float(row.get(EXACT_MATCH) or 0.0), max(0.0, 1.0 - float(row.get(CER) or 0.0))
 
 
 def best_epoch(epochs: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
-    """The row that reads most."""
+    """Return the row with the most right strings."""
     return max(epochs, key=right_shares)
 
 

@@ -25,11 +25,11 @@ class Ending(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Epochs of the whole run."""
+        """Number of epochs of the whole run."""
         return self.after + self.epochs
 
     def falls_to(self, epoch: int) -> float:
-        """Share of the learning rate at which it began, in an epoch counted from 0: along a line to nothing."""
+        """Return the factor of the learning rate in an epoch counted from 0: linear from 1 to nothing."""
         return 1.0 - min(1.0, max(0, epoch + 1 - self.after) / (self.epochs + 1))
 
 
@@ -60,7 +60,7 @@ def ending(epochs: Sequence[Mapping[str, str]], pictures: int, patience: int) ->
 
 
 def _has_improved(earlier: Sequence[Mapping[str, str]], latest: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a mean share of strings or symbols has grown by more than its standard error."""
+    """Test whether a mean share of strings or symbols has grown by more than its standard error."""
     for kind in (0, 1):
         earlier_shares, latest_shares = ([right_shares(row)[kind] for row in rows] for rows in (earlier, latest))
         variance = statistics.pvariance(earlier_shares) + statistics.pvariance(latest_shares)

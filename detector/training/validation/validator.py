@@ -33,7 +33,7 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
         return super().__call__(self.trainer) or {}  # only the first process has results
 
     def init_metrics(self, model: torch.nn.Module) -> None:
-        """Start counting anew."""
+        """Reset the counts."""
         super().init_metrics(model)
         self.texts = TextScore(0, 0, 0, 0)
         self.read: list[str] = []
@@ -62,7 +62,7 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
             dist.gather_object(self.texts, None, dst=0)
 
     def get_stats(self) -> dict[str, Any]:
-        """Metrics by name; best.pt follows ``fitness``."""
+        """Return metrics by name; best.pt follows ``fitness``."""
         stats: dict[str, Any] = super().get_stats()
         stats[EXACT_MATCH] = self.texts.exact_match
         stats[CER] = self.texts.cer
@@ -71,10 +71,10 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
         return stats
 
     def get_desc(self) -> str:
-        """Head of the progress line."""
+        """Return the head of the progress line."""
         return str(("%22s" + "%11s" * 5) % ("Validation", "Images", "exact", "CER", "mAP50-95", "time left"))
 
     def print_results(self) -> None:
-        """One line a validation."""
+        """Log one line a validation."""
         values = (self.seen, self.texts.exact_match, self.texts.cer, self.metrics.mean_results()[3])
         LOGGER.info(("%22s" + "%11i" + "%11.4f" * 3 + "%11s") % ("all", *values, self.trainer.time_left()))

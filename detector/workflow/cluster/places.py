@@ -76,13 +76,13 @@ class Place:
                 file.write(content)
             return
         through = self.filesystem.type_name in _APPEAR_WHOLE
-        written = self.path if through else f"{self.path}.{token}.part"
+        temporary_path = self.path if through else f"{self.path}.{token}.part"
         if not through:
             self.filesystem.create_dir(str(PurePosixPath(self.path).parent), recursive=True)
-        with self.filesystem.open_output_stream(written) as stream:
+        with self.filesystem.open_output_stream(temporary_path) as stream:
             stream.write(content)
         if not through:
-            self.filesystem.move(written, self.path)
+            self.filesystem.move(temporary_path, self.path)
 
     def delete_parts(self, names: Collection[str]) -> None:
         """Delete what a :meth:`write` of these files below this folder left that was killed."""
@@ -124,17 +124,17 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
             raise SourceError(f"There is no {name}: give a folder of shards, as `detector pack` writes it.") from None
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{name} cannot be listed: {error}") from error
-        infos = {one.base_name: one for one in folder if one.is_file and is_shard_name(one.base_name)}
+        infos = {entry.base_name: entry for entry in folder if entry.is_file and is_shard_name(entry.base_name)}
         if info.is_file:
             infos[PurePosixPath(place.path).name] = info
         if not infos:
             raise SourceError(f"There are no {SUFFIX} files in {name}: `detector pack` makes some.")
         for base_name in in_natural_order(infos):
-            one = infos[base_name]
-            shards.append(Shard(base_name, Place(place.filesystem, one.path), one.size))
-    first: dict[str, Shard] = {}
+            entry = infos[base_name]
+            shards.append(Shard(base_name, Place(place.filesystem, entry.path), entry.size))
+    by_name: dict[str, Shard] = {}
     for shard in shards:
-        if (other := first.setdefault(shard.name, shard)) is not shard:
-            both = f"{other.place.path} and {shard.place.path}"
-            raise ArgumentError(f"{both} have the same name, and so would their readings: give them in two calls.")
+        if (earlier := by_name.setdefault(shard.name, shard)) is not shard:
+            paths = f"{earlier.place.path} and {shard.place.path}"
+            raise ArgumentError(f"{paths} have the same name, and so would their readings: give them in two calls.")
     return shards

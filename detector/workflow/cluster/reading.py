@@ -19,7 +19,7 @@ from detector.workflow.cluster.shard_readings import ReadingRequest, Tally, make
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is."""
 
-_NAMED = 3  # shards of those that could not be read
+_MAX_NAMED = 3  # shards of those that could not be read
 
 
 @dataclass(frozen=True)
@@ -101,24 +101,24 @@ def predict_shards(
         "pattern": pattern, "min_confidence": min_confidence, "alternatives": alternatives, "two_pass": two_pass,
         "trust": trust,
     }  # fmt: skip
-    tell = progress or (lambda stage, done, total: None)
+    progress = progress or (lambda stage, done, total: None)
     tally, problems = Tally(), list[str]()
     with machines_of(ray) as machines:
         gpu = machines.gpus > 0 and device != "cpu"
         arguments["device"] = device if gpu or ray is None else "cpu"
-        tell("learn", 0, 1)
+        progress("learn", 0, 1)
         request = machines.once(make_request, _spelt(weights), arguments, listed, string_format, gpu=gpu)
-        tell("learn", 1, 1)
-        tell("read", 0, len(listed))
+        progress("learn", 1, 1)
+        progress("read", 0, len(listed))
         for done, result in enumerate(machines.map(ReadsShards(request, target), listed, gpu=gpu), 1):
             if isinstance(result, Tally):
                 tally += result
             else:
                 problems.append(result)
-            tell("read", done, len(listed))
+            progress("read", done, len(listed))
     if problems:
-        some = " ".join(sorted(problems)[:_NAMED])
-        raise SourceError(f"{len(problems)} of {len(listed)} shards could not be read; all others are. {some}")
+        examples = " ".join(sorted(problems)[:_MAX_NAMED])
+        raise SourceError(f"{len(problems)} of {len(listed)} shards could not be read; all others are. {examples}")
     return ShardReadings(
         os.fspath(out), len(listed), tally.pictures, tally.failed, tally.rejected, request.string_model,
         time.perf_counter() - began,

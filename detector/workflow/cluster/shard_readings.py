@@ -168,8 +168,8 @@ def read_shard(reader: Reader, shard: Shard, target: Place, digest: str) -> Tall
                 writer.write_table(pa.Table.from_pylist(rows, READINGS))
                 rows.clear()
         writer.write_table(pa.Table.from_pylist(rows, READINGS))
-        told = {"request": digest, "shard_bytes": shard.size, **asdict(tally)}
-        writer.add_key_value_metadata({_METADATA: json.dumps(told)})
+        metadata = {"request": digest, "shard_bytes": shard.size, **asdict(tally)}
+        writer.add_key_value_metadata({_METADATA: json.dumps(metadata)})
     target.write(sink.getvalue())
     return tally
 
@@ -188,10 +188,10 @@ def tally_of(target: Place, shard: Shard, digest: str) -> Tally | None:
         return None
     try:
         with target.filesystem.open_input_file(target.path) as stream:
-            told = json.loads(parquet.read_metadata(stream).metadata[_METADATA])
-        if told["request"] == digest:
-            same = told["shard_bytes"] == shard.size
-            return Tally(told["pictures"], told["failed"], told["rejected"]) if same else None
+            metadata = json.loads(parquet.read_metadata(stream).metadata[_METADATA])
+        if metadata["request"] == digest:
+            is_current = metadata["shard_bytes"] == shard.size
+            return Tally(metadata["pictures"], metadata["failed"], metadata["rejected"]) if is_current else None
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         pass
     raise DatasetError(

@@ -34,10 +34,10 @@ def command(
     from detector.workflow.pack import pack
 
     try:
-        with progress_bar() as tell:
+        with progress_bar() as progress:
             report = pack(
                 source, out, labels=labels, space=space, ignore=ignore, text_column=text_column,
-                image_column=image_column, rows=rows, progress=tell,
+                image_column=image_column, rows=rows, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
         say("detector: stopped by Ctrl-C; the same command goes on where this one was.", always=True)

@@ -53,13 +53,13 @@ def command(
         pattern=pattern, texts=read_texts(texts) if texts else None, glyphs=glyphs,
         fonts=tuple(font) if font else None, seed=seed,
     )  # fmt: skip
-    written = 0
-    with progress_bar() as tell:
+    picture_count = 0
+    with progress_bar() as progress:
 
         def advance(increment: int) -> None:
-            nonlocal written
-            written += increment
-            tell("pictures", written, count)
+            nonlocal picture_count
+            picture_count += increment
+            progress("pictures", picture_count, count)
 
         report = write_set(config, out, count, workers=workers, progress=advance)
     rate = report.images / max(report.seconds, 1e-9)

@@ -21,7 +21,7 @@ from detector.errors import SourceError
 _SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
 
 
-class _Way(NamedTuple):
+class _Delimited(NamedTuple):
     """How lines are parted: by what, and whether a space follows it that is no part of the field."""
 
     delimiter: str
@@ -30,13 +30,13 @@ class _Way(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """Places of the columns; ``width`` is the number of all of them, 0 without a header, ``judged`` those of confidence
-    and status where the table has pre-labels."""
+    """Places of the columns; ``width`` is the number of all of them, 0 without a header, ``prelabel_places``
+    those of confidence and status where the table has pre-labels."""
 
     image: int
     text: int
     width: int
-    judged: tuple[int, int] | None = None
+    prelabel_places: tuple[int, int] | None = None
 
 
 def _recognise(head: Head, kind: str) -> Table | str | None:
@@ -47,28 +47,29 @@ def _recognise(head: Head, kind: str) -> Table | str | None:
 
 def _with_header(head: Head, kind: str) -> tuple[Table | None, str]:
     problem = ""
-    for way in _ways(head, kind):
+    for delimited in _delimited(head, kind):
         try:
-            image, text = columns_of(head.file, way.rows[0], head.columns)
+            image, text = columns_of(head.file, delimited.rows[0], head.columns)
         except SourceError as error:
             problem = problem or str(error)  # of the likeliest delimiter
             continue
-        return _table(head, kind, way, _Columns(image, text, len(way.rows[0]), _judged(way.rows))), ""
+        columns = _Columns(image, text, len(delimited.rows[0]), _prelabel_places(delimited.rows))
+        return _table(head, kind, delimited, columns), ""
     return None, problem or f"{head.file} has no column of images and one of texts; its first line is {head.first}."
 
 
 def _without_header(head: Head, kind: str) -> Table | None:
-    for way in _ways(head, kind):
-        if any(head.columns) or len(way.rows[0]) != 2 or not any(map(head.folders.plausible, way.rows[0])):
+    for delimited in _delimited(head, kind):
+        if any(head.columns) or len(delimited.rows[0]) != 2 or not any(map(head.folders.plausible, delimited.rows[0])):
             continue
-        hits = [sum(head.folders.plausible(row[i]) for row in way.rows if len(row) == 2) for i in (0, 1)]
-        if 2 * max(hits) > len(way.rows):
+        hits = [sum(head.folders.plausible(row[i]) for row in delimited.rows if len(row) == 2) for i in (0, 1)]
+        if 2 * max(hits) > len(delimited.rows):
             image = hits.index(max(hits))
-            return _table(head, kind, way, _Columns(image, 1 - image, 0))
+            return _table(head, kind, delimited, _Columns(image, 1 - image, 0))
     return None
 
 
-def _ways(head: Head, kind: str) -> Iterator[_Way]:
+def _delimited(head: Head, kind: str) -> Iterator[_Delimited]:
     """Delimiters that the first line has, the likeliest first, and the rows that they make."""
     lines = head.lines
     separator = _SEPARATOR.match(lines[0].strip(" "))
@@ -84,10 +85,10 @@ def _ways(head: Head, kind: str) -> Iterator[_Way]:
             rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=padded))
         except csv.Error:
             continue
-        yield _Way(delimiter, padded, rows)
+        yield _Delimited(delimiter, padded, rows)
 
 
-def _judged(rows: list[list[str]]) -> tuple[int, int] | None:
+def _prelabel_places(rows: list[list[str]]) -> tuple[int, int] | None:
     """Places of confidence and status in a table of pre-labels; None where it is another."""
     names = [name.strip().lower() for name in rows[0]]
     if CONFIDENCE not in names or STATUS not in names:
@@ -96,11 +97,11 @@ def _judged(rows: list[list[str]]) -> tuple[int, int] | None:
     return places if are_prelabels(row[places[1]] for row in rows[1:] if len(row) == len(names)) else None
 
 
-def _table(head: Head, kind: str, way: _Way, columns: _Columns) -> Table:
+def _table(head: Head, kind: str, delimited: _Delimited, columns: _Columns) -> Table:
     header = "" if columns.width else ", no header"
     detail = f"{header}, image in column {columns.image + 1}, text in column {columns.text + 1}"
-    detail += ", pre-labels" if columns.judged else ""
-    return Table(head.file, kind, partial(_rows, head, way.delimiter, way.padded, columns), detail)
+    detail += ", pre-labels" if columns.prelabel_places else ""
+    return Table(head.file, kind, partial(_rows, head, delimited.delimiter, delimited.padded, columns), detail)
 
 
 def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterator[Row]:
@@ -122,8 +123,8 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
             problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
         fields += [""] * (width - len(fields))
         row = Row(first_line, fields[image], text_in(fields[label]) or "", problem)
-        if columns.judged:
-            confidence_text, status = (fields[place] for place in columns.judged)
+        if columns.prelabel_places:
+            confidence_text, status = (fields[place] for place in columns.prelabel_places)
             confidence, status_problem = judged(confidence_text, status)
             row = row._replace(problem=problem or status_problem, status=status.strip().lower(), confidence=confidence)
         yield row

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.images import MAX_PIXELS
-from detector.data.labels.formats.model import DrawnBox, Row, short
+from detector.data.labels.formats.model import DrawnBox, Row, quoted
 from detector.text.line_grouping import deskew_picture, reading_order
 
 MAX_LINES = 2
@@ -28,14 +28,14 @@ def are_symbols(names: Sequence[str]) -> bool:
 def no_symbols(names: Sequence[str]) -> str:
     """What to say of boxes that are not around characters."""
     example = next((name for name in names if not is_symbol(name)), "")
-    return f"has boxes of {short(example, 40)}, not of single characters, and no texts"
+    return f"has boxes of {quoted(example, 40)}, not of single characters, and no texts"
 
 
 def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
     """The row of a picture with these boxes."""
     foreign = [box.symbol for box in boxes if not is_symbol(box.symbol)]
     if foreign:
-        return Row(line, image, "", f"the box {short(foreign[0], 40)} is of no single character")
+        return Row(line, image, "", f"the box {quoted(foreign[0], 40)} is of no single character")
     if not all(box.x1 < box.x2 and box.y1 < box.y2 for box in boxes):
         return Row(line, image, "", "a box has no width or no height")
     if not boxes:

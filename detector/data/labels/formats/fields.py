@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.formats.model import Columns, short
+from detector.data.labels.formats.model import Columns, quoted
 from detector.errors import SourceError, argument
 
 _IMAGES = """image images image_path image_name image_file img img_path img_name
@@ -53,9 +53,9 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
         if len(matches) != 1:
             problem = f"no column {requested!r}" if requested is not None else f"no known {kind} column"
             if matches:
-                matching = ", ".join(short(header[i], 30) for i in matches[:_MAX_SHOWN])
+                matching = ", ".join(quoted(header[i], 30) for i in matches[:_MAX_SHOWN])
                 problem = f"{len(matches)} columns that may be the {kind} ({matching})"
-            listed = ", ".join(short(name, 30) for name in header[:_MAX_SHOWN])
+            listed = ", ".join(quoted(name, 30) for name in header[:_MAX_SHOWN])
             listed += ", …" if len(header) > _MAX_SHOWN else ""
             others = [name.strip() for i, name in enumerate(header) if i not in numbers]
             likely = others[0] if kind == "text" and len(others) == 1 else "NAME"

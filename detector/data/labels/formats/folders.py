@@ -115,17 +115,17 @@ class Tails:
             return Guess("", "")
         folders = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
         splits = {_SPLITS[word] for part in folders for word in re.split(r"[\W_0-9]+", part) if word in _SPLITS}
-        fits, how = self._by_name.get(parts[-1], []), BY_TAIL
-        if not fits and (bare_name := _UPLOADED.sub("", parts[-1])) != parts[-1]:
+        matches, how = self._by_name.get(parts[-1], []), BY_TAIL
+        if not matches and (bare_name := _UPLOADED.sub("", parts[-1])) != parts[-1]:
             parts = [*parts[:-1], bare_name]
-            fits = self._by_name.get(bare_name, [])
-        if not fits and not is_image_name(parts[-1]):
-            fits, how = self._by_stem.get(parts[-1], []), BY_STEM
-        fits = [
-            path for path in fits if not (path_splits := self._splits_of(path)) or not splits or path_splits & splits
+            matches = self._by_name.get(bare_name, [])
+        if not matches and not is_image_name(parts[-1]):
+            matches, how = self._by_stem.get(parts[-1], []), BY_STEM
+        matches = [
+            path for path in matches if not (path_splits := self._splits_of(path)) or not splits or path_splits & splits
         ]
-        lengths = [self._shared(parts[:-1], path) for path in fits]
-        closest = [path for path, length in zip(fits, lengths, strict=True) if length == max(lengths)]
+        lengths = [self._shared(parts[:-1], path) for path in matches]
+        closest = [path for path, length in zip(matches, lengths, strict=True) if length == max(lengths)]
         if len(closest) > 1 and (beside := [path for path in closest if os.path.dirname(path) == str(file.parent)]):
             closest = beside if len(parts) == 1 else closest
         if len(closest) != 1:

@@ -12,7 +12,7 @@ from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, json_of, text_in
 from detector.data.labels.formats.jsonl import entry_row
-from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, short, text_of
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, quoted, text_of
 from detector.errors import SourceError
 
 _LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
@@ -40,7 +40,7 @@ def recognise(head: Head) -> Table | str | None:
         plain = all(isinstance(value, str) for _, value in first_items)
         if None not in texts and (2 * plausible > len(first_items) or plain or head.is_requested):
             return Table(head.file, "json", partial(_of_map, content), ", a text for each name")
-    return f"{head.file} is JSON of another kind than a text for each picture: it begins with {short(head.text, 60)}."
+    return f"{head.file} is JSON of another kind than a text for each picture: it begins with {quoted(head.text, 60)}."
 
 
 def _records(content: Any) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
         image, text = columns_of(head.file, keys, head.columns)
     except SourceError as error:
         return str(error)
-    detail = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    detail = f", keys {quoted(keys[image], 40)} and {quoted(keys[text], 40)}"
     return Table(head.file, "json", partial(_of_list, records, keys[image], keys[text]), detail)
 
 
@@ -85,8 +85,8 @@ def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
     instances = record.get("instances")
     entries = instances if isinstance(instances, list) else []
     texts = [instance.get("text") for instance in entries if isinstance(instance, dict)]
-    others = {key: value for key, value in record.items() if key not in ("instances", "text")}
-    return {**others, "text": texts}
+    fields = {key: value for key, value in record.items() if key not in ("instances", "text")}
+    return {**fields, "text": texts}
 
 
 def _of_list(records: Sequence[Any], image: str, text: str) -> Iterator[Row]:

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, json_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines, short
+from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines, quoted
 
 
 def recognise(head: Head) -> Table | str | None:
-    first = json_of(head.lines[0])
-    if not isinstance(first, dict) or (len(head.lines) == 1 and head.file.suffix.lower() == ".json"):
-        named = head.is_requested or head.file.suffix.lower() in (".jsonl", ".ndjson")
-        return f"{head.file} is not JSON lines: its first line is no JSON object: {head.first}." if named else None
-    keys = list(first)
+    record = json_of(head.lines[0])
+    if not isinstance(record, dict) or (len(head.lines) == 1 and head.file.suffix.lower() == ".json"):
+        is_expected = head.is_requested or head.file.suffix.lower() in (".jsonl", ".ndjson")
+        problem = f"{head.file} is not JSON lines: its first line is no JSON object: {head.first}."
+        return problem if is_expected else None
+    keys = list(record)
     image, text = columns_of(head.file, keys, head.columns)
-    detail = f", keys {short(keys[image], 40)} and {short(keys[text], 40)}"
+    detail = f", keys {quoted(keys[image], 40)} and {quoted(keys[text], 40)}"
     return Table(head.file, "jsonl", partial(_rows, head.file, keys[image], keys[text]), detail)
 
 

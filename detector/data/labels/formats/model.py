@@ -107,7 +107,7 @@ class Head:
     @cached_property
     def first(self) -> str:
         """The first line's beginning, for messages."""
-        return short(self.lines[0])
+        return quoted(self.lines[0])
 
 
 class Format(NamedTuple):
@@ -141,7 +141,7 @@ class Sidecar(NamedTuple):
     min_share: float = 0.5
 
 
-def short(value: Any, max_length: int = 80) -> str:
+def quoted(value: Any, max_length: int = 80) -> str:
     """A value for a message, in quotes and cut."""
     text = repr(value)
     return text if len(text) <= max_length else f"{text[:max_length]}…"
@@ -209,7 +209,7 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
         decode(file.read_bytes(), file)  # says where
         raise
     except csv.Error as error:
-        raise SourceError(f"{file}, from line {last_line + 1}: {short(str(error))}; is a quote not closed?") from None
+        raise SourceError(f"{file}, from line {last_line + 1}: {quoted(str(error))}; is a quote not closed?") from None
 
 
 def opened_lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -26,11 +26,11 @@ def recognise(head: Head) -> Table | str | None:
 def rows(file: Path) -> Iterator[Row]:
     """All inputs of such a list."""
     for number, line in opened_lines(file):
-        listed, tab, rest = line.partition("\t")
+        listed, tab, label = line.partition("\t")
         paths = json_of(listed) if listed.startswith("[") else None
         several = isinstance(paths, list) and paths and all(isinstance(path, str) for path in paths)
         for image in paths if several and isinstance(paths, list) else [listed]:
-            yield Row(number, image, rest.partition("\t")[0], "" if tab else "no tab between path and text")
+            yield Row(number, image, label.partition("\t")[0], "" if tab else "no tab between path and text")
 
 
 FORMAT = Format("paddleocr", (".txt", ".lst", ""), recognise)

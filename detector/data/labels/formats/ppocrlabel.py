@@ -23,8 +23,8 @@ def recognise(head: Head) -> Table | str | None:
 
 
 def _marks(line: str) -> list[dict[str, Any]] | None:
-    _, tab, rest = line.partition("\t")
-    marks = json_of(rest) if tab and rest.lstrip().startswith("[") else None
+    _, tab, content = line.partition("\t")
+    marks = json_of(content) if tab and content.lstrip().startswith("[") else None
     return marks if isinstance(marks, list) and all(isinstance(m, dict) and "points" in m for m in marks) else None
 
 

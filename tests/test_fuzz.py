@@ -12,7 +12,7 @@ from detector.errors import DetectorError
 from tools.reliability import fuzz
 from tools.reliability.inputs import CATEGORIES
 
-COUNTS = {"pictures": 60, "labels": 80, "patterns": 60, "data.yaml": 60, "tables": 60}
+COUNTS = {"pictures": 60, "labels": 80, "patterns": 60, "data.yaml": 60, "tables": 60, "archives": 30, "shards": 40}
 
 
 @pytest.mark.parametrize("name", CATEGORIES)

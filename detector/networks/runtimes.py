@@ -86,7 +86,7 @@ class ExportedNetwork:
         if backend is None or not present(backend):
             module = BACKENDS[backend or "onnx"]
             raise DependencyError(f"{path} needs {module}: run `pip install {module}`.")
-        self.backend = backend
+        self.backend, self._path = backend, path
         try:
             self._engine = (_onnxruntime if backend == "onnx" else _openvino)(path)
             self.names = names_in(self._engine.metadata)
@@ -123,8 +123,17 @@ class ExportedNetwork:
         blob = np.divide(np.ascontiguousarray(images.transpose(0, 3, 1, 2)[:, ::-1]), np.float32(255), dtype=np.float32)
         if self._engine.batch is not None and len(blob) < self._engine.batch:  # a file that takes so many and no others
             blob = np.concatenate([blob, np.repeat(blob[-1:], self._engine.batch - len(blob), 0)])
-        with self._one_at_a_time:
-            output = run(blob)
+        try:
+            with self._one_at_a_time:
+                output = run(blob)
+        except MemoryError:
+            raise
+        except Exception as error:  # each backend has errors of its own
+            reason = (str(error).splitlines() or [""])[0]
+            raise WeightsError(
+                f"{self._path} does not run on pictures of {blob.shape[3]}x{blob.shape[2]} pixels "
+                f"({type(error).__name__}: {reason}): is it a network as `detector export` writes them?"
+            ) from error
         check_output(output.shape)
         return output[: len(images)]
 

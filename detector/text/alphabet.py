@@ -207,12 +207,24 @@ def _spelt(signs: Iterable[str]) -> str:
     return ", ".join(f"U+{ord(sign):04X}" for sign in dict.fromkeys(signs))
 
 
+_SPELT_ELSEWHERE = (
+    (re.compile(r"\A\[.*\w-\w.*\]\Z", re.DOTALL), "has brackets around ranges, which would be symbols: write 0-9A-Z"),
+    (re.compile(r"\\[dwsDWS]"), "is spelt as in patterns: write ranges, as 0-9A-Z"),
+    (re.compile(r"\w[\u2010-\u2015\u2212]\w"), "has a dash that is not -: write 0-9A-Z, and such a dash last"),
+    (re.compile(r"\A\w-\w(?:[\s,;|]+\w-\w)+\Z"), "has signs between its ranges, which would be symbols: write 0-9A-Z"),
+)  # fmt: skip
+
+
 def symbols_of(spelt: str) -> str:
     """The symbols of an alphabet as a user spells it: ``0-9A-Z`` are ranges; ``\\-``, a ``-`` first or last, the sign.
 
     Raises:
-        AlphabetError: if a range runs backwards, or is not of one kind of letters or digits.
+        AlphabetError: if a range runs backwards, or is not of one kind of letters or digits; if it is spelt as ranges
+            are elsewhere, which would make symbols of signs that nobody means.
     """
+    for spelling, problem in _SPELT_ELSEWHERE:
+        if spelling.search(spelt):
+            raise AlphabetError(f"The alphabet {spelt!r} {problem}.")
     signs = re.findall(r"\\[-\\]|.", spelt, re.DOTALL)
     symbols, at = "", 0
     while at < len(signs):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_on, plain_form
+from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on, plain_form
+from detector.text.alphabet import Alphabet
 
 PLAIN: dict[str, tuple[str, str]] = {
     "full width": ("５１Ｆ８８", "51F88"),
@@ -44,6 +45,15 @@ def test_plain_forms(raw: str, text: str) -> None:
     assert Spelling()(raw) == text
     told = notes_on([raw, "AB", "CD"], Spelling())
     assert sum("1 of 3 labels are spelt in other signs, and were normalised" in n for n in told) == (raw != text)
+
+
+@pytest.mark.parametrize("text", ["\U0001f468\u200d\U0001f469", "\u2764\ufe0f\u200d\U0001f525"])
+def test_emoji_that_are_one_picture_do_not_become_several(text: str) -> None:
+    """A label with such a sign is refused: no symbol has several code points."""
+    assert "\u200d" in Spelling()(text)
+    assert Alphabet(text[0]).problem(Spelling()(text)) and not any(
+        "U+200D" in n for n in notes_on([text] * 3, Spelling())
+    )
 
 
 def test_symbols_of_an_alphabet_stay() -> None:
@@ -120,3 +130,22 @@ def test_right_to_left_labels_are_told_once() -> None:
     assert note.startswith("2 of 3 labels have right-to-left letters") and "visual_order=True" in note
     (note,) = notes_on(["\u0627\u0628", "AB"], Spelling(visual_order=True))
     assert "readers give back the order of the labels" in note
+
+
+MARKED: dict[str, tuple[list[str], bool]] = {
+    "all": (["'00123", " '4", "'AB12", ""], True),
+    "some": (["'00123", "0004", "'AB12"], False),
+    "quotes": (["'00123'", "'0004'", "'AB12'"], False),
+    "too few to tell": (["'00123"], False),
+    "nothing": ([], False),
+}
+
+
+@pytest.mark.parametrize(("raws", "marked"), MARKED.values(), ids=MARKED.keys())
+def test_a_spreadsheets_sign_for_text_is_none_of_the_label(raws: list[str], marked: bool) -> None:
+    assert are_marked_as_texts(raws) is marked
+    spelling = Spelling(text_marks=marked)
+    if marked:
+        assert [spelling(raw) for raw in raws] == ["00123", "4", "AB12", ""]
+        assert "3 of 4 labels are spelt in other signs" in notes_on(raws, spelling)[0]
+    assert Spelling()("'00123") == "'00123"

@@ -398,6 +398,37 @@ def test_numbers_are_not_taken_for_texts_in_any_folder(tmp_path: Path, names: li
         read_source(tmp_path)
 
 
+CODES = ("AB12", "CD34", "42", "GH78", "7007")
+ADDED: dict[str, tuple[str, str]] = {
+    "a number and a point": ("{number}. {code}", "begin with running numbers"),
+    "a number with zeros": ("{number:03d}_{code}", "begin with running numbers"),
+    "a number and a space": ("{number} {code}", "begin with running numbers"),
+    "a number in brackets": ("({number}){code}", "begin with running numbers"),
+    "a word": ("plate_{code}", "begin with 'plate_'"),
+}
+
+
+@pytest.mark.parametrize(("template", "says"), ADDED.values(), ids=ADDED.keys())
+def test_what_programs_put_before_texts_is_not_text(template: str, says: str, tmp_path: Path) -> None:
+    """Nor is the text of digits a running number after it."""
+    write_pictures(tmp_path, [f"{template.format(number=n, code=code)}.png" for n, code in enumerate(CODES, 1)])
+    with pytest.raises(SourceError, match=says):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize("mark", ["#", "~", "@", " "])
+def test_numbers_that_count_through_all_names_are_no_text(mark: str, tmp_path: Path) -> None:
+    codes = ("AB12", "CD34", "EF56", "GH78")
+    write_pictures(tmp_path, [f"{code}{mark}{n}.png" for n, code in enumerate(codes, 1)])
+    assert sorted(pairs(read_source(tmp_path)).values()) == [*codes]
+
+
+@pytest.mark.parametrize("names", [["51-AB", "29-CD", "30-EF", "61-GH"], ["B-A1", "B-C2", "B-E3", "B-G4"]])
+def test_parts_of_texts_that_nobody_counted_are_text(names: list[str], tmp_path: Path) -> None:
+    write_pictures(tmp_path, [f"{name}.png" for name in names])
+    assert sorted(pairs(read_source(tmp_path)).values()) == sorted(names)
+
+
 def test_digits_that_are_texts_are_taken_in_folders_too(tmp_path: Path) -> None:
     names = [f"{folder}/{code}.png" for folder, code in zip("aabb", ("4711", "0815", "4242", "9001"), strict=True)]
     assert len(read_source(write_pictures(tmp_path, names)).items) == 4

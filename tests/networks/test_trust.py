@@ -389,3 +389,28 @@ def test_the_cache_of_one_process_opens_nothing_for_another() -> None:
     stream.seek(0)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(stream, weights_only=True)
+
+
+def other_channels(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 7
+
+
+def another_input(model: Any) -> None:
+    added = model.graph.input.add()
+    added.CopyFrom(model.graph.input[0])
+    added.name = "other"
+
+
+def no_output(model: Any) -> None:
+    del model.graph.output[:]
+
+
+@pytest.mark.parametrize("change", [other_channels, another_input, no_output])
+def test_networks_of_other_shapes_are_refused_in_words(change: Callable[[Any], None], tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(SHIPPED.with_suffix(".onnx"))
+    change(model)
+    path = tmp_path / "other.onnx"
+    onnx.save(model, str(path))
+    with pytest.raises(WeightsError, match=r"other\.onnx (cannot be opened|does not run on pictures of 256x64)"):
+        detector.Reader(path, device="cpu").read(np.zeros((64, 256, 3), np.uint8))

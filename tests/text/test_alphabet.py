@@ -290,6 +290,25 @@ def test_what_is_no_range_says_how_to_write_the_sign(spelt: str) -> None:
         symbols_of(spelt)
 
 
+@pytest.mark.parametrize(
+    ("spelt", "says"),
+    [
+        ("[0-9A-Z]", "brackets around"), ("[0-9]", "brackets around"), ("\\d", "as in patterns"),
+        ("A-Z\\d", "as in patterns"),
+        ("0\u20139", "a dash that is not"), ("0-9A\u2212Z", "a dash that is not"),
+        ("0-9,A-Z", "between its ranges"), ("0-9 A-Z", "between its ranges"), ("a-z, A-Z, 0-9", "between its ranges"),
+    ],
+)  # fmt: skip
+def test_ranges_as_they_are_spelt_elsewhere_make_no_symbols_of_their_signs(spelt: str, says: str) -> None:
+    with pytest.raises(AlphabetError, match=f"{says}.* write (0-9A-Z|ranges)"):
+        symbols_of(spelt)
+
+
+@pytest.mark.parametrize("spelt", ["0-9A-Z[]", "0-9,", "0-9A-Z\u2013", "[]", "ABC,;|", "0-9, "])
+def test_such_signs_may_be_symbols_elsewhere(spelt: str) -> None:
+    assert symbols_of(spelt).endswith(spelt[-1])
+
+
 SEPARATORS: dict[str, tuple[list[str], str, bool]] = {
     "between parts": (["51F-88270", "51F-01234", "30A-37715", "29A-86594"], "-", True),
     "one label": (["AB-12"], "-", True),

@@ -1,7 +1,8 @@
 # ruff: noqa: E501  # tables of pieces, a piece a line
 """Files as strangers hand them over, thousands of them, changed at random: is each one taken or refused in words?
 
-    python tools/reliability/fuzz.py [--counts pictures=10000 labels=2000 patterns=500 data.yaml=200 tables=300]
+    python tools/reliability/fuzz.py [--counts pictures=10000 labels=2000 patterns=500 data.yaml=200 tables=300
+        archives=1000 shards=1000]
         [--seed 0] [--first 0]
 
 Each category begins with files as they should be, of every format that the package reads (`seeds.py`), and changes them
@@ -33,7 +34,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.reliability.inputs import CATEGORIES, PARTLY, BrokenPromiseError
+from tools.reliability.checks import PARTLY, BrokenPromiseError
+from tools.reliability.inputs import CATEGORIES
 from tools.results import ROOT, machine, write_json
 
 SECONDS = 10.0

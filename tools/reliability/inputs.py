@@ -1,7 +1,6 @@
 """The categories of inputs that `fuzz.py` makes, and what each must end as; no command.
 
-A check makes its files in the folder that it is given, and returns "" if they are taken, or what the refusal says; the
-package's own errors are refusals, too. :class:`BrokenPromiseError` is what it raises where inputs are lost.
+A check makes its files in the folder that it is given, see :data:`tools.reliability.checks.Check`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
-from detector.conversion.inputs import accept
 from detector.conversion.review import read_review
-from detector.conversion.settings import Settings
-from detector.data.csv_files import read_rows, write_csv
-from detector.data.folders.resume_folder import ResumeFolder
-from detector.data.labels.sources import Source, read_source
+from detector.data.labels.sources import read_source
 from detector.data.yolo_dataset import (
     CharacterSet,
-    RejectRow,
     parse_labels,
     read_manifest,
     read_rejects,
@@ -33,6 +27,7 @@ from detector.reading.reader import Failure, Reader
 from detector.text.alphabet import Alphabet
 from detector.text.patterns import REGEX, compile_pattern, matches
 from detector.text.reading_config import ReadingConfig
+from tools.reliability.checks import PARTLY, Check, accepted, must
 from tools.reliability.mutations import (
     changed_bytes,
     changed_encoding,
@@ -41,6 +36,7 @@ from tools.reliability.mutations import (
     changed_value,
     with_right_sums,
 )
+from tools.reliability.packs import check_archives, check_tables
 from tools.reliability.seeds import (
     DANGERS,
     NAMES,
@@ -53,15 +49,6 @@ from tools.reliability.seeds import (
     set_files,
 )
 
-PARTLY = "some inputs of it are refused"
-"""What a check returns of a file that is taken but for some of its lines."""
-
-Check = Callable[[random.Random, Path], str]
-
-
-class BrokenPromiseError(AssertionError):
-    """An input was lost, or came out as what it cannot be."""
-
 
 class Category(NamedTuple):
     """``prepare`` is given a folder of the process, and gives the check of one input; ``count`` is the usual number."""
@@ -69,35 +56,6 @@ class Category(NamedTuple):
     title: str
     count: int
     prepare: Callable[[Path], Check]
-
-
-def must(holds: object, said: str) -> None:
-    """Raise where something does not hold."""
-    if not holds:
-        raise BrokenPromiseError(said)
-
-
-def accepted(source: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
-    """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
-    resume = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
-    resume.discard()
-    inputs = accept(source, Settings(table or Alphabet(), 8), resume, lambda stage, done, total: None)
-    names = [item.name for item in inputs.items]
-    must(len(names) + len(inputs.rejects) == source.count, f"{len(names)} + {len(inputs.rejects)} of {source.count}")
-    must(len(set(names)) == len(names), "a picture is there twice")
-    for item in inputs.items:
-        must(item.text and item.path.is_file(), f"{item.name} has no text or no file")
-        must(item.boxes_xyxy is None or np.isfinite(item.boxes_xyxy).all(), f"{item.name} has a box that is nowhere")
-    _come_back(folder.parent / "rejects.csv", inputs.rejects)
-    return names
-
-
-def _come_back(path: Path, rows: list[RejectRow]) -> None:
-    """Refusals are written and read as the same."""
-    write_csv(path, RejectRow._fields, rows)
-    with path.open(newline="", encoding="utf-8") as file:
-        rejected_rows = [tuple(row) for _, row in read_rows(file)][1:]
-    must(rejected_rows == [tuple(row) for row in rows], "rejects.csv does not come back as it was written")
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
@@ -251,4 +209,6 @@ CATEGORIES: dict[str, Category] = {
     "patterns": Category("patterns", 500, _patterns),
     "data.yaml": Category("`data.yaml` of a converted set", 200, _data_yaml),
     "tables": Category("other files of a converted set", 300, _tables),
+    "archives": Category("tar files, packed by `pack` and read by `predict`", 1_000, check_archives),
+    "shards": Category("Parquet and Arrow files, read, packed and checked by `convert`", 1_000, check_tables),
 }

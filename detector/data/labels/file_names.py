@@ -21,6 +21,8 @@ NAME_FORMATS = ("names", "hash-names")
 _NUMBERED = re.compile(r"(?:[_-][0-9]+| ?\([0-9]+\))$")
 _OTHER_MARKS = ".~#+@=, "
 _OTHER_NUMBERED = re.compile(rf"(?:[{re.escape(_OTHER_MARKS)}][0-9]+| ?\[[0-9]+\])$")
+_NUMBER_FIRST = re.compile(r"[(\[]?([0-9]+)([^0-9A-Za-z]+)(?=.)", re.ASCII)
+_WORD_FIRST = re.compile(r"[^\W\d_]{3,}_(?=.)")
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
@@ -117,6 +119,9 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
         from_the_start = max(map(int, digits)) - len(digits) in (-1, 0)
         is_repeated = text in all_stems or (len(digits) > 1 and not text.isdecimal() and text in repeated)
         counted += len(digits) * (from_the_start or is_repeated)
+    every = [int(number) for digits in numbers.values() for number in digits]
+    if len(every) > 3 and _is_dense(every) and not any(text.isdecimal() for text in numbers):
+        return True
     if not total or counted < _COUNTED_FROM * total:
         return False
     if counted < _COUNTED_TO * total:
@@ -161,6 +166,22 @@ def _not_texts(names: Sequence[str], label_marks: frozenset[str], other_marks: b
         return f"they are running numbers ({examples})"
     if 2 * sum(len(text) > 24 and not _HASH_TAIL.search(text) for text in texts) > len(texts):
         return f"they are long ({examples})"
+    return _not_texts_alone(names, stems, label_marks) or _mostly_alike(stems, examples)
+
+
+def _not_texts_alone(names: Sequence[str], stems: Sequence[str], label_marks: frozenset[str]) -> str:
+    """Why these names have more than texts: numbers that count them in front, or one word before all; "" if not."""
+    heads = [_NUMBER_FIRST.match(stem) for stem in stems]
+    numbers = [head[1] for head in heads if head and not {*head[2]} & label_marks]
+    if len(numbers) == len(stems) and _are_counted(names, numbers):
+        return f"they begin with running numbers ({stems[0]!r}), which would be text: take them out of the names"
+    words = {word[0] if (word := _WORD_FIRST.match(stem)) else "" for stem in stems}
+    if len(words) == 1 and "" not in words and "_" not in label_marks:
+        return f"all of them begin with {words.pop()!r}, which would be text: take it out of the names"
+    return ""
+
+
+def _mostly_alike(stems: Sequence[str], examples: str) -> str:
     template, times = Counter(re.sub(r"[0-9]+", "#", stem) for stem in stems).most_common(1)[0]
     if times > len(stems) / 2 and "#" in template and re.search(r"[^\W\d_]{3}", template):
         return f"most differ by numbers only ({examples})"

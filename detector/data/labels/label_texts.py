@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from detector.data.labels.visual_order import has_one_order, is_right_to_left, to_visual
@@ -30,6 +30,8 @@ _MISSING_VALUES = frozenset(
 )  # what programs write for a missing value
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invisible characters of other categories
+_TEXT_MARK = "'"  # which spreadsheets take before what looks like a number and is a text
+_JOINER = "\u200d"
 _MAX_LENGTH = 1000  # characters of a label
 _MIN_AGREEING = 3  # labels needed to conclude how all are spelt
 
@@ -45,6 +47,7 @@ class Spelling:
         keep: symbols that are not normalised although they are compatibility forms: those of an alphabet.
         visual_order: whether labels are in logical order and texts are to be in visual order.
         whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`.
+        text_marks: whether ``'00123`` is ``00123``, see :func:`are_marked_as_texts`.
     """
 
     space: str | None = None
@@ -53,10 +56,12 @@ class Spelling:
     keep: str = ""
     visual_order: bool = False
     whole_numbers: bool = False
+    text_marks: bool = False
 
     def __call__(self, raw: str) -> str:
         """Convert a label; "" if there is no text."""
         text = plain_form(raw, self._unchanged_signs)
+        text = text.lstrip(_PLAIN_SPACES).removeprefix(_TEXT_MARK) if self.text_marks else text
         if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_SPACES))):
             text = match[1]
         for sign in self.ignore:
@@ -80,7 +85,7 @@ class Spelling:
         if raw.strip() in _MISSING_VALUES:
             return f"the label {raw.strip()!r} is what a table program writes where there is none"
         if self.visual_order:
-            typed = Spelling(self.space, self.upper, self.ignore, self.keep, False, self.whole_numbers)(raw)
+            typed = replace(self, visual_order=False)(raw)
             if not has_one_order(typed):
                 return f"the label {typed!r} has letters of both directions, or brackets, in an order that is not clear"
         return ""
@@ -92,7 +97,8 @@ def plain_form(raw: str, keep: str = "") -> str:
         return raw
     match = _EXCEL.fullmatch(raw.strip())
     text = unicodedata.normalize("NFC", match[1] if match else raw)
-    return unicodedata.normalize("NFC", "".join(sign if sign in keep else _plain_sign(sign) for sign in text))
+    plain = (sign if sign in keep or _joins_pictures(text, at) else _plain_sign(sign) for at, sign in enumerate(text))
+    return unicodedata.normalize("NFC", "".join(plain))
 
 
 @lru_cache(maxsize=4096)
@@ -107,6 +113,11 @@ def _plain_sign(sign: str) -> str:
     return sign if any(unicodedata.category(part)[0] in "MZ" for part in usual) else usual
 
 
+def _joins_pictures(text: str, at: int) -> bool:
+    """Whether the sign there makes one picture of the emoji around it: without it, there would be several."""
+    return text[at] == _JOINER and at + 1 < len(text) and unicodedata.category(text[at + 1]) == "So"
+
+
 def _is_invisible(sign: str) -> bool:
     """Whether a sign takes no space. Visible signs of category Cf (U+0600 to U+0605, …) are not invisible."""
     if unicodedata.category(sign) == "Cf":
@@ -118,6 +129,14 @@ def are_whole_numbers(raws: Iterable[str]) -> bool:
     """Whether these labels are numbers to which a table program added ``.0``: all with a point end so."""
     with_point = [raw.strip() for raw in raws if re.search(r"[0-9][.,][0-9]", raw)]
     return len(with_point) >= _MIN_AGREEING and all(map(_FLOAT.fullmatch, with_point))
+
+
+def are_marked_as_texts(raws: Iterable[str]) -> bool:
+    """Whether all of these labels begin with a spreadsheet's sign for text, and none ends with it as a quote does."""
+    labels = [raw.strip() for raw in raws if raw.strip()]
+    return len(labels) >= _MIN_AGREEING and all(
+        label.startswith(_TEXT_MARK) and not label.endswith(_TEXT_MARK) for label in labels
+    )
 
 
 def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
@@ -145,12 +164,16 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
     kinds = []
     if _EXCEL.fullmatch(raw.strip()):
         kinds.append("Excel's formula")
+    if spelling.text_marks and raw.lstrip().startswith(_TEXT_MARK):
+        kinds.append("a spreadsheet's sign for text")
     if spelling.whole_numbers and _FLOAT.fullmatch(plain_form(raw).strip()):
         kinds.append("a number with .0")
     if raw.isascii():
         return kinds
-    signs = [sign for sign in unicodedata.normalize("NFC", raw.rstrip()) if sign not in spelling._unchanged_signs]
-    if hidden := sorted({f"U+{ord(sign):04X}" for sign in signs if _is_invisible(sign)}):
+    composed = unicodedata.normalize("NFC", raw.rstrip())
+    signs = "".join(sign for sign in composed if sign not in spelling._unchanged_signs)
+    left_out = [sign for at, sign in enumerate(signs) if _is_invisible(sign) and not _joins_pictures(signs, at)]
+    if hidden := sorted({f"U+{ord(sign):04X}" for sign in left_out}):
         kinds.append(f"invisible {hidden[0]}")
     if any(unicodedata.category(sign) == "Zs" and sign != " " for sign in signs):
         kinds.append("another space")

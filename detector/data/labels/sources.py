@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from detector.data.images import image_files, is_image_name
 from detector.data.labels.file_names import NAME_FORMATS, Names, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
-from detector.data.labels.label_texts import Spelling, are_whole_numbers, notes_on
+from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on
 from detector.data.labels.listings import (
     Entry,
     Listing,
@@ -176,7 +176,9 @@ def read_listing(
 
 
 def _source_of(listing: Listing, spelling: Spelling) -> Source:
-    return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(e.raw for e in listing.entries)))
+    raws = [entry.raw for entry in listing.entries]
+    marked = are_marked_as_texts(raws) and "'" not in spelling.keep
+    return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(raws), text_marks=marked))
 
 
 def read_label_files(root: Path, but: Path, spelling: Spelling, columns: Columns = (None, None)) -> Source | None:

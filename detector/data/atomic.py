@@ -64,7 +64,7 @@ def writing(place: Path | str, then: Callable[[], str] = str) -> Iterator[None]:
             raise
         else:
             message = f"{place} cannot be written: {os.strerror(code)}. Make room there, or choose another place."
-        advice = f" With room there, {work} goes on." if (work := then()) else ""
+        advice = f" With room there, {next_step} goes on." if (next_step := then()) else ""
         raise DiskFullError(message + advice) from error
 
 

@@ -341,8 +341,8 @@ def evaluate(
     table, length = reader.config.alphabet, reader.config.length
     if problems := [problem for _, label, _ in pairs if (problem := table.problem(label, length, fixed=True))]:
         advice = what_takes_most([label for _, label, _ in pairs], table, length, fixed=True)
-        told = f"{problems[0]}; {advice}" if advice else problems[0]
-        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), told)
+        summary = f"{problems[0]}; {advice}" if advice else problems[0]
+        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), summary)
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):

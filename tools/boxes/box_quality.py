@@ -71,11 +71,11 @@ def read_drawn(folder: Path) -> dict[str, DrawnPicture]:
             box = [float(row[side]) for side in ("x1", "y1", "x2", "y2")]
             rows.setdefault(row["image"], []).append((row["char"].upper(), box))
     drawn = {}
-    for name, found in rows.items():
-        if "".join(char for char, _ in found) != texts.get(name):
-            found.sort(key=lambda pair: pair[1][0] + pair[1][2])
-        if "".join(char for char, _ in found) == texts.get(name):
-            drawn[name] = DrawnPicture(folder / name, texts[name], np.array([box for _, box in found], np.float32))
+    for name, boxes in rows.items():
+        if "".join(char for char, _ in boxes) != texts.get(name):
+            boxes.sort(key=lambda pair: pair[1][0] + pair[1][2])
+        if "".join(char for char, _ in boxes) == texts.get(name):
+            drawn[name] = DrawnPicture(folder / name, texts[name], np.array([box for _, box in boxes], np.float32))
     return drawn
 
 
@@ -204,14 +204,14 @@ def calibration(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     with (root / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows.setdefault(row["image"], []).append(row)
-    said, right = [], []
+    confidences, right = [], []
     for image, boxes in rows.items():
-        one = drawn.get(sources[image])
-        if one is not None and len(one.boxes_xyxy) == len(boxes):
-            found = np.array([[float(b[side]) for side in ("x1", "y1", "x2", "y2")] for b in boxes], np.float32)
-            said += [float(b["confidence"]) for b in boxes]
-            right += centred(found, one.boxes_xyxy).tolist()
-    confidence, hit = np.array(said), np.array(right, bool)
+        picture = drawn.get(sources[image])
+        if picture is not None and len(picture.boxes_xyxy) == len(boxes):
+            inferred = np.array([[float(b[side]) for side in ("x1", "y1", "x2", "y2")] for b in boxes], np.float32)
+            confidences += [float(b["confidence"]) for b in boxes]
+            right += centred(inferred, picture.boxes_xyxy).tolist()
+    confidence, hit = np.array(confidences), np.array(right, bool)
     bins, error = [], 0.0
     for low, high in itertools.pairwise((0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0001)):
         inside = (confidence >= low) & (confidence < high)
@@ -224,13 +224,13 @@ def calibration(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
 
 def measure_plain(drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     """The plain ways on all pictures."""
-    made: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
-    for one in drawn.values():
-        image = read_image(one.path)
-        for name, way in PLAIN.items():
-            made[name].append(way(image, len(one.boxes_xyxy)))
-    theirs = [one.boxes_xyxy for one in drawn.values()]
-    return {name: compare(boxes, theirs) for name, boxes in made.items()}
+    boxes_by_method: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
+    for picture in drawn.values():
+        image = read_image(picture.path)
+        for name, method in PLAIN.items():
+            boxes_by_method[name].append(method(image, len(picture.boxes_xyxy)))
+    theirs = [picture.boxes_xyxy for picture in drawn.values()]
+    return {name: compare(boxes, theirs) for name, boxes in boxes_by_method.items()}
 
 
 # --- for the eye --------------------------------------------------------------------------------------------------
@@ -242,15 +242,15 @@ def write_annotated(path: Path, root: Path, drawn: dict[str, DrawnPicture]) -> N
     names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
     scores = {name: float(iou(boxes[name], drawn[name].boxes_xyxy).mean()) for name in names}
     names.sort(key=lambda name: scores[name])
-    picked = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
+    chosen_names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
     height, width = TILE_HW[0] + CAPTION, TILE_HW[1]
-    page = np.full((-(-len(picked) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
-    for i, name in enumerate(picked):
+    page = np.full((-(-len(chosen_names) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
+    for i, name in enumerate(chosen_names):
         top, left = i // COLUMNS * height, i % COLUMNS * width
         caption = f"{drawn[name].text}  IoU {scores[name]:.2f}{'  suspect' if name in suspects else ''}"
         page[top : top + height, left : left + width] = _tile(drawn[name], boxes[name], caption)
-    done, data = cv2.imencode(".png", page)
-    if not done:
+    is_encoded, data = cv2.imencode(".png", page)
+    if not is_encoded:
         raise detector.DetectorError(f"{path} could not be encoded as PNG.")
     path.write_bytes(data.tobytes())
 
@@ -304,17 +304,17 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         if "error" in result:
             lines.append(f"| {result['set']} | inferred | not learnt | - | - | - | - | - | - |")
-        lines += [_line(result["set"], way, held) for way, held in result["ways"].items() if held["pictures"]]
+        lines += [_line(result["set"], way, row) for way, row in result["ways"].items() if row["pictures"]]
     lines += ["", "| set | labels read: shipped, then by self-training | minutes | core minutes |", "|---|---|---|---|"]
     for result in (r for r in results if "explained" in r):
         explained = ", ".join(f"{share:.1%}" for share in result["explained"])
         lines.append(f"| {result['set']} | {explained} | {result['minutes']:.2f} | {result['core_minutes']:.2f} |")
     lines += ["", "| set | boxes with confidence | how many | said, mean | centre right |", "|---|---|---|---|---|"]
     for result in (r for r in results if "calibration" in r):
-        for held in result["calibration"]["bins"]:
-            shares = f"{held['boxes']} | {held['confidence']:.3f} | {held['right']:.3f}"
-            least = f"{held['from']:g} and more" if held["from"] else "below 0.5"
-            lines.append(f"| {result['set']} | {least} | {shares} |")
+        for row in result["calibration"]["bins"]:
+            shares = f"{row['boxes']} | {row['confidence']:.3f} | {row['right']:.3f}"
+            range_text = f"{row['from']:g} and more" if row["from"] else "below 0.5"
+            lines.append(f"| {result['set']} | {range_text} | {shares} |")
         lines.append(f"| {result['set']} | expected calibration error | | | {result['calibration']['ece']:.3f} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 

@@ -128,7 +128,7 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"{name}: two pictures have one name.")
     manifest = {place[Path(row.source).name]: row for row in read_manifest(out)}
     listed = {i for i, row in manifest.items() if row.status == "suspect"}
-    found = listed & done.keys()
+    caught = listed & done.keys()
     wrong = {
         i
         for i in listed - done.keys()
@@ -136,8 +136,8 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     }
     return {
         **result, "suspects": len(listed), "explained": report.explained, "minutes": minutes,
-        "core_minutes": core_minutes, "found": Counter(done[i] for i in found), "wrong_in_the_set": len(wrong),
-        "read_is_truth": sum(manifest[i].read == texts[i] for i in found),
+        "core_minutes": core_minutes, "found": Counter(done[i] for i in caught), "wrong_in_the_set": len(wrong),
+        "read_is_truth": sum(manifest[i].read == texts[i] for i in caught),
         "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].read, manifest[i].confidence]
                    for i in sorted(done.keys() - listed) if i in manifest],
         "false_alarms": [[rows[i][0].name, texts[i], manifest[i].read, manifest[i].confidence]
@@ -165,15 +165,15 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         runs = [r for r in of_set if "error" not in r]
         if not runs:
             continue
-        spoilt, found = (sum((Counter(r[key]) for r in runs), Counter[str]()) for key in ("spoilt", "found"))
+        spoilt, caught = (sum((Counter(r[key]) for r in runs), Counter[str]()) for key in ("spoilt", "found"))
         suspects, wrong, read = (sum(r[key] for r in runs) for key in ("suspects", "wrong_in_the_set", "read_is_truth"))
-        hits = found.total()
+        hits = caught.total()
         lines.append(
             f"| {name} | {runs[0]['pictures']} | {len(runs)} | {spoilt.total()} | {suspects} "
             f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {wrong} | {_share(hits + wrong, suspects)} "
             f"| {_share(read, hits)} | {sum(r['minutes'] for r in runs) / len(runs):.1f} |"
         )
-        by_kind += [f"| {name} | {k} | {spoilt[k]} | {found[k]} | {_share(found[k], spoilt[k])} |" for k in kinds]
+        by_kind += [f"| {name} | {k} | {spoilt[k]} | {caught[k]} | {_share(caught[k], spoilt[k])} |" for k in kinds]
     return "\n".join([*lines, "", *by_kind, "", *failed, *machine_lines(results)])
 
 

@@ -59,19 +59,19 @@ def lines_of(boxes_xyxy: Boxes) -> int:
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """One set from drawing it to its scores."""
-    work: Path = args.out / name.replace(" ", "-")
-    source = work / "plates"
+    root: Path = args.out / name.replace(" ", "-")
+    source = root / "plates"
     if not (source / "labels.csv").is_file():
         draw(source, SETS[name], args.count, args.seed)
-    forget(work / "set")
-    report = detector.convert(source / "labels.csv", work / "set", overwrite=True, seed=args.seed)
+    forget(root / "set")
+    report = detector.convert(source / "labels.csv", root / "set", overwrite=True, seed=args.seed)
     drawn_pictures = read_drawn(source)
-    inferred, _ = inferred_boxes(work / "set")
+    inferred, _ = inferred_boxes(root / "set")
     as_many = [
         lines_of(inferred[n]) == lines_of(drawn.boxes_xyxy) for n, drawn in drawn_pictures.items() if n in inferred
     ]
     data = report.data_yaml.resolve()
-    weights = train_stage(data, work, "reader", args.minutes, False, args.seed)
+    weights = train_stage(data, root, "reader", args.minutes, False, args.seed)
     read = {
         reader_name: detector.evaluate(detector.Reader(path), data, split="test").to_dict()
         for reader_name, path in (("shipped", None), ("trained", weights))
@@ -81,7 +81,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "set": name, "pictures": report.inputs, "suspects": report.suspects, "convert_s": report.seconds,
         "input_hw": report.config.shape_hw, "lines_right": float(np.mean(as_many)), "minutes": args.minutes,
-        "machine": machine(), "boxes": measure(work / "set", drawn_pictures), "read": read,
+        "machine": machine(), "boxes": measure(root / "set", drawn_pictures), "read": read,
     }  # fmt: skip
 
 

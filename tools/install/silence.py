@@ -44,16 +44,16 @@ COMMANDS = (
 """In this order: one leaves what the next takes."""
 
 
-def watched(command: str, seconds: float, work: Path) -> list[str]:
+def watched(command: str, seconds: float, scratch: Path) -> list[str]:
     """What is wrong with a command: addresses that it asked for, files that it left in the home."""
-    home, calls = work / "home", work / "calls"
+    home, calls = scratch / "home", scratch / "calls"
     home.mkdir(exist_ok=True)
     before = {*home.rglob("*")}
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "MPL", *ALWAYS))}
     ended = subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", calls, sys.executable, "-c", LIVE_ON,
          str(seconds), *command.split()],
-        cwd=work, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=scratch, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     calls_text = calls.read_text(encoding="utf-8", errors="replace")

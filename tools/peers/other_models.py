@@ -145,14 +145,14 @@ def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], a
         "pictures": {part: len(pairs) for part, pairs in rows.items()}, "threads": trained_peers.hold_threads(),
     }  # fmt: skip
     python = args.peers_python if model in IN_PEERS_PYTHON else sys.executable
-    found = zero_shot.ask_peer(__file__, model, python, question)
-    if "skipped" in found:
-        found = {"error": {"kind": "Skipped", "message": found["skipped"]}}
-    if "error" in found:
-        print(f"{name}: {model} failed: {found['error']['kind']}: {found['error']['message']}", file=sys.stderr)
-        return {**result, **found}
-    result["test"] = zero_shot.score(found, [text for _, text in rows["test"]])
-    return {**result, **{key: value for key, value in found.items() if key not in ("texts", "failed", "ms")}}
+    reply = zero_shot.ask_peer(__file__, model, python, question)
+    if "skipped" in reply:
+        reply = {"error": {"kind": "Skipped", "message": reply["skipped"]}}
+    if "error" in reply:
+        print(f"{name}: {model} failed: {reply['error']['kind']}: {reply['error']['message']}", file=sys.stderr)
+        return {**result, **reply}
+    result["test"] = zero_shot.score(reply, [text for _, text in rows["test"]])
+    return {**result, **{key: value for key, value in reply.items() if key not in ("texts", "failed", "ms")}}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

@@ -200,10 +200,10 @@ def learn(name: str, characters: CharacterSet, minutes: float, seed: int, folder
     batches = _endless(TextLoader(dataset, detector.batch, order, augment=BatchAugment(Policy(), seed)))
     arithmetic, _ = choose_arithmetic(_step_of_a_copy(detector, next(batches)))
     trained, facts = _train(detector, batches, arithmetic, minutes)
-    kept = folder / f"{name}.pt"
-    torch.save({key: _half(value) for key, value in trained.state_dict().items()}, kept)
+    weights_file = folder / f"{name}.pt"
+    torch.save({key: _half(value) for key, value in trained.state_dict().items()}, weights_file)
     facts |= {
-        "parameters": sum(p.numel() for p in trained.parameters()), "megabytes": kept.stat().st_size / 1e6,
+        "parameters": sum(p.numel() for p in trained.parameters()), "megabytes": weights_file.stat().st_size / 1e6,
         "versions": {detector.package: version(detector.package)},
     }  # fmt: skip
     return PeerNetwork(trained, config), facts

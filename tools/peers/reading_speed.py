@@ -158,8 +158,8 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
 
     reader = detector.Reader(weights, device="0", backend="torch")
     shape_hw = reader.config.shape_hw or (64, 256)
-    made = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
-    images = np.concatenate([made] * (batch // len(made)))
+    drawn = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
+    images = np.concatenate([drawn] * (batch // len(drawn)))
     network: Any = reader._network
 
     def alone() -> None:

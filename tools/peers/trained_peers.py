@@ -137,8 +137,8 @@ def ask(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Na
     """Texts that a reader reads of the held-out pictures, and facts; or ``error``."""
     test = [path for path, _ in rows["test"]]
     if reader in zero_shot.PEERS:
-        found = zero_shot.read_by_peer(reader, args.peers_python, {"test": test})
-        found = {**found.get("test", found), "minutes": {}}
+        reply = zero_shot.read_by_peer(reader, args.peers_python, {"test": test})
+        reply = {**reply.get("test", reply), "minutes": {}}
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -149,10 +149,10 @@ def ask(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Na
             "work": str(folder),
         }  # fmt: skip
         python = args.peers_python if reader.startswith("fast-plate-ocr") else sys.executable
-        found = zero_shot.ask_peer(__file__, reader, python, question)
-    if "skipped" in found:
-        return {"error": {"kind": "Skipped", "message": found["skipped"]}}
-    return found
+        reply = zero_shot.ask_peer(__file__, reader, python, question)
+    if "skipped" in reply:
+        return {"error": {"kind": "Skipped", "message": reply["skipped"]}}
+    return reply
 
 
 def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argparse.Namespace) -> dict[str, Any]:
@@ -162,12 +162,12 @@ def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argpars
         "pictures": {part: len(pairs) for part, pairs in rows.items()}, "machine": machine(),
         "threads": hold_threads(),
     }  # fmt: skip
-    found = ask(reader, rows, args.out / f"{name}.{reader}", args)
-    if "error" in found:
-        print(f"{name}: {reader} failed: {found['error']['kind']}: {found['error']['message']}", file=sys.stderr)
-        return {**result, **found}
-    result["test"] = zero_shot.score(found, [text for _, text in rows["test"]])
-    return {**result, **{key: value for key, value in found.items() if key not in ("texts", "failed", "ms")}}
+    reply = ask(reader, rows, args.out / f"{name}.{reader}", args)
+    if "error" in reply:
+        print(f"{name}: {reader} failed: {reply['error']['kind']}: {reply['error']['message']}", file=sys.stderr)
+        return {**result, **reply}
+    result["test"] = zero_shot.score(reply, [text for _, text in rows["test"]])
+    return {**result, **{key: value for key, value in reply.items() if key not in ("texts", "failed", "ms")}}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

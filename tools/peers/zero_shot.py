@@ -172,8 +172,8 @@ def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, An
         if ended.returncode or not answer_file.exists():
             last = ended.stderr.strip().splitlines()[-1:] or [f"exit code {ended.returncode}"]
             return {"skipped": last[0]}
-        held: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
-        return held
+        answers: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
+        return answers
 
 
 def be_peer(peer: str, question_file: Path, answer_file: Path) -> None:
@@ -200,19 +200,19 @@ def score(answer: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Markdown: a line a set, a column a reader, the best of each line in bold; times last."""
-    scores = {name: held for name, held in result["readers"].items() if "skipped" not in held}
-    skipped = [f"{n} left out: {held['skipped']}" for n, held in result["readers"].items() if "skipped" in held]
+    scores = {name: row for name, row in result["readers"].items() if "skipped" not in row}
+    skipped = [f"{n} left out: {row['skipped']}" for n, row in result["readers"].items() if "skipped" in row]
     if not scores:
         return "\n".join(skipped)
     lines = [f"| set | pictures | {' | '.join(scores)} |", "|---|---|" + "---|" * len(scores)]
     for half, names in (("guiding", GUIDING), ("reporting", REPORTING)):
         present = [name for name in names if name in result["pictures"]]
-        rows = {name: [held[name]["exact_match"] for held in scores.values()] for name in present}
+        rows = {name: [row[name]["exact_match"] for row in scores.values()] for name in present}
         lines += [_row(name, result["pictures"][name], matches) for name, matches in rows.items()]
         if present:
             means = [statistics.mean(column) for column in zip(*rows.values(), strict=True)]
             lines.append(_row(f"*mean of the {half} half*", sum(result["pictures"][n] for n in present), means))
-    times = {reader: _mean_ms(held, result["pictures"]) for reader, held in scores.items()}
+    times = {reader: _mean_ms(row, result["pictures"]) for reader, row in scores.items()}
     first = next(iter(times.values()), 0.0) or 1.0
     cells = [f"{ms:.1f} ({ms / first:.1f}x)" for ms in times.values()]
     lines.append(f"| *ms a picture* | {sum(result['pictures'].values())} | {' | '.join(cells)} |")
@@ -245,14 +245,14 @@ def main() -> None:
     args = parser.parse_args()
     rows = {name: sample(name, args.data.resolve(), args.pictures, args.seed) for name in args.sets}
     files_by_set = {name: [path for path, _ in pairs] for name, pairs in rows.items()}
-    found = read_by_us(args.weights, files_by_set)
+    answers = read_by_us(args.weights, files_by_set)
     for peer in () if args.no_peers else PEERS:
         print(f"reading with {peer}", file=sys.stderr, flush=True)
-        found[peer] = read_by_peer(peer, args.peers_python, files_by_set)
+        answers[peer] = read_by_peer(peer, args.peers_python, files_by_set)
     labels = {name: [text for _, text in pairs] for name, pairs in rows.items()}
     readers = {
-        reader: held if "skipped" in held else {name: score(held[name], labels[name]) for name in args.sets}
-        for reader, held in found.items()
+        reader: results if "skipped" in results else {name: score(results[name], labels[name]) for name in args.sets}
+        for reader, results in answers.items()
     }
     result = {
         "pictures": {name: len(pairs) for name, pairs in rows.items()}, "seed": args.seed,

@@ -78,9 +78,9 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
     )  # fmt: skip
     make = Synthesizer(config)
     for index in range(count):
-        made = make(index)
+        picture = make(index)
         rng = np.random.default_rng((seed, index))
-        yield changed(Shown(made.image, made.text, made.boxes_xyxy), change, rng)
+        yield changed(Shown(picture.image, picture.text, picture.boxes_xyxy), change, rng)
 
 
 def changed(shown: Shown, change: str, rng: np.random.Generator) -> Shown:
@@ -107,11 +107,11 @@ def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: 
     return (boxes_xyxy + rng.normal(0, jitter, boxes_xyxy.shape) * size).astype(np.float32)
 
 
-def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
+def candidates_of(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
     """Candidates as a detector might give them."""
     ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.space])
     n = len(ids)
-    found = rng.random(n) >= misses
+    is_found = rng.random(n) >= misses
     sure = rng.beta(12, 1, n)
     again = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
     size = np.tile(shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2], 2)  # (n, 4)
@@ -119,9 +119,9 @@ def seen(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -
     double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[again]
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
     nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
-    boxes = np.concatenate([true[found], double, nothing])
-    objectness = np.concatenate([sure[found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
-    classes = np.concatenate([ids[found], rng.integers(0, len(TABLE), 5)])
+    boxes = np.concatenate([true[is_found], double, nothing])
+    objectness = np.concatenate([sure[is_found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
+    classes = np.concatenate([ids[is_found], rng.integers(0, len(TABLE), 5)])
     order = rng.permutation(len(boxes))
     return CharDetections(boxes[order], objectness[order], classes[order])
 
@@ -133,10 +133,10 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     half = count // 2
     boxes = [jittered(s.boxes_xyxy, rng, jitter) for s in shown[:half]]
     widths = [float(CANVAS_WH[0])] * half
-    found, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
+    learnt_layout, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
     counts = [len(s.boxes_xyxy) for s in shown]
-    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found)
-    given = [seen(s, rng, jitter, misses) for s in shown[half:]]
+    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout)
+    given = [candidates_of(s, rng, jitter, misses) for s in shown[half:]]
     read = []
     began = time.process_time()
     for start in range(0, len(given), BATCH):
@@ -148,7 +148,8 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     letters = [a.replace(" ", "") == b.replace(" ", "") for a, b in zip(texts, read, strict=True)]
     return {
         "exact_match": result.exact_match, "interval_95": result.interval, "count": result.count,
-        "without_spaces": float(np.mean(letters)), "layout": f"{found.kind} {found.measure}, {found.lines} lines",
+        "without_spaces": float(np.mean(letters)),
+        "layout": f"{learnt_layout.kind} {learnt_layout.measure}, {learnt_layout.lines} lines",
         "layout_share": share, "ms_a_picture": milliseconds,
         "wrong": [(a, b) for a, b in zip(texts, read, strict=True) if a != b][:10],
     }  # fmt: skip
@@ -165,22 +166,22 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
     split_of = assign_splits({s.text for s in shown}, 0.1, 0.2, seed)
     images: dict[str, list[str]] = {split: [] for split in yolo_format.SPLITS}
     rows = []
-    for number, one in enumerate(shown):
-        split = split_of[one.text]
+    for number, sample in enumerate(shown):
+        split = split_of[sample.text]
         image, label = f"images/{split}/{number:05d}.png", part / f"labels/{split}/{number:05d}.txt"
         for path in (part / image, label):
             path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(part / image), one.image)
-        ids = [TABLE.symbols.index(s) for s in one.text if s != TABLE.space]
-        label.write_text(yolo_format.format_labels(ids, one.boxes_xyxy, *CANVAS_WH), encoding="ascii")
+        cv2.imwrite(str(part / image), sample.image)
+        ids = [TABLE.symbols.index(s) for s in sample.text if s != TABLE.space]
+        label.write_text(yolo_format.format_labels(ids, sample.boxes_xyxy, *CANVAS_WH), encoding="ascii")
         images[split].append(image)
-        rows.append(yolo_format.ManifestRow(str(number), image, one.text, split, "true", "1.0000", "ok"))
+        rows.append(yolo_format.ManifestRow(str(number), image, sample.text, split, "true", "1.0000", "ok"))
     train = [s for s in shown if split_of[s.text] == "train"]
-    found, _ = find_layout(
+    learnt_layout, _ = find_layout(
         [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
     )
     counts = [len(s.boxes_xyxy) for s in shown]
-    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), found, CANVAS_WH[::-1])
+    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout, CANVAS_WH[::-1])
     yolo_format.write_descriptions(part, target.resolve(), config, images)
     yolo_format.write_tables(part, rows, [])
     part.rename(target)
@@ -251,20 +252,20 @@ def main() -> None:
                 write(layout, change, args.count, args.seed, args.write)
                 print(args.write / name_of(layout, change) / "data.yaml")
                 continue
-            found = (
+            score = (
                 by_reader(layout, change, args.read) if args.read is not None
                 else by_decoder(layout, change, args.count, args.seed, args.jitter, args.misses)
             )  # fmt: skip
-            if found is not None:
-                table[f"{layout}, {change}"] = found
-                print(f"{layout}, {change}: {found['exact_match']:.1%}")
+            if score is not None:
+                table[f"{layout}, {change}"] = score
+                print(f"{layout}, {change}: {score['exact_match']:.1%}")
     if not table:
         return
     write_json(args.out, {"arguments": {k: str(v) for k, v in vars(args).items()}, "sets": table})
     print("\n| set | exact match, spaces counted | 95 % | pictures |\n|---|---|---|---|")
-    for name, found in table.items():
-        low, high = found["interval_95"]  # type: ignore[misc]
-        print(f"| {name} | {found['exact_match']:.1%} | {low:.1%} to {high:.1%} | {found['count']} |")
+    for name, score in table.items():
+        low, high = score["interval_95"]  # type: ignore[misc]
+        print(f"| {name} | {score['exact_match']:.1%} | {low:.1%} to {high:.1%} | {score['count']} |")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     out = parser.parse_args().out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
-        os.chdir(work)  # so that the page shows no path of this machine
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        os.chdir(scratch)  # so that the page shows no path of this machine
         root = Path("plates")
         detector.convert(labelled_plates(Path("source")), root, device="cpu")
         server = ReviewServer(open_subject(root))

@@ -37,8 +37,8 @@ def request_of(pictures: Sequence[bytes], form: str) -> bytes:
         (picture,) = pictures
         return http("/v1/read", "image/png", picture)
     if form == "json":
-        held = {"pictures": [base64.b64encode(picture).decode() for picture in pictures]}
-        return http("/v1/read", "application/json", json.dumps(held).encode())
+        content = {"pictures": [base64.b64encode(picture).decode() for picture in pictures]}
+        return http("/v1/read", "application/json", json.dumps(content).encode())
     head = b'--%s\r\nContent-Disposition: form-data; name="f"; filename="%d.png"\r\nContent-Type: image/png\r\n\r\n'
     parts = [head % (_BOUNDARY, number) + picture + b"\r\n" for number, picture in enumerate(pictures)]
     body = b"".join(parts) + b"--" + _BOUNDARY + b"--\r\n"

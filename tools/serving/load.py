@@ -125,11 +125,11 @@ def pictures_a_batch(port: int) -> float:
     return metrics["detector_batch_pictures_sum"] / metrics["detector_batch_pictures_count"]
 
 
-def measure_own(options: argparse.Namespace, requests: Sequence[Request], work: Path) -> dict[str, Any]:
+def measure_own(options: argparse.Namespace, requests: Sequence[Request], logs: Path) -> dict[str, Any]:
     """`detector serve` under load."""
     port = free_port()
     command = [sys.executable, "-m", "detector", "serve", options.weights, "--port", str(port)]
-    process = started([*command, "--max-pictures", str(max(64, options.each))], port, "/readyz", work / "serve.log")
+    process = started([*command, "--max-pictures", str(max(64, options.each))], port, "/readyz", logs / "serve.log")
     memory: list[tuple[int, float]] = []
     try:
         asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
@@ -154,7 +154,7 @@ def measure_own(options: argparse.Namespace, requests: Sequence[Request], work: 
     return figures
 
 
-def peers(options: argparse.Namespace, pictures: Sequence[bytes], work: Path) -> dict[str, Any]:
+def peers(options: argparse.Namespace, pictures: Sequence[bytes], logs: Path) -> dict[str, Any]:
     """Other services with the same pictures, one a request; the reason where one does not start."""
     results: dict[str, Any] = {}
     python = options.peers_python
@@ -175,7 +175,7 @@ def peers(options: argparse.Namespace, pictures: Sequence[bytes], work: Path) ->
     for name, command in commands.items():
         port = ports[name]
         try:
-            process = started([*command, str(port)], port, "/openapi.json", work / f"{name.split()[0]}.log")
+            process = started([*command, str(port)], port, "/openapi.json", logs / f"{name.split()[0]}.log")
         except SystemExit as error:
             results[name] = {"left out": str(error)}
             continue

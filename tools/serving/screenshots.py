@@ -37,8 +37,8 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     synthesizer = Synthesizer(SynthConfig(size_wh=(512, 128), styles=("plate",)))
     port = free_port()
-    with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
-        folder = Path(work) / "plates"
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        folder = Path(scratch) / "plates"
         folder.mkdir()
         for number in range(30):
             cv2.imwrite(str(folder / f"{number:04}.png"), synthesizer(number).image)
@@ -46,7 +46,7 @@ def main() -> None:
             [sys.executable, "-m", "detector", "serve", "shipped", "--port", str(port)],
             port,
             "/readyz",
-            Path(work) / "serve.log",
+            Path(scratch) / "serve.log",
         )
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         try:

@@ -43,7 +43,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def start(work: Path, number: int, port: int | None, arguments: list[str]) -> subprocess.Popen[bytes]:
+def start(root: Path, number: int, port: int | None, arguments: list[str]) -> subprocess.Popen[bytes]:
     """``detector train`` alone, or as the machine of that number."""
     launch = []
     if port is not None:
@@ -55,9 +55,9 @@ def start(work: Path, number: int, port: int | None, arguments: list[str]) -> su
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     # A machine that takes the place of a lost one finds the others only where they do not share torchrun's own store.
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    with (work / f"log{number}.txt").open("ab") as log:
+    with (root / f"log{number}.txt").open("ab") as log:
         command = [sys.executable, *launch, "-m", "detector", "train", *arguments]
-        return subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log)
 
 
 def lose(machine: subprocess.Popen[bytes]) -> None:
@@ -87,33 +87,33 @@ def wait_for_epoch(run: Path, epoch: int, processes: list[subprocess.Popen[bytes
     raise SystemExit(f"{run} has no epoch {epoch}: see {run.parent.parent}/log0.txt")
 
 
-def train(way: str, data: Path, work: Path, args: argparse.Namespace, seed: int) -> dict[str, Any]:
+def train(way: str, data: Path, root: Path, args: argparse.Namespace, seed: int) -> dict[str, Any]:
     """One training: exact match on the held-out fifth, pictures a second, seconds that the loss cost."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    run = work / "runs" / "run"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    run = root / "runs" / "run"
     arguments = [f"data={data}", f"epochs={args.epochs}", f"batch={args.batch}", f"seed={seed}"]
     arguments += ["device=cpu", "amp=False", "name=run"]
     began = time.perf_counter()
     port = None if way == WAYS[0] else free_port()
-    processes = [start(work, number, port, arguments) for number in range(1 if port is None else 2)]
+    processes = [start(root, number, port, arguments) for number in range(1 if port is None else 2)]
     lost_seconds = 0.0
     if way == WAYS[2]:
         wait_for_epoch(run, args.epochs // 2, processes)
         lose(processes[1])
         lost_seconds, before = time.perf_counter(), len(epochs_of(run))
-        processes[1] = start(work, 1, port, arguments)
+        processes[1] = start(root, 1, port, arguments)
         wait_for_epoch(run, before + 1, processes)
         lost_seconds = time.perf_counter() - lost_seconds
     if any([process.wait(_HANGS) for process in processes]):
-        raise SystemExit(f"{way}, seed {seed}: training failed, see {work}/log0.txt and log1.txt")
+        raise SystemExit(f"{way}, seed {seed}: training failed, see {root}/log0.txt and log1.txt")
     seconds = time.perf_counter() - began
     table = epochs_of(run)
     if [epoch for epoch, _ in table] != list(range(1, args.epochs + 1)):
         raise SystemExit(f"{way}, seed {seed}: epochs are {[epoch for epoch, _ in table]}")
     epoch_seconds = [after - before for (_, before), (_, after) in itertools.pairwise(table) if after > before]
     return {
-        "way": way, "seed": seed, "test": score(work / "weights" / "run.pt", data), "seconds": seconds,
+        "way": way, "seed": seed, "test": score(root / "weights" / "run.pt", data), "seconds": seconds,
         "pictures_s": len(read_set(data).rows("train")[0]) / statistics.median(epoch_seconds), "lost_s": lost_seconds,
     }  # fmt: skip
 

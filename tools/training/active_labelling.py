@@ -42,21 +42,21 @@ class Labelling:
     """One set: its pictures in folders of their own, and what each is labelled by whom."""
 
     def __init__(self, name: str, args: argparse.Namespace) -> None:
-        self.name, self.args, self.work = name, args, args.out / name
+        self.name, self.args, self.root = name, args, args.out / name
         pool, held_out = divide(source_of(name, args.data, args.out), args.seed)
         self.sample = pool[: args.labelled + args.unlabelled]
-        self.pictures = self.work / "pictures"
+        self.pictures = self.root / "pictures"
         self.pictures.mkdir(parents=True, exist_ok=True)
         for item in self.sample:
             if not (self.pictures / item.path.name).exists():
                 shutil.copyfile(item.path, self.pictures / item.path.name)
         self.texts = {item.path.name: item.text for item in self.sample}
-        self.held_out = list_pictures(self.work / "held_out" / "labels.csv", held_out)
+        self.held_out = list_pictures(self.root / "held_out" / "labels.csv", held_out)
         self.labelled = self._listed("labelled.csv", self.sample[: args.labelled])
         self.all = self._listed("all.csv", self.sample)
 
     def _listed(self, file: str, items: Sequence[LabelledImage]) -> Path:
-        path = self.work / file
+        path = self.root / file
         lines = ["image,text", *(f"pictures/{item.path.name},{item.text}" for item in items)]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
@@ -67,7 +67,7 @@ class Labelling:
         began = time.perf_counter()
         # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's test split.
         fitted = detector.fit(
-            source, self.work / arm, held_out=self.held_out, training=training, seed=self.args.seed + 1,
+            source, self.root / arm, held_out=self.held_out, training=training, seed=self.args.seed + 1,
         )  # fmt: skip
         report, score = fitted.conversion, fitted.evaluation
         return fitted, {
@@ -120,7 +120,7 @@ def run_set(name: str, path: Path, args: argparse.Namespace) -> None:
             done(arm, labelling.fit(source, arm)[1])
     fitted, _ = labelling.fit(labelling.labelled, "labelled")  # what is done is not done again
     for number in range(1, args.self_rounds + 1):
-        arm, table = f"pre-labels {number}", labelling.work / f"pre-labels-{number}.csv"
+        arm, table = f"pre-labels {number}", labelling.root / f"pre-labels-{number}.csv"
         labelled = result["arms"].get(arm, {}).get("label") or labelling.label(fitted, table)
         fitted, facts = labelling.fit(table, f"pre-labels-{number}")
         if arm not in result["arms"]:
@@ -128,11 +128,11 @@ def run_set(name: str, path: Path, args: argparse.Namespace) -> None:
     for order in ("active", "random"):
         reader = fitted
         for number in range(1, args.rounds + 1):
-            arm, table = f"{order} {number}", labelling.work / f"{order}-{number}.csv"
+            arm, table = f"{order} {number}", labelling.root / f"{order}-{number}.csv"
             if arm not in result["arms"]:
                 table.unlink(missing_ok=True)
                 if number > 1:  # with the answers so far
-                    shutil.copyfile(labelling.work / f"{order}-{number - 1}.csv", table)
+                    shutil.copyfile(labelling.root / f"{order}-{number - 1}.csv", table)
                 labelled = labelling.label(reader, table)
                 answers = labelling.answer(table, order, number)
             reader, facts = labelling.fit(table, f"{order}-{number}")

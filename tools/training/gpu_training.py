@@ -67,11 +67,11 @@ def measure_own(data: Path, batch: int, args: argparse.Namespace) -> dict[str, A
     profile(data, batch=batch, device="0", seconds=0.5)
     torch.cuda.reset_peak_memory_stats()
     with Power() as power:
-        found = profile(data, batch=batch, device="0", seconds=args.seconds)
+        measured = profile(data, batch=batch, device="0", seconds=args.seconds)
     return {
-        **found.to_dict(),
-        "limit_per_s": 1e3 * found.batch / found.limit_ms,
-        "epoch_of_105000_s": QUESTION / found.images_per_s,
+        **measured.to_dict(),
+        "limit_per_s": 1e3 * measured.batch / measured.limit_ms,
+        "epoch_of_105000_s": QUESTION / measured.images_per_s,
         "memory_gb": torch.cuda.max_memory_reserved() / 1e9,
         "watts": power.median,
     }
@@ -117,11 +117,11 @@ def main() -> None:
     )
     pictures = 0
     for batch in map(int, args.batch.split(",")):
-        held = result["ours"][batch] = measure_own(data, batch, args)
-        pictures = held["pictures"]
+        figures = result["ours"][batch] = measure_own(data, batch, args)
+        pictures = figures["pictures"]
         print(
-            f"| {batch} | {held['images_per_s']:.0f} | {held['limit_per_s']:.0f} | {held['input_share']:.1%} "
-            f"| {held['epoch_of_105000_s']:.1f} | {held['memory_gb']:.1f} | {held['watts']} |",
+            f"| {batch} | {figures['images_per_s']:.0f} | {figures['limit_per_s']:.0f} | {figures['input_share']:.1%} "
+            f"| {figures['epoch_of_105000_s']:.1f} | {figures['memory_gb']:.1f} | {figures['watts']} |",
             flush=True,
         )
         save()
@@ -136,8 +136,8 @@ def main() -> None:
         runs["yolo train"] = [*yolo, "amp=bf16", f"project={args.work.resolve()}", "name=yolo"]
     print("\n| whole epochs, validation included | pictures/s | an epoch, s | W |\n|---|---|---|---|")
     for name, command in runs.items():
-        held = result["runs"][name] = whole_run(command, args.work, pictures)
-        print(f"| {name} | {held['images_per_s']:.0f} | {held['epoch_s']:.2f} | {held['watts']} |", flush=True)
+        figures = result["runs"][name] = whole_run(command, args.work, pictures)
+        print(f"| {name} | {figures['images_per_s']:.0f} | {figures['epoch_s']:.2f} | {figures['watts']} |", flush=True)
         save()
 
 

@@ -209,17 +209,17 @@ def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
 
 def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Of a step on the CPU: what loading and augmenting costs beside the same step on a ready batch."""
-    held: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     for augment in ("off", "picture", "device"):
         rounds = [
             profile(data, pictures=args.pictures, augment=augment, device="cpu", batch=args.batch, seconds=args.seconds)
             for _ in range(args.rounds)
         ]
-        held[augment] = {
+        figures[augment] = {
             name: statistics.median(getattr(r, name) for r in rounds) for name in ("step_ms", "limit_ms", "input_share")
         }
-        held[augment]["augment_ms"] = statistics.median(r.stages["augment"] for r in rounds)
-    return held
+        figures[augment]["augment_ms"] = statistics.median(r.stages["augment"] for r in rounds)
+    return figures
 
 
 def ddp(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -285,8 +285,8 @@ def main() -> None:
         heads = (f"{count} core{'s' * (count > 1)}, pictures/s of {kind} | packed is" for count, kind in columns)
         print(f"\n| no augmentation | {' | '.join(heads)} |\n|---|{'---|---|' * len(columns)}")
         for name in rates[counts[0]]:
-            held = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
-            print(f"| {name} | {' | '.join(f'{r:.0f} | {packed / r:.1f} times as fast' for r, packed in held)} |")
+            figures = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
+            print(f"| {name} | {' | '.join(f'{r:.0f} | {packed / r:.1f} times as fast' for r, packed in figures)} |")
     if "augment" in args.only:
         taken = result["augment"] = augment(data, args)
         step = taken["step of the network"]
@@ -297,14 +297,14 @@ def main() -> None:
         shares = result["share"] = share(data, args)
         print("\n| augmentation | step, ms | ready batch, ms | input's share | augmenting alone, ms a picture |")
         print("|---|---|---|---|---|")
-        for name, held in shares.items():
-            numbers = f"{held['step_ms']:.1f} | {held['limit_ms']:.1f} | {held['input_share']:.1%}"
-            print(f"| {name} | {numbers} | {held['augment_ms']:.3f} |")
+        for name, figures in shares.items():
+            numbers = f"{figures['step_ms']:.1f} | {figures['limit_ms']:.1f} | {figures['input_share']:.1%}"
+            print(f"| {name} | {numbers} | {figures['augment_ms']:.3f} |")
     if "ddp" in args.only:
         trained = result["ddp"] = ddp(data, args)
         print(f"\n| {args.epochs} epochs | best exact match | seconds |\n|---|---|---|")
-        for name, held in trained.items():
-            print(f"| {name} | {held['best exact match']:.3f} | {held['seconds']:.0f} |")
+        for name, figures in trained.items():
+            print(f"| {name} | {figures['best exact match']:.3f} | {figures['seconds']:.0f} |")
     (args.work / "loaders.json").write_text(json.dumps(result, indent=2))
 
 

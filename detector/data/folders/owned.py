@@ -219,9 +219,9 @@ def _is_left_by_programs(path: str) -> bool:
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and name.endswith(".cache"))
 
 
-def _in_threads(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-    """Results of ``work``, which mostly waits for files, in order."""
+def _in_threads(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """Return results of ``function``, which mostly waits for files, in order."""
     starts = range(0, len(items), _CHUNK)
     with ThreadPoolExecutor(2 * cores()) as pool:
-        chunks = pool.map(lambda start: [work(item) for item in items[start : start + _CHUNK]], starts)
+        chunks = pool.map(lambda start: [function(item) for item in items[start : start + _CHUNK]], starts)
         return [result for chunk in chunks for result in chunk]

@@ -56,8 +56,8 @@ def processed(rng: Random, process: str, alpha: Layer, cap_px: float, noise: np.
             cv2.line(scratched, start, end, 0.2, 1, cv2.LINE_AA)
         ink *= scratched
     if process in ("chalk", "worn", "stamp"):  # small signs have no stroke to lose
-        kept = np.float32(min(0.75, max(0.0, (34 - cap_px) / 16)))
-        ink = np.maximum(ink, alpha * kept)
+        ink_share = np.float32(min(0.75, max(0.0, (34 - cap_px) / 16)))
+        ink = np.maximum(ink, alpha * ink_share)
     return np.asarray(ink.clip(0, 255).astype(np.uint8))
 
 

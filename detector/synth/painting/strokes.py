@@ -32,35 +32,35 @@ def draw_strokes(rng: Random, style: Style, canvas: Canvas, cap_px: float, inks:
     boxes = canvas.boxes_xyxy()
     if not len(boxes):
         return
-    own = (canvas.alpha > 100).astype(np.uint8)
+    text_ink = (canvas.alpha > 100).astype(np.uint8)
     thick = max(1, round(stroke_px(canvas.alpha) * style.stroke_weight))
-    struck = np.zeros_like(own)
+    struck = np.zeros_like(text_ink)
     for _ in range(style.strokes):
         colour = rng.choice(inks)
         for _ in range(4):
             width = max(1, round(thick * rng.uniform(0.75, 1.15)))
             kind = rng.choice(style.stroke_paths)
-            path = _path(rng, kind, boxes, cap_px, own.shape[1])
+            path = _path(rng, kind, boxes, cap_px, text_ink.shape[1])
             stroke = np.zeros_like(canvas.alpha)
             cv2.polylines(stroke, [(path * 16).round().astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
-            if kind in ("oval", "short") and not own[stroke > 100].any():
+            if kind in ("oval", "short") and not text_ink[stroke > 100].any():
                 continue  # alone, it would be an O or an I
             union = np.asarray(cv2.bitwise_or(struck, (stroke > 100).astype(np.uint8)), np.uint8)
-            if _legible(own, union, boxes):
+            if _legible(text_ink, union, boxes):
                 struck = union
                 canvas.alpha = np.asarray(cv2.max(canvas.alpha, stroke), np.uint8)
                 canvas.colour[stroke > 100] = colour
-                soft = (stroke > 24) & (own == 0)
+                soft = (stroke > 24) & (text_ink == 0)
                 canvas.colour[soft] = colour
                 break
 
 
-def _legible(own: Layer, struck: Layer, boxes_xyxy: Boxes) -> bool:
+def _legible(text_ink: Layer, struck: Layer, boxes_xyxy: Boxes) -> bool:
     """Whether each sign keeps most of its ink, (H, W) of 0 and 1, and is not buried."""
-    both = cv2.bitwise_and(own, struck)
+    both = cv2.bitwise_and(text_ink, struck)
     for x1, y1, x2, y2 in boxes_xyxy.astype(int).tolist():
         here = np.s_[y1:y2, x1:x2]
-        ink = max(1, cv2.countNonZero(own[here]))
+        ink = max(1, cv2.countNonZero(text_ink[here]))
         if cv2.countNonZero(both[here]) > _COVERED * ink or cv2.countNonZero(struck[here]) > _ADDED * ink:
             return False
     return True
@@ -128,20 +128,20 @@ def draw_grid(rng: Random, image: Image, style: Style, cap_px: float, colour: Co
 def inversion(rng: Random, style: Style, canvas: Canvas, cap_px: float) -> Layer:
     """Draw where ink and ground change places: 255 there, uint8 (H, W). Thin shapes spare most of each sign."""
     boxes = canvas.boxes_xyxy()
-    own = (canvas.alpha > 100).astype(np.uint8)
+    text_ink = (canvas.alpha > 100).astype(np.uint8)
     shape = np.zeros_like(canvas.alpha)
     for _ in range(4):
-        shape = _SHAPES[style.inverted](rng, own.shape[1], own.shape[0], boxes, cap_px)
-        if style.inverted not in ("arcs", "bands") or _spared(own, shape, boxes):
+        shape = _SHAPES[style.inverted](rng, text_ink.shape[1], text_ink.shape[0], boxes, cap_px)
+        if style.inverted not in ("arcs", "bands") or _spared(text_ink, shape, boxes):
             break
     return shape
 
 
-def _spared(own: Layer, shape: Layer, boxes_xyxy: Boxes) -> bool:
+def _spared(text_ink: Layer, shape: Layer, boxes_xyxy: Boxes) -> bool:
     """Whether at least half of each sign's ink is outside of the shape."""
-    both = cv2.bitwise_and(own, shape)
+    both = cv2.bitwise_and(text_ink, shape)
     return all(
-        2 * cv2.countNonZero(both[y1:y2, x1:x2]) <= cv2.countNonZero(own[y1:y2, x1:x2]) + 1
+        2 * cv2.countNonZero(both[y1:y2, x1:x2]) <= cv2.countNonZero(text_ink[y1:y2, x1:x2]) + 1
         for x1, y1, x2, y2 in boxes_xyxy.astype(int).tolist()
     )
 

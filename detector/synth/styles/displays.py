@@ -33,7 +33,8 @@ def segments(rng: Random) -> Style:
 def lcd(rng: Random) -> Style:
     """Draw a liquid crystal display behind a window: dark segments on a light, units and rims around."""
     negative = chance(rng, 0.08)
-    opacity = rng.choice((rng.uniform(0.3, 0.6), rng.uniform(0.5, 0.95), rng.uniform(0.8, 1.0)))
+    pale, common, dark = rng.uniform(0.18, 0.5), rng.uniform(0.4, 0.95), rng.uniform(0.8, 1.0)
+    opacity = rng.choice((pale, common, dark))
     tight = chance(rng, 0.65)
     small_signs = rng.choice((0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3))
     return Style(

@@ -1,8 +1,9 @@
-"""Two-pass reading: a second, zoomed pass where the text neither fills its picture nor is read with confidence.
+"""Two-pass reading: a second pass where a text is not read with confidence, and either is pale or fills its picture not.
 
     prepare ── detect ── zoom ── detect ── merge ── decode
 
-The second pass is test-time augmentation: the candidates of both are merged by weighted boxes fusion.
+The second pass is test-time augmentation: it zooms to the text and equalizes a pale one, and the candidates of both
+passes are merged by weighted boxes fusion.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _MARGIN = 0.25  # around the text in the zoomed pass, in heights of a character
 _MAX_SOURCE_SIDE = 1024  # longer side of the picture that is kept for the second pass; bounds memory
 _SURE_CONFIDENCE = 0.95  # lowest character confidence from which a second pass changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
+_PALE = 150  # grey levels between the 2nd and the 98th percentile: a text in glare, haze or the dark has fewer
+_CLIP_LIMIT = 2.0  # of the equalization (CLAHE): how much it may raise contrast, and with it noise
+_TILES_XY = (8, 2)  # of the equalization: light falls unevenly along a text more than across it
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,12 @@ class ReadingPipeline:
         height, width = picture.source_image.shape[:2]
         boxes = np.array([c.xyxy for c in reading.characters]) * picture.source_scale
         part, corner_xy = text_part(picture.source_image, boxes)
-        if not part.size or (part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height):
+        if not part.size:
             return None
+        pale = _is_pale(part)
+        if not pale and part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height:
+            return None
+        part = equalized(part) if pale else part
         return Zoom(row, picture, Prepared(*letterbox(part, self.shape_for(part))), corner_xy)
 
     def merge(
@@ -204,6 +212,21 @@ def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tup
     x1, y1 = np.maximum(0, np.floor(boxes_xyxy[:, :2].min(0) - margin)).astype(int).tolist()
     x2, y2 = np.minimum([width, height], np.ceil(boxes_xyxy[:, 2:].max(0) + margin)).astype(int).tolist()
     return image[y1:y2, x1:x2], (x1, y1)
+
+
+def _is_pale(image: NDArray[np.uint8]) -> bool:
+    dark, light = np.percentile(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), [2, 98])
+    return bool(light - dark < _PALE)
+
+
+def equalized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Raise the local contrast of a picture (H, W, 3) BGR, by contrast-limited adaptive histogram equalization.
+
+    Source: Zuiderveld, Contrast Limited Adaptive Histogram Equalization, Graphics Gems IV, 1994.
+    """
+    lab = cv2.cvtColor(image, cv2.COLOR_BGR2LAB)
+    lab[..., 0] = cv2.createCLAHE(_CLIP_LIMIT, _TILES_XY).apply(lab[..., 0])
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2BGR), np.uint8)
 
 
 @lru_cache(maxsize=1024)  # as much as all of the letterboxing, and pictures of one camera have one size

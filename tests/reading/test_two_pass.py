@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detector.data.letterbox import letterbox
-from detector.reading.two_pass import Prepared, ReadingPipeline, Zoom, text_part
+from detector.reading.two_pass import Prepared, ReadingPipeline, Zoom, equalized, text_part
 from detector.text.detections import CharDetections
 from detector.text.reading_config import ReadingConfig
 
@@ -53,26 +53,49 @@ def test_boxes_of_a_zoomed_part_lie_where_the_first_pass_has_them(
 
 
 @pytest.mark.parametrize(
-    ("steps", "size_hw", "zooms", "settled"),
+    ("steps", "lightest", "zooms", "settled"),
     [
-        (pipeline(0.5), (200, 700), 1, 0),
-        (pipeline(0.99), (200, 700), 0, 1),  # it is read surely
-        (pipeline(0.5, two_pass=False), (200, 700), 0, 0),  # no reading is needed before the last step
-        (pipeline(0.5, share=0.98), (200, 700), 0, 1),  # the text fills its picture
-        (pipeline(0.5, pattern="B"), (200, 700), 1, 0),
-        (pipeline(0.99, pattern="B"), (200, 700), 0, 0),  # the pattern is asked in the last step
+        (pipeline(0.5), 255, 1, 0),
+        (pipeline(0.99), 255, 0, 1),  # it is read surely
+        (pipeline(0.5, two_pass=False), 255, 0, 0),  # no reading is needed before the last step
+        (pipeline(0.5, share=0.98), 255, 0, 1),  # the text fills its picture
+        (pipeline(0.5, share=0.98), 60, 1, 0),  # it does, and is pale
+        (pipeline(0.99, share=0.98), 60, 0, 1),
+        (pipeline(0.5, pattern="B"), 255, 1, 0),
+        (pipeline(0.99, pattern="B"), 255, 0, 0),  # the pattern is asked in the last step
     ],
 )
-def test_a_second_pass_is_for_what_is_unsure_and_small(
-    steps: ReadingPipeline, size_hw: tuple[int, int], zooms: int, settled: int
+def test_a_second_pass_is_for_what_is_unsure_and_small_or_pale(
+    steps: ReadingPipeline, lightest: int, zooms: int, settled: int
 ) -> None:
-    image = np.zeros((*size_hw, 3), np.uint8)
+    image = np.zeros((200, 700, 3), np.uint8)
+    image[::2] = lightest
     prepared = [steps.prepare(image)]
     detections = steps.detect(prepared)
     readings, parts = steps.zoom(prepared, detections)
     assert (len(parts), len(readings)) == (zooms, settled)
     merged = steps.merge(detections, parts, steps.detect([zoom.part for zoom in parts]))
     assert steps.decode(prepared, merged, readings) == steps([image])
+
+
+def test_the_second_pass_sees_a_pale_text_with_more_contrast_and_a_clear_one_as_it_is() -> None:
+    steps = pipeline(0.5)
+    for lightest, changed in ((60, True), (255, False)):
+        image = np.zeros((200, 700, 3), np.uint8)
+        image[:, ::8] = lightest
+        prepared = [steps.prepare(image)]
+        (zoom,) = steps.zoom(prepared, steps.detect(prepared))[1]
+        part, _ = text_part(image, np.array([[280, 80, 420, 120]]))
+        assert (np.ptp(zoom.part.letterboxed[..., 0]) > np.ptp(part)) == changed
+
+
+def test_equalizing_keeps_size_and_colour() -> None:
+    image = np.full((20, 60, 3), (40, 90, 60), np.uint8)
+    image[5:15, 20:40] = (60, 130, 90)
+    raised = equalized(image).astype(int)
+    assert raised.shape == image.shape
+    assert np.all(raised[..., 1] > raised[..., 2]) and np.all(raised[..., 2] > raised[..., 0])
+    assert np.ptp(raised[..., 1]) > np.ptp(image[..., 1])
 
 
 def test_no_picture_is_no_work() -> None:

@@ -80,7 +80,7 @@ class Reader:
         min_confidence: a reading whose least sure character is below this is rejected: its text is empty, it is false,
             and ``rejected`` and ``rejected_text`` say why, and what it would have been.
         alternatives: how many of the next likely strings each reading brings.
-        two_pass: whether a text that is small in its picture or pale, and is not read surely, is read again, from the
+        two_pass: whether a text that is not read surely is read again, closer, smaller or with more contrast, from the
             part of the picture that it is in, and the string decoded from both passes, in up to twice the time. None
             follows the weights: those for many kinds of pictures, as the shipped ones, use two passes, those
             trained on a set where one pass got symbols of its validation pictures wrong, and two got no more wrong than

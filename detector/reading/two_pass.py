@@ -1,9 +1,9 @@
-"""Two-pass reading: a second pass where a text is not read with confidence, and either is pale or fills its picture not.
+"""Two-pass reading: a second pass over the part of a picture with the text, where it is not read with confidence.
 
     prepare ── detect ── zoom ── detect ── merge ── decode
 
-The second pass is test-time augmentation: it zooms to the text and equalizes a pale one, and the candidates of both
-passes are merged by weighted boxes fusion.
+The second pass is test-time augmentation: it enlarges small text, shrinks text that fills its picture, and raises the
+contrast of pale text. The candidates of both passes are merged by weighted boxes fusion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.letterbox import LetterboxTransform, letterbox, shape_for
+from detector.data.letterbox import GREY, LetterboxTransform, letterbox, shape_for
 from detector.networks.network import Network
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.decode import decode_batch
@@ -27,6 +27,7 @@ _MARGIN = 0.25  # around the text in the zoomed pass, in heights of a character
 _MAX_SOURCE_SIDE = 1024  # longer side of the picture that is kept for the second pass; bounds memory
 _SURE_CONFIDENCE = 0.95  # lowest character confidence from which a second pass changes next to nothing
 _FILLED = 0.9  # of a picture's width and height: a text that takes so much of both is as large as it gets
+_SHRUNK = 0.8  # of its size, that is what such a text has in the second pass
 _PALE = 150  # grey levels between the 2nd and the 98th percentile: a text in glare, haze or the dark has fewer
 _CLIP_LIMIT = 2.0  # of the equalization (CLAHE): how much it may raise contrast, and with it noise
 _TILES_XY = (8, 2)  # of the equalization: light falls unevenly along a text more than across it
@@ -56,7 +57,7 @@ class Zoom:
         row: of the picture among those of its batch.
         picture: the whole, as the first pass had it.
         part: of the picture's ``source_image``, as the network takes it.
-        corner_xy: of the part in ``source_image``.
+        corner_xy: of the part in ``source_image``; below 0 where it has a border.
     """
 
     row: int
@@ -77,7 +78,7 @@ class ReadingPipeline:
     Args:
         network: letterboxed pictures in, candidates out.
         config: of the network.
-        two_pass: whether a text that does not fill its picture, and is not read surely, gets a second pass.
+        two_pass: whether a text that is not read surely gets a second pass.
         min_confidence, alternatives: as :func:`detector.text.decode.decode_batch` takes them.
         keeps_evidence: whether readings bring what they were decoded from.
     """
@@ -149,7 +150,7 @@ class ReadingPipeline:
         return {row: reading for row, reading in enumerate(readings) if row not in unsettled}, zooms
 
     def _zoom(self, row: int, picture: Prepared, reading: Reading) -> Zoom | None:
-        """To the text of a picture; None where a second pass is not worthwhile."""
+        """To the text of a picture; None where there is none, or one that is read surely."""
         if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE_CONFIDENCE:
             return None
         height, width = picture.source_image.shape[:2]
@@ -157,10 +158,10 @@ class ReadingPipeline:
         part, corner_xy = text_part(picture.source_image, boxes)
         if not part.size:
             return None
-        pale = _is_pale(part)
-        if not pale and part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height:
-            return None
-        part = equalized(part) if pale else part
+        if _is_pale(part):
+            part = equalized(part)
+        if part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height:
+            part, corner_xy = _with_border(part, corner_xy)
         return Zoom(row, picture, Prepared(*letterbox(part, self.shape_for(part))), corner_xy)
 
     def merge(
@@ -212,6 +213,14 @@ def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tup
     x1, y1 = np.maximum(0, np.floor(boxes_xyxy[:, :2].min(0) - margin)).astype(int).tolist()
     x2, y2 = np.minimum([width, height], np.ceil(boxes_xyxy[:, 2:].max(0) + margin)).astype(int).tolist()
     return image[y1:y2, x1:x2], (x1, y1)
+
+
+def _with_border(image: NDArray[np.uint8], corner_xy: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """A picture with as much grey around it as makes it ``_SHRUNK`` of the whole, and the corner of the whole."""
+    height, width = image.shape[:2]
+    y, x = (round(side * (1 / _SHRUNK - 1) / 2) for side in (height, width))
+    bordered = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT, value=(GREY,) * 3)
+    return np.asarray(bordered, np.uint8), (corner_xy[0] - x, corner_xy[1] - y)
 
 
 def _is_pale(image: NDArray[np.uint8]) -> bool:

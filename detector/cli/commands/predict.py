@@ -51,7 +51,7 @@ def command(
     alternatives: Annotated[int, typer.Option(help="Next likely strings that json tells with each reading.")] = 0,
     two_pass: Annotated[
         bool | None,
-        typer.Option(help="Read small or pale text again, closer and clearer. [as the weights say]"),
+        typer.Option(help="Read again what is not read surely. [as the weights say]"),
     ] = None,
     string_format: Annotated[
         bool,

@@ -153,15 +153,10 @@ class ReadingPipeline:
         """To the text of a picture; None where there is none, or one that is read surely."""
         if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE_CONFIDENCE:
             return None
-        height, width = picture.source_image.shape[:2]
         boxes = np.array([c.xyxy for c in reading.characters]) * picture.source_scale
-        part, corner_xy = text_part(picture.source_image, boxes)
+        part, corner_xy = second_view(picture.source_image, boxes)
         if not part.size:
             return None
-        if _is_pale(part):
-            part = equalized(part)
-        if part.shape[1] > _FILLED * width and part.shape[0] > _FILLED * height:
-            part, corner_xy = _with_border(part, corner_xy)
         return Zoom(row, picture, Prepared(*letterbox(part, self.shape_for(part))), corner_xy)
 
     def merge(
@@ -213,6 +208,23 @@ def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tup
     x1, y1 = np.maximum(0, np.floor(boxes_xyxy[:, :2].min(0) - margin)).astype(int).tolist()
     x2, y2 = np.minimum([width, height], np.ceil(boxes_xyxy[:, 2:].max(0) + margin)).astype(int).tolist()
     return image[y1:y2, x1:x2], (x1, y1)
+
+
+def second_view(
+    image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The part of a picture that boxes (n, 4), n > 0, are in, as a second pass sees it, and its corner xy.
+
+    Pale text has its contrast raised; text that fills the picture gets a border, so that it is smaller.
+    """
+    part, corner_xy = text_part(image, boxes_xyxy)
+    if not part.size:
+        return part, corner_xy
+    if _is_pale(part):
+        part = equalized(part)
+    if part.shape[1] > _FILLED * image.shape[1] and part.shape[0] > _FILLED * image.shape[0]:
+        return _with_border(part, corner_xy)
+    return part, corner_xy
 
 
 def _with_border(image: NDArray[np.uint8], corner_xy: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple[int, int]]:

@@ -2,8 +2,8 @@
 
     python tools/weights/deepen_network.py OLD.pt detector/networks/models/char.yaml NEW.pt
 
-The structure has the layers of OLD.pt, some with more repeats. What a new block of a C3k2 gives meets weights of zero; a
-new block of a C2PSA adds zero to what it is given, by the weight of its last normalisations.
+The structure has the layers of OLD.pt, some with more repeats. What a new block of a C3k2 gives meets weights of zero;
+a new block of a C2PSA adds zero to what it is given, by the weight of its last normalisations.
 """
 
 from __future__ import annotations

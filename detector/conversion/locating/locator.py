@@ -26,7 +26,7 @@ from detector.data.letterbox import GREY, letterbox, shape_for
 from detector.networks.network import MAX_BATCH, Network, known_as, of_symbols
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
-from detector.reading.two_pass import text_part
+from detector.reading.two_pass import second_view
 from detector.text.alphabet import Alphabet
 from detector.text.calibration import PlattScaling, fit_platt
 from detector.text.candidates import Candidates, gather
@@ -260,7 +260,7 @@ class Locator:
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]
     ) -> list[CharDetections]:
         """Detect candidates in the part of each picture that its boxes are in, in the pixels of the whole picture."""
-        parts = [text_part(image, boxes_xyxy) for image, boxes_xyxy in zip(images, boxes, strict=True)]
+        parts = [second_view(image, boxes_xyxy) for image, boxes_xyxy in zip(images, boxes, strict=True)]
         detections = self._detect([part for part, _ in parts], labels)
         return [
             replace(part_detections, xyxy=part_detections.xyxy + np.array(corner * 2, np.float32))

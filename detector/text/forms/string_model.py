@@ -140,13 +140,12 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
         unfinished = [k for k, f in enumerate(chains) if len(f.symbols) >= t]
         states = {k: 2 + place for place, k in enumerate(unfinished)}
         uniform = model.formats[t][0].weight if t in model.formats else 1.0
-        edges = [Edge(0, 0, all_classes, 0), Edge(0, 1, all_classes, len(priors))]
-        priors.append(priors[0] + np.log(_share(model, t) * uniform))
+        edges = [Edge(0, 0, all_classes, 0), Edge(0, 1, all_classes, 0, float(np.log(_share(model, t) * uniform)))]
         for k in unfinished:
             form = chains[k]
-            row = np.log(form.symbols[t - 1] * classes)
-            edges.append(Edge(state_of.get(k, 0), states[k], all_classes, len(priors)))
-            priors.append(row + np.log(weights[k]) if len(form.symbols) == t else row)
+            weight = float(np.log(weights[k])) if len(form.symbols) == t else 0.0
+            edges.append(Edge(state_of.get(k, 0), states[k], all_classes, len(priors), weight))
+            priors.append(np.log(form.symbols[t - 1] * classes))
         layers.append(tuple(edges))
         counts.append((t,) * (2 + len(unfinished)))
         accepting.append((False, True, *(len(chains[k].symbols) == t for k in unfinished)))

@@ -27,6 +27,7 @@ _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  #
 _NEAR = 0.5  # of a character's height: how far from a line through another one an anchor still votes for it
 _CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
 _OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
+_FEWEST = 3  # characters of a line that another one is beside: of two, either may be the other text
 _BREAK = 0.5  # of a character's height: free room across the text above which another line begins
 _STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
 _TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
@@ -93,7 +94,7 @@ def deskew(
         moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
         deskewed += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    outlier = _outliers(across, heights, line, lead, valid, lowest_line)
+    outlier = _outliers(across, heights, line, lead, valid, lowest_line, stacked)
     return Deskewed(_narrowed(deskewed, line, lead, valid, turn), deskewed, line, outlier, start)
 
 
@@ -204,23 +205,30 @@ def _outliers(
     lead: NDArray[np.intp],
     valid: NDArray[np.bool_],
     lowest_line: float,
+    stacked: bool,
 ) -> NDArray[np.bool_]:
     """Which candidates are lower than their line's anchors and beside them, or on a line that is too low, (batch, n).
 
-    Characters that float up and down are as high as the others, and raised small ones reach no farther up.
+    Characters that float up and down are as high as the others, and raised small ones reach no farther up. One or two
+    small characters below or above a line are no line, where lines are only two if they are ``stacked``.
     """
     rows = np.arange(len(across))[:, None]
     outlier = np.zeros(across.shape, bool)
     lines = np.zeros((len(across), int(line.max()) + 1))  # height of each one's characters
+    counts = np.zeros(lines.shape, int)
     for k in range(lines.shape[1]):
         on_line = valid & (line[rows, lead] == k)
         middle, height = (_middle(values[rows, lead], on_line)[:, None] for values in (across, heights))
         small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
-        outlier |= (line == k) & small_and_off & (on_line.sum(1) >= 3)[:, None]  # of two, either may be the other text
+        counts[:, k] = on_line.sum(1)
+        outlier |= (line == k) & small_and_off & (counts[:, k] >= _FEWEST)[:, None]
         lines[:, k] = height[:, 0]
     if lowest_line:
         too_low = lines < lowest_line * lines.max(1, keepdims=True)
         outlier |= too_low[rows, line]
+    if stacked:
+        height = np.where(counts >= _FEWEST, lines, 0.0).max(1)[:, None]
+        outlier |= (counts < _FEWEST)[rows, line] & (heights < _LOW * height)
     return outlier
 
 

@@ -45,8 +45,8 @@ class TextLayout:
         between_lines: for proportional text, spaces that a string has where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
         stacked: whether lines are two only where characters of one stand below those of the other. For pictures that
-            may have two lines or one whose characters float up and down, however far; where all have two, a short line
-            may stand above a space.
+            may have two lines or one whose characters float up and down, however far; one or two small characters are
+            no line there. Where all have two, a short line may stand above a space.
     """
 
     kind: str = "proportional"

@@ -153,6 +153,20 @@ def test_a_line_that_is_much_lower_than_another_is_other_text() -> None:
         assert outlier == [False] * 5 + [left_out] * 3
 
 
+@pytest.mark.parametrize(
+    ("count", "height", "left_out"),
+    [(1, 13, True), (2, 13, True), (3, 13, False), (1, 16, False), (2, 20, False)],
+)
+def test_one_or_two_small_characters_below_a_line_are_no_line(count: int, height: int, left_out: bool) -> None:
+    """The last digits of a date, where the others of it were not seen; but where all have two lines, they are one."""
+    boxes = np.concatenate([line_of(7, top=0), line_of(count, top=40)])
+    boxes[:7, 3], boxes[7:, 3] = 20, 40 + height
+    present, width = np.ones((1, len(boxes))), np.array([128.0])
+    outlier = deskew(boxes[None], present, width, 2, 0.6, stacked=True).outlier[0].tolist()
+    assert outlier == [False] * 7 + [left_out] * count
+    assert not deskew(boxes[None], present, width, 2, 0.6).outlier.any()
+
+
 def test_one_character_is_a_line() -> None:
     one = deskew_picture(np.array([[1, 2, 3, 4]]), 100, 2)
     assert one.line.tolist() == [[0]] and one.boxes_xyxy.tolist() == [[[0, 0, 2, 2]]]

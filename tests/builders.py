@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from detector.text.alphabet import DEFAULT_SYMBOLS
+from detector.text.detections import CharDetections
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -197,3 +201,18 @@ def iou(one_xyxy: NDArray[Any], other_xyxy: NDArray[Any]) -> NDArray[np.float64]
     shared = np.clip(sides, 0, None).prod(1)
     areas = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1)
     return shared / (areas - shared)
+
+
+def seen(text: str, objectness: dict[int, float] | None = None) -> CharDetections:
+    """A row of candidates that a network is sure of, but for those whose objectness is given."""
+    places = np.arange(len(text))
+    boxes = np.stack([20 * places, 0 * places, 20 * places + 16, 0 * places + 30], 1)
+    present = [(objectness or {}).get(place, 0.97) for place in places]
+    return CharDetections(boxes, np.full(len(text), 0.95), [DEFAULT_SYMBOLS.index(sign) for sign in text], present)
+
+
+def drawn_texts(form: str, count: int, seed: int = 0) -> list[str]:
+    """Texts of a format: A is a letter, 9 a digit, X any."""
+    pools = {"A": DEFAULT_SYMBOLS[10:], "9": DEFAULT_SYMBOLS[:10], "X": DEFAULT_SYMBOLS}
+    rng = random.Random(seed)
+    return ["".join(rng.choice(pools[sign]) for sign in form) for _ in range(count)]

@@ -233,7 +233,8 @@ class Reader:
         """A reader of the same network that knows what these readings, in the order of the picture, look like."""
         reader = Reader.__new__(Reader)
         reader.__dict__.update(self.__dict__)  # `copy` would open the weights again, as pickling does
-        model = fit_string_model((r for r in readings if isinstance(r, Reading)), self.config.symbols)
+        seen = (r for r in readings if isinstance(r, Reading))
+        model = fit_string_model(seen, self.config.symbols, self.config.known_lookalikes)
         reader.config = replace(self.config, string_model=model)
         return reader
 

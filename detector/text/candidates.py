@@ -71,17 +71,15 @@ class Candidates:
         barrier = self.barrier[rows[..., None], places[:, :, None], places[:, None]]
         return Candidates(**columns, barrier=barrier, widths=self.widths)
 
-    def with_likelihoods(self, alphabet: str, slope: float) -> Candidates:
-        """With all classes for each, likeliest first: how likely each makes what the network saw, not its score.
+    def with_likelihoods(self, shares: NDArray[np.float64], slope: float) -> Candidates:
+        """With all classes for each, in class-id order: how likely each makes what the network saw, not its score.
 
-        The log odds are taken ``slope`` times.
+        The log odds are taken ``slope`` times; ``shares`` are those of the confusion channel, (classes, classes).
         """
-        likelihood = symbol_likelihood(self.top_class_id, self.top_confidence, alphabet)
-        order = np.argsort(-likelihood, axis=2, kind="stable")
-        return replace(
-            self, odds=np.where(self.odds > NEVER / 2, slope * self.odds, NEVER), top_class_id=order.astype(np.int64),
-            top_confidence=np.take_along_axis(likelihood, order, 2),
-        )  # fmt: skip
+        likelihood = symbol_likelihood(self.top_class_id, self.top_confidence, shares)
+        class_ids = np.broadcast_to(np.arange(likelihood.shape[2]), likelihood.shape)
+        odds = np.where(self.odds > NEVER / 2, slope * self.odds, NEVER)
+        return replace(self, odds=odds, top_class_id=class_ids, top_confidence=likelihood)
 
 
 def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Sequence[float]) -> Candidates:

@@ -83,7 +83,7 @@ def decode_batch(
     elif config.string_model is not None:
         candidates = candidates.at_least(_MIN_ODDS)
         max_count = min(config.max_count, candidates.odds.shape[1])
-        likelihoods = candidates.with_likelihoods(config.symbols, _ODDS_SLOPE)
+        likelihoods = candidates.with_likelihoods(config.channel, _ODDS_SLOPE)
         trellis = search(likelihoods, automaton_of(config.string_model, max_count), config.min_count)
         readings = [_by_model(candidates, trellis, row, read, config) for row, read in enumerate(readings)]
     if alternatives > 0:

@@ -6,10 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from operator import index
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
 from detector.text.calibration import Calibration
 from detector.text.forms.automaton import Automaton
+from detector.text.forms.lookalikes import SHIPPED_LOOKALIKES, Lookalikes, channel
 from detector.text.forms.string_model import StringModel
 from detector.text.patterns import compile_pattern
 from detector.text.spacing import TextLayout
@@ -42,6 +46,8 @@ class ReadingConfig:
         calibration: maps from scores to probabilities; None if none was fitted.
         two_pass: whether readers use two passes, see :mod:`detector.reading.two_pass`; None if that was not tried.
         string_model: what strings look like as far as was learnt; a pattern goes before it.
+        lookalikes: how often the network sees one symbol as another, by pairs, the true one first; None where only the
+            shipped weights were asked.
         visual_order: whether labels were typed from right to left, and readers return strings in that order. All
             strings before that, those of a pattern too, are in visual order, from left to right.
 
@@ -62,6 +68,7 @@ class ReadingConfig:
     two_pass: bool | None = None
     visual_order: bool = False
     string_model: StringModel | None = None
+    lookalikes: Lookalikes | None = None
 
     def __post_init__(self) -> None:
         Alphabet(self.symbols, self.space)
@@ -81,6 +88,9 @@ class ReadingConfig:
                 raise DatasetError(f"A network's input has 1 to {MAX_SIDE} pixels a side, got {height} x {width}.")
         if self.string_model is not None and self.string_model.alphabet != self.symbols:
             raise DatasetError(f"The string model is of the symbols {self.string_model.alphabet!r}, not of these.")
+        for pair, share in self.lookalikes or ():
+            if not (len(pair) == 2 and set(pair) <= set(self.symbols) and 0 <= share <= 1):
+                raise DatasetError(f"Pairs of symbols that look alike have a share of 1 each, got {pair!r}: {share!r}.")
         object.__setattr__(self, "pattern", self.pattern or None)
         allowed_strings(self)  # refuse a pattern that cannot be met here, not with the first picture
 
@@ -88,6 +98,16 @@ class ReadingConfig:
     def alphabet(self) -> Alphabet:
         """The symbols and the space as a table."""
         return Alphabet(self.symbols, self.space)
+
+    @property
+    def known_lookalikes(self) -> Lookalikes:
+        """The network's own, or else those of the shipped weights."""
+        return SHIPPED_LOOKALIKES if self.lookalikes is None else self.lookalikes
+
+    @property
+    def channel(self) -> NDArray[np.float64]:
+        """The confusion channel, (classes, classes): how often the symbol of a row is seen as that of a column."""
+        return channel(self.symbols, self.known_lookalikes)
 
     @property
     def is_two_pass(self) -> bool:
@@ -101,7 +121,9 @@ class ReadingConfig:
             del plain["string_model"]  # weights without it stay readable by older readers, as of the next
         else:
             plain["string_model"] = self.string_model.to_dict()
-        for optional in ("calibration", "two_pass"):
+        if self.lookalikes is not None:
+            plain["lookalikes"] = dict(self.lookalikes)
+        for optional in ("calibration", "two_pass", "lookalikes"):
             if plain[optional] is None:
                 del plain[optional]
         if not self.visual_order:
@@ -122,9 +144,13 @@ class ReadingConfig:
             layout = _layout_from_dict(values.pop("layout", {}))
             maps = values.pop("calibration", None)
             calibration = None if maps is None else Calibration.from_dict(maps)
+            pairs = values.pop("lookalikes", None)
+            lookalikes = None if pairs is None else tuple((pair, float(share)) for pair, share in pairs.items())
             forms = values.pop("string_model", None)
             model = None if forms is None else StringModel.from_dict(forms, values.get("symbols", DEFAULT_SYMBOLS))
-            return ReadingConfig(**values, layout=layout, calibration=calibration, string_model=model)
+            return ReadingConfig(
+                **values, layout=layout, calibration=calibration, string_model=model, lookalikes=lookalikes
+            )
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise DatasetError(
                 f"The reading configuration cannot be understood ({error}); was this file edited?"

@@ -20,6 +20,7 @@ from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_again, decode_batch
 from detector.text.detections import Evidence, Reading
 from detector.text.forms.fitting import fit_string_model_to_labels
+from detector.text.forms.lookalikes import measured_lookalikes
 from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
 from detector.training.run_folder import Published, publishing, start_of
@@ -126,7 +127,7 @@ def interpolate_weights(
 
     if start is None:
         return trained, 0.0
-    config = replace(config, calibration=None, two_pass=False, string_model=None)
+    config = _as_trained(config)
     assert config.shape_hw is not None  # a trainer needs one
     dataset = TextDataset(characters, split, config.shape_hw)
     # Drawn: the first ones by name are often of a few texts only.
@@ -191,11 +192,12 @@ def _read_letterboxed(
 def calibrated(
     weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
 ) -> tuple[ReadingConfig, TextScore]:
-    """Fit passes, string model and calibration on a split that was not learnt, and return the config with them.
+    """Fit passes, look-alikes, string model and calibration on a split that was not learnt, and return the config.
 
     A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
     no more of them wrong, or only as many more as chance may make. A string model is learnt from the labels of the
-    training split, and kept where no more symbols are wrong with it.
+    training split, and kept where no more symbols are wrong with it. Which symbols the network takes for others is
+    measured, and kept where a string model reads no worse by it than by the shipped weights' look-alikes.
 
     Args:
         weights: of the network.
@@ -216,7 +218,7 @@ def calibrated(
     shape_hw = config.shape_hw
     if shape_hw is None:
         raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    config = replace(config, calibration=None, two_pass=False, string_model=None)
+    config = _as_trained(config)
     network = ultralytics.Network(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
     readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
@@ -232,12 +234,35 @@ def calibrated(
     if two_pass_score.errors < score.errors + math.sqrt(score.errors):
         readings, score, config = two_pass_readings, two_pass_score, replace(config, two_pass=True)
     labels = [row.text for row in characters.rows("train")[0]]
+    measured = replace(config, lookalikes=measured_lookalikes(readings, dataset.texts, config.symbols))
     if config.pattern is None and (model := fit_string_model_to_labels(labels, config.symbols)) is not None:
         model_config = replace(config, string_model=model)
         model_readings = decode_again(readings, model_config)
+        by_own = _decoded_by_own_lookalikes(readings, dataset.texts, model_config)
+        if scored(by_own).errors <= scored(model_readings).errors:
+            model_config, model_readings = replace(measured, string_model=model), by_own
         model_score = scored(model_readings)
         if model_score.errors <= score.errors:
             log.info("strings look like %s (A is a letter, 9 a digit, X either): %s wrong with that, %d without", model,
                      counted(model_score.errors, "symbol"), score.errors)  # fmt: skip
             readings, score, config = model_readings, model_score, model_config
+    else:
+        config = measured  # readings are the same: it is for folders that tell what their strings look like
     return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score
+
+
+def _as_trained(config: ReadingConfig) -> ReadingConfig:
+    """Without what :func:`calibrated` adds."""
+    return replace(config, calibration=None, two_pass=False, string_model=None, lookalikes=None)
+
+
+def _decoded_by_own_lookalikes(
+    readings: Sequence[Reading], labels: Sequence[str], config: ReadingConfig
+) -> list[Reading]:
+    """The readings, decoded again by look-alikes that are measured on the others: of two halves each on the other."""
+    decoded = list(readings)
+    for half in range(2):
+        others, rows = slice(1 - half, None, 2), slice(half, None, 2)
+        lookalikes = measured_lookalikes(readings[others], labels[others], config.symbols)
+        decoded[rows] = decode_again(readings[rows], replace(config, lookalikes=lookalikes))
+    return decoded

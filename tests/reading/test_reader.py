@@ -321,7 +321,7 @@ def test_weights_of_plain_yolo_for_characters(
 
 
 def test_what_a_reader_must_know_is_in_its_weights(reader: Reader, toy: Toy, toy_run: ToyRun) -> None:
-    assert replace(reader.config, calibration=None, two_pass=None) == toy.report.config
+    assert replace(reader.config, calibration=None, two_pass=None, lookalikes=None) == toy.report.config
     assert reader.config.calibration is not None
     assert reader.weights == toy_run.weights
 

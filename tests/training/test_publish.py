@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import torch
 
 import detector
 from detector.data.yolo_dataset import read_set
-from detector.text.detections import Character, Reading
+from detector.text.decode import decode
+from detector.text.detections import Character, Evidence, Reading
+from detector.text.reading_config import ReadingConfig
 from detector.training.dataset import TextDataset
+from tests.builders import drawn_texts, seen
 from tests.conftest import Toy, ToyRun
 
 SHAPE_HW = (64, 192)
@@ -150,3 +153,66 @@ def test_surer_weights_miss_less_where_both_read_the_same() -> None:
     assert _missed(["A2"], [reading("A1", 0.99)], " ") < _missed(["A2"], sure, " ") < 2, (
         "the right one beside it counts"
     )
+
+
+# Which symbols it takes for others
+
+_WIDTH = 140.0
+
+
+@dataclass
+class LabelledSplit:
+    """Stands for a dataset, and for a set whose splits all are this one."""
+
+    texts: list[str]
+    im_files: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.im_files = list(range(len(self.texts)))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def rows(self, _: str) -> tuple[list[Row], int]:
+        return [Row(text) for text in self.texts], 0
+
+
+@dataclass
+class Row:
+    text: str
+
+
+def readings_of(texts: Sequence[str], h_as: str, config: ReadingConfig) -> list[Reading]:
+    """Of two pictures in four each H is seen as ``h_as``."""
+    detections = [seen(text.replace("H", h_as) if i % 4 > 1 else text) for i, text in enumerate(texts)]
+    return [
+        replace(decode(found, config, _WIDTH), evidence=Evidence(found, _WIDTH, lambda boxes: boxes))
+        for found in detections
+    ]
+
+
+@pytest.mark.parametrize(("h_as", "wanted"), [("4", "AHC1234"), ("H", "A4C1234")])
+def test_symbols_that_look_alike_in_a_typeface_are_read_by_their_place(
+    h_as: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped weights never take an H for a 4; these do, or where none of their pictures says so, pixels count."""
+    split, config = LabelledSplit(drawn_texts("AAA9999", 200)), ReadingConfig(shape_hw=(64, 192))
+    readings = readings_of(split.texts, h_as, config)
+    from detector.networks import ultralytics
+    from detector.training import dataset, publish
+
+    monkeypatch.setattr(dataset, "TextDataset", lambda *_: split)
+    monkeypatch.setattr(ultralytics, "Network", lambda *_: None)
+    monkeypatch.setattr(publish, "_read_letterboxed", lambda *_: readings)
+    monkeypatch.setattr(publish, "read_image", lambda place: place)
+    monkeypatch.setattr(publish, "ReadingPipeline", lambda *_, **__: lambda places: [readings[i] for i in places])
+    learnt, score = publish.calibrated(Path("w.pt"), split, config, device="cpu")  # type: ignore[arg-type]
+    assert str(learnt.string_model) == "AAA9999 (100 %)"
+    assert score.exact_match == 1
+    in_weights = ReadingConfig.from_dict(learnt.to_dict())
+
+    def read(text: str) -> str:
+        return decode(seen(text), in_weights, _WIDTH).text
+
+    assert read("A4C1234") == wanted
+    assert [read(text) for text in ("AHC1234", "AKC4444")] == ["AHC1234", "AKC4444"]

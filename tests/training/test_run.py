@@ -392,7 +392,7 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     assert after[:2] == before
     assert weights.path == Path("weights/cut-2.pt") and weights.path.is_file()
     config = detector.Reader(weights, device="cpu").config
-    assert replace(config, calibration=None, two_pass=None) == toy.report.config
+    assert replace(config, calibration=None, two_pass=None, lookalikes=None) == toy.report.config
 
 
 @pytest.mark.usefixtures("fixed_threads")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import detector
+from detector.text.forms.lookalikes import seen_as
 
 
 def confusion(pictures: int, seed: int) -> NDArray[np.float64]:
@@ -22,18 +23,9 @@ def confusion(pictures: int, seed: int) -> NDArray[np.float64]:
     synthesizer = detector.Synthesizer(detector.SynthConfig(seed=seed))
     reader = detector.Reader()
     symbols = reader.config.symbols
-    counts = np.zeros((len(symbols), len(symbols)))
     samples = [synthesizer(index) for index in range(pictures)]
-    for sample, reading in zip(samples, reader.read_many([s.image for s in samples]), strict=True):
-        text = sample.text.replace(" ", "")
-        if isinstance(reading, detector.Failure) or len(reading.characters) != len(text):
-            continue
-        for true, character in zip(text, reading.characters, strict=True):
-            scores = np.zeros(len(symbols))
-            for symbol, score in character.likely:
-                scores[symbols.index(symbol)] = score
-            if scores.sum() > 0:
-                counts[symbols.index(true)] += scores / scores.sum()
+    readings = [r for r in reader.read_many([s.image for s in samples]) if isinstance(r, detector.Reading)]
+    counts = seen_as(readings, [sample.text for sample in samples], symbols)
     return counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.text.detections import Reading
-from detector.text.forms.lookalikes import channel, symbol_likelihood
+from detector.text.forms.lookalikes import SHIPPED_LOOKALIKES, Lookalikes, channel, symbol_likelihood
 from detector.text.forms.string_model import OTHER, StringFormat, StringModel, kinds_of
 
 MAX_LEARNT = 2000
@@ -25,7 +25,7 @@ MAX_LEARNT = 2000
 _MAX_FORMATS = 4  # of one length
 _FOLDS = 4
 _ROUNDS = 25
-_ALIKE = 0.02  # share in LOOKALIKES from which on a digit and a letter cannot be counted apart
+_ALIKE = 0.02  # share in the confusion channel from which on a digit and a letter cannot be counted apart
 _START = 0.01  # share of other kinds in each place, at first: that of look-alikes is told by the others of their kind
 _MIN_READINGS = 6  # of one length, below which there is nothing to learn from
 _SURE_ERRORS, _SURE_NATS = 2.0, 4.0  # standard errors, and nats in all, that held-out strings must be likelier by
@@ -37,7 +37,9 @@ _NEVER_READ = 1e-6  # of a symbol that a label does not have
 _KIND_PRIOR = 0.5  # likewise, of the kinds of a place
 
 
-def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel | None:
+def fit_string_model(
+    readings: Iterable[Reading], alphabet: str, lookalikes: Lookalikes = SHIPPED_LOOKALIKES
+) -> StringModel | None:
     """Learn what strings look like from readings of one source; None where they are random as far as they tell.
 
     The result does not depend on the order of readings.
@@ -45,12 +47,14 @@ def fit_string_model(readings: Iterable[Reading], alphabet: str) -> StringModel 
     Args:
         readings: as a reader gives them, without a pattern; those rejected or empty say nothing.
         alphabet: the reader's symbols, in class-id order.
+        lookalikes: of the network that read them.
     """
+    shares = channel(alphabet, lookalikes)
     usable = sorted((r for r in readings if r.rejected is None and r.characters), key=lambda r: (r.text, r.confidence))
     by_length: dict[int, list[NDArray[np.float64]]] = {}
     for reading in {reading.text: reading for reading in usable}.values():  # what is seen again tells nothing more
-        by_length.setdefault(len(reading.characters), []).append(_of_reading(reading, alphabet))
-    return _fit_model(by_length, alphabet, [_Prior(_clear(alphabet), _SYMBOL_PRIOR)])
+        by_length.setdefault(len(reading.characters), []).append(_of_reading(reading, alphabet, shares))
+    return _fit_model(by_length, alphabet, [_Prior(_clear(alphabet, shares), _SYMBOL_PRIOR)])
 
 
 def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringModel | None:
@@ -165,10 +169,9 @@ def _log_likelihood(likelihood: NDArray[np.float64], formats: Sequence[StringFor
     return np.asarray(np.logaddexp.reduce(np.stack(log), axis=0))
 
 
-def _clear(alphabet: str) -> NDArray[np.bool_]:
+def _clear(alphabet: str, shares: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(classes,): symbols that look like none of another kind; of a kind without any, all."""
     kinds = kinds_of(alphabet)
-    shares = channel(alphabet)
     alike = (np.maximum(shares, shares.T) >= _ALIKE) & (kinds[:, None] != kinds[None])
     clear = ~alike.any(1)
     for kind in np.unique(kinds):
@@ -177,7 +180,7 @@ def _clear(alphabet: str) -> NDArray[np.bool_]:
     return np.asarray(clear)
 
 
-def _of_reading(reading: Reading, alphabet: str) -> NDArray[np.float64]:
+def _of_reading(reading: Reading, alphabet: str, shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """(length, classes): how likely each true symbol makes what the network saw at each place."""
     top_symbols = [c.likely or ((c.symbol, c.confidence),) for c in reading.characters]
     k = max(map(len, top_symbols)) + 1
@@ -187,4 +190,4 @@ def _of_reading(reading: Reading, alphabet: str) -> NDArray[np.float64]:
         ids[row, 1:] = ids[row, 0]
         for column, (symbol, score) in enumerate(symbols, 1):
             ids[row, column], scores[row, column] = alphabet.index(symbol), score
-    return symbol_likelihood(ids, scores, alphabet)
+    return symbol_likelihood(ids, scores, shares)

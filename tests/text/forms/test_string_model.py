@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import numpy as np
@@ -11,31 +10,18 @@ import pytest
 from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.decode import decode, decode_again
-from detector.text.detections import CharDetections, Evidence, Reading
+from detector.text.detections import Evidence, Reading
 from detector.text.forms.fitting import fit_string_model, fit_string_model_to_labels
 from detector.text.forms.string_model import StringFormat, StringModel
 from detector.text.reading_config import ReadingConfig
+from tests.builders import drawn_texts, seen
 
-LETTERS, DIGITS = DEFAULT_SYMBOLS[10:], DEFAULT_SYMBOLS[:10]
-POOLS = {"A": LETTERS, "9": DIGITS, "X": DEFAULT_SYMBOLS}
+DIGITS = DEFAULT_SYMBOLS[:10]
 FREE = ReadingConfig()
-
-
-def seen(text: str, objectness: dict[int, float] | None = None) -> CharDetections:
-    """A row of candidates that a network is sure of, but for those whose objectness is given."""
-    places = np.arange(len(text))
-    boxes = np.stack([20 * places, 0 * places, 20 * places + 16, 0 * places + 30], 1)
-    present = [(objectness or {}).get(place, 0.97) for place in places]
-    return CharDetections(boxes, np.full(len(text), 0.95), [DEFAULT_SYMBOLS.index(sign) for sign in text], present)
 
 
 def read(text: str, model: StringModel | None = None, **options: float) -> Reading:
     return decode(seen(text), replace(FREE, string_model=model), 20.0 * len(text), **options)  # type: ignore[arg-type]
-
-
-def drawn(form: str, count: int, seed: int = 0) -> list[str]:
-    rng = random.Random(seed)
-    return ["".join(rng.choice(POOLS[sign]) for sign in form) for _ in range(count)]
 
 
 def seen_as(text: str) -> str:
@@ -50,7 +36,7 @@ def fitted(texts: list[str]) -> StringModel:
 
 
 def test_a_place_tells_letters_from_digits_that_look_the_same() -> None:
-    texts = drawn("AAA9999", 200)
+    texts = drawn_texts("AAA9999", 200)
     model = fitted(texts)
     assert str(model) == "AAA9999 (99 %)"
     free, told = [read(seen_as(text)) for text in texts], [read(seen_as(text), model) for text in texts]
@@ -62,7 +48,7 @@ def test_a_place_tells_letters_from_digits_that_look_the_same() -> None:
 
 
 def test_two_formats_of_one_length() -> None:
-    texts = drawn("AAA9999", 270) + drawn("99AAAAA", 30, seed=1)
+    texts = drawn_texts("AAA9999", 270) + drawn_texts("99AAAAA", 30, seed=1)
     model = fitted(texts)
     assert [read(seen_as(text), model).text for text in texts] == texts
 
@@ -70,19 +56,19 @@ def test_two_formats_of_one_length() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 30, 300])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_strings_have_no_format(count: int, seed: int) -> None:
-    texts = drawn("XXXXXX", count, seed) + drawn("XXXXX", count, seed)
+    texts = drawn_texts("XXXXXX", count, seed) + drawn_texts("XXXXX", count, seed)
     assert fit_string_model([read(text) for text in texts], DEFAULT_SYMBOLS) is None
     assert fit_string_model_to_labels(texts, DEFAULT_SYMBOLS) is None
 
 
 @pytest.mark.parametrize("exception", ["KX8T4RW", "77HV2P3", "KD1234", "ABC12345", "CD77"])
 def test_a_rare_exception_stays_where_its_pixels_are_sure(exception: str) -> None:
-    model = fitted([*drawn("AAA9999", 198), exception, exception])
+    model = fitted([*drawn_texts("AAA9999", 198), exception, exception])
     assert read(exception, model) == read(exception)
 
 
 def test_what_is_no_character_is_left_out_and_a_faint_one_is_taken_in() -> None:
-    model = fitted(drawn("AAA9999", 200))
+    model = fitted(drawn_texts("AAA9999", 200))
     config = replace(FREE, string_model=model)
     seal, faint = seen("ABC12347", {7: 0.6}), seen("ABC1234", {5: 0.2})
     assert (decode(seal, FREE, 160).text, decode(seal, config, 160).text) == ("ABC12347", "ABC1234")
@@ -91,31 +77,31 @@ def test_what_is_no_character_is_left_out_and_a_faint_one_is_taken_in() -> None:
 
 
 def test_a_letter_that_never_occurred_stays_possible() -> None:
-    texts = [text for text in drawn("AAA9999", 300) if "W" not in text]
+    texts = [text for text in drawn_texts("AAA9999", 300) if "W" not in text]
     for model in (fitted(texts), fit_string_model_to_labels(texts, DEFAULT_SYMBOLS)):
         assert read("WAW1234", model).text == "WAW1234"
 
 
 def test_labels_tell_a_letter_that_is_always_the_same() -> None:
-    model = fit_string_model_to_labels([f"W{text}" for text in drawn("A9999", 200)], DEFAULT_SYMBOLS)
+    model = fit_string_model_to_labels([f"W{text}" for text in drawn_texts("A9999", 200)], DEFAULT_SYMBOLS)
     assert str(model) == "WA9999 (100 %)"
     assert read("KA1234", model).text == "KA1234"  # a new region, surely seen
 
 
 def test_order_of_readings_does_not_matter() -> None:
-    readings = [read(seen_as(text)) for text in drawn("AA999", 40)]
+    readings = [read(seen_as(text)) for text in drawn_texts("AA999", 40)]
     assert fit_string_model(readings, DEFAULT_SYMBOLS) == fit_string_model(readings[::-1], DEFAULT_SYMBOLS) is not None
-    texts = drawn("AA999", 40)
+    texts = drawn_texts("AA999", 40)
     one, other = (fit_string_model_to_labels(some, DEFAULT_SYMBOLS) for some in (texts, texts[::-1]))
     assert one == other is not None
 
 
 def test_a_reading_of_nothing_stays_empty() -> None:
-    assert read("", fitted(drawn("AA999", 60))) == read("")
+    assert read("", fitted(drawn_texts("AA999", 60))) == read("")
 
 
 def test_a_symbol_that_the_format_makes_less_sure_may_be_too_unsure() -> None:
-    model = fitted(drawn("AA999", 60))
+    model = fitted(drawn_texts("AA999", 60))
     told = read("0B112", model)
     assert told.accepted and told.text == "OB112"
     least = min(character.confidence for character in told.characters)
@@ -128,14 +114,14 @@ def test_a_symbol_that_the_format_makes_less_sure_may_be_too_unsure() -> None:
 
 
 def test_alternatives_are_other_strings() -> None:
-    told = read("0B112", fitted(drawn("AA999", 60)), alternatives=3)
+    told = read("0B112", fitted(drawn_texts("AA999", 60)), alternatives=3)
     assert told.text == "OB112"
     assert len({told.text, *(a.text for a in told.alternatives)}) == 4
     assert all(a.confidence <= told.confidence for a in told.alternatives)
 
 
 def test_decoded_again_as_at_once() -> None:
-    config = replace(FREE, string_model=fitted(drawn("AA999", 60)))
+    config = replace(FREE, string_model=fitted(drawn_texts("AA999", 60)))
     detections = seen("0B112")
 
     def twice(boxes: np.ndarray) -> np.ndarray:
@@ -148,7 +134,7 @@ def test_decoded_again_as_at_once() -> None:
 
 
 def test_a_config_holds_it() -> None:
-    model = fitted(drawn("AA999", 60) + drawn("AA99", 9))
+    model = fitted(drawn_texts("AA999", 60) + drawn_texts("AA99", 9))
     config = replace(FREE, string_model=model)
     again = ReadingConfig.from_dict(config.to_dict())
     assert again == ReadingConfig.from_dict(again.to_dict())
@@ -175,14 +161,14 @@ def test_a_damaged_one_is_refused(held: object) -> None:
 
 def test_one_of_another_alphabet_is_refused() -> None:
     with pytest.raises(DatasetError, match="string model is of the symbols"):
-        ReadingConfig(symbols="01", string_model=fitted(drawn("AA999", 60)))
+        ReadingConfig(symbols="01", string_model=fitted(drawn_texts("AA999", 60)))
 
 
 def test_a_length_that_nearly_all_have_is_a_form() -> None:
-    texts = drawn("XXXXX", 100)
+    texts = drawn_texts("XXXXX", 100)
     model = fitted(texts)
     assert str(model) == "XXXXX (100 %)"
-    assert fit_string_model([read(text) for text in texts[:60] + drawn("XXX", 40)], DEFAULT_SYMBOLS) is None
+    assert fit_string_model([read(text) for text in texts[:60] + drawn_texts("XXX", 40)], DEFAULT_SYMBOLS) is None
     noise = seen("AB3K7R", {5: 0.4})
     assert decode(noise, FREE, 120).text == "AB3K7R"
     assert decode(noise, replace(FREE, string_model=model), 120).text == "AB3K7"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from detector.data.atomic import written_as
+
 FORKS = multiprocessing.get_context("forkserver")
 """Processes are forked from one that has imported everything: they start at once."""
 
@@ -23,7 +25,7 @@ def kill_before(step: int, root: Path, name: str = "") -> None:
     Args:
         step: number; with a name, of the steps that write (open, too) or remove such a path.
         root: steps elsewhere do not count.
-        name: end of the path.
+        name: end of the path; what is written for a file that appears whole has NAME.part.
     """
     left, top = step, str(root.resolve()) + os.sep
 
@@ -37,9 +39,11 @@ def kill_before(step: int, root: Path, name: str = "") -> None:
             return
         if not isinstance(path, (str, os.PathLike)):
             return
-        full = os.path.abspath(path)
+        full = os.path.abspath(os.fsdecode(path))
+        target = written_as(full)
+        shown = full if target == full else f"{target}.part"
         takes_place = event != "os.remove" or os.path.exists(full)
-        if takes_place and full.startswith(top) and full.endswith(name) and not full.endswith(".lock"):
+        if takes_place and full.startswith(top) and shown.endswith(name) and not full.endswith(".lock"):
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1

@@ -1,47 +1,143 @@
-"""Atomic writes: a file appears whole or not at all."""
+"""Atomic writes: a file appears whole or not at all.
+
+What is being made lies hidden beside its place, as ``.NAME.TOKEN.part``, and the token says which process makes it:
+``NAME.part`` or whatever else is there is the user's. What a kill leaves is deleted by the next that makes something in
+that folder: at once on the machine of the process, after a day elsewhere. No locks: network file systems have them by
+halves.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import re
+import secrets
+import shutil
+import stat
+import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from detector.errors import DetectorError, DiskFullError
 
-_PART = re.compile(r"(.+?)(\.[0-9a-f]{32})?\.part", re.DOTALL)
-
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LOCK = "detector.lock"
+_PART = re.compile(r"\.(.+)\.([0-9a-f]{12})-([0-9]+)-[0-9a-f]{8}\.part", re.DOTALL)
+_STRAY_SECONDS = 86_400.0  # after which what a process on another machine makes is no longer made
+_LONGEST = 200  # bytes of a name that its part keeps: file systems have at most 255
 
 
 @contextmanager
-def atomic_write(path: Path, token: str = "") -> Iterator[Path]:
-    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises.
-
-    Args:
-        path: the file.
-        token: tells apart the files of several processes that may write it at the same time.
-    """
-    part = path.with_name(f"{path.name}.{token}.part" if token else f"{path.name}.part")
-    try:
-        with writing(path):
-            yield part
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises."""
+    with writing(path), part_beside(path) as part:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         part.replace(path)
+
+
+@contextmanager
+def part_beside(path: Path) -> Iterator[Path]:
+    """An empty file beside ``path`` to write it in, deleted in the end unless it was renamed."""
+    _delete_strays(path.parent)
+    part = path.with_name(part_of(path.name))
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        error.filename = str(path)  # what the user knows
+        raise
+    try:
+        yield part
     finally:
         part.unlink(missing_ok=True)
 
 
-def written_as(path: str) -> str:
-    """The path of a file that what is at ``path`` is a part of, as :func:`atomic_write` calls it; else ``path``.
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """A hidden folder beside ``target`` to make it in, deleted in the end, as are those of processes that were killed.
 
-    Tokens are 32 hexadecimal digits.
+    Each holds a lock while its process lives.
     """
-    part = _PART.fullmatch(path)
-    return part[1] if part else path
+    _delete_strays(target.parent)
+    folder, lock = _locked_folder(target)
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def part_of(name: str) -> str:
+    """A name for a file while it is written by this process, of nothing else."""
+    shown = os.fsdecode(os.fsencode(name)[:_LONGEST])
+    return f".{shown}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def written_as(path: str) -> str:
+    """The path, with ``/``, of the file that what is at ``path`` is a part of, see :func:`part_of`; else ``path``."""
+    folder, slash, name = path.rpartition("/")
+    part = _PART.fullmatch(name)
+    return f"{folder}{slash}{part[1]}" if part else path
+
+
+@cache
+def _machine() -> str:
+    """What tells this machine apart, and this start of it; a container is one of its own."""
+    told = [platform.node()]
+    with suppress(OSError):
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        told.append(str(os.stat("/proc/self/ns/pid").st_ino))
+    return hashlib.blake2b("\0".join(told).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+
+
+def _locked_folder(target: Path) -> tuple[Path, FileLock]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        lock = FileLock(folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, FileNotFoundError):  # in this moment another process took it for a stray
+            continue
+        except (OSError, NotImplementedError):  # a file system without locks
+            return folder, lock
+        if (folder / _LOCK).exists():
+            return folder, lock
+
+
+def _delete_strays(folder: Path) -> None:
+    """Delete what processes that live no more were making in a folder."""
+    for stray in folder.glob(".*.part"):
+        with suppress(OSError, NotImplementedError, Timeout):
+            status = stray.lstat()
+            if stat.S_ISREG(status.st_mode) and (part := _PART.fullmatch(stray.name)):
+                is_old = time.time() - status.st_mtime > _STRAY_SECONDS
+                if not _lives(int(part[3])) if part[2] == _machine() else is_old:
+                    stray.unlink()
+            elif stat.S_ISDIR(status.st_mode) and stat.S_ISREG((stray / _LOCK).lstat().st_mode):
+                with FileLock(stray / _LOCK).acquire(timeout=0):
+                    shutil.rmtree(stray, ignore_errors=True)
+                shutil.rmtree(stray, ignore_errors=True)  # Windows keeps what is open
+
+
+def _lives(process: int) -> bool:
+    """Whether there is a process of that number on this machine, or nobody can tell."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 @contextmanager

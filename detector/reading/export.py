@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.atomic import writing
+from detector.data.atomic import folder_beside, writing
 from detector.data.folders.owned import OwnedFiles, file_hash
-from detector.data.folders.temporary import folder_beside
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.trust import trusting

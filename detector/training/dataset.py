@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,12 @@ from torch.utils.data import Dataset, RandomSampler, SequentialSampler
 from detector.data.letterbox import to_shares
 from detector.data.packs.packed import Share, open_packed
 from detector.data.yolo_dataset import MANIFEST, CharacterSet
-from detector.errors import DatasetError
+from detector.errors import DatasetError, abridged, counted
 from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment.plan import BatchAugment, Plan, move_boxes
 from detector.training.augment.policy import Augment
+
+log = logging.getLogger("detector")
 
 _MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
@@ -56,6 +59,13 @@ class TextDataset(Dataset[dict[str, Any]]):
         unknown = [name for name in packed.names if f"images/{split}/{name}" not in texts]
         if unknown:
             raise DatasetError(f"{folder / unknown[0]} is not in {MANIFEST}: convert again, or remove it.")
+        listed = [image.removeprefix(f"images/{split}/") for image in texts if image.startswith(f"images/{split}/")]
+        if (missing := sorted({*listed} - {*packed.names})) and not (share and share.rank):
+            log.warning(
+                "%s of %s in %s not there, and left out: %s",
+                counted(len(missing), "picture"), folder, f"{MANIFEST} {'is' if len(missing) == 1 else 'are'}",
+                abridged(missing, 5),
+            )  # fmt: skip
         self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
         self.share, self._packed = share or Share(), packed
         self.rows = self.share.rows(len(packed.names))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from detector.data.atomic import writing
 from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import CharacterSet, read_set
-from detector.errors import ArgumentError, DatasetError, DetectorError
+from detector.errors import ArgumentError, DatasetError, DetectorError, ImageError
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device
 from detector.networks.shipped import NETWORK, shipped_detector
@@ -165,7 +166,7 @@ def _run(
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
         target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
-        with writing(target, lambda: f"resume={trainer.last}"):
+        with writing(target, lambda: f"resume={trainer.last}"), _needing_the_set(trainer.last):
             published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
         if not trainer.interrupted:
             group.gather(lambda: None)  # torchrun of another machine may hold what this one's depends on
@@ -173,6 +174,22 @@ def _run(
         target, published, trainer.save_dir, trainer.characters.root, "test" in trainer.characters.splits,
         len(finished), trainer.interrupted,
     )  # fmt: skip
+
+
+@contextmanager
+def _needing_the_set(checkpoint: Path) -> Iterator[None]:
+    """Make errors of a set that changed while it was learnt, in the block, ones that say how to go on.
+
+    Raises:
+        DatasetError: for an error of the set or of a picture.
+    """
+    try:
+        yield
+    except (DatasetError, ImageError) as error:
+        raise DatasetError(
+            f"{error} What was learnt is kept: with the set as it was, resume={checkpoint} publishes it; data=SET says "
+            "where the set is now."
+        ) from error
 
 
 def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job | None]:

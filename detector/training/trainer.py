@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from detector.data.atomic import atomic_write, writing
+from detector.data.atomic import atomic_write, part_beside, writing
 from detector.data.letterbox import scaled
 from detector.data.parallel import network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
@@ -288,20 +288,19 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         The best one goes first: a run that is stopped between them does the epoch again, and finds it best again.
         """
         paths: tuple[Path, Path] = self.last, self.best
-        parts = self.last, self.best = [path.with_name(path.name + ".part") for path in paths]
-        try:
-            saved = bool(super().save_model())
-            for part, path in reversed(list(zip(parts, paths, strict=True))):
-                if part.exists():  # the best one only if it is the best
+        with part_beside(self.last) as last, part_beside(self.best) as best:
+            try:
+                self.last, self.best = last, best
+                saved = bool(super().save_model())
+            finally:
+                self.last, self.best = paths
+            for part, path in ((best, self.best), (last, self.last)):
+                if part.stat().st_size:  # the best one only if it is the best
                     with part.open("rb+") as file:
                         os.fsync(file.fileno())
                     part.replace(path)
-            self.saved_epochs = self.epoch + 1
-            return saved
-        finally:
-            self.last, self.best = paths
-            for part in parts:
-                part.unlink(missing_ok=True)
+        self.saved_epochs = self.epoch + 1
+        return saved
 
     def get_validator(self) -> TextValidator:
         """Make a validator that knows the config."""

@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from detector.data.atomic import atomic_write, writing
-from detector.data.folders.temporary import folder_beside
+from detector.data.atomic import atomic_write, folder_beside, part_of, writing, written_as
 from detector.data.folders.user_cache import cache_folder, keep_newest, private_folder
 from detector.errors import DatasetError, DiskFullError
 
@@ -65,7 +65,7 @@ def test_what_torch_says_of_a_full_disk() -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from detector.data.folders.temporary import folder_beside
+from detector.data.atomic import folder_beside
 with folder_beside(Path(sys.argv[1])) as folder:
     (folder / "half.onnx").write_text("x")
     print("there", flush=True)
@@ -88,6 +88,70 @@ def test_folders_of_processes_that_were_killed_are_deleted_and_others_are_not(tm
     with folder_beside(tmp_path / "b.onnx") as folder:
         assert sorted(tmp_path.iterdir()) == sorted([folder, users])
     assert [*tmp_path.iterdir()] == [users]
+
+
+KILLED_WRITING = """
+import sys, time
+from pathlib import Path
+from detector.data.atomic import atomic_write
+with atomic_write(Path(sys.argv[1])) as part:
+    part.write_text("half")
+    print("there", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_files_of_processes_that_were_killed_are_deleted_and_others_are_not(tmp_path: Path) -> None:
+    users = {name: name for name in ("a.txt", "a.txt.part", ".a.txt.part", ".a.txt.mine.part", ".a.txt.12.part")}
+    for name, content in users.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_WRITING, str(tmp_path / "a.txt")], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "there\n"
+        [theirs] = {path.name for path in tmp_path.iterdir()} - {*users}
+        with atomic_write(tmp_path / "a.txt") as part:
+            part.write_text("new", encoding="utf-8")
+            assert (tmp_path / theirs).read_text(encoding="utf-8") == "half", "it lives"
+        process.send_signal(signal.SIGKILL)
+    users["a.txt"] = "new"
+    assert {path.name for path in tmp_path.iterdir()} == {*users, theirs}, "this is what a kill leaves"
+    with atomic_write(tmp_path / "b.txt") as part:
+        part.write_text("b.txt", encoding="utf-8")
+    users["b.txt"] = "b.txt"
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == users
+
+
+def test_what_another_machine_writes_is_a_stray_after_a_day(tmp_path: Path) -> None:
+    names = [f".a.{'0' * 12}-1-{age:08x}.part" for age in range(2)]
+    for name, age in zip(names, (3600, 90_000), strict=True):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with atomic_write(tmp_path / "b"):
+        assert {path.name for path in tmp_path.glob(".a.*")} == {names[0]}
+
+
+def test_two_that_write_one_file_at_once_both_write_it_whole(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a") as slow:
+        slow.write_text("slow", encoding="utf-8")
+        with atomic_write(tmp_path / "a") as fast:
+            fast.write_text("fast", encoding="utf-8")
+        assert (tmp_path / "a").read_text(encoding="utf-8") == "fast"
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "slow" and len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize("name", ["a", ".a", "a.part", "ä" * 127, "\udcff", "a\nb"])
+def test_any_name_that_a_file_can_have(name: str, tmp_path: Path) -> None:
+    with atomic_write(tmp_path / name) as part:
+        part.write_bytes(b"x")
+    assert [*tmp_path.iterdir()] == [tmp_path / name]
+    assert len(name) > 100 or written_as(f"x/{part_of(name)}") == f"x/{name}"
+
+
+def test_a_folder_that_is_not_there_is_named_by_the_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "no" / "a.csv"):
+        pass
+    assert caught.value.filename == str(tmp_path / "no" / "a.csv")
 
 
 def test_a_stray_with_a_link_for_its_lock_is_left_alone(tmp_path: Path) -> None:
@@ -140,8 +204,9 @@ def test_a_folder_that_others_could_have_made_is_not_used(homeless: Path, kind: 
 
 
 def test_of_a_cache_the_newest_stay_and_what_kills_left_goes_with_the_others(tmp_path: Path) -> None:
-    for age, name in enumerate(("new.json", "writing.json.part", "old.json", "killed.json.part", "other.npy")):
+    half, killed = part_of("new.json"), part_of("old.json")
+    for age, name in enumerate(("new.json", half, "old.json", killed, "other.npy")):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     keep_newest(tmp_path, "*.json", 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.json", "other.npy", "writing.json.part"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [half, "new.json", "other.npy"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def test_training_that_is_killed_at_any_step_goes_on(toy: Toy, weak: Path, tmp_p
     assert steps > 5, "publishing has more steps than that"
     assert results(run) == ["1", "2"]
     assert sorted(contents(weights)) == ["x.pt"], "one run, one file"
-    assert not list(tmp_path.rglob("*.pt.part")) and not list(tmp_path.rglob("mean-*"))
+    assert not list(tmp_path.rglob("*.part")) and not list(tmp_path.rglob("mean-*"))
     with pytest.raises(DetectorError, match="nothing to resume"):
         detector.train(resume=run)
 
@@ -175,6 +176,73 @@ def test_the_set_of_a_run_is_asked_for_where_it_is_gone(stopped: Path, copied: P
     with pytest.raises(DatasetError, match=r"other has the characters '0123', and .*copy was trained on '7AKT'"):
         detector.train(other.data_yaml, resume=copied)
     assert contents(copied / "weights").keys() == contents(stopped / "weights").keys()
+
+
+def move(root: Path) -> Path:
+    return root.rename(root.with_name("moved"))
+
+
+def lose(pattern: str) -> Callable[[Path], Path]:
+    """Delete the first file of such a path in the set."""
+
+    def change(root: Path) -> Path:
+        min(root.glob(pattern)).unlink()
+        return root
+
+    return change
+
+
+def lose_folder(root: Path) -> Path:
+    shutil.rmtree(root / "images" / "val")
+    return root
+
+
+CHANGES = {
+    "a picture that is learnt": (lose("images/train/*"), ""),
+    "a picture that tells how good it is": (lose("images/val/*"), "1 picture of "),
+    "what is packed": (lose("packed/*/train-*.npy"), ""),
+    "all pictures that tell how good it is": (lose_folder, "!images/val"),
+    "the manifest": (lose("manifest.csv"), "!has no manifest.csv"),
+    "the set, which is elsewhere now": (move, "!has no manifest.csv"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES.values(), ids=CHANGES.keys())
+def test_a_set_that_changes_while_it_is_learnt(
+    change: Callable[[Path], Path], said: str, copied: Path, toy: Toy, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The run ends, or says what is missing and goes on once it is there; nothing of the set is written elsewhere."""
+    from detector.training import trainer as text_trainer
+
+    root, places = shutil.copytree(toy.root, tmp_path / "set"), []
+    real = text_trainer.TextTrainer.save_model
+
+    def save_then_change(self: Any) -> Any:
+        saved = real(self)
+        places.append(change(root))
+        return saved
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_trainer.TextTrainer, "save_model", save_then_change)
+        if said.startswith("!"):
+            kept = f"{said[1:]}.*resume={copied}/weights/last.pt publishes it; data=SET"
+            with pytest.raises(DatasetError, match=kept):
+                detector.train(root, resume=copied)
+        else:
+            detector.train(root, resume=copied)
+            warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+            assert [warning for warning in warned if " not there, and left out" in warning] == warned
+            assert bool(warned) == bool(said) and all(warning.startswith(said) for warning in warned)
+    assert results(copied) == ["1", "2"] and len(places) == 1
+    if said.startswith("!"):
+        assert not Path("weights").exists()
+        if change is not move:
+            shutil.copytree(toy.root, root, dirs_exist_ok=True)
+        detector.train(places[0], resume=copied)
+        assert results(copied) == ["1", "2"], "nothing is learnt again"
+    assert sorted(contents(Path("weights"))) == ["copy.pt"]
+    assert root.exists() == (change is not move), "a set that is gone is not made anew"
 
 
 def test_a_checkpoint_without_its_run_is_no_run(copied: Path, tmp_path: Path) -> None:

@@ -753,6 +753,24 @@ def test_damaged_sets(toy: Toy, tmp_path: Path, what: str, reason: str) -> None:
         TextDataset(read_set(root), "train", SHAPE_HW)
 
 
+@pytest.mark.parametrize(("gone", "said"), [(1, "1 picture"), (7, "7 pictures")])
+def test_pictures_that_are_gone_from_a_set_are_counted(
+    toy: Toy, tmp_path: Path, gone: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a warning, which is told under -q, too; also where the split was packed before."""
+    root = shutil.copytree(toy.root, tmp_path / "set")
+    whole = TextDataset(read_set(root), "train", SHAPE_HW)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    names = sorted(path.name for path in (root / "images" / "train").iterdir())
+    for name in names[:gone]:
+        (root / "images" / "train" / name).unlink()
+    rest = TextDataset(read_set(root), "train", SHAPE_HW)
+    assert [Path(path).name for path in rest.im_files] == names[gone:] and len(whole) == len(names)
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith(f"{said} of {root / 'images' / 'train'} ") and names[0] in warning
+    assert ("and 2 more" in warning) == (gone == 7)
+
+
 def test_a_full_disk_is_named_with_what_goes_on(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also: a processor may be given by its number."""
     from detector.training import trainer as text_trainer

@@ -2,9 +2,9 @@
 
 FOLDER/files.csv has a row a file: its path below the folder, its size and its SHA-256. A row is appended before its
 file is written, without size and hash; :meth:`OwnedFiles.seal` adds them when the folder is finished. A file without a
-row, or with other bytes than its row says, is somebody else's. ``PATH.part``, or ``PATH.TOKEN.part``, is what was being
-written at the path of a row. A folder inside that has a list of its own is judged by that list, if the outer list names
-it.
+row, or with other bytes than its row says, is somebody else's. What a kill left of a file that was being written
+(:func:`detector.data.atomic.atomic_write`) belongs to the row of that file. A folder inside that has a list of its own
+is judged by that list, if the outer list names it.
 """
 
 from __future__ import annotations
@@ -172,12 +172,10 @@ class OwnedFiles:
 
     def _row_of(self, path: str) -> Row | None:
         """The row that a file belongs to: its own, or that of the path where it was being written."""
-        if written_as(path) == LIST:
-            return Row(path) if self.exists else None
         if path in self.rows:
             return self.rows[path]
-        row = self.rows.get(written_as(path))
-        return row if row is not None and not row.sha256 else None
+        target = written_as(path)
+        return Row(path) if (target == LIST and self.exists) or target in self.rows else None
 
     def _inner(self) -> list[OwnedFiles]:
         """Lists of folders inside that this one names; what is no list, or behind a link, is none."""

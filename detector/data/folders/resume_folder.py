@@ -85,7 +85,7 @@ class ResumeFolder:
 
     def pieces(self, kind: str) -> list[Path]:
         """Paths of the finished pieces of a numbered kind, in order."""
-        return sorted(p for p in self.folder.glob(f"{kind}-*") if p.suffix != ".part")
+        return sorted(self.folder.glob(f"{kind}-*"))
 
     def next_piece(self, kind: str, suffix: str) -> Path:
         """Path for the next piece of a numbered kind."""

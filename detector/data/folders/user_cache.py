@@ -48,7 +48,7 @@ def keep_newest(folder: Path, pattern: str, count: int) -> None:
         except FileNotFoundError:  # deleted by another process
             return 0.0
 
-    for file in sorted((*folder.glob(pattern), *folder.glob(f"{pattern}.part")), key=used, reverse=True)[count:]:
+    for file in sorted((*folder.glob(pattern), *folder.glob(f".{pattern}.*.part")), key=used, reverse=True)[count:]:
         file.unlink(missing_ok=True)
 
 

@@ -33,7 +33,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from detector.data.atomic import atomic_write
+from detector.data.atomic import atomic_write, part_beside
 from detector.data.folders.owned import OwnedFiles
 from detector.data.images import read_file, read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
@@ -274,17 +274,17 @@ class _Store:
 
     def _write_pixels(self, rows: list[Row], images: NDArray[np.uint8] | None) -> str:
         """Write the file of pixels and return its name. Not through a mapping: a full disk would kill the process."""
-        part = self.folder / f"{self.split}.npy.part"
         decoded_count = sum(row.place is None for row in rows)
         log.info("packing %d pictures into %s (%d decoded)", len(rows), self.folder, decoded_count)
-        with part.open("wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *self.shape_hw, 3)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for chunk in self._chunks(rows, images):
-                file.write(chunk.data)
-        key = hashlib.blake2b(b"".join(row.digest for row in rows), digest_size=8).hexdigest()
-        self.owned.add(f"{self.folder.name}/{self.split}-{key}.npy")
-        part.replace(self.folder / f"{self.split}-{key}.npy")
+        with part_beside(self.folder / f"{self.split}.npy") as part:
+            with part.open("wb") as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *self.shape_hw, 3)}
+                np.lib.format.write_array_header_1_0(file, header)
+                for chunk in self._chunks(rows, images):
+                    file.write(chunk.data)
+            key = hashlib.blake2b(b"".join(row.digest for row in rows), digest_size=8).hexdigest()
+            self.owned.add(f"{self.folder.name}/{self.split}-{key}.npy")
+            part.replace(self.folder / f"{self.split}-{key}.npy")
         return f"{self.split}-{key}.npy"
 
     def _read_labels(self, rows: list[Row]) -> bool:
@@ -322,10 +322,10 @@ class _Store:
                 boxes_xyxy=np.concatenate(boxes),
             )
         owned_paths = [path for path in self.owned.rows if path.startswith(f"{self.folder.name}/{self.split}-")]
-        for stray in (*owned_paths, f"{self.folder.name}/{self.split}.npy.part"):
-            if not stray.endswith(f"/{pixels}"):
+        for earlier in owned_paths:
+            if not earlier.endswith(f"/{pixels}"):
                 with contextlib.suppress(OSError):  # it is gone; Windows does not delete mapped files
-                    (self.folder.parent / stray).unlink()
+                    (self.folder.parent / earlier).unlink()
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

@@ -8,7 +8,6 @@ shard, see :mod:`detector.data.packs.shard_rows`.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,7 +110,7 @@ def write_set_shard(job: ShardJob) -> WrittenShard:
     )
     job.path.parent.mkdir(parents=True, exist_ok=True)
     start = 0
-    with atomic_write(job.path, uuid.uuid4().hex) as part, parquet_writer(part, columns) as writer:
+    with atomic_write(job.path) as part, parquet_writer(part, columns) as writer:
         for group in row_groups(pictures):
             rows = job.rows.slice(start, len(group))
             data = pa.array([picture.data for picture in group], columns.field("bytes").type)

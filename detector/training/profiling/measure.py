@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from detector.data.folders.temporary import folder_beside
+from detector.data.atomic import folder_beside
 from detector.data.folders.user_cache import private_folder
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from detector.data.atomic import atomic_write, written_as
+from detector.data.atomic import atomic_write, part_of, written_as
 from detector.data.images import in_natural_order
 from detector.data.packs.shards import SUFFIX, is_shard_name
 from detector.errors import ArgumentError, SourceError
@@ -69,16 +68,15 @@ class Place:
         Raises:
             DiskFullError: if a local disk is full.
         """
-        token = uuid.uuid4().hex
         if self.is_local:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            with atomic_write(Path(self.path), token) as part, part.open("wb") as file:
+            with atomic_write(Path(self.path)) as part, part.open("wb") as file:
                 file.write(content)
             return
-        through = self.filesystem.type_name in _APPEAR_WHOLE
-        temporary_path = self.path if through else f"{self.path}.{token}.part"
+        through, place = self.filesystem.type_name in _APPEAR_WHOLE, PurePosixPath(self.path)
+        temporary_path = self.path if through else str(place.with_name(part_of(place.name)))
         if not through:
-            self.filesystem.create_dir(str(PurePosixPath(self.path).parent), recursive=True)
+            self.filesystem.create_dir(str(place.parent), recursive=True)
         with self.filesystem.open_output_stream(temporary_path) as stream:
             stream.write(content)
         if not through:
@@ -88,7 +86,7 @@ class Place:
         """Delete what a :meth:`write` of these files below this folder left that was killed."""
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True)):
             name = written_as(info.base_name)
-            if name in names and info.base_name not in (name, f"{name}.part"):
+            if name in names and info.base_name != name:
                 self.filesystem.delete_file(info.path)
 
 

@@ -66,8 +66,9 @@ def read_data_set(root: Path, files: Sequence[Path], labelled: bool, columns: Co
     def items() -> Iterator[PackItem]:
         for file in files:
             with _opened(file, [image, text] if text else [image]) as (batches, present):
-                if missing := [name for name in (image, text) if name and name not in present.names]:
-                    raise SourceError(f"{file} has no column {missing[0]!r}, which {files[0].name} has.")
+                for name, holds in ((image, _holds_pictures), (text, _holds_texts)):
+                    if name and not (len(present.get_all_field_indices(name)) == 1 and holds(present.field(name).type)):
+                        raise SourceError(f"{file} has no column {name!r}, which {files[0].name} has, of its kind.")
                 place = name_below(root, file).removesuffix(file.suffix) if root.is_dir() else file.stem
                 yield from _items_of(batches, place, file_state(file), image, text)
 

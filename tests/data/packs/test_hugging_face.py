@@ -130,10 +130,18 @@ def test_rows_without_bytes_are_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_files_of_one_set_have_one_form(tmp_path: Path) -> None:
+OTHER_FORMS = {
+    "no texts": ({"image": image((PNG, None))}, "text"),
+    "texts that are numbers": ({"image": image((PNG, None)), "text": [1]}, "text"),
+    "pictures that are strings": ({"image": ["a.png"], "text": ["A"]}, "image"),
+}
+
+
+@pytest.mark.parametrize(("columns", "name"), OTHER_FORMS.values(), ids=OTHER_FORMS.keys())
+def test_files_of_one_set_have_one_form(columns: dict[str, Any], name: str, tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", TABLE)
-    parquet(tmp_path / "b.parquet", pa.table({"image": image((PNG, None))}))
-    with pytest.raises(SourceError, match=r"b\.parquet has no column 'text', which a\.parquet has"):
+    parquet(tmp_path / "b.parquet", pa.table(columns))
+    with pytest.raises(SourceError, match=rf"b\.parquet has no column '{name}', which a\.parquet has"):
         read(tmp_path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from detector.conversion.convert import convert
+from detector.conversion.locating import run
 from detector.conversion.locating.locator import UNKNOWN, Locator, known_classes
 from detector.data.yolo_dataset import parse_labels, read_manifest
 from detector.text.alphabet import Alphabet
@@ -41,11 +42,11 @@ class Painted:
                 for top in (0, image.shape[0] // 2):  # upper and lower line
                     half = bars[top : top + image.shape[0] // 2] if self.two_lines else bars
                     columns = np.flatnonzero(half.any(0))
-                    for run in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
-                        if not len(run):
+                    for bar in np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1):
+                        if not len(bar):
                             continue
-                        rows = np.flatnonzero(half[:, run].any(1)) + (top if self.two_lines else 0)
-                        x1, x2, y1, y2 = run[0], run[-1] + 1, rows[0], rows[-1] + 1
+                        rows = np.flatnonzero(half[:, bar].any(1)) + (top if self.two_lines else 0)
+                        x1, x2, y1, y2 = bar[0], bar[-1] + 1, rows[0], rows[-1] + 1
                         made[row, :4, place] = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
                         made[row, 4 + kind, place] = 0.95
                         place += 1
@@ -91,6 +92,37 @@ def test_a_label_that_is_not_read_is_looked_at_closer() -> None:
     assert one.detected.all(), "there is a character, and the label says which"
 
 
+def test_a_calibrated_locator_says_how_likely_labels_are_that_are_not_read() -> None:
+    locator = Locator(Painted(), Alphabet("ABCX"), length=8, shape_hw=(40, 160))
+    images = [bars("ABCA"), bars("A.CA"), bars("ABCA")]
+    labels = [np.array(label) for label in ([0, 1, 2, 0], [0, 1, 2, 0], [2, 0, 1, 1])]  # read, hidden in part, wrong
+    assert [one.label_log_prob for one in locator.locate(images, labels)] == [0, 0, 0]
+    locator.calibrate([], [])
+    as_read, hidden, wrong = (one.label_log_prob for one in locator.locate(images, labels))
+    assert as_read == 0 > hidden > wrong
+
+
+def test_pictures_of_a_large_set_that_no_round_looks_at_are_converted_as_the_others(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(path.name for path in toy.source.iterdir())
+    texts = [name.split("-")[0] for name in names]
+    texts[5], texts[-5] = texts[-5], texts[5]
+    source = tmp_path / "source"
+    shutil.copytree(toy.source, source)
+    rows = "".join(f"{name},{text}\n" for name, text in zip(names, texts, strict=True))
+    (source / "labels.csv").write_text(f"image,text\n{rows}", encoding="utf-8")
+
+    def converted(name: str) -> dict[str, tuple[str, str, str]]:
+        convert(source, tmp_path / name, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
+        return {row.source: (row.text, row.status, row.method) for row in read_manifest(tmp_path / name)}
+
+    whole = converted("whole")
+    monkeypatch.setattr(run, "_IN_ROUNDS", 20)
+    assert converted("some") == whole
+    assert {name for name, (_, status, _) in whole.items() if status == "suspect"} == {names[5], names[-5]}
+
+
 def test_a_symbol_that_the_detector_does_not_know_is_any_character() -> None:
     one = located(Painted(), bars("ABCA"), "AXCA")
     assert one.detected.all() and np.allclose(one.boxes_xyxy[1, [0, 2]], [48, 72], atol=2)
@@ -129,8 +161,10 @@ def test_classes_are_found_by_symbol_and_by_the_other_case() -> None:
     assert known_classes(Alphabet("Abxc"), {0: "A", 1: "B", 2: "C"}).tolist() == [0, 1, UNKNOWN, 2]
 
 
-def test_an_unknown_script_is_learnt_by_self_training(tmp_path: Path) -> None:
-    """Positions from objectness and the label's length, then two cross-fitted halves, then all that is explained."""
+def test_an_unknown_script_is_learnt_by_self_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions from objectness and the label's length, then two cross-fitted halves, then all that is explained; and
+    what is learnt from some pictures locates the others."""
+    monkeypatch.setattr(run, "_IN_ROUNDS", 80)
     make = toy_synthesizer(alphabet="ЖШЮЯ", min_length=4, spaces=0)
     source = toy_folder(tmp_path / "source", 100, alphabet="ЖШЮЯ", min_length=4, spaces=0)
     report = convert(source, tmp_path / "out", alphabet="auto", length=4, train_scale=0.35, device="cpu")

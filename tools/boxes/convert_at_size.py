@@ -30,7 +30,7 @@ import detector
 from tools.results import ROOT, machine, machine_lines, read_results, write_json
 from tools.sets import write_labels
 
-STAGES = ("check", "locate", "train", "score", "write")
+STAGES = ("check", "locate", "train", "write")
 """As convert names them; the rounds of self-training, each of which trains and locates, are taken together."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from detector.conversion.locating.boxes import (
     BoxStore,
     LatestBoxes,
-    ask_all,
     locate_all,
     picture_of,
     visible_ids,
     visible_symbols,
 )
-from detector.conversion.locating.locator import Located, Locator
+from detector.conversion.locating.locator import Locator
 from detector.conversion.locating.run import Run
 from detector.conversion.locating.self_training import ENOUGH_EXPLAINED, MIN_PICTURES, SelfTraining, Trained
-from detector.conversion.locating.shipped import LocatesLabels, ShippedNetwork
-from detector.conversion.locating.trained import ScoresUnseen
+from detector.conversion.locating.shipped import ShippedNetwork
+from detector.conversion.locating.trained import CrossFitted, LocatesUnseen
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
 from detector.errors import NotLearnedError
@@ -43,18 +42,18 @@ class LocatedLabels:
 
     Args:
         boxes: of each picture.
-        shape_hw: of the input of a network for this set.
         explained: share of the labels that are read by a detector that was not trained on them, round by round; the
-            first one is the shipped detector's.
+            first one is the shipped detector's. The last one is of all pictures, the others of those in rounds.
+        shape_hw: of the input of a network for this set.
     """
 
     boxes: LatestBoxes
-    shape_hw: tuple[int, int]
     explained: tuple[float, ...]
+    shape_hw: tuple[int, int]
 
 
 def locate_labels(run: Run) -> LocatedLabels:
-    """Locate all labels with the shipped detector, then by self-training where needed, and score the labels.
+    """Locate all labels with the shipped detector, then by self-training where needed, and score those not read.
 
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
@@ -62,14 +61,18 @@ def locate_labels(run: Run) -> LocatedLabels:
     network = ShippedNetwork(run.settings.device)
     shipped_boxes, shipped_locator = _located_by_shipped(run, network)
     shape_hw = _shape(run, shipped_boxes)
-    trained = SelfTraining(run, shape_hw)(shipped_boxes, shipped_locator)
+    self_training = SelfTraining(run, shape_hw)
+    trained = self_training(shipped_boxes, shipped_locator)
     _check_suited(run, trained)
-    return LocatedLabels(_scored(run, trained), shape_hw, trained.explained)
+    return LocatedLabels(*self_training.all_located(trained), shape_hw=shape_hw)
 
 
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
-    """Locate with the labels; where the shipped classes mean nothing in this set, with the number of symbols only."""
-    items = run.inputs.items
+    """Locate with the labels; where the shipped classes mean nothing in this set, with the number of symbols only.
+
+    Of a large set some pictures: what locates the others is known after self-training.
+    """
+    items = run.in_rounds
     by_label = run.locator(network)
     if by_label.by_class:
         store = _located(run, by_label, "boxes")
@@ -83,15 +86,19 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
-    locate_all(run.inputs.items, store, LocatesLabels(locator, run.settings.alphabet), run.progress, "locate")
+    locate = LocatesUnseen(CrossFitted((locator,), run.settings.alphabet))
+    locate_all(run.in_rounds, store, locate, run.progress, "locate")
     return store
 
 
 def _shape(run: Run, boxes: BoxStore) -> tuple[int, int]:
     """Choose height and width of the network's input for these pictures, by how many lines they have."""
-    lines = [boxes[item].located.lines for item in run.inputs.items]
-    symbols = np.ceil(np.array(run.counts) / np.array(lines))
-    longest = int(max(symbols) if max(lines) == 1 else np.quantile(symbols, 0.9))  # a few lines may be misjudged
+    lines = [boxes[item].located.lines for item in run.in_rounds]
+    if max(lines) == 1:
+        longest = max(run.counts)
+    else:  # a few lines may be misjudged
+        counts = [len(visible_symbols(item.text, run.settings.alphabet)) for item in run.in_rounds]
+        longest = int(np.quantile(np.ceil(np.array(counts) / np.array(lines)), 0.9))
     return shape_for(run.inputs.sizes_wh, longest, float(np.mean(lines)))
 
 
@@ -122,7 +129,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
     Raises:
         NotLearnedError: saying how many do.
     """
-    items = run.inputs.items
+    items = run.in_rounds
     unexplained = [item for item in items if not trained.boxes[item].located.agrees]
     if not unexplained:
         return
@@ -144,33 +151,3 @@ def _check_suited(run: Run, trained: Trained) -> None:
             "does, where half do by chance. Boxes would not be worth training on, so none were written. Check some "
             "labels against their pictures, or add pictures."
         )
-
-
-def _calibrate(run: Run, trained: Trained, locator: Locator) -> None:
-    """Calibrate a locator on a sample of the pictures that are read as labelled."""
-    agreeing = [i for i in run.inputs.items if trained.boxes[i].located.agrees and trained.boxes[i].located.lines == 1]
-    held_out = [item for item in agreeing if run.inputs.split[item.text] != "train"]
-    agreeing = held_out if len(held_out) >= MIN_PICTURES else agreeing
-    rng = np.random.default_rng(run.settings.seed)
-    sample = [agreeing[i] for i in np.sort(rng.permutation(len(agreeing))[:_SAMPLE_SIZE])]
-    if sample:
-        locator.calibrate([picture_of(item) for item in sample], run.labels(sample))
-
-
-def _scored(run: Run, trained: Trained) -> LatestBoxes:
-    """Add the log probability of each label that is not read as labelled."""
-    unexplained = [item for item in run.inputs.items if not trained.boxes[item].located.agrees]
-    store = BoxStore(run.resume, "scored")
-    if not trained.by_class:
-        return trained.boxes
-
-    if not all(item in store for item in unexplained):
-        for locator in trained.detectors.locators:
-            _calibrate(run, trained, locator)
-
-    def scored(item: LabelledImage, log_prob: float) -> Located:
-        return replace(trained.boxes[item].located, label_log_prob=log_prob)
-
-    with trained.threads():
-        ask_all(unexplained, store, ScoresUnseen(trained.detectors), scored, run.progress, "score")
-    return trained.boxes.with_store(store)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,8 @@ from detector.text.alphabet import Alphabet
 
 _BATCH, _BATCHES_A_PIECE = 64, 16
 
-Result = TypeVar("Result")
-
-Ask = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Result]]
-"""Called in several threads, or by workers elsewhere, for which it can be pickled, with some items and their pictures;
-a result for each."""
+Locate = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Located]]
+"""Called in several threads, or by workers elsewhere, for which it is pickled, with some items and their pictures."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +85,15 @@ class LatestBoxes:
     def __getitem__(self, item: LabelledImage) -> Boxes:
         return next(store[item] for store in reversed(self._stores) if item in store)
 
+    def __contains__(self, item: LabelledImage) -> bool:
+        return any(item in store for store in self._stores)
+
     def with_store(self, store: BoxStore) -> LatestBoxes:
         """Return a store that looks into ``store`` first."""
         return LatestBoxes(*self._stores, store)
 
 
-def locate_all(
-    items: Sequence[LabelledImage], store: BoxStore, locate: Ask[Located], progress: Progress, stage: str
-) -> None:
-    """Locate those of ``items`` that ``store`` lacks, and add them to it."""
-    ask_all(items, store, locate, lambda item, located: as_drawn(located, item.boxes_xyxy), progress, stage)
-
-
-def ask_all(
-    items: Sequence[LabelledImage], store: BoxStore, ask: Ask[Result],
-    located_of: Callable[[LabelledImage, Result], Located], progress: Progress, stage: str,
-) -> None:  # fmt: skip
+def locate_all(items: Sequence[LabelledImage], store: BoxStore, locate: Locate, progress: Progress, stage: str) -> None:
     """Put into ``store`` what it has not of ``items``.
 
     Batches are made of the missing ones in their order, and kept in whole pieces: a run that goes on makes the same
@@ -112,8 +102,7 @@ def ask_all(
     Args:
         items: with their texts.
         store: of their boxes.
-        ask: asked about each batch, by whatever workers there are, see :func:`detector.data.parallel.spread_map`.
-        located_of: what is stored of an item and its result; called here.
+        locate: what locates a batch, by whatever workers there are, see :func:`detector.data.parallel.spread_map`.
         progress: called as the work goes on.
         stage: its name.
     """
@@ -123,11 +112,8 @@ def ask_all(
 
     unsaved: list[tuple[LabelledImage, Boxes]] = []
     batches = list(chunked(missing, _BATCH))
-    for batch, results in zip(batches, spread_map(partial(answers, ask), batches), strict=True):
-        unsaved += [
-            (item, Boxes(size_wh, located_of(item, result)))
-            for item, (size_wh, result) in zip(batch, results, strict=True)
-        ]
+    for batch, boxes in zip(batches, spread_map(partial(boxes_of, locate), batches), strict=True):
+        unsaved += zip(batch, boxes, strict=True)
         completed += len(batch)
         progress(stage, completed, len(items))
         if len(unsaved) >= _BATCH * _BATCHES_A_PIECE:
@@ -137,11 +123,15 @@ def ask_all(
         store.add(unsaved)
 
 
-def answers(ask: Ask[Result], batch: Sequence[LabelledImage]) -> list[tuple[tuple[int, int], Result]]:
-    """Ask about a batch: of each item the picture's width and height, and the result."""
+def boxes_of(locate: Locate, batch: Sequence[LabelledImage]) -> list[Boxes]:
+    """Locate the labels of one batch."""
     images = [picture_of(item) for item in batch]
     sizes = [(image.shape[1], image.shape[0]) for image in images]
-    return list(zip(sizes, ask(batch, images), strict=True))
+    located = locate(batch, images)
+    return [
+        Boxes(size_wh, as_drawn(characters, item.boxes_xyxy))
+        for item, size_wh, characters in zip(batch, sizes, located, strict=True)
+    ]
 
 
 def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +21,7 @@ from detector.conversion.locating.forced_alignment import (
     force_align,
     label_log_probs,
 )
-from detector.data.letterbox import GREY, letterbox, shape_for
+from detector.data.letterbox import letterbox, shape_for
 from detector.networks.network import MAX_BATCH, Network, known_as, of_symbols
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
@@ -39,7 +38,6 @@ from detector.text.spacing import TextLayout
 _LOWEST_LINE = 0.6  # of another line's height: what is lower is other text
 _TWO_LINES = 3.0  # log odds by which a label must be likelier in two lines than in one
 _SHARPEST = 3.0  # slope of a calibration: what a few hundred pictures show is not believed beyond
-_SLANTS = (0.1, -0.1)  # shear of the further views of an unexplained picture, pixels sideways for each pixel down
 
 # Logit of the probability that a box's centre lies in the one that a person drew, and its slope against the logit of
 # the detector's own score of the symbol: fitted to words-iiit5k, checked on other sets by `tools/boxes/box_quality.py`.
@@ -66,7 +64,8 @@ class Located:
         detected: bool (n,), whether the detector saw a character there; else the box is set between its neighbours.
         read: class ids of what the detector reads by itself.
         agrees: whether that is the label.
-        label_log_prob: log probability that a detector that was not trained on the label gives to it.
+        label_log_prob: log probability that a calibrated detector, not trained on the label, gives to it; 0 where it is
+            read.
         lines: of text that the picture was taken to have.
         round: of self-training whose detector located it; 0 is the shipped one, :data:`DRAWN` a person.
     """
@@ -131,7 +130,7 @@ class Locator:
         self._network, self._shape_hw, self._min_count, self._length = network, shape_hw, min_count, length
         self._classes, self._symbols = max(network.names) + 1, len(alphabet)
         self._class_of = known_classes(alphabet, network.names)  # (symbols,)
-        self._calibration = PlattScaling()
+        self._calibration: PlattScaling | None = None
         self.by_class = by_class and bool((self._class_of != UNKNOWN).any())
         layouts = {
             1: TextLayout(lines=1, lowest_line=_LOWEST_LINE),
@@ -145,6 +144,8 @@ class Locator:
     def locate(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[Located]:
         """Locate the characters of each picture's label; see :class:`Located`.
 
+        Labels that are not read get a log probability once the locator is calibrated.
+
         Args:
             images: of any sizes.
             labels: class ids of each one's symbols, spaces of the text left out.
@@ -153,35 +154,41 @@ class Locator:
             return []
         detections = self._detect(images, labels)
         located = self._align(detections, images, labels)
-        unexplained = [
-            i
-            for i, characters in enumerate(located)
-            if self.by_class and not characters.agrees and characters.detected.any()
-        ]
+        unexplained = [i for i, characters in enumerate(located) if self.by_class and not characters.agrees]
         if unexplained:
-            zoomed = self._zoomed_pass([images[i] for i in unexplained], [labels[i] for i in unexplained],
-                                       [located[i].boxes_xyxy for i in unexplained])  # fmt: skip
-            fused = [
-                weighted_boxes_fusion(detections[i], zoomed_detections, self._symbols, self._symbols)
-                for i, zoomed_detections in zip(unexplained, zoomed, strict=True)
-            ]
-            realigned = self._align(fused, [images[i] for i in unexplained], [labels[i] for i in unexplained])
-            for i, characters in zip(unexplained, realigned, strict=True):
+            closer = self._second_pass(
+                [located[i] for i in unexplained], [detections[i] for i in unexplained],
+                [images[i] for i in unexplained], [labels[i] for i in unexplained],
+            )  # fmt: skip
+            for i, characters in zip(unexplained, closer, strict=True):
                 located[i] = characters
         return located
 
-    def score(self, images: Sequence[Image], labels: Sequence[Ids]) -> NDArray[np.float64]:
-        """Return the log probability of each label, (n,): the mean over the picture and two slanted views of it."""
-        views = [images, *([_slanted(image, slant) for image in images] for slant in _SLANTS)]
-        scores = []
-        for pictures in views:
-            detections = self._detect(pictures, labels)
-            by_lines = [self._scores(detections, pictures, labels, config) for config in self._config_of_lines.values()]
-            scores.append(np.max(by_lines, 0))
-        return np.asarray(np.logaddexp.reduce(scores) - np.log(len(scores)))
+    def _second_pass(
+        self, located: Sequence[Located], detections: Sequence[CharDetections], images: Sequence[Image],
+        labels: Sequence[Ids],
+    ) -> list[Located]:  # fmt: skip
+        """Locate once more, with what is detected in the part that the boxes are in."""
+        zoomed = self._zoomed_pass(images, labels, [characters.boxes_xyxy for characters in located])
+        fused = [
+            weighted_boxes_fusion(*passes, self._symbols, self._symbols)
+            for passes in zip(detections, zoomed, strict=True)
+        ]
+        realigned = self._align(fused, images, labels)
+        if self._calibration is None:
+            return realigned
+        # Of the first pass alone: the second one is cut to the label's boxes, with what the label leaves out outside.
+        log_probs = self._scores(detections, images, labels, self._calibration)
+        return [
+            characters if characters.agrees else replace(characters, label_log_prob=float(log_prob))
+            for characters, log_prob in zip(realigned, log_probs, strict=True)
+        ]
 
     def calibrate(self, images: Sequence[Image], labels: Sequence[Ids]) -> None:
-        """Calibrate scores on pictures that are read as labelled; see :meth:`score`."""
+        """Calibrate scores on pictures that are read as labelled, in one line; without any they count as they are."""
+        self._calibration = PlattScaling()
+        if not images:
+            return
         config = self._config_of_lines[min(self._config_of_lines)]
         detected = gather(self._detect(images, labels), config, [float(image.shape[1]) for image in images])
         odds, is_character = calibration_pairs(
@@ -194,23 +201,20 @@ class Locator:
     def identified(self, images: Sequence[Image], labels: Sequence[Ids], others: Sequence[Ids]) -> NDArray[np.bool_]:
         """Whether each picture's label is likelier than one of ``others``, bool (n,); half of them are by chance."""
         detections = self._detect(images, labels)
-        own_scores, other_scores = (
-            np.max(
-                [self._scores(detections, images, alternatives, config) for config in self._config_of_lines.values()], 0
-            )
-            for alternatives in (labels, others)
-        )
+        own_scores, other_scores = (self._scores(detections, images, some) for some in (labels, others))
         return np.asarray(own_scores > other_scores)
 
     def _scores(
-        self,
-        detections: Sequence[CharDetections],
-        images: Sequence[Image],
-        labels: Sequence[Ids],
-        config: ReadingConfig,
-    ) -> NDArray[np.float64]:
-        detected = gather(detections, config, [float(image.shape[1]) for image in images])
-        return label_log_probs(detected, [self._known_ids(label) for label in labels], self._calibration)
+        self, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids],
+        calibration: PlattScaling | None = None,
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """Return the log probability of each label, (n,), in one line or two, whichever gives more."""
+        widths, known_ids = [float(image.shape[1]) for image in images], [self._known_ids(label) for label in labels]
+        by_lines = [
+            label_log_probs(gather(detections, config, widths), known_ids, calibration)
+            for config in self._config_of_lines.values()
+        ]
+        return np.asarray(np.max(by_lines, 0))
 
     def _known_ids(self, label: Ids) -> Ids:
         """Return the label's class ids, :data:`UNKNOWN` (any character) for symbols that the detector does not know."""
@@ -359,15 +363,6 @@ def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[
     middle, half_size = (low + high) / 2, np.maximum(high - low, 1) / 2
     middle = np.clip(middle, half_size, np.maximum(limit - half_size, half_size))
     return np.concatenate([middle - half_size, middle + half_size], 1).astype(np.float32)
-
-
-def _slanted(image: Image, slant: float) -> Image:
-    """Slant a picture about its middle, and shrink it a little, so that nothing leaves it."""
-    height, width = image.shape[:2]
-    linear = np.array([[0.97, slant], [0.0, 0.97]])
-    middle = np.array([width / 2, height / 2])
-    matrix = np.column_stack([linear, middle - linear @ middle])
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), borderValue=(GREY,) * 3), np.uint8)
 
 
 def _as_numpy(output: Any) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from detector.conversion.inputs import Inputs, Progress
 from detector.conversion.locating.boxes import visible_ids, visible_symbols
 from detector.conversion.locating.locator import Ids, Locator
@@ -13,6 +15,8 @@ from detector.conversion.settings import Settings
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import LabelledImage
 from detector.networks.network import Network
+
+_IN_ROUNDS = 10_000  # pictures that rounds are held on at most: training takes fewer
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,19 @@ class Run:
         )  # fmt: skip
 
     @cached_property
+    def in_rounds(self) -> list[LabelledImage]:
+        """Pictures that self-training looks at: of a large set some, drawn at random."""
+        return random_sample(self.inputs.items, _IN_ROUNDS, self.settings.seed)
+
+    @cached_property
     def counts(self) -> list[int]:
         """Number of symbols of each picture's label, without spaces."""
         return [len(visible_symbols(item.text, self.settings.alphabet)) for item in self.inputs.items]
+
+
+def random_sample(items: list[LabelledImage], max_count: int, seed: int) -> list[LabelledImage]:
+    """Draw at most so many of the items, in their order."""
+    if len(items) <= max_count:
+        return items
+    rng = np.random.default_rng(seed)
+    return [items[i] for i in np.sort(rng.choice(len(items), max_count, replace=False))]

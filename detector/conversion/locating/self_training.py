@@ -9,7 +9,10 @@ Where hardly anything is explained, as in a script that the shipped detector was
 trained first, each on one half of the pictures, from the boxes that objectness and the length of the label give; each
 reads the other half (cross-fitting), until enough is explained.
 
-Of a large set, rounds are held on some of the pictures, and the last one's detector locates what is left of the others.
+Of a large set, rounds are held on some of the pictures, and the last one's detector locates the others.
+
+Whoever locates a picture in a round also says how likely its label is, calibrated on pictures that were explained
+before.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from numpy.typing import NDArray
 from detector.conversion.inputs import chunked
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
 from detector.conversion.locating.locator import Locator
-from detector.conversion.locating.run import Run
+from detector.conversion.locating.run import Run, random_sample
 from detector.conversion.locating.trained import (
     CrossFitted,
     LocatesUnseen,
@@ -64,7 +67,7 @@ _EPOCHS, _HALF_EPOCHS = 1.5, 40  # that a round aims at
 _LR, _HALF_LR = 1e-3, 2e-3
 _SAMPLE, _SAMPLE_BYTES = 4000, 512 << 20  # pictures that a detector is trained on at most, and their memory
 _CHUNK = 64  # pictures that a thread decodes at once
-_IN_ROUNDS = 10_000  # pictures that rounds are held on at most: training takes fewer, and each round reads what is left
+_CALIBRATION_SAMPLE = 200  # explained pictures that a detector is calibrated on
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Trained:
     """What self-training came to.
 
     Args:
-        boxes: of all pictures.
-        explained: share of the pictures that each round explained; the first is the shipped detector's.
+        boxes: of the pictures that rounds look at.
+        explained: share of these that each round explained; the first is the shipped detector's.
         detectors: of the last round, one or, cross-fitted, one a half.
         name: of the last round; "" before any.
     """
@@ -113,27 +116,27 @@ class SelfTraining:
         """Train and locate in rounds, as long as these explain more.
 
         Args:
-            shipped_boxes: of all pictures, by the shipped detector.
+            shipped_boxes: of the pictures that rounds look at, by the shipped detector.
             shipped_locator: that detector.
 
         Raises:
             DependencyError: if a round is needed, and what trains is not installed.
         """
         boxes = LatestBoxes(shipped_boxes)
-        trained = Trained(boxes, (_explained(boxes, self._in_rounds),), self._detectors(shipped_locator))
+        trained = Trained(boxes, (_explained(boxes, self.run.in_rounds),), self._detectors(shipped_locator))
         if trained.explained[-1] < ENOUGH_EXPLAINED or self._too_few_explained(trained.boxes):
             trained = self._rounds(trained, crossfitted=True)
-        trained = self._rounds(trained, crossfitted=False)
-        return self._others_located(trained, shipped_boxes) if trained.name else trained
+        return self._rounds(trained, crossfitted=False)
 
-    def _others_located(self, trained: Trained, shipped_boxes: BoxStore) -> Trained:
-        """Locate the pictures that no round took, and return the shares of all."""
+    def all_located(self, trained: Trained) -> tuple[LatestBoxes, tuple[float, ...]]:
+        """Locate what no round looked at with the last detector, and score all labels that are not read.
+
+        Returns:
+            Boxes of all pictures, and the shares that were explained; the last one is of all pictures.
+        """
         items = self.run.inputs.items
-        if len(self._in_rounds) == len(items):
-            return trained
         boxes = self._located(trained, items, len(trained.explained) - 1)
-        of_all = _explained(LatestBoxes(shipped_boxes), items), _explained(boxes, items)
-        return replace(trained, boxes=boxes, explained=(of_all[0], *trained.explained[1:-1], of_all[1]))
+        return boxes, (*trained.explained[:-1], _explained(boxes, items))
 
     def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
         """Run one kind of rounds; cross-fitted ones end when the other kind can begin."""
@@ -145,7 +148,7 @@ class SelfTraining:
             unexplained = 1 - explained
             if (
                 unexplained <= _MAX_SHARE
-                or unexplained * len(self._in_rounds) < _MIN_UNEXPLAINED
+                or unexplained * len(self.run.in_rounds) < _MIN_UNEXPLAINED
                 or (crossfitted and explained >= 2 * ENOUGH_EXPLAINED)
             ):
                 break
@@ -176,37 +179,45 @@ class SelfTraining:
         ]
         locators = [self._locator(f"{name}-{k}") for k in range(len(groups))]
         latest = replace(trained, detectors=self._detectors(*locators), name=name)
-        boxes = self._located(latest, self._in_rounds, len(trained.explained))
-        explained = (*trained.explained, _explained(boxes, self._in_rounds))
+        boxes = self._located(latest, self.run.in_rounds, len(trained.explained))
+        explained = (*trained.explained, _explained(boxes, self.run.in_rounds))
         return replace(latest, boxes=boxes, explained=explained), states
 
     def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
-        """With what the last round's detector, the ``number``-th, locates of those items that are not explained."""
-        store = BoxStore(self.run.resume, trained.name)
-        unexplained = [item for item in items if not trained.boxes[item].located.agrees]
-
+        """Locate those items that are not explained with the last detector, that of round ``number``."""
+        store = BoxStore(self.run.resume, trained.name or "scored")
+        unexplained = [item for item in items if item not in trained.boxes or not trained.boxes[item].located.agrees]
+        if not all(item in store for item in unexplained):
+            self._calibrate(trained)
+        locate, stage = LocatesUnseen(trained.detectors, number), f"locate, {trained.name or 'others'}"
         with trained.threads():
-            locate_all(unexplained, store, LocatesUnseen(trained.detectors, number), self.run.progress,
-                       f"locate, {trained.name}")  # fmt: skip
+            locate_all(unexplained, store, locate, self.run.progress, stage)
         return trained.boxes.with_store(store)
+
+    def _calibrate(self, trained: Trained) -> None:
+        """Calibrate the detectors on some of the pictures that were read as labelled before they were trained."""
+        located = [(item, trained.boxes[item].located) for item in self.run.in_rounds]
+        agreeing = [item for item, characters in located if characters.agrees and characters.lines == 1]
+        held_out = [item for item in agreeing if self.run.inputs.split[item.text] != "train"]
+        agreeing = held_out if len(held_out) >= MIN_PICTURES else agreeing
+        rng = np.random.default_rng(self.run.settings.seed)
+        sample = [agreeing[i] for i in np.sort(rng.permutation(len(agreeing))[:_CALIBRATION_SAMPLE])]
+        for locator in trained.detectors.locators:
+            locator.calibrate([picture_of(item) for item in sample], self.run.labels(sample))
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
         """Return the pictures that each detector of a round is trained on."""
-        train = [item for item in self._in_rounds if self.run.inputs.split[item.text] == "train"]
+        train = [item for item in self.run.in_rounds if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
             complete = [item for item in train if boxes[item].located.detected.all()]
             halves = [[item for item in complete if half_of(item.text) == half] for half in (0, 1)]
             return [self._sample(half) for half in halves]
         return [self._sample([item for item in train if boxes[item].located.agrees])]
 
-    @cached_property
-    def _in_rounds(self) -> list[LabelledImage]:
-        return _random_sample(self.run.inputs.items, _IN_ROUNDS, self.run.settings.seed)
-
     def _sample(self, items: list[LabelledImage]) -> list[LabelledImage]:
         """Draw at most so many, and no more than there is memory for."""
         max_count = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
-        return _random_sample(items, max_count, self.run.settings.seed)
+        return random_sample(items, max_count, self.run.settings.seed)
 
     def _too_few_explained(self, boxes: LatestBoxes) -> bool:
         return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
@@ -316,14 +327,6 @@ class SelfTraining:
                 images[len(transforms)] = image
                 transforms.append(transform)
         return images, transforms
-
-
-def _random_sample(items: list[LabelledImage], max_count: int, seed: int) -> list[LabelledImage]:
-    """Draw at most so many of the items, in their order."""
-    if len(items) <= max_count:
-        return items
-    rng = np.random.default_rng(seed)
-    return [items[i] for i in np.sort(rng.choice(len(items), max_count, replace=False))]
 
 
 def _explained(boxes: LatestBoxes, items: Sequence[LabelledImage]) -> float:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.locating.boxes import visible_ids
-from detector.conversion.locating.locator import Image, Located, Locator
-from detector.data.labels.sources import LabelledImage
 from detector.networks.shipped import SHIPPED
 from detector.reading.opening import open_network
-from detector.text.alphabet import Alphabet
 from detector.text.detections import CharDetections
 
 
@@ -43,19 +37,3 @@ class ShippedNetwork:
     def output(self, images: NDArray[np.uint8]) -> Any:
         """Raw output of letterboxed pictures."""
         return self._network.output(images)
-
-
-@dataclass(frozen=True)
-class LocatesLabels:
-    """Locates the labels of some pictures; it can be pickled where the locator's network can.
-
-    Args:
-        locator: of whose network.
-        alphabet: the set's alphabet.
-    """
-
-    locator: Locator
-    alphabet: Alphabet
-
-    def __call__(self, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        return self.locator.locate(images, [visible_ids(item, self.alphabet) for item in items])

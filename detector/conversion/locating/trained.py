@@ -4,16 +4,16 @@ opens the file of its weights."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.locating.boxes import visible_ids
-from detector.conversion.locating.locator import Ids, Image, Located, Locator
+from detector.conversion.locating.locator import Image, Located, Locator
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import cores
 from detector.networks.shipped import SHIPPED
@@ -22,8 +22,6 @@ from detector.text.detections import CharDetections
 
 if TYPE_CHECKING:
     import torch
-
-Result = TypeVar("Result")
 
 
 def new_detector(symbols: str, seed: int) -> torch.nn.Module:
@@ -106,53 +104,23 @@ class CrossFitted:
         """One that was not trained on the item's label, as far as that is not explained."""
         return self.locators[(1 - half_of(item.text)) % len(self.locators)]
 
-    def results(
-        self,
-        ask: Callable[[Locator, list[Image], list[Ids]], Sequence[Result]],
-        items: Sequence[LabelledImage],
-        images: Sequence[Image],
-    ) -> list[Result]:
-        """What each item's locator answers, asked once for all of its items."""
-        answers: dict[int, Result] = {}
-        for locator in self.locators:
-            rows = [i for i, item in enumerate(items) if self.locator(item) is locator]
-            if rows:
-                labels = [visible_ids(items[i], self.alphabet) for i in rows]
-                answers.update(zip(rows, ask(locator, [images[i] for i in rows], labels), strict=True))
-        return [answers[i] for i in range(len(items))]
-
 
 @dataclass(frozen=True)
 class LocatesUnseen:
     """Locates labels by detectors that were not trained on them.
 
     Args:
-        detectors: of a round.
+        detectors: of a round, or the shipped one.
         number: of the round.
     """
 
     detectors: CrossFitted
-    number: int
+    number: int = 0
 
     def __call__(self, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:
-        located = self.detectors.results(Locator.locate, items, images)
-        return [replace(characters, round=self.number) for characters in located]
-
-
-@dataclass(frozen=True)
-class ScoresUnseen:
-    """Log probabilities of labels by detectors that were not trained on them.
-
-    Args:
-        detectors: of the last round, calibrated.
-    """
-
-    detectors: CrossFitted
-
-    def __call__(self, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[float]:
-        return self.detectors.results(_scores, items, images)
-
-
-def _scores(locator: Locator, images: list[Image], labels: list[Ids]) -> list[float]:
-    scores: list[float] = locator.score(images, labels).tolist()
-    return scores
+        located: dict[int, Located] = {}
+        for locator in self.detectors.locators:
+            rows = [i for i, item in enumerate(items) if self.detectors.locator(item) is locator]
+            labels = [visible_ids(items[i], self.detectors.alphabet) for i in rows]
+            located.update(zip(rows, locator.locate([images[i] for i in rows], labels), strict=True))
+        return [replace(located[i], round=self.number) for i in range(len(items))]

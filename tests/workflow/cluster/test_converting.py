@@ -96,12 +96,11 @@ def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) 
     """Those of both halves, each about the pictures that it was not trained on, with the calibration they have."""
     import torch
 
-    from detector.conversion.locating.boxes import answers
+    from detector.conversion.locating.boxes import boxes_of
     from detector.conversion.locating.locator import Located, Locator
     from detector.conversion.locating.trained import (
         CrossFitted,
         LocatesUnseen,
-        ScoresUnseen,
         TrainedNetwork,
         half_of,
         new_detector,
@@ -117,15 +116,14 @@ def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) 
     source = toy_folder(tmp_path / "source", 8, alphabet=table.symbols, min_length=4, spaces=0)
     items = read_source(source, keep=table.symbols).items
     assert {half_of(item.text) for item in items} == {0, 1}
-    detectors = CrossFitted(tuple(locators), table)
-    asked = [LocatesUnseen(detectors, 3), ScoresUnseen(detectors)]
+    ask = partial(boxes_of, LocatesUnseen(CrossFitted(tuple(locators), table), 3))
     with one_thread_each():
-        here = [list(spread_map(partial(answers, ask), [items[:5], items[5:]])) for ask in asked]
+        here = list(spread_map(ask, [items[:5], items[5:]]))
     with spreading(partial(in_order, Processes(), False)):
-        there = [list(spread_map(partial(answers, ask), [items[:5], items[5:]])) for ask in asked]
-    assert here[1] == there[1] and [len(batch) for batch in here[1]] == [5, 3]
-    located, elsewhere = ([answer for batch in batches[0] for _, answer in batch] for batches in (here, there))
-    assert [one.round for one in located] == [3] * 8
+        there = list(spread_map(ask, [items[:5], items[5:]]))
+    assert [len(batch) for batch in here] == [5, 3]
+    located, elsewhere = ([boxes.located for batch in batches for boxes in batch] for batches in (here, there))
+    assert [one.round for one in located] == [3] * 8 and any(one.label_log_prob for one in located)
     for one, other in zip(located, elsewhere, strict=True):
         for field in fields(Located):
             assert np.array_equal(getattr(one, field.name), getattr(other, field.name)), field.name

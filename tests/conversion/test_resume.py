@@ -173,7 +173,7 @@ class Counted:
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    monkeypatch.setattr("detector.conversion.locating.cores", lambda: 1)  # batches one after the other
+    monkeypatch.setattr("detector.data.parallel.cores", lambda: 1)  # batches one after the other
     return Counted(monkeypatch)
 
 

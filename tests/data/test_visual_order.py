@@ -134,7 +134,7 @@ def test_what_strings_look_like_is_learnt_in_the_order_of_the_picture(monkeypatc
             yield name, replace(plain, evidence=Evidence(detections, 160, lambda boxes: boxes))
 
     monkeypatch.setattr(Reader, "_decoded", decoded)
-    monkeypatch.setattr("detector.reading.reader._that_end", lambda texts: ((text, text) for text in texts))
+    monkeypatch.setattr("detector.reading.reader._finite_pictures", lambda texts: ((text, text) for text in texts))
     fitted, readings = reader.fitted_stream(shown)
     assert str(fitted.string_model) == f"99{WAW}99999 (97 %)"
     assert [reading.text for _, reading in readings if isinstance(reading, Reading)] == [to_logical(t) for t in shown]

@@ -83,6 +83,8 @@ def test_few_pictures_are_said_to_be_few() -> None:
         ([3.0], [0.0], False),  # one picture is no validation
         ([1.0, 1.0], [0.5, 0.5], True),
         ([1.0, 0.0], [0.0, 0.0], False),  # one of two
+        ([0.30, 0.33, 0.97], [0.32, 0.27, 0.91], False),  # two of three
+        ([0.30, 0.33, 0.97] * 10, [0.32, 0.27, 0.91] * 10, True),
         ([1.0] * 6 + [0.0] * 4, [0.0] * 6 + [1.0] * 4, False),
         ([1.0] * 9 + [0.0], [0.0] * 9 + [1.0], True),
         ([0.5] * 9, [0.5] * 9, False),

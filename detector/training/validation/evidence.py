@@ -68,11 +68,19 @@ def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbo
 
 
 def gains_beyond_chance(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Whether mistakes grew less, picture for picture, by more than their scatter; of one picture nothing is.
+    """Whether mistakes grew less, picture for picture, by more than one standard error; of one picture nothing is.
+
+    The standard error is that of Student's t, so that three pictures must agree better than thirty. Its quantile is
+    expanded as in Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
 
     Args:
         before: mistakes of each picture.
         after: of the same pictures.
     """
     gains = [errors_before - errors_after for errors_before, errors_after in zip(before, after, strict=True)]
-    return len(gains) > 1 and sum(gains) > math.sqrt(sum(gain * gain for gain in gains))
+    if len(gains) < 2:
+        return False
+    freedom = len(gains) - 1
+    quantile = 1 + 1 / (2 * freedom) + 1 / (4 * freedom**2)
+    scatter = math.sqrt(sum(gain * gain for gain in gains))
+    return sum(gains) > scatter * quantile * math.sqrt(len(gains) / (freedom + quantile**2))

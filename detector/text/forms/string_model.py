@@ -25,7 +25,6 @@ _SHOWN_SHARE = 0.9  # of a place, from which on a format's description names its
 _SHOWN_WEIGHT = 0.05  # of a format that a description names
 _MIN_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
 _ROUNDED = 0.006  # that probabilities of three digits may be off by in all, each by half a percent of it at most
-_ANY_FREQUENT = 0.5  # share of symbols as frequent as in formats in strings of no format; the others are uniform
 _MIN_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
 
 
@@ -121,20 +120,17 @@ class StringModel:
 def automaton_of(model: StringModel, max_length: int) -> Automaton:
     """Strings of up to ``max_length`` symbols: each format a chain of states of its own, and one chain for any string.
 
-    What a symbol adds to the score is its log probability above what symbols of this source have on average, so that no
-    string gains by a symbol more: how many there are is for pixels and for the length's probability to say. That, and
-    that of the format, is added with a string's last symbol.
+    What a symbol adds to the score is its log probability above that of a uniform one, so that a string of no format
+    scores as it does without a model; that of a string's length and format is added with its last symbol.
     """
     classes = len(model.alphabet)
-    frequent = _frequent_symbols(model)
-    average = float(frequent @ np.log(frequent))
     all_classes = frozenset(range(classes))
     chains = [
         f for n, formats in sorted(model.formats.items()) if n <= max_length for f in formats[1:]
         if _share(model, n) * f.weight >= _MIN_WEIGHT
     ]  # fmt: skip
     weights = [_share(model, len(f.symbols)) * f.weight for f in chains]
-    priors: list[NDArray[np.float64]] = [np.log(_ANY_FREQUENT * frequent + (1 - _ANY_FREQUENT) / classes) - average]
+    priors: list[NDArray[np.float64]] = [np.log(_any_symbol(model) * classes)]
     layers: list[tuple[Edge, ...]] = []
     counts: list[tuple[int, ...]] = [(0,)]
     accepting: list[tuple[bool, ...]] = [(False,)]
@@ -149,7 +145,7 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
             form = chains[k]
             weight = float(np.log(weights[k])) if len(form.symbols) == t else 0.0
             edges.append(Edge(state_of.get(k, 0), states[k], all_classes, len(priors), weight))
-            priors.append(np.log(form.symbols[t - 1]) - average)
+            priors.append(np.log(form.symbols[t - 1] * classes))
         layers.append(tuple(edges))
         counts.append((t,) * (2 + len(unfinished)))
         accepting.append((False, True, *(len(chains[k].symbols) == t for k in unfinished)))
@@ -158,15 +154,15 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
     return Automaton(tuple(layers), tuple(counts), pending, tuple(accepting), is_pattern=False, priors=np.array(priors))
 
 
-def _frequent_symbols(model: StringModel) -> NDArray[np.float64]:
-    """(classes,): how frequent each symbol is in all formats together; uniform without any."""
+def _any_symbol(model: StringModel) -> NDArray[np.float64]:
+    """(classes,): of strings without a format: half uniform, half as frequent as in all formats together."""
     if not model.formats:
         return np.full(len(model.alphabet), 1 / len(model.alphabet))
     weighted = [
         (model.shares[n] * f.weight, f.symbols.mean(0)) for n, formats in model.formats.items() for f in formats[1:]
     ]
     frequent = sum(weight * symbols for weight, symbols in weighted) / sum(weight for weight, _ in weighted)
-    return np.asarray(frequent / frequent.sum())
+    return np.asarray(0.5 * frequent + 0.5 / len(model.alphabet))
 
 
 def _share(model: StringModel, length: int) -> float:

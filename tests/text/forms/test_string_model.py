@@ -76,14 +76,6 @@ def test_what_is_no_character_is_left_out_and_a_faint_one_is_taken_in() -> None:
     assert decode(faint, config, 140).unconstrained_text == "ABC124"
 
 
-def test_no_string_gains_by_a_character_more() -> None:
-    labels = [text for n in (4, 5, 6, 7) for text in drawn_texts("9" * n, 30, n)]
-    model = fit_string_model_to_labels(labels, DEFAULT_SYMBOLS)
-    speck = seen("7715", {0: 0.15})  # three digits, as no label has, and what is hardly a fourth
-    texts = [decode(speck, replace(FREE, string_model=m), 80).text for m in (None, model)]
-    assert texts == ["715", "715"]
-
-
 def test_a_letter_that_never_occurred_stays_possible() -> None:
     texts = [text for text in drawn_texts("AAA9999", 300) if "W" not in text]
     for model in (fitted(texts), fit_string_model_to_labels(texts, DEFAULT_SYMBOLS)):

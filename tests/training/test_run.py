@@ -186,6 +186,7 @@ def test_published_weights_hold_plain_values(toy: Toy, toy_run: ToyRun) -> None:
     held = torch.load(toy_run.weights, map_location="cpu", weights_only=False)
     facts = held["detector"].pop("facts")
     learnt = held["detector"].pop("calibration")
+    assert all(0 < share < 1 for share in held["detector"].pop("lookalikes").values())
     assert held["detector"].pop("second_look") in (True, False)
     assert held["detector"] == toy.report.config.to_dict()
     assert all(isinstance(learnt[kind][name], float) for kind in ("character", "string") for name in learnt[kind])

@@ -48,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def part_beside(path: Path) -> Iterator[Path]:
     """An empty file beside ``path`` to write it in, deleted in the end unless it was renamed."""
     _delete_strays(path.parent)
-    part = path.with_name(part_of(path.name))
+    part = path.with_name(part_name(path.name))
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
@@ -75,14 +75,14 @@ def folder_beside(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def part_of(name: str) -> str:
+def part_name(name: str) -> str:
     """A name for a file while it is written by this process, of nothing else."""
     shown = os.fsdecode(os.fsencode(name)[:_LONGEST])
     return f".{shown}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
 def written_as(path: str) -> str:
-    """The path, with ``/``, of the file that what is at ``path`` is a part of, see :func:`part_of`; else ``path``."""
+    """The path, with ``/``, of the file that what is at ``path`` is a part of, see :func:`part_name`; else ``path``."""
     folder, slash, name = path.rpartition("/")
     part = _PART.fullmatch(name)
     return f"{folder}{slash}{part[1]}" if part else path

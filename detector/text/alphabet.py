@@ -279,11 +279,14 @@ def _parts_off(sign: str, texts: Collection[str]) -> bool:
 
 
 def _are_counted(parts: Sequence[str]) -> bool:
-    """Whether these are numbers that tell pictures apart: one each, hardly one left out."""
-    if len(parts) < 4 or not all(part.isdecimal() for part in parts):
-        return False
-    numbers = {int(part) for part in parts}
-    return len(numbers) == len(parts) and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
+    """Whether these are numbers that tell pictures apart."""
+    return len(parts) >= 4 and all(part.isdecimal() for part in parts) and count_through([*map(int, parts)])
+
+
+def count_through(numbers: Sequence[int]) -> bool:
+    """Whether there is one number each, and hardly one between the least and the greatest is left out."""
+    are_distinct = len(set(numbers)) == len(numbers)
+    return are_distinct and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
 
 
 def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fixed: bool = False) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 import detector
 from detector.conversion import set_pictures
-from detector.data.atomic import part_of
+from detector.data.atomic import part_name
 from detector.data.folders.owned import OwnedFiles
 from detector.data.packs.packed import open_packed
 from detector.data.packs.set_shards import WrittenShard
@@ -175,7 +175,7 @@ def test_what_killed_workers_left_is_gone(toy: Toy, tmp_path: Path, monkeypatch:
 
     def after_another(job: Any) -> WrittenShard:
         job.path.parent.mkdir(parents=True, exist_ok=True)
-        job.path.with_name(part_of(job.path.name)).write_bytes(b"of a killed worker")
+        job.path.with_name(part_name(job.path.name)).write_bytes(b"of a killed worker")
         if "test" in str(job.path):
             raise ImageError("a picture is gone")
         return real(job)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector.data.atomic import atomic_write, folder_beside, part_of, writing, written_as
+from detector.data.atomic import atomic_write, folder_beside, part_name, writing, written_as
 from detector.data.folders.user_cache import cache_folder, keep_newest, private_folder
 from detector.errors import DatasetError, DiskFullError
 
@@ -145,7 +145,7 @@ def test_any_name_that_a_file_can_have(name: str, tmp_path: Path) -> None:
     with atomic_write(tmp_path / name) as part:
         part.write_bytes(b"x")
     assert [*tmp_path.iterdir()] == [tmp_path / name]
-    assert len(name) > 100 or written_as(f"x/{part_of(name)}") == f"x/{name}"
+    assert len(name) > 100 or written_as(f"x/{part_name(name)}") == f"x/{name}"
 
 
 def test_a_folder_that_is_not_there_is_named_by_the_file(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_folder_that_others_could_have_made_is_not_used(homeless: Path, kind: 
 
 
 def test_of_a_cache_the_newest_stay_and_what_kills_left_goes_with_the_others(tmp_path: Path) -> None:
-    half, killed = part_of("new.json"), part_of("old.json")
+    half, killed = part_name("new.json"), part_name("old.json")
     for age, name in enumerate(("new.json", half, "old.json", killed, "other.npy")):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.data.atomic import part_of
+from detector.data.atomic import part_name
 from detector.data.folders.owned import LIST, OwnedFiles
 from detector.errors import DiskFullError
 
@@ -32,7 +32,7 @@ def link_elsewhere(root: Path) -> None:
     (root / "a.txt").symlink_to(root.parent)
 
 
-HALF = part_of("d.txt")
+HALF = part_name("d.txt")
 OTHERS = {
     "put at the top": (lambda root: (root / "mine").write_text("mine"), ["mine"]),
     "put below": (lambda root: (root / "below" / "mine").write_text("mine"), ["below/mine"]),
@@ -43,8 +43,8 @@ OTHERS = {
     "another folder with a list": (lambda root: folder(root / "old"), ["old/a.txt", "old/below/b.txt"]),
     "a list that is gone": (lambda root: (root / "inner" / LIST).unlink(), ["inner/c.txt"]),
     "what a file manager left": (lambda root: (root / ".DS_Store").write_text(""), []),
-    "something half written": (lambda root: (root / "inner" / part_of("c.txt")).write_text(""), []),
-    "half of the list": (lambda root: (root / part_of(LIST)).write_text(""), []),
+    "something half written": (lambda root: (root / "inner" / part_name("c.txt")).write_text(""), []),
+    "half of the list": (lambda root: (root / part_name(LIST)).write_text(""), []),
     "half of something else": (lambda root: (root / HALF).write_text(""), [HALF]),
     "a user's own": (lambda root: (root / "inner" / "c.txt.part").write_text(""), ["inner/c.txt.part"]),
     "something deleted": (lambda root: (root / "a.txt").unlink(), []),

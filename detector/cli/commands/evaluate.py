@@ -73,10 +73,8 @@ def command(
                 progress=lambda done, total: progress(stage, done, total),
             )  # fmt: skip
 
-    reader, other_reader = (
-        opened(weights),
-        None if against is None else opened(against),
-    )  # both, before an hour of reading
+    # Both are opened before an hour of reading.
+    reader, other_reader = opened(weights), None if against is None else opened(against)
     result = score(reader, "read")
     other_result = None if other_reader is None else score(other_reader, "read by the others")
     if as_json:

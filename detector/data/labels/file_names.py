@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detector.errors import SourceError, argument
+from detector.text.alphabet import count_through
 
 NAME_FORMATS = ("names", "hash-names")
 
@@ -120,7 +121,7 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
         is_repeated = text in all_stems or (len(digits) > 1 and not text.isdecimal() and text in repeated)
         counted += len(digits) * (from_the_start or is_repeated)
     every = [int(number) for digits in numbers.values() for number in digits]
-    if len(every) > 3 and _is_dense(every) and not any(text.isdecimal() for text in numbers):
+    if len(every) > 3 and count_through(every) and not any(text.isdecimal() for text in numbers):
         return True
     if not total or counted < _COUNTED_FROM * total:
         return False
@@ -194,12 +195,7 @@ def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
     for name, text in zip(names, texts, strict=True):
         by_folder.setdefault(os.path.dirname(name), []).append(int(text))
     large = [numbers for numbers in by_folder.values() if len(numbers) > 2]
-    in_each = sum(len(numbers) for numbers in large if _is_dense(numbers))
+    in_each = sum(len(numbers) for numbers in large if count_through(numbers))
     widths = {len(text) for text in texts}
     padded = len(widths) == 1 and min(widths) >= 4 and max(map(int, texts)) < 10 ** (min(widths) - 2)
-    return padded or 10 * in_each >= 9 * len(texts) or _is_dense([int(text) for text in texts])
-
-
-def _is_dense(numbers: Sequence[int]) -> bool:
-    are_distinct = len(set(numbers)) == len(numbers)
-    return are_distinct and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
+    return padded or 10 * in_each >= 9 * len(texts) or count_through([int(text) for text in texts])

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from detector.data.atomic import atomic_write, part_of, written_as
+from detector.data.atomic import atomic_write, part_name, written_as
 from detector.data.images import in_natural_order
 from detector.data.packs.shards import SUFFIX, is_shard_name
 from detector.errors import ArgumentError, SourceError
@@ -74,7 +74,7 @@ class Place:
                 file.write(content)
             return
         through, place = self.filesystem.type_name in _APPEAR_WHOLE, PurePosixPath(self.path)
-        temporary_path = self.path if through else str(place.with_name(part_of(place.name)))
+        temporary_path = self.path if through else str(place.with_name(part_name(place.name)))
         if not through:
             self.filesystem.create_dir(str(place.parent), recursive=True)
         with self.filesystem.open_output_stream(temporary_path) as stream:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import detector
 from detector.cli import app
-from detector.data.atomic import part_of
+from detector.data.atomic import part_name
 from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
 from tests.conftest import Toy, ToyRun
 
@@ -88,7 +88,7 @@ def test_what_is_lost_is_read_again_and_the_rest_is_not(packed: Path, toy_run: T
     told = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
     before, times = contents(out), {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     (out / "part-00001.parquet").unlink()
-    (out / part_of("part-00002.parquet")).write_bytes(b"of a killed worker")
+    (out / part_name("part-00002.parquet")).write_bytes(b"of a killed worker")
     (out / "mine.part").write_bytes(b"of somebody else")
     again = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
     assert contents(out) == {**before, "mine.part": b"of somebody else"}

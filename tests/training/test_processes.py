@@ -85,6 +85,44 @@ def test_two_processes_train_together(toy: Toy, tmp_path: Path) -> None:
     assert facts["epochs"] == 1
 
 
+GROUP = """
+import sys, threading
+from pathlib import Path
+import torch
+from detector.errors import DetectorError
+from detector.training.processes import group
+
+failing = sys.argv[1] == "failing"
+try:
+    with group.joining("cpu"):
+        net = group.wrapped(torch.nn.Linear(4, 1))
+        net(torch.ones(2, 4)).sum().backward()
+        group.gather(lambda: None)
+        if failing:
+            raise DetectorError("on the way")
+except DetectorError:
+    pass
+print(sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed by Linux alone")
+@pytest.mark.parametrize("outcome", ["done", "failing"])
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path, outcome: str) -> None:
+    """One that still runs when the interpreter ends aborts it at times: exit code 134, weights or not."""
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", GROUP, outcome], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, **shared, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    for process in both:
+        names = process.communicate(timeout=HANGS)[0]
+        assert process.returncode == 0 and names and "gloo" not in names
+
+
 def test_an_error_in_one_process_is_told_by_all(toy: Toy, tmp_path: Path) -> None:
     """None waits for one that is gone."""
     (code, _, log), (other_code, _, other_log) = pair(

@@ -33,6 +33,7 @@ TIMEOUT = timedelta(hours=3)
 T = TypeVar("T")
 
 _process_device: torch.device | None = None
+_wrappers: list[DistributedDataParallel] = []
 
 
 def joined() -> bool:
@@ -91,7 +92,24 @@ def joining(device: Any) -> Iterator[None]:
     finally:
         _process_device = None
         log.setLevel(level)
-        dist.destroy_process_group()
+        _leave_group()
+
+
+def _leave_group() -> None:
+    """End the group and its threads.
+
+    Gloo's threads last as long as something holds the group, as the wrappers of networks do; one that still runs when
+    the interpreter ends may abort the process after all is written.
+    """
+    dist.destroy_process_group()
+    while _wrappers:
+        wrapper = _wrappers.pop()
+        for holder in (
+            "reducer",
+            "logger",
+            "process_group",
+        ):  # the group last: it waits for its threads without the GIL
+            delattr(wrapper, holder)
 
 
 def _is_lost(error: RuntimeError) -> bool:
@@ -240,4 +258,5 @@ def on_cpu() -> bool:
 def wrapped(net: torch.nn.Module) -> DistributedDataParallel:
     """Average a network's gradients over the processes, as Ultralytics does but for the GPU's index."""
     buffers: dict[str, Any] = {DDP_BUFFERS: False}
-    return DistributedDataParallel(net, find_unused_parameters=True, **buffers)
+    _wrappers.append(DistributedDataParallel(net, find_unused_parameters=True, **buffers))
+    return _wrappers[-1]

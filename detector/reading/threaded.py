@@ -1,4 +1,4 @@
-"""The steps of reading in threads: batches are prepared, detected and decoded at the same time."""
+"""The steps of reading in threads: batches are prepared, detected in both passes, and decoded at the same time."""
 
 from __future__ import annotations
 
@@ -24,10 +24,17 @@ _TOGETHER = 8  # pictures that one thread prepares in one go: handing over costs
 
 @dataclass(frozen=True)
 class DetectedBatch:
-    """Pictures, or the reason where one cannot be read, and the candidates of those that can."""
+    """Pictures, or the reason where one cannot be read, and what both passes saw in those that can.
+
+    Args:
+        prepared: all pictures, in order.
+        detections: of those that can be read, merged from both passes.
+        settled: readings by row of ``detections``, where the first pass settles them.
+    """
 
     prepared: list[Prepared | str]
     detections: list[CharDetections]
+    settled: dict[int, Reading]
 
 
 class ThreadedPipeline:
@@ -71,17 +78,15 @@ class ThreadedPipeline:
 
         def detected() -> DetectedBatch:
             prepared = [picture for part in parts for picture in part.result()]
-            return DetectedBatch(prepared, self._pipeline.detect([p for p in prepared if isinstance(p, Prepared)]))
+            # The second pass, too: where batches are decoded it would be waited for, with all that come after.
+            return DetectedBatch(prepared, *self._pipeline.passes([p for p in prepared if isinstance(p, Prepared)]))
 
         return self._detecting.submit(detected)
 
     def decode(self, batch: DetectedBatch) -> list[Reading | str]:
         """The readings of a batch, in its order; where a picture cannot be read, the reason."""
-        pipeline, readable = self._pipeline, [picture for picture in batch.prepared if isinstance(picture, Prepared)]
-        settled, zooms = pipeline.zoom(readable, batch.detections)
-        # Where nothing is zoomed to, no other batch is waited for.
-        zoomed = self._detecting.submit(pipeline.detect, [zoom.part for zoom in zooms]).result() if zooms else []
-        readings = iter(pipeline.decode(readable, pipeline.merge(batch.detections, zooms, zoomed), settled))
+        readable = [picture for picture in batch.prepared if isinstance(picture, Prepared)]
+        readings = iter(self._pipeline.decode(readable, batch.detections, batch.settled))
         return [picture if isinstance(picture, str) else self._finish(next(readings)) for picture in batch.prepared]
 
     def _prepare(self, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:

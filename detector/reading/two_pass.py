@@ -93,10 +93,17 @@ class ReadingPipeline:
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Reading]:
         """All steps, of pictures uint8 (H, W, 3) BGR of any sizes."""
         prepared = [self.prepare(image) for image in images]
+        return self.decode(prepared, *self.passes(prepared))
+
+    def passes(self, prepared: Sequence[Prepared]) -> tuple[list[CharDetections], dict[int, Reading]]:
+        """Detect, and once more where the text is not read surely.
+
+        Returns:
+            The candidates of both passes in each picture, and final readings by row where the first pass settles them.
+        """
         detections = self.detect(prepared)
         settled, zooms = self.zoom(prepared, detections)
-        merged = self.merge(detections, zooms, self.detect([zoom.part for zoom in zooms]))
-        return self.decode(prepared, merged, settled)
+        return self.merge(detections, zooms, self.detect([zoom.part for zoom in zooms])), settled
 
     def shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
         """The shape that the weights were trained with; without one, what suits this picture."""

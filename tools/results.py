@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ DATA = ROOT.parent / "shared" / "data"
 def machine() -> dict[str, Any]:
     """What the times depend on."""
     import torch
-    import ultralytics
 
     from detector.data.parallel import cores
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "ultralytics": ultralytics.__version__}
+    # Ultralytics is asked without its import, which sets OMP_NUM_THREADS=1 for all processes that are started later.
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "ultralytics": version("ultralytics")}
     return {"cpu": _cpu_model(), "cores": cores(), "gpu": gpu, **versions, "commit": _commit()}
 
 

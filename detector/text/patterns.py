@@ -21,9 +21,9 @@ from detector.text.forms.expressions import (
     NONE,
     Derivatives,
     Expression,
+    abbreviated,
     concatenation,
     equivalent_symbols,
-    in_short,
     one_of,
     star,
     union,
@@ -248,7 +248,7 @@ def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
         try:
             return Derivatives(_Parser(plain[len(REGEX) :], alphabet, length).parse(), pattern)
         except RecursionError:
-            raise AlphabetError(f"The pattern {in_short(pattern)} is nested too deeply: make it simpler.") from None
+            raise AlphabetError(f"The pattern {abbreviated(pattern)} is nested too deeply: make it simpler.") from None
     problems = format_problems(plain, alphabet, length)
     if problems:
         raise AlphabetError("This pattern cannot be read: " + "; ".join(problems) + ".")
@@ -291,7 +291,7 @@ def _explored(
 ) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
     """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
     derivatives = _derivatives(pattern, alphabet, length)
-    expr = derivatives.of
+    expr = derivatives.expression
     groups = [[alphabet.symbols.index(s) for s in group] for group in equivalent_symbols(expr, alphabet.symbols)]
     layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
     edges: list[list[Edge]] = []
@@ -342,7 +342,7 @@ def matches(text: str, pattern: str, alphabet: Alphabet) -> bool:
         AlphabetError: if the pattern is not understood.
     """
     derivatives = _derivatives(pattern, alphabet, max(len(text), len(pattern)))
-    expr = derivatives.of
+    expr = derivatives.expression
     for symbol in alphabet.clean(text):
         expr = derivatives.after(expr, symbol)
     return expr.accepts_empty

@@ -227,13 +227,13 @@ def search(candidates: Candidates, automaton: Automaton, at_least: int = 0) -> T
     total = np.full((size, n, len(graph.counts)), 2 * NEVER)
     total[:, :, graph.counts == 0] = 0.0
     for j in range(n):
-        states, edges = graph.limits[min(j + 1, len(graph.limits) - 1)]
+        states, edges = graph.reachable[min(j + 1, len(graph.reachable) - 1)]
         reach = _reach(candidates, graph, j, total[:, :j, :states])
         value = reach[:, graph.sources[:edges]] + gain[:, j, graph.kinds[:edges]] + graph.weights[:edges]
-        for places in graph.rounds:
+        for places in graph.symbol_edges:
             places = places[: np.searchsorted(places, edges)]
             total[:, j, graph.targets[places]] = np.maximum(total[:, j, graph.targets[places]], value[:, places])
-        for places in graph.spaces:
+        for places in graph.space_edges:
             sources, targets = graph.sources[places], graph.targets[places]
             total[:, j, targets] = np.maximum(total[:, j, targets], total[:, j, sources])
     return Trellis(candidates, automaton, total, plain, gain, *_ends(graph, total, at_least))

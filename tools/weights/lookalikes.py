@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import detector
-from detector.text.forms.lookalikes import seen_as
+from detector.text.forms.lookalikes import confusion_counts
 
 
 def confusion(pictures: int, seed: int) -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ def confusion(pictures: int, seed: int) -> NDArray[np.float64]:
     symbols = reader.config.symbols
     samples = [synthesizer(index) for index in range(pictures)]
     readings = [r for r in reader.read_many([s.image for s in samples]) if isinstance(r, detector.Reading)]
-    counts = seen_as(readings, [sample.text for sample in samples], symbols)
+    counts = confusion_counts(readings, [sample.text for sample in samples], symbols)
     return counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
 
 

@@ -1,1 +1,1 @@
-"""What strings may look like: the algebra behind patterns, and formats that are learnt from readings."""
+"""What strings may look like: the algebra behind patterns, and formats learnt from readings or labels."""

@@ -1,4 +1,4 @@
-"""The strings that are allowed, and how likely each is, as the search walks through them."""
+"""Weighted finite automata: which strings may be read, and what each symbol adds to a string's score."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 
 class Edge(NamedTuple):
-    """From state ``source`` of one layer to ``target`` of the next, by any of ``class_ids``; None is a space.
+    """A transition between two neighbouring layers of an automaton.
 
-    ``prior`` is the row of the automaton's ``priors`` that says how likely each of them is, None where all are alike;
-    ``weight`` is what the edge itself adds to the score.
+    Args:
+        source: state in the layer that it leaves.
+        target: state in the next layer.
+        class_ids: the classes that it accepts; None accepts a space.
+        prior: row of the automaton's ``priors`` that is added to the score by class; None adds nothing.
+        weight: added to the score whatever the class, in nats.
     """
 
     source: int
@@ -29,16 +33,16 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Automaton:
-    """The strings that are allowed, as layers: layer t holds the states after t symbols, spaces included.
+    """A set of allowed strings, in layers: layer t holds the states after t symbols, spaces included.
 
     Args:
-        layers: edges into layers 1, 2, …; layer 0 is the start, one state. Only states are kept from which a string
-            that is allowed can be ended.
-        counts: of each layer from 0 on and each state, how many symbols other than spaces it has seen.
-        pending: likewise, spaces since the last such symbol.
-        accepting: likewise, whether a string may end here.
-        is_pattern: whether it says where spaces are, too.
-        priors: float64 (rows, classes): what each class adds to the score, for edges that name a row.
+        layers: ``layers[t]`` has the edges into layer t + 1; layer 0 has one state, the start. Every state lies on a
+            path to an accepting one.
+        counts: for each layer from 0 on, for each state: number of symbols on the way to it, spaces not counted.
+        pending: likewise: number of spaces since the last of these symbols.
+        accepting: likewise: whether a string may end in this state.
+        is_pattern: whether the automaton also decides where spaces are; otherwise the layout does.
+        priors: float64 (rows, classes), in nats: what each class adds to the score on edges that name a row.
     """
 
     layers: tuple[tuple[Edge, ...], ...]
@@ -50,28 +54,31 @@ class Automaton:
 
     @property
     def has_spaces(self) -> bool:
-        """Whether a string that is allowed has a space."""
+        """Whether some allowed string has a space."""
         return any(edge.class_ids is None for layer in self.layers for edge in layer)
 
     @cached_property
     def graph(self) -> StateGraph:
-        """The same as arrays over the states of all layers, for the search."""
+        """The same automaton as arrays over the states of all layers, as the search takes it."""
         return _graph(self)
 
 
 @dataclass(frozen=True, eq=False)
 class StateGraph:
-    """An automaton as arrays: its states in one row, layer by layer, and its edges in the order of layers.
+    """An automaton as arrays: states are numbered layer by layer, edges in the order of their layers.
+
+    Edges with the same ``class_ids`` and the same ``prior`` are of one *kind*: they add the same to the score.
 
     Args:
-        layer_of, counts, pending, accepting: (states,), the layer of each state, and as the automaton has it.
-        class_sets: the sets of classes that edges have.
-        kind_sets, kind_priors: (kinds,), of each kind of edge its place in ``class_sets``, and its prior; -1 for none.
+        layer_of, counts, pending, accepting: (states,): the layer of each state, and its values in the automaton.
+        class_sets: the distinct ``class_ids`` of edges, spaces left out.
+        kind_sets, kind_priors: (kinds,): index of each kind in ``class_sets``, and its prior, -1 for none.
         sources, targets, kinds, weights: (edges,); the kind of a space is -1.
-        rounds: those that take a candidate, in groups in which each target occurs once.
-        spaces: the others, likewise, in the order in which they are gone along.
-        incoming: (states, n), the edges into each state, filled up with -1.
-        limits: by characters from 0 on, how many states, and how many edges, hold all that so many can reach.
+        symbol_edges: indices of the edges that accept a symbol, in groups without a repeated target.
+        space_edges: indices of the edges that accept a space, likewise; in the order of layers, as the search needs.
+        incoming: (states, n): indices of the edges into each state, padded with -1.
+        reachable: for n = 0, 1, … characters: the smallest (states, edges) such that n characters reach no state and
+            no edge numbered higher.
     """
 
     layer_of: Indices
@@ -85,17 +92,17 @@ class StateGraph:
     targets: Indices
     kinds: Indices
     weights: NDArray[np.float64]
-    rounds: tuple[Indices, ...]
-    spaces: tuple[Indices, ...]
+    symbol_edges: tuple[Indices, ...]
+    space_edges: tuple[Indices, ...]
     incoming: Indices
-    limits: tuple[tuple[int, int], ...]
+    reachable: tuple[tuple[int, int], ...]
 
 
 def _graph(automaton: Automaton) -> StateGraph:
     sizes = [len(layer) for layer in automaton.counts]
-    first = np.cumsum([0, *sizes])
+    offsets = np.cumsum([0, *sizes])  # of each layer's first state
     edges = [
-        (t, edge._replace(source=int(first[t]) + edge.source, target=int(first[t + 1]) + edge.target))
+        (t, edge._replace(source=int(offsets[t]) + edge.source, target=int(offsets[t + 1]) + edge.target))
         for t, layer in enumerate(automaton.layers) for edge in layer
     ]  # fmt: skip
     class_sets = {ids: place for place, ids in enumerate(dict.fromkeys(e.class_ids for _, e in edges if e.class_ids))}
@@ -104,13 +111,13 @@ def _graph(automaton: Automaton) -> StateGraph:
         if edge.class_ids is not None:
             kinds.setdefault((edge.class_ids, edge.prior), len(kinds))
     targets = np.array([edge.target for _, edge in edges], np.intp)
-    spaces = np.array([edge.class_ids is None for _, edge in edges], bool)
+    is_space = np.array([edge.class_ids is None for _, edge in edges], bool)
     layers = np.array([t for t, _ in edges], np.intp)
     counts = np.array([count for layer in automaton.counts for count in layer], np.int64)
-    within = [int(np.flatnonzero(counts <= characters)[-1]) + 1 for characters in range(int(counts.max(initial=0)) + 1)]
-    rounds = _rounds(targets, np.arange(len(edges)))
-    incoming = np.full((len(counts), max(1, len(rounds))), -1, np.intp)
-    for column, places in enumerate(rounds):
+    state_counts = [int(np.flatnonzero(counts <= n)[-1]) + 1 for n in range(int(counts.max(initial=0)) + 1)]
+    groups = _without_repeated_targets(targets, np.arange(len(edges)))
+    incoming = np.full((len(counts), max(1, len(groups))), -1, np.intp)
+    for column, places in enumerate(groups):
         incoming[targets[places], column] = places
     return StateGraph(
         layer_of=np.repeat(np.arange(len(sizes)), sizes),
@@ -124,30 +131,35 @@ def _graph(automaton: Automaton) -> StateGraph:
         targets=targets,
         kinds=np.array([kinds.get((edge.class_ids, edge.prior), -1) for _, edge in edges], np.intp),
         weights=np.array([edge.weight for _, edge in edges]),
-        rounds=_rounds(targets, np.flatnonzero(~spaces)),
-        spaces=tuple(
+        symbol_edges=_without_repeated_targets(targets, np.flatnonzero(~is_space)),
+        space_edges=tuple(
             places
-            for t in np.unique(layers[spaces])
-            for places in _rounds(targets, np.flatnonzero(spaces & (layers == t)))
+            for t in np.unique(layers[is_space])
+            for places in _without_repeated_targets(targets, np.flatnonzero(is_space & (layers == t)))
         ),
         incoming=incoming,
-        limits=tuple((states, int(np.flatnonzero(targets < states).max(initial=-1)) + 1) for states in within),
+        reachable=tuple((count, int(np.flatnonzero(targets < count).max(initial=-1)) + 1) for count in state_counts),
     )
 
 
-def _rounds(targets: Indices, places: Indices) -> tuple[Indices, ...]:
-    """``places`` of ``targets``, in groups in each of which no target occurs twice."""
+def _without_repeated_targets(targets: Indices, edges: Indices) -> tuple[Indices, ...]:
+    """Divide the indices ``edges`` into groups in which no target occurs twice, so that NumPy can update all at once.
+
+    Args:
+        targets: (all edges,), the state that each edge leads to.
+        edges: indices into ``targets``.
+    """
     groups: list[Indices] = []
-    while len(places):
-        _, first = np.unique(targets[places], return_index=True)
-        groups.append(places[np.sort(first)])
-        places = np.delete(places, first)
+    while len(edges):
+        _, first_occurrences = np.unique(targets[edges], return_index=True)
+        groups.append(edges[np.sort(first_occurrences)])
+        edges = np.delete(edges, first_occurrences)
     return tuple(groups)
 
 
 @lru_cache(maxsize=64)
 def any_string(classes: int, max_length: int) -> Automaton:
-    """All strings of up to ``max_length`` symbols without spaces."""
+    """Return the automaton of all strings of 1 to ``max_length`` symbols without spaces."""
     all_classes = frozenset(range(classes))
     return Automaton(
         layers=((Edge(0, 0, all_classes),),) * max_length,

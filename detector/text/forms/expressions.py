@@ -1,9 +1,9 @@
-"""Expressions over symbols, and what may follow a symbol in them: with a bound on the work.
+"""Regular expressions over symbols, and their derivatives, with a limit on the work.
 
-An expression's derivative by a symbol matches what may follow that symbol (Brzozowski, "Derivatives of regular
-expressions", JACM 1964): the expressions that derivatives lead to are the states of an automaton. Equal expressions are
-one object, so that parts which a repetition shares are gone through once: as a tree, `((A{0,9}){0,9}){0,9}` has a
-thousand times the parts.
+The derivative of an expression with respect to a symbol matches whatever may follow that symbol (Brzozowski,
+"Derivatives of regular expressions", JACM 1964); an expression and all its derivatives are the states of an automaton.
+Equal expressions are one object, so that a part which occurs several times is processed once: as a tree,
+`((A{0,9}){0,9}){0,9}` would have a thousand times as many parts.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from weakref import WeakValueDictionary
 
 from detector.errors import AlphabetError
 
-_MAX_PARTS = 2_000_000
-"""Parts that are gone through for one pattern: about a second."""
+_MAX_WORK = 2_000_000
+"""Most alternatives that the derivatives of one pattern may combine: about a second of work."""
 
-_MAX_SHOWN = 60
+_MAX_SHOWN_SIGNS = 60
 
 
 class Expression:
-    """``kind`` is "none" (matches nothing), "empty", "one" of ``symbols``, "or" of ``choices``, "then" or "many".
+    """A regular expression. The functions below make them; equal ones are the same object.
 
-    Made by the functions below; equal ones are the same object.
+    Args:
+        kind: "nothing" matches no string, "empty" the empty string, "symbol" one of ``symbols``, "union" a string of
+            any of ``choices``, "concatenation" two ``parts`` in a row, "star" any number of strings of ``parts[0]``.
+        symbols: of "symbol".
+        parts: of "concatenation" (two) and "star" (one).
+        choices: of "union".
     """
 
     __slots__ = ("__weakref__", "accepts_empty", "choices", "kind", "parts", "symbols")
@@ -31,8 +36,8 @@ class Expression:
     ) -> None:
         self.kind, self.symbols, self.parts, self.choices = kind, symbols, parts, choices
         self.accepts_empty: bool = (
-            all(part.accepts_empty for part in parts) if kind == "then"
-            else kind in ("empty", "many") or any(choice.accepts_empty for choice in choices)
+            all(part.accepts_empty for part in parts) if kind == "concatenation"
+            else kind in ("empty", "star") or any(choice.accepts_empty for choice in choices)
         )  # fmt: skip
 
 
@@ -52,77 +57,77 @@ def _interned(
     return expression
 
 
-NONE, EMPTY = _interned("none"), _interned("empty")
+NONE, EMPTY = _interned("nothing"), _interned("empty")
 
 
 def one_of(symbols: frozenset[str]) -> Expression:
-    """Any one of ``symbols``."""
-    return _interned("one", symbols)
+    """Return the expression that matches any one of ``symbols``."""
+    return _interned("symbol", symbols)
 
 
 def concatenation(first: Expression, second: Expression) -> Expression:
-    """The strings of ``first``, each followed by one of ``second``."""
+    """Return the expression of all strings of ``first`` followed by a string of ``second``."""
     if NONE in (first, second):
         return NONE
     if first is EMPTY or second is EMPTY:
         return second if first is EMPTY else first
-    if first.kind == "then":  # always nested to the right, so that equal expressions look equal
+    if first.kind == "concatenation":  # always nested to the right, so that equal expressions look equal
         return concatenation(first.parts[0], concatenation(first.parts[1], second))
-    return _interned("then", parts=(first, second))
+    return _interned("concatenation", parts=(first, second))
 
 
 def union(*choices: Expression) -> Expression:
-    """The strings of any of ``choices``."""
+    """Return the expression of all strings of any of ``choices``."""
     flat = {part for choice in choices for part in (choice.choices or (choice,)) if part is not NONE}
     if len(flat) < 2:
         return flat.pop() if flat else NONE
-    return _interned("or", choices=frozenset(flat))
+    return _interned("union", choices=frozenset(flat))
 
 
 def star(inner: Expression) -> Expression:
-    """Any number of strings of ``inner`` in a row, none included (Kleene star)."""
-    if inner.kind == "many":
+    """Return the expression of zero or more strings of ``inner`` in a row (Kleene star)."""
+    if inner.kind == "star":
         return inner
-    return EMPTY if inner in (NONE, EMPTY) else _interned("many", parts=(inner,))
+    return EMPTY if inner in (NONE, EMPTY) else _interned("star", parts=(inner,))
 
 
 class Derivatives:
-    """Derivatives of one expression, each computed once.
+    """The derivatives of one expression, each computed once.
 
     Args:
-        of: the expression.
-        pattern: what messages call it.
+        expression: the expression.
+        pattern: the pattern that it was parsed from, for messages.
     """
 
-    def __init__(self, of: Expression, pattern: str) -> None:
-        self.of, self.pattern = of, pattern
+    def __init__(self, expression: Expression, pattern: str) -> None:
+        self.expression, self.pattern = expression, pattern
         self._cache: dict[tuple[Expression, str], Expression] = {}
         self._work = 0
 
     def after(self, expression: Expression, symbol: str) -> Expression:
-        """What may follow ``symbol`` where ``expression`` is due.
+        """Return the derivative of ``expression``, itself or a derivative of this one, with respect to ``symbol``.
 
         Raises:
-            AlphabetError: if that takes too much work.
+            AlphabetError: if the pattern is nested too deeply, or its derivatives take too much work.
         """
         try:
             return self._after(expression, symbol)
         except RecursionError:
             raise AlphabetError(
-                f"The pattern {in_short(self.pattern)} is nested too deeply: make it simpler."
+                f"The pattern {abbreviated(self.pattern)} is nested too deeply: make it simpler."
             ) from None
 
     def _after(self, expression: Expression, symbol: str) -> Expression:
-        if expression.kind == "one":
+        if expression.kind == "symbol":
             return EMPTY if symbol in expression.symbols else NONE
-        if expression.kind in ("none", "empty"):
+        if expression.kind in ("nothing", "empty"):
             return NONE
         cached = self._cache.get((expression, symbol))
         if cached is not None:
             return cached
-        if expression.kind == "or":
+        if expression.kind == "union":
             derivative = union(*self._counted([self._after(part, symbol) for part in expression.choices]))
-        elif expression.kind == "many":
+        elif expression.kind == "star":
             derivative = concatenation(self._after(expression.parts[0], symbol), expression)
         else:
             first, second = expression.parts
@@ -133,19 +138,27 @@ class Derivatives:
         return derivative
 
     def _counted(self, choices: list[Expression]) -> list[Expression]:
+        """Return ``choices`` unchanged, after adding them to the work that was done.
+
+        Raises:
+            AlphabetError: if that exceeds :data:`_MAX_WORK`.
+        """
         self._work += sum(max(1, len(choice.choices)) for choice in choices)
-        if self._work > _MAX_PARTS:
-            raise AlphabetError(f"The pattern {in_short(self.pattern)} is too involved: make it simpler.")
+        if self._work > _MAX_WORK:
+            raise AlphabetError(f"The pattern {abbreviated(self.pattern)} is too involved: make it simpler.")
         return choices
 
 
-def in_short(pattern: str) -> str:
-    """A pattern as messages show it."""
-    return repr(pattern if len(pattern) <= _MAX_SHOWN else f"{pattern[:_MAX_SHOWN]}…")
+def abbreviated(pattern: str) -> str:
+    """Return a pattern as messages show it: quoted, and cut where it is long."""
+    return repr(pattern if len(pattern) <= _MAX_SHOWN_SIGNS else f"{pattern[:_MAX_SHOWN_SIGNS]}…")
 
 
 def equivalent_symbols(expression: Expression, symbols: str) -> list[str]:
-    """``symbols`` in groups that no part of the expression tells apart: one derivative does for all of a group."""
+    """Divide ``symbols`` into groups whose members occur in the same parts of the expression.
+
+    All symbols of a group have the same derivatives, so one of them stands for all.
+    """
     symbol_sets: set[frozenset[str]] = set()
     pending, visited = [expression], {expression}
     while pending:

@@ -1,10 +1,10 @@
-"""What the strings of one source look like: a mixture of formats for each length. Pure numpy.
+"""The string model: what the strings of one source look like, as a mixture of formats for each length. Pure numpy.
 
-Plates of one country are three letters and four digits, and on their typeface an O is a 0: which of them it is only its
-place tells. A *format* is a product of categorical distributions, one for each place of strings of one length; the
-strings of a length are a mixture of formats and of a uniform component, and lengths are as frequent as they were seen.
-The search for the likeliest string (:mod:`detector.text.search`) walks through it as it walks through a pattern, only
-that nothing is forbidden: :func:`automaton_of`.
+Say plates of one country are three letters and four digits, and O and 0 look the same on their typeface: then only its
+place says which of them a character is. A *format* is a product of categorical distributions, one for each place of
+strings of one length. Strings of one length are distributed as a mixture of formats and a uniform component; lengths
+have their observed frequencies. The search for the likeliest string (:mod:`detector.text.search`) takes the model as it
+takes a pattern, as an automaton (:func:`automaton_of`), but one that forbids nothing.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from detector.text.forms.automaton import Automaton, Edge
 DIGIT, LETTER, OTHER = 0, 1, 2
 """Kinds of symbols."""
 
-_SHOWN_SHARE = 0.9  # of a place, from which on a format's description names its kind
-_SHOWN_WEIGHT = 0.05  # of a format that a description names
-_MIN_WEIGHT = 0.005  # of all strings, below which a format is not worth looking for
-_ROUNDED = 0.006  # that probabilities of three digits may be off by in all, each by half a percent of it at most
-_MIN_SHARE = 0.03  # of a length, so that an exception is read where its pixels are sure
+_NAMED_SHARE = 0.9  # a description names the symbol, or the kind, that has this share of a place
+_NAMED_WEIGHT = 0.05  # a description names formats with this share of all strings
+_MIN_WEIGHT = 0.005  # the search ignores formats with a smaller share of all strings
+_MAX_ROUNDING = 0.006  # of a sum of probabilities that are stored with three digits, each off by at most half a percent
+_MIN_SHARE = 0.03  # that the search gives any length, so that an exception is read where its pixels are sure
 
 
 class StringFormat(NamedTuple):
-    """One format: its share of the strings of its length, and the probability of each symbol at each place.
+    """One format of strings of one length.
 
     Args:
-        weight: in (0, 1].
-        symbols: float64 (length, classes); rows sum to 1.
+        weight: its share of the strings of that length, in (0, 1].
+        symbols: float64 (length, classes), the probability of each symbol at each place; rows sum to 1.
     """
 
     weight: float
@@ -42,15 +42,15 @@ class StringFormat(NamedTuple):
 
 @dataclass(frozen=True)
 class StringModel:
-    """Formats by the length of strings; the symbols of a length without any are read one by one.
+    """The formats of strings, by length. A length without formats says nothing about its symbols.
 
     Args:
         alphabet: the symbols, in class-id order.
-        formats: by length; the first of each is the uniform component.
-        shares: by length, the share of all readings learnt from.
+        formats: by length; the first of each length is the uniform component.
+        shares: by length, its share of the strings that the model was fitted to, in (0, 1].
 
     Raises:
-        ValueError: if probabilities are none, or of other lengths or alphabets than they are said to be of.
+        ValueError: if values are no probabilities, or a format does not have (length, classes) of them.
     """
 
     alphabet: str
@@ -61,7 +61,7 @@ class StringModel:
         for length, formats in self.formats.items():
             for form in formats:
                 sums = form.symbols.sum(1) if form.symbols.shape == (length, len(self.alphabet)) else np.zeros(1)
-                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=_ROUNDED)):
+                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=_MAX_ROUNDING)):
                     raise ValueError(f"a format of {length} symbols has no probabilities for each")
         if not all(0 < share <= 1 for share in self.shares.values()) or not set(self.formats) <= set(self.shares):
             raise ValueError(f"shares of lengths are above 0 and at most 1, got {self.shares}")
@@ -73,7 +73,7 @@ class StringModel:
         return hash((self.alphabet, tuple(self.shares)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without the alphabet: of each length its share and its formats."""
+        """Return plain values, without the alphabet: for each length its share and its formats."""
         return {
             str(length): {
                 "share": share,
@@ -87,10 +87,11 @@ class StringModel:
 
     @staticmethod
     def from_dict(plain: dict[str, Any], alphabet: str) -> StringModel:
-        """The inverse of :meth:`to_dict`, to three digits.
+        """Return the model of which :meth:`to_dict` gave the values, to three digits.
 
         Raises:
-            ValueError: if the values make no sense; LookupError, TypeError or AttributeError if some are missing.
+            ValueError: if the values make no sense.
+            LookupError, TypeError, AttributeError: if values are missing, or of another type.
         """
         formats = {
             int(length): tuple(
@@ -101,27 +102,27 @@ class StringModel:
         return StringModel(alphabet, formats, {int(length): float(entry["share"]) for length, entry in plain.items()})
 
     def __str__(self) -> str:
-        """As patterns are written: "AAA9999 (97 %), AA9999 (2 %)"; X is any symbol."""
+        """Describe the frequent formats as patterns: "AAA9999 (97 %), AA9999 (2 %)"; X is any symbol."""
         kinds = kinds_of(self.alphabet)
         shares: dict[str, float] = {}
         for length, formats in self.formats.items():
             for form in formats[1:]:
-                name = "".join(_sign(row, self.alphabet, kinds) for row in form.symbols)
+                name = "".join(_pattern_sign(row, self.alphabet, kinds) for row in form.symbols)
                 shares[name] = shares.get(name, 0.0) + self.shares[length] * form.weight
         shares |= {
-            "X" * n: share for n, share in self.shares.items() if n not in self.formats and share >= _SHOWN_SHARE
+            "X" * n: share for n, share in self.shares.items() if n not in self.formats and share >= _NAMED_SHARE
         }
-        frequent = [(name, share) for name, share in shares.items() if share >= _SHOWN_WEIGHT]
+        frequent = [(name, share) for name, share in shares.items() if share >= _NAMED_WEIGHT]
         frequent.sort(key=lambda item: -item[1])
         return ", ".join(f"{name} ({share:.0%})".replace("%", " %") for name, share in frequent)
 
 
-@lru_cache(maxsize=16)  # asked for every batch
+@lru_cache(maxsize=16)  # needed for every batch
 def automaton_of(model: StringModel, max_length: int) -> Automaton:
-    """Strings of up to ``max_length`` symbols: each format a chain of states of its own, and one chain for any string.
+    """Return the automaton of strings of 1 to ``max_length`` symbols: a chain of states for each format, and one more.
 
-    What a symbol adds to the score is its log probability above that of a uniform one, so that a string of no format
-    scores as it does without a model; that of a string's length and format is added with its last symbol.
+    A symbol adds to the score its log probability minus that of the uniform distribution, so that without a format it
+    adds about nothing. The log probability of a string's length and format is added with its last symbol.
     """
     classes = len(model.alphabet)
     all_classes = frozenset(range(classes))
@@ -134,9 +135,9 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
     layers: list[tuple[Edge, ...]] = []
     counts: list[tuple[int, ...]] = [(0,)]
     accepting: list[tuple[bool, ...]] = [(False,)]
-    state_of: dict[int, int] = {}  # of the chains that go on
+    state_of: dict[int, int] = {}  # state in the last layer, by index of the chain; only of chains that continue
     for t in range(1, max_length + 1):
-        # States 0 and 1: any string that goes on, and one that ends here. Then chains that are long enough.
+        # State 0: any string that continues; state 1: any string that ends here; then one state for each chain.
         unfinished = [k for k, f in enumerate(chains) if len(f.symbols) >= t]
         states = {k: 2 + place for place, k in enumerate(unfinished)}
         uniform = model.formats[t][0].weight if t in model.formats else 1.0
@@ -155,7 +156,10 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
 
 
 def _any_symbol(model: StringModel) -> NDArray[np.float64]:
-    """(classes,): of strings without a format: half uniform, half as frequent as in all formats together."""
+    """Return the distribution of symbols in strings without a format, float64 (classes,).
+
+    Half of it is uniform, half as frequent as in all formats together.
+    """
     if not model.formats:
         return np.full(len(model.alphabet), 1 / len(model.alphabet))
     weighted = [
@@ -166,23 +170,27 @@ def _any_symbol(model: StringModel) -> NDArray[np.float64]:
 
 
 def _share(model: StringModel, length: int) -> float:
+    """Return the share of a length that the search reckons with."""
     return max(model.shares.get(length, 0.0), _MIN_SHARE)
 
 
-def _sign(row: NDArray[np.float64], alphabet: str, kinds: NDArray[np.intp]) -> str:
-    """How a pattern writes one place: A, 9, X for any, or a symbol, in brackets where it is one of these.
+def _pattern_sign(row: NDArray[np.float64], alphabet: str, kinds: NDArray[np.intp]) -> str:
+    """Return how a pattern writes one place: A, 9 or X, or a symbol, in brackets where it is one of these three.
 
-    ``row`` is (classes,).
+    Args:
+        row: (classes,), the probability of each symbol there.
+        alphabet: the symbols, in class-id order.
+        kinds: (classes,), as :func:`kinds_of` has them.
     """
-    if row.max() >= _SHOWN_SHARE:
+    if row.max() >= _NAMED_SHARE:
         symbol = alphabet[int(row.argmax())]
         return f"[{symbol}]" if symbol in "A9X" else symbol
     for sign, kind in (("9", DIGIT), ("A", LETTER)):
-        if row[kinds == kind].sum() >= _SHOWN_SHARE:
+        if row[kinds == kind].sum() >= _NAMED_SHARE:
             return sign
     return "X"
 
 
 def kinds_of(alphabet: str) -> NDArray[np.intp]:
-    """(classes,): whether each symbol is a digit, a letter, or any other, as formats have it."""
+    """Return the kind of each symbol, :data:`DIGIT`, :data:`LETTER` or :data:`OTHER`, (classes,)."""
     return np.array([DIGIT if s.isdigit() else LETTER if s.isalpha() else OTHER for s in alphabet])

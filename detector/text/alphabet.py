@@ -1,7 +1,7 @@
-"""Symbols <-> class ids: the one table of the project, encode and decode side by side.
+"""The alphabet: symbols and their class ids, and strings encoded as ids and decoded again.
 
 An :class:`Alphabet` has ``n`` symbols, the detection classes in class-id order, and one *space*, which is
-never detected and has id ``n``. The default universe is the 37 symbols ``0-9A-Z`` and the space.
+never detected and has id ``n``. The default is ``0-9A-Z`` and the space, 37 ids.
 Texts shorter than ``length`` are padded with spaces at their end; trailing spaces are not significant.
 """
 
@@ -29,11 +29,13 @@ DEFAULT_LENGTH = 8
 class Alphabet:
     """The detectable symbols in class-id order, and the space.
 
-    Symbols are single code points in Unicode's composed form (NFC), and each is seen: control and format characters,
-    and combining marks, which have no box of their own, are none.
+    Args:
+        symbols: single code points in Unicode's composed form (NFC); neither control nor format characters, which are
+            invisible, nor combining marks, which have no box of their own.
+        space: one such code point.
 
     Raises:
-        AlphabetError: if there are no symbols, one cannot be one, one occurs twice, or the space is among them.
+        AlphabetError: if there are no symbols, one is not allowed or occurs twice, or the space is among them.
     """
 
     symbols: str = DEFAULT_SYMBOLS
@@ -41,11 +43,12 @@ class Alphabet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", unicodedata.normalize("NFC", self.symbols))
-        unseen = [s for s in (*self.symbols, *self.space) if is_unseen(s)]
-        if unseen:
-            raise AlphabetError(f"The alphabet holds control or format characters ({_spelt(unseen)}): leave them out.")
+        if invisible := [s for s in (*self.symbols, *self.space) if is_unseen(s)]:
+            raise AlphabetError(
+                f"The alphabet holds control or format characters ({_code_points(invisible)}): leave them out."
+            )
         if marks := [s for s in self.symbols if first_cluster(s)]:
-            raise AlphabetError(f"The alphabet holds combining marks ({_spelt(marks)}): {_ONE_SIGN}.")
+            raise AlphabetError(f"The alphabet holds combining marks ({_code_points(marks)}): {_NO_MARKS}.")
         if not self.symbols:
             raise AlphabetError("The alphabet is empty: give at least one symbol.")
         doubles = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
@@ -62,7 +65,7 @@ class Alphabet:
 
     @property
     def space_id(self) -> int:
-        """Id of the space in encoded strings: the one after the last class."""
+        """Id of the space in encoded strings: the number of classes."""
         return len(self.symbols)
 
     @cached_property
@@ -74,20 +77,20 @@ class Alphabet:
         return np.array([*self.symbols, self.space])  # (n + 1,)
 
     def clean(self, text: str) -> str:
-        """``text`` in the form that is compared and encoded: NFC, spaces at the end removed."""
+        """Return ``text`` in the form that is compared and encoded: NFC, spaces at the end removed."""
         return unicodedata.normalize("NFC", text).rstrip(self.space)
 
     def problem(
         self, text: str, length: int | None = None, *, fixed: bool = False, separators: str | None = None
     ) -> str | None:
-        """Why ``text`` cannot be encoded, in words for a user, or None. The only rule for refusal.
+        """Explain to a user why ``text`` cannot be encoded; None if it can. No other rule refuses a label.
 
         Args:
             text: a label.
-            length: symbols that it may have.
-            fixed: whether nobody can choose another alphabet, as for weights that are there.
-            separators: signs that may be advised to be ignored, of :func:`separators_of` all labels; None looks at
-                this one alone.
+            length: most symbols that it may have, spaces included; None for any number.
+            fixed: whether the alphabet cannot be changed, as with finished weights.
+            separators: the signs that the advice may propose to ignore, :func:`separators_of` all labels of the set;
+                None judges by this label alone.
         """
         text = self.clean(text)
         if not text:
@@ -96,22 +99,22 @@ class Alphabet:
         if foreign:
             separators = separators_of([text]) if separators is None else separators
             message = f"the label {text!r} has {''.join(foreign)!r}, not in the alphabet {self.symbols!r}: "
-            return message + self._what_takes(text, len(text) if length is None else length, fixed, separators)
+            return message + self._advice(text, len(text) if length is None else length, fixed, separators)
         if length is not None and len(text) > length:
             return f"the label {text!r} has {len(text)} symbols, more than {length}" + (
                 f": it starts with {self.space!r}" if text.startswith(self.space) else ""
             )
         return None
 
-    def _what_takes(self, text: str, length: int, fixed: bool, separators: str) -> str:
-        """The option with which a text would be one of this alphabet, or the alphabet one that has its symbols."""
+    def _advice(self, text: str, length: int, fixed: bool, separators: str) -> str:
+        """Return the end of a message: the argument with which the text would be accepted, or what to correct."""
         if invisible := [s for s in text if is_unseen(s)]:
-            return f"no alphabet takes control or format characters ({_spelt(invisible)}), correct the label"
+            return f"no alphabet takes control or format characters ({_code_points(invisible)}), correct the label"
         if cluster := first_cluster(text):
-            return f"{cluster!r} is no symbol, for {_ONE_SIGN}"
+            return f"{cluster!r} is no symbol, for {_NO_MARKS}"
         if len(text) <= length and set(unicodedata.normalize("NFC", text.upper())) <= self._id_of.keys():
             return f"{argument('upper')} takes it as capitals"
-        signs = "".join(sorted({s for s in text if s in _BETWEEN and s not in self._id_of}))
+        signs = "".join(sorted({s for s in text if s in _SEPARATORS and s not in self._id_of}))
         symbols = "".join(s for s in text if s not in signs)
         if signs and symbols and len(symbols) <= length and set(symbols) <= self._id_of.keys():
             if not set(signs) <= set(separators):
@@ -125,13 +128,13 @@ class Alphabet:
         return "it is never read" if fixed else f"{argument('alphabet', 'auto')} takes the symbols that the labels have"
 
     def encode(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.int64]:
-        """Ids of every symbol, padded with the space's id.
+        """Return the ids of the symbols of each text, padded with the space's id.
 
         Returns:
             Shape (len(texts), length), values in [0, n].
 
         Raises:
-            AlphabetError: naming every text that does not fit, and why; if it is one text.
+            AlphabetError: if texts cannot be encoded, with the reason for each; if ``texts`` is one string.
         """
         if isinstance(texts, str):
             raise AlphabetError(f"Several texts are encoded at once: give [{texts!r}], not {texts!r}.")
@@ -144,7 +147,7 @@ class Alphabet:
         return flat.reshape(len(rows), length)
 
     def decode(self, ids: Any) -> list[str]:
-        """Texts of encoded strings; the inverse of :meth:`encode` (spaces at the end are removed).
+        """Return the texts of encoded strings: the inverse of :meth:`encode`, spaces at the end removed.
 
         Args:
             ids: integers in [0, n], shape (batch, length).
@@ -161,53 +164,63 @@ class Alphabet:
         return ["".join(row).rstrip(self.space) for row in rows]
 
     def one_hot(self, texts: Sequence[str], length: int = DEFAULT_LENGTH) -> NDArray[np.float32]:
-        """The target of a plain classifier: one row a symbol, one column a class, the space last.
+        """Return the targets of a plain classifier: for each symbol a row, for each class a column, the space last.
 
         Returns:
-            Shape (len(texts), length, n + 1), zeros and ones; 8 x 37 a text by default.
+            Shape (len(texts), length, n + 1), zeros and ones; by default 8 x 37 for each text.
         """
         return np.eye(len(self) + 1, dtype=np.float32)[self.encode(texts, length)]
 
     def from_one_hot(self, scores: Any) -> list[str]:
-        """Texts of the best class in each row; takes :meth:`one_hot`'s shape, or any scores of it."""
+        """Return the texts of the best class in each row.
+
+        Args:
+            scores: shape (batch, length, n + 1), as :meth:`one_hot` returns them, or any scores.
+
+        Raises:
+            AlphabetError: if the shape is another one.
+        """
         table = np.asarray(scores)
         if table.ndim != 3 or table.shape[-1] != len(self) + 1:
             raise AlphabetError(f"Scores must have shape (batch, length, {len(self) + 1}), got {table.shape}.")
         return self.decode(table.argmax(-1))
 
 
-_BETWEEN = "-. _/"  # signs that stand between symbols and are often not read
-_COUNTED_WITH = 2  # digits at most of a number that tells pictures of one text apart
-_ONE_SIGN = "a combining mark has no box of its own: spell a letter with its mark as one code point, or leave marks out"
+_SEPARATORS = "-. _/"  # signs that stand between symbols and are often not read
+_MAX_COUNTER_DIGITS = 2  # of a number behind a text that tells several pictures with it apart
+_NO_MARKS = "a combining mark has no box of its own: spell a letter with its mark as one code point, or leave marks out"
 
 
 def is_unseen(symbol: str) -> bool:
-    """Whether it is a control or format character (Unicode's Cc, Cf, Zl, Zp), which no picture shows."""
+    """Test for a control or format character (Unicode categories Cc, Cf, Zl, Zp), which no picture shows."""
     return unicodedata.category(symbol) in ("Cc", "Cf", "Zl", "Zp")
 
 
 def first_cluster(text: str) -> str:
-    """The first grapheme cluster of more than one code point, as letters with marks that do not compose; "" if none."""
+    """Return the first grapheme cluster of several code points, such as a letter and a mark without a composed form.
+
+    "" if there is none.
+    """
     text = unicodedata.normalize("NFC", text)
-    for at, sign in enumerate(text):
-        if unicodedata.category(sign)[0] == "M" or (at and _joins(text[at - 1], sign)):
-            return text[max(at - 1, 0) : at + 1]
+    for i, sign in enumerate(text):
+        if unicodedata.category(sign)[0] == "M" or (i and _joins(text[i - 1], sign)):
+            return text[max(i - 1, 0) : i + 1]
     return ""
 
 
 def _joins(previous: str, sign: str) -> bool:
-    """Whether two signs are one: an emoji and its skin, the two letters of a flag, parts of a Korean syllable."""
+    """Test whether two code points are shown as one: emoji and skin tone, flag letters, parts of a Korean syllable."""
     previous_code, code = ord(previous), ord(sign)
     flag = 0x1F1E6 <= previous_code <= 0x1F1FF and 0x1F1E6 <= code <= 0x1F1FF
     return flag or 0x1F3FB <= code <= 0x1F3FF or (0x1100 <= previous_code <= 0x11FF and 0x1160 <= code <= 0x11FF)
 
 
-def _spelt(signs: Iterable[str]) -> str:
-    """Code points: what cannot be seen is named so."""
+def _code_points(signs: Iterable[str]) -> str:
+    """Name characters by their code points, for messages about invisible ones."""
     return ", ".join(f"U+{ord(sign):04X}" for sign in dict.fromkeys(signs))
 
 
-_SPELT_ELSEWHERE = (
+_FOREIGN_SPELLINGS = (
     (re.compile(r"\A\[.*\w-\w.*\]\Z", re.DOTALL), "has brackets around ranges, which would be symbols: write 0-9A-Z"),
     (re.compile(r"\\[dwsDWS]"), "is spelt as in patterns: write ranges, as 0-9A-Z"),
     (re.compile(r"\w[\u2010-\u2015\u2212]\w"), "has a dash that is not -: write 0-9A-Z, and such a dash last"),
@@ -216,24 +229,26 @@ _SPELT_ELSEWHERE = (
 
 
 def symbols_of(spelt: str) -> str:
-    """The symbols of an alphabet as a user spells it: ``0-9A-Z`` are ranges; ``\\-``, a ``-`` first or last, the sign.
+    """Return the symbols of an alphabet as a user spells it, with ranges such as ``0-9A-Z``.
+
+    ``\\-`` is the sign itself, and so is a ``-`` at the beginning or the end.
 
     Raises:
-        AlphabetError: if a range runs backwards, or is not of one kind of letters or digits; if it is spelt as ranges
-            are elsewhere, which would make symbols of signs that nobody means.
+        AlphabetError: if a range runs backwards, or is not of one kind of letters or digits; if it is spelt as in
+            regular expressions or lists, whose signs would silently become symbols.
     """
-    for spelling, problem in _SPELT_ELSEWHERE:
+    for spelling, problem in _FOREIGN_SPELLINGS:
         if spelling.search(spelt):
             raise AlphabetError(f"The alphabet {spelt!r} {problem}.")
     signs = re.findall(r"\\[-\\]|.", spelt, re.DOTALL)
-    symbols, at = "", 0
-    while at < len(signs):
-        sign = signs[at][-1]
-        if at + 2 < len(signs) and signs[at + 1] == "-":
-            symbols += _range(sign, signs[at + 2][-1], spelt)
-            at += 3
+    symbols, i = "", 0
+    while i < len(signs):
+        sign = signs[i][-1]
+        if i + 2 < len(signs) and signs[i + 1] == "-":
+            symbols += _range(sign, signs[i + 2][-1], spelt)
+            i += 3
         else:
-            symbols, at = symbols + sign, at + 1
+            symbols, i = symbols + sign, i + 1
     return symbols
 
 
@@ -248,55 +263,60 @@ def _range(first: str, last: str, spelt: str) -> str:
 
 
 def separators_of(texts: Collection[str]) -> str:
-    """Signs of :data:`_BETWEEN` that stand between parts of labels, by a look at all: these may well be ignored.
+    """Return the signs of :data:`_SEPARATORS` that only separate parts of a text in these labels, so may be ignored.
 
-    Not those that part off what is no text: the same tail in all (``33019.0``), numbers that were counted on
-    (``AB12.1`` beside ``AB12``, ``0001_AB12``), or what only some labels have, longer for it than all others.
+    A sign is left out if it separates the text from something else: the same ending in all labels (``33019.0``), a
+    running number (``AB12.1`` beside ``AB12``, ``0001_AB12``), or a part that only some labels have and that makes
+    them longer than all others.
     """
     labels = set(texts)
-    return "".join(sign for sign in _BETWEEN if not _parts_off(sign, labels))
+    return "".join(sign for sign in _SEPARATORS if not _is_no_separator(sign, labels))
 
 
-def _parts_off(sign: str, texts: Collection[str]) -> bool:
-    having = [text for text in texts if sign in text]
-    if len(having) < 2:
-        having_not = {len(text) for text in texts if sign not in text}
-        return bool(having) and len(having_not) == 1 and len(having[0].replace(sign, "")) not in having_not
-    parts = [text.rpartition(sign) for text in having]
+def _is_no_separator(sign: str, texts: Collection[str]) -> bool:
+    """Test whether a sign separates the text from something else, see :func:`separators_of`."""
+    with_sign = [text for text in texts if sign in text]
+    without_sign = Counter(len(text) for text in texts if sign not in text)  # lengths
+    if len(with_sign) < 2:
+        return bool(with_sign) and len(without_sign) == 1 and len(with_sign[0].replace(sign, "")) not in without_sign
+    parts = [text.rpartition(sign) for text in with_sign]
     tails = Counter(tail for _, _, tail in parts)
     if len(tails) == 1 and len({base for base, _, _ in parts}) > 1:
         return True
-    if _are_counted([tail for _, _, tail in parts]) or _are_counted([text.partition(sign)[0] for text in having]):
+    heads = [text.partition(sign)[0] for text in with_sign]
+    if _are_running_numbers([tail for _, _, tail in parts]) or _are_running_numbers(heads):
         return True
-    repeats = Counter(base for base, _, tail in parts if len(tail) <= _COUNTED_WITH)
-    counted = sum(tail.isdecimal() and (repeats[base] > 1 or base in texts) for base, _, tail in parts)
-    if 10 * counted > len(having):
+    repeats = Counter(base for base, _, tail in parts if len(tail) <= _MAX_COUNTER_DIGITS)
+    counter_count = sum(tail.isdecimal() and (repeats[base] > 1 or base in texts) for base, _, tail in parts)
+    if 10 * counter_count > len(with_sign):
         return True
-    without = Counter(len(text) for text in texts if sign not in text)
-    usual, times = without.most_common(1)[0] if without else (0, 0)
-    longer = sum(len(text.replace(sign, "")) > usual for text in having)
-    return times == without.total() > len(having) / 4 and 2 * longer > len(having)
+    usual_length, usual_count = without_sign.most_common(1)[0] if without_sign else (0, 0)
+    longer_count = sum(len(text.replace(sign, "")) > usual_length for text in with_sign)
+    return usual_count == without_sign.total() > len(with_sign) / 4 and 2 * longer_count > len(with_sign)
 
 
-def _are_counted(parts: Sequence[str]) -> bool:
-    """Whether these are numbers that tell pictures apart."""
+def _are_running_numbers(parts: Sequence[str]) -> bool:
+    """Test whether the parts are running numbers, which tell pictures apart."""
     return len(parts) >= 4 and all(part.isdecimal() for part in parts) and count_through([*map(int, parts)])
 
 
 def count_through(numbers: Sequence[int]) -> bool:
-    """Whether there is one number each, and hardly one between the least and the greatest is left out."""
+    """Test whether no number occurs twice, and at most a tenth of those in between are missing."""
     are_distinct = len(set(numbers)) == len(numbers)
     return are_distinct and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
 
 
 def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fixed: bool = False) -> str:
-    """The arguments with which most of the labels that ``table`` refuses would be taken, for messages; "" if none do.
+    """Advise, for a message, the arguments with which most of the labels that ``table`` refuses would be accepted.
 
     Args:
         texts: all labels of a set.
         table: their alphabet.
-        length: symbols that each may have.
-        fixed: whether nobody can choose another alphabet or length, as for weights that are there.
+        length: most symbols that each may have.
+        fixed: whether alphabet and length cannot be changed, as with finished weights.
+
+    Returns:
+        "" if there are no such arguments.
     """
     separators = separators_of(texts)
     refused = [text for text in texts if table.problem(text, length, separators=separators)]
@@ -308,47 +328,57 @@ def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fix
         for longest in {length} if fixed else {length, *lengths}:
             count = sum(symbols <= longest for symbols in lengths)
             remedies.append(_Remedy(count, upper, ignored, longest if longest > length else 0))
-    best = _simplest(remedies, len(refused))
-    if best is None:
-        symbols = [text for text in refused if table.clean(text) and not _holds_no_symbol(text)]
-        other = alphabet_of(symbols) if symbols and not fixed else table
-        count = sum(not other.problem(text, length) for text in refused)
+    remedy = _simplest_remedy(remedies, len(refused))
+    if remedy is None:
+        readable = [text for text in refused if table.clean(text) and not _is_not_encodable(text)]
+        auto_alphabet = alphabet_of(readable) if readable and not fixed else table
+        count = sum(not auto_alphabet.problem(text, length) for text in refused)
         return f"{argument('alphabet', 'auto')} takes {count} of them" if 2 * count > len(refused) else ""
-    advice = f"{best} takes {best.taken} of them"
-    if " " in best.ignored:
-        spaced = _simplest([remedy for remedy in remedies if " " not in remedy.ignored], len(refused))
-        if spaced is not None and spaced.taken > 0.9 * best.taken:
-            advice += f", and {spaced} takes them with their spaces"
+    advice = f"{remedy} takes {remedy.accepted} of them"
+    if " " in remedy.ignored:
+        with_spaces = _simplest_remedy([r for r in remedies if " " not in r.ignored], len(refused))
+        if with_spaces is not None and with_spaces.accepted > 0.9 * remedy.accepted:
+            advice += f", and {with_spaces} takes them with their spaces"
     return advice
 
 
 class _Remedy(NamedTuple):
-    """Arguments with which so many of the labels are taken that are refused without them."""
+    """Arguments with which labels are accepted that are refused without them.
 
-    taken: int
+    Args:
+        accepted: number of these labels.
+        upper, ignored: as ``convert`` takes upper and ignore.
+        length: likewise; 0 leaves the length as it is.
+    """
+
+    accepted: int
     upper: bool
     ignored: str
-    length: int  # 0: the length stays
+    length: int
 
     def __str__(self) -> str:
-        given = {"upper": self.upper, "ignore": self.ignored, "length": self.length}
-        return " ".join(argument(name, value) for name, value in given.items() if value)
+        arguments = {"upper": self.upper, "ignore": self.ignored, "length": self.length}
+        return " ".join(argument(name, value) for name, value in arguments.items() if value)
 
 
-def _simplest(remedies: Iterable[_Remedy], refused: int) -> _Remedy | None:
-    """The one with fewest arguments beside which no other takes a tenth of the labels more; None if none takes half."""
-    best = None
-    for remedy in sorted(remedies, key=lambda r: (sum(map(bool, r[1:])), r.length, -r.taken)):
-        if remedy.taken > (refused / 2 if best is None else best.taken + refused / 10):
-            best = remedy
-    return best
+def _simplest_remedy(remedies: Iterable[_Remedy], refused: int) -> _Remedy | None:
+    """Choose the remedy with fewest arguments; more arguments must each time gain a tenth of the refused labels.
+
+    None if no remedy makes half of the ``refused`` labels accepted.
+    """
+    chosen = None
+    for remedy in sorted(remedies, key=lambda r: (sum(map(bool, r[1:])), r.length, -r.accepted)):
+        if remedy.accepted > (refused / 2 if chosen is None else chosen.accepted + refused / 10):
+            chosen = remedy
+    return chosen
 
 
 def alphabet_of(texts: Iterable[str], space: str = " ") -> Alphabet:
-    """The smallest alphabet that holds all ``texts`` that have nothing but symbols, in code-point order."""
-    clean_texts = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _holds_no_symbol(text))
+    """Return the smallest alphabet of ``texts``, in code-point order; texts that none can encode are ignored."""
+    clean_texts = (text for text in map(partial(unicodedata.normalize, "NFC"), texts) if not _is_not_encodable(text))
     return Alphabet("".join(sorted(set[str]().union(*clean_texts) - {space})), space)
 
 
-def _holds_no_symbol(text: str) -> bool:
+def _is_not_encodable(text: str) -> bool:
+    """Test whether a text has characters that no alphabet may have."""
     return any(map(is_unseen, text)) or bool(first_cluster(text))

@@ -1,7 +1,7 @@
-"""Scores as probabilities: a monotone map for characters and one for strings, learnt from readings with labels.
+"""Calibration: monotone maps from scores to probabilities, one for characters and one for strings.
 
-A detector is trained for boxes and classes at once, so its scores order readings well and say little of how many of
-them are right. Two numbers a map set that straight: few enough for the readings of a small validation split.
+A detector is trained for boxes and classes at once: its scores rank readings well, but are no probabilities. Each map
+has two parameters, few enough to fit them on a small validation split.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from detector.text.detections import Reading
 from detector.text.metrics import differing
 
-_EDGE = 1e-7  # scores of exactly 0 or 1 have no log odds
-_SLOPE_SPREAD, _OFFSET_SPREAD = 1.0, 2.0  # of the normal prior around the identity
-_MIN_SLOPE = 0.05  # scores that say nothing leave a map that is almost flat, not one that turns their order round
-_STEPS = 50
+_MIN_PROBABILITY = 1e-7  # scores are clipped to it and to 1 minus it: 0 and 1 have no log odds
+_SLOPE_SPREAD, _OFFSET_SPREAD = 1.0, 2.0  # standard deviations of the normal prior around the identity
+_MIN_SLOPE = 0.05  # for scores that say nothing: an almost flat map, never one that reverses their order
+_MAX_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class PlattScaling:
             raise ValueError(f"a calibration needs a slope above 0 and an offset, got {self.slope} and {self.offset}")
 
     def __call__(self, score: float) -> float:
-        """The probability that what has this score is right, in (0, 1)."""
-        score = min(max(score, _EDGE), 1 - _EDGE)
+        """Return the probability, in (0, 1), that a character or string with this score is right."""
+        score = min(max(score, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
         return 1 / (1 + math.exp(-max(-700.0, self.slope * math.log(score / (1 - score)) + self.offset)))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What scores are worth, of one network.
+    """The maps from scores to probabilities for one network.
 
     Args:
         character: from a character's score to its confidence.
-        string: from the product of the characters' confidences to the string's. It knows what the product does not:
-            that characters are missed, and that those of one picture are right or wrong together.
+        string: from the product of the characters' confidences to the string's confidence. It corrects for what the
+            product ignores: missed characters, and that errors in one picture are not independent.
     """
 
     character: PlattScaling = field(default_factory=PlattScaling)
@@ -61,18 +61,22 @@ class Calibration:
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> Calibration:
-        """From plain values, as :func:`dataclasses.asdict` makes them."""
+        """Return the calibration of plain values, as :func:`dataclasses.asdict` makes them."""
         return Calibration(**{name: PlattScaling(**values) for name, values in plain.items()})
 
 
 def fit_platt(scores: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
-    """The likeliest map of scores that are right or not; the identity where there are none.
+    """Fit the map with the greatest posterior to scores; the identity where there are none.
 
-    Newton's steps on the logistic loss. A normal prior around the identity counts about as much as two readings: of
-    n that are all right the last one is believed (n + 1) / (n + 2) or so, and not altogether.
+    Newton's method on the logistic loss. The normal prior around the identity counts about as much as two readings: if
+    n readings are all right, their probability becomes about (n + 1) / (n + 2), not 1.
+
+    Args:
+        scores: in [0, 1].
+        correct: one for each score.
     """
-    s = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
-    logits = np.log(s / (1 - s))
+    clipped = np.clip(np.asarray(scores, np.float64), _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
+    logits = np.log(clipped / (1 - clipped))
     slope, offset = _newton(logits, np.asarray(correct, np.float64), None)
     if slope < _MIN_SLOPE:
         slope, offset = _newton(logits, np.asarray(correct, np.float64), _MIN_SLOPE)
@@ -80,57 +84,57 @@ def fit_platt(scores: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
 
 
 def _newton(logits: NDArray[np.float64], correct: NDArray[np.float64], slope: float | None) -> tuple[float, float]:
-    """Slope and offset of the greatest posterior; the offset alone where the slope is given."""
+    """Return slope and offset with the greatest posterior; only the offset is fitted where the slope is given."""
     inputs = np.stack([logits, np.ones_like(logits)], 1)  # (n, 2)
-    prior = np.array([1 / _SLOPE_SPREAD**2, 1 / _OFFSET_SPREAD**2])
-    around, free = np.array([1.0, 0.0]), [0, 1] if slope is None else [1]
-    at = around if slope is None else np.array([slope, 0.0])
+    precision = np.array([1 / _SLOPE_SPREAD**2, 1 / _OFFSET_SPREAD**2])  # of the prior
+    identity, free = np.array([1.0, 0.0]), [0, 1] if slope is None else [1]
+    weights = identity if slope is None else np.array([slope, 0.0])
 
     def loss(w: NDArray[np.float64]) -> float:
         z = inputs @ w
-        return float((np.logaddexp(0, z) - correct * z).sum() + (prior * (w - around) ** 2).sum() / 2)
+        return float((np.logaddexp(0, z) - correct * z).sum() + (precision * (w - identity) ** 2).sum() / 2)
 
-    for _ in range(_STEPS):
-        p = 0.5 * (1 + np.tanh(inputs @ at / 2))  # the sigmoid, without overflow
-        gradient = inputs.T @ (p - correct) + prior * (at - around)
-        curvature = (inputs * (p * (1 - p))[:, None]).T @ inputs + np.diag(prior)
+    for _ in range(_MAX_STEPS):
+        p = 0.5 * (1 + np.tanh(inputs @ weights / 2))  # the sigmoid, without overflow
+        gradient = inputs.T @ (p - correct) + precision * (weights - identity)
+        hessian = (inputs * (p * (1 - p))[:, None]).T @ inputs + np.diag(precision)
         step = np.zeros(2)
-        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
         size = 1.0
-        while size > 1e-6 and loss(at - size * step) > loss(at):  # far from the minimum a whole step may overshoot
+        while size > 1e-6 and loss(weights - size * step) > loss(weights):  # a whole step may overshoot
             size /= 2
-        at = at - size * step
+        weights = weights - size * step
         if np.abs(step).max() < 1e-9:
             break
-    return float(at[0]), float(at[1])
+    return float(weights[0]), float(weights[1])
 
 
 def right_characters(label: str, reading: Reading, space: str) -> list[bool]:
-    """Of each character of a reading, whether the label has it there; spaces are no characters."""
+    """Test for each character of a reading whether the label has it at that place; spaces are no characters."""
     symbols = [c.symbol for c in reading.characters]
     _, wrong_places = differing([symbol for symbol in label if symbol != space], symbols)
     return [i not in wrong_places for i in range(len(symbols))]
 
 
 def right_string(label: str, reading: Reading, space: str) -> bool:
-    """Whether what was read, rejected or not, is the label; spaces at the end of either do not count."""
+    """Test whether the string that was read, rejected or not, is the label; spaces at the end of either are ignored."""
     return reading.shown_text.rstrip(space) == label.rstrip(space)
 
 
 def fit_calibration(readings: Sequence[Reading], labels: Sequence[str], space: str = " ") -> Calibration:
-    """Learn from readings without a calibration: of pictures that the network was not trained on.
+    """Fit a calibration to readings of pictures that the network was not trained on.
 
     Args:
-        readings: as they were decoded; those without a character say nothing.
-        labels: of each.
+        readings: decoded without a calibration; those without a character are ignored.
+        labels: one for each reading.
         space: the symbol that is never detected.
 
     Raises:
-        ValueError: if there are not as many of one as of the other.
+        ValueError: if there are not as many labels as readings.
     """
     pairs = [(r, label) for r, label in zip(readings, labels, strict=True) if r.characters]
     scores = [c.confidence for r, _ in pairs for c in r.characters]
-    character = fit_platt(scores, [ok for r, label in pairs for ok in right_characters(label, r, space)])
+    character = fit_platt(scores, [is_right for r, label in pairs for is_right in right_characters(label, r, space)])
     products = [math.prod(character(c.confidence) for c in r.characters) for r, _ in pairs]
     string = fit_platt(products, [right_string(label, r, space) for r, label in pairs])
     return Calibration(character, string)

@@ -1,7 +1,7 @@
-"""From candidate characters to the string: a small search, not a sort. Pure numpy, for a batch at once.
+"""Decode candidate characters into strings, by a search over chains of candidates. Pure numpy, for a batch at once.
 
-Neighbouring cells of a detector see the same character, often as different classes. Candidates that cover
-the same stretch of the reading line exclude each other; the best chain of others is the string.
+Neighbouring cells of a detector report the same character, often as different classes. Candidates that overlap along
+the reading line exclude each other; the string is the best chain of candidates that do not.
 
     candidates.gather: the best, as arrays, along their lines ── search.search: best chain ── spacing: spaces ── Reading
 """
@@ -23,10 +23,10 @@ from detector.text.reading_config import ReadingConfig, allowed_strings
 from detector.text.search import Chain, Trellis, search
 from detector.text.spacing import TextLayout
 
-_TRIES = 400  # steps of the search for one more string
-_MIN_TOP_SCORE = 1e-3  # score from which on a symbol is listed in Character.likely
-_ODDS_SLOPE = 3.0  # what a network's log odds of a character are worth beside what strings look like
-_MIN_ODDS = -3.0  # of a character, to be looked for because strings look like that
+_SEARCH_STEPS = 400  # at most, for each alternative
+_MIN_TOP_SCORE = 1e-3  # of a symbol in Character.likely
+_ODDS_SLOPE = 3.0  # factor of the network's log odds of a character where they are weighed against the string model
+_MIN_ODDS = -3.0  # log odds of a character that the string model may add to a string
 _NO_CHARACTER = "no character was seen"
 
 
@@ -38,7 +38,7 @@ def decode(
     min_confidence: float = 0.0,
     alternatives: int = 0,
 ) -> Reading:
-    """The string of one picture; see :func:`decode_batch`."""
+    """Decode the string of one picture; see :func:`decode_batch`."""
     return decode_batch([detections], config, [width], min_confidence=min_confidence, alternatives=alternatives)[0]
 
 
@@ -50,44 +50,48 @@ def decode_batch(
     min_confidence: float = 0.0,
     alternatives: int = 0,
 ) -> list[Reading]:
-    """The strings of many pictures, the same as one at a time and whatever the order of their candidates.
+    """Decode the strings of several pictures, each as it would be decoded alone.
+
+    The result does not depend on the order of a picture's candidates.
 
     Args:
         batch: candidates of each picture, before any suppression.
-        config: the alphabet, the length, the layout and the pattern.
+        config: of the reader: alphabet, length, layout, pattern or string model.
         widths: of each picture, in the boxes' pixels.
-        min_confidence: a reading whose least sure character is below this is rejected, and without a pattern, which
-            may well choose among them, one of a picture that shows more characters than ``config.max_count``.
-        alternatives: how many of the next likely strings are wanted with each.
+        min_confidence: in [0, 1]; if above 0, a reading is rejected if its least sure character is below it, and,
+            without a pattern, if the picture shows more characters than ``config.max_count``.
+        alternatives: how many of the next likely strings to return with each reading.
 
     Returns:
-        One reading a picture, with at most ``config.length`` symbols; empty where no candidate was found. With a
+        One reading for each picture, of at most ``config.length`` symbols; empty if there is no candidate. With a
         pattern, the text fits it or the reading is rejected.
+
+    Raises:
+        ValueError: if there are not as many widths as pictures.
     """
     if len(batch) != len(widths):
         raise ValueError(f"{len(batch)} pictures and {len(widths)} widths: one is shorter")
     if not batch:
         return []
     candidates = gather(batch, config, widths)
-    free = search(
-        candidates, any_string(len(config.symbols), min(config.max_count, candidates.odds.shape[1])), config.min_count
-    )
-    chains = [free.best(row) for row in range(len(batch))]
+    strings = any_string(len(config.symbols), min(config.max_count, candidates.odds.shape[1]))
+    trellis = search(candidates, strings, config.min_count)
+    chains = [trellis.best(row) for row in range(len(batch))]
     readings = [_to_reading(candidates, row, chain, config) for row, chain in enumerate(chains)]
-    readings, trellis = _with_full_texts(candidates, chains, readings, config), free
+    readings = _with_full_texts(candidates, chains, readings, config)
     if (allowed := allowed_strings(config)) is not None:
         if allowed.has_spaces:
             candidates = replace(candidates, spaces=_expected_spaces(candidates, chains, config))
         trellis = search(candidates, allowed)
-        readings = [_by_pattern(candidates, row, trellis.best(row), read, config) for row, read in enumerate(readings)]
+        readings = [_fit_to_pattern(candidates, row, trellis.best(row), r, config) for row, r in enumerate(readings)]
     elif config.string_model is not None:
         candidates = candidates.at_least(_MIN_ODDS)
         max_count = min(config.max_count, candidates.odds.shape[1])
         likelihoods = candidates.with_likelihoods(config.channel, _ODDS_SLOPE)
         trellis = search(likelihoods, automaton_of(config.string_model, max_count), config.min_count)
-        readings = [_by_model(candidates, trellis, row, read, config) for row, read in enumerate(readings)]
+        readings = [_fit_to_model(candidates, trellis, row, r, config) for row, r in enumerate(readings)]
     if alternatives > 0:
-        readings = [_alternatives(trellis, row, r, config, alternatives) for row, r in enumerate(readings)]
+        readings = [_with_alternatives(trellis, row, r, config, alternatives) for row, r in enumerate(readings)]
     if min_confidence > 0:
         readings = [_apply_min_confidence(reading, min_confidence, config) for reading in readings]
     return readings
@@ -96,10 +100,10 @@ def decode_batch(
 def decode_again(
     readings: Sequence[Reading], config: ReadingConfig, *, min_confidence: float = 0.0, alternatives: int = 0
 ) -> list[Reading]:
-    """The readings, decoded from their evidence by another config; boxes in the pictures' own pixels.
+    """Decode readings again from their evidence, with another config; boxes are in the pictures' pixels.
 
     Raises:
-        ValueError: if one has no evidence.
+        ValueError: if a reading has no evidence.
     """
     evidence = [reading.evidence for reading in readings if reading.evidence is not None]
     if len(evidence) < len(readings):
@@ -112,7 +116,10 @@ def decode_again(
 def _expected_spaces(
     candidates: Candidates, chains: list[Chain | None], config: ReadingConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """By the layout, see :meth:`TextLayout.spaces`; chains read without a pattern show how far apart letters are."""
+    """Return how many spaces the layout expects at each place, see :meth:`TextLayout.spaces`.
+
+    The chains, which were read without a pattern, show how far apart characters stand.
+    """
     size, n = candidates.odds.shape
     first, between = np.zeros((size, n), np.int64), np.zeros((size, n, n), np.int64)
     for row, chain in enumerate(chains):
@@ -128,7 +135,7 @@ def _expected_spaces(
 
 
 def _to_reading(candidates: Candidates, row: int, chain: Chain | None, config: ReadingConfig) -> Reading:
-    """The string of a chain: with the pattern's spaces, or else with the layout's."""
+    """Return the reading of a chain: with the spaces of its pattern, or else of the layout."""
     if chain is None:
         return Reading("", 0.0, ())
     indices = list(chain.candidates)
@@ -156,7 +163,7 @@ def _to_reading(candidates: Candidates, row: int, chain: Chain | None, config: R
 def _top_symbols(
     candidates: Candidates, row: int, indices: list[int], symbols: str
 ) -> list[tuple[tuple[str, float], ...]]:
-    """The symbols of each chosen candidate with the network's scores, surest first."""
+    """Return the likeliest symbols of each of these candidates with the network's scores, surest first."""
     ids, scores = candidates.top_class_id[row, indices].tolist(), candidates.top_confidence[row, indices].tolist()
     return [
         tuple((symbols[i], score) for i, score in zip(*columns, strict=True) if score >= _MIN_TOP_SCORE)
@@ -167,34 +174,42 @@ def _top_symbols(
 def _with_full_texts(
     candidates: Candidates, chains: list[Chain | None], readings: list[Reading], config: ReadingConfig
 ) -> list[Reading]:
-    """The readings; where a picture shows more than ``max_count`` characters, with the text of all, and less sure."""
+    """Add the text of all characters to readings of pictures with more than ``max_count``; lower their confidence."""
     rows = np.flatnonzero((candidates.odds > 0).sum(1) > config.max_count)
     if not len(rows):
         return readings
     crowded = candidates.rows(rows)
     trellis = search(crowded, any_string(len(config.symbols), crowded.odds.shape[1]))
-    plain = replace(config, layout=TextLayout())  # where spaces would be, nobody knows
+    no_spaces = replace(config, layout=TextLayout())  # nothing says where so long a string would have spaces
     for place, row in enumerate(rows.tolist()):
         full_chain, chain = trellis.best(place), chains[row]
         assert full_chain is not None and chain is not None  # there are candidates
         if (candidates.odds[row, list(full_chain.candidates)] > 0).sum() <= config.max_count:
             continue  # some of them stand for the same character
-        full_reading = _to_reading(candidates, row, full_chain, plain)
-        all_false = 1.0  # the probability that none of the characters left out is one
+        full_reading = _to_reading(candidates, row, full_chain, no_spaces)
+        false_alarms = 1.0  # the probability that all characters that are left out are false detections
         for candidate, character in zip(full_chain.candidates, full_reading.characters, strict=True):
             if candidate not in chain.candidates:
-                all_false *= 1 - character.confidence
-        confidence = readings[row].confidence * all_false
+                false_alarms *= 1 - character.confidence
+        confidence = readings[row].confidence * false_alarms
         readings[row] = replace(
             readings[row], unconstrained_text=full_reading.text, confidence=confidence, shows_more=True
         )
     return readings
 
 
-def _by_pattern(
+def _fit_to_pattern(
     candidates: Candidates, row: int, chain: Chain | None, unconstrained: Reading, config: ReadingConfig
 ) -> Reading:
-    """The string that fits the pattern, and what would be read without it; rejected where none does."""
+    """Return the reading that fits the pattern, with the unconstrained text if that differs; rejected if none fits.
+
+    Args:
+        candidates: of the batch.
+        row: of the picture in it.
+        chain: the best one that fits the pattern; None if none does.
+        unconstrained: the reading without the pattern.
+        config: of the reader.
+    """
     if chain is None:
         reason = f"nothing that was seen fits the pattern {config.pattern!r}" if unconstrained.text else _NO_CHARACTER
         return replace(unconstrained, text="", rejected=reason, rejected_text=unconstrained.text)
@@ -203,10 +218,20 @@ def _by_pattern(
     return reading if reading.text == unconstrained_text else replace(reading, unconstrained_text=unconstrained_text)
 
 
-def _by_model(
+def _fit_to_model(
     candidates: Candidates, trellis: Trellis, row: int, unconstrained: Reading, config: ReadingConfig
 ) -> Reading:
-    """The likeliest string under the string model; symbols that it does not change keep their boxes and confidence."""
+    """Return the likeliest reading under the string model, with the unconstrained text if that differs.
+
+    The confidence falls with each symbol that the model changes, by the new symbol's share of the likelihood.
+
+    Args:
+        candidates: of the batch, with the network's scores.
+        trellis: of the search with the model.
+        row: of the picture in the batch.
+        unconstrained: the reading without the model.
+        config: of the reader.
+    """
     chain = trellis.best(row)
     if chain is None:
         return unconstrained
@@ -222,7 +247,8 @@ def _by_model(
     remaining = iter(symbols)
     text = "".join(symbol if symbol == config.space else next(remaining) for symbol in reading.text)
     ratio = math.prod(
-        c.confidence / max(b.confidence, 1e-9) for c, b in zip(characters, reading.characters, strict=True)
+        after.confidence / max(before.confidence, 1e-9)
+        for after, before in zip(characters, reading.characters, strict=True)
     )
     unconstrained_text = unconstrained.unconstrained_text or unconstrained.text
     reading = replace(
@@ -233,7 +259,7 @@ def _by_model(
 
 
 def _apply_min_confidence(reading: Reading, min_confidence: float, config: ReadingConfig) -> Reading:
-    """The reading, rejected where its least sure character is below ``min_confidence``, or where it leaves some out."""
+    """Reject a reading whose least sure character is below ``min_confidence``, or which leaves characters out."""
     if reading.rejected is not None:
         return reading
     if not reading.characters:
@@ -246,7 +272,7 @@ def _apply_min_confidence(reading: Reading, min_confidence: float, config: Readi
 
 
 def reject_unsure(reading: Reading, min_confidence: float) -> Reading:
-    """Reject a reading, of one character at least, whose least sure one is below ``min_confidence``."""
+    """Reject a reading whose least sure character is below ``min_confidence``; it must have a character."""
     number, weakest = min(enumerate(reading.characters, 1), key=lambda pair: pair[1].confidence)
     if weakest.confidence >= min_confidence:
         return reading
@@ -256,10 +282,10 @@ def reject_unsure(reading: Reading, min_confidence: float) -> Reading:
     return replace(reading, text="", rejected=reason, rejected_text=reading.text)
 
 
-def _alternatives(trellis: Trellis, row: int, reading: Reading, config: ReadingConfig, count: int) -> Reading:
-    """The reading with up to ``count`` other strings; each is as much less sure as its score is behind."""
+def _with_alternatives(trellis: Trellis, row: int, reading: Reading, config: ReadingConfig, count: int) -> Reading:
+    """Add up to ``count`` other strings to a reading; the confidence of each falls with its score."""
     best_score, confidences = None, {reading.text: 0.0}
-    for chain in trellis.chains(row, (count + 1) * _TRIES):
+    for chain in trellis.chains(row, (count + 1) * _SEARCH_STEPS):
         best_score = chain.score if best_score is None else best_score
         text = _to_reading(trellis.candidates, row, chain, config).text
         confidences.setdefault(text, reading.confidence * math.exp(min(0.0, chain.score - best_score)))

@@ -1,4 +1,4 @@
-"""What a detector saw and what it reads as: columnar, frozen, checked at birth. Pure numpy."""
+"""Detected characters and readings: immutable, as columns, validated when they are made. Pure numpy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOP_CLASSES = 8
-"""Likeliest classes of a candidate that a detector's output is reduced to."""
+"""Number of likeliest classes that are kept of a candidate's scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +19,11 @@ class CharDetections:
 
     Args:
         xyxy: float32 (n, 4): left, top, right, bottom, in pixels.
-        confidence: float32 (n,), that of the class, in [0, 1].
-        class_id: int64 (n,).
-        objectness: float32 (n,), that there is a character of whatever class, in [0, 1]; None takes the scores.
-            Where a zero may be an O, each has half the score, and yet there is surely one of them.
-        top_class_id: int64 (n, k), the likeliest classes of each, surest first; None takes ``class_id`` alone.
+        confidence: float32 (n,), the score of the class, in [0, 1].
+        class_id: int64 (n,), the likeliest class.
+        objectness: float32 (n,), how likely there is a character of any class, in [0, 1]; None takes ``confidence``.
+            It may be far higher: a sign that may be 0 or O has half the score for each, but is surely a character.
+        top_class_id: int64 (n, k), the likeliest classes, surest first; None takes ``class_id`` alone.
         top_confidence: float32 (n, k), their scores.
 
     Raises:
@@ -33,7 +33,7 @@ class CharDetections:
     xyxy: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int64]
-    # None only on the way in: none of these is None once the object is there, and users need not ask.
+    # None only as an argument: the attributes are always arrays, and their types say so to users.
     objectness: NDArray[np.float32] = None  # type: ignore[assignment]
     top_class_id: NDArray[np.int64] = None  # type: ignore[assignment]
     top_confidence: NDArray[np.float32] = None  # type: ignore[assignment]
@@ -44,9 +44,9 @@ class CharDetections:
         object.__setattr__(self, "class_id", np.asarray(self.class_id, np.int64).reshape(-1))
         objectness = self.confidence if self.objectness is None else np.asarray(self.objectness, np.float32).reshape(-1)
         object.__setattr__(self, "objectness", objectness)
-        alone = self.top_class_id is None or self.top_confidence is None
-        top_class_id = self.class_id[:, None] if alone else np.asarray(self.top_class_id, np.int64)
-        top_confidence = self.confidence[:, None] if alone else np.asarray(self.top_confidence, np.float32)
+        has_top = self.top_class_id is not None and self.top_confidence is not None
+        top_class_id = np.asarray(self.top_class_id, np.int64) if has_top else self.class_id[:, None]
+        top_confidence = np.asarray(self.top_confidence, np.float32) if has_top else self.confidence[:, None]
         object.__setattr__(self, "top_class_id", top_class_id)
         object.__setattr__(self, "top_confidence", top_confidence)
         lengths = {len(self.xyxy), len(self.confidence), len(self.class_id), len(objectness), len(top_class_id)}
@@ -61,7 +61,7 @@ class CharDetections:
         return len(self.confidence)
 
     def __getitem__(self, index: Any) -> CharDetections:
-        """The same type for any numpy index: a mask, a slice, an array of places."""
+        """Select candidates by any numpy index: a mask, a slice, an array of indices or one index."""
         index = np.atleast_1d(index) if np.isscalar(index) else index
         columns = (self.xyxy, self.confidence, self.class_id, self.objectness, self.top_class_id, self.top_confidence)
         return CharDetections(*(column[index] for column in columns))
@@ -69,10 +69,14 @@ class CharDetections:
 
 @dataclass(frozen=True)
 class Character:
-    """One symbol of a reading: its confidence in [0, 1] and its box (left, top, right, bottom) in pixels.
+    """One symbol of a reading.
 
-    The confidence is the probability that it is right where the weights are calibrated, else the class's score.
-    ``likely`` are the symbols that the network sees there, surest first, with its own scores, in [0, 1].
+    Args:
+        symbol: the symbol.
+        confidence: in [0, 1]: the probability that the symbol is right where the weights are calibrated, else the
+            score of its class.
+        xyxy: its box, left, top, right, bottom, in pixels.
+        likely: the likeliest symbols there with the network's scores, in [0, 1], surest first.
     """
 
     symbol: str
@@ -82,7 +86,7 @@ class Character:
 
 
 class Alternative(NamedTuple):
-    """A string that was not read but might have been, and its confidence."""
+    """Another likely string of a picture, and its confidence in [0, 1]."""
 
     text: str
     confidence: float
@@ -90,12 +94,12 @@ class Alternative(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a reading was decoded from.
+    """The detector's output that a reading was decoded from.
 
     Args:
-        detections: candidates, in the pixels of the network's input.
+        detections: candidates, in pixels of the network's input.
         width: of that input, in pixels.
-        to_picture: from boxes xyxy (n, 4) in these pixels to those in the picture's own.
+        to_picture: maps boxes xyxy (n, 4) from pixels of that input to pixels of the picture.
     """
 
     detections: CharDetections
@@ -105,20 +109,20 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Reading:
-    """The string read from one picture. It is false without a string: nothing was seen, or it was rejected.
+    """The string read from one picture. Its truth value is false if the text is empty: nothing seen, or rejected.
 
     Args:
         text: symbols in reading order, spaces included, none at the end; empty where the reading is rejected.
         confidence: in [0, 1]: the probability that the string is right where the weights are calibrated, else the
             product of the characters' scores; 0 where nothing was read.
         characters: the symbols that were seen, in reading order; spaces have no box and are not among them.
-        unconstrained_text: what would have been read without the pattern, or if strings might be longer, where that
-            is another.
-        alternatives: the next likely strings, the likeliest first, where they were asked for.
-        rejected: why this is no reading to be relied on; None where it is one.
-        rejected_text: what was rejected: ``confidence``, ``characters`` and ``alternatives`` are about it.
+        unconstrained_text: the text without the pattern, the string model or the limit of the length, if that differs;
+            else None.
+        alternatives: the next likely strings, the likeliest first, if they were requested.
+        rejected: the reason why the reading is rejected; None if it is not.
+        rejected_text: the text of a rejected reading; ``confidence``, ``characters`` and ``alternatives`` belong to it.
         shows_more: whether the picture shows more characters than strings may have.
-        evidence: what it was decoded from, where that is kept to decode it again.
+        evidence: what the reading was decoded from, if it is kept for decoding again.
     """
 
     text: str
@@ -136,21 +140,21 @@ class Reading:
 
     @property
     def shown_text(self) -> str:
-        """What the picture shows, rejected or not: the text, or the rejected one."""
+        """The text that was read, rejected or not."""
         return self.rejected_text if self.rejected is not None else self.text
 
     @property
     def lowest_confidence(self) -> float:
-        """The confidence of the least sure character, which ``min_confidence`` is compared with; 0 without any."""
+        """Confidence of the least sure character, which is compared with ``min_confidence``; 0 without characters."""
         return min((c.confidence for c in self.characters), default=0.0)
 
     @property
     def accepted(self) -> bool:
-        """Whether it was not rejected; so is the empty string of a picture in which nothing was seen."""
+        """Whether the reading is not rejected; true also of an empty reading, in which nothing was seen."""
         return self.rejected is None
 
     def mapped(self, to_picture: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Reading:
-        """With the characters' boxes, xyxy (n, 4), as the function maps them."""
+        """Return the reading with its boxes mapped by ``to_picture``, a function of boxes xyxy (n, 4)."""
         if not self.characters:
             return self
         boxes = to_picture(np.array([c.xyxy for c in self.characters], np.float32)).tolist()
@@ -158,7 +162,7 @@ class Reading:
         return replace(self, characters=tuple(moved))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; what does not apply is left out."""
+        """Return plain values for JSON; keys that do not apply are left out."""
         plain: dict[str, Any] = {
             "text": self.text,
             "confidence": round(self.confidence, 4),

@@ -1,9 +1,9 @@
-"""Reading lines: which way a text runs, how many lines it has, and its boxes as if it were deskewed. Pure numpy.
+"""Reading lines: the direction of a text, its lines, and its boxes as if it were straight. Pure numpy.
 
-Boxes are upright rectangles, so those of a turned, slanted or bowed text overlap their neighbours. A batch is
-deskewed in five steps: the surest candidates that are not the same place (*anchors*) vote for a direction; all
-boxes are moved, not turned, into the frame of that direction; gaps across it part the lines; small boxes beside a
-line are left out; and what neighbouring anchors typically share of the way along the line is taken off every box.
+Boxes are upright rectangles, so those of a rotated, slanted or bowed text overlap their neighbours. A batch is
+deskewed in five steps: the surest candidates that do not overlap (*anchors*) vote for a direction; all boxes are
+moved, not rotated, into the frame of that direction; gaps across it separate the lines; small boxes beside a line are
+outliers; and every box is narrowed by the overlap that neighbouring anchors typically have along the line.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MAX_LINES = 4
-"""More lines than this are not looked for."""
+"""Most lines that a text may have."""
 
-_ANCHORS = 12  # of a picture, that find its lines
-_MIN_OBJECTNESS = 0.3  # objectness of an anchor
-_MAX_OVERLAP = 0.5  # of the smaller box's area, above which two candidates are one place
-_STEEPEST, _STEP = 33, 3  # degrees: directions that are tried, either way
+_ANCHORS = 12  # at most, of a picture
+_MIN_OBJECTNESS = 0.3  # of an anchor
+_MAX_OVERLAP = 0.5  # of the smaller box's area; candidates that overlap more stand for the same character
+_STEEPEST, _STEP = 33, 3  # degrees: the steepest direction either way, and the step between directions
 _TURNS = np.radians(sorted(range(-_STEEPEST, _STEEPEST + 1, _STEP), key=abs))  # level first
-_NEAR = 0.5  # of a character's height: how far from a line through another one an anchor still votes for it
-_CONVINCING = 1.06  # times the votes for level that another direction needs: characters may float up and down
-_OFF, _LOW = 0.5, 0.75  # of a character's height: farther off its line and lower than this is no part of it
-_FEWEST = 3  # characters of a line that another one is beside: of two, either may be the other text
-_BREAK = 0.5  # of a character's height: free room across the text above which another line begins
-_STACKED = 0.1  # of the narrower one's width that characters of two lines share where one stands below the other
-_TOLERATED = 0.1  # of a character's width that neighbours may share and are left as they are
-_MIN_WIDTH = 0.4  # of a box's width that is left of it
+_MAX_DISTANCE = 0.5  # of a character's height: an anchor votes for a line through another one that passes it so closely
+_MIN_VOTE_RATIO = 1.06  # of votes to those for level that another direction needs: characters may float up and down
+_MAX_OFFSET, _SMALL_HEIGHT = 0.5, 0.75  # of a character's height: a box farther off its line and lower is an outlier
+_MIN_LINE_COUNT = 3  # characters of a line that may have outliers: of two characters, either may be other text
+_LINE_GAP = 0.5  # of a character's height: centres farther apart across the text are on two lines
+_MIN_STACKED_OVERLAP = 0.1  # of the narrower one's width, of two characters that stand one below the other
+_TOLERATED_OVERLAP = 0.1  # of a character's width; boxes of neighbours that overlap less stay as they are
+_MIN_WIDTH = 0.4  # of a box's width, which narrowing leaves
 _PAIRS = np.triu_indices(_ANCHORS, 1)
 
 
 @dataclass(frozen=True)
 class Deskewed:
-    """A batch of pictures of ``n`` candidates each as straight lines.
+    """The boxes of a batch of pictures, ``n`` candidates each, as if their lines were straight.
 
     Args:
-        boxes_xyxy: (batch, n, 4): x runs along the lines, y across them, both from the surest candidate's corner.
-        whole_xyxy: likewise, before anything was taken off the boxes' widths.
-        line: (batch, n), 0 is the upper one.
-        outlier: (batch, n), whether it is small and beside its line, or its line is: of other text, above or below the
-            string.
-        start: (batch,): added to x, where it would be in the picture if the text were not turned.
+        boxes_xyxy: float64 (batch, n, 4), in pixels: x runs along the lines, y across them, both measured from the
+            top left corner of the surest candidate.
+        whole_xyxy: likewise, before boxes were narrowed.
+        line: int64 (batch, n), 0 is the upper line.
+        outlier: bool (batch, n), whether the candidate, or its whole line, is small text above or below the string.
+        start: float64 (batch,), in pixels: added to x, it gives the position in the picture if the text were level.
     """
 
     boxes_xyxy: Floats
@@ -63,22 +63,22 @@ def deskew(
     lowest_line: float = 0.0,
     stacked: bool = False,
 ) -> Deskewed:
-    """Lines of every picture.
+    """Group the candidates of every picture into lines, and straighten them.
 
     Args:
-        boxes_xyxy: (batch, n, 4), n at least 1.
-        objectness: (batch, n), surest first; 0 fills pictures up that have fewer candidates.
-        widths: (batch,), of the pictures: a turned text keeps its place where it crosses the middle.
-        max_lines: that a picture may have.
-        lowest_line: a line whose characters are lower than this share of another line's is other text, and outlier.
-        stacked: whether lines are two only where characters of one stand below those of the other.
+        boxes_xyxy: (batch, n, 4), in pixels, n at least 1.
+        objectness: (batch, n), in [0, 1], surest first; 0 for padding.
+        widths: (batch,), of the pictures, in pixels: a rotated text keeps its place where it crosses the middle.
+        max_lines: most lines that a picture may have.
+        lowest_line: the characters of a line are outliers if they are lower than this share of another line's.
+        stacked: whether two lines are accepted only if characters of one stand below those of the other.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
     lead, valid = _anchors(boxes, objectness)  # (batch, _ANCHORS)
     rows = np.arange(len(boxes))[:, None]
     heights = boxes[..., 3] - boxes[..., 1]
-    height = _middle(heights[rows, lead], valid)  # (batch,)
-    origin = boxes[:, :1, :2]  # differences alone matter: a shifted picture gives the same, to the last bit
+    height = _lower_median(heights[rows, lead], valid)  # (batch,)
+    origin = boxes[:, :1, :2]  # subtracted, so that a shifted picture gives the same result to the last bit
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - origin  # (batch, n, 2)
     turn = _direction(centre[rows, lead], valid, height)
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
@@ -86,7 +86,7 @@ def deskew(
     across = centre[..., 1] * cos - centre[..., 0] * sin
     half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead] if stacked else None
     line, middle = _lines(across, across[rows, lead], along[rows, lead], half_width, valid, height, max_lines)
-    # Where the text's middle crosses the middle of the picture, it stays.
+    # The text keeps its place where its middle crosses the middle of the picture.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
     deskewed = boxes - np.concatenate([origin] * 2, 2)
@@ -99,25 +99,29 @@ def deskew(
 
 
 def _anchors(boxes: Floats, objectness: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Places of the surest candidates that are not the same place as a surer one, and which of them there are."""
+    """Select the surest candidates that do not overlap a surer one.
+
+    Returns:
+        Their indices, (batch, _ANCHORS), and which of these are anchors and not padding, (batch, _ANCHORS).
+    """
     n = objectness.shape[1]
     x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
-    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
-    shared_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
-    np.maximum(shared, 0, out=shared)
-    shared *= np.maximum(shared_y, 0, out=shared_y)
+    overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
+    overlap_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
+    np.maximum(overlap, 0, out=overlap)
+    overlap *= np.maximum(overlap_y, 0, out=overlap_y)  # an area now
     area = np.maximum((x2 - x1) * (y2 - y1), 1e-9)
-    is_same_place = shared > _MAX_OVERLAP * np.minimum(area[:, :, None], area[:, None])
-    is_same_place &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
-    is_anchor = ~is_same_place.any(2) & (objectness >= _MIN_OBJECTNESS)  # (batch, n)
+    is_duplicate = overlap > _MAX_OVERLAP * np.minimum(area[:, :, None], area[:, None])
+    is_duplicate &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
+    is_anchor = ~is_duplicate.any(2) & (objectness >= _MIN_OBJECTNESS)  # (batch, n)
     places = np.zeros((len(boxes), _ANCHORS), np.intp)
     places[:, :n] = np.argsort(~is_anchor, axis=1, kind="stable")[:, :_ANCHORS]
     valid = np.arange(_ANCHORS) < is_anchor.sum(1)[:, None]
     return places, valid
 
 
-def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
-    """Lower median of the valid values of each row, 0 where there are none."""
+def _lower_median(values: Floats, valid: NDArray[np.bool_]) -> Floats:
+    """Return the lower median of the valid values of each row, (batch,); 0 where there are none."""
     ordered = np.sort(np.where(valid, values, np.inf), axis=1)
     count = valid.sum(1)
     medians = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
@@ -125,26 +129,35 @@ def _middle(values: Floats, valid: NDArray[np.bool_]) -> Floats:
 
 
 def _direction(centre: Floats, valid: NDArray[np.bool_], height: Floats) -> Floats:
-    """The turn, in radians, clockwise as pictures are seen, along which most pairs of anchors lie on one line."""
+    """Find the direction along which most pairs of anchors lie on one line.
+
+    Args:
+        centre: (batch, _ANCHORS, 2), of the anchors, in pixels.
+        valid: (batch, _ANCHORS), which of them are anchors.
+        height: (batch,), of a character, in pixels.
+
+    Returns:
+        (batch,), in radians, clockwise in the picture.
+    """
     i, j = _PAIRS
     is_pair = valid[:, i] & valid[:, j]
-    step = (centre[:, i] - centre[:, j]) / np.maximum(_NEAR * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
+    step = (centre[:, i] - centre[:, j]) / np.maximum(_MAX_DISTANCE * height, 1e-9)[:, None, None]  # (batch, pairs, 2)
     level = _votes(step[..., 1], is_pair)
     turn = np.zeros(len(centre))
-    turned = np.flatnonzero(level * _CONVINCING < is_pair.sum(1))  # of the others, no direction gets more
-    if not len(turned):
+    rows = np.flatnonzero(level * _MIN_VOTE_RATIO < is_pair.sum(1))  # in the others no direction can win against level
+    if not len(rows):
         return turn
-    along, across = step[turned, None, :, 0], step[turned, None, :, 1]
-    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], is_pair[turned, None])
-    best = votes.argmax(1)  # (turned,)
-    convinced = votes[np.arange(len(turned)), best] > _CONVINCING * level[turned]
-    turn[turned[convinced]] = _TURNS[best[convinced]]
+    along, across = step[rows, None, :, 0], step[rows, None, :, 1]
+    votes = _votes(across * np.cos(_TURNS)[:, None] - along * np.sin(_TURNS)[:, None], is_pair[rows, None])
+    winners = votes.argmax(1)  # (rows,)
+    is_rotated = votes[np.arange(len(rows)), winners] > _MIN_VOTE_RATIO * level[rows]
+    turn[rows[is_rotated]] = _TURNS[winners[is_rotated]]
     return turn
 
 
-def _votes(off: Floats, is_pair: NDArray[np.bool_]) -> Floats:
-    """Sum over pairs, the last axis, of 1 where they lie on one line and 0 where they are far off."""
-    return np.asarray(np.where(is_pair, np.maximum(1 - off * off, 0), 0).sum(-1))
+def _votes(distance: Floats, is_pair: NDArray[np.bool_]) -> Floats:
+    """Sum the votes of pairs, over the last axis: 1 where they lie on one line, falling to 0 at a distance of 1."""
+    return np.asarray(np.where(is_pair, np.maximum(1 - distance * distance, 0), 0).sum(-1))
 
 
 def _lines(
@@ -156,10 +169,19 @@ def _lines(
     height: Floats,
     max_lines: int,
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Line of each candidate, (batch, n), and where the middle of all lines is, (batch,).
+    """Group the candidates into lines.
 
-    ``lead_across`` and ``along`` are the positions of the anchors across and along the text. With ``half_width``, half
-    the width of each anchor, lines are two only where characters stand stacked.
+    Args:
+        across: (batch, n), centres of the candidates across the text, in pixels.
+        lead_across, along: (batch, _ANCHORS), centres of the anchors across and along the text.
+        half_width: (batch, _ANCHORS), half the width of each anchor, if two lines are accepted only where characters
+            stand one below another; else None.
+        valid: (batch, _ANCHORS), which of these are anchors.
+        height: (batch,), of a character, in pixels.
+        max_lines: most lines that a picture may have.
+
+    Returns:
+        The line of each candidate, (batch, n), and the middle of all lines across the text, (batch,).
     """
     ordered = np.sort(np.where(valid, lead_across, np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
@@ -171,31 +193,38 @@ def _lines(
         return line, middle
     filled = np.where(np.isfinite(ordered), ordered, lowest[:, None])
     gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
-    if not (gaps > _BREAK * height[:, None]).any():
+    if not (gaps > _LINE_GAP * height[:, None]).any():
         return line, middle
     widest = np.argsort(-gaps, axis=1, kind="stable")[:, : max_lines - 1]
     for k in range(widest.shape[1]):
-        at = widest[:, k : k + 1]
-        gap = np.take_along_axis(gaps, at, 1)
-        border = np.take_along_axis(filled, at, 1) + gap / 2
-        parted = gap > _BREAK * height[:, None]
+        place = widest[:, k : k + 1]
+        gap = np.take_along_axis(gaps, place, 1)
+        border = np.take_along_axis(filled, place, 1) + gap / 2
+        is_break = gap > _LINE_GAP * height[:, None]
         if half_width is not None:
-            parted &= _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
-        line += parted & (across > border)
+            is_break &= _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
+        line += is_break & (across > border)
     return line, middle
 
 
 def _are_stacked(
     lead_across: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
 ) -> NDArray[np.bool_]:
-    """Whether most anchors on the side of the border that has fewer have one on the other side, (batch, 1)."""
+    """Test whether most anchors on the emptier side of the border have an anchor above or below them, (batch, 1).
+
+    Args:
+        lead_across: (batch, _ANCHORS), centres of the anchors across the text.
+        x1, x2: likewise, their ends along the text.
+        valid: (batch, _ANCHORS), which of these are anchors.
+        border: (batch, 1), between two lines, across the text.
+    """
     above, below = valid & (lead_across <= border), valid & (lead_across > border)
-    shared = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
+    overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
-    over = shared > _STACKED * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
-    covered = np.where(above, (over & below[:, None]).any(2), (over & above[:, None]).any(2))
-    rarer = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
-    return np.asarray(2 * (covered & rarer).sum(1) >= rarer.sum(1))[:, None]
+    is_stacked = overlap > _MIN_STACKED_OVERLAP * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
+    has_partner = np.where(above, (is_stacked & below[:, None]).any(2), (is_stacked & above[:, None]).any(2))
+    emptier_side = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
+    return np.asarray(2 * (has_partner & emptier_side).sum(1) >= emptier_side.sum(1))[:, None]
 
 
 def _outliers(
@@ -207,78 +236,99 @@ def _outliers(
     lowest_line: float,
     stacked: bool,
 ) -> NDArray[np.bool_]:
-    """Which candidates are lower than their line's anchors and beside them, or on a line that is too low, (batch, n).
+    """Find small candidates above or below their line, and lines of small candidates, (batch, n).
 
-    Characters that float up and down are as high as the others, and raised small ones reach no farther up. One or two
-    small characters below or above a line are no line, where lines are only two if they are ``stacked``.
+    Characters that float up and down are no outliers, for they are as high as the others, nor are raised small ones,
+    which reach no farther up. If lines must be ``stacked``, one or two small characters above or below a line are no
+    line.
+
+    Args:
+        across: (batch, n), centres of the candidates across the text, in pixels.
+        heights: (batch, n), of the candidates, in pixels.
+        line: (batch, n), of the candidates.
+        lead: (batch, _ANCHORS), indices of the anchors.
+        valid: (batch, _ANCHORS), which of these are anchors.
+        lowest_line, stacked: as for :func:`deskew`.
     """
     rows = np.arange(len(across))[:, None]
     outlier = np.zeros(across.shape, bool)
-    lines = np.zeros((len(across), int(line.max()) + 1))  # height of each one's characters
-    counts = np.zeros(lines.shape, int)
-    for k in range(lines.shape[1]):
+    line_heights = np.zeros((len(across), int(line.max()) + 1))  # median height of each line's anchors
+    counts = np.zeros(line_heights.shape, int)
+    for k in range(line_heights.shape[1]):
         on_line = valid & (line[rows, lead] == k)
-        middle, height = (_middle(values[rows, lead], on_line)[:, None] for values in (across, heights))
-        small_and_off = (heights < _LOW * height) & (np.abs(across - middle) > _OFF * height)
+        middle, height = (_lower_median(values[rows, lead], on_line)[:, None] for values in (across, heights))
+        is_small_and_off = (heights < _SMALL_HEIGHT * height) & (np.abs(across - middle) > _MAX_OFFSET * height)
         counts[:, k] = on_line.sum(1)
-        outlier |= (line == k) & small_and_off & (counts[:, k] >= _FEWEST)[:, None]
-        lines[:, k] = height[:, 0]
+        outlier |= (line == k) & is_small_and_off & (counts[:, k] >= _MIN_LINE_COUNT)[:, None]
+        line_heights[:, k] = height[:, 0]
     if lowest_line:
-        too_low = lines < lowest_line * lines.max(1, keepdims=True)
-        outlier |= too_low[rows, line]
+        is_too_low = line_heights < lowest_line * line_heights.max(1, keepdims=True)
+        outlier |= is_too_low[rows, line]
     if stacked:
-        height = np.where(counts >= _FEWEST, lines, 0.0).max(1)[:, None]
-        outlier |= (counts < _FEWEST)[rows, line] & (heights < _LOW * height)
+        height = np.where(counts >= _MIN_LINE_COUNT, line_heights, 0.0).max(1)[:, None]
+        outlier |= (counts < _MIN_LINE_COUNT)[rows, line] & (heights < _SMALL_HEIGHT * height)
     return outlier
 
 
 def _narrowed(
     boxes: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_], turn: Floats
 ) -> Floats:
-    """Boxes without what they have too much along their line: by the turn, and by what neighbours typically share."""
+    """Return the boxes narrowed along their line: by the width that rotation adds, and by the usual overlap.
+
+    Args:
+        boxes: (batch, n, 4) xyxy, x along the lines.
+        line: (batch, n).
+        lead: (batch, _ANCHORS), indices of the anchors.
+        valid: (batch, _ANCHORS), which of these are anchors.
+        turn: (batch,), the direction of the text, in radians.
+    """
     rows = np.arange(len(boxes))[:, None]
     if turn.any():
-        width, height = (_middle((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
-        boxes = _shrunk(boxes, np.where(turn == 0, 0.0, _swollen(width, height, np.abs(turn))))
-    left, right = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _ANCHORS)
-    on = np.where(valid, line[rows, lead], MAX_LINES)
-    order = np.lexsort((left + right, on), axis=1)
-    left, right, on = left[rows, order], right[rows, order], on[rows, order]
-    pairs = (on[:, 1:] == on[:, :-1]) & (on[:, 1:] < MAX_LINES)
-    shared = _middle(right[:, :-1] - left[:, 1:], pairs)
-    width = _middle(right - left, on < MAX_LINES)
-    # Twice what is over the tolerated, up to all of it: no jump where the one goes over into the other.
-    off = np.clip(2 * (shared - _TOLERATED * width), 0, np.maximum(shared, 0))
-    return _shrunk(boxes, np.where(pairs.sum(1) < 2, 0.0, off))  # of two anchors, one may be a mistake
+        width, height = (_lower_median((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
+        boxes = _narrower_by(boxes, np.where(turn == 0, 0.0, _extra_width(width, height, np.abs(turn))))
+    x1, x2 = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _ANCHORS)
+    lead_line = np.where(valid, line[rows, lead], MAX_LINES)
+    order = np.lexsort((x1 + x2, lead_line), axis=1)
+    x1, x2, lead_line = x1[rows, order], x2[rows, order], lead_line[rows, order]
+    are_neighbours = (lead_line[:, 1:] == lead_line[:, :-1]) & (lead_line[:, 1:] < MAX_LINES)
+    overlap = _lower_median(x2[:, :-1] - x1[:, 1:], are_neighbours)
+    width = _lower_median(x2 - x1, lead_line < MAX_LINES)
+    # Twice the excess over the tolerated overlap, but at most all of it: a continuous function of the overlap.
+    excess = np.clip(2 * (overlap - _TOLERATED_OVERLAP * width), 0, np.maximum(overlap, 0))
+    return _narrower_by(boxes, np.where(are_neighbours.sum(1) < 2, 0.0, excess))  # one pair may be a mistake
 
 
-def _swollen(width: Floats, height: Floats, turn: Floats) -> Floats:
-    """How much wider than a character is the upright box around it when it is turned, by the box's size.
+def _extra_width(width: Floats, height: Floats, turn: Floats) -> Floats:
+    """Return by how much the upright box of a rotated character is wider than the character, (batch,), in pixels.
 
     A character of w by h has a box of ``w cos + h sin`` by ``w sin + h cos``.
+
+    Args:
+        width, height: (batch,), of the box, in pixels.
+        turn: (batch,), in radians, 0 or more.
     """
     cos, sin = np.cos(turn), np.sin(turn)
     character_width = (width * cos - height * sin) / (cos * cos - sin * sin)
     return np.asarray(np.clip(width - character_width, 0, None))
 
 
-def _shrunk(boxes: Floats, off: Floats) -> Floats:
-    """Every box of a picture narrower by ``off``, (batch,), half on either side."""
-    if not off.any():
+def _narrower_by(boxes: Floats, excess: Floats) -> Floats:
+    """Return boxes (batch, n, 4) narrowed by ``excess`` (batch,) pixels, half on either side."""
+    if not excess.any():
         return boxes
     box_width = boxes[..., 2] - boxes[..., 0]
-    half = np.minimum(off[:, None], (1 - _MIN_WIDTH) * np.maximum(box_width, 0)) / 2
+    half = np.minimum(excess[:, None], (1 - _MIN_WIDTH) * np.maximum(box_width, 0)) / 2
     return boxes + np.stack([half, 0 * half, -half, 0 * half], 2)
 
 
 def deskew_picture(boxes_xyxy: NDArray[np.floating], width: float, max_lines: int = 1) -> Deskewed:
-    """Lines of one picture whose boxes, (n, 4), are all characters; the batch of one."""
+    """Deskew one picture, all of whose boxes xyxy (n, 4) are characters; see :func:`deskew`."""
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(1, -1, 4)
     return deskew(boxes, np.ones(boxes.shape[:2]), np.array([float(width)]), max_lines)
 
 
 def reading_order(deskewed: Deskewed) -> NDArray[np.intp]:
-    """Places of the candidates from left to right, line under line, (batch, n)."""
+    """Return the indices of the candidates in reading order, (batch, n): line by line, each from left to right."""
     centre = deskewed.boxes_xyxy[..., 0] + deskewed.boxes_xyxy[..., 2]
     return np.lexsort((centre, deskewed.line), axis=1)
 

@@ -1,11 +1,14 @@
-"""What strings a set allows: a format such as ``AAA9A99``, or a regular expression; both become one automaton.
+"""Patterns: which strings are allowed, as a format such as ``AAA9A99`` or as a regular expression.
 
-A *format* names each symbol: ``A`` a letter, ``9`` a digit, ``X`` any symbol, the space and symbols of the alphabet as
-they are, ``|`` between alternatives. Any other sign (``-``, ``.``) stands on the picture and is no part of the string.
+A *format* has a sign for each symbol: ``A`` a letter, ``9`` a digit, ``X`` any symbol; the space and symbols of the
+alphabet stand for themselves, ``|`` separates alternatives. Any other sign (``-``, ``.``) is on the picture only and is
+no part of the string.
 
-A *regular expression* follows ``regex:``. It is matched against the whole string and knows literals, ``\\`` before a
-sign that is meant as such, ``.``, classes ``[A-Z0-9]`` and ``[^IO]``, ``\\d \\w \\s`` (a digit, any symbol, the space),
-groups, ``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
+A *regular expression* follows ``regex:``. It is matched against the whole string. Supported are literals, ``\\`` before
+a special sign, ``.``, classes ``[A-Z0-9]`` and ``[^IO]``, ``\\d \\w \\s`` (a digit, any symbol, the space), groups,
+``|``, ``?``, ``*``, ``+``, ``{m}``, ``{m,}`` and ``{m,n}``.
+
+Both are compiled into an automaton, which the search walks through.
 """
 
 from __future__ import annotations
@@ -30,35 +33,35 @@ from detector.text.forms.expressions import (
 )
 
 REGEX = "regex:"
-"""What a pattern begins with that is a regular expression and no format."""
+"""Prefix of a pattern that is a regular expression."""
 
 _MAX_REPEATS = 99
 _MAX_STATES = 2000
 
 
 def letters_of(alphabet: Alphabet) -> str:
-    """Symbols that "A" stands for in a format."""
+    """Return the symbols that "A" stands for in a format."""
     return "".join(s for s in alphabet.symbols if s.isalpha())
 
 
 def digits_of(alphabet: Alphabet) -> str:
-    """Symbols that "9" stands for in a format."""
+    """Return the symbols that "9" stands for in a format."""
     return "".join(s for s in alphabet.symbols if s.isdigit())
 
 
-@lru_cache(maxsize=64)  # asked of every sign of every text that is drawn
+@lru_cache(maxsize=64)  # needed for every sign of every text that is drawn
 def pools_of(alphabet: Alphabet) -> dict[str, str]:
-    """The signs of a format that stand for others, and the symbols that each stands for."""
+    """Return the symbols that each of the signs "A", "9" and "X" of a format stands for."""
     return {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
 
 
 def is_labelled(sign: str, alphabet: Alphabet) -> bool:
-    """Whether a sign of a format is part of the string."""
+    """Test whether a sign of a format is part of the string."""
     return sign in pools_of(alphabet) or sign in alphabet.symbols or sign == alphabet.space
 
 
 def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
-    """Why a format cannot be drawn or read, in words for a user; empty where it can."""
+    """List for a user the reasons why a format cannot be drawn or read; empty if it can."""
     if pattern.startswith(REGEX):
         return [f"{pattern!r} is a regular expression, and a format is wanted here"]
     problems = []
@@ -81,42 +84,56 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
     return problems
 
 
-def _of_format(pattern: str, alphabet: Alphabet) -> Expression:
+def _parse_format(pattern: str, alphabet: Alphabet) -> Expression:
+    """Return the expression of a format."""
     pools = pools_of(alphabet)
-    forms = []
+    alternatives = []
     for form in pattern.split("|"):
         expr = EMPTY
         for sign in reversed([s for s in form if is_labelled(s, alphabet)]):
             expr = concatenation(one_of(frozenset(pools.get(sign, sign))), expr)
-        forms.append(expr)
-    return union(*forms)
+        alternatives.append(expr)
+    return union(*alternatives)
 
 
 class _Parser:
-    """Recursive descent over a regular expression, for strings of at most ``length`` symbols."""
+    """A recursive-descent parser of regular expressions.
+
+    Args:
+        text: the regular expression.
+        alphabet: the symbols and the space that strings may have.
+        length: most symbols of a string; more repetitions are not needed.
+    """
 
     def __init__(self, text: str, alphabet: Alphabet, length: int) -> None:
-        self.text, self.at, self.length = text, 0, length
+        self.text, self.position, self.length = text, 0, length
         self.symbols = frozenset(alphabet.symbols + alphabet.space)
         self.classes = {
             "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.space),
         }  # fmt: skip
 
     def parse(self) -> Expression:
+        """Return the expression of the whole text.
+
+        Raises:
+            AlphabetError: if the text is no regular expression, or has what is not supported.
+        """
         expr = self._choice()
-        if self.at < len(self.text):
+        if self.position < len(self.text):
             raise self._error("a ')' without its '('")
         return expr
 
     def _error(self, reason: str) -> AlphabetError:
-        return AlphabetError(f"The regular expression {self.text!r} is not understood at place {self.at}: {reason}.")
+        return AlphabetError(
+            f"The regular expression {self.text!r} is not understood at place {self.position}: {reason}."
+        )
 
     def _next(self) -> str:
-        return self.text[self.at] if self.at < len(self.text) else ""
+        return self.text[self.position] if self.position < len(self.text) else ""
 
     def _take(self, sign: str) -> bool:
         is_next = self._next() == sign
-        self.at += is_next
+        self.position += is_next
         return is_next
 
     def _choice(self) -> Expression:
@@ -154,16 +171,16 @@ class _Parser:
         return expr
 
     def _bounds(self) -> tuple[int, int | None]:
-        end = self.text.find("}", self.at)
-        low_text, comma, high_text = self.text[self.at : max(end, self.at)].partition(",")
+        end = self.text.find("}", self.position)
+        low_text, comma, high_text = self.text[self.position : max(end, self.position)].partition(",")
         if end < 0 or not low_text.isdecimal() or (high_text and not high_text.isdecimal()):
             raise self._error("a repetition is {m}, {m,} or {m,n}")
         low, high = int(low_text), int(high_text) if high_text else None if comma else int(low_text)
         if max(low, high or 0) > _MAX_REPEATS or (high is not None and high < low):
             raise self._error(f"a repetition's m and n run from 0 to {_MAX_REPEATS}, m not above n")
-        self.at = end + 1
-        enough = self.length + 1  # more repetitions are no other strings: each takes a symbol, or may be left out
-        return min(low, enough), None if high is None else min(high, enough)
+        self.position = end + 1
+        max_repeats = self.length + 1  # more allow no other strings: each takes a symbol, or may be left out
+        return min(low, max_repeats), None if high is None else min(high, max_repeats)
 
     def _atom(self) -> Expression:
         if self._take("("):
@@ -184,7 +201,7 @@ class _Parser:
         return one_of(self._sign())
 
     def _sign(self) -> frozenset[str]:
-        """One sign, escaped or not, or a class such as backslash and d."""
+        """Parse one sign, escaped or not, or a class such as backslash and d; return its symbols."""
         escaped = self._take("\\")
         sign = self._next()
         if not sign:
@@ -194,42 +211,43 @@ class _Parser:
                 raise self._error(f"'\\{sign}' is not known, only \\d, \\w and \\s are")
             if not self.classes[sign]:
                 raise self._error(f"the alphabet has nothing that is '\\{sign}'")
-            self.at += 1
+            self.position += 1
             return self.classes[sign]
         if sign not in self.symbols:
             raise self._error(f"{sign!r} is neither in the alphabet nor the space")
-        self.at += 1
+        self.position += 1
         return frozenset(sign)
 
-    def _end(self) -> str:
-        """The sign that may begin or end a range here, passed over; empty before ``\\d`` and the like."""
-        at = self.at + (self._next() == "\\")
-        sign = self.text[at : at + 1]
-        if at > self.at and sign.isalnum():
+    def _range_end(self) -> str:
+        """Consume and return a sign that may begin or end a range; "" before ``\\d`` and the like."""
+        position = self.position + (self._next() == "\\")
+        sign = self.text[position : position + 1]
+        if position > self.position and sign.isalnum():
             return ""
-        self.at = at + 1
+        self.position = position + 1
         return sign
 
     def _class(self) -> frozenset[str]:
+        """Parse a class after its ``[``; return its symbols."""
         negated = self._take("^")
         symbols: set[str] = set()
         is_first = True
         while is_first or self._next() != "]":
             is_first = False
-            start_at = self.at
-            start = self._end()
-            if start and self._next() == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
-                self.at += 1
-                end = self._end()
+            start_position = self.position
+            start = self._range_end()
+            if start and self._next() == "-" and self.text[self.position + 1 : self.position + 2] not in ("]", ""):
+                self.position += 1
+                end = self._range_end()
                 if not end:
                     raise self._error("a class of signs cannot end a range")
                 if end < start:
                     raise self._error(f"the range {start}-{end} runs backwards")
                 symbols |= {s for s in self.symbols if start <= s <= end}
             else:
-                self.at = start_at
+                self.position = start_position
                 symbols |= self._sign()
-        self.at += 1
+        self.position += 1
         class_symbols = self.symbols - symbols if negated else frozenset(symbols)
         if not class_symbols:
             raise self._error("the class before it holds nothing of the alphabet")
@@ -238,7 +256,7 @@ class _Parser:
 
 @lru_cache(maxsize=64)  # a million labels are matched one by one
 def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
-    """What may follow what.
+    """Parse a pattern, and return its derivatives.
 
     Raises:
         AlphabetError: if the pattern is not understood.
@@ -252,7 +270,7 @@ def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
     problems = format_problems(plain, alphabet, length)
     if problems:
         raise AlphabetError("This pattern cannot be read: " + "; ".join(problems) + ".")
-    return Derivatives(_of_format(plain, alphabet), pattern)
+    return Derivatives(_parse_format(plain, alphabet), pattern)
 
 
 # The automaton
@@ -260,19 +278,25 @@ def _derivatives(pattern: str, alphabet: Alphabet, length: int) -> Derivatives:
 
 @lru_cache(maxsize=64)
 def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: int, max_count: int) -> Automaton:
-    """The strings of up to ``length`` symbols, ``min_count`` to ``max_count`` of them no spaces, that fit ``pattern``.
+    """Compile a pattern into the automaton of the strings that fit it.
 
-    Strings never end with a space: those at the end are not significant.
+    Strings do not end with a space: spaces at the end are not significant.
+
+    Args:
+        pattern: a format or a regular expression, see above.
+        alphabet: the symbols and the space.
+        length: most symbols of a string, spaces included.
+        min_count, max_count: least and most symbols other than spaces.
 
     Raises:
         AlphabetError: if the pattern is not understood, or no such string fits it.
     """
-    layers, edges = _explored(pattern, alphabet, length, max_count)
+    layers, edges = _explore(pattern, alphabet, length, max_count)
     accepting = [
         [c >= min_count and c > 0 and not p and e.accepts_empty for e, c, p in sorted(layer, key=layer.__getitem__)]
         for layer in layers
     ]
-    automaton = _pruned(layers, edges, accepting)
+    automaton = _prune(layers, edges, accepting)
     if not automaton.layers:
         counts = f"{min_count}" if min_count == max_count else f"{min_count} to {max_count}"
         raise AlphabetError(
@@ -283,13 +307,13 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
 
 
 _State = tuple[Expression, int, int]
-"""What may follow, how many symbols other than spaces there were, and spaces since the last of them."""
+"""The expression that the rest must match, symbols other than spaces so far, and spaces since the last of them."""
 
 
-def _explored(
+def _explore(
     pattern: str, alphabet: Alphabet, length: int, max_count: int
 ) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
-    """The states after 0, 1, … ``length`` symbols, numbered, and the edges into those after 1, 2, …"""
+    """Return the states after 0, 1, … ``length`` symbols with their numbers, and the edges into those after 1, 2, …"""
     derivatives = _derivatives(pattern, alphabet, length)
     expr = derivatives.expression
     groups = [[alphabet.symbols.index(s) for s in group] for group in equivalent_symbols(expr, alphabet.symbols)]
@@ -315,8 +339,8 @@ def _explored(
     return layers, edges
 
 
-def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
-    """Without the states from which no string that is allowed can be ended."""
+def _prune(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
+    """Return the automaton without the states from which no accepting state can be reached."""
     alive = [{i for i, ends in enumerate(layer) if ends} for layer in accepting]
     for t in range(len(edges) - 1, -1, -1):
         alive[t] |= {edge.source for edge in edges[t] if edge.target in alive[t + 1]}
@@ -336,7 +360,7 @@ def _pruned(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting:
 
 
 def matches(text: str, pattern: str, alphabet: Alphabet) -> bool:
-    """Whether ``text``, without spaces at its end, is what ``pattern`` allows.
+    """Test whether ``text``, without spaces at its end, fits ``pattern``.
 
     Raises:
         AlphabetError: if the pattern is not understood.

@@ -1,4 +1,4 @@
-"""The reading configuration: everything that reading needs besides the network."""
+"""The reading configuration: everything that reading needs beside the network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from detector.text.patterns import compile_pattern
 from detector.text.spacing import TextLayout
 
 MAX_LENGTH = 1000
-"""Symbols of the longest strings: codes are short, and all work grows with it."""
+"""Most symbols of a string: codes are short, and all work grows with their length."""
 
 MAX_SIDE = 10_000
-"""Pixels of the network's input."""
+"""Most pixels of a side of the network's input."""
 
-# Keys and values of files stay when names in code change.
+# Files keep their keys and values when names in the code change.
 _KEYS_IN_FILES = {"two_pass": "second_look", "space": "blank"}
 _NAMES_OF_KEYS = {key: name for name, key in _KEYS_IN_FILES.items()}
 _MAX_PLAIN_KEY = "plain_most"
@@ -33,27 +33,27 @@ _KINDS_IN_FILES = {"proportional": "flow", "fixed": "slots"}
 
 @dataclass(frozen=True)
 class ReadingConfig:
-    """Everything that reading needs besides the network; stored in data.yaml and in the weights.
+    """Everything that reading needs beside the network; stored in data.yaml and in the weights.
 
     Args:
         symbols: the alphabet, in class-id order.
         space: the symbol that is never detected.
-        length: symbols that a string may have, spaces included.
-        min_count, max_count: symbols other than spaces that strings have; equal where all have as many.
+        length: most symbols of a string, spaces included.
+        min_count, max_count: least and most symbols other than spaces; equal if all strings have the same number.
         layout: where spaces are.
-        shape_hw: height and width of the network's input; None where it takes any.
-        pattern: what strings look like, as :mod:`detector.text.patterns` describes; None where they may be anything.
+        shape_hw: height and width of the network's input, in pixels; None if it takes any.
+        pattern: which strings are allowed, see :mod:`detector.text.patterns`; None allows any.
         calibration: maps from scores to probabilities; None if none was fitted.
         two_pass: whether readers use two passes, see :mod:`detector.reading.two_pass`; None if that was not tried.
-        string_model: what strings look like as far as was learnt; a pattern goes before it.
-        lookalikes: how often the network sees one symbol as another, by pairs, the true one first; None where only the
-            shipped weights were asked.
+        string_model: what strings look like, learnt from labels or readings; ignored where there is a pattern.
+        lookalikes: how often the network takes one symbol for another: pairs, the true one first, and shares; None
+            takes those of the shipped weights.
         visual_order: whether labels were typed from right to left, and readers return strings in that order. All
-            strings before that, those of a pattern too, are in visual order, from left to right.
+            strings inside, also those of a pattern, are in visual order, from left to right.
 
     Raises:
-        AlphabetError: if the alphabet is not valid, or the pattern is not, or it allows no string of this length.
-        DatasetError: if the counts make no sense.
+        AlphabetError: if the alphabet or the pattern is not valid, or the pattern allows no string of this length.
+        DatasetError: if another value makes no sense.
     """
 
     symbols: str = DEFAULT_SYMBOLS
@@ -96,29 +96,29 @@ class ReadingConfig:
 
     @property
     def alphabet(self) -> Alphabet:
-        """The symbols and the space as a table."""
+        """The symbols and the space as an alphabet."""
         return Alphabet(self.symbols, self.space)
 
     @property
     def known_lookalikes(self) -> Lookalikes:
-        """The network's own, or else those of the shipped weights."""
+        """Pairs of look-alikes that were measured for the network, or else those of the shipped weights."""
         return SHIPPED_LOOKALIKES if self.lookalikes is None else self.lookalikes
 
     @property
     def channel(self) -> NDArray[np.float64]:
-        """The confusion channel, (classes, classes): how often the symbol of a row is seen as that of a column."""
+        """The confusion channel, float64 (classes, classes); see :func:`detector.text.forms.lookalikes.channel`."""
         return channel(self.symbols, self.known_lookalikes)
 
     @property
     def is_two_pass(self) -> bool:
-        """Whether readers use two passes by default; if untried, networks without one input shape do."""
+        """Whether readers use two passes by default; if that was not tried, with networks that take any input shape."""
         return self.shape_hw is None if self.two_pass is None else self.two_pass
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for YAML, JSON and weights, without what was not fitted or tried."""
+        """Return plain values for YAML, JSON and weights, without what was not fitted or tried."""
         plain = asdict(replace(self, string_model=None))
         if self.string_model is None:
-            del plain["string_model"]  # weights without it stay readable by older readers, as of the next
+            del plain["string_model"]  # so that older readers can read weights that have none; likewise below
         else:
             plain["string_model"] = self.string_model.to_dict()
         if self.lookalikes is not None:
@@ -134,10 +134,10 @@ class ReadingConfig:
 
     @staticmethod
     def from_dict(plain: dict[str, Any]) -> ReadingConfig:
-        """The inverse of :meth:`to_dict`.
+        """Return the config of which :meth:`to_dict` gave the values.
 
         Raises:
-            DatasetError: naming keys that are unknown, or values that make no sense.
+            DatasetError: if a key is unknown, or a value makes no sense.
         """
         try:
             values = {_NAMES_OF_KEYS.get(key, key): value for key, value in plain.items()}
@@ -158,7 +158,7 @@ class ReadingConfig:
 
 
 def allowed_strings(config: ReadingConfig) -> Automaton | None:
-    """The strings that a config's pattern allows; None without one."""
+    """Return the automaton of a config's pattern; None without one."""
     if config.pattern is None:
         return None
     return compile_pattern(config.pattern, config.alphabet, config.length, config.min_count, config.max_count)

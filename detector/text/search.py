@@ -1,8 +1,9 @@
-"""The likeliest string that candidates can spell: Viterbi's algorithm over an automaton. Pure numpy, a batch at once.
+"""Search for the likeliest string that candidates can spell: Viterbi's algorithm. Pure numpy, for a batch at once.
 
-Among all chains of candidates that do not exclude each other, the one with the greatest sum of log odds is taken, of a
-length that is allowed. The chain also walks through an automaton, that of a pattern or one that allows any string: each
-candidate is read as the likeliest of its classes that may stand there.
+A string is a chain of candidates that do not exclude each other and a path through an automaton, that of a pattern, of
+a string model or of any string. Each candidate is read as one of its likeliest classes that the automaton accepts
+there. The score of a string is the sum of the log odds of its candidates, of how much less likely the chosen classes
+are than the best ones, and of what the automaton adds.
 """
 
 from __future__ import annotations
@@ -21,18 +22,22 @@ from numpy.typing import NDArray
 from detector.text.candidates import NEVER, Candidates
 from detector.text.forms.automaton import Automaton, Indices, StateGraph
 
-_FREE_SCORE = 0.3  # where the length is free, a character must be likelier than this to be added
-_SPACE_COST = 4.0  # log odds that a pattern must be worth to put a space where none is seen, or to leave one out
-_MIN_CLASS_SCORE = 1e-6  # of a class, so that its logarithm exists
-_UNLIKELY = 12.0  # log odds behind the best string, from which on another one is not worth telling
+_MIN_CHARACTER_SCORE = 0.3  # objectness of a character that makes a longer string better, other things being equal
+_SPACE_COST = 4.0  # log odds, for each space that a pattern has more or fewer than the layout expects
+_MIN_CLASS_SCORE = 1e-6  # lower scores are raised to it, so that their logarithm exists
+_MAX_SCORE_GAP = 12.0  # log odds between the best string and the last alternative
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Chosen candidates in reading order, which of its likeliest classes each is read as, and spaces before each.
+    """A string of one picture, as the search returns it.
 
-    ``spaces`` is None where no pattern says how many: the layout does then. ``shares`` says how likely each class is
-    among those that the candidate may be read as there.
+    Args:
+        candidates: indices of the chosen candidates, in reading order.
+        classes: for each, the column of ``top_class_id`` that it is read as.
+        spaces: for each, the number of spaces before it; None where the layout decides.
+        score: of the string, in log odds.
+        shares: for each, the probability of its class among all that the candidate may be read as there, in (0, 1].
     """
 
     candidates: tuple[int, ...]
@@ -44,15 +49,18 @@ class Chain:
 
 @dataclass(frozen=True)
 class Trellis:
-    """Scores of the search (Viterbi's trellis); states and edges are those of the automaton's graph.
+    """The scores of a search: Viterbi's trellis. States and edges are those of the automaton's graph.
 
     Args:
-        total: (batch, n, states): the greatest score of a string whose last character is this candidate.
-        plain: (sets of classes, batch, n, k): what a candidate adds that is read as each of its likeliest classes,
-            before any prior.
-        gain: (batch, n, kinds): what a candidate adds on each kind of edge, as the best of its classes.
-        ends: (states,), what is added to ``total`` where a string ends: less what each of its characters must be worth.
-        tops: (batch, states), the greatest score of a string that ends in each state; ``NEVER`` where none may.
+        candidates: of the batch.
+        automaton: the strings that are allowed.
+        total: (batch, n, states): the greatest score of a path to this state whose last character is this candidate.
+        plain: (class sets, batch, n, k): what a candidate adds if it is read as its k-th likeliest class, without
+            priors.
+        gain: (batch, n, kinds): what a candidate adds on each kind of edge, read as the best class.
+        ends: (states,): added to ``total`` where a string ends there; lower for each character of the string, so that
+            a character must be likely enough to be added.
+        tops: (batch, states): the greatest score of a string that ends in each state; ``NEVER`` where none may end.
     """
 
     candidates: Candidates
@@ -64,30 +72,30 @@ class Trellis:
     tops: NDArray[np.float64]
 
     @property
-    def by_pattern(self) -> bool:
-        """Whether the automaton is a pattern's, and says where spaces are."""
+    def decides_spaces(self) -> bool:
+        """Whether the automaton, a pattern's, decides where spaces are."""
         return self.automaton.is_pattern
 
     def best(self, row: int) -> Chain | None:
-        """The likeliest string of picture ``row``; None if there is none."""
+        """Return the likeliest string of picture ``row``; None if there is none."""
         return self._best[row]
 
     @cached_property
     def _best(self) -> list[Chain | None]:
-        """Of each picture, traced back from its end: a character of all pictures at once."""
+        """The likeliest string of each picture, traced back from its end, for all pictures at once."""
         graph = self.automaton.graph
         state, score = self.tops.argmax(1), self.tops.max(1)
         rows = np.flatnonzero((score >= NEVER / 2) & (graph.counts[state] > 0))
         state = state[rows]
         j = self.total[rows, :, state].argmax(1)
-        steps: list[tuple[Indices, Indices, Indices]] = []  # pictures, candidates and edges, from the end on
+        steps: list[tuple[Indices, Indices, Indices]] = []  # pictures, candidates and edges, the last first
         while len(rows):
-            edge, before = self._last_edges(rows, j, state)
-            takes = graph.kinds[edge] >= 0
-            steps.append((rows[takes], j[takes], edge[takes]))
+            edge, previous = self._last_edges(rows, j, state)
+            is_symbol = graph.kinds[edge] >= 0
+            steps.append((rows[is_symbol], j[is_symbol], edge[is_symbol]))
             state = graph.sources[edge]
-            goes_on = graph.counts[state] > 0
-            rows, j, state = rows[goes_on], before[goes_on], state[goes_on]
+            continues = graph.counts[state] > 0
+            rows, j, state = rows[continues], previous[continues], state[continues]
         chains: list[Chain | None] = [None] * len(score)
         if steps:
             rows, places, edges = (np.concatenate(column) for column in zip(*steps[::-1], strict=True))
@@ -97,27 +105,35 @@ class Trellis:
             shares = 1 / np.exp(gains - gains.max(1, keepdims=True)).sum(1)
             columns = (places, gains.argmax(1), graph.pending[graph.sources[edges]], shares)
             cuts = np.flatnonzero(np.diff(rows)) + 1
-            of_pictures = zip(*(np.split(column, cuts) for column in columns), strict=True)
-            for row, of_picture in zip(rows[np.r_[0, cuts]].tolist(), of_pictures, strict=True):
-                chains[row] = self._chain(*(column.tolist() for column in of_picture), score=float(score[row]))
+            pictures = zip(*(np.split(column, cuts) for column in columns), strict=True)
+            for row, picture_columns in zip(rows[np.r_[0, cuts]].tolist(), pictures, strict=True):
+                chains[row] = self._chain(*(column.tolist() for column in picture_columns), score=float(score[row]))
         return chains
 
     def _last_edges(self, rows: Indices, j: Indices, state: Indices) -> tuple[Indices, Indices]:
-        """The edges by which the best strings reach states with candidates, and the candidates before those."""
+        """Return the last edges of the best paths to states, and the candidates before the last ones.
+
+        Args:
+            rows, j, state: (paths,): picture, last candidate and state of each path.
+        """
         graph = self.automaton.graph
-        edges = graph.incoming[state]  # (rows, n)
-        values, before = np.zeros(edges.shape), np.zeros(edges.shape, np.intp)
+        edges = graph.incoming[state]  # (paths, n)
+        scores, previous = np.zeros(edges.shape), np.zeros(edges.shape, np.intp)
         for column, edge in enumerate(edges.T):
             source, is_space = graph.sources[edge], graph.kinds[edge] < 0
-            reached, candidates = self._reached(rows, j, source)
-            taking = reached + self.gain[rows, j, graph.kinds[edge]] + graph.weights[edge]
-            values[:, column] = np.where(is_space, self.total[rows, j, source], taking)
-            before[:, column] = np.where(is_space, j, candidates)
-        best, places = np.where(edges >= 0, values, -np.inf).argmax(1), np.arange(len(rows))
-        return edges[places, best], before[places, best]
+            before, candidates = self._best_before(rows, j, source)
+            with_symbol = before + self.gain[rows, j, graph.kinds[edge]] + graph.weights[edge]
+            scores[:, column] = np.where(is_space, self.total[rows, j, source], with_symbol)
+            previous[:, column] = np.where(is_space, j, candidates)
+        columns, paths = np.where(edges >= 0, scores, -np.inf).argmax(1), np.arange(len(rows))
+        return edges[paths, columns], previous[paths, columns]
 
-    def _reached(self, rows: Indices, j: Indices, source: Indices) -> tuple[NDArray[np.float64], Indices]:
-        """The greatest scores with which candidates come next after states, and the candidates before them."""
+    def _best_before(self, rows: Indices, j: Indices, source: Indices) -> tuple[NDArray[np.float64], Indices]:
+        """Return the greatest scores before candidates that come next after states, and the candidates before them.
+
+        Args:
+            rows, j, source: (paths,): picture, next candidate and state of each path.
+        """
         pending = self.automaton.graph.pending[source]
         starts = self.automaton.graph.counts[source] == 0
         chain = self.total[rows, :, source] + _link(self.candidates, pending[:, None], (rows, slice(None), j))
@@ -125,7 +141,11 @@ class Trellis:
         return np.where(starts, start, chain.max(1)), chain.argmax(1)
 
     def _gains(self, rows: Indices, places: Indices, edges: Indices) -> NDArray[np.float64]:
-        """What candidates add on edges as each of their likeliest classes, (edges, k)."""
+        """Return what candidates add on edges if they are read as each of their k likeliest classes, (n, k).
+
+        Args:
+            rows, places, edges: (n,): picture, candidate and edge.
+        """
         graph = self.automaton.graph
         kinds = graph.kinds[edges]
         gains = self.plain[graph.kind_sets[kinds], rows, places]
@@ -140,23 +160,23 @@ class Trellis:
         *, score: float,
     ) -> Chain:  # fmt: skip
         return Chain(
-            tuple(candidates), tuple(classes), tuple(spaces) if self.by_pattern else None, score, tuple(shares)
+            tuple(candidates), tuple(classes), tuple(spaces) if self.decides_spaces else None, score, tuple(shares)
         )
 
     def chains(self, row: int, steps: int) -> Iterator[Chain]:
-        """Strings of picture ``row``, the likeliest first, some of them more than once.
+        """Yield strings of picture ``row``, the likeliest first; the same string may come more than once.
 
-        The A* algorithm, from the end of the string to its beginning: ``total`` says exactly how good the rest can
-        get. It gives up after so many steps, or where strings are too unlikely.
+        This is the A* algorithm, from the end of a string to its beginning, with ``total`` as the exact bound of the
+        missing part. It ends after ``steps`` steps, or where strings become too unlikely.
         """
-        order = count()
+        order = count()  # of equal scores
         heap: list[tuple[float, int, _Suffix]] = []
         ends = np.where(self.tops[row] > NEVER / 2, self.total[row] + self.ends, 2 * NEVER).T  # (states, n)
         for state, j in np.argwhere(ends > NEVER / 2).tolist():
             suffix_score = float(ends[state, j] - self.total[row, j, state])
             heap.append((-float(ends[state, j]), next(order), _Suffix(state, j, suffix_score)))
         heapify(heap)
-        min_score = -heap[0][0] - _UNLIKELY if heap else 0.0
+        min_score = -heap[0][0] - _MAX_SCORE_GAP if heap else 0.0
         for _ in range(steps):
             if not heap:
                 return
@@ -169,9 +189,9 @@ class Trellis:
                     heappush(heap, (-upper_bound, next(order), extension))
 
     def _extensions(self, row: int, suffix: _Suffix) -> Iterator[tuple[float, _Suffix]]:
-        """The suffix, an edge longer: each with the greatest score of a string that ends so."""
+        """Yield the suffixes that are one edge longer, each with the greatest score of a string that ends with it."""
         graph, j, candidates = self.automaton.graph, suffix.j, self.candidates
-        assert j is not None  # a whole string is not made longer
+        assert j is not None  # a complete string cannot be extended
         incoming = graph.incoming[suffix.state]
         for edge in incoming[incoming >= 0].tolist():
             source = int(graph.sources[edge])
@@ -196,10 +216,13 @@ class Trellis:
 
 
 class _Suffix(NamedTuple):
-    """The end of a string whose beginning is still open.
+    """The end of a string whose beginning is not decided yet.
 
-    ``candidates``, ``classes`` and ``spaces`` are as in a chain; candidate ``j`` stands before them, None where they
-    are the whole string; ``suffix_score`` is what they add to the score.
+    Args:
+        state: that the missing part leads to.
+        j: the last candidate of the missing part; None if nothing is missing.
+        suffix_score: what the suffix adds to the score.
+        candidates, classes, spaces: of the suffix, as in a chain.
     """
 
     state: int
@@ -210,15 +233,16 @@ class _Suffix(NamedTuple):
     spaces: tuple[int, ...] = ()
 
 
-def search(candidates: Candidates, automaton: Automaton, at_least: int = 0) -> Trellis:
-    """Viterbi over candidates and the automaton's states, for a batch at once.
+def search(candidates: Candidates, automaton: Automaton, min_count: int = 0) -> Trellis:
+    """Score all strings of a batch by Viterbi's algorithm over candidates and states.
 
-    Candidate by candidate, all states together: a picture has few candidates, and an automaton may have many states.
+    It goes candidate by candidate, with all states at once: a picture has few candidates, an automaton may have many
+    states.
 
     Args:
-        candidates: the candidates.
+        candidates: of the batch, in reading order.
         automaton: the strings that are allowed.
-        at_least: characters that a string has where the picture shows so many.
+        min_count: least characters of a string, if the picture shows so many; else as many as it shows.
     """
     size, n = candidates.odds.shape
     graph = automaton.graph
@@ -228,25 +252,26 @@ def search(candidates: Candidates, automaton: Automaton, at_least: int = 0) -> T
     total[:, :, graph.counts == 0] = 0.0
     for j in range(n):
         states, edges = graph.reachable[min(j + 1, len(graph.reachable) - 1)]
-        reach = _reach(candidates, graph, j, total[:, :j, :states])
-        value = reach[:, graph.sources[:edges]] + gain[:, j, graph.kinds[:edges]] + graph.weights[:edges]
+        before = _best_arrivals(candidates, graph, j, total[:, :j, :states])
+        scores = before[:, graph.sources[:edges]] + gain[:, j, graph.kinds[:edges]] + graph.weights[:edges]
         for places in graph.symbol_edges:
             places = places[: np.searchsorted(places, edges)]
-            total[:, j, graph.targets[places]] = np.maximum(total[:, j, graph.targets[places]], value[:, places])
+            total[:, j, graph.targets[places]] = np.maximum(total[:, j, graph.targets[places]], scores[:, places])
         for places in graph.space_edges:
             sources, targets = graph.sources[places], graph.targets[places]
             total[:, j, targets] = np.maximum(total[:, j, targets], total[:, j, sources])
-    return Trellis(candidates, automaton, total, plain, gain, *_ends(graph, total, at_least))
+    return Trellis(candidates, automaton, total, plain, gain, *_ends(graph, total, min_count))
 
 
 def _gains(candidates: Candidates, class_ids: frozenset[int]) -> NDArray[np.float64]:
-    """What each candidate adds as each of its likeliest classes, (batch, n, k); ``NEVER`` where it is none of these.
+    """Return what each candidate adds if it is read as each of its k likeliest classes, (batch, n, k).
 
-    Log odds that it is a character, less how much likelier its best class is than this one.
+    That is the log odds of a character, minus the log ratio of its best class to this one; ``NEVER`` for classes that
+    are not in ``class_ids``.
     """
-    is_of_edge = np.zeros(max(int(candidates.top_class_id.max()), *class_ids) + 1, bool)
-    is_of_edge[list(class_ids)] = True
-    allowed = is_of_edge[candidates.top_class_id]
+    is_in_set = np.zeros(max(int(candidates.top_class_id.max()), *class_ids) + 1, bool)
+    is_in_set[list(class_ids)] = True
+    allowed = is_in_set[candidates.top_class_id]
     allowed[..., 1:] &= candidates.top_confidence[..., 1:] > 0
     logs = np.log(np.maximum(candidates.top_confidence, _MIN_CLASS_SCORE))
     return np.asarray(
@@ -255,7 +280,13 @@ def _gains(candidates: Candidates, class_ids: frozenset[int]) -> NDArray[np.floa
 
 
 def _best_gains(candidates: Candidates, automaton: Automaton, plain: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each candidate adds on each kind of edge, as the best of its classes, (batch, n, kinds)."""
+    """Return what each candidate adds on each kind of edge, read as the best class, (batch, n, kinds).
+
+    Args:
+        candidates: of the batch.
+        automaton: whose priors are added.
+        plain: (class sets, batch, n, k), without priors.
+    """
     graph = automaton.graph
     best = np.moveaxis(plain.max(3), 0, 2)[..., graph.kind_sets]
     if automaton.priors is None:
@@ -272,7 +303,12 @@ def _best_gains(candidates: Candidates, automaton: Automaton, plain: NDArray[np.
 
 
 def _max_plus(gains: NDArray[np.float64], priors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The greatest sum over classes, (candidates, priors): a product of matrices whose sums are maxima."""
+    """Multiply matrices in the (max, +) semiring: the greatest sum over classes, (candidates, priors).
+
+    Args:
+        gains: (candidates, classes).
+        priors: (priors, classes).
+    """
     best = np.full((len(gains), len(priors)), 2 * NEVER)
     term = np.empty_like(best)
     for gain, prior in zip(gains.T, priors.T, strict=True):
@@ -281,49 +317,62 @@ def _max_plus(gains: NDArray[np.float64], priors: NDArray[np.float64]) -> NDArra
     return best
 
 
-def _link(candidates: Candidates, pending: int | NDArray[Any], at: Any) -> NDArray[np.float64]:
-    """What it costs to go from one candidate to another with so many spaces between: a part of (batch, i, j)."""
-    if candidates.spaces is None:
-        return np.asarray(candidates.barrier[at])
-    return np.asarray(candidates.barrier[at] - _SPACE_COST * abs(candidates.spaces[1][at] - pending))
+def _link(candidates: Candidates, pending: int | NDArray[Any], index: Any) -> NDArray[np.float64]:
+    """Return the score of one candidate following another with ``pending`` spaces between, at most 0.
 
-
-def _start(candidates: Candidates, pending: int | NDArray[Any], at: Any) -> NDArray[np.float64]:
-    """What it costs to begin with each candidate after so many spaces: a part of (batch, n)."""
-    if candidates.spaces is None:
-        return np.zeros_like(candidates.odds[at])
-    return np.asarray(-_SPACE_COST * abs(candidates.spaces[0][at] - pending))
-
-
-def _reach(candidates: Candidates, graph: StateGraph, j: int, before: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Greatest score with which candidate ``j`` can come next after each state, (batch, states).
-
-    ``before`` has the totals of the candidates before it, (batch, j, states).
+    ``index`` selects from (batch, n, n).
     """
-    states = before.shape[2]
-    reach = np.full((len(before), states), 2 * NEVER)
+    if candidates.spaces is None:
+        return np.asarray(candidates.barrier[index])
+    return np.asarray(candidates.barrier[index] - _SPACE_COST * abs(candidates.spaces[1][index] - pending))
+
+
+def _start(candidates: Candidates, pending: int | NDArray[Any], index: Any) -> NDArray[np.float64]:
+    """Return the score of beginning with a candidate after ``pending`` spaces, at most 0.
+
+    ``index`` selects from (batch, n).
+    """
+    if candidates.spaces is None:
+        return np.zeros_like(candidates.odds[index])
+    return np.asarray(-_SPACE_COST * abs(candidates.spaces[0][index] - pending))
+
+
+def _best_arrivals(
+    candidates: Candidates, graph: StateGraph, j: int, earlier: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the greatest score before candidate ``j`` if it comes next after each state, (batch, states).
+
+    Args:
+        candidates: of the batch.
+        graph: of the automaton.
+        j: index of the candidate.
+        earlier: (batch, j, states), the totals of the candidates before it.
+    """
+    states = earlier.shape[2]
+    scores = np.full((len(earlier), states), 2 * NEVER)
     if j:
         pending = graph.pending[:states]
-        np.max(before + _link(candidates, pending, (slice(None), slice(j), j, None)), axis=1, out=reach)
+        np.max(earlier + _link(candidates, pending, (slice(None), slice(j), j, None)), axis=1, out=scores)
     starts = np.flatnonzero(graph.counts[:states] == 0)
-    reach[:, starts] = _start(candidates, graph.pending[starts], (slice(None), j, None))
-    return reach
+    scores[:, starts] = _start(candidates, graph.pending[starts], (slice(None), j, None))
+    return scores
 
 
 def _ends(
-    graph: StateGraph, total: NDArray[np.float64], at_least: int
+    graph: StateGraph, total: NDArray[np.float64], min_count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What ending in each state adds, (states,), and the greatest score of a string that does, (batch, states).
+    """Return what ending in each state adds, (states,), and the greatest score of a string that does, (batch, states).
 
-    Where strings may differ in length, each character must be worth its place.
+    Each character subtracts the log odds of :data:`_MIN_CHARACTER_SCORE`: a longer string is better only if the
+    additional characters are likelier than that.
     """
-    worth = math.log(_FREE_SCORE / (1 - _FREE_SCORE))
-    ends = np.where(graph.accepting, 0.0, 2 * NEVER) - worth * graph.counts
+    min_odds = math.log(_MIN_CHARACTER_SCORE / (1 - _MIN_CHARACTER_SCORE))
+    ends = np.where(graph.accepting, 0.0, 2 * NEVER) - min_odds * graph.counts
     tops = total.max(1) + ends
-    if at_least:
-        first = np.searchsorted(graph.layer_of, np.arange(graph.layer_of[-1] + 1))  # states of the layers
-        longest = np.maximum.reduceat(graph.counts, first)  # characters of the longest string, by layer
-        reached = np.where(tops > NEVER / 2, longest[graph.layer_of], 0).max(1)  # likewise, by picture
-        too_short = longest[graph.layer_of] < np.minimum(reached, at_least)[:, None]
-        tops = np.where(too_short, 2 * NEVER, tops)
+    if min_count:
+        first_states = np.searchsorted(graph.layer_of, np.arange(graph.layer_of[-1] + 1))  # of the layers
+        layer_counts = np.maximum.reduceat(graph.counts, first_states)  # characters of the longest string, by layer
+        max_counts = np.where(tops > NEVER / 2, layer_counts[graph.layer_of], 0).max(1)  # likewise, by picture
+        is_too_short = layer_counts[graph.layer_of] < np.minimum(max_counts, min_count)[:, None]
+        tops = np.where(is_too_short, 2 * NEVER, tops)
     return ends, tops

@@ -1,9 +1,8 @@
-"""Where a text's spaces are: from character boxes to the places of spaces, and how that rule is found.
+"""Text layouts: where spaces are among character boxes, and how the layout of a set is fitted. Pure numpy.
 
-Two layouts. ``fixed``: a fixed pitch across the picture, so that a box's place says which cell it fills.
-``proportional``: a wide gap between neighbours is a space. Text of several lines is read from top to bottom; with a
-fixed pitch every line has as many cells. Boxes here are those of straight text (:mod:`detector.text.line_grouping`).
-Pure numpy.
+There are two kinds. With a ``fixed`` pitch the position of a box in the picture says which cell it fills, and every
+line has the same number of cells. In ``proportional`` text a wide gap between neighbours is a space. Lines are read
+from top to bottom. All boxes here are deskewed ones (:mod:`detector.text.line_grouping`).
 """
 
 from __future__ import annotations
@@ -16,37 +15,40 @@ from numpy.typing import NDArray
 
 from detector.text.line_grouping import MAX_LINES, deskew_picture, reading_order
 
-_ENOUGH_FIXED = 0.98  # share of texts that a fixed pitch must explain to be believed
-
-
 MEASURES = ("gap", "pitch", "excess", "ratio")
+"""Measures of the distance between neighbours, see :class:`TextLayout`."""
 
-_ENOUGH_ORDER = 0.98  # share of texts whose order so many lines must give, before more are tried
-_ENOUGH_SPACES = 5  # runs of so many spaces, that show how wide they are
-_NEARLY_ALL = 0.95
-_PLAIN_SHARE = 0.4  # quantile of a picture's distances that is taken for plain neighbours: spaces are fewer
+_MIN_FIXED_SHARE = 0.98  # of texts that a fixed pitch must explain to be preferred
+_MIN_ORDERED_SHARE = 0.98  # of texts that a number of lines must put in order, before more lines are tried
+_MIN_RUNS = 5  # of k spaces, for a threshold of their own
+_PLAIN_LIMIT = 0.95  # quantile of the distances without a space that bounds ``max_plain``
+_PLAIN_QUANTILE = 0.4  # of a picture's distances, taken as the distance without a space: spaces are the minority
 
 
 @dataclass(frozen=True)
 class TextLayout:
-    """The rule of one set.
+    """The rule by which the strings of one set have spaces.
 
     Args:
         kind: "proportional" or "fixed".
-        measure: for proportional text, how far neighbours stand apart: "gap" from edge to edge or "pitch" from centre
-            to centre, as multiples of the picture's median character height; "excess", the gap over the picture's own
-            plain gap; or "ratio", the pitch divided by the picture's own plain pitch. The last two suit sets whose
-            letters are spaced differently from picture to picture.
-        thresholds: for proportional text, increasing; a measure at or over the k-th means k spaces. Empty: no spaces.
-        origin, pitch: for a fixed pitch, centre of the first cell and distance of cells, as shares of the width.
-        max_plain: for "excess" and "ratio", the greatest distance that is taken for a plain one: a string may be
-            all spaces inside. None where there is no such bound.
-        lines: that a text may have.
-        between_lines: for proportional text, spaces that a string has where one line ends and the next begins.
+        measure: for proportional text, the distance between neighbours: "gap", from edge to edge, or "pitch", from
+            centre to centre, both in multiples of the picture's median character height; "excess", the gap minus the
+            picture's plain gap; or "ratio", the pitch divided by the picture's plain pitch. *Plain* is the distance
+            without a space. The last two suit sets whose pictures are spaced differently.
+        thresholds: for proportional text, increasing: a measure at or above the k-th one means k spaces; empty if
+            there are no spaces.
+        origin, pitch: for a fixed pitch: centre of the first cell and distance between cells, as shares of the width.
+        max_plain: for "excess" and "ratio": upper bound of a picture's plain distance, in character heights, since a
+            string may have a space between all its characters; None for no bound.
+        lines: most lines of a text.
+        between_lines: for proportional text: spaces of the string where one line ends and the next begins.
         lowest_line: a line whose characters are lower than this share of another line's is other text, and not read.
-        stacked: whether lines are two only where characters of one stand below those of the other. For pictures that
-            may have two lines or one whose characters float up and down, however far; one or two small characters are
-            no line there. Where all have two, a short line may stand above a space.
+        stacked: whether two lines are accepted only if characters of one stand below those of the other. For sets in
+            which a text may have two lines, or one whose characters float up and down; one or two small characters are
+            no line then. Where all texts have two lines, a short line may have nothing but a space above or below it.
+
+    Raises:
+        ValueError: if a value makes no sense.
     """
 
     kind: str = "proportional"
@@ -76,13 +78,13 @@ class TextLayout:
     def places(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """Index in the string of each box; strictly increasing, so the skipped indices are spaces.
+        """Return the index in the string of each box, int64 (n,), strictly increasing; skipped indices are spaces.
 
         Args:
             boxes_xyxy: (n, 4), in reading order, n <= length.
             width: of the picture, in the boxes' pixels.
-            length: symbols that a string may have; places stay below it as far as n allows.
-            line: of each box, (n,), 0 the upper one; None where all are on one.
+            length: most symbols of a string, which indices stay below.
+            line: (n,), of each box, 0 at the top; None if there is one line.
         """
         count = len(boxes_xyxy)
         if count == 0:
@@ -97,9 +99,9 @@ class TextLayout:
             spaces = np.where(line[1:] == line[:-1], spaces, self.between_lines)
             cells = np.r_[0, np.cumsum(spaces + 1)].astype(np.int64)
         order = np.arange(count)
-        rising = np.maximum.accumulate(np.maximum(cells, 0) - order) + order
-        latest = max(length, count) - count + order  # what the boxes still to come leave free
-        return np.minimum(rising, latest).astype(np.int64)
+        increasing = np.maximum.accumulate(np.maximum(cells, 0) - order) + order
+        limits = max(length, count) - count + order  # each leaves room for the boxes after it
+        return np.minimum(increasing, limits).astype(np.int64)
 
     def spaces(
         self,
@@ -107,28 +109,30 @@ class TextLayout:
         width: float,
         length: int,
         line: NDArray[np.int64],
-        read: NDArray[np.intp],
+        chain: NDArray[np.intp],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """How many spaces each pair of candidates would have between it, if they were neighbours in the string.
+        """Return how many spaces there are between each pair of candidates if they are neighbours in the string.
 
         Args:
             boxes_xyxy, width, length, line: of all candidates, as for :meth:`places`.
-            read: which of them, in reading order, were read without a pattern: they show how far letters stand apart.
+            chain: indices of the candidates that were read without a pattern, in reading order: they show how far
+                apart characters stand.
 
         Returns:
-            Spaces before each candidate if it were the first, (n,), and between each pair, (n, n); 0 or more.
+            Spaces before each candidate if it is the first, int64 (n,), and between each pair, int64 (n, n).
         """
         n = len(boxes_xyxy)
         if self.kind == "fixed":
             cell = self._cell(boxes_xyxy, width, length, line)
             return np.maximum(cell, 0), np.maximum(cell[None] - cell[:, None] - 1, 0)
-        scale = self._scale(boxes_xyxy[read], line[read])
+        scale = self._scale(boxes_xyxy[chain], line[chain])
         between = self._spaces_of(boxes_xyxy[:, None], boxes_xyxy[None], scale)
         return np.zeros(n, np.int64), np.where(line[:, None] == line, between, self.between_lines)
 
     def _cell(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64]
     ) -> NDArray[np.int64]:
+        """Return the number of the cell of each box, (n,), from a fixed pitch."""
         centres = boxes_xyxy[:, [0, 2]].astype(np.float64).sum(1) / 2 / width
         cell: NDArray[np.int64] = np.clip(np.rint((centres - self.origin) / self.pitch), -1, 2 * length).astype(
             np.int64
@@ -136,25 +140,26 @@ class TextLayout:
         return cell + line * -(-length // self.lines) if self.lines > 1 else cell
 
     def _scale(self, boxes_xyxy: NDArray[np.floating], line: NDArray[np.int64]) -> tuple[float, float]:
-        """Median height of a text's characters, and its plain distance where the measure asks for one."""
+        """Return the median height of a text's characters, and its plain distance in heights if that is needed."""
         boxes = boxes_xyxy.astype(np.float64)
         height = max(_quantile((boxes[:, 3] - boxes[:, 1]).tolist(), 0.5), 1e-6)
         if self.measure in ("gap", "pitch"):
             return height, 0.0
         same_line = line[1:] == line[:-1]
         distances = _distances(boxes[:-1][same_line], boxes[1:][same_line], self.measure) / height
-        plain = _quantile(distances.tolist(), _PLAIN_SHARE)
+        plain = _quantile(distances.tolist(), _PLAIN_QUANTILE)
         return height, plain if self.max_plain is None else min(plain, self.max_plain)
 
     def _spaces_of(
         self, before: NDArray[np.floating], after: NDArray[np.floating], scale: tuple[float, float]
     ) -> NDArray[np.int64]:
-        measured = _measured(before, after, self.measure, scale)
-        return np.asarray(np.searchsorted(self.thresholds, measured, side="right"))
+        """Return the number of spaces between boxes and those after them."""
+        measures = _measured(before, after, self.measure, scale)
+        return np.asarray(np.searchsorted(self.thresholds, measures, side="right"))
 
 
 def _quantile(values: list[float], share: float) -> float:
-    """As ``np.quantile``, which takes longer over a few values than all the rest of a reading; 0 of none."""
+    """Return a quantile as ``np.quantile`` does, which is slow for few values; 0 without any."""
     ordered = sorted(values)
     if not ordered:
         return 0.0
@@ -165,17 +170,17 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 def _distances(before: NDArray[np.floating], after: NDArray[np.floating], measure: str) -> NDArray[np.float64]:
-    """How far each second box is from its first, in pixels: from edge to edge or from centre to centre."""
-    left, right = before.astype(np.float64), after.astype(np.float64)
+    """Return the distance of each box ``after`` from the one ``before`` it, in pixels, from edges or from centres."""
+    first, second = before.astype(np.float64), after.astype(np.float64)
     if measure in ("gap", "excess"):
-        return np.asarray(right[..., 0] - left[..., 2])
-    return np.asarray((right[..., 0] + right[..., 2] - left[..., 0] - left[..., 2]) / 2)
+        return np.asarray(second[..., 0] - first[..., 2])
+    return np.asarray((second[..., 0] + second[..., 2] - first[..., 0] - first[..., 2]) / 2)
 
 
 def _measured(
     before: NDArray[np.floating], after: NDArray[np.floating], measure: str, scale: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """The measure of each pair."""
+    """Return the measure of each pair of boxes; ``scale`` is as :meth:`TextLayout._scale` returns it."""
     height, plain = scale
     distances = _distances(before, after, measure) / height
     if measure == "excess":
@@ -186,13 +191,17 @@ def _measured(
 def find_layout(
     boxes: Sequence[NDArray[np.float32]], texts: Sequence[str], widths: Sequence[float], length: int, space: str = " "
 ) -> tuple[TextLayout, float]:
-    """The layout that explains most texts, and the share it explains.
+    """Fit the layout that explains most texts.
 
     Args:
-        boxes: of each picture, (n, 4), one for every symbol but the space, in reading order.
+        boxes: of each picture, (n, 4) xyxy, one for each symbol other than a space, in reading order.
         texts: of each picture, spaces included.
         widths: of each picture, in the boxes' pixels.
-        length: symbols that a string may have.
+        length: most symbols of a string.
+        space: the symbol without a box.
+
+    Returns:
+        The layout, and the share of texts that it explains.
     """
     places = [np.flatnonzero([symbol != space for symbol in text]) for text in texts]
     complete = [i for i, (b, p) in enumerate(zip(boxes, places, strict=True)) if len(b) == len(p) and len(b)]
@@ -200,7 +209,7 @@ def find_layout(
         return TextLayout(), 1.0
     pictures = _deskewed([boxes[i] for i in complete], [places[i] for i in complete], [widths[i] for i in complete])
     if all(len(s.place) == s.place[-1] + 1 for s in pictures):
-        return TextLayout(lines=pictures[0].lines), 1.0  # no spaces but at the end: nothing to find
+        return TextLayout(lines=pictures[0].lines), 1.0  # there are no spaces but at the end
 
     def explained(layout: TextLayout) -> float:
         explained_count = sum(
@@ -211,7 +220,7 @@ def find_layout(
     candidates = [_fit_proportional(pictures, measure) for measure in MEASURES]
     fixed = _fit_fixed_pitch(pictures, length)
     scored = [(explained(c), c) for c in candidates]
-    if fixed is not None and (share := explained(fixed)) >= _ENOUGH_FIXED:
+    if fixed is not None and (share := explained(fixed)) >= _MIN_FIXED_SHARE:
         scored.insert(0, (share, fixed))
     share, layout = max(scored, key=lambda pair: pair[0])
     return layout, share
@@ -219,7 +228,15 @@ def find_layout(
 
 @dataclass(frozen=True)
 class _Picture:
-    """One picture: its boxes as straight text, their lines and places, its width, and the lines that the set has."""
+    """One picture of a set whose layout is fitted.
+
+    Args:
+        boxes: (n, 4) xyxy, deskewed, in pixels.
+        line: (n,), of each box.
+        place: (n,), index of each box in the text.
+        width: of the picture, in pixels.
+        lines: that the set has.
+    """
 
     boxes: NDArray[np.float64]
     line: NDArray[np.int64]
@@ -229,8 +246,8 @@ class _Picture:
 
 
 def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Picture]:
-    """All pictures with as many lines as most often give the order in which their boxes are known to be read."""
-    tried = []
+    """Deskew all pictures, with the number of lines that puts most boxes into their known order."""
+    attempts = []
     for lines in range(1, MAX_LINES + 1):
         pictures, in_order = [], 0
         for b, place, width in zip(boxes, places, widths, strict=True):
@@ -240,14 +257,14 @@ def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], 
             straight_boxes = deskewed.boxes_xyxy[0]
             straight_boxes[:, [0, 2]] += deskewed.start[0]
             pictures.append(_Picture(straight_boxes, deskewed.line[0], place, width, lines))
-        if in_order >= _ENOUGH_ORDER * len(boxes):
+        if in_order >= _MIN_ORDERED_SHARE * len(boxes):
             return pictures
-        tried.append((in_order, -lines, pictures))
-    return max(tried, key=lambda t: t[:2])[2]
+        attempts.append((in_order, -lines, pictures))
+    return max(attempts, key=lambda attempt: attempt[:2])[2]
 
 
 def _fit_proportional(pictures: list[_Picture], measure: str) -> TextLayout:
-    """The threshold between neighbours and neighbours with a space between that errs least."""
+    """Fit the thresholds between 0, 1, … spaces that err least."""
     plain_layout = TextLayout("proportional", measure, lines=pictures[0].lines, max_plain=_max_plain(pictures, measure))
     distances, counts, between = [], [], []
     for s in pictures:
@@ -262,18 +279,18 @@ def _fit_proportional(pictures: list[_Picture], measure: str) -> TextLayout:
     if not (spaces > 0).any():
         return layout
     plain, single = distance[spaces == 0], distance[spaces == 1]
-    thresholds = [_border(distance, spaces > 0)]
+    thresholds = [_threshold(distance, spaces > 0)]
     step = float(np.median(single) - np.median(plain)) if len(plain) and len(single) else thresholds[0]
     for k in range(1, max(3, int(spaces.max()))):
-        if (spaces > k).sum() >= _ENOUGH_SPACES:
-            thresholds.append(_border(distance[spaces >= k], spaces[spaces >= k] > k))
-        else:  # too few to tell: as much further as one space is from none
+        if (spaces > k).sum() >= _MIN_RUNS:
+            thresholds.append(_threshold(distance[spaces >= k], spaces[spaces >= k] > k))
+        else:  # too few examples: one step more, as from no space to one
             thresholds.append(thresholds[-1] + max(step, 0.001))
     return replace(layout, thresholds=tuple(np.maximum.accumulate(thresholds).tolist()))
 
 
 def _max_plain(pictures: list[_Picture], measure: str) -> float | None:
-    """What nearly all neighbours without a space between them stay under, in heights."""
+    """Return the distance that nearly all neighbours without a space have at most, in character heights; or None."""
     if measure in ("gap", "pitch"):
         return None
     layout, plain = TextLayout("proportional", measure), []
@@ -281,24 +298,25 @@ def _max_plain(pictures: list[_Picture], measure: str) -> float | None:
         beside = (np.diff(s.place) == 1) & (s.line[1:] == s.line[:-1])
         plain.append(_distances(s.boxes[:-1][beside], s.boxes[1:][beside], measure) / layout._scale(s.boxes, s.line)[0])
     distances = np.concatenate(plain)
-    return float(np.quantile(distances, _NEARLY_ALL)) if len(distances) else None
+    return float(np.quantile(distances, _PLAIN_LIMIT)) if len(distances) else None
 
 
-def _border(distance: NDArray[np.float64], over: NDArray[np.bool_]) -> float:
-    """The threshold that errs least when it tells those that are over it from the others."""
+def _threshold(distance: NDArray[np.float64], is_above: NDArray[np.bool_]) -> float:
+    """Return the threshold that best separates distances that should be above it from the others."""
     order = np.argsort(distance)
-    distance, over = distance[order], over[order]
-    # Errors of a threshold before place i: those over it that lie below, and the others from it on.
-    errors = np.r_[0, np.cumsum(over)] + np.r_[np.cumsum((~over)[::-1])[::-1], 0]
-    best = np.flatnonzero(errors == errors.min())
-    at = int(best[len(best) // 2])
-    low = distance[at - 1] if at else distance[0] - 1
-    high = distance[at] if at < len(distance) else distance[-1] + 1
+    distance, is_above = distance[order], is_above[order]
+    # Errors of a threshold before index i: distances before i that should be above it, and from i on those that should
+    # not.
+    errors = np.r_[0, np.cumsum(is_above)] + np.r_[np.cumsum((~is_above)[::-1])[::-1], 0]
+    best_indices = np.flatnonzero(errors == errors.min())
+    index = int(best_indices[len(best_indices) // 2])
+    low = distance[index - 1] if index else distance[0] - 1
+    high = distance[index] if index < len(distance) else distance[-1] + 1
     return float(low + high) / 2
 
 
 def _fit_fixed_pitch(pictures: list[_Picture], length: int) -> TextLayout | None:
-    """A straight line from cell number to relative centre, by least squares."""
+    """Fit centres of boxes as a linear function of cell numbers, by least squares; None if that is degenerate."""
     centres = np.concatenate([(s.boxes[:, 0] + s.boxes[:, 2]) / 2 / s.width for s in pictures])
     of_line = -(-length // pictures[0].lines)
     number = np.concatenate([s.place - s.line * of_line for s in pictures]).astype(np.float64)

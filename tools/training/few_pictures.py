@@ -110,7 +110,7 @@ def _cell(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    choices = (*SETS, "digits-orand-car", "plates-id", "plates-us-crops")
+    choices = (*SETS, "captcha-thsrc", "digits-orand-car", "meters-lcd", "plates-cn", "plates-id", "plates-us-crops")
     parser.add_argument(
         "--sets", nargs="+", choices=choices, default=list(SETS), metavar="SET", help=f"of {', '.join(choices)}"
     )

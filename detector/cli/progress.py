@@ -52,7 +52,8 @@ class _RateColumn(ProgressColumn):
 def progress_bar() -> Iterator[ProgressCallback]:
     """Show a numbered bar for each stage in turn, with speed and time left, that stays when its stage is over.
 
-    Where stderr is no terminal, a line a minute and one at the end of each stage that took seconds.
+    Where stderr is no terminal, a line a minute and one at the end of each stage that took seconds, without the number:
+    before a name it would be taken for one of what is done.
     """
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn(), TimeElapsedColumn(),
@@ -74,7 +75,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
             bar.stop_task(task)
             seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - resumed
             if not has_terminal and seconds >= STAGE_SECONDS and done:
-                log.info("%d %s: %d in %.0f s, %s", number, current, done, seconds, _rate(done / seconds))
+                log.info("%s: %d in %.0f s, %s", current, done, seconds, _rate(done / seconds))
 
         def report_progress(stage: str, done: int, total: int) -> None:
             nonlocal task, current, last_line, number, resumed, began, running
@@ -89,14 +90,8 @@ def progress_bar() -> Iterator[ProgressCallback]:
                 end_stage()
             elif not has_terminal and time.monotonic() - last_line >= LINE_SECONDS:
                 last_line, seconds_left = time.monotonic(), bar.tasks[task].time_remaining
-                log.info(
-                    "%d %s: %d of %d%s",
-                    number,
-                    stage,
-                    done,
-                    total,
-                    "" if seconds_left is None else f", {_duration(seconds_left)} left",
-                )
+                time_left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+                log.info("%s: %d of %d%s", stage, done, total, time_left)
 
         yield report_progress
         end_stage()

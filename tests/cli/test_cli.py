@@ -225,8 +225,8 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
     with caplog.at_level("INFO", "detector"), progress.progress_bar() as report_progress:
         for done in (600, 601, 602, 603):
             report_progress("boxes", done, 1000)
-    assert caplog.messages[0] == "1 boxes: 600 of 1000"  # what was there before says nothing of the speed
-    assert re.fullmatch(r"1 boxes: 603 of 1000, \d+ (s|min) left", caplog.messages[-1])
+    assert caplog.messages[0] == "boxes: 600 of 1000"  # what was there before says nothing of the speed
+    assert re.fullmatch(r"boxes: 603 of 1000, \d+ (s|min) left", caplog.messages[-1])
 
 
 def test_readings_that_go_to_a_file_are_told_once_in_a_while(
@@ -243,7 +243,7 @@ def test_readings_that_go_to_a_file_are_told_once_in_a_while(
     assert [message.split(" in ")[0] for message in caplog.messages] == ["1 picture read", "1234 pictures read"]
 
 
-def test_stages_are_numbered_and_tell_how_they_went(
+def test_stages_tell_by_their_names_how_they_went(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(progress, "STAGE_SECONDS", 0.0)
@@ -251,9 +251,9 @@ def test_stages_are_numbered_and_tell_how_they_went(
         for stage, done in (("check", 10), ("check", 20), ("locate", 5), ("locate", 20), ("read", 1), ("read", 20)):
             report_progress(stage, done, 20)
     assert [re.sub(r"in .*", "in …", message) for message in caplog.messages] == [
-        "1 check: 10 in …",
-        "2 locate: 15 in …",
-        "3 read: 20 in …",
+        "check: 10 in …",
+        "locate: 15 in …",
+        "read: 20 in …",
     ]
 
 

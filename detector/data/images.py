@@ -73,8 +73,8 @@ def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     """Decode one picture.
 
     Transparency is blended over white if it varies in the picture, otherwise ignored. Of 16-bit samples the highest
-    eight bits in use are kept, since many hold 8, 10 or 12 bits. Of an animation the first frame is taken. An EXIF
-    rotation is applied.
+    eight bits in use are kept, since many hold 8, 10 or 12 bits. Of an animation the first frame is taken; a TIFF of
+    several pages is refused. An EXIF rotation is applied.
 
     Args:
         picture: a path; the bytes of an image file; a Pillow image; or an array of ``uint8``, ``uint16`` or
@@ -210,7 +210,7 @@ def _natural(name: str) -> tuple[str, str]:
     return _DIGITS.sub(lambda run: run[0].zfill(20), name), name
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
     """Read a regular file, for a pipe might never end; or one picture of a shard, by its path there.
 
     Raises:
@@ -220,8 +220,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         status = os.stat(path)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise ImageError("not a regular file (a pipe, a socket or a device)")
-        if status.st_size > MAX_BYTES:
-            raise ImageError(f"{status.st_size / 1e6:.0f} MB, and files of at most {MAX_BYTES / 1e6:.0f} MB are read")
+        limit = MAX_BYTES if max_bytes is None else max_bytes
+        if status.st_size > limit:
+            raise ImageError(f"{status.st_size / 1e6:.0f} MB, and files of at most {limit / 1e6:.0f} MB are read")
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
@@ -268,7 +269,20 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     except Exception as error:  # a damaged header makes Pillow's readers raise nearly anything
         raise ImageError(f"damaged or too large: {error}") from error
     with opened:
+        if opened.format == "TIFF" and _has_pages(data):
+            raise ImageError("several pages: save each of them as a picture of its own")
         return _from_pillow(opened, max_pixels)
+
+
+def _has_pages(data: bytes) -> bool:
+    """Whether another page of the same size follows the first of a TIFF; smaller ones are thumbnails of it."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as tiff:
+            size = tiff.size
+            tiff.seek(1)
+            return tiff.size == size
+    except Exception:  # none follows, or a damaged header, which makes Pillow's readers raise nearly anything
+        return False
 
 
 @cache

@@ -76,7 +76,7 @@ def named_pictures(source: Source) -> Iterator[NamedPicture]:
     if not isinstance(source, (str, int, os.PathLike)):
         return (picture for member in require_many(source, "stream") for picture in _pictures_of(member))
     if str(source) == "-":
-        return (picture for line in _stdin() if (name := line.strip()) for picture in _pictures_of(name))
+        return (picture for line in _stdin() if (name := _listed_name(line)) for picture in _pictures_of(name))
     if not str(source).strip():
         raise SourceError("An empty name is no source: give a picture or a folder of pictures, a video or a .txt list.")
     path = Path(str(source))
@@ -268,13 +268,14 @@ def _frames(path: Path) -> Iterator[NamedPicture]:
 
 def _lines_of(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_text(encoding="utf-8-sig").split("\n")  # other signs that end lines are part of names
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
 
 
 def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[NamedPicture]:
-    for line in map(str.strip, lines):
+    for line in lines:
+        line = _listed_name(line, path.parent)
         if line.lower().startswith(_ADDRESSES):
             yield line, ImageError(f"{path.name} lists files: addresses of streams belong into a .streams file")
         elif line:
@@ -284,6 +285,12 @@ def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[NamedPictur
                 files = _matching_files(os.path.join(glob.escape(str(path.parent)), line))
             for file in map(Path, files) if files else (entry,):
                 yield from _pictures_of(file, lists)
+
+
+def _listed_name(line: str, folder: Path = Path()) -> str:
+    """The name in a line, without blanks around it unless a file has them."""
+    name, plain = line.rstrip("\r\n"), line.strip()
+    return name if name != plain and os.path.lexists(folder / name) else plain
 
 
 def _matching_files(pattern: str) -> list[str]:

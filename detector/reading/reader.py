@@ -314,7 +314,7 @@ class Reader:
                 submit_batch(pipeline)
             while waiting:
                 names, task = waiting.popleft()
-                batch = task.result()
+                batch = pipeline.result(task)
                 submit_batch(pipeline)
                 for name, result in zip(names, pipeline.decode(batch), strict=True):
                     yield name, Failure(name, result) if isinstance(result, str) else result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Self
 
 from detector.data.images import MAX_PIXELS, Picture, read_image
 from detector.data.parallel import cores
-from detector.errors import ImageError
+from detector.errors import DetectorError, ImageError
 from detector.networks.runtimes import ExportedNetwork
 from detector.reading.two_pass import Prepared, ReadingPipeline
 from detector.text.detections import CharDetections, Reading
@@ -50,6 +51,7 @@ class ThreadedPipeline:
         self, pipeline: ReadingPipeline, finish: Callable[[Reading], Reading], max_pixels: int = MAX_PIXELS
     ) -> None:
         self._pipeline, self._finish, self._max_pixels = pipeline, finish, max_pixels
+        self._process = os.getpid()
         self._preparing = ThreadPoolExecutor(cores())
         self._detecting = ThreadPoolExecutor(_DETECTING if isinstance(pipeline.network, ExportedNetwork) else 1)
 
@@ -62,7 +64,9 @@ class ThreadedPipeline:
         self.close()
 
     def close(self) -> None:
-        """Wait for what runs, and drop what does not yet."""
+        """Wait for what runs, and drop what does not yet; in a child that was forked nothing runs."""
+        if self._process != os.getpid():
+            return
         self._detecting.shutdown(cancel_futures=True)
         self._preparing.shutdown(cancel_futures=True)
 
@@ -82,6 +86,18 @@ class ThreadedPipeline:
             return DetectedBatch(prepared, *self._pipeline.passes([p for p in prepared if isinstance(p, Prepared)]))
 
         return self._detecting.submit(detected)
+
+    def result(self, task: Future[DetectedBatch]) -> DetectedBatch:
+        """Wait for a batch.
+
+        Raises:
+            DetectorError: in a child that was forked meanwhile, where its threads are not.
+        """
+        if self._process != os.getpid():
+            raise DetectorError(
+                "A stream of readings goes on in the process that began it: begin another one in this one."
+            )
+        return task.result()
 
     def decode(self, batch: DetectedBatch) -> list[Reading | str]:
         """The readings of a batch, in its order; where a picture cannot be read, the reason."""

@@ -186,7 +186,8 @@ class Alphabet:
         return self.decode(table.argmax(-1))
 
 
-_SEPARATORS = "-. _/"  # signs that stand between symbols and are often not read
+_SEPARATORS = "-. _/,"  # signs that stand between symbols and are often not read
+_THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+", re.ASCII)
 _MAX_COUNTER_DIGITS = 2  # of a number behind a text that tells several pictures with it apart
 _NO_MARKS = "a combining mark has no box of its own: spell a letter with its mark as one code point, or leave marks out"
 
@@ -277,6 +278,8 @@ def _is_no_separator(sign: str, texts: Collection[str]) -> bool:
     """Test whether a sign separates the text from something else, see :func:`separators_of`."""
     with_sign = [text for text in texts if sign in text]
     without_sign = Counter(len(text) for text in texts if sign not in text)  # lengths
+    if sign == "," and all(map(_THOUSANDS.fullmatch, with_sign)):
+        return False
     if len(with_sign) < 2:
         return bool(with_sign) and len(without_sign) == 1 and len(with_sign[0].replace(sign, "")) not in without_sign
     parts = [text.rpartition(sign) for text in with_sign]

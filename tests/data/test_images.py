@@ -231,6 +231,20 @@ def test_no_prefix_of_a_file_is_accepted(kind: str) -> None:
             read_image(data[:end])
 
 
+def test_pages_of_a_tiff_are_not_passed_over() -> None:
+    """A smaller picture of the first is no page, and a header that leads to itself none either."""
+    first, other = noise_picture(40, 20), noise_picture(40, 20, seed=1)
+    with pytest.raises(ImageError, match="several pages: save each of them"):
+        read_image(encoded(first, "TIFF", save_all=True, append_images=[other]))
+    with_thumbnail = encoded(first, "TIFF", save_all=True, append_images=[other.resize((10, 5))])
+    loop = bytearray(encoded(first, "TIFF"))
+    at = int.from_bytes(loop[4:8], "little")
+    end = at + 2 + 12 * int.from_bytes(loop[at : at + 2], "little")
+    loop[end : end + 4] = loop[4:8]
+    for data in (with_thumbnail, bytes(loop)):
+        assert (read_image(data) == np.asarray(first)[:, :, ::-1]).all()
+
+
 def test_bad_paths(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "none.png", "^no such file$"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.data.labels.formats.model import HEAD_BYTES, MAX_BESIDE_BYTES
 from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
 from tests.builders import label_file, write_pictures
@@ -214,11 +215,42 @@ def test_a_link_to_itself_does_not_hide_the_other_files(tmp_path: Path) -> None:
         ("labels.zip", b"PK\x03\x04\x14\x00", "is an archive: unpack it, and give the folder"),
         ("labels.txt", b"PAR1....", "is a Parquet file among pictures: shards lie in a folder of their own"),
         ("labels.txt", b"\x1f\x8b\x08", "is a compressed file: unpack it"),
+        ("labels.tar", b"\0" * 257 + b"ustar", "is a tar file: unpack it, and give the folder"),
+        ("labels.csv", "image,text\n".encode("utf-16-le"), "is UTF-16: save it as UTF-8, or `iconv -f utf-16le"),
+        ("labels.csv", "image,text\n".encode("utf-16-be"), "is UTF-16: save it as UTF-8, or `iconv -f utf-16be"),
+        ("labels.csv", "image,text\n".encode("utf-32"), "is UTF-32: save it as UTF-8"),
     ],
 )
 def test_files_that_are_no_label_files_say_what_to_do(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     with pytest.raises(SourceError, match=says):
         read_source(label_file(tmp_path, name, content) / name)
+
+
+ENDLESS = {
+    "labels.csv": "image,text\na.png,A\nb.png,",
+    "labels.tsv": "image\ttext\na.png\tA\nb.png\t",
+    "labels.txt": "a.png A\nb.png ",
+    "labels.jsonl": '{"image": "a.png", "text": "A"}\n',
+}
+
+
+@pytest.mark.parametrize(("name", "begins"), ENDLESS.items(), ids=ENDLESS)
+def test_a_line_without_end_is_not_read(
+    name: str, begins: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detector.data.labels.formats.model.MAX_LINE", HEAD_BYTES)
+    label_file(tmp_path, name, begins + "x" * 2 * HEAD_BYTES)
+    with pytest.raises(SourceError, match=rf"{name}, line \d: more than {HEAD_BYTES} characters"):
+        read_source(tmp_path)
+
+
+def test_a_file_beside_a_picture_that_is_no_label_s_size(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "a.gt.txt").write_text("A\n")
+    (tmp_path / "b.gt.txt").write_text("B" * (MAX_BESIDE_BYTES + 1))
+    source = read_source(tmp_path)
+    assert pairs(source) == {"a.png": "A"}
+    assert "b.gt.txt cannot be read: 1 MB, and files of at most 1 MB are read" in source.refused[0].reason
 
 
 def test_a_spreadsheet_beside_pictures_is_named(tmp_path: Path) -> None:

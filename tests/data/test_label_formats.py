@@ -45,6 +45,40 @@ def task(image: str, *texts: str) -> dict[str, object]:
     return {"id": 1, "data": {"ocr": image}, "annotations": [{"result": result}]}
 
 
+def labelme(*shapes: tuple[str, str, list[list[float]]], kind: str = "rectangle") -> str:
+    """labelme's file of (label, description, points)."""
+    return json.dumps({"version": "5.5.0", "flags": {}, "imagePath": "..\\\\x.png", "imageData": "aGk=", "shapes": [
+        {"label": label, "description": text, "points": points, "group_id": None, "shape_type": kind, "flags": {}}
+        for label, text, points in shapes
+    ]})  # fmt: skip
+
+
+def cvat(*images: tuple[str, str]) -> str:
+    """CVAT's file of (name, what is in the image's element)."""
+    elements = "".join(f'<image id="1" name="{name}" width="40" height="20">{inner}</image>' for name, inner in images)
+    head = '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><task/></meta>'
+    return f"{head}{elements}</annotations>\n"
+
+
+def cvat_box(label: str, text: str = "", name: str = "text", more: str = "") -> str:
+    attribute = f'<attribute name="{name}">{text}</attribute>' if text else ""
+    return f'<box label="{label}" {more} xtl="1.0" ytl="2.0" xbr="9.0" ybr="9.0">{attribute}</box>'
+
+
+def via(**pictures: tuple[dict[str, str], list[dict[str, object]]]) -> dict[str, object]:
+    """VIA's pictures of (attributes of the file, regions), by the stems of their names."""
+    return {
+        f"{stem}.png123": {"filename": f"{stem}.png", "size": 123, "regions": regions, "file_attributes": attributes}
+        for stem, (attributes, regions) in pictures.items()
+    }
+
+
+def via_box(x1: int, y1: int, x2: int, y2: int, **attributes: str) -> dict[str, object]:
+    shape = {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
+    return {"shape_attributes": shape, "region_attributes": attributes}
+
+
+SQUARE = [[1, 2], [9, 9]]
 GT_PARSE = json.dumps({"gt_parse": {"text_sequence": "007"}})
 TEXT_FILES: dict[str, tuple[str, dict[str, str]]] = {
     "HuggingFace metadata.csv": ("csv", {"metadata.csv": "file_name,text\na.png,007\nb.png,XY\n"}),
@@ -118,6 +152,29 @@ TEXT_FILES: dict[str, tuple[str, dict[str, str]]] = {
         "csv",
         {"read.csv": "image,text,confidence,rejected_text,rejected,error\nnew/a.png,007,0.9,,,\nnew/b.png,XY,0.9,,,\n"},
     ),
+    "labelme, descriptions": (
+        "labelme",
+        {"a.json": labelme(("plate", "007", SQUARE)), "b.json": labelme(("plate", "XY", SQUARE), ("car", "", SQUARE))},
+    ),
+    "labelme, labels": ("labelme", {"a.json": labelme(("007", "", SQUARE)), "b.json": labelme(("XY", "", SQUARE))}),
+    "CVAT, attributes": (
+        "cvat", {"annotations.xml": cvat(("a.png", cvat_box("plate", "007")), ("b.png", cvat_box("plate", "XY")))},
+    ),
+    "CVAT, tags of images": (
+        "cvat",
+        {"annotations.xml": cvat(*(
+            (name, f'<tag label="plate"><attribute name="Plate number">{text}</attribute></tag>{cvat_box("car")}')
+            for name, text in AB.items()))},
+    ),
+    "VIA, attributes of files": (
+        "via", {"via.json": json.dumps(via(a=({"text": "007", "caption": ""}, []), b=({"text": "XY"}, [])))},
+    ),
+    "VIA 1, a project": (
+        "via",
+        {"via_project.json": json.dumps({"_via_settings": {}, "_via_img_metadata": {
+            "a": {"filename": "a.png", "regions": {"0": via_box(1, 1, 9, 9, kind="plate", text="007")}},
+            "b": {"filename": "b.png", "regions": {"0": via_box(1, 1, 9, 9, kind="plate", text="XY")}}}})},
+    ),
     "COCO with texts": (
         "coco",
         {"train.json": json.dumps({
@@ -174,6 +231,35 @@ DRAWN: dict[str, tuple[str, dict[str, str]]] = {
     "Roboflow's CSV": ("boxes", {"_annotations.csv": f"filename,width,height,class,xmin,ymin,xmax,ymax\n{TABLE}"}),
     "our own": ("boxes", {"boxes.csv": f"image,char,x1,y1,x2,y2\n{OURS}"}),
     "COCO": ("coco", {"_annotations.coco.json": coco()}),
+    "labelme": (
+        "labelme",
+        {f"{name[0]}.json": labelme(*((s, "", [[x2, y1], [x1, y2]]) for s, x1, y1, x2, y2 in boxes))
+         for name, boxes in BOXES.items()},
+    ),
+    "labelme, polygons in labels/": (
+        "labelme",
+        {f"labels/{name[0]}.json": labelme(
+            *((s, "", [[x1, y1], [x2, y1], [x1, y2]]) for s, x1, y1, x2, y2 in boxes), kind="polygon")
+         for name, boxes in BOXES.items()},
+    ),
+    "CVAT": (
+        "cvat",
+        {"annotations.xml": cvat(*((name, "".join(
+            f'<box label="{s}" occluded="0" xtl="{x1}.00" ytl="{y1}.00" xbr="{x2}.00" ybr="{y2}.00" z_order="0"></box>'
+            for s, x1, y1, x2, y2 in boxes)) for name, boxes in BOXES.items()))},
+    ),
+    "VIA": (
+        "via",
+        {"via.json": json.dumps(via(**{name[0]: ({}, [via_box(*box, name=s) for s, *box in boxes])
+                                       for name, boxes in BOXES.items()}))},
+    ),
+    "VIA's CSV": (
+        "via",
+        {"via.csv": "#filename,file_attributes,region_id,region_shape_attributes,region_attributes\n"
+         + "".join(",".join(f'"{field}"' for field in (name, "{}", 0, *(
+             json.dumps(part).replace('"', '""') for part in via_box(*box, char=s).values()))) + "\n"
+                   for name, boxes in BOXES.items() for s, *box in boxes)},
+    ),
     "VOC beside": ("voc", {"a.xml": voc(BOXES["a.png"]), "b.xml": voc(BOXES["b.png"])}),
     "VOC in Annotations": (
         "voc", {"Annotations/a.xml": voc(BOXES["a.png"]), "Annotations/b.xml": voc(BOXES["b.png"])}
@@ -226,6 +312,22 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     ),
     "JSON of another kind": ({"x.json": '{"version": 1, "rows": [1, 2]}'}, "x.json is JSON of another kind"),
     "no JSON": ({"x.json": "{'a.png': 'A'}"}, "x.json is no JSON file"),
+    "boxes of plates, labelme": (
+        {f"{i}.json": labelme(("plate", "", SQUARE)) for i in (1, 2, 3)}, "has boxes of 'plate', not of single",
+    ),
+    "boxes of plates, CVAT": (
+        {"annotations.xml": cvat(*((f"{i}.png", cvat_box("plate")) for i in (1, 2, 3)))}, "boxes of 'plate'",
+    ),
+    "boxes of plates, VIA": (
+        {"via.json": json.dumps(via(**{str(i): ({}, [via_box(1, 1, 5, 5, name="plate")]) for i in (1, 2)}))},
+        "boxes of 'plate'",
+    ),
+    "a video of CVAT": ({"x.xml": "<annotations><track id='1' label='A'/></annotations>"}, "CVAT for images 1.1"),
+    "CVAT's, cut": ({"x.xml": cvat(("1.png", cvat_box("A")))[:-40]}, "x.xml is damaged"),
+    "CVAT's with entities": (
+        {"x.xml": '<!DOCTYPE x [<!ENTITY a "b">]>' + cvat(("1.png", cvat_box("&a;")))}, "has a document type"
+    ),
+    "XML of another kind": ({"x.xml": "<?xml version='1.0'?><html/>"}, "XML of another kind than CVAT's for images"),
     "several texts a picture, in a list": (
         {"x.json": json.dumps({"images": [{"id": 1, "file_name": "1.png"}], "annotations": [{"image_id": 1}] * 2})},
         "not of single characters",
@@ -248,6 +350,23 @@ SINGLE: dict[str, tuple[str, str, str]] = {
         "x.json", json.dumps([task("a.png", "A"), task("b.png", "A", "B")]), "2 texts are marked in it: crop",
     ),
     "nothing typed": ("x.json", json.dumps([task("a.png", "A"), task("b.png")]), "nothing was typed for it"),
+    "nothing typed in CVAT": (
+        "x.xml", cvat(("a.png", cvat_box("plate", "AB")), ("b.png", ""), ("c.png", cvat_box("plate", "CD"))),
+        "nothing was typed for it",
+    ),
+    "two texts in CVAT": (
+        "x.xml", cvat(("a.png", cvat_box("p", "AB")), ("b.png", cvat_box("p", "CD") + cvat_box("p", "EF"))),
+        "2 texts are marked in it: crop",
+    ),
+    "a turned box of CVAT": (
+        "x.xml", cvat(("a.png", cvat_box("A")), ("b.png", cvat_box("B", more='rotation="12.5"'))),
+        "'B' is no upright box",
+    ),
+    "a point of VIA": (
+        "x.json", json.dumps(via(a=({}, [via_box(1, 1, 5, 5, name="A")]), b=({}, [
+            {"shape_attributes": {"name": "point", "cx": 1, "cy": 2}, "region_attributes": {"name": "B"}}]))),
+        "'B' is no upright box",
+    ),
     "a word among boxes": (
         "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,AB,1,1,2,2\na.png,C,3,1,4,2\na.png,D,5,1,6,2\n",
         "the box 'AB' is of no single character",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -75,6 +76,9 @@ WHOLE: dict[str, tuple[list[str], bool]] = {
     "with other labels": (["33019.0", "68514.0", "98786.0", "AB12", ""], True),
     "more zeros, a comma": (["33019,00", "68514,00", "98786,00"], True),
     "true decimals": (["33019.0", "68514.0", "98786.5"], False),
+    "thousands": (["33,000", "12,000", "5,000"], False),
+    "thousands among decimals": (["330.000", "68514.000", "98786.000"], False),
+    "three zeros": (["33019.000", "68514.000", "98786.000"], True),
     "few": (["33019.0", "68514.0"], False),
     "versions": (["1.0.0", "2.0.0", "3.0.0"], False),
     "none": (["A", "B", "C"], False),
@@ -85,7 +89,13 @@ WHOLE: dict[str, tuple[list[str], bool]] = {
 def test_whole_numbers(raws: list[str], whole: bool) -> None:
     assert are_whole_numbers(raws) == whole
     texts = [Spelling(whole_numbers=whole)(raw) for raw in raws]
-    assert texts == ([raw.replace(".0", "").replace(",00", "") for raw in raws] if whole else raws)
+    assert texts == ([re.sub("[.,]0+$", "", raw) for raw in raws] if whole else raws)
+
+
+def test_a_space_before_a_label_is_told() -> None:
+    (note,) = notes_on([" AB12", "CD 34", "EF56"], Spelling())
+    assert note.startswith("1 of 3 labels begin with a space, as ' AB12'")
+    assert notes_on(["_AB12", " CD34"], Spelling(space="_")) == []  # meant so
 
 
 LONG = ["33019", "68514", "98786", "96755", "44104", "26701", "61709", "73333"]

@@ -115,6 +115,8 @@ LABEL_TEXTS: dict[str, tuple[str, str | None, bool, str]] = {
     "spaces at the end": ("AB  ", None, False, "AB"),
     "inner spaces": ("A  B", None, False, "A  B"),
     "spaces at the start": (" AB", None, False, " AB"),
+    "line ends of all kinds at the end": ("AB\u2028\x85\x0c\r\n", None, False, "AB"),
+    "a line end inside": ("A\u2028B", None, False, "A\u2028B"),
     "spaces only": ("  ", None, False, ""),
     "stand-in at the start": ("_AB_ ", "_", False, " AB"),
     "plain spaces around a stand-in": (" _AB", "_", False, " AB"),
@@ -345,6 +347,29 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
     assert source.refused == [Refused("sub", "the folder cannot be read: Permission denied")]
 
 
+def test_a_folder_that_cannot_be_read_is_refused_beside_label_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a file beside each picture, and with label files in folders below."""
+    for root, contents in (("beside", {"a.gt.txt": "AB"}), ("below", {"train/labels.csv": "image,text\na.png,AB\n"})):
+        pictures = ["a.png", "val/b.png"] if root == "beside" else ["train/a.png", "val/b.png"]
+        texts_in(tmp_path / root, contents, pictures)
+        forbid(tmp_path / root / "val", monkeypatch)
+        source = read_source(tmp_path / root)
+        assert [*pairs(source).values()] == ["AB"]
+        assert source.refused == [Refused("val", "the folder cannot be read: Permission denied")]
+
+
+NAMES_AS_SPELT = [" a.png", "b .png", "c\u2028d.png", "e\x85f.png", "g..png", "\u00a0h.png"]
+
+
+def test_names_are_found_as_they_are_spelt(tmp_path: Path) -> None:
+    """Blanks around a name, other signs that end lines, a dot at the end."""
+    lines = "".join(f"{name},{text}\n" for name, text in zip(NAMES_AS_SPELT, "ABCDEF", strict=True))
+    source = texts_in(tmp_path, {"labels.csv": f"image,text\n{lines} plain.png ,X\n"}, [*NAMES_AS_SPELT, "plain.png"])
+    assert pairs(source) == dict(zip([*NAMES_AS_SPELT, "plain.png"], "ABCDEFX", strict=True))
+
+
 def test_signs_that_are_ignored(tmp_path: Path) -> None:
     write_pictures(tmp_path, ["51F-882.70.png"])
     assert pairs(read_source(tmp_path, ignore="-.")) == {"51F-882.70.png": "51F88270"}
@@ -405,6 +430,10 @@ ADDED: dict[str, tuple[str, str]] = {
     "a number and a space": ("{number} {code}", "begin with running numbers"),
     "a number in brackets": ("({number}){code}", "begin with running numbers"),
     "a word": ("plate_{code}", "begin with 'plate_'"),
+    "a date": ("2026-11-{number:02d}_{code}", "have dates beside their texts"),
+    "a date at the end": ("{code}_202611{number:02d}", "have dates beside their texts"),
+    "a date and a time": ("{code} 2026.11.{number:02d} 14.30", "have dates beside their texts"),
+    "a time without a mark": ("{code}-20261129143{number:03d}", "have dates beside their texts"),
 }
 
 
@@ -414,6 +443,32 @@ def test_what_programs_put_before_texts_is_not_text(template: str, says: str, tm
     write_pictures(tmp_path, [f"{template.format(number=n, code=code)}.png" for n, code in enumerate(CODES, 1)])
     with pytest.raises(SourceError, match=says):
         read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "texts"),
+    {
+        "some of many": (["0003_", "0040_", "0077_", "0114_", "0151_"], None),
+        "seconds": (["1732890123_", "1732890200_", "1732890277_", "1732890354_", "1732890431_", "1732890508_"], None),
+        "as random as texts": (["7310-", "0815-", "9244-", "4711-", "5120-", "8006-"], 6),
+    }.values(),
+)  # fmt: skip
+def test_numbers_in_front_that_are_small_for_their_digits(
+    numbers: list[str], texts: int | None, tmp_path: Path
+) -> None:
+    letters = ("AB", "CD", "EF", "GH", "IJ", "KL")
+    write_pictures(tmp_path, [f"{number}{code}.png" for number, code in zip(numbers, letters, strict=False)])
+    if texts is None:
+        with pytest.raises(SourceError, match="begin with running numbers"):
+            read_source(tmp_path)
+    else:
+        assert len(read_source(tmp_path).items) == texts
+
+
+def test_dates_that_are_texts(tmp_path: Path) -> None:
+    names = ["2026-11-29", "2027-01-31_1", "20270401_2", "2028.02.29"]
+    source = read_source(write_pictures(tmp_path, [f"{name}.png" for name in names]))
+    assert sorted(pairs(source).values()) == ["2026-11-29", "2027-01-31", "20270401", "2028.02.29"]
 
 
 @pytest.mark.parametrize("mark", ["#", "~", "@", " "])
@@ -522,6 +577,8 @@ RUNNING: dict[str, tuple[list[str], list[str]]] = {
     "plates with a dot": (["51F-882.70", "51F-012.34", "30A-377.15"], ["51F-882.70", "51F-012.34", "30A-377.15"]),
     "texts with spaces": (["AB 12", "AB 34", "CD 56", "AB 78"], ["AB 12", "AB 34", "CD 56", "AB 78"]),
     "the same tail": (["33019.0", "68514.0", "98786.0"], ["33019", "68514", "98786"]),
+    "thousands": (["33,000", "12,000", "5,000", "1,001"], ["33,000", "12,000", "5,000", "1,001"]),
+    "thousands after a space": (["33 000", "12 000", "5 000"], ["33 000", "12 000", "5 000"]),
     "Roboflow": (
         ["51F88270_jpg.rf.5bc8fbbcbde5c0994164d8399f767c45", "AB12_1_png.rf.Xy5bc8fbbcbde5c"], ["51F88270", "AB12"],
     ),

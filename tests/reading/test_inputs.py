@@ -97,6 +97,17 @@ def test_lists(reader: Reader, video: Path) -> None:
     assert [Path(name).name for name, reading in found.items() if isinstance(reading, Failure)] == ["none.png"]
 
 
+def test_names_in_lists_are_as_they_are_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks around a name, and signs that end lines elsewhere."""
+    spelt = [" a.png", "b.png ", "c\u2028d.png", "e\x85f.png"]
+    (tmp_path / "list.txt").write_text("\r\n".join([*spelt, " g.png"]), encoding="utf-8")
+    write_pictures(tmp_path, [*spelt, "g.png"])
+    assert names(tmp_path / "list.txt") == [str(tmp_path / name) for name in [*spelt, "g.png"]]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "list.txt").read_bytes())))
+    assert names("-") == [*spelt, "g.png"]
+
+
 def test_a_list_that_names_itself(tmp_path: Path) -> None:
     """`ls > list.txt` does."""
     write_pictures(tmp_path, ["a.png", "b.png"])

@@ -480,6 +480,12 @@ def child(_):
     again = [reading.text for reading in reader.read_many(pictures)]
     return again == before and reader.read(pictures[0]).text == before[0]
 
+def goes_on(stream):
+    try:
+        list(stream)
+    except detector.DetectorError as error:
+        sys.exit(0 if "begin another one" in str(error) and child(0) else 4)
+
 if __name__ == "__main__":
     context = mp.get_context("fork")
     process = context.Process(target=lambda: sys.exit(0 if child(0) else 3))
@@ -488,12 +494,20 @@ if __name__ == "__main__":
     assert process.exitcode == 0, process.exitcode
     with context.Pool(2) as pool:
         assert pool.map_async(child, [0, 1]).get(60) == [True, True]
+    stream = reader.stream(pictures * 3)
+    next(stream)
+    process = context.Process(target=goes_on, args=(stream,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0, process.exitcode
+    assert len(list(stream)) == 3 * len(pictures) - 1
     assert child(0)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_reader_reads_in_forked_children() -> None:
+    """Also while a stream is read, which goes on in the parent alone."""
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     environment["PYTHONPATH"] = str(Path(detector.__file__).parents[1])
     done = subprocess.run(

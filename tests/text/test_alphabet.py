@@ -314,6 +314,8 @@ SEPARATORS: dict[str, tuple[list[str], str, bool]] = {
     "one label": (["AB-12"], "-", True),
     "with a dot": (["51F-882.70", "51F-012.34", "30A-377.15"], ".", True),
     "the same tail": (["33019.0", "68514.0", "98786.0"], ".", False),
+    "thousands": (["33,000", "12,000", "5,000"], ",", True),
+    "thousands and others": (["33,471", "1,200,000", "950"], ",", True),
     "counted on": (["AB12", "AB12.1", "AB12.2", "CD34"], ".", False),
     "the same text again": (["AB12-1", "AB12-7", "CD34-3", "CD34-9", "EF56-2"], "-", False),
     "numbers in front": (["0001_AB12", "0002_CD34", "0003_EF56", "0004_GH78"], "_", False),

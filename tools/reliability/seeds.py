@@ -185,6 +185,16 @@ def label_files() -> dict[str, Mapping[str, str]]:
         "label-studio": {"project.json": studio["tasks"]},
         "label-studio, short": {"project.json": studio["short"]},
         "label-studio, csv": {"project.csv": studio["table"]},
+        "cvat": {"annotations.xml": '<?xml version="1.0"?>\n<annotations>\n' + "".join(
+            f'<image name="{name}">' + "".join(
+                f'<box label="{sign}" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>' for sign, x1, y1, x2, y2 in _boxes(text)
+            ) + "</image>\n" for name, text in _pairs()) + "</annotations>\n"},
+        "via": {"via.json": json.dumps({name: {"filename": name, "file_attributes": {}, "regions": [
+            {"shape_attributes": {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1},
+             "region_attributes": {"char": sign}} for sign, x1, y1, x2, y2 in _boxes(text)]} for name, text in _pairs()})},
+        "labelme": {f"{stem}.json": json.dumps({"version": "5.5.0", "shapes": [
+            {"label": sign, "points": [[x1, y1], [x2, y2]], "shape_type": "rectangle"}
+            for sign, x1, y1, x2, y2 in _boxes(text)]}) for stem, text in zip(stems, TEXTS, strict=True)},
         "gt-txt": {f"{stem}.gt.txt": f"{text}\n" for stem, text in zip(stems, TEXTS, strict=True)},
         "txt": {f"{stem}.txt": f"{text}\n" for stem, text in zip(stems, TEXTS, strict=True)},
         "voc": {f"{stem}.xml": f"<annotation>\n{some}</annotation>\n" for stem, some in zip(stems, objects, strict=True)},

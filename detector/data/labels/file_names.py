@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from detector.errors import SourceError, argument
@@ -27,6 +27,11 @@ _WORD_FIRST = re.compile(r"[^\W\d_]{3,}_(?=.)")
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[0-9]{1,3}([., ])[0-9]{3}(?:\1[0-9]{3})*", re.ASCII)
+_DATE = re.compile(
+    r"(?<![0-9])(?:19|20)[0-9]{2}([-_. ]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?:[0-9]{4,9})?(?![0-9])"
+)
+_CHANCE = 1e-4  # that random numbers lie as low: then they were counted
 _COUNTED_FROM, _COUNTED_TO = 0.3, 0.5  # shares of names with such a number that look counted: ambiguous, clear from
 
 
@@ -61,6 +66,7 @@ def stem_of(name: str) -> str:
 def without_number(stem: str, label_marks: frozenset[str], other_marks: bool = False) -> str:
     """Strip a running number from the end of a name."""
     match = _NUMBERED.search(stem) or (_OTHER_NUMBERED.search(stem) if other_marks else None)
+    match = None if _DATE.fullmatch(stem) else match
     return stem[: match.start()] if match and match.start() and match[0][0] not in label_marks else stem
 
 
@@ -117,7 +123,7 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
     counted = total = 0
     for text, digits in numbers.items():
         total += len(digits)
-        from_the_start = max(map(int, digits)) - len(digits) in (-1, 0)
+        from_the_start = max(map(int, digits)) - len(digits) in (-1, 0) and not _are_thousands(text, digits)
         is_repeated = text in all_stems or (len(digits) > 1 and not text.isdecimal() and text in repeated)
         counted += len(digits) * (from_the_start or is_repeated)
     every = [int(number) for digits in numbers.values() for number in digits]
@@ -129,6 +135,11 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
         text = next(iter(numbers))
         raise _two_ways(root, next(stem for stem in stems if stem.startswith(text) and stem != text), text)
     return True
+
+
+def _are_thousands(text: str, digits: Collection[str]) -> bool:
+    """Whether the digits after a text are likelier the end of it, as those of 12,000, than a running number."""
+    return len(digits) == 1 and all(_THOUSANDS.fullmatch(f"{text},{number}") for number in digits)
 
 
 def _no_running_number(stems: Sequence[str], label_marks: frozenset[str]) -> str:
@@ -172,14 +183,34 @@ def _not_texts(names: Sequence[str], label_marks: frozenset[str], other_marks: b
 
 def _not_texts_alone(names: Sequence[str], stems: Sequence[str], label_marks: frozenset[str]) -> str:
     """Why these names have more than texts: numbers that count them in front, or one word before all; "" if not."""
-    heads = [_NUMBER_FIRST.match(stem) for stem in stems]
+    heads = [None if _THOUSANDS.fullmatch(stem) else _NUMBER_FIRST.match(stem) for stem in stems]
     numbers = [head[1] for head in heads if head and not {*head[2]} & label_marks]
-    if len(numbers) == len(stems) and _are_counted(names, numbers):
+    if len(numbers) == len(stems) and (_are_counted(names, numbers) or _lie_low(numbers)):
         return f"they begin with running numbers ({stems[0]!r}), which would be text: take them out of the names"
+    dated = [stem for stem in stems if _is_dated(stem)]
+    if 2 * len(dated) > len(stems):
+        return f"they have dates beside their texts ({dated[0]!r}), which would be text: take them out of the names"
     words = {word[0] if (word := _WORD_FIRST.match(stem)) else "" for stem in stems}
     if len(words) == 1 and "" not in words and "_" not in label_marks:
         return f"all of them begin with {words.pop()!r}, which would be text: take it out of the names"
     return ""
+
+
+def _is_dated(stem: str) -> bool:
+    """Whether a name has a date, and more that is no running number."""
+    date = _DATE.search(stem)
+    if date is None:
+        return False
+    after = stem[date.end() :]
+    return any(map(str.isalnum, stem[: date.start()] + ("" if _NUMBERED.fullmatch(after) else after)))
+
+
+def _lie_low(numbers: Sequence[str]) -> bool:
+    """Whether different numbers of one width are smaller than such numbers are by chance."""
+    widths = {len(number) for number in numbers}
+    if len(widths) > 1 or len(set(numbers)) < len(numbers):
+        return False
+    return bool(((max(map(int, numbers)) + 1) / 10 ** widths.pop()) ** len(numbers) < _CHANCE)
 
 
 def _mostly_alike(stems: Sequence[str], examples: str) -> str:

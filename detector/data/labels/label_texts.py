@@ -21,9 +21,9 @@ from detector.errors import argument
 Spell = Callable[[str], str]
 """Converts a label of a file to its text: a :class:`Spelling`."""
 
-_PLAIN_SPACES = " \t\r\n"
+_PLAIN_SPACES = " \t\r\n\x0b\x0c\x85\u2028\u2029"  # at the ends of labels
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
-_FLOAT = re.compile(r"([0-9]+)[.,]0+")
+_FLOAT = re.compile(r"(?![0-9]{1,3}[.,]000\Z)([0-9]+)[.,]0+")  # 33,000 may be a thousand times as much
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
 _MISSING_VALUES = frozenset(
     {"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"}
@@ -142,7 +142,10 @@ def are_marked_as_texts(raws: Iterable[str]) -> bool:
 def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
     """Check all labels; a log line each for what was normalised and what may be wrong."""
     texts = [spelling(raw) for raw in raws]
-    notes = [_normalised(raws, texts, spelling), _zeros(texts), _look_alikes(texts), _directions(texts, spelling)]
+    notes = [
+        _normalised(raws, texts, spelling), _zeros(texts), _look_alikes(texts), _directions(texts, spelling),
+        "" if spelling.space else _leading_spaces(texts),
+    ]  # fmt: skip
     return [note for note in notes if note]
 
 
@@ -197,6 +200,17 @@ def _zeros(texts: Sequence[str]) -> str:
     return (
         f"{len(shorter)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: "
         f"did a spreadsheet take leading zeros? As {shorter[0]!r}, which may be {shorter[0].zfill(usual)!r}"
+    )
+
+
+def _leading_spaces(texts: Sequence[str]) -> str:
+    """Warn if labels begin with a space, which tables and names of files have by mistake."""
+    spaced = [text for text in texts if text.startswith(" ")]
+    if not spaced:
+        return ""
+    return (
+        f"{len(spaced)} of {len(texts)} labels begin with a space, as {spaced[0]!r}: it is a part of the text, which "
+        "readers see only where characters stand at fixed places"
     )
 
 

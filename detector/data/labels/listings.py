@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from detector.data.images import image_files, is_image_name
 from detector.data.labels.formats import (
+    SIDECARS,
     TABLE_SUFFIXES,
     Columns,
     DrawnBox,
@@ -24,9 +25,10 @@ from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import description_of
 from detector.data.labels.prelabels import DOUBTFUL, PERSON, UNREADABLE
-from detector.errors import SourceError, abridged, argument
+from detector.errors import ImageError, SourceError, abridged, argument
 
 _MAX_SHOWN = 6  # skipped files in one message
+_BESIDE_SUFFIXES = frozenset(os.path.splitext(f"x{sidecar.suffix}")[1] for sidecar in SIDECARS)
 _MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
 
 
@@ -162,7 +164,8 @@ def _tables(
         relative = name_below(root, folder / name)
         if not format_name and suffix.lower() in OTHER_SUFFIXES and (description := description_of(folder / name)):
             passed_over[relative] = f"{name} is {description}."
-        beside = stem.removesuffix(".gt") in pictures or (folder != root and suffix == ".txt" and tails.has_stem(stem))
+        is_elsewhere = folder != root and suffix.lower() in _BESIDE_SUFFIXES and tails.has_stem(stem)
+        beside = stem.removesuffix(".gt") in pictures or is_elsewhere
         if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside:
             continue
         try:
@@ -241,8 +244,10 @@ def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str
     searched = any(listing.searched or listing.files[0].parent != root for listing in listings)
     unlisted = listings[0].unlisted
     if len(listings) > 1 or listings[0].files[0].parent != root:
-        picture_count = sum(problem is None for _, problem in image_files(root)) if searched else _pictures_in(listed)
+        files = list(image_files(root)) if searched else []
+        picture_count = sum(problem is None for _, problem in files) if searched else _pictures_in(listed)
         unlisted = max(0, picture_count - len(listed - {None}))
+        entries = [*entries, *unreadable_folders(root, files)]
     return Listing(
         root,
         listings[0].format,
@@ -255,6 +260,11 @@ def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str
     )
 
 
+def unreadable_folders(root: Path, files: Iterable[tuple[Path, ImageError | None]]) -> list[Entry]:
+    """An input each for the folders below the root that could not be searched, of those that the search gave."""
+    return [Entry(writable(name_below(root, path)), None, "", str(problem)) for path, problem in files if problem]
+
+
 def _pictures_in(paths: Collection[str | None]) -> int:
     """Number of pictures in the folders of these."""
     folders = {os.path.dirname(path) for path in paths if path}
@@ -264,7 +274,7 @@ def _pictures_in(paths: Collection[str | None]) -> int:
 def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> Listing:
     """Find the image of every row, and refuse rows without one."""
     folders = Folders(bases)
-    rows = [row._replace(image=row.image.strip()) for row in table.rows()]
+    rows = [row._replace(image=_as_listed(row.image, folders)) for row in table.rows()]
     path_of = {image: folders.find(image) for image in dict.fromkeys(row.image for row in rows) if image}
     missing = [image for image, path in path_of.items() if path is None]
     guesses = tails.guesses(missing, table.file, [path for path in path_of.values() if path]) if missing else {}
@@ -277,6 +287,12 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
         root, table.format, (table.file,), str(table), entries, images - in_listings,
         _note_on_guesses(root, table, path_of, guesses), bool(guesses), (table,),
     )  # fmt: skip
+
+
+def _as_listed(name: str, folders: Folders) -> str:
+    """The name without blanks around it, which are part of few names and of many tables."""
+    plain = name.strip()
+    return name if plain != name and folders.find(name) and not folders.find(plain) else plain
 
 
 def _entry(root: Path, table: Table, row: Row, path: str | None, guess: Guess | None, bases: Sequence[Path]) -> Entry:
@@ -324,7 +340,10 @@ def folder_contents(root: Path) -> str:
     kinds = ", ".join(
         f"{times} {suffix}" for suffix, times in sorted(suffixes.items(), key=lambda x: (-x[1], x[0]))[:6]
     )
-    return f"{suffixes.total()} files ({kinds})" if kinds else "no files at all"
+    contents = f"{suffixes.total()} files ({kinds})" if kinds else "no files at all"
+    links = [os.path.join(folder, name) for folder, names, _ in os.walk(root) for name in names]
+    links = [name_below(root, path) for path in links if os.path.islink(path)]
+    return f"{contents}, and links to folders, which are not followed ({abridged(links, 3)})" if links else contents
 
 
 def writable(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detector.data.images import image_files
 from detector.data.labels.formats import SIDECARS, Folders, Row, Sidecar
-from detector.data.labels.listings import Entry, Listing, name_below, passed_over_in_short, writable
+from detector.data.labels.listings import Entry, Listing, name_below, passed_over_in_short, unreadable_folders, writable
 from detector.errors import SourceError
 
 _LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
@@ -18,7 +18,8 @@ _LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Ann
 
 def read_beside(root: Path, format_name: str | None, passed_over: dict[str, str]) -> Listing | None:
     """Read labels from a file beside each image, of the first format that enough images have; None if there is none."""
-    pictures = [path for path, problem in image_files(root) if problem is None]
+    files_and_problems = list(image_files(root))
+    pictures = [path for path, problem in files_and_problems if problem is None]
     folders = Folders([root])
     for sidecar in SIDECARS:
         if not pictures or (format_name and sidecar.name != format_name):
@@ -28,6 +29,7 @@ def read_beside(root: Path, format_name: str | None, passed_over: dict[str, str]
             continue
         listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
         if listing is not None:
+            listing.entries.extend(unreadable_folders(root, files_and_problems))
             return listing
     return None
 
@@ -59,9 +61,9 @@ def _places(root: str, folder: str) -> list[str]:
 def _of_sidecar(
     root: Path, sidecar: Sidecar, pictures: Sequence[Path], files: dict[Path, Path], passed_over: dict[str, str]
 ) -> Listing | None:
-    classes = sidecar.recognise(root, list(islice(files.values(), _LOOKED_INTO)))
-    if classes is None or isinstance(classes, str):
-        passed_over |= {f"*{sidecar.suffix}": classes} if classes else {}
+    read = sidecar.recognise(root, list(islice(files.values(), _LOOKED_INTO)))
+    if read is None or isinstance(read, str):
+        passed_over |= {f"*{sidecar.suffix}": read} if read else {}
         return None
     entries = []
     for picture in pictures:
@@ -70,7 +72,7 @@ def _of_sidecar(
             entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
             continue
         try:
-            row = sidecar.read(files[picture], picture, classes)
+            row = read(files[picture], picture)
         except SourceError as error:  # of one file among many
             row = Row(0, picture.name, "", str(error).rstrip("."))
         entries.append(Entry(name, str(picture), row.text, row.problem, 0, "", row.drawn))

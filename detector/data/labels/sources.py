@@ -39,6 +39,7 @@ from detector.data.labels.listings import (
     label_file,
     one_listing,
     passed_over_in_short,
+    unreadable_folders,
     writable,
 )
 from detector.data.labels.prelabels import DROPPED, PERSON, SURE
@@ -236,11 +237,7 @@ def _name_listing(
     start = len(str(root / "x")) - 1
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
-    entries = [
-        Entry(writable(str(path)[start:].replace(os.sep, "/")), None, "", str(problem))
-        for path, problem in files
-        if problem
-    ]
+    entries = unreadable_folders(root, files)
     if not names:
         alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
         raise SourceError(f"No labelled images in {root}: {folder_contents(root)}. {alternatives}")

@@ -13,15 +13,17 @@ from detector.data.labels.formats import (
     beside,
     box_table,
     coco,
-    dddd,
+    cvat,
     delimited,
     json_file,
     jsonl,
     label_studio,
+    labelme,
     other,
     paddleocr,
     ppocrlabel,
     spaced,
+    via,
     voc,
     yolo,
 )
@@ -30,6 +32,8 @@ from detector.data.labels.formats.model import HEAD_BYTES, Columns, DrawnBox, Fo
 from detector.errors import SourceError
 
 FORMATS: tuple[Format, ...] = (
+    cvat.FORMAT,
+    via.FORMAT,
     box_table.FORMAT,
     label_studio.FORMAT,
     delimited.HEADED,
@@ -37,7 +41,7 @@ FORMATS: tuple[Format, ...] = (
     json_file.FORMAT,
     jsonl.FORMAT,
     ppocrlabel.FORMAT,
-    dddd.FORMAT,
+    paddleocr.DDDD,
     paddleocr.FORMAT,
     delimited.TSV,
     delimited.CSV,
@@ -45,7 +49,7 @@ FORMATS: tuple[Format, ...] = (
 )
 """Of files that list images, in the order in which they are tried: the most particular first."""
 
-SIDECARS: tuple[Sidecar, ...] = (beside.GT_TXT, voc.FORMAT, yolo.FORMAT, beside.TXT)
+SIDECARS: tuple[Sidecar, ...] = (beside.GT_TXT, voc.FORMAT, yolo.FORMAT, beside.TXT, labelme.FORMAT)
 """Of a file for each image, likewise."""
 
 TABLE_NAMES = tuple(dict.fromkeys(form.name for form in FORMATS))

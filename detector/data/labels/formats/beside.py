@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from detector.data.labels.formats.model import Classes, Row, Sidecar, readable, text_of
+from detector.data.labels.formats.model import MAX_BESIDE_BYTES, ReadBeside, Row, Sidecar, readable, text_of
 from detector.data.labels.formats.yolo import is_boxes
 
 
-def _read(file: Path, picture: Path, classes: Classes) -> Row:
-    lines = [line for line in text_of(file).splitlines() if line.strip()]
+def _read(file: Path, picture: Path) -> Row:
+    lines = [line for line in text_of(file, MAX_BESIDE_BYTES).splitlines() if line.strip()]
     problem = "" if len(lines) < 2 else f"{file.name} has {len(lines)} lines, and a label is one"
     return Row(0, picture.name, lines[0] if lines else "", problem)
 
 
-def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
-    return None if any(map(is_boxes, readable(files))) else {}
+def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
+    return None if any(map(is_boxes, readable(files))) else _read
 
 
-GT_TXT = Sidecar("gt-txt", ".gt.txt", _read, _recognise, min_share=0.0)
-TXT = Sidecar("txt", ".txt", _read, _recognise)
+GT_TXT = Sidecar("gt-txt", ".gt.txt", _recognise, min_share=0.0)
+TXT = Sidecar("txt", ".txt", _recognise)

@@ -1,9 +1,10 @@
-"""Boxes that a person drew around characters -> the row of their picture: its text is their symbols in order."""
+"""What a person drew in a picture -> its row: the text is that of its characters' boxes in order, or what was typed."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,63 @@ def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
     order = reading_order(deskew_picture(corners, float(corners[:, 2].max()), lines))[0]
     ordered = tuple(boxes[i]._replace(symbol=unicodedata.normalize("NFC", boxes[i].symbol)) for i in order)
     return Row(line, image, "".join(box.symbol for box in ordered), "", ordered)
+
+
+class Mark(NamedTuple):
+    """Something that a person marked in a picture, or of it as a whole.
+
+    ``label`` is its class, ``text`` what was typed for it, "" if nothing; ``box_xyxy`` is None where it is no upright
+    box.
+    """
+
+    label: str
+    text: str
+    box_xyxy: tuple[float, float, float, float] | None
+
+    @property
+    def symbol(self) -> str:
+        """The character that it is of, where it is of one."""
+        return self.label if is_symbol(self.label) else self.text or self.label
+
+
+RowOfMarks = Callable[[int, str, Sequence[Mark]], Row]
+"""Gives the row of a picture from its marks: (line, image, marks)."""
+
+
+def marks_as_labels(pictures: Sequence[Sequence[Mark]]) -> RowOfMarks | str:
+    """Tell by the marks of some pictures what their labels are; a sentence where they are none.
+
+    Texts that were typed for most pictures; else boxes of characters; else classes that differ as texts do, one a
+    picture.
+    """
+    marked = [marks for marks in pictures if marks]
+    typed = [any(mark.text and not is_symbol(mark.text) for mark in marks) for marks in marked]
+    if 2 * sum(typed) > len(marked):
+        return _typed_row
+    every = [mark for marks in marked for mark in marks]
+    if are_symbols([mark.symbol for mark in every]):
+        return _symbols_row
+    if len(every) == len(marked) and 2 * len({mark.label for mark in every}) > len(every):
+        return lambda line, image, marks: _typed_row(line, image, [m._replace(label="", text=m.label) for m in marks])
+    return no_symbols([mark.label for mark in every])
+
+
+def _typed_row(line: int, image: str, marks: Sequence[Mark]) -> Row:
+    typed = [mark.text for mark in marks if mark.text]
+    texts = [text for text in typed if not is_symbol(text)] or typed
+    if len(texts) != 1:
+        several = f"{len(texts)} texts are marked in it: crop them to pictures of one"
+        return Row(line, image, "", several if texts else "nothing was typed for it")
+    characters = [mark for mark in marks if is_symbol(mark.symbol) and mark.text != texts[0]]
+    return Row(line, image, texts[0], "", _symbols_row(line, image, characters).drawn)
+
+
+def _symbols_row(line: int, image: str, marks: Sequence[Mark]) -> Row:
+    boxes = [DrawnBox(mark.symbol, *mark.box_xyxy) for mark in marks if mark.box_xyxy is not None]
+    if len(boxes) == len(marks):
+        return drawn_row(line, image, boxes)
+    other = next(mark.symbol for mark in marks if mark.box_xyxy is None)
+    return Row(line, image, "", f"the mark {quoted(other, 40)} is no upright box")
 
 
 def _are_stacked(corners: NDArray[np.float64]) -> bool:

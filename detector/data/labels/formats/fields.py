@@ -21,6 +21,8 @@ TEXT_COLUMNS = frozenset(_TEXTS.split())
 """Names of columns and keys that are known; case, spaces and ``-`` for ``_`` make no difference."""
 ID_COLUMNS = frozenset(_IDS.split())
 """Likewise, of pictures where no column of :data:`IMAGE_COLUMNS` is."""
+TYPED_NAMES = TEXT_COLUMNS | {"char", "character", "symbol", "value"}
+"""Likewise, of what a person types for a box."""
 
 _INSIDE = (*_TEXTS.split(), "text_sequence", "gt_parse", "value")
 _JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\"{])")

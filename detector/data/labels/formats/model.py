@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -19,6 +20,10 @@ from detector.errors import ImageError, SourceError
 
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 200
+MAX_LINE = 1 << 24
+"""Characters of a line; a longer one is none of a list of labels."""
+MAX_BESIDE_BYTES = 1_000_000
+"""Size of a text file of one picture."""
 
 Columns = tuple[str | None, str | None]
 """The names that the caller gave for the image's and the text's column."""
@@ -121,23 +126,21 @@ class Format(NamedTuple):
     recognise: Callable[[Head], Table | str | None]
 
 
-Classes = Mapping[int, str]
-"""Names of the classes of boxes, by their numbers; empty where a format has the names in each file."""
+ReadBeside = Callable[[Path, Path], Row]
+"""Gives the label of a picture from its file: (file, picture)."""
 
 
 class Sidecar(NamedTuple):
     """One format of labels with a file for each picture.
 
-    ``suffix`` takes the place of the picture's. ``recognise`` is given the root and some of the files, and gives the
-    classes, or None or a sentence where the files are of another format: the sentence where they look like this one.
-    ``read`` gives the label of a picture from its file: (file, picture, classes). ``min_share`` is the share of the
-    pictures that have such a file where it is meant.
+    ``suffix`` takes the place of the picture's. ``recognise`` is given the root and some of the files, and gives what
+    reads them, or None or a sentence where the files are of another format: the sentence where they look like this one.
+    ``min_share`` is the share of the pictures that have such a file where it is meant.
     """
 
     name: str
     suffix: str
-    read: Callable[[Path, Path, Classes], Row]
-    recognise: Callable[[Path, Sequence[Path]], Classes | str | None]
+    recognise: Callable[[Path, Sequence[Path]], ReadBeside | str | None]
     min_share: float = 0.5
 
 
@@ -147,43 +150,54 @@ def quoted(value: Any, max_length: int = 80) -> str:
     return text if len(text) <= max_length else f"{text[:max_length]}…"
 
 
+def _wide_encoding(data: bytes) -> str:
+    """UTF-16 or UTF-32, by the mark at the beginning or by zeros in a first letter of ASCII; "" if neither."""
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = "".join("x" if byte else "0" for byte in data[:4])
+    return {"x0x0": "utf-16le", "0x0x": "utf-16be"}.get(zeros, "")
+
+
 def decode(data: bytes, file: Path) -> str:
     """The text of a label file: UTF-8, with or without a byte order mark.
 
     Raises:
         SourceError: naming file, line and byte, and how to convert.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise SourceError(
-            f"{file} is UTF-16: save it as UTF-8, or `iconv -f utf-16 -t utf-8 {file} > new{file.suffix}`."
-        )
+    if encoding := _wide_encoding(data):
+        to_utf8 = f"iconv -f {encoding} -t utf-8 {shlex.quote(str(file))} > new{file.suffix}"
+        raise SourceError(f"{file} is {encoding[:6].upper()}: save it as UTF-8, or `{to_utf8}`.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        to_utf8 = f"iconv -f cp1252 -t utf-8 {shlex.quote(str(file))} > new{file.suffix}"
         raise SourceError(
             f"{file}, line {line}: the byte 0x{byte:02x} is not UTF-8. Save the file as UTF-8, or convert it from what "
-            f"it is, say `iconv -f cp1252 -t utf-8 {file} > new{file.suffix}` (or gb18030, cp1251, …)."
+            f"it is, say `{to_utf8}` (or gb18030, cp1251, …)."
         ) from None
 
 
-def text_of(file: Path) -> str:
+def text_of(file: Path, max_bytes: int | None = None) -> str:
     """The text of a whole label file.
 
     Raises:
-        SourceError: if it is no regular file, cannot be read or is not UTF-8.
+        SourceError: if it is no regular file, cannot be read, is not UTF-8 or larger than ``max_bytes``; None: than
+            any file that is read.
     """
     try:
-        return decode(read_file(file), file)
+        return decode(read_file(file, max_bytes), file)
     except ImageError as error:
         raise SourceError(f"{file} cannot be read: {error}.") from None
 
 
 def readable(files: Iterable[Path]) -> Iterator[str]:
-    """The texts of those of some files that have one."""
+    """The texts of those of some files beside pictures that have one."""
     for file in files:
         with suppress(SourceError):
-            yield text_of(file)
+            yield text_of(file, MAX_BESIDE_BYTES)
 
 
 def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator[tuple[int, int, list[str]]]:
@@ -195,12 +209,12 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
         padded: whether a space after it is no part of the field.
 
     Raises:
-        SourceError: if the file is not UTF-8, or a field has no end.
+        SourceError: if the file is not UTF-8, a field has no end, or a line is longer than :data:`MAX_LINE`.
     """
     last_line = 0
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=padded)
+            reader = csv.reader(_bounded(stream, file), delimiter=delimiter, skipinitialspace=padded)
             for fields in reader:
                 first_line, last_line = last_line + 1, reader.line_num
                 if len(fields) > 1 or "".join(fields).strip():
@@ -216,16 +230,25 @@ def opened_lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not empty, with their numbers from 1.
 
     Raises:
-        SourceError: if the file is not UTF-8.
+        SourceError: if the file is not UTF-8, or a line is longer than :data:`MAX_LINE`.
     """
     try:
         with open(file, encoding="utf-8-sig") as stream:
-            yield from numbered_lines(stream)
+            yield from numbered_lines(_bounded(stream, file))
     except UnicodeDecodeError:
         decode(file.read_bytes(), file)  # says where
         raise
 
 
-def numbered_lines(stream: TextIO) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers from 1; the stream has made all line ends one."""
-    return ((i, line.rstrip("\n")) for i, line in enumerate(stream, 1) if line.strip())
+def _bounded(stream: TextIO, file: Path) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(stream.readline, MAX_LINE), ""), 1):
+        if len(line) == MAX_LINE:
+            raise SourceError(
+                f"{file}, line {number}: more than {MAX_LINE} characters; a label takes a line of its own."
+            )
+        yield line
+
+
+def numbered_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers from 1; whoever split them has made all line ends one."""
+    return ((i, line.rstrip("\n")) for i, line in enumerate(lines, 1) if line.strip())

@@ -15,13 +15,12 @@ _KINDS = (
     (b"\x89HDF", "", "an HDF5 file: write its texts to a CSV"),
     (b"MATLAB", "", "a MATLAB file: write its texts to a CSV"),
     (b"SQLite format 3", "", "a database: write its texts to a CSV"),
-    (b"<?xml", ".xml", "XML for more than one picture, or not beside its picture: write path,text lines to a CSV"),
 )
 """How a file begins, the endings that this holds for ("" is any), and what it is."""
 
 _STATES = ("filestate.txt", "cache.cach")
 
-SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .gz .tgz .parquet .h5 .hdf5 .mat .db .sqlite .mdb".split())
+SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .tar .gz .tgz .parquet .h5 .hdf5 .mat .db .sqlite .mdb".split())
 """Endings of such files."""
 
 
@@ -33,10 +32,12 @@ def description_of(file: Path) -> str:
         return ""
     try:
         with open(file, "rb") as stream:
-            head = stream.read(64)
+            head = stream.read(512)
     except OSError:
         return ""
     for begins, suffixes, description in _KINDS:
         if head.startswith(begins) and (not suffixes or file.suffix.lower() in suffixes.split()):
             return description
+    if head[257:262] == b"ustar":
+        return "a tar file: unpack it, and give the folder, or give the shards that `detector pack` makes of it"
     return "a database of LMDB: write its pictures to files, and their texts to a CSV" if file.suffix == ".mdb" else ""

@@ -9,14 +9,14 @@ from xml.etree import ElementTree
 
 from detector.data.images import read_file
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar
+from detector.data.labels.formats.model import DrawnBox, ReadBeside, Row, Sidecar
 from detector.errors import ImageError
 
 _NAME = re.compile(r"<object>\s*<name>([^<]*)</name>")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def _read(file: Path, picture: Path, classes: Classes) -> Row:
+def _read(file: Path, picture: Path) -> Row:
     try:
         data = read_file(file)
     except ImageError as error:
@@ -37,9 +37,9 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
     return drawn_row(0, picture.name, boxes)
 
 
-def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
+def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
     names = [name.strip() for file in files for name in _NAME.findall(_text_of(file))]
-    return f"{root} {no_symbols(names)}." if names and not are_symbols(names) else {}
+    return f"{root} {no_symbols(names)}." if names and not are_symbols(names) else _read
 
 
 def _text_of(file: Path) -> str:
@@ -50,4 +50,4 @@ def _text_of(file: Path) -> str:
         return ""
 
 
-FORMAT = Sidecar("voc", ".xml", _read, _recognise)
+FORMAT = Sidecar("voc", ".xml", _recognise)

@@ -5,14 +5,15 @@ The classes' names come from ``data.yaml``, ``classes.txt``, ``obj.names`` or ``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from detector.data.images import read_image
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.model import Classes, DrawnBox, Row, Sidecar, readable, text_of
+from detector.data.labels.formats.model import MAX_BESIDE_BYTES, DrawnBox, ReadBeside, Row, Sidecar, readable, text_of
 from detector.data.letterbox import from_shares
 from detector.errors import ImageError
 
@@ -21,16 +22,16 @@ _DIGITS = 10  # of the number of a class, and more
 _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 
 
-def _recognise(root: Path, files: Sequence[Path]) -> Classes | str | None:
+def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
     if not any(map(is_boxes, readable(files))):
         return None
     names = _classes(root, files[0])
     if not names:
         return f"{root} has boxes of classes whose names are not there: put a data.yaml or classes.txt beside them."
-    return names if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
+    return partial(_read, names) if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
 
 
-def _classes(root: Path, file: Path) -> Classes:
+def _classes(root: Path, file: Path) -> Mapping[int, str]:
     for folder in (file.parent, *file.parents):
         for name in (*_DESCRIPTIONS, *_LISTS):
             if (folder / name).is_file() and (names := _names(folder / name)):
@@ -41,7 +42,7 @@ def _classes(root: Path, file: Path) -> Classes:
 
 
 def _names(file: Path) -> dict[int, str]:
-    text = text_of(file)
+    text = text_of(file, MAX_BESIDE_BYTES)
     if file.name in _LISTS:
         return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
     from detector.data.trust import parse_yaml  # not needed for any other format
@@ -74,13 +75,13 @@ def _numbers(fields: list[str]) -> list[float] | None:
     return numbers if len(numbers) in (5, *range(7, 2000, 2)) and inside else None
 
 
-def _read(file: Path, picture: Path, classes: Classes) -> Row:
+def _read(classes: Mapping[int, str], file: Path, picture: Path) -> Row:
     boxes = []
     try:
         height, width = read_image(picture).shape[:2]
     except ImageError as error:
         return Row(0, picture.name, "", str(error))
-    for line in text_of(file).splitlines():
+    for line in text_of(file, MAX_BESIDE_BYTES).splitlines():
         if not line.strip():
             continue
         numbers = _numbers(line.split())
@@ -98,4 +99,4 @@ def _read(file: Path, picture: Path, classes: Classes) -> Row:
     return drawn_row(0, picture.name, boxes)
 
 
-FORMAT = Sidecar("yolo", ".txt", _read, _recognise)
+FORMAT = Sidecar("yolo", ".txt", _recognise)

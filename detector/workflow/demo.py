@@ -1,4 +1,4 @@
-"""The whole path on artificial pictures: strings in, reader out, and one picture for the eye."""
+"""The demo: from labelled artificial pictures to a reader, and a sheet of what it reads."""
 
 from __future__ import annotations
 
@@ -22,14 +22,20 @@ from detector.workflow.fit import fit
 from detector.workflow.fit_folder import fit_files
 
 UNSEEN = 250
-"""Pictures that are made for reading alone."""
+"""Number of pictures that are only read."""
 
 _PAGE, _READER = "read.png", "reader"
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made: pictures read and drawn, weights, and how right they read."""
+    """The results of the demo.
+
+    Args:
+        evaluation: of pictures that were not trained on.
+        weights: path of the trained weights.
+        annotated: path of a sheet of pictures with their readings.
+    """
 
     evaluation: Evaluation
     weights: Path
@@ -37,7 +43,7 @@ class DemoResult:
 
 
 def _config(seed: int) -> SynthConfig:
-    """Codes of 8 symbols on plates and labels, as one source of pictures would show them: in a few fonts."""
+    """Return a config of codes of 8 symbols on plates and labels, in a few fonts as if from one source."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
     fonts = (folder / "DejaVuSansMono.ttf", folder / "DejaVuSansMono-Bold.ttf")  # tell 0 from O, as codes should
     return SynthConfig(styles=("plate", "label"), spaces=0.25, fonts=fonts, seed=seed)
@@ -52,14 +58,14 @@ def demo(
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> DemoResult:
-    """Make labelled 8-character pictures, convert, train, and read pictures that were never seen.
+    """Draw labelled pictures of 8-character codes, convert them, train a reader, and read other pictures.
 
     Args:
-        out: folder to work in, replaced if it is one of an earlier demo.
-        pictures: labelled pictures to learn from; spaces are in a quarter of them.
+        out: folder to work in; an earlier demo in it is replaced.
+        pictures: number of labelled pictures to train on; a quarter of their strings have spaces.
         epochs: of training.
-        seed: of everything.
-        say: told what happens.
+        seed: of drawing, conversion and training.
+        say: called with a line of text at each step.
         progress: as for ``convert``.
 
     Raises:
@@ -69,18 +75,18 @@ def demo(
     if pictures < 1 or epochs < 1 or seed < 0:  # before the earlier demo is gone
         raise ArgumentError(f"pictures and epochs are 1 or more, seed 0 or more, got {pictures}, {epochs} and {seed}.")
     root = Path(out).resolve()
-    owned = _cleared(root)
-    owned.add(*_names(pictures))  # first: what was stopped early is an earlier demo, too
-    began = time.perf_counter()
+    owned = _clear_demo(root)
+    owned.add(*_names(pictures))  # before they are written, so that a later demo can replace a stopped one
+    start = time.perf_counter()
 
     def stage(text: str) -> None:
-        say(f"[{time.perf_counter() - began:4.0f} s] {text}")
+        say(f"[{time.perf_counter() - start:4.0f} s] {text}")
 
     stage(f"making {pictures} labelled pictures, and {UNSEEN} that training never sees")
     write_set(_config(seed), root / "seen", pictures)
     write_set(_config(seed + 1), root / "unseen", UNSEEN)
     stage(f"converting, training for {epochs} epochs, and reading")
-    fitted = fit(  # the list, not the folder: its true boxes are not looked at
+    fitted = fit(  # the list, not the folder, which has the true boxes: they must not be used
         root / "seen" / "labels.csv", root / _READER, held_out=root / "unseen", epochs=epochs, train_scale=0.5,
         seed=seed, progress=progress,
     )  # fmt: skip
@@ -93,11 +99,11 @@ def demo(
     return DemoResult(fitted.evaluation, fitted.path, annotated_page)
 
 
-def _cleared(root: Path) -> OwnedFiles:
-    """The list of a folder that is empty now: of an earlier demo there, what it wrote is deleted.
+def _clear_demo(root: Path) -> OwnedFiles:
+    """Delete the files of an earlier demo in a folder, and return the folder's list of files, empty now.
 
     Raises:
-        DetectorError: if there is anything else.
+        DetectorError: if the folder holds anything else.
     """
     owned = OwnedFiles(root)
     if not root.exists():
@@ -109,12 +115,12 @@ def _cleared(root: Path) -> OwnedFiles:
             f"{root} also holds {', '.join(foreign[:5])}, which no demo wrote or which was changed since: move it "
             "elsewhere, or choose another folder."
         )
-    owned.delete(keep_root=True)  # its own folder may be where the command runs
+    owned.delete(keep_root=True)  # the folder may be the working folder
     return owned
 
 
 def _names(pictures: int) -> list[str]:
-    """All files that a demo writes; those that have a list of their own are named by that."""
+    """List all files that a demo writes, but those of the set, which has a list of its own."""
     names = [_PAGE, f"{_READER}.part.lock", *(f"{_READER}/{name}" for name in fit_files(_READER))]
     for folder, count in (("seen", pictures), ("unseen", UNSEEN)):
         names += [f"{folder}/{name}" for name in file_names(count)]

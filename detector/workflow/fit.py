@@ -1,4 +1,4 @@
-"""From labelled pictures to a reader in one call: convert, train, evaluate. Stopped at any moment, it goes on."""
+"""From labelled pictures to a reader in one call: convert, train, evaluate. An interrupted call can be continued."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from detector.workflow.limits import Evidence, Limit, limits_of, score_of_learnt
 log = logging.getLogger("detector")
 
 _CONVERSION, _TRAINING, _EVALUATION = "conversion", "training", "evaluation"
-"""Steps, as the folder calls them."""
+"""Names of the steps in the folder's state."""
 
 _DEFAULTS = {name: option.default for name, option in inspect.signature(convert).parameters.items()
              if name in ConversionOptions.__annotations__}  # fmt: skip
-"""What ``convert`` does where nothing is said: the same request as one that says so."""
+"""Defaults of ``convert``: a call that leaves an option out and one that gives its default are the same request."""
 
-_READ_BY = ("labels", "space", "upper", "ignore", "text_column", "image_column", "visual_order")
-"""Options of ``convert`` that say how labels are read, and are those of held-out pictures of the user's, too."""
+_LABEL_OPTIONS = ("labels", "space", "upper", "ignore", "text_column", "image_column", "visual_order")
+"""Options of ``convert`` that say how labels are read; they hold for held-out pictures, too."""
 
 
 @dataclass(frozen=True)
 class FitResult(os.PathLike[str]):
-    """A reader, and how right it is; it stands for its weights wherever a path is taken, as in ``Reader(fit(...))``.
+    """A trained reader and its evaluation; it can be used as a path, that of the weights: ``Reader(fit(...))``.
 
     Args:
-        path: of the weights to read with.
-        evaluation: what these read of pictures that were not learnt.
-        split: of the set that these pictures are of: "test"; "val", which chose the weights, where there are too few
-            texts to hold any out; "" where the caller named others.
-        limits: what keeps it from reading more, what explains most first.
-        conversion: report of the set.
-        training: result of the run.
-        folder: where all of it is.
-        page: the evaluation to look at.
-        unlisted: pictures beside those of the source that have no label.
+        path: of the weights.
+        evaluation: on pictures that were not trained on.
+        split: of the set that was evaluated: "test"; "val", which also chose the weights, if there are too few texts
+            for a test split; "" if the caller gave held-out pictures.
+        limits: reasons for wrong readings, the one that explains most first.
+        conversion: report of the conversion.
+        training: result of training.
+        folder: of the fit.
+        page: path of the evaluation's page.
+        unlisted: number of pictures in the source's folder without a label.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class FitResult(os.PathLike[str]):
 
     @property
     def metrics(self) -> TextScore:
-        """Scores of the strings that were read against the labels."""
+        """Comparison of the readings with the labels."""
         return self.evaluation.score
 
 
@@ -91,59 +91,55 @@ def fit(
     progress: Progress | None = None,
     **conversion: Unpack[ConversionOptions],
 ) -> FitResult:
-    """Convert labelled pictures, train a reader on them, and evaluate it on texts that training never saw.
+    """Convert labelled pictures, train a reader on them, and evaluate it on texts that it was not trained on.
 
-    The same call goes on where a stopped one was, and does again only what has changed since: labels, a person's
+    The same call continues an interrupted one, and repeats only the steps whose input has changed: labels, a person's
     decisions in ``OUT/set/review.csv``, arguments, the package.
 
     Args:
-        source: folder or label file, as :func:`detector.convert` takes it; pre-labels are learnt only.
-        out: folder to work in; None takes ``readers/NAME`` by the name of the source's folder.
-        held_out: other labelled pictures to evaluate on, in place of a share of the texts.
-        epochs: as :func:`detector.train` takes them.
-        training: more arguments of it, as ``yolo train`` calls them, but those that name files and folders.
-        progress: called with a step's name, what is done and what there is.
+        source: folder or label file, as :func:`detector.convert` takes it; pre-labels are for training only.
+        out: folder to work in; None takes ``readers/NAME``, by the name of the source's folder.
+        held_out: other labelled pictures to evaluate on, instead of a share of the texts.
+        epochs: as for :func:`detector.train`.
+        training: more arguments of :func:`detector.train`, except those that name files and folders.
+        progress: called with (stage, done, total).
         conversion: options of :func:`detector.convert`.
 
     Raises:
         ArgumentError: if an argument makes no sense.
-        DetectorError: if ``out`` holds something else; and all that converting, training and evaluating raise.
-        TrainingStopped: on Ctrl-C, if an epoch was finished.
+        DetectorError: if ``out`` holds something else; and whatever conversion, training and evaluation raise.
+        TrainingStopped: on Ctrl-C, after at least one epoch.
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
     check_source(source)
-    progress = progress or (lambda stage, done, total: None)
+    progress = progress or (lambda stage, count, total: None)
     options: ConversionOptions = {**conversion}
     if held_out is not None:
         check_source(held_out)
         options.setdefault("test", 0.0)
-    listed = _listed(source, options)
-    pictures = pictures_of(listed)
+    labelled = read_source(source, **_label_options(options))
+    pictures = pictures_of(labelled)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
     with alone(folder.root):
-        report = _converted(folder, source, listed, options, progress)
-        trained = _trained(folder, report, epochs, dict(training or {}), options, progress)
-        return _evaluated(folder, report, trained, held_out, listed.unlisted, options, progress)
+        report = _convert(folder, source, labelled, options, progress)
+        result = _train(folder, report, epochs, dict(training or {}), options, progress)
+        return _evaluate(folder, report, result, held_out, labelled.unlisted, options, progress)
 
 
-def _listed(source: str | os.PathLike[str], options: ConversionOptions) -> Source:
-    return read_source(source, **_read_by(options))
+def _label_options(options: ConversionOptions) -> dict[str, Any]:
+    """Select the options that say how labels are read."""
+    return {name: value for name, value in options.items() if name in _LABEL_OPTIONS}
 
 
-def _read_by(options: ConversionOptions) -> dict[str, Any]:
-    """Select the options by which labels are read."""
-    return {name: value for name, value in options.items() if name in _READ_BY}
-
-
-def _converted(
-    folder: FitFolder, source: str | os.PathLike[str], listed: Source, options: ConversionOptions, progress: Progress
+def _convert(
+    folder: FitFolder, source: str | os.PathLike[str], labelled: Source, options: ConversionOptions, progress: Progress
 ) -> ConversionReport:
     """Convert, or return the stored report where nothing has changed."""
     review_hash = files_hash(Path(os.fspath(review))) if (review := options.get("review")) else ""
 
     def key() -> str:
         return request_hash(
-            pictures=pictures_hash(listed), labels=files_hash(*listed.label_files), refused=len(listed.refused),
+            pictures=pictures_hash(labelled), labels=files_hash(*labelled.label_files), refused=len(labelled.refused),
             options={**_DEFAULTS, **options}, package=package_hash(), decisions=(folder.decisions(), review_hash),
         )  # fmt: skip
 
@@ -152,12 +148,12 @@ def _converted(
         return _report_of(stored, folder)
     folder.keep(_CONVERSION, "", None)
     report = convert(source, folder.set_folder, overwrite=True, progress=progress, **options)
-    folder.keep(_CONVERSION, key(), _plain(report))  # with the decisions as they stand now
+    folder.keep(_CONVERSION, key(), _plain(report))  # anew: the conversion may have rewritten the decisions
     return report
 
 
 def _plain(report: ConversionReport) -> dict[str, Any]:
-    """Return what JSON can hold of a report; the rest is in the set."""
+    """Return the plain values of a report for JSON; the rest is stored in the set."""
     return {
         "source": report.source, "inputs": report.inputs, "splits": report.splits, "suspects": report.suspects,
         "reasons": dict(report.reasons), "layout_share": report.layout_share, "seconds": report.seconds,
@@ -167,6 +163,7 @@ def _plain(report: ConversionReport) -> dict[str, Any]:
 
 
 def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:
+    """Return the report of which :func:`_plain` gave the values."""
     restored = {"reasons": Counter(stored["reasons"]), "explained": tuple(stored["explained"])}
     characters = read_set(folder.set_folder)
     return ConversionReport(
@@ -174,7 +171,7 @@ def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:
     )
 
 
-def _trained(
+def _train(
     folder: FitFolder, report: ConversionReport, epochs: int | None, training: dict[str, Any],
     options: ConversionOptions, progress: Progress,
 ) -> TrainingResult:  # fmt: skip
@@ -188,18 +185,18 @@ def _trained(
     if stored is not None and files_hash(folder.weights) == stored["weights"]:
         return _result_of(stored, folder)
     place: dict[str, Any] = {"weights": folder.root, "progress": progress}
-    if folder.began(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
-        result = _gone_on(folder, report, place)
+    if folder.is_begun(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
+        result = _resume(folder, report, place)
     else:
-        forget(folder.run_folder)  # of another request: this one must not go on from it
+        forget(folder.run_folder)  # it belongs to another request, and must not be resumed
         folder.keep(_TRAINING, key, None)
         result = train(report, project=folder.run_folder.parent, name=folder.name, exist_ok=True, **place, **arguments)
     folder.keep(_TRAINING, key, _plain_result(result))
     return result
 
 
-def _gone_on(folder: FitFolder, report: ConversionReport, place: dict[str, Any]) -> TrainingResult:
-    """Resume a stopped run; where only its record is missing, rebuild the result from its weights."""
+def _resume(folder: FitFolder, report: ConversionReport, place: dict[str, Any]) -> TrainingResult:
+    """Resume a stopped run; if it had finished but was not recorded, rebuild its result from the weights."""
     published = Published.read(folder.run_folder)
     if published is None or not published.done or not (folder.weights.exists() and published.owns(folder.weights)):
         return train(report, resume=folder.run_folder, **place)
@@ -211,7 +208,7 @@ def _gone_on(folder: FitFolder, report: ConversionReport, place: dict[str, Any])
 
 
 def _plain_result(result: TrainingResult) -> dict[str, Any]:
-    """Return what JSON can hold of a result; paths are the folder's."""
+    """Return the plain values of a result for JSON, without paths, which follow from the folder."""
     score = result.metrics
     return {
         "weights": files_hash(result.path), "epochs": result.epochs, "has_test_split": result.has_test_split,
@@ -220,35 +217,36 @@ def _plain_result(result: TrainingResult) -> dict[str, Any]:
 
 
 def _result_of(stored: dict[str, Any], folder: FitFolder) -> TrainingResult:
+    """Return the result of which :func:`_plain_result` gave the values."""
     return TrainingResult(
         folder.weights, TextScore(*stored["metrics"]), folder.run_folder, folder.set_folder, stored["has_test_split"],
         stored["epochs"],
     )  # fmt: skip
 
 
-def _evaluated(
-    folder: FitFolder, report: ConversionReport, trained: TrainingResult,
+def _evaluate(
+    folder: FitFolder, report: ConversionReport, training: TrainingResult,
     held_out: str | os.PathLike[str] | None, unlisted: int, options: ConversionOptions, progress: Progress,
 ) -> FitResult:  # fmt: skip
-    """Evaluate the reader on texts that it has not learnt, find its limits, and write the page."""
-    reader = Reader(trained.path, device=options.get("device"))
+    """Evaluate the reader on pictures that it was not trained on, find its limits, and write the page."""
+    reader = Reader(training.path, device=options.get("device"))
     split = "" if held_out is not None else "test" if report.splits["test"] else "val"
     if held_out is None:
         pictures: dict[str, Any] = {"source": report.data_yaml, "split": split}
     else:
-        pictures = {"source": held_out, **_read_by(options)}
-    evaluation = evaluate(reader, progress=lambda done, total: progress("read", done, total), **pictures)
+        pictures = {"source": held_out, **_label_options(options)}
+    evaluation = evaluate(reader, progress=lambda count, total: progress("read", count, total), **pictures)
     characters = read_set(report.data_yaml)
     learnt = score_of_learnt(reader, characters, options.get("seed", 0))
     limits = limits_of(Evidence(characters, evaluation, learnt, report.to_review))
-    result = FitResult(trained.path, evaluation, split, limits, report, trained, folder.root, folder.page, unlisted)
+    result = FitResult(training.path, evaluation, split, limits, report, training, folder.root, folder.page, unlisted)
     write_evaluation(evaluation, folder.page, title=f"{folder.name}, {split or 'held-out pictures'}")
     folder.keep(_EVALUATION, "", _summary(result))
     return result
 
 
 def _summary(result: FitResult) -> dict[str, Any]:
-    """Return the figures that are stored with the fit."""
+    """Return the figures of the evaluation that are stored with the fit."""
     figures = result.evaluation.to_dict()
     names = ("exact_match", "interval_95", "cer", "count", "right", "confusions")
     limits = [{"kind": limit.kind, "wrong": limit.wrong, "message": limit.message} for limit in result.limits]

@@ -1,11 +1,11 @@
-"""A fit's folder: what is finished in it, so that the same call goes on where it was.
+"""A fit's folder, and its state: which steps are finished, so that the same call can continue.
 
 OUT/
-  NAME.pt            the weights to read with; NAME is the folder's
-  evaluation.html    how they read what they have not learnt
-  fit.json           what is finished, of which request, and the figures: :class:`FitFolder`
+  NAME.pt            the weights to read with; NAME is the folder's name
+  evaluation.html    their evaluation on pictures that were not trained on
+  fit.json           the state: finished steps with their requests, and the figures, see :class:`FitFolder`
   set/               the converted set
-  runs/NAME/         the run of training
+  runs/NAME/         the training run
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from detector.errors import DetectorError, argument
 
 STATE, PAGE = "fit.json", "evaluation.html"
 FITS = Path("readers")
-"""Where folders of fits are, by the names of their sources."""
+"""Default parent folder of fits."""
 
 
 def pictures_of(source: Source) -> Path:
-    """Return the folder that all pictures of a source are in; for one called images its parent."""
+    """Return the folder that all pictures of a source are in, or its parent if it is called ``images``."""
     files = [shard_of(item.path) or item.path for item in source.items]
     folder = Path(os.path.commonpath([file.parent.resolve() for file in files] or [source.root.resolve()]))
     return folder.parent if folder.name.lower() == "images" else folder
@@ -39,7 +39,7 @@ def pictures_of(source: Source) -> Path:
 
 def fit_files(name: str) -> list[str]:
     """List all files that a fit of this name writes, but those of the set, which has a list of its own."""
-    from detector.training.publish import MEANS  # torch, which whoever opens a fit does without
+    from detector.training.publish import MEANS  # imports torch, which opening a fit does not need
     from detector.training.run_folder import FILES as RUN_FILES
 
     run = (f"runs/{name}/{file}" for file in (*RUN_FILES, *MEANS))
@@ -47,19 +47,19 @@ def fit_files(name: str) -> list[str]:
 
 
 class FitFolder:
-    """The folder, which need not be there, and what is finished in it.
+    """The folder of a fit, which need not exist, and its state.
 
     Args:
-        root: the folder.
-        pictures: folder of the source's; what was fitted to those of another one is not replaced.
+        root: path of the folder.
+        pictures: folder of the source's pictures; a fit to pictures of another folder is never replaced.
 
     Raises:
-        DetectorError: if it holds something else.
+        DetectorError: if the folder holds something else.
     """
 
     def __init__(self, root: Path, pictures: Path) -> None:
         self.root = Path(os.path.abspath(root))
-        self.state = _read(self.root / STATE)
+        self.state = _read_state(self.root / STATE)
         if not self.state and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise DetectorError(f"{root} holds something else than an earlier fit: choose another folder.")
         earlier = Path(self.state.setdefault("pictures", str(pictures)))
@@ -94,33 +94,44 @@ class FitFolder:
         return self.root / PAGE
 
     def finished(self, step: str, key: str) -> dict[str, Any] | None:
-        """Return what a step stored, if it finished with the same request; None if it is to be done."""
+        """Return the stored result of a step if it finished with the same request; None if it must be done.
+
+        Args:
+            step: its name.
+            key: hash of its request.
+        """
         entry = self.state.get(step, {})
         result: dict[str, Any] | None = entry.get("result") if entry.get("key") == key else None
         return result
 
-    def began(self, step: str, key: str) -> bool:
-        """Test whether the step was begun with the same request."""
+    def is_begun(self, step: str, key: str) -> bool:
+        """Test whether a step was begun, or finished, with the same request."""
         return bool(self.state.get(step, {}).get("key") == key)
 
     def keep(self, step: str, key: str, result: Mapping[str, Any] | None) -> None:
-        """Record that a step begins, with None, or its result."""
+        """Record the result of a step, or, with None, that it begins.
+
+        Args:
+            step: its name.
+            key: hash of its request.
+            result: plain values.
+        """
         self.state[step] = {"key": key, "result": result}
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.root / STATE) as part:
             part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def decisions(self) -> str:
-        """Hash a person's decisions in the set."""
+        """Hash the decisions of a person on the set."""
         return files_hash(self.set_folder / REVIEW)
 
     def set_hash(self) -> str:
-        """Hash what training learns from the set."""
+        """Hash the files of the set that determine training."""
         return files_hash(*(self.set_folder / name for name in ("data.yaml", MANIFEST, BOXES)))
 
 
 def files_hash(*paths: Path) -> str:
-    """Hash the bytes of files; a missing file counts as such."""
+    """Hash the contents of files; a missing one differs from an empty one."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"none")
@@ -128,11 +139,11 @@ def files_hash(*paths: Path) -> str:
 
 
 def request_hash(**request: Any) -> str:
-    """Hash a request as plain values; what JSON does not know counts by its text."""
+    """Hash a request as JSON; values that JSON cannot hold count by their text."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_state(path: Path) -> dict[str, Any]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Pre-labels of pictures that have no label: read, and divided into sure ones and those to ask a person about."""
+"""Pre-labels: unlabelled pictures are read, and their readings divided into sure and doubtful ones."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from detector.workflow.questions import informative_order
 log = logging.getLogger("detector")
 
 MAX_WRONG = 0.02
-"""Share of the sure ones that may be expected wrong, where no other is asked for."""
+"""Default of the share of sure readings that may be expected to be wrong."""
 
-_LIKELIER_RIGHT = 0.5  # below it a reading is likelier wrong than right
+_MIN_CONFIDENCE = 0.5  # of a sure reading: below it, it is likelier wrong than right
 
 
 @dataclass(frozen=True)
 class LabelReport(os.PathLike[str]):
-    """What was pre-labelled; it stands for its table wherever a path is taken.
+    """The result of pre-labelling; it can be used as a path, that of the table.
 
     Args:
         path: of the table, see :mod:`detector.data.labels.prelabels`.
-        counts: pictures by status.
-        threshold: the lowest confidence of a sure one; 1 where there is none.
-        expected_wrong: how many of the sure ones are expected to be wrong, by their confidences.
+        counts: number of pictures by status.
+        threshold: lowest confidence of a sure reading; 1 if there is none.
+        expected_wrong: how many of the sure readings are expected to be wrong, by their confidences.
         failures: pictures that cannot be decoded.
-        string_model: what the folder's strings look like, where they were read as that has it.
+        string_model: fitted to the folder's readings and used for them; None if none was.
     """
 
     path: Path
@@ -82,21 +82,22 @@ def label(
     trust: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> LabelReport:
-    """Write a reader's strings of the pictures of a folder that have no label, beside the labels of the others.
+    """Write a table of readings of a folder's unlabelled pictures, together with the labels of the other pictures.
 
-    Sure are the readings with the highest confidences, as many as have at most the share ``max_wrong`` of wrong ones
-    among them: of n readings the sum of 1 - confidence is expected to be wrong, as confidences are calibrated. The
-    others wait for a person, those first that teach most. What a person decided in an earlier table stays as it is.
+    Sure are the readings with the highest confidences, as many as are expected to have at most the share ``max_wrong``
+    of wrong ones: since confidences are calibrated, the expected number of wrong readings is the sum of 1 - confidence.
+    The others are doubtful, and a person should decide on them, the most informative ones first. A person's decisions
+    in an earlier table are kept.
 
     Args:
         weights: the reader, or weights to read with.
         source: folder of the pictures.
         out: table to write, see :mod:`detector.data.labels.prelabels`; ``convert`` and ``fit`` take it.
-        labels: a person's labels: a label file or format, as ``convert`` takes them, or another folder with labelled
-            pictures, which are in the table, too; None takes label files in the folder, if there are any.
-        space, upper, ignore, text_column, image_column: of a person's labels, as ``convert`` takes them.
-        max_wrong: share of the sure ones that may be expected wrong.
-        string_format: read strings as their common format has them, see :meth:`detector.Reader.fitted_to`.
+        labels: a person's labels: a label file or format, as ``convert`` takes them, or another folder of labelled
+            pictures, which are added to the table; None takes label files in the folder, if there are any.
+        space, upper, ignore, text_column, image_column: for a person's labels, as ``convert`` takes them.
+        max_wrong: share of sure readings that may be expected to be wrong, in [0, 1).
+        string_format: whether to fit a string model to the readings, see :meth:`detector.Reader.fitted_to`.
         device: as Ultralytics spells it.
         trust: as for :class:`detector.Reader`.
         progress: called with (stage, done, total).
@@ -117,10 +118,9 @@ def label(
             )
     if not root.is_dir():
         raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
-    earlier = _decided(target)
+    decisions = _decisions_by_picture(target)
     columns = {"text_column": text_column, "image_column": image_column}
-    labelled = _labelled(root, labels, target, Spelling(space, upper, ignore), columns)
-    decided = {**labelled, **earlier}
+    decided = {**_labels_by_picture(root, labels, target, Spelling(space, upper, ignore), columns), **decisions}
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
@@ -129,14 +129,16 @@ def label(
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
     undecided = [path for path in paths if str(path) not in decided]
     fitted, readings = reader.fitted_stream(undecided) if string_format else (reader, reader.stream(undecided))
-    read, failures = _read(readings, undecided, progress)
+    reading_of, failures = _collect_readings(readings, undecided, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
-    is_sure = sure_of(list(read.values()), max_wrong)
-    rows = _rows(read, is_sure, target)
-    rows += decided.values()  # also of another folder, or of what is gone
-    rows += [Prelabel(_listed(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
+    are_sure = sure_of(list(reading_of.values()), max_wrong)
+    rows = _rows(reading_of, are_sure, target)
+    rows += decided.values()  # also those on pictures of another folder, or that are deleted
+    rows += [Prelabel(_table_path(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
     write_prelabels(target, rows)
-    confidences = [reading.confidence for reading, ok in zip(read.values(), is_sure, strict=True) if ok]
+    confidences = [
+        reading.confidence for reading, is_sure in zip(reading_of.values(), are_sure, strict=True) if is_sure
+    ]
     return LabelReport(
         target, Counter(row.status for row in rows), min(confidences, default=1.0),
         sum(1 - confidence for confidence in confidences), tuple(failure for _, failure in failures), model,
@@ -144,62 +146,67 @@ def label(
 
 
 def sure_of(readings: Sequence[Reading], max_wrong: float) -> list[bool]:
-    """Select the surest readings, as many as the allowed share of expected errors permits.
+    """Test for each reading whether it is one of the surest, as many as the share of expected errors permits.
 
-    Readings of equal confidence are taken together or not at all; those rejected, empty, or likelier wrong than right
-    are never.
+    Readings of equal confidence are treated alike; rejected and empty ones, and those that are likelier wrong than
+    right, are never sure.
+
+    Args:
+        readings: with calibrated confidences.
+        max_wrong: allowed share of expected errors.
     """
-    confidences = sorted((r.confidence for r in readings if _may_be_sure(r)), reverse=True)
+    confidences = sorted((r.confidence for r in readings if _is_candidate(r)), reverse=True)
     threshold, expected_wrong = float("inf"), 0.0
     for count, confidence in enumerate(confidences, 1):
         expected_wrong += 1 - confidence
         is_run_end = count == len(confidences) or confidences[count] != confidence
         if is_run_end and expected_wrong <= max_wrong * count + 1e-9:
             threshold = confidence
-    return [_may_be_sure(r) and r.confidence >= threshold for r in readings]
+    return [_is_candidate(r) and r.confidence >= threshold for r in readings]
 
 
-def _may_be_sure(reading: Reading) -> bool:
-    return bool(reading) and reading.confidence >= _LIKELIER_RIGHT
+def _is_candidate(reading: Reading) -> bool:
+    """Test whether a reading may be sure at all."""
+    return bool(reading) and reading.confidence >= _MIN_CONFIDENCE
 
 
-def _read(
+def _collect_readings(
     readings: Iterable[tuple[str, Reading | Failure]],
     paths: Sequence[Path],
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
-    """Return readings by path, and the pictures that cannot be decoded."""
-    read, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
-    for done, (path, (_, reading)) in enumerate(zip(paths, readings, strict=True), 1):
+    """Return the readings by path, and the pictures that cannot be decoded."""
+    reading_of, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
+    for count, (path, (_, reading)) in enumerate(zip(paths, readings, strict=True), 1):
         if isinstance(reading, Failure):
             failures.append((path, reading))
         else:
-            read[path] = reading
+            reading_of[path] = reading
         if progress is not None:
-            progress("read", done, len(paths))
-    return read, failures
+            progress("read", count, len(paths))
+    return reading_of, failures
 
 
-def _rows(read: Mapping[Path, Reading], is_sure: Sequence[bool], target: Path) -> list[Prelabel]:
-    """Order the rows: doubtful ones, the most informative first; then sure ones, the least sure first."""
-    pairs = list(read.items())
-    doubtful = [pair for pair, ok in zip(pairs, is_sure, strict=True) if not ok]
+def _rows(reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: Path) -> list[Prelabel]:
+    """Return rows in order: doubtful readings, the most informative first; then sure ones, the least sure first."""
+    pairs = list(reading_of.items())
+    doubtful = [pair for pair, is_sure in zip(pairs, are_sure, strict=True) if not is_sure]
     ordered_doubtful = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
     ordered_sure = sorted(
-        (pair for pair, ok in zip(pairs, is_sure, strict=True) if ok), key=lambda pair: pair[1].confidence
+        (pair for pair, is_sure in zip(pairs, are_sure, strict=True) if is_sure), key=lambda pair: pair[1].confidence
     )
     return [
-        Prelabel(_listed(path, target), reading.shown_text, reading.confidence, status)
+        Prelabel(_table_path(path, target), reading.shown_text, reading.confidence, status)
         for status, group in ((DOUBTFUL, ordered_doubtful), (SURE, ordered_sure))
         for path, reading in group
     ]
 
 
-def _labelled(
+def _labels_by_picture(
     root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: Spelling,
     columns: Mapping[str, str | None],
 ) -> dict[str, Prelabel]:  # fmt: skip
-    """Return a person's labels by picture, unchanged; pre-labels are left out."""
+    """Return the rows of a person's labels, by picture; pre-labels are left out."""
     options: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
     if labels is None:
         source = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
@@ -214,18 +221,18 @@ def _labelled(
     persons = [item for item in source.items if item.confidence is None]
     if persons:
         log.info("labels of a person: %d, from %s", len(persons), source.label_file or source.format)
-    return {str(item.path): Prelabel(_listed(item.path, target), item.text, 1.0, PERSON) for item in persons}
+    return {str(item.path): Prelabel(_table_path(item.path, target), item.text, 1.0, PERSON) for item in persons}
 
 
-def _decided(target: Path) -> dict[str, Prelabel]:
-    """Return a person's decisions in the existing table, by picture."""
+def _decisions_by_picture(target: Path) -> dict[str, Prelabel]:
+    """Return the rows of an existing table that a person decided on, by picture."""
     if not target.exists():
         return {}
     rows = [row for row in read_prelabels(target) if row.status in (PERSON, DROPPED)]
     return {os.path.normpath(target.parent / row.image): row for row in rows}
 
 
-def _listed(path: Path, target: Path) -> str:
+def _table_path(path: Path, target: Path) -> str:
     """Return a picture's path relative to the table's folder, with ``/``; absolute on another drive."""
     try:
         return Path(os.path.relpath(path, target.parent)).as_posix()

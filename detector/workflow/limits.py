@@ -1,4 +1,4 @@
-"""What keeps a reader from reading more: counted on the held-out pictures that it gets wrong."""
+"""Limits of a reader: likely reasons why held-out pictures are read wrongly, with counts."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ PICTURES, LABELS, LOOK_ALIKES, SMALL, RARE, UNLEARNT = (
 )  # fmt: skip
 """Kinds of limits."""
 
-_SAMPLE_SIZE = 300  # training pictures that are read, and held-out pictures whose characters are measured
-_RARE_BELOW = 20  # pictures to learn a symbol from, below which it is rare
-_PAIRS = 3  # of look-alikes, and symbols, that a message names
-_LEARNT = 0.95  # share of the pictures that were learnt, below which training did not take them in
-_MIN_PICTURES = 300  # pictures to learn from, below which a difference counts that chance may have made
-_SMALL_PIXELS = 16  # height in the network's input from which on characters are not small: two of its cells
+_SAMPLE_SIZE = 300  # of training pictures that are read, and of held-out pictures whose characters are measured
+_MIN_SYMBOL_COUNT = 20  # training pictures with a symbol; with fewer it is rare
+_MAX_EXAMPLES = 3  # of look-alikes or symbols in a message
+_MIN_LEARNT_SHARE = 0.95  # of the training pictures that are read right; below it there was too little training
+_SMALL_SET = 300  # training pictures; with fewer, a gap to held-out ones counts even if it may be chance
+_MAX_SMALL_HEIGHT = 16  # of small characters in the network's input, in pixels: two of its cells
 
 
 @dataclass(frozen=True)
 class Limit:
-    """One reason why held-out pictures are read wrongly; several may be of one picture.
+    """One likely reason for wrong readings; several may apply to the same picture.
 
     Args:
         kind: one of this module's constants.
-        wrong: held-out pictures that it may explain.
-        message: what is so, in figures.
-        settings: arguments that would change it, by name.
+        wrong: number of held-out pictures that it may explain.
+        message: the finding, with figures.
+        settings: arguments that may help, by name.
     """
 
     kind: str
@@ -55,13 +55,13 @@ class Limit:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What limits are told from.
+    """The findings from which limits are derived.
 
     Args:
         characters: the converted set.
         evaluation: of held-out pictures.
-        learnt: how pictures that were trained on are read.
-        to_review: suspects that nobody has decided on.
+        learnt: score on training pictures.
+        to_review: number of suspects that nobody has decided on.
     """
 
     characters: CharacterSet
@@ -71,12 +71,12 @@ class Evidence:
 
     @property
     def space(self) -> str:
-        """The symbol that has no box."""
+        """The symbol without a box."""
         return self.characters.config.space
 
     @property
     def wrong(self) -> list[tuple[str, str, str]]:
-        """(name, label, string) of what was read otherwise; pictures that could not be decoded are no evidence."""
+        """(name, label, text that was read) of each wrong reading; pictures that cannot be decoded are left out."""
         return [
             (row.name, row.label.rstrip(self.space), row.reading.shown_text.rstrip(self.space))
             for row in self.evaluation.rows
@@ -85,9 +85,14 @@ class Evidence:
 
 
 def score_of_learnt(reader: Reader, characters: CharacterSet, seed: int) -> TextScore:
-    """How some of the pictures that were trained on are read, drawn: a label that is learnt may be wrong all the same.
+    """Score the reader on a random sample of its training pictures, without confusions.
 
-    Confusions are not counted.
+    A high score only says that the labels were learnt, not that they are right.
+
+    Args:
+        reader: the trained reader.
+        characters: the set that it was trained on.
+        seed: of the sample.
     """
     (rows,) = characters.rows("train")
     sample = random.Random(seed).sample(rows, min(_SAMPLE_SIZE, len(rows)))
@@ -112,7 +117,7 @@ def limits_of(evidence: Evidence) -> tuple[Limit, ...]:
 
 
 def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Held-out label errors by conversion and reader alike; and suspects that nobody decided on."""
+    """Count wrong readings whose labels the conversion suspects, too, and suspects that nobody has decided on."""
     suspect_names = {row.image for row in manifest if row.status == "suspect"}
     count = sum(name in suspect_names for name, _, _ in evidence.wrong)
     if not count and not evidence.to_review:
@@ -124,34 +129,36 @@ def _label_errors(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
 
 
 def _look_alikes(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Wrong readings whose symbols only look like the label's, or are confused with them repeatedly."""
-    replaced = [_replaced(label, read) for _, label, read in evidence.wrong]
-    times = Counter(frozenset(pair) for pairs in replaced for pair in pairs)
+    """Count wrong readings that differ from the label in look-alikes only, or in repeatedly confused symbols."""
+    confusions = [_confusions(label, text) for _, label, text in evidence.wrong]
+    times = Counter(frozenset(pair) for pairs in confusions for pair in pairs)
     lookalike_pairs = {pair for pair in times if times[pair] > 1 or look_alike(*pair)}
-    wrong = [pairs for pairs in replaced if pairs and all(frozenset(pair) in lookalike_pairs for pair in pairs)]
-    if not wrong:
+    explained = [pairs for pairs in confusions if pairs and all(frozenset(pair) in lookalike_pairs for pair in pairs)]
+    if not explained:
         return None
-    usual = Counter(pair for pairs in wrong for pair in pairs).most_common(_PAIRS)
-    names = ", ".join(f"{read} for {label} {n} times" if n > 1 else f"{read} for {label}" for (label, read), n in usual)
+    frequent = Counter(pair for pairs in explained for pair in pairs).most_common(_MAX_EXAMPLES)
+    examples = ", ".join(
+        f"{read} for {true} {n} times" if n > 1 else f"{read} for {true}" for (true, read), n in frequent
+    )
     pattern = pattern_of(row.text for row in manifest if row.status == "ok")
-    helps = pattern is not None and not evidence.characters.config.pattern
-    among = f"{len(wrong)} of {len(evidence.wrong)} wrong readings"
-    message = f"symbols are taken for others that look like them in {among}: {names}"
-    return Limit(LOOK_ALIKES, len(wrong), message, {"pattern": str(pattern)} if helps else {})
+    pattern_helps = pattern is not None and not evidence.characters.config.pattern
+    share = f"{len(explained)} of {len(evidence.wrong)} wrong readings"
+    message = f"symbols are taken for others that look like them in {share}: {examples}"
+    return Limit(LOOK_ALIKES, len(explained), message, {"pattern": str(pattern)} if pattern_helps else {})
 
 
-def _replaced(label: str, read: str) -> list[tuple[str, str]]:
-    """Return pairs of label symbol and read symbol that differ; None where the lengths differ."""
-    if len(label) != len(read):
+def _confusions(label: str, text: str) -> list[tuple[str, str]]:
+    """Return the differing pairs of (label's symbol, symbol that was read); none if the lengths differ."""
+    if len(label) != len(text):
         return []
-    return [(a, b) for a, b in zip(label, read, strict=True) if a != b]
+    return [(a, b) for a, b in zip(label, text, strict=True) if a != b]
 
 
 def pattern_of(texts: Iterable[str]) -> str | None:
-    """Return the format that all texts fit, a digit or a letter in each place; None where they fit none.
+    """Return the format that all texts fit, with a digit or a letter at each place; None if there is none.
 
-    Alternatives are for texts of other lengths. A place that has both has no format, and neither has what is shorter
-    than three symbols or shown by fewer than twenty texts.
+    There is one alternative for each length. There is no format if a place has both digits and letters, if texts are
+    shorter than three symbols, or if fewer than twenty texts have a length.
     """
     by_length: dict[int, list[str]] = {}
     for text in set(texts):
@@ -167,47 +174,53 @@ def pattern_of(texts: Iterable[str]) -> str | None:
 
 
 def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Symbols that are rare in training and missed in wrong readings."""
+    """Count wrong readings that miss symbols which are rare in training."""
     training_counts = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
-    missed = [
-        {label[place] for place in differing(label, read)[0]} - {evidence.space} for _, label, read in evidence.wrong
+    missing_symbols = [
+        {label[i] for i in differing(label, text)[0]} - {evidence.space} for _, label, text in evidence.wrong
     ]
-    rare = Counter(sign for signs in missed for sign in signs if training_counts[sign] < _RARE_BELOW)
+    rare = Counter(sign for signs in missing_symbols for sign in signs if training_counts[sign] < _MIN_SYMBOL_COUNT)
     if not rare:
         return None
-    wrong = sum(bool(signs & rare.keys()) for signs in missed)
-    names = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_PAIRS))
-    message = f"{wrong} of {len(missed)} wrong readings miss symbols that few training pictures show: {names}"
-    return Limit(RARE, wrong, message, {})
+    count = sum(bool(signs & rare.keys()) for signs in missing_symbols)
+    examples = ", ".join(f"{sign} in {training_counts[sign]}" for sign, _ in rare.most_common(_MAX_EXAMPLES))
+    message = (
+        f"{count} of {len(missing_symbols)} wrong readings miss symbols that few training pictures show: {examples}"
+    )
+    return Limit(RARE, count, message, {})
 
 
 def _small_characters(evidence: Evidence) -> Limit | None:
-    """Whether pictures with small characters in the network's input are read wrongly more often."""
+    """Count wrong readings of pictures with small characters, if these are read wrongly significantly more often."""
     heights = _heights(evidence)
     wrong_names = {name for name, _, _ in evidence.wrong}
     if len(heights) < 4:
         return None
-    bound = min(float(np.quantile([height for height, _ in heights.values()], 1 / 3)), _SMALL_PIXELS)
+    bound = min(float(np.quantile([height for height, _ in heights.values()], 1 / 3)), _MAX_SMALL_HEIGHT)
     small_names = [name for name, (height, _) in heights.items() if height <= bound]
     other_names = [name for name in heights if name not in small_names]
     if not small_names or not other_names:
         return None
-    wrong, other_wrong = (sum(name in wrong_names for name in names) for names in (small_names, other_names))
-    if wilson_interval(wrong, len(small_names))[0] <= wilson_interval(other_wrong, len(other_names))[1]:
+    small_count, other_count = (sum(name in wrong_names for name in names) for names in (small_names, other_names))
+    if wilson_interval(small_count, len(small_names))[0] <= wilson_interval(other_count, len(other_names))[1]:
         return None
-    highest = max(heights[name][0] for name in small_names)
-    shrunk = float(np.median([ratio for name, (_, ratio) in heights.items() if name in small_names]))
+    max_height = max(heights[name][0] for name in small_names)
+    scale = float(np.median([ratio for name, (_, ratio) in heights.items() if name in small_names]))
     sides = evidence.characters.config.shape_hw or (0, 0)
     message = (
-        f"{wrong} of {len(small_names)} pictures whose characters are {highest:.0f} pixels or less high for the "
-        f"network are read wrongly, and {other_wrong} of {len(other_names)} others"
+        f"{small_count} of {len(small_names)} pictures whose characters are {max_height:.0f} pixels or less high for "
+        f"the network are read wrongly, and {other_count} of {len(other_names)} others"
     )
-    return Limit(SMALL, wrong, message, {"imgsz": str(2 * max(sides))} if shrunk < 1 else {})
+    return Limit(SMALL, small_count, message, {"imgsz": str(2 * max(sides))} if scale < 1 else {})
 
 
 def _heights(evidence: Evidence) -> dict[str, tuple[float, float]]:
-    """Of some held-out pictures the median height of a character in the network's input, and the scale of the picture
-    there; of those of the set only, which have boxes."""
+    """Measure characters of some held-out pictures of the set, which have boxes.
+
+    Returns:
+        By name of the picture: median height of its characters in the network's input, in pixels, and the factor by
+        which the picture is scaled there.
+    """
     shape_hw = evidence.characters.config.shape_hw
     if shape_hw is None:
         return {}
@@ -228,36 +241,37 @@ def _heights(evidence: Evidence) -> dict[str, tuple[float, float]]:
 
 
 def _tops_and_bottoms(path: Path) -> list[tuple[str, float, float]]:
+    """Read (picture, top, bottom) of each box, in pixels; nothing if the table was damaged by an edit."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for _, row in read_rows(file)][1:]
         return [(row[0], float(row[3]), float(row[5])) for row in rows]
-    except (OSError, ValueError, IndexError, csv.Error):  # somebody edited it: it is no evidence
+    except (OSError, ValueError, IndexError, csv.Error):
         return []
 
 
 def _too_little_training(evidence: Evidence) -> Limit | None:
-    """Learnt pictures that are not read: more pictures would not be, either."""
+    """Estimate the wrong readings due to too little training, from training pictures that are read wrongly."""
     learnt = evidence.learnt
-    if not learnt.count or learnt.exact_match >= _LEARNT:
+    if not learnt.count or learnt.exact_match >= _MIN_LEARNT_SHARE:
         return None
     held_out_error = max(1 - evidence.evaluation.exact_match, 1e-9)
-    wrong = round(len(evidence.wrong) * min(1.0, (1 - learnt.exact_match) / held_out_error))
-    if not wrong:
+    count = round(len(evidence.wrong) * min(1.0, (1 - learnt.exact_match) / held_out_error))
+    if not count:
         return None
     message = f"only {learnt.exact_match:.1%} of the pictures that were trained on are read right"
-    return Limit(UNLEARNT, wrong, message, {})
+    return Limit(UNLEARNT, count, message, {})
 
 
 def _few_pictures(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
-    """Gap between learnt and held-out pictures: more labelled pictures would help."""
+    """Estimate the wrong readings due to few pictures, from the gap between training and held-out pictures."""
     learnt, held_out = evidence.learnt, evidence.evaluation
-    count = sum(row.image.startswith("images/train/") for row in manifest)
-    wrong = min(len(evidence.wrong), round((learnt.exact_match - held_out.exact_match) * held_out.count))
-    if wrong < 1 or (count >= _MIN_PICTURES and learnt.interval[0] <= held_out.interval[1]):
+    training_count = sum(row.image.startswith("images/train/") for row in manifest)
+    count = min(len(evidence.wrong), round((learnt.exact_match - held_out.exact_match) * held_out.count))
+    if count < 1 or (training_count >= _SMALL_SET and learnt.interval[0] <= held_out.interval[1]):
         return None
     message = (
-        f"of the {count} pictures that were trained on {learnt.exact_match:.1%} are read right, of the held-out ones "
-        f"{held_out.exact_match:.1%}: more labelled pictures have something to teach"
+        f"of the {training_count} pictures that were trained on {learnt.exact_match:.1%} are read right, of the "
+        f"held-out ones {held_out.exact_match:.1%}: more labelled pictures have something to teach"
     )
-    return Limit(PICTURES, wrong, message, {})
+    return Limit(PICTURES, count, message, {})

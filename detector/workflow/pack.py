@@ -1,8 +1,8 @@
-"""Pictures of any source into Parquet shards, see :mod:`detector.data.packs.shards`.
+"""Packing of pictures of any source into Parquet shards, see :mod:`detector.data.packs.shards`.
 
-OUT.part is where shards are made until all are there; it is a :class:`detector.data.folders.resume_folder.ResumeFolder`
-with a file beside each shard (``part-00000.json``) of how many inputs it ends after and what they were, by which the
-same call goes on and knows a source that has changed.
+Shards are written to OUT.part, a :class:`detector.data.folders.resume_folder.ResumeFolder`, which is renamed to OUT
+when all are there. Beside each shard is a journal (``part-00000.json``): after how many inputs the shard ends, and
+their hash. With these the same call can continue, and notices a source that has changed.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ log = logging.getLogger("detector")
 
 @dataclass(frozen=True)
 class PackReport(os.PathLike[str]):
-    """What was packed; it stands for its folder wherever a path is taken, as in ``convert(pack(...), ...)``.
+    """The result of packing; it can be used as a path, that of its folder: ``convert(pack(...), ...)``.
 
     Args:
         out: the folder of the shards.
-        source: what the source was recognised as.
-        inputs: pictures or lines of the source; always ``pictures + refused``.
-        pictures: that are in the shards.
-        labelled: of them, those with a text.
-        shards: files.
-        reasons: refusals, counted by reason.
-        examples: of each reason, the first refusal in full.
-        seconds: of wall clock.
+        source: the format that was recognised.
+        inputs: number of pictures or lines of the source; always ``pictures + refused``.
+        pictures: number of pictures in the shards.
+        labelled: number of these with a text.
+        shards: number of shards.
+        reasons: number of refused inputs by reason.
+        examples: for each reason the first refusal in full.
+        seconds: wall-clock time.
     """
 
     out: Path
@@ -85,8 +85,13 @@ class PackReport(os.PathLike[str]):
         return self.out / REJECTS
 
 
-class _Progress(NamedTuple):
-    """Where a pack is: how many inputs it has taken, and their hash."""
+class _Position(NamedTuple):
+    """How far packing has come.
+
+    Args:
+        inputs: number of inputs that were taken.
+        digest: their hash.
+    """
 
     inputs: int = 0
     digest: str = ""
@@ -106,33 +111,33 @@ def pack(
 ) -> PackReport:
     """Pack pictures and their labels into Parquet shards, which predict, evaluate and convert take as their folder.
 
-    Files are packed as they are, damaged ones, too: whoever reads a shard names them. One call takes about as much
-    memory for any number of pictures, besides the names and labels of label files. A call that was stopped, however
-    that came, leaves whole shards in ``OUT.part``: the same call goes on there, and ends in the same bytes.
+    Files are packed unchanged, also damaged ones, which are reported when a shard is read. Memory does not grow with
+    the number of pictures, except for the names and labels of label files. An interrupted call leaves whole shards in
+    ``OUT.part``: the same call continues there, with the same result, byte for byte.
 
     Args:
         source: what :func:`detector.convert` takes; a tar file or a folder of them, as WebDataset writes them; a data
-            set of HuggingFace's, saved to disk or as Parquet; shards. With ``labels="none"`` all that
-            :meth:`detector.Reader.stream` takes and that ends.
-        out: folder to write; it appears when all shards are there.
+            set of Hugging Face, saved to disk or as Parquet; shards. With ``labels="none"`` whatever
+            :meth:`detector.Reader.stream` takes, except endless sources.
+        out: folder to write; it appears when it is complete.
         labels: as for :func:`detector.convert`; "none" packs pictures without texts.
-        space, ignore: signs that belong to labels where they are names of files. Labels are packed as they are spelt,
-            so that these and the others are said to :func:`detector.convert`, too.
-        text_column, image_column: names of columns or keys, where they are not the usual ones.
-        rows: pictures in a shard at most.
-        progress: called with (stage, done, total) where the total is known.
+        space, ignore: signs that belong to labels that are file names. Labels are packed as they are spelt, so that
+            :func:`detector.convert` needs these options, too.
+        text_column, image_column: names of columns or keys, if they are not the usual ones.
+        rows: most pictures in a shard.
+        progress: called with (stage, done, total) if the total is known.
 
     Raises:
         ArgumentError: if ``rows`` is below 1.
         DependencyError: if the extra is not installed.
         SourceError: if there is no picture, or the source is ambiguous or broken.
-        DatasetError: if ``out`` exists, or something else is in the way beside it.
+        DatasetError: if ``out`` exists, or ``OUT.part`` holds other files.
         DiskFullError: if there is no room.
     """
     if rows < 1:
         raise ArgumentError(f"rows is the number of pictures in a shard, 1 or more, got {rows}.")
     require_parquet("Packing")
-    began = time.perf_counter()
+    start = time.perf_counter()
     request = {
         "source": os.path.abspath(source), "labels": str(labels), "space": space, "ignore": ignore,
         "text_column": text_column, "image_column": image_column, "rows": rows, "package": package_hash(),
@@ -149,89 +154,97 @@ def pack(
         log.warning("%s", note)
     part = part_of(target)
     with alone(target), writing(part, lambda: "the same call"):
-        if target.exists():  # whole, and what made it was killed before it was through
-            _tidy(target)
-            return _report(target, pack_input, time.perf_counter() - began)
-        if part.exists() and (others := OwnedFiles(part).others()):
-            raise DatasetError(f"{part} is needed for what is not finished, and holds {others[0]}: move it away.")
+        if target.exists():  # complete, but the call was killed before it had deleted the journals
+            _delete_journals(target)
+            return _report(target, pack_input, time.perf_counter() - start)
+        if part.exists() and (foreign := OwnedFiles(part).others()):
+            raise DatasetError(f"{part} is needed for what is not finished, and holds {foreign[0]}: move it away.")
         packing = _Packing(pack_input, ResumeFolder.open(part, request), progress)
         packing.write(rows)
         packing.write_rejects()
         part.rename(target)
-        _tidy(target)
-    return _report(target, pack_input, time.perf_counter() - began)
+        _delete_journals(target)
+    return _report(target, pack_input, time.perf_counter() - start)
 
 
 class _Packing:
-    """The shards of one source as they come."""
+    """Writes the shards of one source, after those that an interrupted call left.
+
+    Args:
+        source: to pack.
+        folder: to write to.
+        progress: as for :func:`pack`.
+    """
 
     def __init__(
         self, source: PackSource, folder: ResumeFolder, progress: Callable[[str, int, int], None] | None
     ) -> None:
         self.source, self.folder, self.progress = source, folder, progress
-        self.at = _Progress()
+        self.position = _Position()
         self.shards = 0
         self.rejects: list[RejectRow] = []
         self._digest = hashlib.blake2b(digest_size=16)
 
     def write(self, rows: int) -> None:
-        """Write all missing shards.
+        """Write all missing shards, of at most ``rows`` pictures.
 
         Raises:
-            SourceError: if there is none at all.
+            SourceError: if there is no picture at all.
         """
-        self._take_up()
-        items = islice(self.source.items(), self.at.inputs, None)
+        self._resume()
+        items = islice(self.source.items(), self.position.inputs, None)
         pending = write_shards(self._pictures(items), self.folder.folder, rows=rows, first=self.shards)
         while True:
-            self.folder.path(shard_name(self.shards))  # on the list of what is ours, before it is there
+            self.folder.path(shard_name(self.shards))  # puts it on the list of owned files before it is written
             before = len(self.rejects)
             if next(pending, None) is None:
                 break
-            self._keep(self.shards, self.rejects[before:])
+            self._write_journal(self.shards, self.rejects[before:])
             self.shards += 1
             if self.source.count is None:
-                log.info("%d inputs are packed", self.at.inputs)
+                log.info("%d inputs are packed", self.position.inputs)
         if not self.shards:
-            OwnedFiles(self.folder.folder).delete()  # there is nothing to go on from
+            OwnedFiles(self.folder.folder).delete()  # there is nothing to resume
             examples = "; ".join(f"{row.source}: {row.reason}" for row in self.rejects[:3])
             raise SourceError(f"There is no picture to pack: {examples or 'the source is empty'}.")
 
     def _pictures(self, items: Iterator[PackItem]) -> Iterator[PackedPicture]:
-        """Yield rows of inputs that have bytes; the others are refused."""
-        inputs = self.at.inputs
-        for item, picture, reason in prefetch_map(_opened, items):
+        """Yield rows of the inputs that can be packed, and record the refusal of the others."""
+        inputs = self.position.inputs
+        for item, picture, reason in prefetch_map(_pack_item, items):
             inputs += 1
             self._count(item)
             if picture is None:
                 self.rejects.append(RejectRow(item.id, reason))
-            self.at = _Progress(inputs, self._digest.hexdigest())
+            self.position = _Position(inputs, self._digest.hexdigest())
             if self.progress is not None and self.source.count is not None:
                 self.progress("pack", inputs, self.source.count)
             if picture is not None:
                 yield picture
 
     def _count(self, item: PackItem) -> None:
+        """Add an input to the hash."""
         text = "-" if item.text is None else f"+{item.text}"
         self._digest.update(f"{item.id}\0{text}\0{item.state}\n".encode("utf-8", "backslashreplace"))
 
-    def _keep(self, number: int, rejects: Sequence[RejectRow]) -> None:
+    def _write_journal(self, number: int, rejects: Sequence[RejectRow]) -> None:
+        """Record the position after a shard, and the inputs refused since the one before."""
         with atomic_write(self.folder.path(_journal_name(number))) as part:
-            part.write_text(json.dumps({**self.at._asdict(), "rejects": rejects}), encoding="utf-8")
+            part.write_text(json.dumps({**self.position._asdict(), "rejects": rejects}), encoding="utf-8")
 
-    def _take_up(self) -> None:
+    def _resume(self) -> None:
         """Continue after the existing shards, as far as their inputs are unchanged."""
         items = self.source.items()
         while (journal := self._journal(self.shards)) is not None:
-            at, rejects = journal
-            before = self._digest.copy()
-            for item in islice(items, at.inputs - self.at.inputs):
+            position, rejects = journal
+            previous_digest = self._digest.copy()
+            for item in islice(items, position.inputs - self.position.inputs):
                 self._count(item)
-            if self._digest.hexdigest() != at.digest:
-                self._digest = before
+            if self._digest.hexdigest() != position.digest:
+                self._digest = previous_digest
                 log.warning("the source has changed since: from %s on it is packed again", shard_name(self.shards))
                 break
-            self.at, self.rejects, self.shards = at, [*self.rejects, *rejects], self.shards + 1
+            self.position, self.rejects, self.shards = position, [*self.rejects, *rejects], self.shards + 1
         for file in sorted(self.folder.folder.glob("part-*")):
             if int(file.name[5:].split(".")[0]) >= self.shards:
                 file.unlink()
@@ -239,14 +252,14 @@ class _Packing:
         if self.shards:
             log.info("%d shards of an earlier call are there: it goes on after them", self.shards)
 
-    def _journal(self, number: int) -> tuple[_Progress, list[RejectRow]] | None:
-        """Return the stored state after a shard; None if the shard is incomplete."""
+    def _journal(self, number: int) -> tuple[_Position, list[RejectRow]] | None:
+        """Return the position and the refusals of a shard; None if the shard or its journal is missing or damaged."""
         if not (self.folder.folder / shard_name(number)).is_file():
             return None
         try:
             journal = json.loads((self.folder.folder / _journal_name(number)).read_text(encoding="utf-8"))
             rejects = [RejectRow(*row) for row in journal.pop("rejects")]
-            return _Progress(**journal), rejects
+            return _Position(**journal), rejects
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -257,8 +270,8 @@ class _Packing:
                 write_csv(part, RejectRow._fields, self.rejects)
 
 
-def _tidy(target: Path) -> None:
-    """Delete what only a resumed pack needs: journals, then the list of files, then the request."""
+def _delete_journals(target: Path) -> None:
+    """Delete what only an interrupted call needs: journals, then the list of files, then the request."""
     for journal in sorted(target.glob("part-*.json")):
         journal.unlink()
     for name in (LIST, REQUEST):
@@ -266,7 +279,7 @@ def _tidy(target: Path) -> None:
 
 
 def _report(target: Path, source: PackSource, seconds: float) -> PackReport:
-    """Count all inputs of the finished folder."""
+    """Report on the finished folder."""
     files = shard_files(target)
     pictures, labelled = map(sum, zip(*map(counts_of, files), strict=True))
     rejects = read_rejects(target) if (target / REJECTS).exists() else []
@@ -287,8 +300,8 @@ def _journal_name(number: int) -> str:
     return Path(shard_name(number)).with_suffix(".json").name
 
 
-def _opened(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
-    """Return the row of an input, or None and the reason."""
+def _pack_item(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
+    """Return an input with its row and "", or with None and the reason of its refusal."""
     try:
         data = item.read()
     except ImageError as error:

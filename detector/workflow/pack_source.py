@@ -1,4 +1,4 @@
-"""What is packed: any source of pictures, labelled or not, as items in order."""
+"""Sources to pack: pictures of any kind, labelled or not, as items in order."""
 
 from __future__ import annotations
 
@@ -29,32 +29,36 @@ UNLABELLED = "none"
 def pack_source(
     source: str | os.PathLike[str], labels: str | os.PathLike[str], space: str | None, ignore: str, columns: Columns
 ) -> PackSource:
-    """Find out what a source is; the arguments are those of :func:`detector.pack`.
+    """Recognise a source, and open it.
+
+    Args:
+        source, labels, space, ignore: as for :func:`detector.pack`.
+        columns: names of the columns or keys of pictures and texts, None for the usual ones.
 
     Raises:
         DependencyError: if the extra is not installed.
-        SourceError: if it is missing, ambiguous or broken, or has no end.
+        SourceError: if the source is missing, ambiguous or broken, or endless.
     """
     path, labelled = Path(source), str(labels) != UNLABELLED
     if path.exists():
-        packed = _packed(path, labelled, columns)
+        packed = _container(path, labelled, columns)
         if packed is not None:
             if str(labels) not in ("auto", UNLABELLED):
                 option = argument("labels", labels)
                 raise SourceError(f"{path} has its labels with its pictures, and takes no others: leave out {option}.")
             return packed
     if not labelled:
-        return _unlabelled(source)
+        return _unlabelled_pictures(source)
     check_source(source)
     try:
-        return _labelled(read_listing(path, labels, space, ignore, columns))
+        return _listed_pictures(read_listing(path, labels, space, ignore, columns))
     except SourceError as error:
         without = f"Without texts the pictures are packed with {argument('labels', UNLABELLED)}."
         raise SourceError(f"{error} {without}") from error
 
 
-def _packed(path: Path, labelled: bool, columns: Columns) -> PackSource | None:
-    """Open a source that holds many pictures in few files."""
+def _container(path: Path, labelled: bool, columns: Columns) -> PackSource | None:
+    """Open a source with many pictures in few files; None if it is none."""
     if files := tar_files(path):
         return read_archives(files, labelled, columns[1])
     if is_shards(path) and _has_ids(shard_files(path)[0]):
@@ -64,6 +68,7 @@ def _packed(path: Path, labelled: bool, columns: Columns) -> PackSource | None:
 
 
 def _has_ids(file: Path) -> bool:
+    """Test whether a Parquet file has the columns of a shard."""
     with opened_parquet(file) as parquet:
         return {"id", "bytes"} <= {*parquet.schema_arrow.names}
 
@@ -83,7 +88,7 @@ def _shards(path: Path, labelled: bool) -> PackSource:
     return PackSource("shards", counted(len(files), "Parquet file"), items)
 
 
-def _labelled(listing: Listing) -> PackSource:
+def _listed_pictures(listing: Listing) -> PackSource:
     notes = list(listing.notes)
     if listing.unlisted:
         notes.append(f"{counted(listing.unlisted, 'more picture')} beside these, listed in no label file, left out")
@@ -92,11 +97,11 @@ def _labelled(listing: Listing) -> PackSource:
     if prelabel_count := sum(entry.status not in (PERSON, DROPPED) for entry in listing.entries):
         notes.append(f"{prelabel_count} texts are pre-labels and no person's: these pictures are packed without")
     return PackSource(
-        listing.format, listing.detail, lambda: map(_of_entry, listing.entries), len(listing.entries), tuple(notes)
+        listing.format, listing.detail, lambda: map(_entry_item, listing.entries), len(listing.entries), tuple(notes)
     )
 
 
-def _of_entry(entry: Entry) -> PackItem:
+def _entry_item(entry: Entry) -> PackItem:
     place = f" ({entry.place})" if entry.place else ""
     if entry.reason or entry.path is None or entry.status == DROPPED:
         return refused_item(entry.name, (entry.reason or "a person dropped it") + place)
@@ -104,22 +109,24 @@ def _of_entry(entry: Entry) -> PackItem:
     return PackItem(entry.name, text, file_state(Path(entry.path)), partial(read_file, entry.path))
 
 
-def _unlabelled(source: str | os.PathLike[str]) -> PackSource:
-    """Open a source without labels, as a reader takes it."""
+def _unlabelled_pictures(source: str | os.PathLike[str]) -> PackSource:
+    """Open any pictures that a reader takes, without labels."""
     source_name = os.fspath(source)
     if is_live(source_name) or source_name == "-":
         raise SourceError(f"{source_name} has no end, or can be read only once: give a folder or a list of pictures.")
     named_pictures(source_name)  # raises if it is missing
     root = Path(os.path.abspath(source_name))
     root = root if root.is_dir() else root.parent
-    return PackSource("pictures", "no texts", lambda: (_of_named(root, pair) for pair in named_pictures(source_name)))
+    return PackSource(
+        "pictures", "no texts", lambda: (_picture_item(root, pair) for pair in named_pictures(source_name))
+    )
 
 
-def _of_named(root: Path, pair: NamedPicture) -> PackItem:
+def _picture_item(root: Path, pair: NamedPicture) -> PackItem:
     name, picture = pair
     absolute = os.path.abspath(name)
-    below = name_below(root, absolute) if Path(absolute).is_relative_to(root) else name.replace(os.sep, "/")
-    picture_id = writable(below)
+    relative_name = name_below(root, absolute) if Path(absolute).is_relative_to(root) else name.replace(os.sep, "/")
+    picture_id = writable(relative_name)
     if isinstance(picture, ImageError):
         return refused_item(picture_id, str(picture))
     if isinstance(picture, np.ndarray):  # a frame of a video

@@ -1,4 +1,4 @@
-"""Which pictures to ask a person about first: those that are unsure, and few of one kind."""
+"""The order in which pictures are shown to a person: unsure ones first, and few of one kind."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _Kind = tuple[str, str | int]
 
 
 def informative_order(readings: Sequence[Reading]) -> list[int]:
-    """Order readings so that those whose right strings would teach most come first.
+    """Return the indices of readings, those first whose right strings would be most informative.
 
-    What a set of answers teaches is the sum over kinds of the root of how unsure its readings are of that kind: a
-    second picture of a kind teaches less than the first. Kinds are symbols that are not sure, lengths, and strings,
-    of which a source may show one again and again. Taken one by one, as each adds most: Wei, Iyer, Bilmes,
-    "Submodularity in data subset selection and active learning", ICML 2015; by the lazy greedy algorithm of Minoux,
-    1978, which gives the same order as trying all.
+    The information of a set of answers is the sum, over kinds, of the square root of the total uncertainty of its
+    readings about that kind, so that a second picture of a kind adds less than the first. Kinds are the symbols, the
+    length and the whole string, which a source may repeat. Readings are taken greedily, each time the one that adds
+    most (Wei, Iyer, Bilmes, "Submodularity in data subset selection and active learning", ICML 2015), by the lazy
+    algorithm of Minoux, 1978, which gives the same order as evaluating all of them.
     """
     kinds = [_kinds(reading) for reading in readings]
     covered: dict[_Kind, float] = {}
@@ -34,7 +34,7 @@ def informative_order(readings: Sequence[Reading]) -> list[int]:
     heapq.heapify(heap)
     while heap:
         _, place = heapq.heappop(heap)
-        current_gain = gain(place)  # it has not grown since it was put there
+        current_gain = gain(place)  # at most the gain in the heap
         if heap and -current_gain > heap[0][0]:
             heapq.heappush(heap, (-current_gain, place))
             continue
@@ -45,7 +45,7 @@ def informative_order(readings: Sequence[Reading]) -> list[int]:
 
 
 def _kinds(reading: Reading) -> dict[_Kind, float]:
-    """Return how unsure a reading is, by kind."""
+    """Return the uncertainty of a reading about each kind, 1 - confidence."""
     uncertainty = 1 - reading.confidence
     kinds: dict[_Kind, float] = {
         ("length", len(reading.characters)): uncertainty,

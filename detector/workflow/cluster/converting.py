@@ -14,14 +14,15 @@ from detector.workflow.cluster.machines import Job, Machines, Result, machines_o
 
 @contextmanager
 def converting_on(address: str | None, device: str | None = None) -> Iterator[None]:
-    """In the block :func:`detector.convert` checks and locates pictures with the workers of a Ray cluster.
+    """Let :func:`detector.convert` check and locate pictures on the workers of a Ray cluster, within the block.
 
-    The set is the same, byte for byte, as without: workers get the same batches, and all that looks at more than one
-    picture, with it training, is done in this process. Pictures and the set must be at the same paths on all machines.
+    The set is the same, byte for byte, as without a cluster: workers get the same batches, and every step that needs
+    more than one picture, such as training, runs in this process. Pictures and the set must have the same paths on all
+    machines.
 
     Args:
-        address: see :func:`detector.workflow.cluster.machines.machines_of`; None leaves everything as it is.
-        device: that the conversion is asked for.
+        address: of the cluster, see :func:`detector.workflow.cluster.machines.machines_of`; None changes nothing.
+        device: of the conversion; unless it is "cpu", workers take the cluster's GPUs, if it has any.
 
     Raises:
         DependencyError: if Ray is not installed, or no cluster answers.
@@ -31,28 +32,42 @@ def converting_on(address: str | None, device: str | None = None) -> Iterator[No
         return
     with machines_of(address) as machines:
         gpu = machines.gpus > 0 and device != "cpu"
-        with spreading(partial(in_order, machines, gpu)):
+        with spreading(partial(ordered_results, machines, gpu)):
             yield
 
 
-def in_order(machines: Machines, gpu: bool, function: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
-    """The results of jobs in their order, as soon as all before are there."""
-    waiting: dict[int, Any] = {}
-    coming = 0
-    for number, result in machines.map(_Numbered(function), list(enumerate(jobs)), gpu=gpu) if jobs else ():
-        waiting[number] = result
-        while coming in waiting:
-            yield waiting.pop(coming)
-            coming += 1
+def ordered_results(
+    machines: Machines, gpu: bool, function: Callable[[Job], Result], jobs: Sequence[Job]
+) -> Iterator[Result]:
+    """Yield the results of jobs in the order of jobs, each once all earlier ones have come.
+
+    Args:
+        machines: where the function is called.
+        gpu: whether each worker needs a GPU.
+        function: called with each job.
+        jobs: the argument of each call.
+    """
+    early_results: dict[int, Any] = {}
+    next_number = 0
+    for number, result in machines.map(_NumberedFunction(function), list(enumerate(jobs)), gpu=gpu) if jobs else ():
+        early_results[number] = result
+        while next_number in early_results:
+            yield early_results.pop(next_number)
+            next_number += 1
 
 
-class _Numbered:
-    """A function of jobs that have numbers; relative paths are those of who asks."""
+class _NumberedFunction:
+    """A function of (number, job) that returns (number, result), in the working folder of the process that made it.
+
+    Args:
+        function: of a job.
+    """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function, self._folder = function, os.getcwd()
 
-    def __call__(self, job: tuple[int, Any]) -> tuple[int, Any]:
+    def __call__(self, numbered_job: tuple[int, Any]) -> tuple[int, Any]:
         if os.getcwd() != self._folder:
-            os.chdir(self._folder)
-        return job[0], self._function(job[1])
+            os.chdir(self._folder)  # relative paths in jobs are relative to it
+        number, job = numbered_job
+        return number, self._function(job)

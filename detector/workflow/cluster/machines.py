@@ -1,4 +1,4 @@
-"""Where work is done: in this process, or by the workers of a Ray cluster."""
+"""Where work runs: in this process, or on the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,50 +11,62 @@ Result = TypeVar("Result")
 
 
 class Machines(Protocol):
-    """What has workers.
-
-    Attributes:
-        gpus: that it has.
-    """
+    """A place where functions are called: this process, or a cluster with many workers."""
 
     @property
-    def gpus(self) -> int: ...
+    def gpus(self) -> int:
+        """Number of GPUs."""
+        ...
 
-    def once(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
-        """Call a function on one worker."""
+    def call(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
+        """Call a function on one worker, and return its result.
 
-    def map(self, work: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
-        """The result of each job, in whatever order."""
+        Args:
+            function: the function; it is pickled for another process, and so are the arguments and the result.
+            arguments: its positional arguments.
+            gpu: whether the worker needs a GPU.
+        """
+        ...
+
+    def map(self, function: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
+        """Call a function with each job on the workers, and yield the results in any order.
+
+        Args:
+            function: as for :meth:`call`.
+            jobs: the argument of each call.
+            gpu: whether each worker needs a GPU.
+        """
+        ...
 
 
-class Here:
+class ThisProcess:
     """This process."""
 
     gpus = 0
 
-    def once(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
-        """Call the function."""
+    def call(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
+        """Call the function, and return its result."""
         return function(*arguments)
 
-    def map(self, work: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
-        """The result of each job, in their order."""
-        return map(work, jobs)
+    def map(self, function: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
+        """Call the function with each job, and yield the results in the order of jobs."""
+        return map(function, jobs)
 
 
 @contextmanager
 def machines_of(address: str | None) -> Iterator[Machines]:
-    """This process, or a Ray cluster; a connection to that is begun and ended, unless this process has one.
+    """Yield this process, or a Ray cluster, connected for the block unless this process is connected already.
 
     Args:
-        address: None for this process. Otherwise as ``ray.init`` takes it: "auto", "host:6379", "ray://host:10001",
-            "local" for the cores of this machine; "" takes the environment's ``RAY_ADDRESS``, or "local" where that
-            is not set.
+        address: None for this process; otherwise the cluster as ``ray.init`` takes it: "auto", "host:6379",
+            "ray://host:10001", "local" for the cores of this machine; "" takes the environment's ``RAY_ADDRESS``, or
+            "local" if that is not set.
 
     Raises:
         DependencyError: if Ray is not installed, or no cluster answers.
     """
     if address is None:
-        yield Here()
+        yield ThisProcess()
         return
     from detector.workflow.cluster.ray_cluster import cluster
 

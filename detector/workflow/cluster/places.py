@@ -1,4 +1,4 @@
-"""Files of local disks and of s3, gs and hdfs alike, as pyarrow opens them."""
+"""Files and folders on local disks, s3, gs and hdfs, as pyarrow opens them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from detector.data.images import in_natural_order
 from detector.data.packs.shards import SUFFIX, is_shard_name
 from detector.errors import ArgumentError, SourceError
 
-_APPEAR_WHOLE = ("s3", "gcs", "abfs")  # file systems whose files are there once they are closed, and not before
+_ATOMIC_SYSTEMS = ("s3", "gcs", "abfs")  # file systems where a file appears only when it is closed
 
 
 @dataclass(frozen=True)
 class Place:
-    """A file or a folder on some file system; it can be pickled.
+    """A file or a folder, which need not exist, on any file system; it can be pickled.
 
     Args:
-        filesystem: pyarrow's.
-        path: on that; absolute.
+        filesystem: a ``pyarrow.fs.FileSystem``.
+        path: absolute path on it.
     """
 
     filesystem: Any
@@ -33,10 +33,10 @@ class Place:
 
     @classmethod
     def of(cls, address: str | os.PathLike[str]) -> Place:
-        """The place of a local path, or of an address such as ``s3://bucket/shards``.
+        """Return the place of a local path, or of an address such as ``s3://bucket/shards``.
 
         Raises:
-            SourceError: if the address is of no file system that pyarrow opens.
+            SourceError: if pyarrow cannot open the file system of the address.
         """
         text = os.fspath(address)
         if "://" not in text:
@@ -56,14 +56,14 @@ class Place:
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
 
     def info(self) -> Any:
-        """pyarrow's ``FileInfo``: type and size."""
+        """Return pyarrow's ``FileInfo`` of it: type and size."""
         return self.filesystem.get_file_info(self.path)
 
     def write(self, content: Any) -> None:
-        """Write a file that appears whole or not at all, also where several processes write the same one.
+        """Atomically write the file, also if several processes write it at once.
 
         Args:
-            content: bytes, or a buffer of pyarrow.
+            content: bytes, or a ``pyarrow.Buffer``.
 
         Raises:
             DiskFullError: if a local disk is full.
@@ -73,17 +73,17 @@ class Place:
             with atomic_write(Path(self.path)) as part, part.open("wb") as file:
                 file.write(content)
             return
-        through, place = self.filesystem.type_name in _APPEAR_WHOLE, PurePosixPath(self.path)
-        temporary_path = self.path if through else str(place.with_name(part_name(place.name)))
-        if not through:
-            self.filesystem.create_dir(str(place.parent), recursive=True)
+        is_atomic, path = self.filesystem.type_name in _ATOMIC_SYSTEMS, PurePosixPath(self.path)
+        temporary_path = self.path if is_atomic else str(path.with_name(part_name(path.name)))
+        if not is_atomic:
+            self.filesystem.create_dir(str(path.parent), recursive=True)
         with self.filesystem.open_output_stream(temporary_path) as stream:
             stream.write(content)
-        if not through:
+        if not is_atomic:
             self.filesystem.move(temporary_path, self.path)
 
     def delete_parts(self, names: Collection[str]) -> None:
-        """Delete what a :meth:`write` of these files below this folder left that was killed."""
+        """Delete the temporary files in this folder that a killed :meth:`write` of one of these names left."""
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True)):
             name = written_as(info.base_name)
             if name in names and info.base_name != name:
@@ -95,9 +95,9 @@ class Shard:
     """A Parquet file of pictures.
 
     Args:
-        name: of the file.
-        place: where it is.
-        size: bytes.
+        name: of the file, without its folder.
+        place: of the file.
+        size: in bytes.
     """
 
     name: str
@@ -106,11 +106,14 @@ class Shard:
 
 
 def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
-    """The shards of folders and files, as :func:`detector.data.packs.shards.shard_files` has them, on any file system.
+    """List the shards in folders and files on any file system, as :func:`detector.data.packs.shards.shard_files` does.
+
+    Args:
+        sources: folders of shards, or shards: paths or addresses, see :meth:`Place.of`.
 
     Raises:
-        SourceError: if there is no such place, or a folder has no shard.
-        ArgumentError: if two have the same name.
+        SourceError: if a source does not exist, or a folder has no shard.
+        ArgumentError: if two shards have the same name.
     """
     shards: list[Shard] = []
     for source in sources:

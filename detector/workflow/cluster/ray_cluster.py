@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: the one place that imports Ray."""
+"""Calls on the workers of a Ray cluster. No other module imports Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detector.data.parallel import cores, limit_cores
 from detector.errors import DependencyError, DetectorError, require
 from detector.workflow.cluster.machines import Job, Result
 
-_MAX_BLOCKS = 4096  # of jobs, which the driver keeps: many jobs share some, and are done one after the other
+_MAX_BLOCKS = 4096  # of jobs; the driver keeps every block in memory, and a block's jobs run one after the other
 
 
 @dataclass(frozen=True)
@@ -24,48 +24,53 @@ class Cluster:
     """A Ray cluster that this process is connected to.
 
     Args:
-        gpus, cpus: that it has now.
+        gpus, cpus: number of GPUs and cores when the connection was made.
     """
 
     gpus: int
     cpus: int
 
-    def once(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
-        """Call a function on one worker, and again where that is lost.
+    def call(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
+        """Call a function on one worker, and return its result; if the worker is lost, the call is repeated.
+
+        Args:
+            function, arguments: pickled.
+            gpu: whether the worker takes a GPU beside a core.
 
         Raises:
-            DetectorError: what the function raises of these.
+            DetectorError: that the function raised.
         """
         import ray
 
-        task = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=-1)(_as_it_raises)
-        with _own_errors():
+        task = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=-1)(_call_pickled)
+        with _package_errors():
             result: Result = ray.get(task.remote(pickle.dumps((function, arguments))))
         return result
 
-    def map(self, work: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
-        """The result of each job, in the order in which they come; jobs of lost workers are done again.
+    def map(self, function: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
+        """Call a function with each job, and yield the results as they come; jobs of lost workers are repeated.
 
         Args:
-            work: pickled, and called on workers, one job at a time each; what it opens it keeps.
-            jobs: pickled, too; small, since the driver keeps them.
-            gpu: whether each worker takes a GPU, or a core.
+            function: pickled; each worker unpickles it once and calls it with one job at a time, so that it may keep
+                what it opens.
+            jobs: pickled; they should be small, since the driver keeps them in memory.
+            gpu: whether each worker takes a GPU beside a core.
 
         Raises:
-            DetectorError: what ``work`` raises of these; the other jobs are given up then.
+            DetectorError: that the function raised; the remaining jobs are abandoned.
         """
         import ray.data
 
         workers = min(len(jobs), max(1, self.gpus if gpu else self.cpus))
         blocks = min(len(jobs), _MAX_BLOCKS)
-        with _quiet_data(), _own_errors():
+        with _quiet_data(), _package_errors():
             data = ray.data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=blocks)
-            # A pool that may shrink to one goes on where a node is lost; one that may grow takes those that come.
+            # A pool that may shrink to one worker survives the loss of nodes; one that may grow uses nodes that join.
             pool = ray.data.ActorPoolStrategy(
                 min_size=1, max_size=len(jobs), initial_size=workers, max_tasks_in_flight_per_actor=1
             )
             results = data.map_batches(
-                _Worker, fn_constructor_args=(pickle.dumps(work), None if gpu else 1), batch_size=1, compute=pool,
+                _Worker, fn_constructor_args=(pickle.dumps(function), None if gpu else 1), batch_size=1, compute=pool,
                 num_cpus=1, num_gpus=int(gpu),
             )  # fmt: skip
             for row in results.iter_rows():
@@ -74,10 +79,10 @@ class Cluster:
 
 @contextmanager
 def cluster(address: str) -> Iterator[Cluster]:
-    """A connection to a cluster, or the one that this process has; one that is begun here ends with the block.
+    """Yield the cluster that this process is connected to, or connect it to one for the block.
 
     Args:
-        address: see :func:`detector.workflow.cluster.machines.machines_of`.
+        address: of the cluster, see :func:`detector.workflow.cluster.machines.machines_of`.
 
     Raises:
         DependencyError: if Ray is not installed, or no cluster answers.
@@ -86,70 +91,83 @@ def cluster(address: str) -> Iterator[Cluster]:
     switches.hush_ray()
     import ray
 
-    begun = not ray.is_initialized()
-    if begun:
+    is_new = not ray.is_initialized()
+    if is_new:
         _connect(ray, address)
     try:
-        has = ray.cluster_resources()
-        yield Cluster(int(has.get("GPU", 0)), int(has.get("CPU", 1)))
+        resources = ray.cluster_resources()
+        yield Cluster(int(resources.get("GPU", 0)), int(resources.get("CPU", 1)))
     finally:
-        if begun:
+        if is_new:
             ray.shutdown()
 
 
 def _connect(ray: ModuleType, address: str) -> None:
-    local = address == "local" or not (address or os.environ.get("RAY_ADDRESS"))
-    own = {"num_cpus": cores(), "include_dashboard": False} if local else {}
+    """Connect this process to a cluster, or start one on this machine.
+
+    Raises:
+        DependencyError: if no cluster answers.
+    """
+    is_local = address == "local" or not (address or os.environ.get("RAY_ADDRESS"))
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if is_local:
+        options |= {"num_cpus": cores(), "include_dashboard": False}
     try:
-        ray.init(address="local" if local else address or None, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except Exception as error:  # of Ray 2.60 also plain ones: no answer, other versions, a machine that is too busy
-        named = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        raise DependencyError(f"No Ray cluster was reached at {named}: {error} `ray start` begins one.") from error
+        ray.init(address="local" if is_local else address or None, **options)
+    except Exception as error:  # Ray 2.60 raises many types: no answer, other versions, a machine that is too busy
+        place = address or os.environ.get("RAY_ADDRESS") or "this machine"
+        raise DependencyError(f"No Ray cluster was reached at {place}: {error} `ray start` begins one.") from error
 
 
 class _Worker:
-    """An actor that unpickles its work where it runs, and takes so many cores; of those on a GPU each takes all."""
+    """An actor of Ray Data that calls a function with the jobs of a batch.
 
-    def __init__(self, work: bytes, most_cores: int | None) -> None:
-        limit_cores(most_cores)
-        self._work: Callable[[Any], Any] = pickle.loads(work)
+    Args:
+        function: pickled.
+        max_cores: that the function may use; None for all, as beside a GPU.
+    """
+
+    def __init__(self, function: bytes, max_cores: int | None) -> None:
+        limit_cores(max_cores)
+        self._function: Callable[[Any], Any] = pickle.loads(function)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        return {"result": [pickle.dumps(self._work(pickle.loads(job))) for job in batch["job"]]}
+        return {"result": [pickle.dumps(self._function(pickle.loads(job))) for job in batch["job"]]}
 
 
-def _as_it_raises(call: bytes) -> Any:
+def _call_pickled(call: bytes) -> Any:
+    """Call a pickled (function, arguments), and return the result."""
     function, arguments = pickle.loads(call)
     return function(*arguments)
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
-    """Inside, errors of this package that were raised on a worker are raised as they were."""
+def _package_errors() -> Iterator[None]:
+    """Within the block, raise errors of this package that occurred on a worker as themselves, not as Ray's."""
     import ray.exceptions
 
     try:
         yield
     except ray.exceptions.RayError as error:
-        seen: BaseException | None = error
-        while seen is not None:
-            if isinstance(seen, DetectorError):
-                raise type(seen)(*seen.args) from error
-            seen = getattr(seen, "cause", None) or seen.__cause__
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, DetectorError):
+                raise type(cause)(*cause.args) from error
+            cause = getattr(cause, "cause", None) or cause.__cause__
         raise
 
 
 @contextmanager
 def _quiet_data() -> Iterator[None]:
-    """Inside, Ray Data shows no progress of its own, and logs errors alone."""
+    """Within the block, keep Ray Data from showing progress bars, and from logging anything but errors."""
     import ray.data
 
     context, data_log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
-    shown, level = context.enable_progress_bars, data_log.level
+    has_progress_bars, level = context.enable_progress_bars, data_log.level
     context.enable_progress_bars = False
     data_log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        context.enable_progress_bars = shown
+        context.enable_progress_bars = has_progress_bars
         data_log.setLevel(level)

@@ -14,26 +14,26 @@ from detector.reading.reader import Reader
 from detector.text.forms.string_model import StringModel
 from detector.workflow.cluster.machines import machines_of
 from detector.workflow.cluster.places import Place, Shard, shards_of
-from detector.workflow.cluster.shard_readings import ReadingRequest, Tally, make_request, read_shard, tally_of
+from detector.workflow.cluster.shard_readings import ReadingRequest, Tally, make_request, read_shard, stored_tally
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is."""
+"""Called with the name of a step, how many shards are done, and how many there are."""
 
-_MAX_NAMED = 3  # shards of those that could not be read
+_MAX_EXAMPLES = 3  # reasons in the message about shards that could not be read
 
 
 @dataclass(frozen=True)
 class ShardReadings(os.PathLike[str]):
-    """What became of shards; it stands for the folder of readings wherever a path is taken.
+    """The result of reading shards; it can be used as a path, that of the folder of readings.
 
     Args:
-        folder: where the readings are.
-        shards: files of pictures, and of readings.
-        pictures: rows of each.
-        failed: pictures that could not be decoded; their rows have the reason.
-        rejected: readings that were rejected.
-        string_model: what strings look like, as far as the first pictures told; None where nothing was learnt.
-        seconds: of wall clock.
+        folder: of the readings, a path or an address.
+        shards: number of shards, and of files of readings.
+        pictures: number of pictures, and of rows of readings.
+        failed: number of pictures that could not be decoded; their rows have the reason.
+        rejected: number of rejected readings.
+        string_model: fitted to the readings of the first pictures; None if none was fitted.
+        seconds: wall-clock time.
     """
 
     folder: str
@@ -63,40 +63,39 @@ def predict_shards(
     trust: bool = False,
     progress: Progress | None = None,
 ) -> ShardReadings:
-    """Read the pictures of shards; of each shard a file of readings of the same name, row for row, is written.
+    """Read the pictures of shards, and write for each shard a file of readings of the same name, row for row.
 
-    Results do not depend on where they are made, or on how many machines: files of readings are the same, byte for
-    byte. Each appears whole or not at all, so that a run that was stopped, however that came, is gone on with by the
-    same call, and every picture is read into one row. What is in ``out`` and of other weights or options is never
-    replaced.
+    Files of readings are the same, byte for byte, whatever the number of machines. They are written atomically: after
+    an interruption of any kind the same call continues, and every picture ends up in exactly one row. Files in ``out``
+    that belong to other weights or options are never replaced.
 
     Args:
-        weights: as :class:`detector.Reader` takes them; a path must be good on every machine.
-        shards: a folder of Parquet files with the columns ``id`` and ``bytes``, as ``detector pack`` writes them,
-            searched through; one such file; or several of both. Paths, or addresses as pyarrow takes them, such as
-            ``s3://bucket/shards``.
+        weights: as :class:`detector.Reader` takes them; a path must exist on every machine.
+        shards: a folder of Parquet files with the columns ``id`` and ``bytes``, as ``detector pack`` writes them; one
+            such file; or several of both. Paths, or addresses as pyarrow takes them, such as ``s3://bucket/shards``.
         out: folder of the readings, likewise.
-        ray: None reads on this machine, in this process; otherwise the address of a Ray cluster, see
-            :func:`detector.workflow.cluster.machines.machines_of`; each of its GPUs reads, or, if it has none, each
-            core.
-        string_format: whether to learn what strings look like from the first 2,000 pictures, as
+        ray: None reads in this process; otherwise the address of a Ray cluster, see
+            :func:`detector.workflow.cluster.machines.machines_of`: one reader for each of its GPUs, or, if it has
+            none, for each of its cores.
+        string_format: whether to fit a string model to the first 2,000 pictures, as
             :meth:`detector.Reader.fitted_to` does.
         device, pattern, min_confidence, alternatives, two_pass, trust: as :class:`detector.Reader` takes them.
-        progress: called as the work goes on, with shards that are done.
+        progress: called with (stage, done, total); stage "read" counts shards.
 
     Raises:
-        SourceError: if there are no shards; if some cannot be read, when all others are done, or at once where what
-            strings look like is to be learnt from them.
-        ArgumentError: if two shards have the same name, or ``out`` is in their folder.
-        DatasetError: if ``out`` holds other files of such names.
-        WeightsError, DependencyError, AlphabetError: as :class:`detector.Reader`; of Ray, too.
+        SourceError: if there are no shards; if some cannot be read, after all others are done, or at once if a string
+            model is to be fitted to them.
+        ArgumentError: if two shards have the same name, or ``out`` is their folder.
+        DatasetError: if ``out`` holds other files with the names of shards.
+        WeightsError, AlphabetError: as :class:`detector.Reader`.
+        DependencyError: as :class:`detector.Reader`; if Ray is not installed, or no cluster answers.
         DiskFullError: if there is no room.
     """
-    began = time.perf_counter()
-    listed = shards_of([shards] if isinstance(shards, (str, os.PathLike)) else list(shards))
+    start = time.perf_counter()
+    shard_list = shards_of([shards] if isinstance(shards, (str, os.PathLike)) else list(shards))
     target = Place.of(out)
-    _check_apart(listed, target)
-    target.delete_parts({shard.name for shard in listed})
+    _check_separate(shard_list, target)
+    target.delete_parts({shard.name for shard in shard_list})
     arguments: dict[str, Any] = {
         "pattern": pattern, "min_confidence": min_confidence, "alternatives": alternatives, "two_pass": two_pass,
         "trust": trust,
@@ -107,30 +106,30 @@ def predict_shards(
         gpu = machines.gpus > 0 and device != "cpu"
         arguments["device"] = device if gpu or ray is None else "cpu"
         progress("learn", 0, 1)
-        request = machines.once(make_request, _spelt(weights), arguments, listed, string_format, gpu=gpu)
+        request = machines.call(make_request, _weights_argument(weights), arguments, shard_list, string_format, gpu=gpu)
         progress("learn", 1, 1)
-        progress("read", 0, len(listed))
-        for done, result in enumerate(machines.map(ReadsShards(request, target), listed, gpu=gpu), 1):
+        progress("read", 0, len(shard_list))
+        for count, result in enumerate(machines.map(ShardReader(request, target), shard_list, gpu=gpu), 1):
             if isinstance(result, Tally):
                 tally += result
             else:
                 problems.append(result)
-            progress("read", done, len(listed))
+            progress("read", count, len(shard_list))
     if problems:
-        examples = " ".join(sorted(problems)[:_MAX_NAMED])
-        raise SourceError(f"{len(problems)} of {len(listed)} shards could not be read; all others are. {examples}")
+        examples = " ".join(sorted(problems)[:_MAX_EXAMPLES])
+        raise SourceError(f"{len(problems)} of {len(shard_list)} shards could not be read; all others are. {examples}")
     return ShardReadings(
-        os.fspath(out), len(listed), tally.pictures, tally.failed, tally.rejected, request.string_model,
-        time.perf_counter() - began,
+        os.fspath(out), len(shard_list), tally.pictures, tally.failed, tally.rejected, request.string_model,
+        time.perf_counter() - start,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ReadsShards:
-    """What a worker does with each shard; it opens its reader with the first one that is not done.
+class ShardReader:
+    """Reads shards on a worker; the reader is opened with the first shard that has no readings yet.
 
     Args:
-        request: what to read with.
+        request: weights and options to read with.
         target: the folder of readings.
     """
 
@@ -142,23 +141,27 @@ class ReadsShards:
         return self.request.open()
 
     def __call__(self, shard: Shard) -> Tally | str:
-        """The shard's counts; in words why it could not be read."""
+        """Write the readings of a shard unless they exist; return its counts, or the reason why it cannot be read."""
         target = self.target / shard.name
-        if (done := tally_of(target, shard, self.request.digest)) is not None:
-            return done
+        if (tally := stored_tally(target, shard, self.request.digest)) is not None:
+            return tally
         try:
             return read_shard(self._reader, shard, target, self.request.digest)
         except SourceError as error:
             return str(error)
 
 
-def _spelt(weights: str | os.PathLike[str] | None) -> str:
-    """As each machine finds them."""
+def _weights_argument(weights: str | os.PathLike[str] | None) -> str:
+    """Return weights in a form that other machines understand: "shipped", or an absolute path."""
     return "shipped" if weights in (None, "shipped") else os.path.abspath(weights)
 
 
-def _check_apart(shards: Sequence[Shard], target: Place) -> None:
-    """Refuse to write among the pictures."""
+def _check_separate(shards: Sequence[Shard], target: Place) -> None:
+    """Check that no file of readings would replace a shard.
+
+    Raises:
+        ArgumentError: if one would.
+    """
     for shard in shards:
         if shard.place.filesystem.equals(target.filesystem) and (target / shard.name).path == shard.place.path:
             raise ArgumentError(f"{target.path} holds the shards themselves: readings go into another folder.")

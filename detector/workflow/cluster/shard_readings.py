@@ -1,7 +1,7 @@
-"""The readings of one shard, as a Parquet file of the same name: written whole by whoever comes first.
+"""The readings of one shard, as a Parquet file of the same name, written atomically.
 
-The file says in its metadata what it was made of and with, so that work that is done again, after a node or the whole
-run was lost, is known to be done.
+Its metadata has the size of the shard and a hash of everything that it was read with. A worker that is given the same
+shard again, after a node or the whole run was lost, sees by them that its readings exist.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from detector.text.forms.string_model import StringModel
 from detector.workflow.cluster.places import Place, Shard
 
 _METADATA = b"detector"
-_ROWS = 1024  # that are read, and written, at once
+_ROWS = 1024  # of readings that are written at once
 
 _CHARACTER = pa.struct([("symbol", pa.string()), ("confidence", pa.float64()), ("xyxy", pa.list_(pa.float64()))])
 _ALTERNATIVE = pa.struct([("text", pa.string()), ("confidence", pa.float64())])
@@ -41,18 +41,18 @@ READINGS = pa.schema([
     ("rejected_text", pa.string()), ("unconstrained_text", pa.string()), ("error", pa.string()),
     ("characters", pa.list_(_CHARACTER)), ("alternatives", pa.list_(_ALTERNATIVE)),
 ])  # fmt: skip
-"""Columns of readings: the keys of :meth:`detector.Reading.to_dict`, the id, and of pictures that cannot be decoded the
-reason; null where there is nothing to say."""
+"""Columns of readings: the id, the keys of :meth:`detector.Reading.to_dict`, and ``error``, the reason why a picture
+cannot be decoded; null where a column does not apply."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What the shards came to.
+    """Counts of one or more shards.
 
     Args:
-        pictures: rows.
-        failed: pictures that could not be decoded.
-        rejected: readings that were rejected.
+        pictures: number of pictures.
+        failed: number of pictures that could not be decoded.
+        rejected: number of rejected readings.
     """
 
     pictures: int = 0
@@ -65,14 +65,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class ReadingRequest:
-    """Everything that readings depend on, pictures aside: the same on all machines, or none of them reads.
+    """Everything that readings depend on beside the pictures; a machine where it differs refuses to read.
 
     Args:
-        weights: a path that is good on each machine, or "shipped".
+        weights: a path that exists on each machine, or "shipped".
         arguments: of :class:`detector.Reader`.
-        weights_hash: of the file; "" for a folder.
+        weights_hash: of the weights' file; "" for a folder.
         package: hash of this package.
-        string_model: what strings look like, fitted to the first pictures; None where nothing was.
+        string_model: fitted to the readings of the first pictures; None if none was fitted.
     """
 
     weights: str
@@ -83,18 +83,18 @@ class ReadingRequest:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all but where weights lie and what they run on."""
+        """Hash of the request, without the weights' path and the device."""
         model = None if self.string_model is None else self.string_model.to_dict()
         arguments = {name: value for name, value in self.arguments.items() if name not in ("device", "trust")}
         content = [self.weights_hash, arguments, self.package, model]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def open(self) -> Reader:
-        """The reader.
+        """Open the reader on this machine.
 
         Raises:
             WeightsError: if the weights are missing here.
-            DetectorError: if they, or this package, are others than where the request was made.
+            DetectorError: if the weights or this package differ from those where the request was made.
         """
         reader = Reader(self.weights, **self.arguments)
         if _weights_hash(reader.weights) != self.weights_hash or package_hash() != self.package:
@@ -108,9 +108,15 @@ class ReadingRequest:
 
 
 def make_request(
-    weights: str, arguments: dict[str, Any], listed: Iterable[Shard], string_format: bool
+    weights: str, arguments: dict[str, Any], shard_list: Iterable[Shard], string_format: bool
 ) -> ReadingRequest:
-    """Open the weights, and learn what strings look like from the first 2,000 pictures.
+    """Open the weights, fit a string model to the first 2,000 pictures if wanted, and return the request.
+
+    Args:
+        weights: a path or "shipped".
+        arguments: of :class:`detector.Reader`.
+        shard_list: shards in their order; only the first are read.
+        string_format: whether to fit a string model, unless the reader has a pattern or a model.
 
     Raises:
         WeightsError, DependencyError, AlphabetError, ArgumentError: as :class:`detector.Reader`.
@@ -119,17 +125,18 @@ def make_request(
     reader = Reader(weights, **arguments)
     model = None
     if string_format and reader.config.pattern is None and reader.string_model is None:
-        rows = (data or b"" for shard in listed for _, data in pictures_of(shard))
+        rows = (data or b"" for shard in shard_list for _, data in pictures_of(shard))
         model = reader.fitted_to(islice(rows, MAX_LEARNT)).string_model
     return ReadingRequest(weights, arguments, _weights_hash(reader.weights), package_hash(), model)
 
 
 def _weights_hash(path: Path) -> str:
+    """Hash a file of weights; "" for a folder."""
     return file_hash(path) if path.is_file() else ""
 
 
 def pictures_of(shard: Shard) -> Iterator[tuple[str, bytes | None]]:
-    """(id, bytes) of each row, in constant memory.
+    """Yield (id, bytes) of each row, in constant memory; None for a row without bytes.
 
     Raises:
         SourceError: as :func:`detector.data.packs.shards.read_shard`.
@@ -145,23 +152,23 @@ def pictures_of(shard: Shard) -> Iterator[tuple[str, bytes | None]]:
 
 
 def read_shard(reader: Reader, shard: Shard, target: Place, digest: str) -> Tally:
-    """Write the readings of a shard to ``target``, row by row in the order of the shard.
+    """Write the readings of a shard to ``target``, in the order of its rows, and return its counts.
 
     Raises:
         SourceError: if the shard cannot be read; nothing is written then.
         DiskFullError: if there is no room.
     """
-    waiting: deque[tuple[str, bool]] = deque()  # id, and whether there are bytes
+    pending: deque[tuple[str, bool]] = deque()  # id, and whether there are bytes
 
     def pictures() -> Iterator[bytes]:
         for name, data in pictures_of(shard):
-            waiting.append((name, data is not None))
+            pending.append((name, data is not None))
             yield data or b""
 
     sink, tally, rows = pa.BufferOutputStream(), Tally(), list[dict[str, Any]]()
     with parquet.ParquetWriter(sink, READINGS, compression="zstd") as writer:
         for _, reading in reader.stream(pictures()):
-            name, has_bytes = waiting.popleft()
+            name, has_bytes = pending.popleft()
             rows.append({"id": name, **(_columns(reading) if has_bytes else {"error": shards.NO_BYTES})})
             tally += Tally(1, isinstance(reading, Failure), isinstance(reading, Reading) and not reading.accepted)
             if len(rows) == _ROWS:
@@ -175,14 +182,20 @@ def read_shard(reader: Reader, shard: Shard, target: Place, digest: str) -> Tall
 
 
 def _columns(reading: Reading | Failure) -> dict[str, Any]:
+    """Return a reading's values by column, without the id."""
     return {"error": reading.reason} if isinstance(reading, Failure) else reading.to_dict()
 
 
-def tally_of(target: Place, shard: Shard, digest: str) -> Tally | None:
-    """What an earlier run wrote of a shard; None where there is nothing, or the shard has changed.
+def stored_tally(target: Place, shard: Shard, digest: str) -> Tally | None:
+    """Return the counts of existing readings of a shard; None if there are none, or the shard has changed since.
+
+    Args:
+        target: file of the readings.
+        shard: the shard.
+        digest: of the request.
 
     Raises:
-        DatasetError: if something else is there, which is never replaced.
+        DatasetError: if ``target`` is another file, which is never replaced.
     """
     if not target.info().is_file:
         return None

@@ -24,7 +24,7 @@ from detector.data.parallel import cores, limit_cores, spread_map, spreading
 from detector.errors import DependencyError
 from detector.text.alphabet import Alphabet
 from detector.text.calibration import PlattScaling
-from detector.workflow.cluster.converting import converting_on, in_order
+from detector.workflow.cluster.converting import converting_on, ordered_results
 from detector.workflow.cluster.ray_cluster import _Worker
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy
@@ -38,11 +38,11 @@ class Processes:
     def __init__(self) -> None:
         self.done: list[int] = []
 
-    def once(self, function: Callable[..., Any], *arguments: Any, gpu: bool = False) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any, gpu: bool = False) -> Any:
         raise NotImplementedError
 
-    def map(self, work: Callable[[Any], Any], jobs: Sequence[Any], gpu: bool = False) -> Iterator[Any]:
-        pickled = pickle.dumps(work)
+    def map(self, function: Callable[[Any], Any], jobs: Sequence[Any], gpu: bool = False) -> Iterator[Any]:
+        pickled = pickle.dumps(function)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             results = [pool.submit(_call, pickled, pickle.dumps(job)) for job in jobs]
             self.done.append(len(results))
@@ -68,7 +68,7 @@ def test_a_set_does_not_depend_on_who_checked_and_located(
 ) -> None:
     monkeypatch.setattr(inputs, "_CHUNK", 16)
     workers, root = Processes(), tmp_path / toy.root.name
-    with spreading(partial(in_order, workers, False)):
+    with spreading(partial(ordered_results, workers, False)):
         report = detector.convert(toy.source, root, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
     assert workers.done[0] == 4 and len(workers.done) >= 2, "60 pictures are checked in four jobs, and located"
     assert report.splits == toy.report.splits and report.explained == toy.report.explained
@@ -83,7 +83,7 @@ def test_a_set_in_shards_does_not_depend_on_who_wrote_them(
     workers, written = Processes(), {}
     for folder in ("here", "there"):
         root = tmp_path / folder / toy.root.name
-        with spreading(partial(in_order, workers, False)) if folder == "there" else nullcontext():
+        with spreading(partial(ordered_results, workers, False)) if folder == "there" else nullcontext():
             detector.convert(
                 toy.source, root, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu", shards=True
             )
@@ -119,7 +119,7 @@ def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) 
     ask = partial(boxes_of, LocatesUnseen(CrossFitted(tuple(locators), table), 3))
     with one_thread_each():
         here = list(spread_map(ask, [items[:5], items[5:]]))
-    with spreading(partial(in_order, Processes(), False)):
+    with spreading(partial(ordered_results, Processes(), False)):
         there = list(spread_map(ask, [items[:5], items[5:]]))
     assert [len(batch) for batch in here] == [5, 3]
     located, elsewhere = ([boxes.located for batch in batches for boxes in batch] for batches in (here, there))
@@ -135,7 +135,7 @@ def _negative(number: int) -> int:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_results_come_in_order(count: int) -> None:
-    with spreading(partial(in_order, Processes(), False)):
+    with spreading(partial(ordered_results, Processes(), False)):
         assert list(spread_map(_negative, range(count))) == [-number for number in range(count)]
     assert list(spread_map(_negative, range(count))) == [-number for number in range(count)], "in threads again"
 

@@ -161,7 +161,7 @@ def test_addresses_are_taken_as_paths_are(packed: Path, toy_run: ToyRun, tmp_pat
 @pytest.mark.parametrize("kind", ["mock", "s3"], ids=["a drive", "an object store"])
 def test_files_of_other_file_systems_appear_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "s3":
-        monkeypatch.setattr(places, "_APPEAR_WHOLE", ("mock",))
+        monkeypatch.setattr(places, "_ATOMIC_SYSTEMS", ("mock",))
     place = Place(fs._MockFileSystem(), "bucket") / "part-00000.parquet"
     assert not place.is_local and not place.info().is_file
     if kind == "s3":

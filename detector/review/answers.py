@@ -1,4 +1,4 @@
-"""What the page asks for and what it gets: a function of a request, without a socket."""
+"""The HTTP interface of a review, as a function from requests to answers, without a socket."""
 
 from __future__ import annotations
 
@@ -20,18 +20,25 @@ from detector.review.session import ReviewSession
 
 PAGE = Path(__file__).parent / "page"
 
-_TYPES = {
+_CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_PICTURE_CACHE = "private, max-age=3600"  # of pictures, whose addresses are theirs
+_PICTURE_CACHE = "private, max-age=3600"  # pictures never change under the same address
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: ``headers`` has all values by the name in small letters; ``path`` is what follows the host."""
+    """One HTTP request.
+
+    Args:
+        method: "GET" or "POST".
+        path: of the address, with the token first and the query.
+        headers: all values of each header, by its name in lower case.
+        body: of a POST.
+    """
 
     method: str
     path: str
@@ -41,7 +48,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer."""
+    """One HTTP answer.
+
+    Args:
+        status: of HTTP.
+        body: the content.
+        content_type: value of Content-Type.
+        cache: value of Cache-Control.
+    """
 
     status: HTTPStatus
     body: bytes
@@ -50,11 +64,11 @@ class Answer:
 
 
 class Answers:
-    """Answers requests about one review.
+    """Answers the requests of one review's page.
 
     Args:
         subject: what is reviewed.
-        guard: who may ask.
+        guard: refuses requests of others.
     """
 
     def __init__(self, subject: Subject, guard: Guard) -> None:
@@ -67,7 +81,7 @@ class Answers:
         self.session = ReviewSession(subject)
         converted = subject.converted
         self.reconversion = None if converted is None else Reconversion(converted, self.session.reload)
-        self._files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
+        self._files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in _CONTENT_TYPES}
         self._get: dict[str, Callable[[str], Answer]] = {
             "items": self._items, "changes": self._changes, "item": self._item, "conversion": self._conversion,
             "picture": lambda key: self._picture(key, encoded_picture),
@@ -79,18 +93,20 @@ class Answers:
         }
 
     def answer(self, request: Request) -> Answer:
-        """Answer a request, whoever it is from."""
+        """Answer a request, also one of somebody else."""
         if refusal := self._guard.refusal(request.method, request.path, request.headers):
             return _text(HTTPStatus.FORBIDDEN, refusal)
         parts = request.path.partition("?")[0].removeprefix("/").split("/", 2)
         if len(parts) == 1:
             return _text(HTTPStatus.NOT_FOUND, "The address of the page ends with a slash.")
-        name, rest = parts[1], "/".join(parts[2:])
+        name, argument = parts[1], "/".join(parts[2:])
         try:
             if request.method == "GET":
-                return self._get[name](rest) if name in self._get else self._file("/".join(parts[1:]) or "index.html")
+                if name in self._get:
+                    return self._get[name](argument)
+                return self._file("/".join(parts[1:]) or "index.html")
             if request.method == "POST" and name in self._post:
-                return self._post[name](_json_of(request))
+                return self._post[name](_parse_json(request))
         except ConflictError as error:
             return _json({"error": str(error), "item": _plain(error.item)}, HTTPStatus.CONFLICT)
         except ArgumentError as error:
@@ -103,7 +119,7 @@ class Answers:
         data = self._files.get(name)
         if data is None:
             return _text(HTTPStatus.NOT_FOUND, "There is nothing here.")
-        return Answer(HTTPStatus.OK, data, _TYPES[Path(name).suffix], "no-cache")
+        return Answer(HTTPStatus.OK, data, _CONTENT_TYPES[Path(name).suffix], "no-cache")
 
     def _items(self, _: str) -> Answer:
         items = self.session.items()
@@ -134,8 +150,10 @@ class Answers:
         item = self.session.item(key)
         if item is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such picture.")
-        text, read = compare_symbols(item.text, item.read, self.subject.space)
-        plain: dict[str, Any] = {"text": text, "read": read, "size_wh": None, "problem": "", "boxes": [], "shows": ""}
+        text, reading = compare_symbols(item.text, item.read, self.subject.space)
+        plain: dict[str, Any] = {
+            "text": text, "read": reading, "size_wh": None, "problem": "", "boxes": [], "shows": "",
+        }  # fmt: skip
         try:
             if item.picture is None:
                 raise ArgumentError("The picture is not in the set.")
@@ -180,6 +198,7 @@ class Answers:
 
 
 def _plain(item: Item) -> dict[str, Any]:
+    """Return the plain values of an item, for JSON."""
     return {
         "key": item.key, "name": item.name, "text": item.text, "typed": item.typed, "read": item.read,
         "typed_read": item.typed_read, "confidence": item.confidence, "status": item.status,
@@ -188,9 +207,14 @@ def _plain(item: Item) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _json_of(request: Request) -> Mapping[str, Any]:
+def _parse_json(request: Request) -> Mapping[str, Any]:
+    """Return the JSON object in the body of a request.
+
+    Raises:
+        ArgumentError: if it is none.
+    """
     kinds = [value.partition(";")[0].strip().lower() for value in request.headers.get("content-type", ())]
-    if kinds != ["application/json"]:  # another page could send other kinds unasked
+    if kinds != ["application/json"]:  # other pages may send other types without the browser asking this server first
         raise ArgumentError("Requests are JSON.")
     try:
         body = json.loads(request.body)

@@ -1,8 +1,7 @@
-"""Wrong readings of an evaluation: is the reader wrong, or the label?
+"""Review of the wrong readings of an evaluation: a person decides whether the reader or the label is wrong.
 
-Where a converted set was evaluated, its pictures are decided on as its suspects are, in its ``review.csv``. Of other
-sources the decisions go to a file beside the evaluation, which the argument ``review`` of :func:`detector.convert`
-takes.
+If a converted set was evaluated, decisions go to its ``review.csv``, as those on its suspects. For other sources they
+go to a file beside the evaluation, which the argument ``review`` of :func:`detector.convert` takes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,16 @@ from detector.review.sets import ReviewedSet
 
 
 class WrongReading(NamedTuple):
-    """One picture of an evaluation, as its JSON has it."""
+    """A wrong reading in the JSON of an evaluation.
+
+    Args:
+        name: of the picture in the source.
+        path: of the picture.
+        label: its label.
+        reading: the text that was read.
+        confidence: of the reading, in [0, 1].
+        boxes: of the characters that were read.
+    """
 
     name: str
     path: Path
@@ -35,15 +43,17 @@ class WrongReading(NamedTuple):
 
 
 class _Evaluation(NamedTuple):
+    """The JSON of an evaluation: the source that was evaluated, and the wrong readings by name."""
+
     source: Path
-    wrong: dict[str, WrongReading]
+    wrong_readings: dict[str, WrongReading]
 
 
 def read_evaluation(path: Path) -> _Evaluation:
-    """Read the wrong readings in a file of ``detector evaluate``, the surest first.
+    """Read the wrong readings in a file of ``detector evaluate``, in its order, the surest first.
 
     Raises:
-        DatasetError: if it is no such file, or of a version that did not say where the pictures are.
+        DatasetError: if it is no such file, or of a version that did not record where the pictures are.
     """
     try:
         evaluation = json.loads(path.read_text(encoding="utf-8"))
@@ -54,35 +64,43 @@ def read_evaluation(path: Path) -> _Evaluation:
     if not isinstance(evaluation.get("source"), str):
         raise DatasetError(f"{path} does not say what was evaluated: evaluate again with this version.")
     try:
-        wrong = [_wrong_reading(reading) for reading in evaluation["wrong"]]
+        wrong_readings = [_wrong_reading(plain) for plain in evaluation["wrong"]]
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: a wrong reading lacks what is needed ({error!r}): evaluate again.") from None
-    return _Evaluation(Path(evaluation["source"]), {reading.name: reading for reading in wrong})
+    return _Evaluation(Path(evaluation["source"]), {reading.name: reading for reading in wrong_readings})
 
 
-def _wrong_reading(reading: Mapping[str, Any]) -> WrongReading:
-    characters: Sequence[Mapping[str, Any]] = reading["characters"]
+def _wrong_reading(plain: Mapping[str, Any]) -> WrongReading:
+    """Return a wrong reading from its plain values.
+
+    Raises:
+        KeyError, TypeError, ValueError: if values are missing or make no sense.
+    """
+    characters: Sequence[Mapping[str, Any]] = plain["characters"]
     boxes_xyxy = np.array([c["xyxy"] for c in characters], np.float32).reshape(len(characters), 4)
     if not np.isfinite(boxes_xyxy).all():
         raise ValueError("a box that is no numbers")
-    str(reading["name"]).encode()  # no table can hold what is no Unicode
+    str(plain["name"]).encode()  # raises if it is no valid Unicode, which no table can hold
     boxes = CharacterBoxes(tuple(str(c["symbol"]) for c in characters), boxes_xyxy, "reading")
     return WrongReading(
-        name=str(reading["name"]),
-        path=Path(reading["path"]),
-        label=str(reading["label"]),
-        reading=str(reading["reading"]),
-        confidence=float(reading["confidence"]),
+        name=str(plain["name"]),
+        path=Path(plain["path"]),
+        label=str(plain["label"]),
+        reading=str(plain["reading"]),
+        confidence=float(plain["confidence"]),
         boxes=boxes,
     )
 
 
 class EvaluatedSet(ReviewedSet):
-    """The pictures of a set that were read wrongly.
+    """The wrongly read pictures of a converted set.
 
     Args:
-        path: the file of it.
-        evaluation: what it holds.
+        path: of the evaluation's file.
+        evaluation: its content.
+
+    Raises:
+        DatasetError: if the set is damaged, or has none of the pictures any more.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"
@@ -91,12 +109,12 @@ class EvaluatedSet(ReviewedSet):
         """Open the set that was evaluated."""
         super().__init__(evaluation.source)
         self.title = path.name
-        # By name and not by file, for a correction may move a picture into another split.
+        # By name in the source and not by file, since a correction may move a picture into another split.
         sources = {row.image: name for name, row in self.manifest.items()}
         self._wrong_readings = {
-            sources[image]: reading for image, reading in evaluation.wrong.items() if image in sources
+            sources[image]: reading for image, reading in evaluation.wrong_readings.items() if image in sources
         }
-        if evaluation.wrong and not self._wrong_readings:
+        if evaluation.wrong_readings and not self._wrong_readings:
             raise DatasetError(f"{evaluation.source} has no picture of {path} any more: evaluate again.")
 
     def _names(self) -> Iterable[str]:
@@ -104,8 +122,8 @@ class EvaluatedSet(ReviewedSet):
 
     def _item(self, name: str) -> Item:
         item, reading = super()._item(name), self._wrong_readings[name]
-        read = to_visual(reading.reading) if self._config.visual_order else reading.reading
-        return replace(item, read=read, typed_read=self.typed(read), confidence=f"{reading.confidence:.4f}")
+        text = to_visual(reading.reading) if self._config.visual_order else reading.reading
+        return replace(item, read=text, typed_read=self.typed(text), confidence=f"{reading.confidence:.4f}")
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
         """Return the boxes of the reading."""
@@ -113,27 +131,27 @@ class EvaluatedSet(ReviewedSet):
 
 
 class EvaluatedSource:
-    """Labelled pictures that were read wrongly and are in no set.
+    """The wrongly read pictures of a source that is not a converted set.
 
     Args:
-        path: the file of it.
-        evaluation: what it holds.
+        path: of the evaluation's file.
+        evaluation: its content.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "evaluation"
 
     def __init__(self, path: Path, evaluation: _Evaluation) -> None:
-        """Know the pictures."""
+        """Take the pictures; decisions are read by :meth:`load`."""
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.absolute().with_suffix(".review.csv")
         conversion = shlex.join(["detector", "convert", shown_path(evaluation.source), "OUT"])
         self.next_step = f"{conversion} {argument('review', shown_path(self.decisions))}"
-        self._wrong_readings = evaluation.wrong
+        self._wrong_readings = evaluation.wrong_readings
         self._file = ReviewFile(self.decisions)
 
     def changed(self) -> bool:
-        """Whether somebody else wrote decisions."""
+        """Test whether somebody else wrote decisions."""
         return self._file.changed()
 
     def load(self) -> list[Item]:
@@ -157,14 +175,14 @@ class EvaluatedSource:
         )
 
     def problem(self, corrected: str) -> str:
-        """Nothing is known of what labels may be here: the conversion that takes the file checks it."""
+        """Accept any label: only the conversion that takes the file knows which are allowed."""
         return ""
 
     def save(self, item: Item) -> bool:
-        """Write the file with this decision, unless it was changed."""
+        """Write the file with this decision, unless somebody else changed it; return whether it was written."""
         return self._file.save(item)
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """Those of the reading."""
+        """Return the boxes of the reading."""
         reading = self._wrong_readings.get(item.name)
         return reading.boxes if reading else NO_BOXES

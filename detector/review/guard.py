@@ -1,9 +1,9 @@
-"""Who may ask: the page whose address this process printed, in a browser on this machine, and nobody else.
+"""Access control: only the page whose address this process printed, in a browser on this machine, is answered.
 
-A server on the loopback address can be reached by every page that the browser has open. So each address begins with a
-token that only the printed one has; the headers ``Host`` and ``Origin`` must name this server, which refuses names that
-were bound to the loopback address by somebody else (DNS rebinding) and requests that other pages make; and the answer
-tells the browser to run and load nothing but what comes from here.
+Every page that is open in the browser can send requests to a server on the loopback address. Therefore each address
+begins with a secret token; the headers ``Host`` and ``Origin`` must name this server, which refuses requests of other
+pages and foreign names bound to the loopback address (DNS rebinding); and answers forbid the browser to load or run
+anything from elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-"""Of every answer."""
+"""Headers of every answer."""
 
 
 def new_token() -> str:
@@ -36,25 +36,25 @@ def new_token() -> str:
 
 
 class Guard:
-    """Tells requests of this server's own page from others.
+    """Refuses requests that are not from this server's page.
 
     Args:
-        port: that the server has.
-        token: of its addresses.
+        port: of the server.
+        token: that its addresses begin with.
     """
 
     def __init__(self, port: int, token: str) -> None:
-        """Know the names of this server."""
+        """Derive the names of this server."""
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
         self._token = token.encode("ascii")
 
     def refusal(self, method: str, path: str, headers: Mapping[str, Sequence[str]]) -> str:
-        """Return why a request is not answered; "" if it is.
+        """Return why a request is refused; "" if it is not.
 
         Args:
-            method: of HTTP.
+            method: "GET" or "POST".
             path: of the address, with the token first.
-            headers: all values by the name in small letters.
+            headers: all values of each header, by its name in lower case.
         """
         hosts = headers.get("host", ())
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:

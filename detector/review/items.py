@@ -1,4 +1,4 @@
-"""What a person decides on, picture by picture, and what holds the pictures and the decisions."""
+"""Items of a review, one a picture, and the protocol of the sources that have them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detector.errors import DetectorError
 
 DecisionName = Literal["", "accept", "correct", "drop"]
-"""As in ``review.csv``; empty: not decided."""
+"""Decisions as in ``review.csv``; "" if there is none yet."""
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,17 @@ class Item:
     """One picture to decide on.
 
     Args:
-        name: in the source, unique; what a decision is about.
-        picture: its file, if there is one.
-        text: the label, in the order of the picture.
-        typed: the label as one types it, with the source's sign for a space.
-        read: what was read instead, in the order of the picture; "" if nothing else was.
-        typed_read: the same as one types it.
-        confidence: in [0, 1], as it was written.
-        status: what became of the picture so far, a word of its file.
+        name: of the picture in the source, unique.
+        picture: its file; None if there is none.
+        text: the label, in visual order, from left to right.
+        typed: the label as a person types it, with the source's sign for a space.
+        read: the text that was read if it differs from the label, in visual order; else "".
+        typed_read: the same as a person types it.
+        confidence: of the reading, a number in [0, 1] as text, as the file has it; "" if unknown.
+        status: of the picture, as the file has it.
         decision: of a person.
-        corrected: the right label, as it was typed; only where the decision is "correct".
-        version: counts the changes of the decision, so that one made on an outdated page is noticed.
+        corrected: the right label as it was typed, if the decision is "correct"; else "".
+        version: number of changes of the decision, to detect decisions that are made on an outdated page.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Item:
 
     @property
     def key(self) -> str:
-        """Key of the picture in addresses, where its name may hold anything."""
+        """Key of the picture in addresses: a hash, since names may have any characters."""
         return hashlib.sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
@@ -57,9 +57,9 @@ class CharacterBoxes:
     """Boxes of a picture's characters.
 
     Args:
-        symbols: one a box.
+        symbols: one for each box.
         boxes_xyxy: float (n, 4), in pixels of the upright picture.
-        shows: whose symbols they are.
+        shows: whether the symbols are those of the label or of the reading.
     """
 
     symbols: tuple[str, ...]
@@ -71,42 +71,46 @@ NO_BOXES = CharacterBoxes((), np.zeros((0, 4), np.float32))
 
 
 class ConflictError(DetectorError):
-    """A decision was made on a page that did not know of another one; ``item`` has that one."""
+    """A decision on an outdated page.
+
+    Args:
+        item: with the decision that the page did not show.
+    """
 
     def __init__(self, item: Item) -> None:
-        """Tell what is decided already."""
+        """Name the picture in the message."""
         super().__init__(f"{item.name} was decided on elsewhere in the meantime: look again.")
         self.item = item
 
 
 class Subject(Protocol):
-    """What is reviewed: a source of pictures, and the one file that holds the decisions on them."""
+    """What is reviewed: pictures, and the file of the decisions on them."""
 
     kind: Literal["set", "evaluation", "labels"]
     title: str
     decisions: Path
-    """The file of the decisions."""
+    """File of the decisions."""
     space: str
-    """The sign between characters that have no box."""
+    """Symbol of labels that has no box."""
     next_step: str
-    """A command for when all is decided; "" if there is none to tell."""
+    """Command to run when all is decided; "" if there is none."""
     converted: Path | None
-    """The set that the decisions are on, if they are on one."""
+    """Folder of the converted set that is reviewed; None if it is something else."""
 
     def changed(self) -> bool:
-        """Test whether somebody else wrote a file since it was loaded or saved here."""
+        """Test whether somebody else wrote the files since they were loaded or saved here."""
         ...
 
     def load(self) -> list[Item]:
-        """Read everything anew, in the order to decide in."""
+        """Read the files, and return all items in the order to decide in."""
         ...
 
     def problem(self, corrected: str) -> str:
-        """Return why this can be no label; "" if it can."""
+        """Return why a text cannot be a label; "" if it can."""
         ...
 
     def save(self, item: Item) -> bool:
-        """Have its decision on disk, beside those on others, before this returns; False: it is to be loaded first."""
+        """Write the decision on an item to disk; False if the files changed, and must be loaded first."""
         ...
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:

@@ -1,4 +1,4 @@
-"""What a path holds to review."""
+"""Opening of whatever can be reviewed, by its path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pictures as a browser gets them: decoded here and encoded anew, so that it shows what detectors see.
+"""Pictures for the browser: decoded and encoded again, so that the page shows what the detector sees.
 
-No byte of a file of others reaches the browser; formats that browsers do not know, rotation by EXIF and 16-bit grey
-are as everywhere in this package.
+The browser never gets the bytes of a foreign file. Formats that browsers do not know, EXIF rotation and 16-bit grey are
+treated as everywhere in this package.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from detector.data.images import read_image
 from detector.reading.report import encode_webp
 
 LARGEST_WH, THUMBNAIL_WH = (2400, 2400), (240, 120)
-"""Pixels of a picture, and of its thumbnail, at most."""
+"""Largest width and height of a picture, and of its thumbnail, in pixels."""
 
 
 def encoded_picture(path: Path) -> bytes:
-    """Encode the picture as WebP.
+    """Decode a picture, and encode it as WebP.
 
     Raises:
         ImageError: if it cannot be decoded.
@@ -25,7 +25,11 @@ def encoded_picture(path: Path) -> bytes:
 
 
 def encoded_thumbnail(path: Path) -> bytes:
-    """Encode a small picture as WebP."""
+    """Decode a picture, and encode its thumbnail as WebP.
+
+    Raises:
+        ImageError: if it cannot be decoded.
+    """
     return encode_webp(read_image(path), THUMBNAIL_WH)
 
 

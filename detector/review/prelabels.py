@@ -1,4 +1,4 @@
-"""Pre-labels that a reader is not sure of: a person's labels go into their table, and the next conversion has them."""
+"""Review of doubtful pre-labels: decisions are written into their table, which the next conversion takes."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ from detector.review.review_files import WAIT, file_state, shown_path
 
 
 class ReviewedPrelabels:
-    """The doubtful rows of a table of pre-labels, in its order; those decided on stay until the review ends.
+    """The doubtful rows of a table of pre-labels, in its order; rows that are decided on stay until the review ends.
 
     Args:
         path: of the table.
-
-    Raises:
-        SourceError: if it is none.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "labels"
 
     def __init__(self, path: Path) -> None:
-        """Know which rows are doubtful now."""
+        """Take the path; the table is read by :meth:`load`."""
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.resolve()
         self.next_step = shlex.join(["detector", "fit", shown_path(self.decisions)])
         self._rows: list[Prelabel] = []
-        self._proposed: dict[str, Prelabel] = {}  # what a reader says, for taking a decision back
+        self._proposed: dict[str, Prelabel] = {}  # rows as the reader wrote them, to undo decisions
         self._state: Hashable = None
 
     def changed(self) -> bool:
-        """Whether somebody else wrote the table."""
+        """Test whether somebody else wrote the table."""
         return file_state(self.decisions) != self._state
 
     def load(self) -> list[Item]:
-        """Read the table anew."""
+        """Read the table, and return its items.
+
+        Raises:
+            SourceError: if it is no table of pre-labels.
+        """
         self._state = file_state(self.decisions)
         self._rows = read_prelabels(self.decisions)
         for row in self._rows:
@@ -74,11 +75,11 @@ class ReviewedPrelabels:
         )
 
     def problem(self, corrected: str) -> str:
-        """Nothing is known of what labels may be here: the conversion that takes the table checks it."""
+        """Accept any label: only the conversion that takes the table knows which are allowed."""
         return ""
 
     def save(self, item: Item) -> bool:
-        """Write the table with this decision, unless it was changed.
+        """Write the table with this decision, unless somebody else changed it; return whether it was written.
 
         Raises:
             DatasetError: if another process is writing it.
@@ -99,5 +100,5 @@ class ReviewedPrelabels:
             return True
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """None: the table has texts alone."""
+        """Return no boxes: the table has only texts."""
         return NO_BOXES

@@ -1,4 +1,4 @@
-"""A set converted again with the decisions on it, beside the page that asked for it, and what that changed."""
+"""Conversion of a reviewed set with the decisions on it, in a thread, and what it changes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ log = logging.getLogger("detector")
 
 @dataclass(frozen=True)
 class SetDifference:
-    """What differs between two states of a set, in pictures.
+    """Numbers of pictures that differ between two states of a set.
 
     Args:
-        train_before: in the training split.
-        train: the same afterwards.
-        vouched: suspects that are none any more.
-        corrected: with another text.
-        left_out: that were in the set.
-        returned: that were not.
+        train_before, train: size of the training split, before and after.
+        vouched: suspects that are no longer suspects.
+        corrected: pictures with another text.
+        left_out: pictures that are no longer in the set.
+        returned: pictures that were not in the set before.
         new_suspects: pictures that became suspects.
         to_review: suspects that nobody has decided on.
     """
@@ -44,12 +43,12 @@ class SetDifference:
 
 
 def set_difference(before: list[ManifestRow], after: list[ManifestRow], to_review: int) -> SetDifference:
-    """Compare the pictures of a set by their names in its source."""
+    """Compare two states of a set, by the names of pictures in its source."""
     rows_before, rows_after = ({row.source: row for row in rows} for rows in (before, after))
     pairs = [(rows_before[name], rows_after[name]) for name in rows_before.keys() & rows_after.keys()]
     return SetDifference(
-        train_before=_trained(before),
-        train=_trained(after),
+        train_before=_training_count(before),
+        train=_training_count(after),
         vouched=sum(a.status == "suspect" != b.status for a, b in pairs),
         corrected=sum(a.text != b.text for a, b in pairs),
         left_out=len(rows_before.keys() - rows_after.keys()),
@@ -59,19 +58,21 @@ def set_difference(before: list[ManifestRow], after: list[ManifestRow], to_revie
     )
 
 
-def _trained(rows: list[ManifestRow]) -> int:
+def _training_count(rows: list[ManifestRow]) -> int:
+    """Count the pictures of the training split."""
     return sum(row.folder == "train" for row in rows)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a conversion is.
+class ConversionProgress:
+    """The progress of a conversion.
 
     Args:
-        state: of it.
-        stage: what it does, with ``done`` of ``total``.
+        state: whether one has run.
+        stage: the current step, as ``convert`` calls it.
+        done, total: how many pictures of that step are done, and of how many.
         message: why it failed.
-        difference: what it changed.
+        difference: what it changed, once it is done.
     """
 
     state: Literal["never", "running", "done", "failed"] = "never"
@@ -83,27 +84,27 @@ class Progress:
 
 
 class Reconversion:
-    """Converts a set again as it was converted, one run at a time, in a thread of its own.
+    """Converts a set again with its stored arguments, in a thread, one conversion at a time.
 
     Args:
-        root: the set's folder.
-        finished: called when it has another state.
+        root: folder of the set.
+        finished: called when the set has changed.
     """
 
     def __init__(self, root: Path, finished: Callable[[], None]) -> None:
-        """Nothing runs yet."""
+        """Take the set; :meth:`start` converts it."""
         self._root, self._finished, self._lock = root, finished, Lock()
-        self._progress = Progress()
+        self._progress = ConversionProgress()
 
     @property
-    def progress(self) -> Progress:
-        """Progress as of now."""
+    def progress(self) -> ConversionProgress:
+        """Current progress."""
         with self._lock:
             return self._progress
 
     @property
     def unknown(self) -> str:
-        """Why the set cannot be converted from here; "" if it can."""
+        """Reason why the set cannot be converted again; "" if it can."""
         if stored_arguments(self._root) is None:
             return "It is not kept how this set was converted: run the command that made it again."
         return ""
@@ -113,24 +114,24 @@ class Reconversion:
         with self._lock:
             if self._progress.state == "running":
                 return False
-            self._progress = Progress("running", "begin")
+            self._progress = ConversionProgress("running", "begin")
         Thread(target=self._run, name="conversion", daemon=True).start()
         return True
 
     def _report_progress(self, stage: str, done: int, total: int) -> None:
         with self._lock:
-            self._progress = Progress("running", stage, done, total)
+            self._progress = ConversionProgress("running", stage, done, total)
 
     def _run(self) -> None:
         try:
-            ended = Progress("done", difference=self._convert())
+            outcome = ConversionProgress("done", difference=self._convert())
         except DetectorError as error:
-            ended = Progress("failed", message=str(error))
-        except Exception as error:  # a thread has nobody else to tell, and the page waits
+            outcome = ConversionProgress("failed", message=str(error))
+        except Exception as error:  # the page waits for an outcome, and nothing else sees errors of this thread
             log.exception("the conversion failed")
-            ended = Progress("failed", message=f"{type(error).__name__}: {error}")
+            outcome = ConversionProgress("failed", message=f"{type(error).__name__}: {error}")
         with self._lock:
-            self._progress = ended
+            self._progress = outcome
 
     def _convert(self) -> SetDifference:
         before, arguments = read_manifest(self._root), stored_arguments(self._root)
@@ -142,5 +143,5 @@ class Reconversion:
 
 
 def _known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Select the stored arguments that this version has."""
+    """Select the stored arguments that this version of ``convert`` takes."""
     return {name: value for name, value in arguments.items() if name in signature(convert).parameters}

@@ -1,4 +1,4 @@
-"""A ``review.csv`` that several processes may write, a decision at a time."""
+"""A ``review.csv`` that several processes may write, one decision at a time."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from detector.conversion.set_folder import alone
 from detector.review.items import Item
 
 WAIT = 2.0
-"""Seconds for another process that is writing, before that is an error."""
+"""Seconds to wait for another process that is writing, before that is an error."""
 
 
 class ReviewFile:
-    """Lines of a ``review.csv`` by what they are about, in order.
+    """The rows of a ``review.csv`` by picture, in its order.
 
     Args:
-        path: of the file, which may not be there yet.
-        owner: the set that it is in, which no conversion may replace while a decision is written; without one the file.
+        path: of the file, which need not exist yet.
+        owner: the set or file that is locked while a decision is written, so that no conversion replaces the set
+            meanwhile; None locks the file.
     """
 
     def __init__(self, path: Path, owner: Path | None = None) -> None:
-        """Know of no line yet."""
+        """Take the path; rows are read by :meth:`load`."""
         self.path = path
         self.rows: dict[str, ReviewRow] = {}
         self._owner = owner or path
         self._state: Hashable = None
 
     def changed(self) -> bool:
-        """Test whether somebody else wrote it since it was loaded or saved here."""
+        """Test whether somebody else wrote the file since it was loaded or saved here."""
         return file_state(self.path) != self._state
 
     def load(self) -> None:
-        """Read the lines anew.
+        """Read the rows from the file.
 
         Raises:
-            DatasetError: if lines make no sense; all of them are named.
+            DatasetError: if rows make no sense; all of them are named.
         """
-        self._state = file_state(self.path)  # first: what is written from here on is a change
+        self._state = file_state(self.path)  # before reading, so that a later write counts as a change
         self.rows = {row.source: row for row in review_rows(self.path)} if self._state is not None else {}
 
     def save(self, item: Item) -> bool:
-        """Write the file with this decision, unless it was changed; lines of others stay as they are.
+        """Write the file with the decision on an item, unless somebody else changed it; other rows stay as they are.
 
         Returns:
             Whether it was written.
@@ -63,7 +64,7 @@ class ReviewFile:
 
 
 def file_state(path: Path) -> Hashable:
-    """Differs once a file was written by somebody else; None where there is none."""
+    """Return a value that changes when the file is written; None if there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -72,6 +73,6 @@ def file_state(path: Path) -> Hashable:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as one would type it in the working folder."""
+    """Return a path as a person would type it in the working folder."""
     working_folder = Path.cwd()
     return str(path.relative_to(working_folder) if path.is_relative_to(working_folder) else path)

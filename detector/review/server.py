@@ -1,4 +1,4 @@
-"""The socket of a review: HTTP/1.1 on the loopback address, a thread a connection."""
+"""The server of a review: HTTP/1.1 on the loopback address, with a thread for each connection."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from detector.review.items import Subject
 
 log = logging.getLogger("detector")
 
-_BODY = 1 << 16  # bytes of the largest request
-_IDLE = 60.0  # seconds that a connection may be silent
+_MAX_BODY = 1 << 16  # bytes of a request's body
+_IDLE_SECONDS = 60.0  # that a connection may be idle
 
 
 class ReviewServer:
-    """Serves one review until it is closed.
+    """The HTTP server of one review.
 
     Args:
         subject: what is reviewed.
-        port: to listen on; 0 takes one that is free.
+        port: to listen on; 0 takes a free one.
 
     Raises:
-        ArgumentError: if the port cannot be had.
+        ArgumentError: if the port is not available.
         DetectorError: if the subject cannot be understood.
     """
 
     def __init__(self, subject: Subject, port: int = 0) -> None:
-        """Listen; questions wait until :meth:`serve`."""
+        """Open the socket; requests wait until :meth:`serve`."""
         token = new_token()
         try:
             self._http = _Server((HOST, port), _Handler)
@@ -48,7 +48,7 @@ class ReviewServer:
             raise
 
     def serve(self) -> None:
-        """Serve until :meth:`close`, or Ctrl-C."""
+        """Serve until the block of :meth:`serving` ends, or Ctrl-C."""
         try:
             self._http.serve_forever(poll_interval=0.2)
         finally:
@@ -56,7 +56,7 @@ class ReviewServer:
 
     @contextmanager
     def serving(self) -> Iterator[ReviewServer]:
-        """Serve in another thread while the block runs."""
+        """Serve in another thread, within the block."""
         thread = Thread(target=self.serve, name="review", daemon=True)
         thread.start()
         try:
@@ -67,7 +67,7 @@ class ReviewServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread a connection, none of which keeps the process from ending."""
+    """A thread for each connection; none of them keeps the process from ending."""
 
     daemon_threads = True
     block_on_close = False
@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "detector", ""
-    timeout = _IDLE
+    timeout = _IDLE_SECONDS
     server: _Server
 
     def do_GET(self) -> None:
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _BODY:  # what follows is not read, and is no next request
+        if not length.isdecimal() or int(length) > _MAX_BODY:  # close: the body would be taken for the next request
             self.close_connection = True
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.LENGTH_REQUIRED)
             return
@@ -109,10 +109,10 @@ class _Handler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: addresses have the token."""
+        """Log nothing: addresses contain the token."""
 
     def handle(self) -> None:
         try:
             super().handle()
-        except (ConnectionError, TimeoutError):  # a tab that was closed
+        except (ConnectionError, TimeoutError):  # the page was closed
             self.close_connection = True

@@ -1,4 +1,4 @@
-"""A review that goes on: what several windows see and decide, with nothing lost between them."""
+"""The session of a review: items that several windows show and change, without losing a decision."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from detector.conversion.review import DECISIONS
 from detector.errors import ArgumentError, DatasetError
 from detector.review.items import ConflictError, Item, Subject
 
-_TRIES = 100  # to save a decision between what others write
+_MAX_ATTEMPTS = 100  # to save a decision while others write the files
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since a number that was told before.
+    """The changes since an earlier request.
 
     Args:
-        number: to ask with the next time.
-        generation: counts how often the list itself became another one.
-        items: those decided on since, in no order.
+        number: of the latest change, for the next request.
+        generation: how often the list of pictures has changed.
+        items: items that changed since, in no order.
     """
 
     number: int
@@ -28,10 +28,13 @@ class Changes:
 
 
 class ReviewSession:
-    """The items of a subject in memory, and the one way to change them; safe to use from several threads.
+    """The items of a subject in memory, safe to use from several threads.
 
-    A decision is on disk when :meth:`decide` returns. What somebody else writes into the files meanwhile, with a
-    table program or a conversion, is taken up before the next decision and with the next question.
+    A decision is on disk when :meth:`decide` returns. Changes that somebody else makes to the files, with a spreadsheet
+    program or a conversion, are loaded with the next request and before the next decision.
+
+    Args:
+        subject: what is reviewed.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -45,7 +48,7 @@ class ReviewSession:
         self._number = self._generation = 0
         self._items: dict[str, Item] = {}
         self._changed: dict[str, int] = {}
-        self._unread = False
+        self._is_outdated = False
         self._replace(subject.load())
 
     def items(self) -> list[Item]:
@@ -60,42 +63,46 @@ class ReviewSession:
             return self._items.get(key)
 
     def since(self, number: int) -> Changes:
-        """What changed after an earlier answer had this number; 0 has all that was decided in this session."""
+        """Return the changes after the change with this number; after 0 all changes of this session."""
         with self._lock:
             self._refresh()
-            items = [self._items[key] for key, at in self._changed.items() if at > number]
+            items = [self._items[key] for key, change_number in self._changed.items() if change_number > number]
             return Changes(self._number, self._generation, items)
 
     def decide(self, key: str, version: int, decision: str, corrected: str = "") -> Item:
-        """Decide on a picture, or take a decision back.
+        """Decide on a picture, or undo a decision.
 
         Args:
             key: of the item.
-            version: of the item that the person saw.
-            decision: as in ``review.csv``; "" takes it back.
-            corrected: the label, where it is "correct".
+            version: of the item that the page shows.
+            decision: as in ``review.csv``; "" undoes it.
+            corrected: the label, if the decision is "correct".
 
         Returns:
-            The item as it is now.
+            The item with the decision.
 
         Raises:
-            ConflictError: if it was decided on elsewhere meanwhile; nothing is changed then.
-            ArgumentError: if there is no such item, or the decision is none.
-            DetectorError: if it cannot be written.
+            ConflictError: if the item was decided on elsewhere since; nothing is changed then.
+            ArgumentError: if there is no such item, or the decision is not valid.
+            DetectorError: if the decision cannot be written.
         """
         with self._lock:
-            for _ in range(_TRIES):
+            for _ in range(_MAX_ATTEMPTS):
                 self._refresh()
-                decided = self._decided(key, version, decision, corrected)
-                if decided is self._items[key]:
-                    return decided
-                if self.subject.save(decided):
-                    self._note(decided)
-                    return decided
+                item = self._with_decision(key, version, decision, corrected)
+                if item is self._items[key]:
+                    return item
+                if self.subject.save(item):
+                    self._note(item)
+                    return item
         raise DatasetError(f"{self.subject.decisions} is written by others all the time: end them, and decide again.")
 
-    def _decided(self, key: str, version: int, decision: str, corrected: str) -> Item:
-        """Return the item with another decision; itself if it has that one already."""
+    def _with_decision(self, key: str, version: int, decision: str, corrected: str) -> Item:
+        """Return the item with another decision; the same object if it has that decision already.
+
+        Raises:
+            ConflictError, ArgumentError: as :meth:`decide`.
+        """
         item = self._items.get(key)
         if item is None:
             raise ArgumentError("The list has no such picture any more: load the page again.")
@@ -113,13 +120,14 @@ class ReviewSession:
         return replace(item, decision=decision, corrected=corrected, version=item.version + 1)
 
     def reload(self) -> None:
-        """Read all items anew: after a conversion."""
+        """Load all items again, as after a conversion."""
         with self._lock:
-            self._unread = True  # until it could be read
+            self._is_outdated = True  # remains so if loading fails
             self._replace(self.subject.load())
-            self._unread = False
+            self._is_outdated = False
 
     def _problem(self, corrected: str) -> str:
+        """Return why a text cannot be a label; "" if it can."""
         if not corrected:
             return "An empty label is none: type one, or drop the picture."
         if not corrected.isprintable():
@@ -127,16 +135,16 @@ class ReviewSession:
         return self.subject.problem(corrected)
 
     def _refresh(self) -> None:
-        if self._unread or self.subject.changed():
+        if self._is_outdated or self.subject.changed():
             self.reload()
 
     def _replace(self, items: list[Item]) -> None:
-        """Replace the items; known ones keep their versions, or count one more where they differ."""
+        """Replace the items; those that differ from before get a new version."""
         latest = {item.key: item for item in items}
         if [*latest] != [*self._items]:
             self._generation += 1
         previous, self._items = self._items, latest
-        self._changed = {key: at for key, at in self._changed.items() if key in latest}
+        self._changed = {key: number for key, number in self._changed.items() if key in latest}
         for key, item in latest.items():
             earlier = previous.get(key)
             if earlier is None:
@@ -147,5 +155,6 @@ class ReviewSession:
                 self._note(replace(item, version=earlier.version + 1))
 
     def _note(self, item: Item) -> None:
+        """Replace an item, and number the change."""
         self._number += 1
         self._items[item.key], self._changed[item.key] = item, self._number

@@ -1,4 +1,4 @@
-"""Suspects of a converted set, and the wrong readings of one: decisions go to its ``review.csv``."""
+"""Review of a converted set's suspects: decisions are written into its ``review.csv``."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from detector.workflow.fit_folder import STATE
 
 
 class ReviewedSet:
-    """The suspects of a set in the order of its ``review.csv``, then what was decided before.
+    """The pictures in the ``review.csv`` of a converted set, and suspects that are not in it.
 
     Args:
-        path: the set's folder, or its ``data.yaml``.
+        path: folder of the set, or its ``data.yaml``.
 
     Raises:
-        DatasetError: if it is none, or a table of it is damaged.
+        DatasetError: if it is no set, or one of its tables is damaged.
     """
 
     kind: Literal["set", "evaluation", "labels"] = "set"
@@ -47,16 +47,16 @@ class ReviewedSet:
         characters = read_set(self.root)
         self._config, arguments = characters.config, stored_arguments(self.root) or {}
         self.space = self._config.space
-        # A set does not know how its labels were spelt; the arguments that it was converted with do, if they are kept.
+        # How labels are spelt in the source follows from the arguments of the conversion, if they are stored.
         self._source = arguments.get("source")
-        self._any_symbols = arguments.get("alphabet") == "auto"
+        self._is_auto_alphabet = arguments.get("alphabet") == "auto"
         self._length = int(arguments.get("length", self._config.length))
-        self._stand_in = str(arguments.get("space") or " ")
-        self._spell = Spelling(
+        self._typed_space = str(arguments.get("space") or " ")
+        self._spelling = Spelling(
             arguments.get("space"),
             bool(arguments.get("upper")),
             str(arguments.get("ignore") or ""),
-            "" if self._any_symbols else self._config.symbols,
+            "" if self._is_auto_alphabet else self._config.symbols,
             self._config.visual_order,
         )
         self._state = file_state(self.root / MANIFEST)
@@ -67,7 +67,7 @@ class ReviewedSet:
         return self._file.changed() or file_state(self.root / MANIFEST) != self._state
 
     def load(self) -> list[Item]:
-        """Read the tables anew."""
+        """Read the tables, and return the items."""
         self._open()
         self._file.load()
         return [self._item(name) for name in self._names()]
@@ -79,17 +79,17 @@ class ReviewedSet:
     def problem(self, corrected: str) -> str:
         """Return why the next conversion would refuse a text; "" if it would not."""
         symbols = self._config.symbols
-        text, why = self._spell(corrected), self._spell.problem(corrected)
-        if self._any_symbols:  # the next conversion has those of the labels
+        text, problem = self._spelling(corrected), self._spelling.problem(corrected)
+        if self._is_auto_alphabet:  # the next conversion takes all symbols of the labels
             symbols += "".join(sorted({*text} - {*symbols, self.space}))
         try:
-            why = why or Alphabet(symbols, self.space).problem(text, self._length) or ""
+            problem = problem or Alphabet(symbols, self.space).problem(text, self._length) or ""
         except AlphabetError as error:
             return str(error)
-        return f"{why[:1].upper()}{why[1:]}." if why else ""
+        return f"{problem[:1].upper()}{problem[1:]}." if problem else ""
 
     def save(self, item: Item) -> bool:
-        """Write ``review.csv`` with this decision, unless it was changed.
+        """Write ``review.csv`` with the decision on an item, unless the set was changed; return whether it was written.
 
         Raises:
             DatasetError: if a conversion of the set is going on.
@@ -97,7 +97,7 @@ class ReviewedSet:
         return not self.changed() and self._file.save(item)
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
-        """Return the boxes of the label that the set has."""
+        """Return the boxes of the label in the set."""
         row = self.manifest.get(item.name)
         if row is None:
             return NO_BOXES
@@ -105,12 +105,12 @@ class ReviewedSet:
         return CharacterBoxes(tuple(self._config.symbols[i] for i in ids), boxes_xyxy)
 
     def typed(self, text: str) -> str:
-        """Return a text of the set as one types it in the labels of its source."""
-        return (to_logical(text) if self._config.visual_order else text).replace(self.space, self._stand_in)
+        """Return a text of the set as a person types it in the labels of its source."""
+        return (to_logical(text) if self._config.visual_order else text).replace(self.space, self._typed_space)
 
     def _item(self, name: str) -> Item:
         manifest, row = self.manifest.get(name), self._file.rows.get(name, ReviewRow(name, ""))
-        # Of a picture that was corrected before, the set has the correction already, and the line the source's label.
+        # After a correction and a conversion the set has the corrected label, and the row of the review the source's.
         current = row if manifest is None or (row.decision == "correct" and row.text) else manifest
         return Item(
             name=name,
@@ -126,7 +126,7 @@ class ReviewedSet:
         )
 
     def _picture(self, name: str, manifest: ManifestRow | None) -> Path | None:
-        """In the set; of one that was left out, in its source, if that is known and still there."""
+        """Return a picture's file in the set or, if it was left out, in the source; None if that is gone or unknown."""
         if manifest is not None:
             return self.root / manifest.image
         if self._source is None:

@@ -1,4 +1,4 @@
-"""The service: readers behind HTTP, as a FastAPI application."""
+"""The HTTP service of readers, as a FastAPI application."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ from detector.serving.middleware import PICTURES, Requests
 STATIC = Path(__file__).parent / "static"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LARGE = 1_000_000  # bytes of a body that is taken apart in a thread: it would hold up all others
-_WARM = np.full((64, 256, 3), 255, np.uint8)
-_CLIENT_GONE = 499  # as nginx logs a client that did not wait; nobody gets it
+_LARGE_BODY = 1_000_000  # bytes; larger bodies are parsed in a thread, so that they do not delay other requests
+_WARM_UP_PICTURE = np.full((64, 256, 3), 255, np.uint8)
+_CLIENT_GONE = 499  # nginx's status of a client that closed its connection; it is only logged
 
 
 def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (), **limits: Any) -> FastAPI:
-    """The service of :func:`detector serve` as an ASGI application, for a server of your own.
+    """Return the service of ``detector serve`` as an ASGI application, for any ASGI server.
 
-    Pictures of all requests are read together in batches, in threads that start with the application, so that each
-    worker process of a server has its own.
+    Pictures of all requests are read together in batches, in threads that start with the application; each worker
+    process of a server has its own threads.
 
     Args:
-        models: a reader, or several by name; requests name one, or take the first.
-        keys: API keys of which requests must bring one; none means that anybody may ask.
-        limits: as :class:`detector.serving.limits.Limits` takes them, say ``max_pictures=16``.
+        models: a reader, or several by name; requests name one of them, or get the first.
+        keys: API keys, one of which requests must have; without keys every request is answered.
+        limits: of :class:`detector.serving.limits.Limits`, such as ``max_pictures=16``.
 
     Raises:
-        ArgumentError: if there is no model, a name cannot stand in an address, or a key or a limit makes no sense.
+        ArgumentError: if there is no model, a model's name cannot be part of an address, or a key or a limit makes no
+            sense.
     """
     readers = {"model": models} if isinstance(models, Reader) else dict(models)
     if not readers:
@@ -97,7 +98,7 @@ async def _docs() -> FileResponse:
 
 
 class _Body:
-    """Bytes of a request that came so far."""
+    """The part of a request's body that has been received."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -114,12 +115,12 @@ class _Body:
 
 
 class Service:
-    """Readers, their batchers, and what the API answers.
+    """The handlers of the API, with a reader and a batcher for each model.
 
     Args:
-        readers: by name, at least one; the first is the default.
+        readers: by name of the model, at least one; the first is the default.
         limits: of requests.
-        keys: of which requests for readings and models bring one.
+        keys: that requests to ``/v1`` need.
     """
 
     def __init__(self, readers: Mapping[str, Reader], limits: Limits, keys: Keys) -> None:
@@ -129,12 +130,12 @@ class Service:
         self.metrics.held_bytes.set_function(lambda: self._buffered_bytes)
         self.is_draining = False
         self._batchers: dict[str, Batcher] = {}
-        self._waiting: dict[Job, asyncio.Future[list[Answer]]] = {}
+        self._pending: dict[Job, asyncio.Future[list[Answer]]] = {}
         self._buffered_bytes = 0
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        """Start the batchers, and at the end finish what they took."""
+        """Start the batchers, and when the application ends, wait until they have read what they took."""
         loop = asyncio.get_running_loop()
         self.is_draining = False
 
@@ -148,7 +149,7 @@ class Service:
             )  # fmt: skip
             self.metrics.watch_queue(name, lambda batcher=batcher: batcher.waiting)  # type: ignore[misc]
             self._batchers[name] = batcher
-            await asyncio.to_thread(reader.read, _WARM)  # what is set up at the first picture is set up before
+            await asyncio.to_thread(reader.read, _WARM_UP_PICTURE)  # the first picture takes longer
         try:
             yield
         finally:
@@ -158,14 +159,15 @@ class Service:
             self._batchers.clear()
 
     def _resolve(self, jobs: Sequence[Job]) -> None:
+        """Hand the answers of finished jobs to the requests that wait for them."""
         for job in jobs:
-            waiting = self._waiting.pop(job, None)
-            if waiting is None or waiting.done():
+            future = self._pending.pop(job, None)
+            if future is None or future.done():
                 continue
             if job.error is not None:
-                waiting.set_exception(job.error)
+                future.set_exception(job.error)
             else:
-                waiting.set_result(job.answers)
+                future.set_result(job.answers)
 
     async def read(self, request: Request) -> Response:
         """Read one or many pictures: raw bytes, multipart, or base64 in JSON."""
@@ -184,42 +186,48 @@ class Service:
             self._buffered_bytes -= body.size
 
     def _admit(self, request: Request) -> None:
-        """Where readings are made, not by the path: that is another where the service is below other addresses."""
+        """Check the API key. Called by handlers, since paths differ where the service is mounted below an address.
+
+        Raises:
+            HTTPException: if it is missing or wrong.
+        """
         if not self._keys.admit(request.headers.raw):
             detail = "an API key is needed: send it as Authorization: Bearer KEY, or as X-API-Key."
-            raise self._turned_away("no key", 401, detail, headers={"WWW-Authenticate": "Bearer"})
+            raise self._refusal("no key", 401, detail, headers={"WWW-Authenticate": "Bearer"})
 
     async def _pictures(self, request: Request, body: _Body) -> Pictures:
-        """Return a request's pictures; ``body`` takes its bytes as they come."""
+        """Receive and parse the pictures of a request; received bytes are added to ``body``.
+
+        Raises:
+            HTTPException: if the body is too large, too slow or malformed, or too many bytes are in memory.
+        """
         limits = self.limits
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > limits.max_bytes:
-            raise self._turned_away(
-                "too large", 413, f"the body has {length} bytes, at most {limits.max_bytes} are taken."
-            )
+            raise self._refusal("too large", 413, f"the body has {length} bytes, at most {limits.max_bytes} are taken.")
         try:
             async with asyncio.timeout(limits.body_seconds):
                 async for chunk in request.stream():
                     body.add(chunk)
                     self._buffered_bytes += len(chunk)
                     if body.size > limits.max_bytes:
-                        raise self._turned_away(
+                        raise self._refusal(
                             "too large", 413, f"the body has more than the {limits.max_bytes} bytes that are taken."
                         )
                     if self._buffered_bytes > limits.max_held_bytes:
-                        raise self._turned_away("memory", 429, "too many bytes wait already: come again.", 1)
+                        raise self._refusal("memory", 429, "too many bytes wait already: come again.", 1)
         except TimeoutError:
             detail = f"the body did not come within {limits.body_seconds:g} s."
-            raise self._turned_away("slow body", 408, detail) from None
+            raise self._refusal("slow body", 408, detail) from None
         content_type = request.headers.get("content-type", "")
         try:
-            if body.size > _LARGE:
+            if body.size > _LARGE_BODY:
                 return await asyncio.to_thread(pictures_in, body.joined(), content_type, limits.max_pictures)
             return pictures_in(body.joined(), content_type, limits.max_pictures)
         except BodyError as error:
-            raise self._turned_away("bad body", error.status, str(error)) from None
+            raise self._refusal("bad body", error.status, str(error)) from None
 
-    def _turned_away(
+    def _refusal(
         self,
         reason: str,
         status: int,
@@ -227,7 +235,17 @@ class Service:
         retry_seconds: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> HTTPException:
-        """The answer to a request that gets no readings; a body that was not read to its end ends its connection."""
+        """Count a refused request, and return the error to raise.
+
+        A connection whose request was not received completely is closed.
+
+        Args:
+            reason: for the metrics.
+            status: of HTTP.
+            detail: message to the client.
+            retry_seconds: value of Retry-After.
+            headers: more headers of the answer.
+        """
         self.metrics.turned_away.labels(reason).inc()
         response_headers = dict(headers or {})
         if retry_seconds is not None:
@@ -237,30 +255,32 @@ class Service:
         return HTTPException(status, detail, response_headers)
 
     def _model(self, name: str | None) -> str:
+        """Return the name of the model to read with: the one requested, or the default."""
         if name is None:
             return next(iter(self.readers))
         if name not in self.readers:
-            raise self._turned_away(
+            raise self._refusal(
                 "no such model", 404, f"there is no model {name[:100]!r}: {', '.join(self.readers)} can be asked."
             )
         return name
 
     async def _answers(self, request: Request, name: str, pictures: Sequence[bytes]) -> list[Answer]:
-        """Return the readings of the pictures; none are read if the client goes or has waited too long.
+        """Read pictures; stop if the client disconnects, or when the time limit is reached.
 
         Raises:
-            ClientDisconnect: if nobody waits any more.
+            ClientDisconnect: if the client has closed its connection.
+            HTTPException: if the queue is full, or the time limit is reached.
         """
         if not self._batchers:
             detail = "the service has not started: the application that it is a part of must run its lifespan."
-            raise self._turned_away("not started", 503, detail)
+            raise self._refusal("not started", 503, detail)
         batcher = self._batchers[name]
         try:
             job = batcher.submit(pictures)
         except QueueFullError as error:
-            raise self._turned_away("queue full", 429, f"{error}.", error.retry_seconds) from None
+            raise self._refusal("queue full", 429, f"{error}.", error.retry_seconds) from None
         answers: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-        self._waiting[job] = answers
+        self._pending[job] = answers
         disconnect = asyncio.create_task(_client_gone(request))
         try:
             await asyncio.wait(
@@ -269,16 +289,17 @@ class Service:
         finally:
             disconnect.cancel()
             if not answers.done():
-                self._waiting.pop(job, None)
+                self._pending.pop(job, None)
                 batcher.drop(job)
         if answers.done():
             return answers.result()
         if disconnect.done() and not disconnect.cancelled():
             raise ClientDisconnect
         detail = f"the readings were not there within {self.limits.read_seconds:g} s: come again."
-        raise self._turned_away("timeout", 503, detail, 1)
+        raise self._refusal("timeout", 503, detail, 1)
 
     def _json(self, name: str, images: Sequence[str], answers: Sequence[Answer]) -> bytes:
+        """Return the body of an answer, and count its pictures by their outcome."""
         readings: list[dict[str, Any]] = []
         outcomes = {"read": 0, "rejected": 0, "failed": 0}
         for image, answer in zip(images, answers, strict=True):
@@ -294,7 +315,7 @@ class Service:
         return json.dumps({"model": name, "readings": readings}).encode()
 
     async def models(self, request: Request) -> schema.ModelsAnswer:
-        """Models that are served, the default one first, and what a request may hold."""
+        """Return the models, the default first, and the limits of a request."""
         self._admit(request)
         models = [
             schema.ModelAnswer(
@@ -309,11 +330,11 @@ class Service:
         return schema.ModelsAnswer(models=models, limits=limits)
 
     async def healthz(self) -> dict[str, str]:
-        """Say that the process answers."""
+        """Answer that the process is alive."""
         return {"status": "ok"}
 
     async def readyz(self) -> Response:
-        """Say whether requests should be sent here."""
+        """Answer whether requests should be sent here."""
         batchers = self._batchers.values()
         ready = len(batchers) > 0 and not self.is_draining and all(batcher.is_alive for batcher in batchers)
         return Response(
@@ -321,7 +342,7 @@ class Service:
         )
 
     async def tell_metrics(self) -> Response:
-        """Tell all counters."""
+        """Return all metrics, for Prometheus."""
         return Response(self.metrics.text(), headers={"Content-Type": MEDIA_TYPE})
 
 

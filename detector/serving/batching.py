@@ -1,7 +1,7 @@
-"""Micro-batches: pictures of all requests that wait are read together, in batches and stages as ``read_many`` does.
+"""Micro-batching: pictures of all waiting requests are read together, in batches and stages as ``read_many`` does.
 
-Nothing waits for a batch to fill while nothing is being read. What comes meanwhile makes up the next batches, so
-batches grow with the load by themselves, and one picture alone is read at once.
+While nothing is being read, nothing waits for a batch to fill: a single picture is read at once. Pictures that arrive
+meanwhile form the next batches, so that batches grow with the load.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from detector.text.detections import Reading
 log = logging.getLogger("detector.serving")
 
 Answer = Reading | str
-"""What a picture reads as; where it cannot be read, the reason."""
+"""The reading of a picture, or the reason why it cannot be read."""
 
-_BESIDE = 2  # batches under way from which a new one must be full: each keeps a core busy, and the next will be larger
+_MAX_PARTIAL_BATCHES = 2  # running at once; beyond these a batch must be full: two keep the cores busy
 
 
 class QueueFullError(Exception):
-    """There is no place in the queue; ``retry_seconds`` from now there should be one."""
+    """The queue is full.
+
+    Args:
+        retry_seconds: after which there should be room.
+    """
 
     def __init__(self, retry_seconds: int) -> None:
         super().__init__(f"the queue is full: come again in {retry_seconds} s")
@@ -37,7 +41,13 @@ class QueueFullError(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """Pictures of one request, and what they read as, in their order; ``error`` is why there are no answers."""
+    """The pictures of one request.
+
+    Args:
+        pictures: encoded pictures.
+        answers: one for each picture, once the job is delivered.
+        error: set instead of answers if reading failed.
+    """
 
     pictures: Sequence[bytes]
     answers: list[Answer] = field(default_factory=list)
@@ -48,15 +58,16 @@ class Job:
 
 
 _Place = tuple[Job, int]
+"""A job, and the index of one of its pictures."""
 
 
 class Batcher:
-    """Reads jobs of many threads with one pipeline, first come, first served.
+    """Reads the jobs of many threads with one pipeline, in the order of their arrival.
 
     Args:
-        pipeline: it is closed with this.
-        max_queue: pictures that may wait.
-        deliver: called in the batcher's thread with the jobs that are done, some at a time.
+        pipeline: closed with the batcher.
+        max_queue: most pictures that may wait.
+        deliver: called in the batcher's thread with finished jobs.
         on_batch: called with the number of pictures of each batch.
     """
 
@@ -79,7 +90,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Number of pictures in the queue."""
+        """Number of pictures in the queue, not those of running batches."""
         return self._waiting
 
     @property
@@ -88,10 +99,10 @@ class Batcher:
         return self._thread.is_alive() and not self._closing
 
     def submit(self, pictures: Sequence[bytes]) -> Job:
-        """Queue a job, whole or not at all.
+        """Queue pictures as one job.
 
         Raises:
-            QueueFullError: if its pictures find no place, or the batcher is closed.
+            QueueFullError: if the queue has no room for all of them, or the batcher is closed.
         """
         job = Job(pictures, [""] * len(pictures), _missing=len(pictures))
         with self._changed:
@@ -103,14 +114,14 @@ class Batcher:
         return job
 
     def drop(self, job: Job) -> None:
-        """Drop a job that nobody waits for any more: those of its pictures that are in no batch yet are not read."""
+        """Drop a job: those of its pictures that are in no batch yet are not read."""
         with self._changed:
             if not job._dropped:
                 job._dropped = True
                 self._waiting -= len(job.pictures) - job._submitted
 
     def close(self) -> None:
-        """Read what is queued, then end."""
+        """Read what is queued, then end the thread and close the pipeline."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -121,42 +132,45 @@ class Batcher:
         return min(60, max(1, math.ceil(self._waiting * self._seconds_a_picture)))
 
     def _run(self) -> None:
-        under_way: deque[tuple[list[_Place], Future[DetectedBatch], float]] = deque()
+        running: deque[tuple[list[_Place], Future[DetectedBatch], float]] = deque()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._is_due(under_way) or (under_way and under_way[0][1].done()))
-                batch = self._next_batch() if self._may_start(len(under_way)) else []
+                self._changed.wait_for(lambda: self._is_due(running) or (running and running[0][1].done()))
+                batch = self._next_batch() if self._may_start(len(running)) else []
             if batch:
                 self._on_batch(len(batch))
-                under_way.append((batch, self._detect(batch), time.monotonic()))
-            elif under_way:
-                self._finish(*under_way.popleft())
+                running.append((batch, self._detect(batch), time.monotonic()))
+            elif running:
+                self._finish(*running.popleft())
             elif self._closing:
                 return
 
     def _detect(self, batch: Sequence[_Place]) -> Future[DetectedBatch]:
-        """Start a batch; where that fails, as without a thread, return a failed task."""
+        """Start the detection of a batch; if it cannot start, return a failed task."""
         try:
             task = self._pipeline.detect([job.pictures[i] for job, i in batch])
         except Exception as error:
             task = Future()
             task.set_exception(error)
-        task.add_done_callback(self._wake)
+        task.add_done_callback(self._notify)
         return task
 
-    def _is_due(self, under_way: Sequence[object]) -> bool:
-        """Test whether there is something to do before the next batch is detected."""
-        return self._may_start(len(under_way)) or (self._closing and not under_way)
+    def _is_due(self, running: Sequence[object]) -> bool:
+        """Test whether a batch may start, or the batcher may end."""
+        return self._may_start(len(running)) or (self._closing and not running)
 
-    def _may_start(self, under_way: int) -> bool:
-        return bool(self._waiting) and (under_way < _BESIDE or (under_way <= AHEAD and self._waiting >= MAX_BATCH))
+    def _may_start(self, running: int) -> bool:
+        """Test whether another batch may start beside so many running ones."""
+        return bool(self._waiting) and (
+            running < _MAX_PARTIAL_BATCHES or (running <= AHEAD and self._waiting >= MAX_BATCH)
+        )
 
-    def _wake(self, _: object) -> None:
+    def _notify(self, _: object) -> None:
         with self._changed:
             self._changed.notify()
 
     def _next_batch(self) -> list[_Place]:
-        """Take the next batch from the queue, of whole jobs and parts of jobs."""
+        """Take the next batch from the queue; it may have parts of jobs."""
         batch: list[_Place] = []
         while self._jobs and len(batch) < MAX_BATCH:
             job = self._jobs[0]
@@ -169,11 +183,11 @@ class Batcher:
                 self._jobs.popleft()
         return batch
 
-    def _finish(self, batch: list[_Place], task: Future[DetectedBatch], began: float) -> None:
-        """Decode a batch, and deliver the jobs that are done with it."""
+    def _finish(self, batch: list[_Place], task: Future[DetectedBatch], start: float) -> None:
+        """Decode a batch, and deliver the jobs that are finished with it."""
         try:
             answers: Sequence[Answer | Exception] = self._pipeline.decode(task.result())
-        except Exception as error:  # the fault of a library must not end the service, nor hang who waits
+        except Exception as error:  # an error in a library must neither end the service nor leave requests waiting
             log.exception("a batch of %d pictures failed", len(batch))
             answers = [error] * len(batch)
         completed = []
@@ -185,7 +199,7 @@ class Batcher:
             job._missing -= 1
             if not job._missing:
                 completed.append(job)
-        seconds = (time.monotonic() - began) / len(batch)
+        seconds = (time.monotonic() - start) / len(batch)
         self._seconds_a_picture += 0.1 * (seconds - self._seconds_a_picture)
         if completed:
             self._deliver(completed)

@@ -1,4 +1,4 @@
-"""Pictures in the body of a request: multipart, base64 in JSON, or the bytes of one picture."""
+"""Parsing of request bodies: multipart, base64 in JSON, or the bytes of one picture."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
 UNNAMED = "picture"
-"""What a picture is called that has no name."""
+"""Name of pictures without a name."""
 
-_MAX_NAME = 1000  # characters; a name is given back, and file systems have shorter ones
+_MAX_NAME = 1000  # characters; names are part of the answer, and file systems have shorter ones
 
 
 class BodyError(Exception):
-    """A body that is not what its type says; the message is for who sent it, ``status`` for the protocol."""
+    """A body that cannot be parsed.
+
+    Args:
+        message: for the client.
+        status: of HTTP.
+    """
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -29,14 +34,20 @@ class BodyError(Exception):
 
 @dataclass
 class Pictures:
-    """Pictures of a request, their names, and the model that the body asks for, if it does."""
+    """The content of a request's body.
+
+    Args:
+        names: one for each picture.
+        pictures: encoded pictures.
+        model: name of the model to read with; None if the body names none.
+    """
 
     names: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     model: str | None = None
 
     def add(self, name: str | None, picture: bytes) -> None:
-        """Add a picture; without a name it is called by its number."""
+        """Add a picture; without a name it is named by its number."""
         self.names.append((name or f"{UNNAMED}-{len(self.names) + 1}")[:_MAX_NAME])
         self.pictures.append(picture)
 
@@ -45,11 +56,12 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
     """Parse the pictures of a body.
 
     Args:
-        content_type: the header, parameters included; "" means the bytes of one picture.
-        max_pictures: more are refused.
+        body: of the request.
+        content_type: value of the header Content-Type, with parameters; "" means the bytes of one picture.
+        max_pictures: most pictures of a request.
 
     Raises:
-        BodyError: if it cannot be taken apart, or holds no picture or too many.
+        BodyError: if the body cannot be parsed, or has no picture or too many.
     """
     header = Message()
     header["content-type"] = content_type or "application/octet-stream"
@@ -104,7 +116,7 @@ def _json(body: bytes, max_pictures: int) -> Pictures:
 
 
 def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
-    """Parts with a file name or of an image's type are pictures; the part ``model`` names the model."""
+    """Parse multipart/form-data: parts with a file name or an image's type are pictures, ``model`` names the model."""
     if not boundary:
         raise BodyError("multipart/form-data without a boundary: let the client set Content-Type by itself.")
     parts = _Parts(max_pictures)
@@ -120,7 +132,11 @@ def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
 
 
 class _Parts:
-    """Collects the parts that the parser finds."""
+    """Collects the parts of a multipart body.
+
+    Args:
+        max_pictures: most pictures of a request.
+    """
 
     def __init__(self, max_pictures: int) -> None:
         self.upload = Pictures()
@@ -130,7 +146,7 @@ class _Parts:
         self._header = Message()
 
     def callbacks(self) -> dict[str, Callable[..., Any]]:
-        """Callbacks by the parser's names."""
+        """Return the callbacks by the names that the parser has for them."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
@@ -171,7 +187,7 @@ class _Parts:
 
 
 def _text(parameter: object) -> str | None:
-    """Return a header parameter's text: RFC 2231 gives a charset, a language and the text."""
+    """Return the text of a header's parameter, which may be a (charset, language, text) of RFC 2231."""
     if isinstance(parameter, tuple):
         charset, _, raw = parameter
         try:

@@ -1,4 +1,4 @@
-"""Who may ask: API keys from a file or the environment."""
+"""API keys, from a file or the environment."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 from detector.errors import ArgumentError
 
 MIN_KEY = 16
-"""Characters of the shortest API key: what is guessed in a day is no key."""
+"""Least number of characters of an API key, so that it cannot be guessed."""
 
 
 class Keys:
-    """API keys, kept as digests: each comparison takes the same time, whatever was sent.
+    """API keys, stored as digests, so that a comparison takes the same time whatever key a request has.
 
     Args:
-        keys: none means that no key is needed.
+        keys: without any, requests need no key.
 
     Raises:
-        ArgumentError: if one is too short, or holds what cannot stand in a header.
+        ArgumentError: if a key is too short, or has characters that a header cannot have.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
@@ -39,17 +39,17 @@ class Keys:
         return bool(self._digests)
 
     def admit(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Test whether a request's headers bring a key: ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
+        """Test whether headers have a valid key, as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``."""
         if not self._digests:
             return True
-        sent = b""
+        key = b""
         for name, value in headers:
             if name == b"x-api-key":
-                sent = value.strip()
+                key = value.strip()
             elif name == b"authorization" and value[:7].lower() == b"bearer ":
-                sent = value[7:].strip()
-        digest = _digest(sent)
-        # All are compared, so that the time does not say which one it was.
+                key = value[7:].strip()
+        digest = _digest(key)
+        # Compare with all keys, so that the time does not reveal which one matched.
         return sum([hmac.compare_digest(digest, key_digest) for key_digest in self._digests]) > 0
 
 
@@ -58,12 +58,14 @@ def _digest(key: bytes) -> bytes:
 
 
 def read_keys(file: Path | None, variable: str) -> list[str]:
-    """Read keys of a file, one a line, and of an environment variable, separated by commas or white space.
+    """Read API keys from a file and from an environment variable.
 
-    Lines that begin with # are comments.
+    Args:
+        file: with one key in each line; lines that begin with # are comments. None for no file.
+        variable: name of the environment variable; its keys are separated by commas or white space.
 
     Raises:
-        ArgumentError: if the file cannot be read, or holds no key: it would let everybody in.
+        ArgumentError: if the file cannot be read, or has no key, so that the service would be open to everybody.
     """
     keys = os.environ.get(variable, "").replace(",", " ").split()
     if file is not None:
@@ -71,8 +73,8 @@ def read_keys(file: Path | None, variable: str) -> list[str]:
             lines = file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ArgumentError(f"The keys in {file} cannot be read: {error}.") from error
-        of_file = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        if not of_file:
+        file_keys = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if not file_keys:
             raise ArgumentError(f"{file} holds no key: write one a line.")
-        keys += of_file
+        keys += file_keys
     return keys

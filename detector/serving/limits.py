@@ -1,4 +1,4 @@
-"""How much a service takes at once, and for how long."""
+"""Limits of the service: sizes and times."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from detector.errors import ArgumentError, argument
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, one picture and the queue may be.
+    """Limits of a request, a picture and the queue.
 
     Args:
-        max_pictures: pictures of a request.
-        max_bytes: bytes of a request's body.
-        max_pixels: pixels of a picture; larger ones are refused from their header, before they are decoded.
-        max_queue: pictures that wait for a model; a request that finds no place is told to come again (429).
-        max_held_bytes: bytes of all bodies that are in memory at once; then the same.
-        body_seconds: how long the head of a request, and then its body, may take to come.
-        read_seconds: how long a request may wait for its readings.
-        drain_seconds: when the service is stopped, how long it still takes requests that are on their way, each
-            answered with "close" for its connection.
+        max_pictures: most pictures of a request.
+        max_bytes: most bytes of a request's body.
+        max_pixels: most pixels of a picture; larger ones are refused by their header, before they are decoded.
+        max_queue: most pictures that wait for a model; more requests are refused with 429 and Retry-After.
+        max_held_bytes: most bytes of all bodies in memory; more requests are refused likewise.
+        body_seconds: most seconds that the head of a request, and then its body, may take to arrive.
+        read_seconds: most seconds that a request waits for its readings.
+        drain_seconds: for how long a stopped service still accepts requests; it closes each connection with the
+            answer.
 
     Raises:
-        ArgumentError: if one is not above 0, or a whole request finds no place in the queue.
+        ArgumentError: if a limit is not above 0 (``drain_seconds`` may be 0), or a request at its limit would not fit
+            into the queue or the memory.
     """
 
     max_pictures: int = 64

@@ -1,4 +1,4 @@
-"""The log as JSON lines: one object a line, whatever a message holds."""
+"""The log as JSON lines: one object in each line, whatever a message contains."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import logging
 import time
 
 FIELDS = "fields"
-"""Attribute of a log record with further members of its line; given by ``extra={FIELDS: {…}}``."""
+"""Attribute of a log record with more members of its line, set by ``extra={FIELDS: {…}}``."""
 
 
 class JsonFormatter(logging.Formatter):
-    """``{"time": UTC, "level": …, "logger": …, "message": …}`` and the record's own fields."""
+    """Formats records as ``{"time": UTC, "level": …, "logger": …, "message": …}`` and the record's :data:`FIELDS`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format one line."""
+        """Return the line of a record."""
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{seconds}.{int(record.msecs):03}Z",
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json(level: int = logging.INFO) -> None:
-    """Make all logs of this process JSON lines on stderr."""
+    """Write all logs of this process to stderr as JSON lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What a service counts, for Prometheus."""
+"""Metrics of a service, for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """Counters of one service: each has its own, so that several may be in one process."""
+    """The metrics of one service, in a registry of their own, so that a process may have several services."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -43,9 +43,9 @@ class Metrics:
         self.held_bytes = Gauge("detector_held_bytes", "Bytes of bodies in memory.", registry=registry)
 
     def watch_queue(self, model: str, waiting: Callable[[], int]) -> None:
-        """Report a model's queue by calling ``waiting`` at each scrape."""
+        """Report the length of a model's queue, which ``waiting`` returns at each scrape."""
         self._queue.labels(model).set_function(waiting)
 
     def text(self) -> bytes:
-        """Return all metrics, in Prometheus' text format."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What holds for every request: an id, a line in the log, counters and safe headers."""
+"""Middleware for every request: an id, a line in the log, metrics and security headers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from detector.serving.metrics import Metrics
 log = logging.getLogger("detector.serving")
 
 PATHS = ("/v1/read", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/")
-"""Paths that are counted by name; all others together."""
+"""Paths that are counted by name; all others count as "other"."""
 
 PICTURES = "detector_pictures"
-"""Member of a request's scope: how many pictures it brought."""
+"""Key of a request's scope: number of its pictures."""
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
@@ -42,8 +42,8 @@ class Requests:
 
     Args:
         app: the service.
-        metrics: its counters.
-        is_draining: whether the service is ending: then connections are closed with each answer.
+        metrics: of the service.
+        is_draining: returns whether the service is ending; then each answer closes its connection.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
@@ -54,7 +54,7 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        start, status = time.perf_counter(), 0
         request_id = _request_id(scope)
 
         async def answer(message: Message) -> None:
@@ -72,10 +72,10 @@ class Requests:
         except Exception:
             log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
-                raise  # too late to say anything else
+                raise  # the answer has begun
             await _send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
         finally:
-            self._log_request(scope, status, time.perf_counter() - began, request_id)
+            self._log_request(scope, status, time.perf_counter() - start, request_id)
 
     def _log_request(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -98,11 +98,11 @@ class Requests:
 
 
 def _request_id(scope: Scope) -> str:
-    """Return the client's id, where it sent one that can stand in a log, else a new one."""
+    """Return the client's id of a request if it is safe in a log, else a new id."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return str(value, "ascii")
-    return f"{random.getrandbits(64):016x}"  # a name, no secret
+    return f"{random.getrandbits(64):016x}"  # need not be secret
 
 
 async def _send_json(send: Send, status: int, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""What the API answers, as OpenAPI tells it. Readings are those of ``Reading.to_dict``; a test holds these to it."""
+"""The answers of the API, as OpenAPI describes them. A test compares readings with ``Reading.to_dict``."""
 
 from __future__ import annotations
 
@@ -124,4 +124,4 @@ READ_BODY: dict[str, Any] = {
         },
     }
 }
-"""The body of a request as OpenAPI describes it: it is taken apart by :mod:`detector.serving.bodies`."""
+"""The body of a request, as OpenAPI describes it; :mod:`detector.serving.bodies` parses it."""

@@ -1,4 +1,4 @@
-"""Runs the service: a socket, uvicorn, and an end that loses nothing which was taken."""
+"""The server of the service: a socket, uvicorn, and a shutdown that answers every accepted request."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from detector.serving.app import Service
 
 log = logging.getLogger("detector.serving")
 
-_CONNECTIONS = 900  # at once, of the 1,024 files that a process may have open by default; more get 503
-_KEEP_ALIVE = 30  # seconds that a connection may be idle
-_END_SECONDS = 60  # that requests on their way have to finish in
+_MAX_CONNECTIONS = 900  # at once; by default a process may open 1,024 files. More are answered with 503
+_KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
+_END_SECONDS = 60  # that accepted requests may take when the server ends
 
 
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve until SIGTERM or Ctrl-C, then finish what was taken.
+    """Serve until SIGTERM or Ctrl-C, then answer all accepted requests.
 
     Args:
         app: of :func:`detector.serving.app.create_app`.
         host: address to listen on.
-        port: 0 takes any that is free; the log says which.
+        port: to listen on; 0 takes a free one, which is logged.
 
     Raises:
-        ArgumentError: if the address or the port cannot be had.
+        ArgumentError: if the address or the port is not available.
     """
     if not 0 <= port <= 65535:
         raise ArgumentError(f"{argument('port', port)} is none: give 1 to 65535, or 0 for one that is free.")
     try:
-        listening = socket.create_server(
+        listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
@@ -46,17 +46,17 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
             f"{argument('host', host)} with {argument('port', port)} cannot be listened on ({reason}): give another."
         ) from error
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_END_SECONDS, http=_Connection,
+        app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_MAX_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_END_SECONDS, http=_Connection,
     )  # fmt: skip
     address = f"[{host}]" if ":" in host else host
-    with listening:
-        log.info("serving on http://%s:%d/", address, listening.getsockname()[1])
-        _Server(config, app.state.service).run(sockets=[listening])
+    with listener:
+        log.info("serving on http://%s:%d/", address, listener.getsockname()[1])
+        _Server(config, app.state.service).run(sockets=[listener])
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection that is closed if the head of a request does not come in time; uvicorn would wait for ever."""
+    """A connection with a time limit for the head of a request; without it, uvicorn would wait forever."""
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -92,20 +92,25 @@ class _Connection(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that ends in two steps: first every answer ends its connection, then no new ones are taken."""
+    """A uvicorn server that ends in two steps: first each answer closes its connection, then no more are accepted.
+
+    Args:
+        config: of uvicorn.
+        service: that is served.
+    """
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End; at the second Ctrl-C at once. To end as told is no failure, so the signal is not raised again."""
+        """Begin to end, or end at once at the second Ctrl-C; the signal is not raised again, as uvicorn would."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let clients leave between two requests: a connection that is closed under them might hold one half sent."""
+        """Wait until clients have left, since closing a connection could cut off a request that is being sent."""
         self._service.is_draining = True
         log.info("ending: what was taken is finished")
         stop = time.monotonic() + self._service.limits.drain_seconds

@@ -535,6 +535,13 @@ def test_one_bad_file_of_many_refuses_its_picture_alone(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["pipe.csv", "pipe.json"])
+def test_a_pipe_is_no_source(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SourceError, match=f"{name} is a pipe, a socket or a device: give a folder"):
+        read_source(tmp_path / name)
+
+
 def test_a_label_of_a_thousand_characters_is_none(tmp_path: Path) -> None:
     source = read_source(files(tmp_path, {"labels.csv": f"image,text\na.png,{'A' * 1001}\nb.png,{'B' * 1000}\n"}))
     assert [item.name for item in source.items] == ["b.png"]

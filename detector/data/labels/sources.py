@@ -119,13 +119,16 @@ class Source:
 
 
 def check_source(source: str | os.PathLike[str]) -> None:
-    """Refuse a missing source.
+    """Refuse a missing source, and what is neither a folder nor a file.
 
     Raises:
         SourceError: naming it.
     """
-    if not Path(source).exists():
+    path = Path(source)
+    if not path.exists():
         raise SourceError(f"There is no file or folder {source}.")
+    if not (path.is_dir() or path.is_file()):
+        raise SourceError(f"{source} is a pipe, a socket or a device: give a folder of pictures, or a label file.")
 
 
 def read_source(
@@ -302,7 +305,8 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
     if not outcomes:
         raise SourceError(f"{', '.join(map(str, listing.files[:_MAX_SHOWN]))} lists no images. {_ACCEPTED}")
     listed = Counter(entry.path for entry in entries)
-    notes = [*listing.notes, *notes_on([e.raw for e in entries if e.path and listed[e.path] == 1], spelling)]
+    usable = [e.raw for e in entries if e.path and not e.reason and listed[e.path] == 1]
+    notes = [*listing.notes, *notes_on(usable, spelling)]
     if unused_boxes:
         notes.append(
             f"{unused_boxes} pictures have drawn boxes of other symbols than their text: these boxes are not used"

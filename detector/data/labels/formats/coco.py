@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.json_file import document
 from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table
 
 _TEXTS = ("text", "utf8_string", "transcription", "caption")
 
 
 def recognise(head: Head) -> Table | str | None:
-    content = document(head)
+    content = head.document
     if not _is_coco(content):
         return f"{head.file} is no COCO file: it needs images and annotations." if head.is_requested else None
     annotations = content["annotations"]

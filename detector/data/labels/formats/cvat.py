@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 from detector.data.images import MAX_BYTES
@@ -15,6 +16,7 @@ from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Ta
 from detector.errors import SourceError
 
 _SHAPES = ("box", "tag", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
+_MAX_TAG = 1 << 20
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 
 
@@ -37,6 +39,26 @@ def recognise(head: Head) -> Table | str | None:
     return Table(head.file, "cvat", partial(_rows, head.file, row_of), ", marks of each image")
 
 
+class _Source:
+    """A file for the parser, whose time grows with the square of what is between two ends of tags."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.unended = stream, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Some bytes.
+
+        Raises:
+            ValueError: if no tag ends in more than :data:`_MAX_TAG` bytes.
+        """
+        data = self.stream.read(size)
+        end = data.rfind(b">")
+        self.unended = len(data) - 1 - end if end >= 0 else self.unended + len(data)
+        if self.unended > _MAX_TAG:
+            raise ValueError(f"more than {_MAX_TAG} bytes without the end of a tag")
+        return data
+
+
 def _images(file: Path) -> Iterator[ElementTree.Element]:
     """The elements of images, one by one; others are dropped as they come.
 
@@ -49,7 +71,7 @@ def _images(file: Path) -> Iterator[ElementTree.Element]:
     depth = 0  # in an image
     try:
         with open(file, "rb") as stream:
-            for event, element in ElementTree.iterparse(stream, ("start", "end")):
+            for event, element in ElementTree.iterparse(_Source(stream), ("start", "end")):
                 is_start = event == "start"
                 if depth or element.tag == "image":
                     depth += 1 if is_start else -1

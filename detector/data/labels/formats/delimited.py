@@ -8,11 +8,13 @@ needed. Excel's first line ``sep=;`` names the delimiter. Columns of a status an
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
+from detector.data.images import is_image_name
 from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
@@ -114,9 +116,9 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
             header = False
             continue
         problem = ""
-        if any("\n" in field for field in fields):
+        if _swallows_rows(fields, {image, label}, fields[image] if image < len(fields) else "", delimiter):
             ends = f"closes in line {last_line}" if last_line > first_line else "does not close"
-            problem = f"a quote that opens in line {first_line} {ends}"
+            problem = f"a quote that opens in line {first_line} {ends}: put it where its field ends"
         elif len(fields) < width and len(fields) <= max(image, label):
             problem = f"{len(fields)} of {width} fields"
         elif any(fields[width:]):
@@ -128,6 +130,27 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
             confidence, status_problem = judged(confidence_text, status)
             row = row._replace(problem=problem or status_problem, status=status.strip().lower(), confidence=confidence)
         yield row
+
+
+def _swallows_rows(fields: list[str], own: set[int], listed: str, delimiter: str) -> bool:
+    """Whether a field of several lines may hold rows after a quote too many: a note in another column may not.
+
+    Args:
+        fields: of one row.
+        own: places of the image and the text, which have one line.
+        listed: the row's image; rows are known by the endings of images.
+        delimiter: between fields.
+    """
+    for place, field in enumerate(fields):
+        if "\n" in field.strip():
+            parts = re.split(f"{re.escape(delimiter)}|\n", field)
+            if place in own or not _is_image(listed) or any(map(_is_image, parts)):
+                return True
+    return False
+
+
+def _is_image(field: str) -> bool:
+    return is_image_name(os.path.basename(field.strip(' "').replace("\\", "/")))
 
 
 HEADED = Format("csv", (".txt", ""), lambda head: _with_header(head, "tsv" if "\t" in head.lines[0] else "csv")[0])

@@ -10,23 +10,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from detector.data.labels.formats.fields import columns_of, json_of, text_in
+from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.jsonl import entry_row
-from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, quoted, text_of
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, quoted
 from detector.errors import SourceError
 
 _LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
 
 
-def document(head: Head) -> Any:
-    """The whole file's value; None if it is no JSON."""
-    if head.text.lstrip()[:1] not in ("{", "["):
-        return None
-    return json_of(text_of(head.file))
-
-
 def recognise(head: Head) -> Table | str | None:
-    content = document(head)
+    content = head.document
     if content is None:
         is_expected = head.is_requested or (head.file.suffix.lower() == ".json" and len(head.lines) < 2)
         return f"{head.file} is no JSON file: it begins with {head.first}." if is_expected else None

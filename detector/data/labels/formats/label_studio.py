@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 from detector.data.images import is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
-from detector.data.labels.formats.json_file import document
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 
 _OWN_KEYS = frozenset(
@@ -28,7 +27,7 @@ def recognise(head: Head) -> Table | str | None:
         header = next(csv.reader(head.lines[:1]))
         if {"annotation_id", "lead_time"} <= set(header):
             return Table(head.file, "label-studio", partial(_of_csv, head, header))
-    elif isinstance(content := document(head), list) and content and isinstance(content[0], dict):
+    elif isinstance(content := head.document, list) and content and isinstance(content[0], dict):
         if {"data", "annotations"} <= content[0].keys() or {"data", "completions"} <= content[0].keys():
             return Table(head.file, "label-studio", partial(_of_tasks, content))
         if {"annotation_id", "lead_time"} <= content[0].keys():

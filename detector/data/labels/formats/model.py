@@ -114,6 +114,13 @@ class Head:
         """The first line's beginning, for messages."""
         return quoted(self.lines[0])
 
+    @cached_property
+    def document(self) -> Any:
+        """The whole file's value, parsed once; None if it is no JSON."""
+        from detector.data.labels.formats.fields import json_of  # only here: it asks this module
+
+        return json_of(text_of(self.file)) if self.text.lstrip()[:1] in ("{", "[") else None
+
 
 class Format(NamedTuple):
     """One format of label files.

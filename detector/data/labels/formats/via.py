@@ -10,7 +10,6 @@ from typing import Any
 
 from detector.data.labels.formats.drawn import Mark, RowOfMarks, marks_as_labels
 from detector.data.labels.formats.fields import TYPED_NAMES, json_of, plain
-from detector.data.labels.formats.json_file import document
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, csv_rows
 
 _COLUMNS = ("filename", "file_attributes", "region_shape_attributes", "region_attributes")
@@ -22,7 +21,7 @@ _Picture = tuple[int, str, list[Mark]]
 def recognise(head: Head) -> Table | str | None:
     header = [name.strip().lstrip("#") for name in next(csv.reader(head.lines[:1]))]
     places = [header.index(name) for name in _COLUMNS] if set(_COLUMNS) <= set(header) else []
-    pictures = _of_csv(head, places) if places else _of_json(document(head))
+    pictures = _of_csv(head, places) if places else _of_json(head.document)
     if not pictures:
         return f"{head.file} is no export of the VGG Image Annotator 1 or 2." if head.is_requested else None
     row_of = marks_as_labels([marks for _, _, marks in pictures[:HEAD_LINES]])

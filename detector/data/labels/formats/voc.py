@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from detector.data.images import read_file
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.model import DrawnBox, ReadBeside, Row, Sidecar
+from detector.data.labels.formats.model import MAX_BESIDE_BYTES, DrawnBox, ReadBeside, Row, Sidecar
 from detector.errors import ImageError
 
 _NAME = re.compile(r"<object>\s*<name>([^<]*)</name>")
@@ -18,7 +18,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 def _read(file: Path, picture: Path) -> Row:
     try:
-        data = read_file(file)
+        data = read_file(file, MAX_BESIDE_BYTES)
     except ImageError as error:
         return Row(0, picture.name, "", f"{file.name} cannot be read: {error}")
     if b"<!ENTITY" in data.replace(b"\0", b""):  # in UTF-16, too
@@ -45,7 +45,7 @@ def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
 def _text_of(file: Path) -> str:
     """What can be made out of a file; "" if it cannot be read."""
     try:
-        return read_file(file).decode("utf-8", "replace")
+        return read_file(file, MAX_BESIDE_BYTES).decode("utf-8", "replace")
     except ImageError:
         return ""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.text.line_grouping import MAX_LINES, deskew_picture, reading_order
+from detector.text.line_grouping import MAX_LINES, deskew, reading_order
 
 MEASURES = ("gap", "pitch", "excess", "ratio")
 """Measures of the distance between neighbours, see :class:`TextLayout`."""
@@ -23,6 +23,7 @@ _MIN_ORDERED_SHARE = 0.98  # of texts that a number of lines must put in order, 
 _MIN_RUNS = 5  # of k spaces, for a threshold of their own
 _PLAIN_LIMIT = 0.95  # quantile of the distances without a space that bounds ``max_plain``
 _PLAIN_QUANTILE = 0.4  # of a picture's distances, taken as the distance without a space: spaces are the minority
+_MAX_BATCH = 1000  # pictures that are deskewed at once; bounds memory
 
 
 @dataclass(frozen=True)
@@ -247,16 +248,24 @@ class _Picture:
 
 def _deskewed(boxes: list[NDArray[np.float32]], places: list[NDArray[np.intp]], widths: list[float]) -> list[_Picture]:
     """Deskew all pictures, with the number of lines that puts most boxes into their known order."""
+    by_count: dict[int, list[int]] = {}
+    for row, boxes_xyxy in enumerate(boxes):
+        by_count.setdefault(len(boxes_xyxy), []).append(row)
+    batches = [rows[i : i + _MAX_BATCH] for rows in by_count.values() for i in range(0, len(rows), _MAX_BATCH)]
     attempts = []
     for lines in range(1, MAX_LINES + 1):
-        pictures, in_order = [], 0
-        for b, place, width in zip(boxes, places, widths, strict=True):
-            deskewed = deskew_picture(b, width, lines)
-            order = reading_order(deskewed)[0]
-            in_order += bool((order == np.arange(len(b))).all())
-            straight_boxes = deskewed.boxes_xyxy[0]
-            straight_boxes[:, [0, 2]] += deskewed.start[0]
-            pictures.append(_Picture(straight_boxes, deskewed.line[0], place, width, lines))
+        by_row: dict[int, _Picture] = {}
+        in_order = 0
+        for rows in batches:
+            batch_xyxy = np.stack([boxes[row] for row in rows]).astype(np.float64)  # (rows, n, 4)
+            batch_widths = np.array([widths[row] for row in rows], np.float64)
+            deskewed = deskew(batch_xyxy, np.ones(batch_xyxy.shape[:2]), batch_widths, lines)
+            in_order += int((reading_order(deskewed) == np.arange(batch_xyxy.shape[1])).all(1).sum())
+            straight_boxes = deskewed.boxes_xyxy
+            straight_boxes[:, :, [0, 2]] += deskewed.start[:, None, None]
+            for row, straight, line in zip(rows, straight_boxes, deskewed.line, strict=True):
+                by_row[row] = _Picture(straight, line, places[row], widths[row], lines)
+        pictures = [by_row[row] for row in range(len(boxes))]
         if in_order >= _MIN_ORDERED_SHARE * len(boxes):
             return pictures
         attempts.append((in_order, -lines, pictures))

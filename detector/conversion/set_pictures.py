@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from detector.data.parallel import spread_map
 from detector.data.yolo_dataset import BOXES, SPLITS, BoxRow
 from detector.errors import DatasetError, counted
 from detector.text.reading_config import ReadingConfig
+
+_TOGETHER = 256  # pictures that are put on the list of files at once, which is opened for it
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ class SetPictures(AbstractContextManager[None], Protocol):
         """Write ``data.yaml`` and what else goes with pictures of this form."""
 
 
+class _PictureFile(NamedTuple):
+    """A picture and its label file, as paths relative to the set, with the content of the latter."""
+
+    source: Path
+    image: str
+    label: str
+    labels: bytes
+
+
 class PictureFiles:
     """A file for each picture, one for its labels, and a line for each character in the table of boxes; all written in
     the block.
@@ -83,6 +95,8 @@ class PictureFiles:
     def __init__(self, root: Path, owned: OwnedFiles) -> None:
         self._root, self._owned = root, owned
         self._used: set[str] = set()
+        self._unwritten: list[_PictureFile] = []
+        self._hashed: dict[str, Row] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> None:
@@ -90,29 +104,41 @@ class PictureFiles:
         self._boxes = Writer(file, BoxRow._fields)
 
     def __exit__(self, *raised: object) -> None:
-        self._open.close()
+        with self._open:
+            if raised[0] is None:
+                self._write()
 
     def add(self, picture: LabelledPicture) -> str:
-        """Link or copy the picture, and write its labels."""
+        """Write lines of the table of boxes; the picture is linked or copied, and its labels written, with others."""
         name = self._name(picture.item)
         suffix = picture.item.path.suffix.lower()
         image = f"images/{picture.folder}/{name}{SAME_AS.get(suffix, suffix)}"
-        label = self._root / "labels" / picture.folder / f"{name}.txt"
-        self._owned.add(image, f"labels/{picture.folder}/{name}.txt")  # before they are there
-        yolo_format.link_or_copy(picture.item.path, self._root / image)
-        label.parent.mkdir(parents=True, exist_ok=True)
-        label.write_text(
-            yolo_format.format_labels(picture.class_ids, picture.boxes_xyxy, *picture.size_wh), encoding="ascii"
-        )
+        labels = yolo_format.format_labels(picture.class_ids, picture.boxes_xyxy, *picture.size_wh).encode("ascii")
+        self._unwritten.append(_PictureFile(picture.item.path, image, f"labels/{picture.folder}/{name}.txt", labels))
         sides = [[f"{v:.1f}" for v in box] for box in picture.boxes_xyxy.tolist()]
         characters = zip(picture.symbols, sides, picture.box_confidences, picture.stages, strict=True)
         for symbol, (x1, y1, x2, y2), confidence, stage in characters:
             self._boxes.row(BoxRow(image, symbol, x1, y1, x2, y2, confidence, stage))
+        if len(self._unwritten) == _TOGETHER:
+            self._write()
         return image
 
+    def _write(self) -> None:
+        """Write what is not yet."""
+        paths = [path for file in self._unwritten for path in (file.image, file.label)]
+        self._owned.add(*paths)  # before they are there
+        for folder in {os.path.dirname(path) for path in paths}:
+            (self._root / folder).mkdir(parents=True, exist_ok=True)
+        for file in self._unwritten:
+            yolo_format.link_or_copy(file.source, self._root / file.image)
+            (self._root / file.label).write_bytes(file.labels)
+            digest = hashlib.sha256(file.labels).hexdigest()
+            self._hashed[file.label] = Row(file.label, str(len(file.labels)), digest)
+        self._unwritten = []
+
     def finish(self, progress: Progress) -> Mapping[str, Row]:
-        """Everything is there."""
-        return {}
+        """Return the rows of label files: everything is there."""
+        return self._hashed
 
     def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
         """Write ``data.yaml`` and darknet's files."""

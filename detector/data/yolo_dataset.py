@@ -224,9 +224,11 @@ def _label_rows(path: Path) -> Iterator[tuple[int, str, list[float]]]:
 
 def link_or_copy(source: Path, target: Path) -> bool:
     """Hard-link a file, or copy it where links are impossible, as from a shard; return whether it was linked."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.path.isdir(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(os.path.realpath(source), target)  # resolve symlinks: a relative one would be broken here
+        # A link to a symlink, say a relative one, would be broken here.
+        os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
         return True
     except FileExistsError:  # a copy could overwrite the picture that an existing link points to
         raise

@@ -23,6 +23,7 @@ from detector.errors import ImageError
 from detector.text.alphabet import Alphabet
 
 _BATCH, _BATCHES_A_PIECE = 64, 16
+_LOCATED = tuple(field.name for field in fields(Located))
 
 Locate = Callable[[Sequence[LabelledImage], Sequence[Image]], Sequence[Located]]
 """Called in several threads, or by workers elsewhere, for which it is pickled, with some items and their pictures."""
@@ -141,7 +142,7 @@ def _columns(pairs: Sequence[tuple[LabelledImage, Boxes]]) -> dict[str, NDArray[
         "items": np.frombuffer(names, np.uint8),
         "size_wh": np.array([boxes.size_wh for _, boxes in pairs], np.int64),  # (pictures, 2)
     }
-    for name in (field.name for field in fields(Located)):
+    for name in _LOCATED:
         values = [np.asarray(getattr(boxes.located, name)) for _, boxes in pairs]
         if values[0].ndim:
             columns[f"{name}.rows"] = np.array([len(v) for v in values], np.int64)
@@ -162,7 +163,7 @@ def _load(piece: Path) -> dict[str, NDArray[Any]]:
 def _row(arrays: dict[str, NDArray[Any]], row: int) -> Boxes:
     """Invert :func:`_columns` for one picture."""
     values: dict[str, Any] = {}
-    for name in (field.name for field in fields(Located)):
+    for name in _LOCATED:
         if f"{name}.rows" in arrays:
             start = int(arrays[f"{name}.start"][row])
             values[name] = arrays[name][start : start + int(arrays[f"{name}.rows"][row])]

@@ -30,6 +30,7 @@ LIST = "files.csv"
 """Name of the list, in the folder that it is of."""
 
 _CHUNK = 1000  # files that a thread hashes in one task
+_SMALL = 1 << 16  # bytes
 
 
 class Row(NamedTuple):
@@ -40,9 +41,13 @@ class Row(NamedTuple):
     sha256: str = ""
 
 
-def file_hash(path: Path) -> str:
+def file_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
+        start = file.read(_SMALL)  # of a small file that is all: the standard library takes a large buffer for each
+        if len(start) < _SMALL:
+            return hashlib.sha256(start).hexdigest()
+        file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -99,16 +104,18 @@ class OwnedFiles:
             unchecked: paths whose content may change later.
             hashed: rows of files whose hash is known, by path.
         """
-        existing = [path for path in self.rows if (self.root / path).is_file()]
-        known = {path: row for path, row in (hashed or {}).items() if path in existing}
-        unknown = [path for path in existing if path not in {*unchecked, *known} and not path.endswith(f"/{LIST}")]
-        sealed = dict(zip(unknown, _in_threads(self._seal, unknown), strict=True)) | known
+        known = {path: row for path, row in (hashed or {}).items() if os.path.isfile(self.root / path)}
+        settled = {*unchecked, *known}
+        unknown = [path for path in self.rows if path not in settled and not path.endswith(f"/{LIST}")]
+        existing = [row for row in _in_threads(self._seal, unknown) if row is not None]
+        sealed = {row.path: row for row in existing} | known
         listed = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
         self._replace([sealed.get(path, Row(path)) for path in listed])
 
-    def _seal(self, path: str) -> Row:
-        full = self.root / path
-        return Row(path, str(full.stat().st_size), file_hash(full))
+    def _seal(self, path: str) -> Row | None:
+        """The row of a file as it is now; None if there is none."""
+        full = os.path.join(self.root, path)
+        return Row(path, str(os.path.getsize(full)), file_hash(full)) if os.path.isfile(full) else None
 
     def _replace(self, rows: list[Row]) -> None:
         with atomic_write(self.root / LIST) as part, part.open("w", encoding="utf-8", newline="") as file:

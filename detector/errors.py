@@ -19,6 +19,7 @@ A message names the thing, its value and the next step.
 from __future__ import annotations
 
 import collections.abc
+import pathlib
 import re
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -146,6 +147,12 @@ def abridged(items: collections.abc.Collection[str], limit: int, separator: str 
 def counted(number: int, noun: str) -> str:
     """``1 picture``, ``2 pictures``, for messages."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def relative_path(path: pathlib.Path) -> pathlib.Path:
+    """Return a path relative to the working folder, if it is below, for messages and commands."""
+    working_folder = pathlib.Path.cwd()
+    return path.relative_to(working_folder) if path.is_relative_to(working_folder) else path
 
 
 def is_installed(module: str) -> bool:

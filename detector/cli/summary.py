@@ -1,4 +1,4 @@
-"""What several commands tell of the inputs that they took: pre-labels, and what was refused."""
+"""What several commands tell of the inputs that they took: what strings look like, pre-labels, what was refused."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from detector.errors import counted
 
 if TYPE_CHECKING:
     from detector.conversion.convert import ConversionReport
+    from detector.text.forms.string_model import StringModel
     from detector.workflow.pack import PackReport
 
 _LISTED = 20  # reasons of refusal that are told
+
+
+def say_format(strings: str, model: StringModel | None, advice: str = "") -> None:
+    """What strings look like, where that is known, and how they are read otherwise."""
+    if form := str(model or ""):
+        say(f"{strings} look like {form}; A is a letter, 9 a digit, X either{advice and f'; {advice}'}")
 
 
 def say_prelabels(report: ConversionReport) -> None:

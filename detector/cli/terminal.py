@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -75,8 +74,3 @@ def json_text(content: dict[str, Any], indent: int | None = None) -> str:
     """Return JSON with escapes for characters that would control a terminal."""
     line = json.dumps(content, ensure_ascii=False, indent=indent)
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
-
-
-def relative_path(path: Path) -> Path:
-    """Return a path relative to the working directory, if it is below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -129,7 +129,7 @@ class SetWriter:
             visual_order=settings.visual_order,
         )
         self._pictures.describe(self.final_root, config, self.images)
-        write_report(self.root, title=self.final_root.name)
+        write_report(self.root, final_root=self.final_root)
         self._owned.seal(unchecked=(REVIEW,), hashed=hashed)  # a person edits the review
         return config, share
 

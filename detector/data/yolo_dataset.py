@@ -47,6 +47,8 @@ SUSPECTS = "suspects"
 MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
 CONFIG_KEY = "detector"
 """Key of the reading configuration in data.yaml and in checkpoints."""
+INNER_SET = "set"
+"""Folder of a set among what was made of it, a fit's weights and pages."""
 
 
 class ManifestRow(NamedTuple):
@@ -302,6 +304,12 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
         lines.append(f"{key} = {final_root / f'{split}.txt'}")
     lines += [f"names = {final_root / 'obj.names'}", "backup = backup/"]
     (root / "obj.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def set_name(root: Path) -> str:
+    """Return what a set is called: its folder, or the one around a folder :data:`INNER_SET`, which names nothing."""
+    folder = root.resolve()
+    return (folder.parent.name if folder.name == INNER_SET else "") or folder.name
 
 
 def is_converted(path: Path) -> bool:

@@ -154,8 +154,9 @@ class Evaluation:
 
     @cached_property
     def string_model(self) -> StringModel | None:
-        """String model of the labels; None where they look random."""
-        return fit_string_model_to_labels((row.label for row in self.rows), self.symbols)
+        """String model of the labels that this reader can give; None where they look random."""
+        possible = {*self.symbols, self.space}
+        return fit_string_model_to_labels((row.label for row in self.rows if possible >= {*row.label}), self.symbols)
 
     @cached_property
     def by_length(self) -> dict[int, Tally]:

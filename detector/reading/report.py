@@ -34,6 +34,7 @@ from detector.data.yolo_dataset import (
     read_manifest,
     read_rejects,
     read_set,
+    set_name,
 )
 from detector.errors import DatasetError, DetectorError
 from detector.text.metrics import differing
@@ -130,7 +131,7 @@ class Refusals:
     rows: list[RejectRow]
 
 
-def write_report(root: Path, *, title: str | None = None, max_pictures: int = MAX_PICTURES) -> Path:
+def write_report(root: Path, *, final_root: Path | None = None, max_pictures: int = MAX_PICTURES) -> Path:
     """Write ``report.html`` into a converted set, from what lies there.
 
     Suspects come first, those with a reading that differs from the label before the others; then, as all others, the
@@ -138,7 +139,7 @@ def write_report(root: Path, *, title: str | None = None, max_pictures: int = MA
 
     Args:
         root: the set's folder.
-        title: the set's name; the folder's, if None.
+        final_root: where the set will lie, which names it; ``root``, if None.
         max_pictures: pictures embedded at most, of the suspects and of the others each.
 
     Returns:
@@ -147,6 +148,7 @@ def write_report(root: Path, *, title: str | None = None, max_pictures: int = MA
     Raises:
         DatasetError: if ``root`` is no converted set, or its tables are damaged.
     """
+    folder = (final_root or root).resolve()
     config = read_set(root).config
     manifest, rejects = read_manifest(root), read_rejects(root)
     suspects = [row for row in manifest if row.status == "suspect"]
@@ -156,7 +158,8 @@ def write_report(root: Path, *, title: str | None = None, max_pictures: int = MA
     learnt = set(_characters((row for row in manifest if row.folder == "train"), config))
     rarest = heapq.nsmallest(_CLASSES, range(len(config.symbols)), key=lambda i: characters[config.symbols[i]])
     page = environment(config.space).get_template(REPORT).stream(
-        title=title or root.resolve().name,
+        title=set_name(folder),
+        folder=folder.name,
         config=config,
         inputs=len(manifest) + len(rejects),
         counts={"ok": len(others), "suspect": len(suspects), "refused": len(rejects)},

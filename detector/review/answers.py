@@ -9,13 +9,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from detector.errors import ArgumentError, DetectorError
+from detector.errors import ArgumentError, DetectorError, relative_path
 from detector.reading.report import compare_symbols
 from detector.review.guard import Guard
 from detector.review.items import ConflictError, Item, Subject
 from detector.review.pictures import encoded_picture, encoded_thumbnail, size_wh_of
 from detector.review.reconversion import Reconversion
-from detector.review.review_files import shown_path
 from detector.review.session import ReviewSession
 
 PAGE = Path(__file__).parent / "page"
@@ -129,7 +128,7 @@ class Answers:
             {
                 "kind": self.subject.kind,
                 "title": self.subject.title,
-                "decisions": shown_path(self.subject.decisions),
+                "decisions": str(relative_path(self.subject.decisions)),
                 "next_step": self.subject.next_step,
                 "space": self.subject.space,
                 "convertible": convertible,

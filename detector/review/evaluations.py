@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from detector.data.labels.visual_order import to_visual
-from detector.errors import DatasetError, argument
+from detector.errors import DatasetError, argument, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile, shown_path
+from detector.review.review_files import ReviewFile
 from detector.review.sets import ReviewedSet
 
 
@@ -145,8 +145,8 @@ class EvaluatedSource:
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.absolute().with_suffix(".review.csv")
-        conversion = shlex.join(["detector", "convert", shown_path(evaluation.source), "OUT"])
-        self.next_step = f"{conversion} {argument('review', shown_path(self.decisions))}"
+        conversion = shlex.join(["detector", "convert", str(relative_path(evaluation.source)), "OUT"])
+        self.next_step = f"{conversion} {argument('review', relative_path(self.decisions))}"
         self._wrong_readings = evaluation.wrong_readings
         self._file = ReviewFile(self.decisions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,8 @@ from detector.data.labels.prelabels import (
     write_prelabels,
 )
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import WAIT, file_state, shown_path
+from detector.review.review_files import WAIT, file_state
+from detector.workflow.fit_folder import fit_command, fit_of
 
 
 class ReviewedPrelabels:
@@ -35,7 +35,7 @@ class ReviewedPrelabels:
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.resolve()
-        self.next_step = shlex.join(["detector", "fit", shown_path(self.decisions)])
+        self.next_step = ""
         self._rows: list[Prelabel] = []
         self._proposed: dict[str, Prelabel] = {}  # rows as the reader wrote them, to undo decisions
         self._state: Hashable = None
@@ -52,6 +52,8 @@ class ReviewedPrelabels:
         """
         self._state = file_state(self.decisions)
         self._rows = read_prelabels(self.decisions)
+        labelled = (self.decisions.parent / row.image for row in self._rows if row.status == PERSON)
+        self.next_step = fit_command(fit_of(labelled), self.decisions)
         for row in self._rows:
             if row.status in (DOUBTFUL, UNREADABLE):
                 self._proposed[row.image] = row

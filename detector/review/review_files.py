@@ -70,9 +70,3 @@ def file_state(path: Path) -> Hashable:
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-def shown_path(path: Path) -> str:
-    """Return a path as a person would type it in the working folder."""
-    working_folder = Path.cwd()
-    return str(path.relative_to(working_folder) if path.is_relative_to(working_folder) else path)

@@ -11,12 +11,12 @@ from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import REVIEW, ReviewRow
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.visual_order import to_logical
-from detector.data.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set
-from detector.errors import AlphabetError
+from detector.data.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set, set_name
+from detector.errors import AlphabetError, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile, file_state, shown_path
+from detector.review.review_files import ReviewFile, file_state
 from detector.text.alphabet import Alphabet
-from detector.workflow.fit_folder import STATE
+from detector.workflow.fit_folder import STATE, fit_command
 
 
 class ReviewedSet:
@@ -36,10 +36,10 @@ class ReviewedSet:
         self.root = read_set(path).root
         self.converted: Path | None = self.root
         is_of_fit = (self.root.parent / STATE).is_file()
-        self.title = self.root.parent.name if is_of_fit else self.root.name
+        self.title = set_name(self.root)
         self.decisions = self.root / REVIEW
-        train = shlex.join(["detector", "train", f"data={shown_path(self.root / 'data.yaml')}"])
-        self.next_step = "detector fit …, as before" if is_of_fit else train
+        train = shlex.join(["detector", "train", f"data={relative_path(self.root / 'data.yaml')}"])
+        self.next_step = fit_command(self.root.parent) if is_of_fit else train
         self._file = ReviewFile(self.decisions, self.root)
         self._open()
 

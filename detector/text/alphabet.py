@@ -310,27 +310,15 @@ def count_through(numbers: Sequence[int]) -> bool:
 
 
 def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fixed: bool = False) -> str:
-    """Advise, for a message, the arguments with which most of the labels that ``table`` refuses would be accepted.
+    """Advise, for a message, arguments with which most of the labels that ``table`` refuses are accepted; "" if none.
 
     Args:
         texts: all labels of a set.
         table: their alphabet.
         length: most symbols that each may have.
         fixed: whether alphabet and length cannot be changed, as with finished weights.
-
-    Returns:
-        "" if there are no such arguments.
     """
-    separators = separators_of(texts)
-    refused = [text for text in texts if table.problem(text, length, separators=separators)]
-    signs = "".join(sign for sign in separators if any(sign in text for text in refused))
-    remedies = []
-    for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
-        spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
-        lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not table.problem(text)]
-        for longest in {length} if fixed else {length, *lengths}:
-            count = sum(symbols <= longest for symbols in lengths)
-            remedies.append(_Remedy(count, upper, ignored, longest if longest > length else 0))
+    refused, remedies = _remedies(texts, table, length, fixed)
     remedy = _simplest_remedy(remedies, len(refused))
     if remedy is None:
         readable = [text for text in refused if table.clean(text) and not _is_not_encodable(text)]
@@ -343,6 +331,27 @@ def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fix
         if with_spaces is not None and with_spaces.accepted > 0.9 * remedy.accepted:
             advice += f", and {with_spaces} takes them with their spaces"
     return advice
+
+
+def spelling_that_takes_most(texts: Collection[str], table: Alphabet, length: int) -> dict[str, Any]:
+    """Return the arguments of :func:`what_takes_most` for a fixed alphabet and length, by name; {} if none."""
+    refused, remedies = _remedies(texts, table, length, fixed=True)
+    remedy = _simplest_remedy(remedies, len(refused))
+    return {} if remedy is None else remedy.arguments
+
+
+def _remedies(texts: Collection[str], table: Alphabet, length: int, fixed: bool) -> tuple[list[str], list[_Remedy]]:
+    """Return the refused texts, and what each choice of arguments would accept of them."""
+    separators = separators_of(texts)
+    refused = [text for text in texts if table.problem(text, length, separators=separators)]
+    signs = "".join(sign for sign in separators if any(sign in text for text in refused))
+    remedies = []
+    for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
+        spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
+        lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not table.problem(text)]
+        for most in {length} if fixed else {length, *lengths}:
+            remedies.append(_Remedy(sum(n <= most for n in lengths), upper, ignored, most if most > length else 0))
+    return refused, remedies
 
 
 class _Remedy(NamedTuple):
@@ -359,9 +368,13 @@ class _Remedy(NamedTuple):
     ignored: str
     length: int
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments that are no defaults, by name."""
+        return {name: value for name, value in zip(("upper", "ignore", "length"), self[1:], strict=True) if value}
+
     def __str__(self) -> str:
-        arguments = {"upper": self.upper, "ignore": self.ignored, "length": self.length}
-        return " ".join(argument(name, value) for name, value in arguments.items() if value)
+        return " ".join(argument(name, value) for name, value in self.arguments.items())
 
 
 def _simplest_remedy(remedies: Iterable[_Remedy], refused: int) -> _Remedy | None:

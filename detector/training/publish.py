@@ -77,7 +77,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
         facts["towards_start"] = share
         facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
         log.info(
-            "the weights to read with are %.0f%% those that training started from, which reads better",
+            "the weights to read with are %.0f%% those that training started from, which read better",
             100 * share,
         )
     record = publishing(trainer.save_dir, target)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from detector.data.atomic import writing
 from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
 from detector.data.trust import trusting
-from detector.data.yolo_dataset import CharacterSet, read_set
+from detector.data.yolo_dataset import CharacterSet, read_set, set_name
 from detector.errors import ArgumentError, DatasetError, DetectorError, ImageError
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device
@@ -273,7 +273,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
         "batch": batch,
         "lr0": (_FINE_TUNING_LR if from_weights else _FROM_SCRATCH_LR) * lr_factor(batch),
         "imgsz": max(shape_hw),
-        "name": characters.root.name,
+        "name": set_name(characters.root),
         "project": str(RUNS.resolve()),
         "amp": "bf16" if device.type == "cuda" else True,
         "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions

@@ -16,7 +16,7 @@ from detector.conversion.inputs import Progress
 from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash
-from detector.data.labels.sources import Source, check_source, read_source
+from detector.data.labels.sources import READ_BY, Source, check_source, read_source
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.reading.evaluation import Evaluation, evaluate
@@ -26,7 +26,7 @@ from detector.text.metrics import TextScore
 from detector.training.result import TrainingResult
 from detector.training.run import train
 from detector.training.run_folder import ARGUMENTS, Published, forget, read_results
-from detector.workflow.fit_folder import FITS, FitFolder, files_hash, pictures_of, request_hash
+from detector.workflow.fit_folder import FITS, FitFolder, Request, files_hash, pictures_of, request_hash
 from detector.workflow.limits import Evidence, Limit, limits_of, score_of_learnt
 
 log = logging.getLogger("detector")
@@ -37,9 +37,6 @@ _CONVERSION, _TRAINING, _EVALUATION = "conversion", "training", "evaluation"
 _DEFAULTS = {name: option.default for name, option in inspect.signature(convert).parameters.items()
              if name in ConversionOptions.__annotations__}  # fmt: skip
 """Defaults of ``convert``: a call that leaves an option out and one that gives its default are the same request."""
-
-_LABEL_OPTIONS = ("labels", "space", "upper", "ignore", "text_column", "image_column", "visual_order")
-"""Options of ``convert`` that say how labels are read; they hold for held-out pictures, too."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,7 @@ def fit(
     pictures = pictures_of(labelled)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
     with alone(folder.root):
+        folder.keep_request(_request(source, held_out, epochs, training or {}, options))
         report = _convert(folder, source, labelled, options, progress)
         result = _train(folder, report, epochs, dict(training or {}), options, progress)
         return _evaluate(folder, report, result, held_out, labelled.unlisted, options, progress)
@@ -128,7 +126,22 @@ def fit(
 
 def _label_options(options: ConversionOptions) -> dict[str, Any]:
     """Select the options that say how labels are read."""
-    return {name: value for name, value in options.items() if name in _LABEL_OPTIONS}
+    return {name: value for name, value in options.items() if name in READ_BY}
+
+
+def _request(
+    source: str | os.PathLike[str], held_out: str | os.PathLike[str] | None, epochs: int | None,
+    training: Mapping[str, Any], options: ConversionOptions,
+) -> Request:  # fmt: skip
+    """Return what was asked for, but decisions: these are in the set from then on."""
+    defaults = {**_DEFAULTS, "review": options.get("review"), **({} if held_out is None else {"test": 0.0})}
+    conversion = {name: value for name, value in options.items() if value != defaults.get(name)}
+    if (labels := Path(os.fspath(options.get("labels", "auto")))).is_file():
+        conversion["labels"] = os.path.abspath(labels)
+    return Request(
+        os.path.abspath(source), "" if held_out is None else os.path.abspath(held_out),
+        {**({} if epochs is None else {"epochs": epochs}), **training}, conversion,
+    )  # fmt: skip
 
 
 def _convert(

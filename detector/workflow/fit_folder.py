@@ -13,21 +13,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from detector.conversion.review import REVIEW
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import LIST
-from detector.data.labels.sources import Source
+from detector.data.labels.sources import SPELLING, Source
 from detector.data.packs.shard_rows import shard_of
-from detector.data.yolo_dataset import BOXES, MANIFEST
-from detector.errors import DetectorError, argument
+from detector.data.yolo_dataset import BOXES, INNER_SET, MANIFEST
+from detector.errors import DetectorError, argument, arguments_as_options, relative_path
 
 STATE, PAGE = "fit.json", "evaluation.html"
 FITS = Path("readers")
 """Default parent folder of fits."""
+
+
+class Request(NamedTuple):
+    """What a fit was asked for, in plain values; paths are absolute.
+
+    ``held_out`` is "" where there is none; ``training`` and ``conversion`` are options that are no defaults.
+    """
+
+    source: str
+    held_out: str
+    training: dict[str, Any]
+    conversion: dict[str, Any]
 
 
 def pictures_of(source: Source) -> Path:
@@ -43,7 +56,8 @@ def fit_files(name: str) -> list[str]:
     from detector.training.run_folder import FILES as RUN_FILES
 
     run = (f"runs/{name}/{file}" for file in (*RUN_FILES, *MEANS))
-    return [STATE, PAGE, f"{name}.pt", *run, f"set/{LIST}", f"set.part/{LIST}", "set.part.lock"]
+    of_set = (f"{INNER_SET}/{LIST}", f"{INNER_SET}.part/{LIST}", f"{INNER_SET}.part.lock")
+    return [STATE, PAGE, f"{name}.pt", *run, *of_set]
 
 
 class FitFolder:
@@ -76,7 +90,7 @@ class FitFolder:
     @property
     def set_folder(self) -> Path:
         """Folder of the converted set."""
-        return self.root / "set"
+        return self.root / INNER_SET
 
     @property
     def run_folder(self) -> Path:
@@ -119,7 +133,11 @@ class FitFolder:
         self.state[step] = {"key": key, "result": result}
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.root / STATE) as part:
-            part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+    def keep_request(self, request: Request) -> None:
+        """Record what is asked for; the next step is written with it."""
+        self.state["request"] = request._asdict()
 
     def decisions(self) -> str:
         """Hash the decisions of a person on the set."""
@@ -128,6 +146,51 @@ class FitFolder:
     def set_hash(self) -> str:
         """Hash the files of the set that determine training."""
         return files_hash(*(self.set_folder / name for name in ("data.yaml", MANIFEST, BOXES)))
+
+
+def fit_command(root: Path | None, prelabels: Path | None = None) -> str:
+    """Return the command that made a fit, as one types it in the working folder, or the one that adds pre-labels to it.
+
+    Args:
+        root: the fit's folder; None, or a folder that is none, for a new one of the pre-labels.
+        prelabels: a table to take in place of the source, whose labels are in it.
+
+    Returns:
+        The command; "" if there is none to tell.
+    """
+    request = None if root is None else _request(root)
+    if root is None or request is None:
+        return "" if prelabels is None else shlex.join(["detector", "fit", str(relative_path(prelabels))])
+    options = dict(request.conversion)
+    if prelabels is not None:
+        options = {name: value for name, value in options.items() if name not in SPELLING}
+    if request.held_out:
+        options["held_out"] = relative_path(Path(request.held_out))
+    if prelabels is not None or root.resolve() != (FITS / Path(_read_state(root / STATE)["pictures"]).name).resolve():
+        options["out"] = relative_path(root)
+    source = relative_path(prelabels or Path(request.source))
+    words = ["detector", "fit", str(source), *(f"{name}={value}" for name, value in request.training.items())]
+    with arguments_as_options():
+        return " ".join([shlex.join(words), *(argument(name, value) for name, value in options.items())])
+
+
+def _request(root: Path) -> Request | None:
+    """Return what a fit was asked for; None if the folder holds none, or one of an earlier version."""
+    try:
+        return Request(**_read_state(root / STATE)["request"])
+    except (KeyError, TypeError):
+        return None
+
+
+def fit_of(pictures: Iterable[Path]) -> Path | None:
+    """Return the one fit below :data:`FITS` whose pictures' folder holds any of these; None if none or several do."""
+    folders = {folder for picture in pictures for folder in picture.parents}
+    fits = [
+        state.parent
+        for state in sorted(FITS.glob(f"*/{STATE}"))
+        if Path(_read_state(state).get("pictures", "")) in folders
+    ]
+    return fits[0] if len(fits) == 1 else None
 
 
 def files_hash(*paths: Path) -> str:

@@ -201,6 +201,14 @@ def test_nothing_in_a_set_becomes_markup(tmp_path: Path) -> None:
     assert searched[0] == f"<>&\"'A\n<A>\n{EVIL}"
 
 
+def test_a_set_beside_what_was_made_of_it_is_called_after_that(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "plates" / "set", [row("a.png", "AK", confidence=0.01)])
+    assert page_of(root).all("h1") == ["plates"]
+    write_report(root, final_root=tmp_path / "meters" / "set")
+    assert Page(root / REPORT).all("h1") == ["meters"]
+    assert "detector review set " in Page(root / REPORT).section("suspect")
+
+
 @pytest.mark.parametrize(("name", "command"), [("set", "set"), ("a set", "'a set'"), ("<b>&", "'<b>&'")])
 def test_the_command_to_decide_on_suspects_is_shown(tmp_path: Path, name: str, command: str) -> None:
     shown = page_of(make_set(tmp_path / name, [row("a.png", "AK", confidence=0.01)])).section("suspect")

@@ -36,9 +36,9 @@ def decide(session: ReviewSession, name: str, decision: str, corrected: str = ""
 
 @pytest.mark.parametrize("name", ["", "data.yaml", "review.csv"])
 def test_a_set_by_any_of_its_names(tmp_path: Path, name: str) -> None:
-    root = small_set(tmp_path / "set", suspects(2))
+    root = small_set(tmp_path / "meters", suspects(2))
     subject = open_subject(root / name)
-    assert (subject.kind, subject.title, subject.decisions) == ("set", "set", root / "review.csv")
+    assert (subject.kind, subject.title, subject.decisions) == ("set", "meters", root / "review.csv")
     assert "detector train data=" in subject.next_step
 
 
@@ -85,11 +85,16 @@ def test_right_to_left_labels_are_typed_as_one_types_them(tmp_path: Path) -> Non
 
 def test_the_set_of_a_fit(tmp_path: Path) -> None:
     root = small_set(tmp_path / "plates" / "set", suspects(2))
-    (tmp_path / "plates" / "fit.json").write_text("{}")
+    request = {"source": "/plates", "held_out": "", "training": {"epochs": 3}, "conversion": {"ignore": " -"}}
+    state = {"pictures": "/plates", "request": request}
+    (tmp_path / "plates" / "fit.json").write_text(json.dumps(state))
     for path in (root.parent, root):
         subject = open_subject(path)
         assert (subject.kind, subject.title, subject.decisions) == ("set", "plates", root / "review.csv")
-        assert "detector fit" in subject.next_step
+        out = tmp_path / "plates"
+        assert shlex.split(subject.next_step) == [
+            "detector", "fit", "/plates", "epochs=3", "--ignore", " -", "--out", str(out),
+        ]  # fmt: skip
 
 
 EVALUATION = json.dumps({"source": "x", "wrong": [{
@@ -214,6 +219,26 @@ def test_pre_labels_become_a_persons_labels(tmp_path: Path) -> None:
     assert table.read_bytes() == before
     decide(session, "a.png", "accept")
     assert [item.name for item in ReviewSession(open_subject(table)).items()] == ["d.png", "e.png"]
+
+
+def test_pre_labels_go_to_the_reader_of_their_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [Prelabel("plates/c.png", "AB3", 1.0, "person"), Prelabel("new/a.png", "A", 0.4, "doubtful")]
+    write_prelabels(tmp_path / "labels.csv", rows)
+    steps = {}
+    for name, pictures in {"meters": "meters", "plates": "plates", "again": "plates"}.items():
+        conversion = {"length": 9, "upper": True}
+        request = {"source": str(tmp_path / pictures), "held_out": "", "training": {}, "conversion": conversion}
+        (tmp_path / "readers" / name).mkdir(parents=True)
+        state = {"pictures": str(tmp_path / pictures), "request": request}
+        (tmp_path / "readers" / name / "fit.json").write_text(json.dumps(state))
+        subject = open_subject(tmp_path / "labels.csv")
+        ReviewSession(subject)
+        steps[name] = subject.next_step
+    new = "detector fit labels.csv"
+    assert steps == {"meters": new, "plates": f"{new} --length 9 --out readers/plates", "again": new}, (
+        "of one or of none"
+    )
 
 
 def test_a_table_of_pre_labels_that_was_edited_is_read_again(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def test_one_picture_is_shown_with_its_boxes(
     assert page.text_content("#status") == f"Read {texts[0]}"
     assert page.locator("#frame rect.box").count() == len(texts[0]) == page.locator("#characters tbody tr").count()
     assert page.get_attribute("#frame svg", "aria-label") == f"The picture; it reads {' '.join(texts[0])}"
+    assert page.locator("#model option").all_inner_texts() == ["plates", "others"]
+    assert not page.locator("#model-name").is_visible()
     page.uncheck("#boxes")
     assert not page.locator("#frame rect.box").first.is_visible()
 
@@ -111,6 +113,8 @@ def test_a_key_is_asked_for(browser: Any, tmp_path: Path, pictures: list[bytes],
         page.wait_for_selector("#frame svg")
         assert page.text_content("#result-text") == texts[0]
         assert not page.locator("#key-form").is_visible()
+        assert page.inner_text("#model-name") == "Model shipped"
+        assert not page.locator("#model-choice").is_visible()
         page.close()
 
 

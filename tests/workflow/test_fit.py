@@ -18,7 +18,7 @@ from detector.conversion.settings import ConversionOptions
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError
 from detector.workflow import fit as fitting
-from detector.workflow.fit_folder import fit_files
+from detector.workflow.fit_folder import fit_command, fit_files
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 
 OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
@@ -83,6 +83,17 @@ def test_what_a_fit_leaves(fitted: detector.FitResult, source: Path) -> None:
     figures = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["evaluation"]["result"]
     assert (figures["count"], figures["right"]) == (fitted.evaluation.count, fitted.metrics.right)
     assert detector.Reader(fitted).read(next(source.iterdir())) is not None
+
+
+def test_a_fit_tells_the_command_that_goes_on(
+    fitted: detector.FitResult, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fitted.folder.parent)
+    before, after = f"epochs=1 batch=16 --alphabet {TOY_SYMBOLS} --length {TOY_LENGTH}", "--device cpu --out reader"
+    assert fit_command(fitted.folder) == f"detector fit {source.name} {before} --space _ {after}"
+    assert fit_command(fitted.folder, fitted.folder.parent / "a b.csv") == f"detector fit 'a b.csv' {before} {after}"
+    assert fit_command(source) == "", "no fit"
+    assert fit_command(source, Path("new.csv")) == "detector fit new.csv"
 
 
 def test_no_held_out_text_was_trained_on(fitted: detector.FitResult) -> None:
@@ -238,6 +249,21 @@ NEXT: dict[str, tuple[list[tuple[str, dict[str, str]]], dict[str, Any], str]] = 
         {"unlisted": 9},
         "detector label R plates plates/prelabels.csv",
     ),
+    "few pictures whose labels are spelt": (
+        [("few pictures", {})],
+        {"spelt": ["--upper", "--ignore", "- "]},
+        "detector label R PICTURES prelabels.csv --labels plates --upper --ignore '- '",
+    ),
+    "few pictures and pre-labels that wait": (
+        [("few pictures", {})],
+        {"waiting": 2, "source": "prelabels.csv"},
+        "detector review prelabels.csv, then detector fit prelabels.csv",
+    ),
+    "few pictures, and pre-labels that are decided on": (
+        [("few pictures", {})],
+        {"prelabels": 7, "source": "prelabels.csv"},
+        "detector label R PICTURES prelabels.csv",
+    ),
     "look-alikes": ([("look-alikes", {"pattern": "AA9|A9"})], {}, "detector fit plates --pattern 'AA9|A9'"),
     "look-alikes without a format": (
         [("look-alikes", {}), ("few pictures", {})],
@@ -255,12 +281,15 @@ def test_the_next_step_is_a_command(
     limits: list[tuple[str, dict[str, str]]], facts: dict[str, Any], command: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(fitted.folder.parent)
-    report = replace(fitted.conversion, to_review=facts.get("to_review", 0))
+    Path("prelabels.csv").touch()
+    facts = {"to_review": 0, "unlisted": 0, "spelt": (), "source": "plates", **facts}
+    counts = {name: facts[name] for name in ("to_review", "waiting", "prelabels") if name in facts}
+    report = replace(fitted.conversion, **counts)
     found = tuple(detector.Limit(kind, 5, "so it is", more) for kind, more in limits)
-    result = replace(fitted, limits=found, conversion=report, unlisted=facts.get("unlisted", 0))
+    result = replace(fitted, limits=found, conversion=report, unlisted=facts["unlisted"])
     monkeypatch.setattr("detector.workflow.fit.fit", lambda *_, **__: result)
     trained = ["time=0.1", "batch=8"] if "batch" in command else []
-    done = CliRunner().invoke(app, ["fit", "plates", *trained])
+    done = CliRunner().invoke(app, ["fit", facts["source"], *trained, *facts["spelt"]])
     assert done.exit_code in (0, 5), done.output
     said = done.stderr.replace(f"{fitted.folder.name}/reader.pt", "R").replace(f"{fitted.folder.name}/set,", "S,")
     assert f"next: {command}" in " ".join(said.split())

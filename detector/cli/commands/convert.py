@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
+from detector.cli.repeated import command_line
 from detector.cli.summary import say_prelabels, say_refused
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, counted
@@ -73,7 +73,8 @@ def command(
     say_refused(report, out / REJECTS)
     shipped_share, *round_shares = report.explained
     say(f"the shipped detector reads {shipped_share:.1%} of the labels as they are" + (
-        f", and {round_shares[-1]:.1%} after it was trained on those" if round_shares else ""
+        f", and {round_shares[-1]:.1%} after it was trained on those" if round_shares
+        else f"; where that is enough: {command_line('detector', 'predict', 'shipped', 'PICTURES')}"
     ))  # fmt: skip
     height, width = report.config.shape_hw or (0, 0)
     layout = report.config.layout
@@ -84,8 +85,8 @@ def command(
     say(f"boxes, suspects and refusals to look at: {out / REPORT}")
     if report.to_review:
         undecided = counted(report.to_review, "picture")
-        say(f"{undecided} to decide on: detector review {shlex.quote(str(out))}")
-    say(f"next: detector train data={report.data_yaml}")
+        say(f"{undecided} to decide on: {command_line('detector', 'review', out)}")
+    say(f"next: {command_line('detector', 'train', f'data={report.data_yaml}')}")
     put(report.data_yaml)
     if report.refused:
         raise typer.Exit(SOME_REFUSED)

@@ -10,7 +10,8 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import progress_bar
-from detector.cli.repeated import command_line, given
+from detector.cli.repeated import command_line, given, repeated
+from detector.cli.summary import say_format
 from detector.cli.terminal import json_text, put, say
 from detector.errors import SOME_REFUSED, ArgumentError, DetectorError, counted
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from detector.reading.reader import Reader
 
 _LISTED = 20
-
-_OF_LABELS = ("labels", "space", "upper", "ignore", "text_column", "image_column", "visual_order")
-"""Options that say how labels are read, as fit has them, too."""
 
 
 def command(
@@ -47,7 +45,6 @@ def command(
     trust: options.Trust = False,
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
-    from detector.data.yolo_dataset import is_converted
     from detector.reading.evaluation import evaluate
     from detector.reading.reader import Reader
 
@@ -80,11 +77,12 @@ def command(
     if as_json:
         put(json_text(result.to_dict(precision, other_result), indent=2))
     else:
-        _say_scores(result, precision)
+        respelt = _respelt(result, reader, context)
+        if not respelt:
+            _say_scores(result, precision)
         if other_result is not None and against is not None:
             _say_comparison(result, against, other_result)
-        if weights == "shipped" and not is_converted(source):
-            say(f"next: {_next(result, reader, context)}")
+        _say_next(result, respelt, context)
         put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
         from detector.reading.evaluation_page import write_evaluation
@@ -115,36 +113,57 @@ def _say_scores(result: Evaluation, precision: float) -> None:
         f"CER {result.score.cer:.2%}; {rate:.0f} pictures/s"
     )
     say(
-        f"confidences are off by {result.calibration.ece:.3f} on average (ECE), and faultless ones would be by "
+        f"confidences are off by {result.calibration.ece:.3f} on average (ECE); chance alone makes it "
         f"{result.calibration.by_chance:.3f}"
     )
     if result.look_alikes:
         say(f"{result.look_alikes} of the wrong ones only take symbols for others that look like them, such as O for 0")
     if zeros := sum(lacks_leading_zeros(label, reading) for _, label, reading, _ in result.wrong):
         say(f"{zeros} of the wrong ones are the label with zeros before it: did a spreadsheet take them?")
-    if form := str(result.string_model or ""):
-        say(f"labels look like {form}; A is a letter, 9 a digit, X either")
+    say_format("labels", result.string_model)
     coverage = result.coverage(precision)
     if coverage.taken:
+        bound = f", with --min-confidence {coverage.threshold}" if coverage.threshold else ""
         say(
-            f"{counted(coverage.taken, 'reading')} ({coverage.coverage:.1%}) may be taken unchecked, with "
-            f"--min-confidence {coverage.threshold}: {coverage.right} of them are right (wanted {precision:.4g})"
+            f"{counted(coverage.taken, 'reading')} ({coverage.coverage:.1%}) may be taken unchecked{bound}: "
+            f"{coverage.right} of them are right (wanted {100 * precision:.4g}%)"
         )
     else:
-        say(f"no --min-confidence leaves readings of which {precision:.4g} are right")
+        say(f"no --min-confidence leaves readings of which {100 * precision:.4g}% are right")
 
 
-def _next(result: Evaluation, reader: Reader, context: typer.Context) -> str:
-    """What to do after the shipped weights were tried on labelled pictures, as a command, or with which options."""
-    from detector.text.alphabet import what_takes_most
+def _respelt(result: Evaluation, reader: Reader, context: typer.Context) -> str:
+    """Return the command with options by which most labels are what this reader can give; "" where they are already.
 
+    Without them its scores say nothing.
+    """
+    from detector.data.yolo_dataset import is_converted
+    from detector.text.alphabet import spelling_that_takes_most
+
+    if 2 * result.score.right >= result.count or is_converted(Path(context.params["source"])):
+        return ""
     labels = [row.label for row in result.rows]
-    advice = what_takes_most(labels, reader.config.alphabet, reader.config.length, fixed=True)
-    if advice and 2 * result.score.right < result.count:
-        return f"the same with options that suit the labels: {advice}"
-    if len(result.wrong) + len(result.rejected):
-        return command_line("detector", "fit", context.params["source"], *given(context, _OF_LABELS))
-    return command_line("detector", "predict", "shipped", "PICTURES")
+    spelling = spelling_that_takes_most(labels, reader.config.alphabet, reader.config.length)
+    if not spelling:
+        return ""
+    return repeated(context, **{**spelling, "ignore": context.params["ignore"] + spelling.get("ignore", "")})
+
+
+def _say_next(result: Evaluation, respelt: str, context: typer.Context) -> None:
+    """The same command with other options; or what to do after the shipped weights were tried, as commands."""
+    from detector.data.labels.sources import READ_BY
+    from detector.data.yolo_dataset import is_converted
+
+    source = context.params["source"]
+    if respelt:
+        return say(f"next: {respelt}")
+    if context.params["weights"] != "shipped" or is_converted(Path(source)):
+        return None
+    predict = command_line("detector", "predict", "shipped", "PICTURES")
+    if not len(result.wrong) + len(result.rejected):
+        return say(f"next: {predict}")
+    say(f"where that is enough: {predict}")
+    return say(f"next: {command_line('detector', 'fit', source, *given(context, READ_BY))}")
 
 
 def _say_comparison(result: Evaluation, against: str, other_result: Evaluation) -> None:

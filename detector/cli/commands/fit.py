@@ -10,10 +10,10 @@ import typer
 from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
-from detector.cli.repeated import command_line, repeated
+from detector.cli.repeated import command_line, given, repeated
 from detector.cli.summary import say_prelabels, say_refused
-from detector.cli.terminal import put, relative_path, say
-from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted
+from detector.cli.terminal import put, say
+from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted, relative_path
 
 if TYPE_CHECKING:
     from detector.conversion.settings import ConversionOptions
@@ -136,7 +136,7 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
         set_folder = relative_path(result.conversion.data_yaml.parent)
         return f"{command_line('detector', 'review', set_folder)}, then {repeated(context)}"
     if limit.kind in (limits.PICTURES, limits.RARE):
-        return _label(Path(context.params["source"]), result)
+        return _label(context, result)
     if "pattern" in limit.settings:
         return repeated(context, pattern=limit.settings["pattern"])
     if "imgsz" in limit.settings:
@@ -151,12 +151,19 @@ def _step(limit: Limit, result: FitResult, context: typer.Context) -> str:
     return ""
 
 
-def _label(source: Path, result: FitResult) -> str:
-    """Return the command that pre-labels the pictures without a label, or else other pictures."""
+def _label(context: typer.Context, result: FitResult) -> str:
+    """Return the command that has more pictures labelled: those that wait, those without a label, or else others."""
+    from detector.data.labels.sources import SPELLING
+
+    source = Path(context.params["source"])
     label = ("detector", "label", relative_path(result.path))
+    spelling = given(context, [name for name in SPELLING if name != "labels"])
+    if source.is_file() and result.conversion.waiting:
+        return f"{command_line('detector', 'review', source)}, then {repeated(context)}"
+    if source.is_file() and result.conversion.prelabels:  # it has a person's labels, too, and takes further pictures
+        return command_line(*label, "PICTURES", source)
     if result.unlisted:
         folder = source if source.is_dir() else source.parent
-        return command_line(
-            *label, folder, folder / "prelabels.csv", *(() if source.is_dir() else ("--labels", source))
-        )
-    return command_line(*label, "PICTURES", "prelabels.csv", "--labels", source)
+        labels = () if source.is_dir() else ("--labels", source)
+        return command_line(*label, folder, folder / "prelabels.csv", *labels, *spelling)
+    return command_line(*label, "PICTURES", "prelabels.csv", "--labels", source, *spelling)

@@ -10,6 +10,7 @@ import typer
 from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line
+from detector.cli.summary import say_format
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, ArgumentError, counted
 
@@ -44,6 +45,7 @@ def command(
     check_source(source)  # before a network is loaded: a slip is told at once
     if not 0 <= max_wrong < 1:
         raise ArgumentError(f"--max-wrong is a share, 0 or more and less than 1, got {max_wrong:g}.")
+    from detector.workflow.fit_folder import fit_command
     from detector.workflow.label import label
 
     with progress_bar() as progress:
@@ -52,8 +54,7 @@ def command(
             image_column=image_column, max_wrong=max_wrong, string_format=string_format, device=device,
             trust=trust, progress=progress,
         )  # fmt: skip
-    if report.string_model is not None and str(report.string_model):
-        say(f"these look like {report.string_model}; --no-format reads one by one")
+    say_format("these", report.string_model, "--no-format reads each by itself")
     counts = {status: report.counts[status] for status in prelabels.STATUSES if report.counts[status]}
     say(f"{counted(sum(counts.values()), 'picture')}: {', '.join(f'{status} {n}' for status, n in counts.items())}")
     if sure_count := report.counts[prelabels.SURE]:
@@ -64,11 +65,10 @@ def command(
         )
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
-    fit_command = command_line("detector", "fit", out)
+    step = fit_command(Path(weights).parent, out)
     if report.counts[prelabels.DOUBTFUL]:
-        say(f"next: {command_line('detector', 'review', out)}, as far as you like, then {fit_command}")
-    else:
-        say(f"next: {fit_command}")
+        step = f"{command_line('detector', 'review', out)}, as far as you like, then {step}"
+    say(f"next: {step}")
     put(report.path)
     if report.failures:
         raise typer.Exit(SOME_REFUSED)

@@ -13,6 +13,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
+from detector.cli.summary import say_format
 from detector.cli.terminal import Results, json_text, put, say
 from detector.data.csv_files import Writer
 from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
@@ -20,6 +21,9 @@ from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, c
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader
     from detector.text.detections import Reading
+
+
+ALONE = "--no-format reads each by itself"
 
 
 class Format(StrEnum):
@@ -126,8 +130,7 @@ def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> No
     except KeyboardInterrupt:
         say(f"detector: stopped by Ctrl-C; what is in {out} is whole, and the same command goes on.", always=True)
         raise typer.Exit(STOPPED) from None
-    if readings.string_model is not None:
-        say(f"these look like {readings.string_model}; --no-format reads one by one")
+    say_format("these", readings.string_model, ALONE)
     pictures, shards_read = counted(readings.pictures, "picture"), counted(readings.shards, "shard")
     say(f"{pictures} of {shards_read} read in {readings.seconds:.0f} s")
     if readings.failed:
@@ -181,8 +184,8 @@ def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterat
 def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[str, Reading | Failure]]:
     """Yield readings of files by their common format, and print the format."""
     fitted, readings = reader.fitted_stream(source)
-    if (form := str(fitted.string_model or "")) and fitted.string_model != reader.string_model:
-        say(f"these look like {form}; --no-format reads one by one")
+    if fitted.string_model != reader.string_model:
+        say_format("these", fitted.string_model, ALONE)
     yield from readings
 
 

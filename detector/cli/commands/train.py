@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from detector.cli.repeated import command_line
-from detector.cli.terminal import put, relative_path, say
-from detector.errors import STOPPED, ArgumentError, NotLearnedError, counted
+from detector.cli.terminal import put, say
+from detector.errors import STOPPED, ArgumentError, NotLearnedError, counted, relative_path
 
 
 def command(

@@ -52,6 +52,11 @@ from detector.errors import SourceError
 FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES, SHARDS)
 """Values of ``labels`` besides "auto" and a file."""
 
+SPELLING = ("labels", "space", "upper", "ignore", "text_column", "image_column")
+"""Options of :func:`read_source`, and of whoever hands them on, that say how labels are written."""
+READ_BY = (*SPELLING, "visual_order")
+"""All its options that say how labels are read; the order of right-to-left texts stays that of the labels elsewhere."""
+
 _ACCEPTED = (
     "Accepted: a label file beside the images (CSV, TSV or JSON lines with columns like image,text; "
     "lines of path<TAB>text in a .txt file; JSON; drawn character boxes), a text file beside each image (x.gt.txt), "

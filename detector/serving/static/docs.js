@@ -5,7 +5,7 @@ const main = document.getElementById("operations");
 const EXAMPLES = {
   "image/*": 'curl -H "Content-Type: image/png" --data-binary @plate.png {address}',
   "multipart/form-data": "curl -F a=@1.png -F b=@2.png {address}",
-  "application/json": 'curl -H "Content-Type: application/json" -d \'{"pictures": ["BASE64"]}\' {address}',
+  "application/json": 'curl -H "Content-Type: application/json" -d \'{"pictures": ["\'$(base64 -w0 plate.png)\'"]}\' {address}',
 };
 
 function element(name, text = "", kind = "") {

@@ -15,7 +15,10 @@ async function start() {
     const served = await models();
     limits = served.limits;
     part("model").replaceChildren(...served.models.map(({ name }) => new Option(name, name)));
-    part("model-choice").hidden = served.models.length < 2;
+    const several = served.models.length > 1;
+    part("model-choice").hidden = !several;
+    part("model-name").hidden = several;
+    part("model-name").lastElementChild.textContent = served.models[0].name;
     part("key-form").hidden = true;
     part("problem").hidden = true;
     if (waiting) await take(...waiting);

@@ -46,9 +46,9 @@ def files(root):
 
 for name, where in (("one", None), ("many", "local")):
     with detector.converting_on(where):
-        detector.convert(source, folder / name / "set", shards=True, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_",
-                         device="cpu")
-assert files(folder / "one" / "set") == files(folder / "many" / "set"), "a set that workers wrote"
+        detector.convert(source, folder / name / "plates", shards=True, alphabet=TOY_SYMBOLS, length=TOY_LENGTH,
+                         space="_", device="cpu")
+assert files(folder / "one" / "plates") == files(folder / "many" / "plates"), "a set that workers wrote"
 
 for name, wanted, named in (("no.pt", WeightsError, "no.pt"), (weights, SourceError, shards[1].name)):
     if wanted is SourceError:

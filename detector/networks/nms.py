@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,29 +28,39 @@ def candidates(output: NDArray[np.float32], top_classes: int = TOP_CLASSES) -> l
         top_classes: likeliest classes that each is reduced to.
     """
     objectness = 1 - (1 - np.clip(output[:, 4:], 0, 1)).prod(1)  # (batch, places)
-    return [
-        _candidates(picture_output, picture_objectness, top_classes)
-        for picture_output, picture_objectness in zip(output, objectness, strict=True)
-    ]
-
-
-def _candidates(output: NDArray[np.float32], objectness: NDArray[np.float32], top_classes: int) -> CharDetections:
-    places = np.flatnonzero(objectness >= MIN_SCORE)
-    columns = output[:, places].T  # (n, 4 + classes)
-    sides, classes, surely = columns[:, 2:4], columns[:, 4:], objectness[places]
+    picture, place = np.nonzero(objectness >= MIN_SCORE)
+    columns, surely = output[picture, :, place], objectness[picture, place]  # (n, 4 + classes), (n,)
+    sides = columns[:, 2:4]
     corners = columns[:, :2] - sides / 2  # (n, 2)
-    keep = np.zeros(0, np.intp)
-    if len(places):
-        boxes_xywh = np.concatenate([corners, sides], 1).astype(np.float64)
-        # `keep` has the surest first; the score threshold is strict, and all of these have passed theirs.
-        keep = np.asarray(cv2.dnn.NMSBoxes(boxes_xywh, surely, 0.0, NMS_IOU), np.intp)[:MAX_CANDIDATES]  # type: ignore[arg-type]
-    corners, sides, classes = corners[keep], sides[keep], classes[keep]
+    keep, ends = _suppressed(np.concatenate([corners, sides], 1), surely, np.bincount(picture, minlength=len(output)))
+    corners, sides, classes = corners[keep], sides[keep], columns[keep, 4:]
     top_class_id = np.argsort(-classes, 1, kind="stable")[:, :top_classes]  # (n, k), likeliest first
     top_confidence = np.take_along_axis(classes, top_class_id, 1)
-    boxes_xyxy = np.concatenate([corners, corners + sides], 1)
-    return CharDetections(
-        boxes_xyxy, top_confidence[:, 0], top_class_id[:, 0], surely[keep], top_class_id, top_confidence
-    )
+    together = CharDetections(
+        np.concatenate([corners, corners + sides], 1), top_confidence[:, 0], top_class_id[:, 0], surely[keep],
+        top_class_id, top_confidence,
+    )  # fmt: skip
+    return [together[start:end] for start, end in pairwise([0, *ends])]
+
+
+def _suppressed(
+    boxes_xywh: NDArray[np.float32], surely: NDArray[np.float32], counts: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], list[int]]:
+    """Suppress candidates picture by picture, of which each has the next of ``counts``.
+
+    Returns:
+        Places of those that are kept, the surest of each picture first, and where those of each picture end.
+    """
+    boxes, keep, start = boxes_xywh.astype(np.float64), list[NDArray[np.intp]](), 0
+    for count in counts.tolist():
+        kept = np.zeros(0, np.intp)
+        if count:
+            own = slice(start, start + count)
+            # The score threshold is strict, and all of these have passed theirs.
+            kept = np.asarray(cv2.dnn.NMSBoxes(boxes[own], surely[own], 0.0, NMS_IOU), np.intp)  # type: ignore[arg-type]
+        keep.append(start + kept[:MAX_CANDIDATES])
+        start += count
+    return np.concatenate([*keep, np.zeros(0, np.intp)]), np.cumsum([len(kept) for kept in keep]).tolist()
 
 
 def check_output(shape: Sequence[int]) -> None:

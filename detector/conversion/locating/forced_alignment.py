@@ -154,9 +154,9 @@ def _dense(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
     """Return scores of all classes that are detected or labelled, (batch, n, classes)."""
     classes = int(max(candidates.top_class_id.max(initial=0), ids.max(initial=0))) + 1
     scores = np.zeros((*candidates.odds.shape, classes))
-    # A picture with fewer classes than others is filled up with zeros of class 0: the real score must not be lost.
-    classes_of = candidates.top_class_id
-    np.maximum.at(scores, (*np.indices(classes_of.shape)[:2], classes_of), candidates.top_confidence)
+    # A picture with fewer classes than others is filled up with zeros of class 0: of one class twice the first stays,
+    # which is set last.
+    np.put_along_axis(scores, candidates.top_class_id[..., ::-1], candidates.top_confidence[..., ::-1], 2)
     return scores
 
 

@@ -21,7 +21,7 @@ from detector.conversion.locating.forced_alignment import (
     force_align,
     label_log_probs,
 )
-from detector.data.letterbox import letterbox, shape_for
+from detector.data.letterbox import LetterboxTransform, letterbox, shape_for
 from detector.networks.network import MAX_BATCH, Network, known_as, of_symbols
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
@@ -235,30 +235,36 @@ class Locator:
                 output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in batch]))))
                 if (self._class_of != UNKNOWN).all():  # characters of other alphabets are none of the label's
                     output = of_symbols(output, self._network.names)
-                for i, picture_detections in zip(batch, candidates(output, self._classes), strict=True):
-                    boxes = letterboxed[i][1].to_picture(picture_detections.xyxy)
-                    detections[i] = self._in_set_classes(replace(picture_detections, xyxy=boxes))
+                transforms = [letterboxed[i][1] for i in batch]
+                detections.update(zip(batch, self._in_set_classes(output, transforms), strict=True))
         return [detections[i] for i in range(len(images))]
 
     def _input_shape(self, image: Image, label: Ids) -> tuple[int, int]:
         height, width = image.shape[:2]
         return self._shape_hw or shape_for([(width, height)], max(1, len(label)))
 
-    def _in_set_classes(self, detections: CharDetections) -> CharDetections:
-        """Map the detector's classes to the set's, all of them, the likeliest first."""
-        scores = np.zeros((len(detections), self._classes), np.float32)
-        np.put_along_axis(scores, detections.top_class_id, detections.top_confidence, 1)
+    def _in_set_classes(
+        self, output: NDArray[np.float32], transforms: Sequence[LetterboxTransform]
+    ) -> list[CharDetections]:
+        """Candidates of a network's output, in the set's classes, all of them, the likeliest first, and in the
+        pictures' own pixels."""
+        batch = candidates(output, self._classes)
+        class_ids = np.concatenate([detections.top_class_id for detections in batch])
+        confidences = np.concatenate([detections.top_confidence for detections in batch])
+        scores = np.zeros((len(class_ids), self._classes), np.float32)
+        np.put_along_axis(scores, class_ids, confidences, 1)
         set_scores = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
         top_class_id = np.argsort(-set_scores, 1, kind="stable")
         top_confidence = np.take_along_axis(set_scores, top_class_id, 1)
-        return CharDetections(
-            detections.xyxy,
-            top_confidence[:, 0],
-            top_class_id[:, 0],
-            detections.objectness,
-            top_class_id,
-            top_confidence,
-        )
+        in_set_classes, start = list[CharDetections](), 0
+        for detections, transform in zip(batch, transforms, strict=True):
+            own = slice(start, start + len(detections))
+            start = own.stop
+            in_set_classes.append(CharDetections(
+                transform.to_picture(detections.xyxy), top_confidence[own, 0], top_class_id[own, 0],
+                detections.objectness, top_class_id[own], top_confidence[own],
+            ))  # fmt: skip
+        return in_set_classes
 
     def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]

@@ -1,13 +1,13 @@
-"""What reading shards costs as they grow, alone and with Ray: pictures/s, CPU seconds, memory, the object store.
+"""Cost of reading shards as their number grows, without and with Ray: time, CPU seconds, memory, object store.
 
     python tools/cluster/cost.py [--counts 1000 10000 100000 1000000] [--arms here ray chain]
 
 Drawn plates are packed once into shards of 1,000 (after 2,000 pictures their bytes repeat, under other ids). Each arm
-reads them in a process of its own, with the same weights on the same cores: "here" is `detector predict --out` without
+reads them in a separate process, with the same weights on the same cores: "here" is `detector predict --out` without
 Ray, "ray" the same with `--ray`, and "chain" Ray Data's own read_parquet, map_batches and write_parquet around the same
-reader, in which pictures go through the object store. All processes of an arm are watched: their CPU seconds, which,
-unlike seconds of the clock, say the same on a busy machine, and their peaks of memory. Leaves OUT/COUNT-ARM.json, and
-prints all of OUT as a Markdown table. What is there already is skipped.
+reader, in which pictures pass through the object store. For all processes of an arm, CPU seconds, which hardly depend
+on other load of the machine, and peaks of memory are measured. Writes OUT/COUNT-ARM.json unless it exists, and prints
+all results in OUT as a Markdown table.
 """
 
 from __future__ import annotations
@@ -30,31 +30,35 @@ from tools.results import ROOT, machine, machine_lines, read_results, write_json
 ARMS = ("here", "ray", "chain")
 ROWS = 1000  # of a shard
 _TICK = os.sysconf("SC_CLK_TCK")
-_PERIOD = 0.5  # seconds between looks at the processes
+_SAMPLING_SECONDS = 0.5  # between samples of the processes
 
 
 class Watch(threading.Thread):
-    """CPU seconds and peak memory of a process and of all that it has started, by the kind of process."""
+    """Samples CPU seconds and peak memory of a process and its descendants, by kind of process.
+
+    Args:
+        root: id of the process.
+    """
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
-        self._root, self._over = root, threading.Event()
+        self._root, self._stopped = root, threading.Event()
         self.cpu: dict[tuple[str, int], float] = {}
         self.peak_mib: dict[str, float] = {}
 
     def run(self) -> None:
-        while not self._over.wait(_PERIOD):
+        while not self._stopped.wait(_SAMPLING_SECONDS):
             for pid in self._family():
-                self._look(pid)
+                self._sample(pid)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Of each kind of process: a worker is another before it has its work."""
+        """Return CPU seconds by kind of process; a process counts as its last kind, since workers start as others."""
         kinds = dict.fromkeys(kind for kind, _ in self.cpu)
-        last = {pid: (kind, seconds) for (kind, pid), seconds in sorted(self.cpu.items(), key=lambda one: one[1])}
-        return {kind: sum(seconds for one, seconds in last.values() if one == kind) for kind in kinds}
+        last = {pid: (kind, seconds) for (kind, pid), seconds in sorted(self.cpu.items(), key=lambda item: item[1])}
+        return {kind: sum(seconds for last_kind, seconds in last.values() if last_kind == kind) for kind in kinds}
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
         self.join()
 
     def _family(self) -> list[int]:
@@ -63,60 +67,62 @@ class Watch(threading.Thread):
             if entry.isdigit() and (fields := _stat(int(entry))):
                 parents[int(entry)] = int(fields[1])
         family = {self._root}
-        while more := {pid for pid, parent in parents.items() if parent in family} - family:
-            family |= more
+        while children := {pid for pid, parent in parents.items() if parent in family} - family:
+            family |= children
         return sorted(family)
 
-    def _look(self, pid: int) -> None:
+    def _sample(self, pid: int) -> None:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             status = Path(f"/proc/{pid}/status").read_text()
         except OSError:
             return
-        # Of a worker's memory the object store, which all of them map, is not its own.
-        held = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith(("Rss",))}
-        mib = (held.get("RssAnon", 0) + held.get("RssFile", 0)) / 1024
-        worker = command.startswith("ray::MapWorker")
-        kind = "driver" if pid == self._root else "worker" if worker else "other"
+        # Without shared memory: all workers map the object store.
+        rss = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith(("Rss",))}
+        mib = (rss.get("RssAnon", 0) + rss.get("RssFile", 0)) / 1024
+        is_worker = command.startswith("ray::MapWorker")
+        kind = "driver" if pid == self._root else "worker" if is_worker else "other"
         if fields := _stat(pid):
             self.cpu[kind, pid] = (int(fields[11]) + int(fields[12])) / _TICK
         self.peak_mib[kind] = max(self.peak_mib.get(kind, 0.0), mib)
-        shared = held.get("RssShmem", 0) / 1024  # the pages of the object store that were ever written
-        self.peak_mib["store"] = max(self.peak_mib.get("store", 0.0), shared)
+        shared_mib = rss.get("RssShmem", 0) / 1024  # the written pages of the object store
+        self.peak_mib["store"] = max(self.peak_mib.get("store", 0.0), shared_mib)
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on."""
+    """Return the fields of /proc/PID/stat from the state on; none if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
 
 
-class ReadsBatches:
-    """The reader in the arm "chain"."""
+class BatchReader:
+    """Reads the batches of the arm "chain"."""
 
     def __init__(self, weights: str) -> None:
         self._reader = detector.Reader(weights, device="cpu")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         readings = self._reader.read_many(batch["bytes"].tolist())
-        return {"id": batch["id"], "text": [one.text if one else "" for one in readings]}
+        return {"id": batch["id"], "text": [reading.text if reading else "" for reading in readings]}
 
 
 def chain(weights: str, shards: Path, out: Path) -> None:
-    """Ray Data's own verbs."""
+    """Read shards with Ray Data's own functions."""
     import ray.data
 
     data = ray.data.read_parquet(str(shards), columns=["id", "bytes"], ray_remote_args={"num_cpus": 0.25})
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=2, initial_size=2)
-    read = data.map_batches(ReadsBatches, fn_constructor_args=(weights,), batch_size=ROWS, compute=pool, num_cpus=0.75)
-    read.write_parquet(str(out), ray_remote_args={"num_cpus": 0.25})
+    readings = data.map_batches(
+        BatchReader, fn_constructor_args=(weights,), batch_size=ROWS, compute=pool, num_cpus=0.75
+    )
+    readings.write_parquet(str(out), ray_remote_args={"num_cpus": 0.25})
 
 
 def child(arm: str, weights: str, shards: Path, out: Path, facts: Path) -> None:
-    """The process that is watched."""
-    began = time.perf_counter()
+    """Run an arm in the process that is measured, and write its seconds to ``facts``."""
+    start = time.perf_counter()
     if arm != "here":
         import ray
 
@@ -126,22 +132,23 @@ def child(arm: str, weights: str, shards: Path, out: Path, facts: Path) -> None:
     else:
         address = None if arm == "here" else "local"
         detector.predict_shards(weights, shards, out, ray=address, string_format=False, device="cpu")
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     write_json(facts, {"seconds": seconds})
 
 
 def measure(arm: str, count: int, args: argparse.Namespace) -> None:
+    """Run an arm in a process, and write its result unless it exists."""
     facts, out = args.out / f"{count}-{arm}.json", args.out / f"read-{count}-{arm}"
     if facts.is_file():
         return
     shards = plate_shards(args.out / f"shards-{count}", count, ROWS)
     shutil.rmtree(out, ignore_errors=True)
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    told = facts.with_suffix(".child")
-    quiet = {"RAY_DATA_USE_DATASOURCE_V2": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
+    child_facts = facts.with_suffix(".child")
+    switches = {"RAY_DATA_USE_DATASOURCE_V2": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
     process = subprocess.Popen(
-        [sys.executable, __file__, "--child", arm, args.weights, str(shards), str(out), str(told)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": path, **quiet},
+        [sys.executable, __file__, "--child", arm, args.weights, str(shards), str(out), str(child_facts)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": path, **switches},
     )  # fmt: skip
     watch, load = Watch(process.pid), os.getloadavg()[0]
     watch.start()
@@ -150,8 +157,8 @@ def measure(arm: str, count: int, args: argparse.Namespace) -> None:
     shutil.rmtree(out, ignore_errors=True)
     if status:
         sys.exit(f"{arm} ended with {status}")
-    result = json.loads(told.read_text(encoding="utf-8"))
-    told.unlink()
+    result = json.loads(child_facts.read_text(encoding="utf-8"))
+    child_facts.unlink()
     write_json(facts, {
         "arm": arm, "pictures": count, "cpu_seconds": watch.cpu_seconds(), "peak_mib": watch.peak_mib,
         "load": load, "weights": args.weights, **result, "machine": machine(),
@@ -165,19 +172,22 @@ def print_table(out: Path) -> None:
     print(f"| pictures | arm | seconds | load | CPU s | {cpu} | MiB, driver | MiB, worker | MiB, store |")
     print(f"|{'---|' * 11}")
     for r in results:
-        spent, peak = r["cpu_seconds"], r["peak_mib"]
-        seconds = [f"{r['seconds']:.0f}", f"{r['load']:.0f}", f"{sum(spent.values()):.1f}"]
-        seconds += [f"{spent[kind]:.1f}" if spent.get(kind) else "" for kind in kinds]
+        cpu_seconds, peak = r["cpu_seconds"], r["peak_mib"]
+        seconds = [f"{r['seconds']:.0f}", f"{r['load']:.0f}", f"{sum(cpu_seconds.values()):.1f}"]
+        seconds += [f"{cpu_seconds[kind]:.1f}" if cpu_seconds.get(kind) else "" for kind in kinds]
         mib = [f"{peak[kind]:.0f}" if kind in peak else "" for kind in ("driver", "worker", "store")]
         print(f"| {r['pictures']:,} | {r['arm']} | {' | '.join([*seconds, *mib])} |")
     print()
     arms = {(r["pictures"], r["arm"]): r for r in results}
     for count, arm in arms:
-        if arm != "here" and (here := arms.get((count, "here"))):
-            one = arms[count, arm]
-            seconds = one["seconds"] / here["seconds"] - 1
-            cpu = sum(one["cpu_seconds"].values()) / sum(here["cpu_seconds"].values()) - 1
-            print(f"{count:,} pictures: {arm} takes {seconds:+.1%} seconds and {cpu:+.1%} CPU seconds against here")
+        if arm != "here" and (baseline := arms.get((count, "here"))):
+            result = arms[count, arm]
+            more_seconds = result["seconds"] / baseline["seconds"] - 1
+            more_cpu = sum(result["cpu_seconds"].values()) / sum(baseline["cpu_seconds"].values()) - 1
+            print(
+                f"{count:,} pictures: {arm} takes {more_seconds:+.1%} seconds and {more_cpu:+.1%} CPU seconds against "
+                "here"
+            )
     print()
     print(*machine_lines(results), sep="\n")
 

@@ -1,4 +1,4 @@
-"""Shards of drawn plates for the benchmarks of this folder; no command."""
+"""Shards of drawn plates for the benchmarks in this folder; not a command."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ SIZE_WH = (160, 48)
 
 
 @cache
-def drawn(count: int) -> list[tuple[str, bytes]]:
-    """(text, JPEG) of plates: three letters and four digits."""
+def drawn_plates(count: int) -> list[tuple[str, bytes]]:
+    """Return (text, JPEG) of ``count`` plates with three letters and four digits."""
     synthesizer = detector.Synthesizer(detector.SynthConfig(pattern="AAA9999", size_wh=SIZE_WH))
     pictures = (synthesizer(number) for number in range(count))
-    return [(one.text, cv2.imencode(".jpg", one.image)[1].tobytes()) for one in pictures]
+    return [(picture.text, cv2.imencode(".jpg", picture.image)[1].tobytes()) for picture in pictures]
 
 
 def plates(count: int, different: int) -> Iterator[PackedPicture]:
-    """So many plates with ids of their own; their bytes repeat after ``different``."""
-    pictures = drawn(min(count, different))
+    """Yield ``count`` plates with different ids; their bytes repeat after ``different`` plates."""
+    pictures = drawn_plates(min(count, different))
     for number in range(count):
         text, data = pictures[number % len(pictures)]
         yield PackedPicture(f"{number:09d}", data, text, *SIZE_WH)
 
 
 def plate_shards(folder: Path, count: int, rows: int, different: int = 2000) -> Path:
-    """The folder with these plates in shards of ``rows``, written where it is not there already."""
+    """Write plates into ``folder`` in shards of ``rows``, unless it exists; return the folder."""
     if not folder.exists():
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)

@@ -1,11 +1,12 @@
-"""Whether a string model finds the grammar that strings were drawn from, and how near it comes to it; no pictures.
+"""Fit of string models to known grammars: which formats they find, and how much likelihood they lose; no pictures.
 
     python tools/reading/grammars.py [--counts 10 30 100 300 1000] [--draws 10]
 
-Strings are drawn from known grammars and given as labels, and as readings by which every O is a 0 and every I a 1.
-The model of each is told as it describes itself. Nats are how much less likely 1,000 other strings of the grammar are
-by the model than by the grammar itself, a string, in the mean of --draws draws; a model of nothing counts as uniform
-over all strings of the lengths that were seen. Prints a Markdown table.
+String models are fitted to strings that are drawn from known grammars, as labels and as readings in which every O is a
+0 and every I a 1. The table has for each number of strings the most frequent description of the model, and the mean
+loss in nats a string: the log-likelihood of 1,000 other strings of the grammar by the grammar minus that by the model,
+in the mean of --draws draws. No model counts as uniform over all strings of the observed lengths. Prints a Markdown
+table.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from detector.text.forms.string_model import StringModel
 
 DIGITS, LETTERS = DEFAULT_SYMBOLS[:10], DEFAULT_SYMBOLS[10:]
 POOLS = {"9": DIGITS, "A": LETTERS, "X": DEFAULT_SYMBOLS}
-HELD_OUT = 1000
+HELD_OUT_COUNT = 1000
 
 GRAMMARS: dict[str, dict[str, float]] = {
     "AAA9999": {"AAA9999": 1.0},
@@ -35,17 +36,17 @@ GRAMMARS: dict[str, dict[str, float]] = {
     "XXXXXX": {"XXXXXX": 1.0},
     "X, 4 to 8 of them": {"X" * n: 0.2 for n in range(4, 9)},
 }
-"""Formats and their shares; W is that letter."""
+"""Grammars: their formats with shares; W is the letter itself."""
 
 
-def drawn(grammar: dict[str, float], count: int, rng: random.Random) -> list[str]:
-    """Strings of a grammar."""
+def draw_strings(grammar: dict[str, float], count: int, rng: random.Random) -> list[str]:
+    """Draw strings of a grammar."""
     forms = rng.choices(list(grammar), list(grammar.values()), k=count)
     return ["".join(rng.choice(POOLS.get(sign, sign)) for sign in form) for form in forms]
 
 
 def log_likelihood(text: str, grammar: dict[str, float]) -> float:
-    """Of one string, in nats, by the grammar that it was drawn from."""
+    """Return the log-likelihood of a string, in nats, by the grammar that it was drawn from."""
     total = 0.0
     for form, share in grammar.items():
         pools = [POOLS.get(sign, sign) for sign in form]
@@ -55,37 +56,55 @@ def log_likelihood(text: str, grammar: dict[str, float]) -> float:
 
 
 def log_likelihood_by(text: str, model: StringModel | None, lengths: Counter[int]) -> float:
-    """The same by a model; ``lengths`` of the strings that it was learnt from."""
+    """Return the log-likelihood of a string, in nats, by a model.
+
+    Args:
+        text: the string.
+        model: None is uniform over all strings of a length.
+        lengths: of the strings that the model was fitted to.
+    """
     n, classes = len(text), len(DEFAULT_SYMBOLS)
-    seen = math.log((lengths[n] + 0.5) / (lengths.total() + 0.5 * max(1, len(lengths))))
+    log_length_share = math.log((lengths[n] + 0.5) / (lengths.total() + 0.5 * max(1, len(lengths))))
     if model is None or n not in model.formats:
-        return seen - n * math.log(classes)
+        return log_length_share - n * math.log(classes)
     ids = [DEFAULT_SYMBOLS.index(symbol) for symbol in text]
-    return seen + math.log(sum(f.weight * float(f.symbols[np.arange(n), ids].prod()) for f in model.formats[n]))
+    return log_length_share + math.log(
+        sum(f.weight * float(f.symbols[np.arange(n), ids].prod()) for f in model.formats[n])
+    )
 
 
 def as_read(text: str) -> Reading:
-    """By a reader that is sure, on a typeface whose O is its 0 and whose I is its 1."""
+    """Return a sure reading of a text, on a typeface whose O is its 0 and whose I is its 1."""
     signs = text.replace("O", "0").replace("I", "1")
     characters = tuple(Character(sign, 0.97, (0.0, 0.0, 1.0, 1.0), ((sign, 0.97),)) for sign in signs)
     return Reading(signs, 0.9, characters)
 
 
-def measured(
+def measure(
     grammar: dict[str, float], count: int, learn: Callable[[list[str]], StringModel | None], draws: int, seed: int
 ) -> tuple[str, float]:
-    """The usual description of the model, and the nats that it lacks a string."""
-    told: Counter[str] = Counter()
-    lacking = 0.0
+    """Fit models to strings of a grammar; return the most frequent description, and the mean loss in nats a string.
+
+    Args:
+        grammar: formats and their shares.
+        count: number of strings to fit to.
+        learn: fits a model.
+        draws: number of models.
+        seed: of the strings.
+    """
+    descriptions: Counter[str] = Counter()
+    mean_loss = 0.0
     for draw in range(draws):
         rng = random.Random(f"{seed} {draw}")
-        texts = drawn(grammar, count, rng)
+        texts = draw_strings(grammar, count, rng)
         model, lengths = learn(texts), Counter(map(len, texts))
-        told[" ".join(part for part in str(model or "nothing").split() if "(" not in part and "%" not in part)] += 1
-        others = drawn(grammar, HELD_OUT, rng)
-        behind = [log_likelihood(text, grammar) - log_likelihood_by(text, model, lengths) for text in others]
-        lacking += sum(behind) / HELD_OUT / draws
-    return told.most_common(1)[0][0].rstrip(","), lacking
+        descriptions[
+            " ".join(part for part in str(model or "nothing").split() if "(" not in part and "%" not in part)
+        ] += 1
+        held_out = draw_strings(grammar, HELD_OUT_COUNT, rng)
+        losses = [log_likelihood(text, grammar) - log_likelihood_by(text, model, lengths) for text in held_out]
+        mean_loss += sum(losses) / HELD_OUT_COUNT / draws
+    return descriptions.most_common(1)[0][0].rstrip(","), mean_loss
 
 
 def main() -> None:
@@ -102,8 +121,8 @@ def main() -> None:
     print("|---" * (2 + len(args.counts)) + "|")
     for name, grammar in GRAMMARS.items():
         for way, learn in ways.items():
-            cells = [measured(grammar, count, learn, args.draws, args.seed) for count in args.counts]
-            print(f"| {name} | {way} | " + " | ".join(f"{told}: {nats:.2f}" for told, nats in cells) + " |")
+            cells = [measure(grammar, count, learn, args.draws, args.seed) for count in args.counts]
+            print(f"| {name} | {way} | " + " | ".join(f"{text}: {nats:.2f}" for text, nats in cells) + " |")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from detector.text.decode import decode_batch
 from detector.text.metrics import score_texts
 from detector.text.reading_config import ReadingConfig
 from tools.results import ROOT, machine, machine_lines, read_results, write_json
-from tools.weights.ship_weights import BATCH, held_back, parameters_of
+from tools.weights.ship_weights import BATCH, held_out_pictures, parameters_of
 from tools.weights.synth_batches import SynthBatches
 from tools.weights.train_detector import train_detector
 
@@ -65,7 +65,7 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
     published = out.with_suffix(".small.pt")
     ultralytics.publish(out, published, config, {})
     network = ultralytics.Network(published, torch.device("cpu"))
-    images, texts = held_back(args.store)
+    images, texts = held_out_pictures(args.store)
     score = score_texts(texts, read_detected(network, config, images))
     return {
         "set": Path(model).stem, "model": model, "minutes": args.minutes, "pictures": steps * args.batch,

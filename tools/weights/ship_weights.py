@@ -1,11 +1,10 @@
-"""Put trained weights into the package, scored and described; see tools/README.md for the whole recipe.
+"""Write trained weights into the package, with their scores and a README; tools/README.md has the whole recipe.
 
     python tools/weights/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/weights]
         [--detector-args "--pictures 600000 --seed 0"]
 
-Writes detector.pt, detector.onnx and README.md. The arguments with which it was trained are only written down. The
-score is exact match on 1,000 pictures of the store that were held back from training; confidences are calibrated on
-another 1,000.
+Writes detector.pt, detector.onnx and README.md. --detector-args, the arguments of the training, are only recorded. The
+score is exact match on 1,000 held-out pictures of the store; confidences are calibrated on another 1,000.
 """
 
 from __future__ import annotations
@@ -34,20 +33,27 @@ from detector.text.metrics import TextScore, score_texts
 from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import TextLayout
 from tools.results import ROOT
-from tools.weights.synth_store import HELD_BACK, Store
+from tools.weights.synth_store import HELD_OUT, Store
 
 SCORED = 1000
 BATCH = 50
-MOST_MB = 12.0  # of all files together
+MAX_MB = 12.0  # of all files together
 LAYOUT = TextLayout(lines=2, lowest_line=0.6, stacked=True)
-"""Plates have one line or two; what is written much smaller above or below them is the name of a state or a slogan."""
+"""Plates have one line or two; much smaller text above or below them is the name of a state or a slogan."""
 
 Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """The detector: how right it reads, how large it is as .pt and as .onnx, how many pictures it was trained on."""
+    """Figures of the shipped detector.
+
+    Args:
+        score: on held-out artificial pictures.
+        megabytes, onnx_megabytes: size of the .pt and of the .onnx.
+        parameters: of the network.
+        pictures: that it was trained on.
+    """
 
     score: TextScore
     megabytes: float
@@ -56,20 +62,20 @@ class Shipped:
     pictures: int
 
 
-def held_back(store: Path, start: int = 0) -> tuple[Images, list[str]]:
-    """Pictures that training never drew, uint8 (SCORED, H, W, 3), and their texts; ``start`` of them are left out."""
-    held = Store.open(store)
-    images, texts = held.images[held.scored], held.texts[held.scored]
+def held_out_pictures(store: Path, start: int = 0) -> tuple[Images, list[str]]:
+    """Return held-out pictures of a store from number ``start`` on, uint8 (SCORED, H, W, 3), and their texts."""
+    pictures = Store.open(store)
+    images, texts = pictures.images[pictures.scored], pictures.texts[pictures.scored]
     return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
 
 
-def read_by(detector_pt: Path, images: Images) -> list[Reading]:
-    """What `Reader()` reads with these weights."""
+def read(detector_pt: Path, images: Images) -> list[Reading]:
+    """Read pictures with weights, as `Reader()` does."""
     return [reading for reading in Reader(detector_pt, device="cpu").read_many(images) if isinstance(reading, Reading)]
 
 
 def store_in_half(path: Path) -> None:
-    """Keep the weights of an ONNX file in half precision, as the ``.pt`` has them; a runtime makes them float once."""
+    """Store the weights of an ONNX file in half precision, as in the ``.pt``; a runtime converts them once."""
     model = onnx.load(path)
     casts = []
     for tensor in list(model.graph.initializer):
@@ -87,24 +93,34 @@ def store_in_half(path: Path) -> None:
 
 
 def parameters_of(path: Path) -> int:
-    """Parameters of the network in a checkpoint of ours."""
-    held = torch.load(path, map_location="cpu", weights_only=False)
-    return sum(p.numel() for p in held["model"].parameters())
+    """Count the parameters of the network in a checkpoint that this project wrote."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    return sum(p.numel() for p in checkpoint["model"].parameters())
 
 
-def options(store: Path) -> str:
-    """What synth_store.py was given, but for where and with how many processes."""
-    held = json.loads((store / "config.json").read_text(encoding="utf-8"))
-    held |= {"digits": "DIGITS"} if "digits" in held else {}  # a folder that is elsewhere for others
-    return " ".join(f"--{key.replace('_', '-')} {held[key]}" for key in held if key not in ("out", "workers"))
+def drawing_options(store: Path) -> str:
+    """Return the options of synth_store.py that a store was drawn with, without its path and number of processes."""
+    config = json.loads((store / "config.json").read_text(encoding="utf-8"))
+    config |= {"digits": "DIGITS"} if "digits" in config else {}  # a placeholder for the folder
+    return " ".join(f"--{key.replace('_', '-')} {config[key]}" for key in config if key not in ("out", "workers"))
 
 
-def describe(shipped: Shipped, scored: str, stores: Sequence[Path], arguments: str, mean: str) -> str:
-    """README.md of the weights' folder."""
+def readme(shipped: Shipped, scored: str, stores: Sequence[Path], arguments: str, mean: str) -> str:
+    """Return README.md of the weights' folder.
+
+    Args:
+        shipped: figures of the detector.
+        scored: options of synth_store.py for the store with the held-out pictures.
+        stores: that were trained on, if others.
+        arguments: of train_detector.py.
+        mean: options of ship_weights.py for the interpolation of weights.
+    """
     names = " ".join(store.name.upper() for store in stores) or "STORE"
-    drawn = [f"python tools/weights/synth_store.py {store.name.upper()} {options(store)}" for store in stores]
-    drawn = drawn or [f"python tools/weights/synth_store.py STORE {scored}"]
-    drawing = "\n".join(drawn)
+    commands = [
+        f"python tools/weights/synth_store.py {store.name.upper()} {drawing_options(store)}" for store in stores
+    ]
+    commands = commands or [f"python tools/weights/synth_store.py STORE {scored}"]
+    drawing = "\n".join(commands)
     return f"""# Shipped weights
 
 They read texts of 1 to {ReadingConfig().length} of the 36 symbols `{ReadingConfig().symbols}`, in one line or two. They
@@ -120,7 +136,7 @@ alphabets: readers ignore it, and `convert` finds unknown symbols by it.
 `detector.onnx`, {shipped.onnx_megabytes:.2f} MB, is `detector.pt` exported, for reading on a CPU without torch. It
 reads the same strings, and is not used beside another `detector.pt`.
 
-Training never draws the last {HELD_BACK:,} pictures of a store (SCORED below). The first {SCORED:,} of them are
+Training never draws the last {HELD_OUT:,} pictures of a store (SCORED below). The first {SCORED:,} of them are
 scored here; on the others the confidences are calibrated, so they hold for pictures like the artificial ones.
 
 ## How they were made
@@ -153,10 +169,11 @@ def _share(score: TextScore) -> str:
     return f"{score.exact_match:.1%} ({low:.1%} to {high:.1%}); CER {score.cer:.2%}"
 
 
-def ship(args: argparse.Namespace) -> Shipped:
-    """Write and score."""
-    pictures = _pictures(args.detector)  # before anything is written
-    (images, texts), (others, labels) = held_back(args.store), held_back(args.store, SCORED)
+def write_and_score(args: argparse.Namespace) -> Shipped:
+    """Write detector.pt, calibrated, and detector.onnx, and score them."""
+    pictures = _pictures(args.detector)  # fails before anything is written
+    images, texts = held_out_pictures(args.store)
+    calibration_images, labels = held_out_pictures(args.store, SCORED)
     args.weights_dir.mkdir(parents=True, exist_ok=True)
     target = args.weights_dir / "detector.pt"
     config = ReadingConfig(layout=LAYOUT)
@@ -171,11 +188,11 @@ def ship(args: argparse.Namespace) -> Shipped:
                 args.detector, args.before, args.before_share, config.symbols, mean
             )
         ultralytics.publish(detector, target, config, facts)
-        config = replace(config, calibration=fit_calibration(read_by(target, others), labels))
+        config = replace(config, calibration=fit_calibration(read(target, calibration_images), labels))
         ultralytics.publish(detector, target, config, facts)
     store_in_half(export(target))
     return Shipped(
-        score_texts(texts, [reading.text for reading in read_by(target, images)]), target.stat().st_size / 1e6,
+        score_texts(texts, [reading.text for reading in read(target, images)]), target.stat().st_size / 1e6,
         target.with_suffix(".onnx").stat().st_size / 1e6, parameters_of(target), pictures,
     )  # fmt: skip
 
@@ -198,24 +215,24 @@ def main() -> None:
     parser.add_argument("--trained-on", nargs="+", type=Path, default=[], help="the stores, if those were others")
     parser.add_argument("--note", default="", help="more to say of how they were made, at the end of the README")
     args = parser.parse_args()
-    shipped = ship(args)
+    shipped = write_and_score(args)
     total = shipped.megabytes + shipped.onnx_megabytes
-    if total > MOST_MB:
-        parser.error(f"the weights have {total:.1f} MB together, more than {MOST_MB:g}: train a smaller network.")
-    scored = options(args.store)
+    if total > MAX_MB:
+        parser.error(f"the weights have {total:.1f} MB together, more than {MAX_MB:g}: train a smaller network.")
+    scored = drawing_options(args.store)
     mean = "" if args.before is None else f" --before {args.before} --before-share {args.before_share:g}"
-    said = describe(shipped, scored, args.trained_on, args.detector_args, mean)
-    said += f"\n{args.note}\n" if args.note else ""
-    (args.weights_dir / "README.md").write_text(said, encoding="utf-8")
+    text = readme(shipped, scored, args.trained_on, args.detector_args, mean)
+    text += f"\n{args.note}\n" if args.note else ""
+    (args.weights_dir / "README.md").write_text(text, encoding="utf-8")
     print(f"{args.weights_dir / 'detector.pt'}: {shipped.megabytes:.2f} MB, exact match {_share(shipped.score)}")
 
 
-def _pictures(trained: Path) -> int:
-    """How many pictures a file of train_detector.py was trained on."""
-    held = torch.load(trained, map_location="cpu", weights_only=False)
-    if "pictures" not in held:
-        raise SystemExit(f"{trained} does not say how many pictures it was trained on: it is not train_detector.py's.")
-    return int(held["pictures"])
+def _pictures(path: Path) -> int:
+    """Return the number of pictures that a checkpoint of train_detector.py was trained on."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    if "pictures" not in checkpoint:
+        raise SystemExit(f"{path} does not say how many pictures it was trained on: it is not train_detector.py's.")
+    return int(checkpoint["pictures"])
 
 
 if __name__ == "__main__":

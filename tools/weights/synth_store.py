@@ -6,7 +6,7 @@
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, OUT/others_xyxy.npy, the same of characters of other alphabets, and
 OUT/drawn.npy, bool (count,): a store may be used while it is drawn.
-The last HELD_BACK pictures are never trained on, and are drawn first. Deterministic in the arguments.
+The last HELD_OUT pictures are never trained on, and are drawn first. Deterministic in the arguments.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from detector.synth.faces.fonts import described_fonts
 from detector.text.alphabet import Alphabet
 
 SIZE_WH = (256, 64)
-CHUNK = 500  # pictures of one kind in a row, drawn by one process
-HELD_BACK = 2000  # pictures at the end of a store that are never trained on, for scores
-HELD_CHUNK = 50  # of them in a row: each half of them has some of every kind
+CHUNK = 500  # consecutive pictures of one kind, drawn by one process
+HELD_OUT = 2000  # pictures at the end of a store, for scores and calibration; never trained on
+HELD_OUT_CHUNK = 50  # likewise of one kind: small, so that each half of them has every kind
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Store:
 
     @classmethod
     def create(cls, folder: Path, count: int, length: int) -> None:
-        """New arrays of zeros."""
+        """Write arrays of zeros into a folder, for ``count`` pictures of strings of up to ``length`` symbols."""
         shapes = {
             "images": (np.uint8, (count, SIZE_WH[1], SIZE_WH[0], 3)), "texts": (f"<U{length}", (count,)),
             "boxes_xyxy": (np.float32, (count, length, 4)), "others_xyxy": (np.float32, (count, length, 4)),
@@ -56,20 +56,20 @@ class Store:
 
     @property
     def scored(self) -> slice:
-        """The pictures that are held back; they are there.
+        """Slice of the held-out pictures.
 
         Raises:
-            SystemExit: if they are not.
+            SystemExit: if they are not drawn yet.
         """
-        if len(self.drawn) <= HELD_BACK or not self.drawn[-HELD_BACK:].all():
+        if len(self.drawn) <= HELD_OUT or not self.drawn[-HELD_OUT:].all():
             raise SystemExit(
-                f"The {HELD_BACK} pictures of this store that are held back are not drawn: run synth_store.py."
+                f"The {HELD_OUT} pictures of this store that are held back are not drawn: run synth_store.py."
             )
-        return slice(len(self.drawn) - HELD_BACK, None)
+        return slice(len(self.drawn) - HELD_OUT, None)
 
     @classmethod
     def open(cls, folder: Path, mode: Literal["r", "r+"] = "r") -> Store:
-        """What is there."""
+        """Map the arrays of a folder; of a store that is being drawn, ``drawn`` says which pictures are there."""
         return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode=mode) for field in fields(cls)))
 
 
@@ -113,8 +113,8 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
-    if args.count <= HELD_BACK:
-        parser.error(f"--count must be more than the {HELD_BACK} that are held back, got {args.count}")
+    if args.count <= HELD_OUT:
+        parser.error(f"--count must be more than the {HELD_OUT} that are held back, got {args.count}")
     if (args.out / "images.npy").exists():
         parser.error(f"{args.out} holds a store that training may be using: delete it, or name another folder")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -138,10 +138,10 @@ def main() -> None:
         written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
         configs[16] = written
         configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
-    trained = args.count - HELD_BACK
+    trained = args.count - HELD_OUT
     jobs = [
         (configs[number % len(configs)], args.out, start, min(start + chunk, stop))
-        for begin, stop, chunk in ((trained, args.count, HELD_CHUNK), (0, trained, CHUNK))
+        for begin, stop, chunk in ((trained, args.count, HELD_OUT_CHUNK), (0, trained, CHUNK))
         for number, start in enumerate(range(begin, stop, chunk))
     ]
     described_fonts(config.alphabet)  # looked for once, not in each process

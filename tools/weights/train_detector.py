@@ -1,13 +1,14 @@
-"""Train the shipped detector from artificial pictures; see tools/README.md for the whole recipe.
+"""Train the shipped detector on artificial pictures; tools/README.md has the whole recipe.
 
     python tools/weights/train_detector.py STORE [STORE ...] OUT.pt [--pictures 600000] [--seed 0]
         [--model detector/networks/models/char.yaml]
 
-A plain training loop on Ultralytics' model and loss: one step a batch, bfloat16, channels last, cosine learning
-rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
+A plain training loop with Ultralytics' model and loss: one step for each batch, bfloat16, channels last, a cosine
+learning rate, an average of the weights. OUT.pt is a plain Ultralytics checkpoint.
 
 With ``--device cuda`` the store may still be drawn meanwhile. With ``--processes 2`` two processes of one thread each
-share every batch, and their gradients (gloo): on two cores that is half as fast again as one process of two threads.
+share every batch and average their gradients (gloo): on two cores that is 1.5 times as fast as one process of two
+threads.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ from detector.networks.ultralytics import new_network
 from detector.text.alphabet import Alphabet
 from detector.training.training_loop import Schedule, train_network
 from tools.weights.synth_batches import SynthBatches
-from tools.weights.synth_store import HELD_BACK
+from tools.weights.synth_store import HELD_OUT
 
 
 def save(model: torch.nn.Module, path: Path, pictures: int) -> None:
+    """Atomically write a checkpoint as Ultralytics does, with the number of pictures that it was trained on."""
     half = model.half().cpu().eval()
     half.criterion = None
-    held = {"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}
+    checkpoint = {"model": half, "train_args": {"task": "detect", "imgsz": 256}, "epoch": -1, "pictures": pictures}
     with atomic_write(path) as part:
-        torch.save(held, part)
+        torch.save(checkpoint, part)
 
 
 def train_detector(
@@ -55,60 +57,61 @@ def train_detector(
 ) -> int:
     """Train a network from scratch or from ``start``, write its averaged weights to ``out`` and return the steps.
 
-    Training ends after ``pictures``, or after ``minutes`` if given; the learning rate follows whichever it is.
+    Training ends after ``pictures`` of each process, or after ``minutes`` if given; the learning rate follows the same
+    limit.
     """
-    on = torch.device(device)
-    net = new_network(Alphabet().symbols + OTHER, Path(model_yaml), start)
-    steps = pictures // batches.batch  # of a process, as its batch
-    began, mean, taken, reached = time.perf_counter(), 0.0, 0, 0.0
-    shared = dist.is_initialized()
-    processes, first = (dist.get_world_size(), dist.get_rank() == 0) if shared else (1, True)
-    if shared:
+    network = new_network(Alphabet().symbols + OTHER, Path(model_yaml), start)
+    steps = pictures // batches.batch
+    start_time, mean_loss, last_step, share = time.perf_counter(), 0.0, 0, 0.0
+    is_distributed = dist.is_initialized()
+    processes, is_first = (dist.get_world_size(), dist.get_rank() == 0) if is_distributed else (1, True)
+    if is_distributed:
         register_optimizer_step_pre_hook(_share_gradients)
 
-    def done(step: int) -> float:
-        nonlocal reached
-        reached = (time.perf_counter() - began) / 60 / minutes if minutes else step / steps
-        if shared:  # all end at the same step: the first one's clock counts
-            told = torch.tensor(reached, dtype=torch.float64)
-            dist.broadcast(told, 0)
-            reached = told.item()
-        return reached
+    def progress(step: int) -> float:
+        nonlocal share
+        share = (time.perf_counter() - start_time) / 60 / minutes if minutes else step / steps
+        if is_distributed:  # the clock of the first process counts, so that all end at the same step
+            first_share = torch.tensor(share, dtype=torch.float64)
+            dist.broadcast(first_share, 0)
+            share = first_share.item()
+        return share
 
-    def after(step: int, loss: float, averaged: torch.nn.Module) -> None:
-        nonlocal mean, taken
-        taken = step
-        if not first:
+    def report(step: int, loss: float, averaged: torch.nn.Module) -> None:
+        nonlocal mean_loss, last_step
+        last_step = step
+        if not is_first:
             return
         if step % 200 == 0 or step == 1:
-            mean = loss if step == 1 else mean + 0.5 * (loss - mean)
-            speed = processes * step * batches.batch / (time.perf_counter() - began)
-            print(f"step {step} done {reached:.3f} loss {mean:.3f} {speed:.0f} pictures/s", flush=True)
+            mean_loss = loss if step == 1 else mean_loss + 0.5 * (loss - mean_loss)
+            speed = processes * step * batches.batch / (time.perf_counter() - start_time)
+            print(f"step {step} done {share:.3f} loss {mean_loss:.3f} {speed:.0f} pictures/s", flush=True)
         if step % 1000 == 0:
             save(copy.deepcopy(averaged), out, processes * step * batches.batch)
 
-    trained = train_network(net, lambda _: batches.draw(), Schedule(done, lr), on, after=after)
-    if first:
-        pictures = processes * taken * batches.batch
+    schedule = Schedule(progress, lr)
+    trained = train_network(network, lambda _: batches.draw(), schedule, torch.device(device), after=report)
+    if is_first:
+        pictures = processes * last_step * batches.batch
         save(copy.deepcopy(trained), out, pictures)
-        print(f"{pictures} pictures in {(time.perf_counter() - began) / 60:.1f} min; {HELD_BACK} held back")
-    return taken
+        print(f"{pictures} pictures in {(time.perf_counter() - start_time) / 60:.1f} min; {HELD_OUT} held back")
+    return last_step
 
 
 def _share_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """Before a step: every gradient becomes the mean of all processes', sent as one vector."""
+    """Before a step, replace every gradient by its mean over all processes; they are exchanged as one vector."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    sent = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(sent)
-    sent.div_(dist.get_world_size())
-    for gradient, mean in zip(gradients, sent.split([g.numel() for g in gradients]), strict=True):
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat.div_(dist.get_world_size())
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
-def _work(rank: int, args: argparse.Namespace, meeting: str) -> None:
-    """One process's share: of the store, of each batch, of the pictures."""
+def _train(rank: int, args: argparse.Namespace, rendezvous: str) -> None:
+    """Train in one of the processes, on its share of the stores, of each batch and of the pictures."""
     if args.processes > 1:
-        dist.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=args.processes)
+        dist.init_process_group("gloo", f"file://{rendezvous}", rank=rank, world_size=args.processes)
     torch.manual_seed(args.seed)
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     threads = args.threads or (1 if args.processes > 1 else None)
@@ -139,11 +142,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="that share each batch, on a CPU")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        meeting = str(Path(folder) / "meeting")
+        rendezvous = str(Path(folder) / "rendezvous")
         if args.processes == 1:
-            _work(0, args, meeting)
+            _train(0, args, rendezvous)
         else:
-            mp.spawn(_work, (args, meeting), nprocs=args.processes)
+            mp.spawn(_train, (args, rendezvous), nprocs=args.processes)
 
 
 if __name__ == "__main__":

@@ -70,13 +70,13 @@ def read_drawn(folder: Path) -> dict[str, DrawnPicture]:
         for row in csv.DictReader(file):
             box = [float(row[side]) for side in ("x1", "y1", "x2", "y2")]
             rows.setdefault(row["image"], []).append((row["char"].upper(), box))
-    drawn = {}
+    pictures = {}
     for name, boxes in rows.items():
         if "".join(char for char, _ in boxes) != texts.get(name):
             boxes.sort(key=lambda pair: pair[1][0] + pair[1][2])
         if "".join(char for char, _ in boxes) == texts.get(name):
-            drawn[name] = DrawnPicture(folder / name, texts[name], np.array([box for _, box in boxes], np.float32))
-    return drawn
+            pictures[name] = DrawnPicture(folder / name, texts[name], np.array([box for _, box in boxes], np.float32))
+    return pictures
 
 
 # --- three ways to boxes ------------------------------------------------------------------------------------------
@@ -154,10 +154,10 @@ def iou(boxes: Boxes, other_boxes: Boxes) -> NDArray[np.float64]:
     return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)
 
 
-def centred(boxes: Boxes, drawn: Boxes) -> NDArray[np.bool_]:
+def centred(boxes: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
     """Whether the centre of each box lies in the drawn one, (n,)."""
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.asarray(((middle >= drawn[:, :2]) & (middle <= drawn[:, 2:])).all(1))
+    return np.asarray(((middle >= drawn_boxes[:, :2]) & (middle <= drawn_boxes[:, 2:])).all(1))
 
 
 def resized(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
@@ -166,52 +166,52 @@ def resized(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
     return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
 
 
-def compare(inferred: Sequence[Boxes], drawn: Sequence[Boxes]) -> dict[str, Any]:
+def compare(inferred: Sequence[Boxes], drawn_boxes: Sequence[Boxes]) -> dict[str, Any]:
     """Figures of one way to boxes on one set; both lists picture by picture, as many boxes in each."""
     if not inferred:
         return {"pictures": 0}
-    ours, theirs = np.concatenate(inferred), np.concatenate(drawn)
+    ours, theirs = np.concatenate(inferred), np.concatenate(drawn_boxes)
     overlaps, hits = iou(ours, theirs), centred(ours, theirs)
-    sizes, wanted = ours[:, 2:] - ours[:, :2], theirs[:, 2:] - theirs[:, :2]
-    ratio = np.exp(np.log(np.maximum(sizes, 0.5) / np.maximum(wanted, 0.5)).mean(0))  # geometric mean, (2,)
+    sizes, drawn_sizes = ours[:, 2:] - ours[:, :2], theirs[:, 2:] - theirs[:, :2]
+    ratio = np.exp(np.log(np.maximum(sizes, 0.5) / np.maximum(drawn_sizes, 0.5)).mean(0))  # geometric mean, (2,)
     return {
         "pictures": len(inferred),
         "boxes": len(ours),
         "mean_iou": float(overlaps.mean()),
         "iou_half": float((overlaps >= 0.5).mean()),
         "centres": float(hits.mean()),
-        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(inferred, drawn, strict=True)])),
+        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(inferred, drawn_boxes, strict=True)])),
         "size_ratio_wh": ratio.tolist(),
         "mean_iou_sizes_matched": float(iou(resized(ours, 1 / ratio), theirs).mean()),
     }
 
 
-def measure(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
+def measure(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
     """Inferred boxes of a converted set: all of them, and those that are no suspects."""
     boxes, suspects = inferred_boxes(root)
-    names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
+    names = [name for name in pictures if name in boxes and len(boxes[name]) == len(pictures[name].boxes_xyxy)]
     trusted = [name for name in names if name not in suspects]
     return {
-        "inferred": compare([boxes[n] for n in names], [drawn[n].boxes_xyxy for n in names]),
-        "inferred, suspects left out": compare([boxes[n] for n in trusted], [drawn[n].boxes_xyxy for n in trusted]),
+        "inferred": compare([boxes[n] for n in names], [pictures[n].boxes_xyxy for n in names]),
+        "inferred, suspects left out": compare([boxes[n] for n in trusted], [pictures[n].boxes_xyxy for n in trusted]),
     }
 
 
-def calibration(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
+def calibration(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
     """What a box's confidence means: of the boxes in each of its ranges, the share whose centre is right; and ECE."""
     sources = {row.image: row.source for row in read_set(root).manifest()}
     rows: dict[str, list[dict[str, str]]] = {}
     with (root / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows.setdefault(row["image"], []).append(row)
-    confidences, right = [], []
+    confidences, are_right = [], []
     for image, boxes in rows.items():
-        picture = drawn.get(sources[image])
+        picture = pictures.get(sources[image])
         if picture is not None and len(picture.boxes_xyxy) == len(boxes):
             inferred = np.array([[float(b[side]) for side in ("x1", "y1", "x2", "y2")] for b in boxes], np.float32)
             confidences += [float(b["confidence"]) for b in boxes]
-            right += centred(inferred, picture.boxes_xyxy).tolist()
-    confidence, hit = np.array(confidences), np.array(right, bool)
+            are_right += centred(inferred, picture.boxes_xyxy).tolist()
+    confidence, hit = np.array(confidences), np.array(are_right, bool)
     bins, error = [], 0.0
     for low, high in itertools.pairwise((0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0001)):
         inside = (confidence >= low) & (confidence < high)
@@ -222,33 +222,33 @@ def calibration(root: Path, drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
     return {"bins": bins, "ece": error}
 
 
-def measure_plain(drawn: dict[str, DrawnPicture]) -> dict[str, Any]:
+def measure_plain(pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
     """The plain ways on all pictures."""
     boxes_by_method: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
-    for picture in drawn.values():
+    for picture in pictures.values():
         image = read_image(picture.path)
         for name, method in PLAIN.items():
             boxes_by_method[name].append(method(image, len(picture.boxes_xyxy)))
-    theirs = [picture.boxes_xyxy for picture in drawn.values()]
+    theirs = [picture.boxes_xyxy for picture in pictures.values()]
     return {name: compare(boxes, theirs) for name, boxes in boxes_by_method.items()}
 
 
 # --- for the eye --------------------------------------------------------------------------------------------------
 
 
-def write_annotated(path: Path, root: Path, drawn: dict[str, DrawnPicture]) -> None:
+def write_annotated(path: Path, root: Path, pictures: dict[str, DrawnPicture]) -> None:
     """Pictures from the worst boxes to the best, evenly picked: drawn boxes green, inferred ones red."""
     boxes, suspects = inferred_boxes(root)
-    names = [name for name in drawn if name in boxes and len(boxes[name]) == len(drawn[name].boxes_xyxy)]
-    scores = {name: float(iou(boxes[name], drawn[name].boxes_xyxy).mean()) for name in names}
+    names = [name for name in pictures if name in boxes and len(boxes[name]) == len(pictures[name].boxes_xyxy)]
+    scores = {name: float(iou(boxes[name], pictures[name].boxes_xyxy).mean()) for name in names}
     names.sort(key=lambda name: scores[name])
     chosen_names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
     height, width = TILE_HW[0] + CAPTION, TILE_HW[1]
     page = np.full((-(-len(chosen_names) // COLUMNS) * height, COLUMNS * width, 3), 255, np.uint8)
     for i, name in enumerate(chosen_names):
         top, left = i // COLUMNS * height, i % COLUMNS * width
-        caption = f"{drawn[name].text}  IoU {scores[name]:.2f}{'  suspect' if name in suspects else ''}"
-        page[top : top + height, left : left + width] = _tile(drawn[name], boxes[name], caption)
+        caption = f"{pictures[name].text}  IoU {scores[name]:.2f}{'  suspect' if name in suspects else ''}"
+        page[top : top + height, left : left + width] = _tile(pictures[name], boxes[name], caption)
     is_encoded, data = cv2.imencode(".png", page)
     if not is_encoded:
         raise detector.DetectorError(f"{path} could not be encoded as PNG.")
@@ -272,9 +272,9 @@ def _tile(sample: DrawnPicture, boxes: Boxes, caption: str) -> NDArray[np.uint8]
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Convert one set and measure; where nothing was learnt, only the plain ways have figures."""
     folder, root = args.data.resolve() / name, args.out / name
-    drawn = read_drawn(folder)
-    result: dict[str, Any] = {"set": name, "drawn": len(drawn), "seed": args.seed, "machine": machine()}
-    began, worked = time.perf_counter(), time.process_time()
+    pictures = read_drawn(folder)
+    result: dict[str, Any] = {"set": name, "drawn": len(pictures), "seed": args.seed, "machine": machine()}
+    start_time, start_cpu = time.perf_counter(), time.process_time()
     try:
         if not (args.reuse and (root / "data.yaml").is_file()):
             forget(root)
@@ -282,15 +282,15 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 folder / "labels.csv", root, overwrite=True, train_scale=args.train_scale, seed=args.seed, **SETS[name]
             )
             result |= {"inputs": report.inputs, "suspects": report.suspects, "refused": report.refused}
-            result |= {"explained": report.explained, "minutes": (time.perf_counter() - began) / 60}
-            result |= {"core_minutes": (time.process_time() - worked) / 60}
-        result["ways"] = measure(root, drawn)
-        result["calibration"] = calibration(root, drawn)
+            result |= {"explained": report.explained, "minutes": (time.perf_counter() - start_time) / 60}
+            result |= {"core_minutes": (time.process_time() - start_cpu) / 60}
+        result["ways"] = measure(root, pictures)
+        result["calibration"] = calibration(root, pictures)
         if args.annotated:
-            write_annotated(args.out / f"{name}.png", root, drawn)
+            write_annotated(args.out / f"{name}.png", root, pictures)
     except NotLearnedError as error:
-        result |= {"error": str(error), "minutes": (time.perf_counter() - began) / 60, "ways": {}}
-    result["ways"] |= measure_plain(drawn)
+        result |= {"error": str(error), "minutes": (time.perf_counter() - start_time) / 60, "ways": {}}
+    result["ways"] |= measure_plain(pictures)
     return result
 
 

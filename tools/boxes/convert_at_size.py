@@ -109,9 +109,9 @@ def measure(source: Path, count: int, args: argparse.Namespace) -> dict[str, Any
     root, facts = args.out / f"{count}.set", args.out / f"{count}.facts"
     for folder in (root, root.with_name(root.name + ".part")):
         shutil.rmtree(folder, ignore_errors=True)
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     took = finish(start(source, root, facts, args.train_scale))
-    seconds, cpu = time.perf_counter() - began, took.ru_utime + took.ru_stime
+    seconds, cpu = time.perf_counter() - start_time, took.ru_utime + took.ru_stime
     result: dict[str, Any] = {
         "pictures": count, "seed": args.seed, "train_scale": args.train_scale, "machine": machine(),
         **json.loads(facts.read_text()), "wall_seconds": seconds, "cpu_seconds": cpu,
@@ -129,9 +129,9 @@ def killed(source: Path, root: Path, facts: Path, seconds: float, args: argparse
     expected = digest(root)
     shutil.rmtree(root)
     moment = random.Random(args.seed)
-    began, done = time.perf_counter(), 0
+    start_time, kill_count = time.perf_counter(), 0
     moments: list[float] = []
-    while done < args.kills:
+    while kill_count < args.kills:
         process = start(source, root, facts, args.train_scale)
         moments.append(moment.uniform(0, 2 * seconds / (args.kills + 1)))
         try:
@@ -139,14 +139,14 @@ def killed(source: Path, root: Path, facts: Path, seconds: float, args: argparse
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            done += 1
+            kill_count += 1
         if root.exists():  # done before all kills were: compared, and begun again
             if digest(root) != expected:
-                return {"kills": done, "moments": moments, "equal": False}
+                return {"kills": kill_count, "moments": moments, "equal": False}
             shutil.rmtree(root)
     finish(start(source, root, facts, args.train_scale))
     return {
-        "kills": done, "moments": moments, "wall_seconds": time.perf_counter() - began,
+        "kills": kill_count, "moments": moments, "wall_seconds": time.perf_counter() - start_time,
         "equal": digest(root) == expected,
     }  # fmt: skip
 

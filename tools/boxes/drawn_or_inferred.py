@@ -60,14 +60,14 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     for seed in args.seeds:
         for boxes in BOXES:
-            began = time.perf_counter()
+            start_time = time.perf_counter()
             run = f"{boxes}-{seed}"
             with contextlib.chdir(folder):  # weights/ lands where one is
                 weights = detector.train(
                     folder / boxes / "data.yaml", epochs=args.epochs, name=run, seed=seed, exist_ok=True
                 ).path.resolve()
             test = score(weights, folder / boxes / "data.yaml")
-            minutes = (time.perf_counter() - began) / 60
+            minutes = (time.perf_counter() - start_time) / 60
             result["runs"].append({"boxes": boxes, "seed": seed, "test": test, "minutes": minutes})
     return result
 

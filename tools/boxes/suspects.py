@@ -62,40 +62,40 @@ WRONG_IN_THE_SET = {
 
 def spoil(texts: Sequence[str], kinds: Collection[str], share: float, seed: int) -> tuple[list[str], dict[int, str]]:
     """Texts with some of them wrong, and of which place what was done."""
-    spoilt, done = systematic(texts, kinds, seed)
+    spoilt, kind_of = systematic(texts, kinds, seed)
     rng = random.Random(seed)
     symbols = sorted(set("".join(texts)))
     single = [kind for kind in ("changed", "swapped", "dropped") if kind in kinds]
-    unspoilt = [i for i in range(len(texts)) if i not in done]
+    unspoilt = [i for i in range(len(texts)) if i not in kind_of]
     places = rng.sample(unspoilt, min(len(unspoilt), round(share * len(texts)))) if single else []
     pairs = len(places) // (2 * len(single)) if "swapped" in single else 0
     for a, b in zip(places[:pairs], places[pairs : 2 * pairs], strict=True):
         if texts[a] != texts[b]:
             spoilt[a], spoilt[b] = texts[b], texts[a]
-            done |= {a: "swapped", b: "swapped"}
+            kind_of |= {a: "swapped", b: "swapped"}
     kinds_left = [kind for kind in single if kind != "swapped"]
     for nth, i in enumerate(places[2 * pairs :] if kinds_left else ()):
-        at, kind = rng.randrange(len(texts[i])), kinds_left[nth % len(kinds_left)]
-        other = rng.choice([s for s in symbols if s != texts[i][at]]) if kind == "changed" else ""
-        if len(texts[i]) > 1 or other:  # a label of one symbol has none to spare
-            spoilt[i] = texts[i][:at] + other + texts[i][at + 1 :]
-            done[i] = kind
-    return spoilt, done
+        place, kind = rng.randrange(len(texts[i])), kinds_left[nth % len(kinds_left)]
+        symbol = rng.choice([s for s in symbols if s != texts[i][place]]) if kind == "changed" else ""
+        if len(texts[i]) > 1 or symbol:  # a label of one symbol has none to spare
+            spoilt[i] = texts[i][:place] + symbol + texts[i][place + 1 :]
+            kind_of[i] = kind
+    return spoilt, kind_of
 
 
 def systematic(texts: Sequence[str], kinds: Collection[str], seed: int) -> tuple[list[str], dict[int, str]]:
     """The same of errors that whole parts of a set have."""
-    spoilt, done = list(texts), {}
+    spoilt, kind_of = list(texts), {}
     if "zeros" in kinds:
         for i, text in enumerate(texts):
             if text.isdecimal() and (number := text.lstrip("0") or "0") != text:
-                spoilt[i], done[i] = number, "zeros"
+                spoilt[i], kind_of[i] = number, "zeros"
     if "shifted" in kinds:
         first = random.Random(f"{seed}: shifted").randrange(len(texts) // 2, len(texts) - 1)
         spoilt[first:-1] = spoilt[first + 1 :]
-        done = {i: kind for i, kind in done.items() if not first <= i < len(texts) - 1}
-        done |= {i: "shifted" for i in range(first, len(texts) - 1) if spoilt[i] != texts[i]}
-    return spoilt, done
+        kind_of = {i: kind for i, kind in kind_of.items() if not first <= i < len(texts) - 1}
+        kind_of |= {i: "shifted" for i in range(first, len(texts) - 1) if spoilt[i] != texts[i]}
+    return spoilt, kind_of
 
 
 def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
@@ -105,43 +105,43 @@ def run_set(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         rows = [(original.parent / r["image"], r["text"].upper()) for r in csv.DictReader(file)]
     rows = [(path, text) for path, text in rows if 0 < len(text) <= DEFAULT_LENGTH]
     texts = [text for _, text in rows]
-    spoilt, done = spoil(texts, args.kinds, args.share, seed)
+    spoilt, kind_of = spoil(texts, args.kinds, args.share, seed)
     result: dict[str, Any] = {
         "set": name, "seed": seed, "kinds": args.kinds, "share": args.share, "pictures": len(rows),
-        "spoilt": Counter(done.values()), "machine": machine(),
+        "spoilt": Counter(kind_of.values()), "machine": machine(),
     }  # fmt: skip
-    if missing := [kind for kind in args.kinds if kind not in done.values()]:
+    if missing := [kind for kind in args.kinds if kind not in kind_of.values()]:
         return {**result, "error": f"no label that could be spoilt so: {', '.join(missing)}"}
     out = args.out / file_name(name, seed, args.kinds)
     labels = write_labels(
         args.out / f"{out.name}.labels" / "labels.csv", [(p, t) for (p, _), t in zip(rows, spoilt, strict=True)]
     )
-    began, worked = time.perf_counter(), time.process_time()
+    start_time, start_cpu = time.perf_counter(), time.process_time()
     forget(out)
     try:
         report = detector.convert(labels, out, overwrite=True, seed=seed, train_scale=args.train_scale)
     except NotLearnedError as error:
         return {**result, "error": str(error)}
-    minutes, core_minutes = (time.perf_counter() - began) / 60, (time.process_time() - worked) / 60
+    minutes, core_minutes = (time.perf_counter() - start_time) / 60, (time.process_time() - start_cpu) / 60
     place = {path.name: i for i, (path, _) in enumerate(rows)}
     if len(place) != len(rows):
         raise SystemExit(f"{name}: two pictures have one name.")
     manifest = {place[Path(row.source).name]: row for row in read_manifest(out)}
     listed = {i for i, row in manifest.items() if row.status == "suspect"}
-    caught = listed & done.keys()
+    caught = listed & kind_of.keys()
     wrong = {
         i
-        for i in listed - done.keys()
+        for i in listed - kind_of.keys()
         if rows[i][0].name.split("_png")[0].split(".")[0] in WRONG_IN_THE_SET.get(name, {})
     }
     return {
         **result, "suspects": len(listed), "explained": report.explained, "minutes": minutes,
-        "core_minutes": core_minutes, "found": Counter(done[i] for i in caught), "wrong_in_the_set": len(wrong),
+        "core_minutes": core_minutes, "found": Counter(kind_of[i] for i in caught), "wrong_in_the_set": len(wrong),
         "read_is_truth": sum(manifest[i].read == texts[i] for i in caught),
         "missed": [[rows[i][0].name, texts[i], spoilt[i], manifest[i].read, manifest[i].confidence]
-                   for i in sorted(done.keys() - listed) if i in manifest],
+                   for i in sorted(kind_of.keys() - listed) if i in manifest],
         "false_alarms": [[rows[i][0].name, texts[i], manifest[i].read, manifest[i].confidence]
-                         for i in sorted(listed - done.keys())],
+                         for i in sorted(listed - kind_of.keys())],
     }  # fmt: skip
 
 
@@ -166,12 +166,15 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         if not runs:
             continue
         spoilt, caught = (sum((Counter(r[key]) for r in runs), Counter[str]()) for key in ("spoilt", "found"))
-        suspects, wrong, read = (sum(r[key] for r in runs) for key in ("suspects", "wrong_in_the_set", "read_is_truth"))
+        suspects, wrong_in_set, right_readings = (
+            sum(r[key] for r in runs) for key in ("suspects", "wrong_in_the_set", "read_is_truth")
+        )
         hits = caught.total()
         lines.append(
             f"| {name} | {runs[0]['pictures']} | {len(runs)} | {spoilt.total()} | {suspects} "
-            f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {wrong} | {_share(hits + wrong, suspects)} "
-            f"| {_share(read, hits)} | {sum(r['minutes'] for r in runs) / len(runs):.1f} |"
+            f"| {_share(hits, spoilt.total())} | {_share(hits, suspects)} | {wrong_in_set} "
+            f"| {_share(hits + wrong_in_set, suspects)} "
+            f"| {_share(right_readings, hits)} | {sum(r['minutes'] for r in runs) / len(runs):.1f} |"
         )
         by_kind += [f"| {name} | {k} | {spoilt[k]} | {caught[k]} | {_share(caught[k], spoilt[k])} |" for k in kinds]
     return "\n".join([*lines, "", *by_kind, "", *failed, *machine_lines(results)])

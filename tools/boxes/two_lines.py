@@ -68,20 +68,20 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     drawn_pictures = read_drawn(source)
     inferred, _ = inferred_boxes(root / "set")
     as_many = [
-        lines_of(inferred[n]) == lines_of(drawn.boxes_xyxy) for n, drawn in drawn_pictures.items() if n in inferred
+        lines_of(inferred[n]) == lines_of(picture.boxes_xyxy) for n, picture in drawn_pictures.items() if n in inferred
     ]
     data = report.data_yaml.resolve()
     weights = train_stage(data, root, "reader", args.minutes, False, args.seed)
-    read = {
+    evaluations = {
         reader_name: detector.evaluate(detector.Reader(path), data, split="test").to_dict()
         for reader_name, path in (("shipped", None), ("trained", weights))
     }
-    for scores in read.values():
+    for scores in evaluations.values():
         del scores["confusions"]
     return {
         "set": name, "pictures": report.inputs, "suspects": report.suspects, "convert_s": report.seconds,
         "input_hw": report.config.shape_hw, "lines_right": float(np.mean(as_many)), "minutes": args.minutes,
-        "machine": machine(), "boxes": measure(root / "set", drawn_pictures), "read": read,
+        "machine": machine(), "boxes": measure(root / "set", drawn_pictures), "read": evaluations,
     }  # fmt: skip
 
 

@@ -41,9 +41,9 @@ def megabytes(folder: Path) -> float:
 
 def run(*words: object, cwd: Path) -> tuple[str, float]:
     """What a command prints, and its seconds."""
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     process = subprocess.run(list(map(str, words)), cwd=cwd, check=True, stdout=subprocess.PIPE, text=True)
-    return process.stdout, time.perf_counter() - began
+    return process.stdout, time.perf_counter() - start_time
 
 
 def main() -> None:
@@ -66,19 +66,20 @@ def main() -> None:
         )  # fmt: skip
         draw(folder / "picture.png")
         code = "import detector; print(detector.Reader().read('picture.png').text)"
-        read = [run(python, "-I", "-c", code, cwd=folder) for _ in range(1 + STARTS)]
-        printed = [run(python.with_name("detector"), "predict", "shipped", "picture.png", cwd=folder)
+        python_runs = [run(python, "-I", "-c", code, cwd=folder) for _ in range(1 + STARTS)]
+        command_runs = [run(python.with_name("detector"), "predict", "shipped", "picture.png", cwd=folder)
                 for _ in range(1 + STARTS)]  # fmt: skip
         figures = {
             "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
             "installed_mb": round(megabytes(folder / "light")),
             "packages": len(list((folder / "light").rglob("*.dist-info"))),
             "install_s": round(installed, 1),
-            "python_first_string_s": round(statistics.median(seconds for _, seconds in read[1:]), 2),
-            "command_first_string_s": round(statistics.median(seconds for _, seconds in printed[1:]), 2),
+            "python_first_string_s": round(statistics.median(seconds for _, seconds in python_runs[1:]), 2),
+            "command_first_string_s": round(statistics.median(seconds for _, seconds in command_runs[1:]), 2),
         }
-    if {text for text, _ in read} != {f"{TEXT}\n"} or {text for text, _ in printed} != {f"picture.png\t{TEXT}\n"}:
-        sys.exit(f"{TEXT} was read as {read[0][0]!r} and {printed[0][0]!r}.")
+    outputs = {text for text, _ in python_runs}, {text for text, _ in command_runs}
+    if outputs != ({f"{TEXT}\n"}, {f"picture.png\t{TEXT}\n"}):
+        sys.exit(f"{TEXT} was read as {python_runs[0][0]!r} and {command_runs[0][0]!r}.")
     print("| " + " | ".join(figures) + " |\n|" + "---|" * len(figures))
     print("| " + " | ".join(map(str, figures.values())) + " |")
     if (out := parser.parse_args().json) is not None:

@@ -50,7 +50,7 @@ def watched(command: str, seconds: float, scratch: Path) -> list[str]:
     home.mkdir(exist_ok=True)
     before = {*home.rglob("*")}
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "YOLO_", "MPL", *ALWAYS))}
-    ended = subprocess.run(
+    process = subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", calls, sys.executable, "-c", LIVE_ON,
          str(seconds), *command.split()],
         cwd=scratch, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
@@ -58,9 +58,11 @@ def watched(command: str, seconds: float, scratch: Path) -> list[str]:
     )  # fmt: skip
     calls_text = calls.read_text(encoding="utf-8", errors="replace")
     files = [str(path.relative_to(home)) for path in {*home.rglob("*")} - before if path.is_file()]
-    wrong = sorted(set(re.findall(r"sa_family=AF_INET6?.*?inet_\w+\([^)]*\)", calls_text)))
-    wrong += [name for name in files if not name.startswith(".cache/detector/")]
-    return wrong if ended.returncode in (0, 3, 5) else [f"exit code {ended.returncode}: {ended.stderr[-500:]}", *wrong]
+    violations = sorted(set(re.findall(r"sa_family=AF_INET6?.*?inet_\w+\([^)]*\)", calls_text)))
+    violations += [name for name in files if not name.startswith(".cache/detector/")]
+    if process.returncode not in (0, 3, 5):
+        violations.insert(0, f"exit code {process.returncode}: {process.stderr[-500:]}")
+    return violations
 
 
 def main() -> None:
@@ -71,9 +73,9 @@ def main() -> None:
     has_failed = False
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
-            wrong = watched(command, seconds, Path(folder))
-            has_failed |= bool(wrong)
-            print(f"detector {command}: {'silent' if not wrong else '; '.join(wrong)}", flush=True)
+            violations = watched(command, seconds, Path(folder))
+            has_failed |= bool(violations)
+            print(f"detector {command}: {'silent' if not violations else '; '.join(violations)}", flush=True)
     sys.exit(has_failed)
 
 

@@ -106,7 +106,7 @@ def train_crnn(
 
     Texts consist of SYMBOLS.
     """
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     torch.manual_seed(seed)
     rng, augment, device = np.random.default_rng(seed), Augment(seed=seed), pick_device(None)
     net = Crnn().to(device=device, memory_format=torch.channels_last)
@@ -115,7 +115,7 @@ def train_crnn(
     images, validation_images = [load(path) for path, _ in train], [load(path) for path, _ in val]
     targets = [torch.tensor([SYMBOLS.index(c) for c in text]) for _, text in train]
     best, best_state, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
-    step = validations = drawn = 0
+    step = validations = picture_count = 0
 
     def look() -> None:
         nonlocal best, best_state
@@ -123,12 +123,12 @@ def train_crnn(
         if (reached := (result.right, -result.errors)) >= best:
             best, best_state = reached, copy.deepcopy(net.state_dict())
 
-    while (spent := (time.perf_counter() - began) / 60 / minutes) < 1 or not step:
-        if spent * VALIDATIONS >= validations + 1:
-            validations = int(spent * VALIDATIONS)
+    while (share := (time.perf_counter() - start_time) / 60 / minutes) < 1 or not step:
+        if share * VALIDATIONS >= validations + 1:
+            validations = int(share * VALIDATIONS)
             look()
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(spent, 1.0))))
+            group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
         if not len(order):
             order = rng.permutation(len(images))
         batch_indices, order = order[:BATCH], order[BATCH:]
@@ -143,11 +143,11 @@ def train_crnn(
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
-        step, drawn = step + 1, drawn + len(batch_indices)
+        step, picture_count = step + 1, picture_count + len(batch_indices)
     look()
     net.load_state_dict(best_state)
-    facts = {"steps": step, "epochs": drawn / len(images), "val_exact_match": best[0] / max(len(val), 1)}
-    return net, {**facts, "minutes": {"train": (time.perf_counter() - began) / 60}}
+    facts = {"steps": step, "epochs": picture_count / len(images), "val_exact_match": best[0] / max(len(val), 1)}
+    return net, {**facts, "minutes": {"train": (time.perf_counter() - start_time) / 60}}
 
 
 def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -88,12 +88,12 @@ def _clock(limit_s: float, min_batches: int) -> Any:
     class Clock(keras.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
-            self.began = time.perf_counter()
+            self.start_time = time.perf_counter()
             self.epochs: list[dict[str, Any]] = []
             self.stopped = False
 
         def now(self) -> float:
-            return time.perf_counter() - self.began
+            return time.perf_counter() - self.start_time
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epochs.append({"began": self.now(), "batches": [], "tested": 0.0})
@@ -121,16 +121,16 @@ def _watched(clock: Any) -> Iterator[None]:
     """Inside, whatever Keras trains is watched by ``clock``, after the command's own callbacks."""
     import keras
 
-    fit = keras.Model.fit
+    original_fit = keras.Model.fit
 
     def with_clock(model: Any, *args: Any, callbacks: Sequence[Any] = (), **options: Any) -> Any:
-        return fit(model, *args, callbacks=[*callbacks, clock], **options)
+        return original_fit(model, *args, callbacks=[*callbacks, clock], **options)
 
     keras.Model.fit = with_clock
     try:
         yield
     finally:
-        keras.Model.fit = fit
+        keras.Model.fit = original_fit
 
 
 def _train(
@@ -181,14 +181,14 @@ def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         (folder / part).mkdir(parents=True, exist_ok=True)
         for name, config in (("model", NETWORKS[question["reader"]]), ("plate", PLATE)):
             (folder / part / f"{name}.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML, too
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     clock, _ = _train(folder / "trial", train, val, TRIAL_EPOCHS, TRIAL_SHARE * 60 * minutes, seed, min_batches=2)
     epochs, seconds = epochs_that_fit(clock.epochs, len(train), minutes)
-    tried = (time.perf_counter() - began) / 60
-    began = time.perf_counter()
+    trial_minutes = (time.perf_counter() - start_time) / 60
+    start_time = time.perf_counter()
     clock, best = _train(folder / "train", train, val, epochs, 60 * minutes, seed)
     facts = {
-        "minutes": {"trial": tried, "train": (time.perf_counter() - began) / 60},
+        "minutes": {"trial": trial_minutes, "train": (time.perf_counter() - start_time) / 60},
         "epochs": {"asked": epochs, "begun": len(clock.epochs), "stopped_by_the_clock": clock.stopped},
         "steps": sum(len(epoch["batches"]) for epoch in clock.epochs), "trial": seconds,
         "val_exact_match": max(epoch["val_exact_match"] for epoch in clock.epochs),

@@ -118,9 +118,9 @@ def _median_ms(read: Callable[[Any], object], inputs: Sequence[Any]) -> float:
     read(inputs[0])  # the first pays for what is set up then
     seconds = []
     for item in inputs:
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         read(item)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start_time)
         if sum(seconds) > MOST_SECONDS and len(seconds) >= 5:
             break
     return 1000 * statistics.median(seconds)
@@ -158,8 +158,8 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
 
     reader = detector.Reader(weights, device="0", backend="torch")
     shape_hw = reader.config.shape_hw or (64, 256)
-    drawn = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
-    images = np.concatenate([drawn] * (batch // len(drawn)))
+    pictures = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
+    images = np.concatenate([pictures] * (batch // len(pictures)))
     network: Any = reader._network
 
     def alone() -> None:
@@ -172,11 +172,11 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
     rates = {}
     for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", read_strings)):
         step()
-        began, picture_count = time.perf_counter(), 0
-        while time.perf_counter() - began < seconds:
+        start_time, picture_count = time.perf_counter(), 0
+        while time.perf_counter() - start_time < seconds:
             step()
             picture_count += len(images)
-        rates[name] = picture_count / (time.perf_counter() - began)
+        rates[name] = picture_count / (time.perf_counter() - start_time)
     return {**rates, "lost": 1 - rates["strings"] / rates["network"], "batch": len(images)}
 
 
@@ -209,10 +209,10 @@ def files_of(data: Path | None, pictures: int, folder: Path) -> list[str]:
 
 def table(result: dict[str, Any]) -> str:
     """Markdown: a line a reader, with how many times as long as the first it takes."""
-    read = {name: row for name, row in result["readers"].items() if "skipped" not in row}
-    first = read.get(FIRST) or next(iter(read.values()), None)
+    rows = {name: row for name, row in result["readers"].items() if "skipped" not in row}
+    first = rows.get(FIRST) or next(iter(rows.values()), None)
     lines = ["| reader | ms, one picture | ms a picture, batches of 32 |", "|---|---|---|"]
-    for name, row in read.items():
+    for name, row in rows.items():
         assert first is not None
         ratios = [row[key] / first[key] for key in ("one_ms", "batch_ms")]
         alone = "" if row["batches"] else ", one by one"

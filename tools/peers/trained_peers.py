@@ -100,17 +100,17 @@ def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
     folder, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
     rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     forget(folder / "set")
     report = detector.convert(
         write_labels(folder / "labels.csv", rows), folder / "set", overwrite=True, seed=seed,
         # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
         test=0.0, val=TEST_SHARE + VAL_SHARE,
     )  # fmt: skip
-    converted = (time.perf_counter() - began) / 60
+    converted = (time.perf_counter() - start_time) / 60
     minutes_left = max(question["minutes"] - converted, LEAST_TRAINING)
     weights = train_stage(report.data_yaml.resolve(), folder, "reader", minutes_left, from_scratch, seed)
-    minutes = {"convert": converted, "train": (time.perf_counter() - began) / 60 - converted}
+    minutes = {"convert": converted, "train": (time.perf_counter() - start_time) / 60 - converted}
     reader = detector.Reader(weights)
     facts = {"minutes": minutes, "splits": report.splits, "suspects": report.suspects, "refused": report.refused}
     return lambda path: reader.read(path).text, facts
@@ -133,8 +133,8 @@ def be_peer(reader: str, question_file: Path, answer_file: Path) -> None:
 # --- here ---------------------------------------------------------------------------------------------------------
 
 
-def ask(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Texts that a reader reads of the held-out pictures, and facts; or ``error``."""
+def texts_of(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the texts that a reader reads of the held-out pictures, and facts about it; or ``error``."""
     test = [path for path, _ in rows["test"]]
     if reader in zero_shot.PEERS:
         reply = zero_shot.read_by_peer(reader, args.peers_python, {"test": test})
@@ -162,7 +162,7 @@ def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argpars
         "pictures": {part: len(pairs) for part, pairs in rows.items()}, "machine": machine(),
         "threads": hold_threads(),
     }  # fmt: skip
-    reply = ask(reader, rows, args.out / f"{name}.{reader}", args)
+    reply = texts_of(reader, rows, args.out / f"{name}.{reader}", args)
     if "error" in reply:
         print(f"{name}: {reader} failed: {reply['error']['kind']}: {reply['error']['message']}", file=sys.stderr)
         return {**result, **reply}

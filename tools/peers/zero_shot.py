@@ -110,9 +110,9 @@ def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
     for path in files[:1]:
         _try(read, path)  # the first picture pays for what is set up then
     for path in files:
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         text, problem = _try(read, path)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start_time)
         texts.append(text)
         if problem:
             failed[path] = problem
@@ -142,12 +142,12 @@ def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
     """As :func:`timed`, with the format that the readings of all files show; milliseconds are a mean."""
     import detector
 
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     _, stream = reader.fitted_stream([Path(file) for file in files])
     readings = list(stream)
     failed = {path: str(reading) for path, reading in readings if isinstance(reading, detector.Failure)}
     texts = ["" if path in failed else reading.text for path, reading in readings]
-    return {"texts": texts, "failed": failed, "ms": 1000 * (time.perf_counter() - began) / max(len(files), 1)}
+    return {"texts": texts, "failed": failed, "ms": 1000 * (time.perf_counter() - start_time) / max(len(files), 1)}
 
 
 def read_by_peer(peer: str, python: str, files_by_set: dict[str, list[str]]) -> dict[str, Any]:

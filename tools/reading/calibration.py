@@ -61,13 +61,13 @@ def table(results: list[dict[str, Any]]) -> str:
             f"({after['calibration'][kind]['ece_by_chance']:.3f})"
             for kind in ("strings", "characters")
         )
-        taken = after["coverage"]
+        coverage = after["coverage"]
         learnt = f"{row['learnt_from']} here" if row["learnt_here"] else "training"
         lines.append(
             f"| {row['weights']} | {row['set']} | {learnt} "
             f"| {after['count']} | {after['exact_match']:.1%} | {strings} | {characters} "
-            f"| {taken['coverage']:.1%} at {taken['precision_wanted']:.1%}: {taken['right']} of {taken['taken']} "
-            f"| {taken['min_confidence']} |"
+            f"| {coverage['coverage']:.1%} at {coverage['precision_wanted']:.1%}: "
+            f"{coverage['right']} of {coverage['taken']} | {coverage['min_confidence']} |"
         )
     return "\n".join([*lines, "", *machine_lines(results)])
 

@@ -45,12 +45,15 @@ def measure(name: str, pipeline: ReadingPipeline, rows: list[tuple[str, str]]) -
         for image, prepared in zip(images, ours, strict=True)
     ]
     smaller = np.array(
-        [ratio_of(image.shape[1::-1], own.letterboxed.shape[:2]) < 1 for image, own in zip(images, ours, strict=True)]
+        [
+            ratio_of(image.shape[1::-1], prepared.letterboxed.shape[:2]) < 1
+            for image, prepared in zip(images, ours, strict=True)
+        ]
     )
     differing = [float((a.letterboxed != b.letterboxed).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
     hits = [
-        np.array([compared(r.shown_text) == label for r, label in zip(read, labels, strict=True)])
-        for read in (pipeline.decode(inputs, pipeline.detect(inputs), {}) for inputs in (ours, theirs))
+        np.array([compared(r.shown_text) == label for r, label in zip(readings, labels, strict=True)])
+        for readings in (pipeline.decode(inputs, pipeline.detect(inputs), {}) for inputs in (ours, theirs))
     ]
     only = [int((hits[i] & ~hits[1 - i]).sum()) for i in range(2)]
     return {

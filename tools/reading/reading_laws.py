@@ -83,22 +83,22 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
         yield changed(Shown(picture.image, picture.text, picture.boxes_xyxy), change, rng)
 
 
-def changed(shown: Shown, change: str, rng: np.random.Generator) -> Shown:
+def changed(picture: Shown, change: str, rng: np.random.Generator) -> Shown:
     """The picture in the middle of the canvas, turned or slanted about it; boxes hold the corners of the old ones."""
     turn = math.radians(rng.uniform(-MOST_TURN, MOST_TURN)) if change == "turned" else 0.0
     slant = math.tan(math.radians(rng.uniform(-MOST_SLANT, MOST_SLANT))) if change == "slanted" else 0.0
     matrix = np.array([[math.cos(turn), -math.sin(turn) - slant], [math.sin(turn), math.cos(turn)]])
-    height, width = shown.image.shape[:2]
+    height, width = picture.image.shape[:2]
     shift = np.array(CANVAS_WH) / 2 - matrix @ np.array([width / 2, height / 2])
-    into = np.column_stack([matrix, shift])
-    ground = np.median(shown.image.reshape(-1, 3), axis=0).tolist()
-    image = cv2.warpAffine(shown.image, into, CANVAS_WH, flags=cv2.INTER_AREA, borderValue=ground)
-    x1, y1, x2, y2 = shown.boxes_xyxy.T.astype(np.float64)
+    affine = np.column_stack([matrix, shift])
+    ground = np.median(picture.image.reshape(-1, 3), axis=0).tolist()
+    image = cv2.warpAffine(picture.image, affine, CANVAS_WH, flags=cv2.INTER_AREA, borderValue=ground)
+    x1, y1, x2, y2 = picture.boxes_xyxy.T.astype(np.float64)
     corners = np.stack([np.stack(c, 1) for c in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))], 1)  # (n, 4, 2)
     moved = corners @ matrix.T + shift
     limit = np.array(CANVAS_WH)
     boxes = np.concatenate([np.clip(moved.min(1), 0, limit), np.clip(moved.max(1), 0, limit)], 1)
-    return Shown(np.asarray(image, np.uint8), shown.text, boxes.astype(np.float32))
+    return Shown(np.asarray(image, np.uint8), picture.text, boxes.astype(np.float32))
 
 
 def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: float) -> NDArray[np.float32]:
@@ -107,20 +107,22 @@ def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: 
     return (boxes_xyxy + rng.normal(0, jitter, boxes_xyxy.shape) * size).astype(np.float32)
 
 
-def candidates_of(shown: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
+def candidates_of(picture: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
     """Candidates as a detector might give them."""
-    ids = np.array([TABLE.symbols.index(s) for s in shown.text if s != TABLE.space])
+    ids = np.array([TABLE.symbols.index(s) for s in picture.text if s != TABLE.space])
     n = len(ids)
     is_found = rng.random(n) >= misses
     sure = rng.beta(12, 1, n)
-    again = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
-    size = np.tile(shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2], 2)  # (n, 4)
-    true = jittered(shown.boxes_xyxy, rng, jitter)
-    double = shown.boxes_xyxy[again] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[again]
+    duplicates = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
+    size = np.tile(picture.boxes_xyxy[:, 2:] - picture.boxes_xyxy[:, :2], 2)  # (n, 4)
+    true_boxes = jittered(picture.boxes_xyxy, rng, jitter)
+    duplicate_boxes = picture.boxes_xyxy[duplicates] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[duplicates]
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
-    nothing = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
-    boxes = np.concatenate([true[is_found], double, nothing])
-    objectness = np.concatenate([sure[is_found], rng.uniform(0.02, 0.5, 2) * sure[again], rng.uniform(0.02, 0.25, 3)])
+    false_boxes = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
+    boxes = np.concatenate([true_boxes[is_found], duplicate_boxes, false_boxes])
+    objectness = np.concatenate(
+        [sure[is_found], rng.uniform(0.02, 0.5, 2) * sure[duplicates], rng.uniform(0.02, 0.25, 3)]
+    )
     classes = np.concatenate([ids[is_found], rng.integers(0, len(TABLE), 5)])
     order = rng.permutation(len(boxes))
     return CharDetections(boxes[order], objectness[order], classes[order])
@@ -128,30 +130,30 @@ def candidates_of(shown: Shown, rng: np.random.Generator, jitter: float, misses:
 
 def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, misses: float) -> dict[str, object]:
     """Exact match of the second half, with the layout of the first."""
-    shown = list(pictures(layout, change, count, seed))
+    samples = list(pictures(layout, change, count, seed))
     rng = np.random.default_rng(seed)
     half = count // 2
-    boxes = [jittered(s.boxes_xyxy, rng, jitter) for s in shown[:half]]
+    boxes = [jittered(s.boxes_xyxy, rng, jitter) for s in samples[:half]]
     widths = [float(CANVAS_WH[0])] * half
-    learnt_layout, share = find_layout(boxes, [s.text for s in shown[:half]], widths, LENGTH)
-    counts = [len(s.boxes_xyxy) for s in shown]
+    learnt_layout, share = find_layout(boxes, [s.text for s in samples[:half]], widths, LENGTH)
+    counts = [len(s.boxes_xyxy) for s in samples]
     config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout)
-    given = [candidates_of(s, rng, jitter, misses) for s in shown[half:]]
-    read = []
-    began = time.process_time()
-    for start in range(0, len(given), BATCH):
-        batch = given[start : start + BATCH]
-        read += [r.text for r in decode_batch(batch, config, [float(CANVAS_WH[0])] * len(batch))]
-    milliseconds = 1000 * (time.process_time() - began) / max(1, len(given))
-    texts = [s.text for s in shown[half:]]
-    result = score_texts(texts, read)
-    letters = [a.replace(" ", "") == b.replace(" ", "") for a, b in zip(texts, read, strict=True)]
+    detections = [candidates_of(s, rng, jitter, misses) for s in samples[half:]]
+    readings = []
+    start_time = time.process_time()
+    for start in range(0, len(detections), BATCH):
+        batch = detections[start : start + BATCH]
+        readings += [r.text for r in decode_batch(batch, config, [float(CANVAS_WH[0])] * len(batch))]
+    milliseconds = 1000 * (time.process_time() - start_time) / max(1, len(detections))
+    texts = [s.text for s in samples[half:]]
+    result = score_texts(texts, readings)
+    letters = [a.replace(" ", "") == b.replace(" ", "") for a, b in zip(texts, readings, strict=True)]
     return {
         "exact_match": result.exact_match, "interval_95": result.interval, "count": result.count,
         "without_spaces": float(np.mean(letters)),
         "layout": f"{learnt_layout.kind} {learnt_layout.measure}, {learnt_layout.lines} lines",
         "layout_share": share, "ms_a_picture": milliseconds,
-        "wrong": [(a, b) for a, b in zip(texts, read, strict=True) if a != b][:10],
+        "wrong": [(a, b) for a, b in zip(texts, readings, strict=True) if a != b][:10],
     }  # fmt: skip
 
 
@@ -162,11 +164,11 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
 
     target = root / name_of(layout, change)
     part = target.with_name(target.name + ".part")
-    shown = list(pictures(layout, change, count, seed))
-    split_of = assign_splits({s.text for s in shown}, 0.1, 0.2, seed)
+    samples = list(pictures(layout, change, count, seed))
+    split_of = assign_splits({s.text for s in samples}, 0.1, 0.2, seed)
     images: dict[str, list[str]] = {split: [] for split in yolo_format.SPLITS}
     rows = []
-    for number, sample in enumerate(shown):
+    for number, sample in enumerate(samples):
         split = split_of[sample.text]
         image, label = f"images/{split}/{number:05d}.png", part / f"labels/{split}/{number:05d}.txt"
         for path in (part / image, label):
@@ -176,11 +178,11 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
         label.write_text(yolo_format.format_labels(ids, sample.boxes_xyxy, *CANVAS_WH), encoding="ascii")
         images[split].append(image)
         rows.append(yolo_format.ManifestRow(str(number), image, sample.text, split, "true", "1.0000", "ok"))
-    train = [s for s in shown if split_of[s.text] == "train"]
+    train = [s for s in samples if split_of[s.text] == "train"]
     learnt_layout, _ = find_layout(
         [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
     )
-    counts = [len(s.boxes_xyxy) for s in shown]
+    counts = [len(s.boxes_xyxy) for s in samples]
     config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout, CANVAS_WH[::-1])
     yolo_format.write_descriptions(part, target.resolve(), config, images)
     yolo_format.write_tables(part, rows, [])
@@ -223,10 +225,10 @@ def times(seed: int) -> None:
     for name, (config, alternatives) in kinds.items():
         rounds = []
         for _ in range(5):
-            began = time.process_time()
+            start_time = time.process_time()
             for batch in batches:
                 decode_batch(batch, config, [float(TEXT_WH[0])] * BATCH, alternatives=alternatives)
-            rounds.append(1000 * (time.process_time() - began) / (len(batches) * BATCH))
+            rounds.append(1000 * (time.process_time() - start_time) / (len(batches) * BATCH))
         print(f"| {name} | {min(rounds):.2f} |")
 
 

@@ -29,17 +29,17 @@ class BrokenPromiseError(AssertionError):
     """An input was lost, or came out as what it cannot be."""
 
 
-def must(holds: object, said: str) -> None:
+def must(holds: object, message: str) -> None:
     """Raise where something does not hold."""
     if not holds:
-        raise BrokenPromiseError(said)
+        raise BrokenPromiseError(message)
 
 
 def accepted(source: Source, folder: Path, table: Alphabet | None = None) -> list[str]:
     """Names of the pictures that `convert` would go on with; all others are in its list of refusals."""
     resume = ResumeFolder.open(folder.parent / "work" / "looks", {"of": str(folder)})
     resume.discard()
-    inputs = accept(source, Settings(table or Alphabet(), 8), resume, lambda stage, done, total: None)
+    inputs = accept(source, Settings(table or Alphabet(), 8), resume, lambda stage, count, total: None)
     names = [item.name for item in inputs.items]
     must(len(names) + len(inputs.rejects) == source.count, f"{len(names)} + {len(inputs.rejects)} of {source.count}")
     must(len(set(names)) == len(names), "a picture is there twice")

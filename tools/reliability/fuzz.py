@@ -88,7 +88,7 @@ def _outcome(
 ) -> dict[str, object]:
     from detector.errors import DetectorError
 
-    began, outcome, failure = time.process_time(), "", ""
+    start_time, outcome, failure = time.process_time(), "", ""
     try:
         outcome = check(random.Random(f"{seed} {name} {number}"), place)
     except DetectorError as error:
@@ -99,7 +99,7 @@ def _outcome(
         failure = str(error)
     except Exception:  # whatever it is, it is told
         failure = traceback.format_exc()
-    seconds = time.process_time() - began
+    seconds = time.process_time() - start_time
     if seconds > SECONDS and not failure:
         failure = f"{seconds:.0f} s of processor time"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
@@ -163,7 +163,7 @@ def _lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
     """Lines as they come, until there is none for too long or no more."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
-    def read() -> None:
+    def read_lines() -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
@@ -171,7 +171,7 @@ def _lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
         process.wait()
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=read_lines, daemon=True).start()
     while True:
         try:
             line = lines.get(timeout=PATIENCE)

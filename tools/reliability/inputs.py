@@ -81,9 +81,9 @@ def _pictures(folder: Path) -> Check:
         (place / "labels.csv").write_text("image,text\n" + "".join(f"{n},T{i}\n" for i, n in enumerate(files)))
         names = accepted(read_source(place), place)
         must({"first.png", "second.png"} <= {*names}, "a picture that is as it should be is refused beside it")
-        read = list(reader.stream([place / f"changed{suffix}"]))
-        must(len(read) == 1, f"{len(read)} readings of one picture")
-        reading = read[0][1]
+        readings = list(reader.stream([place / f"changed{suffix}"]))
+        must(len(readings) == 1, f"{len(readings)} readings of one picture")
+        reading = readings[0][1]
         if suffix not in (".gif", ".ppm"):  # which yolo does not read, and so convert refuses
             must((len(names) == 3) != isinstance(reading, Failure), "convert and predict do not agree on it")
         return f"refused: {reading.reason}" if isinstance(reading, Failure) else ""

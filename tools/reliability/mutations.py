@@ -27,7 +27,7 @@ def _place(data: bytes, rng: random.Random) -> int:
     return rng.randrange(min(len(data), 1024) if rng.random() < 0.5 else len(data)) if data else 0
 
 
-def _flip(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _flip(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         if changed:
@@ -35,48 +35,48 @@ def _flip(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
     return bytes(changed)
 
 
-def _overwrite(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _overwrite(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     at, order, size = _place(data, rng), rng.choice("<>"), rng.choice("BHI")
     packed = struct.pack(order + size, rng.choice(_NUMBERS) % (1 << (8 * struct.calcsize(size))))
     return data[:at] + packed + data[at + len(packed) :]
 
 
-def _drop(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _drop(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     at = _place(data, rng)
     return data[:at] + data[at + rng.choice((1, 2, 7, 64, 1024)) :]
 
 
-def _repeat(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _repeat(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     at, size = _place(data, rng), rng.choice((1, 4, 64, 1024))
     return data[:at] + data[at : at + size] * rng.choice((2, 3, 20)) + data[at + size :]
 
 
-def _insert(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _insert(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     at = _place(data, rng)
     return data[:at] + rng.randbytes(rng.choice((1, 2, 16, 256))) + data[at:]
 
 
-def _constant(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _constant(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     at, size = _place(data, rng), rng.choice((4, 64, 1024))
     return data[:at] + bytes([rng.choice((0, 255, 128))]) * min(size, len(data) - at) + data[at + size :]
 
 
-def _cut(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
+def _cut(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
     return data[: _place(data, rng)]
 
 
-def _splice(data: bytes, rng: random.Random, others: Sequence[bytes]) -> bytes:
-    other = rng.choice(others) if others else data
-    return data[: _place(data, rng)] + other[_place(other, rng) :]
+def _splice(data: bytes, rng: random.Random, donors: Sequence[bytes]) -> bytes:
+    donor = rng.choice(donors) if donors else data
+    return data[: _place(data, rng)] + donor[_place(donor, rng) :]
 
 
 BYTES: tuple[Bytes, ...] = (_flip, _overwrite, _drop, _repeat, _insert, _constant, _cut, _splice)
 
 
-def changed_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
+def changed_bytes(data: bytes, rng: random.Random, donors: Sequence[bytes] = ()) -> bytes:
     """``data`` after one to three changes; ``others`` are files that one may go on with."""
     for _ in range(rng.choice((1, 1, 2, 3))):
-        data = rng.choice(BYTES)(data, rng, others)
+        data = rng.choice(BYTES)(data, rng, donors)
     return data
 
 

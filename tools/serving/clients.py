@@ -87,7 +87,7 @@ class Client(asyncio.Protocol):
     def __init__(self, requests: Sequence[Request], first: int, load: Load, goes_on: Callable[[], bool]) -> None:
         self._requests, self._next, self._load, self._goes_on = requests, first, load, goes_on
         self._received = bytearray()
-        self._began = 0.0
+        self._start_time = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -100,7 +100,7 @@ class Client(asyncio.Protocol):
             return
         data, self._expected = self._requests[self._next % len(self._requests)]
         self._next += 1
-        self._began = time.perf_counter()
+        self._start_time = time.perf_counter()
         self._transport.write(data)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
@@ -112,7 +112,7 @@ class Client(asyncio.Protocol):
         stop = end + 4 + int(length[1] if length else 0)
         if len(self._received) < stop:
             return
-        self._load.seconds.append(time.perf_counter() - self._began)
+        self._load.seconds.append(time.perf_counter() - self._start_time)
         self._check(bytes(self._received[9:12]), bytes(self._received[end + 4 : stop]))
         del self._received[:stop]
         self._send()
@@ -142,10 +142,10 @@ async def under_load(
     watch: Callable[[int], None],
 ) -> Load:
     """Clients that ask at once, for a time or until so many pictures were read."""
-    load, loop, began = Load(), asyncio.get_running_loop(), time.monotonic()
+    load, loop, start_time = Load(), asyncio.get_running_loop(), time.monotonic()
 
     def goes_on() -> bool:
-        return load.pictures < total if total is not None else time.monotonic() - began < seconds
+        return load.pictures < total if total is not None else time.monotonic() - start_time < seconds
 
     started = []
     for number in range(clients):  # each begins elsewhere, so that they ask for other pictures
@@ -160,8 +160,8 @@ async def under_load(
     while not ended.done():
         await asyncio.wait((ended,), timeout=1.0)
         watch(load.pictures)
-        if time.monotonic() - began > seconds + GUARD and total is None:
+        if time.monotonic() - start_time > seconds + GUARD and total is None:
             load.errors["a client was not answered"] += 1
             break
-    load.took = time.monotonic() - began
+    load.took = time.monotonic() - start_time
     return load

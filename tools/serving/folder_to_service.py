@@ -64,10 +64,10 @@ def main() -> None:
     source = args.source.resolve() if args.source else draw_plates(out / "plates")
     command = [sys.executable, "-m", "detector"]
 
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     fit_command = [*command, "fit", os.path.relpath(source, out), *fit_arguments]
     fitted = subprocess.run(fit_command, cwd=out, stdout=subprocess.PIPE, text=True)
-    fit_seconds = time.perf_counter() - began
+    fit_seconds = time.perf_counter() - start_time
     if fitted.returncode not in (0, 3):  # 3: done, with pictures that were refused
         raise SystemExit(fitted.returncode)
     print(fitted.stdout, end="")
@@ -75,12 +75,12 @@ def main() -> None:
     weights = out / fitted.stdout.splitlines()[-1]
     picture = sorted((weights.parent / "set" / "images" / "test").iterdir())[0]
     port = free_port()
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     serve = [*command, "serve", str(weights), "--port", str(port)]
     service = started(serve, port, "/readyz", out / "serve.log")
     try:
         reading = first_answer(port, picture)
-        serve_seconds = time.perf_counter() - began
+        serve_seconds = time.perf_counter() - start_time
     finally:
         ended(service)
     result = {

@@ -110,11 +110,11 @@ def ended(process: subprocess.Popen[bytes]) -> int:
 
 def reading_rate(reader: detector.Reader, pictures: Sequence[bytes], seconds: float) -> tuple[float, float]:
     """Pictures/s of `read_many`, and milliseconds of a core that it takes a picture."""
-    count, began, cpu = 0, time.monotonic(), time.process_time()
-    while time.monotonic() - began < seconds:
+    count, start_time, cpu = 0, time.monotonic(), time.process_time()
+    while time.monotonic() - start_time < seconds:
         reader.read_many(pictures)
         count += len(pictures)
-    return count / (time.monotonic() - began), 1000 * (time.process_time() - cpu) / count
+    return count / (time.monotonic() - start_time), 1000 * (time.process_time() - cpu) / count
 
 
 def pictures_a_batch(port: int) -> float:
@@ -181,10 +181,10 @@ def peers(options: argparse.Namespace, pictures: Sequence[bytes], logs: Path) ->
             continue
         try:
             if name.startswith("dddd"):
-                ask = urllib.request.Request(
+                request = urllib.request.Request(
                     f"http://127.0.0.1:{port}/initialize", b"{}", {"Content-Type": "application/json"}
                 )
-                urllib.request.urlopen(ask, timeout=GUARD).close()
+                urllib.request.urlopen(request, timeout=GUARD).close()
                 bodies = [json.dumps({"image": base64.b64encode(picture).decode()}).encode() for picture in pictures]
                 requests: list[Request] = [(http("/ocr", "application/json", body), None) for body in bodies]
             else:

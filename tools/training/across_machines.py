@@ -94,7 +94,7 @@ def train(way: str, data: Path, root: Path, args: argparse.Namespace, seed: int)
     run = root / "runs" / "run"
     arguments = [f"data={data}", f"epochs={args.epochs}", f"batch={args.batch}", f"seed={seed}"]
     arguments += ["device=cpu", "amp=False", "name=run"]
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     port = None if way == WAYS[0] else free_port()
     processes = [start(root, number, port, arguments) for number in range(1 if port is None else 2)]
     lost_seconds = 0.0
@@ -107,7 +107,7 @@ def train(way: str, data: Path, root: Path, args: argparse.Namespace, seed: int)
         lost_seconds = time.perf_counter() - lost_seconds
     if any([process.wait(_HANGS) for process in processes]):
         raise SystemExit(f"{way}, seed {seed}: training failed, see {root}/log0.txt and log1.txt")
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start_time
     table = epochs_of(run)
     if [epoch for epoch, _ in table] != list(range(1, args.epochs + 1)):
         raise SystemExit(f"{way}, seed {seed}: epochs are {[epoch for epoch, _ in table]}")
@@ -128,13 +128,15 @@ def table(result: dict[str, Any]) -> str:
         runs = [run for run in result["runs"] if run["way"] == way]
         if not runs:
             continue
-        right = [run["test"]["exact_match"] for run in runs]
+        exact_matches = [run["test"]["exact_match"] for run in runs]
         errors, rate, seconds = (
             statistics.mean(values)
             for values in zip(*((r["test"]["cer"], r["pictures_s"], r["seconds"]) for r in runs), strict=True)
         )
-        shares = ", ".join(f"{value:.1%}" for value in right)
-        lines.append(f"| {way} | {shares} | {statistics.mean(right):.1%} | {errors:.2%} | {rate:.0f} | {seconds:.0f} |")
+        shares = ", ".join(f"{value:.1%}" for value in exact_matches)
+        lines.append(
+            f"| {way} | {shares} | {statistics.mean(exact_matches):.1%} | {errors:.2%} | {rate:.0f} | {seconds:.0f} |"
+        )
     if waits := [run["lost_s"] for run in result["runs"] if run["lost_s"]]:
         lines += ["", f"From the loss to the next finished epoch: {', '.join(f'{value:.0f}' for value in waits)} s."]
     return "\n".join([*lines, "", *machine_lines([result])])

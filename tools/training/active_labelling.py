@@ -64,7 +64,7 @@ class Labelling:
     def fit(self, source: Path, arm: str) -> tuple[detector.FitResult, dict[str, Any]]:
         """A reader, and its figures."""
         training = {} if self.args.minutes is None else {"time": self.args.minutes / 60}
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's test split.
         fitted = detector.fit(
             source, self.root / arm, held_out=self.held_out, training=training, seed=self.args.seed + 1,
@@ -74,15 +74,15 @@ class Labelling:
             "exact_match": score.exact_match, "interval_95": score.interval, "count": score.count,
             "splits": report.splits, "suspects": report.suspects, "refused": report.refused,
             "prelabels": report.prelabels, "expected_wrong": report.expected_wrong, "waiting": report.waiting,
-            "epochs": fitted.training.epochs, "minutes": (time.perf_counter() - began) / 60,
+            "epochs": fitted.training.epochs, "minutes": (time.perf_counter() - start_time) / 60,
         }  # fmt: skip
 
     def label(self, fitted: detector.FitResult, table: Path) -> dict[str, Any]:
         """Pre-labels by a reader, and how many of the sure ones are wrong."""
         report = detector.label(fitted, self.pictures, table, labels=self.labelled, max_wrong=self.args.max_wrong)
         rows = read_prelabels(table)
-        wrong = sum(row.text != self.texts[Path(row.image).name] for row in rows if row.status == SURE)
-        return {"counts": dict(report.counts), "expected_wrong": report.expected_wrong, "wrong": wrong,
+        wrong_count = sum(row.text != self.texts[Path(row.image).name] for row in rows if row.status == SURE)
+        return {"counts": dict(report.counts), "expected_wrong": report.expected_wrong, "wrong": wrong_count,
                 "threshold": report.threshold}  # fmt: skip
 
     def answer(self, table: Path, order: str, number: int) -> int:
@@ -110,21 +110,21 @@ def run_set(name: str, path: Path, args: argparse.Namespace) -> None:
         result["arms"] = json.loads(path.read_text(encoding="utf-8"))["arms"]
     labelling = Labelling(name, args)
 
-    def done(arm: str, facts: Mapping[str, Any]) -> None:
+    def record(arm: str, facts: Mapping[str, Any]) -> None:
         result["arms"][arm] = facts
         write_json(path, result)
         print(f"{name}, {arm}: {facts['exact_match']:.1%}", flush=True)
 
     for arm, source in (("labelled", labelling.labelled), ("all", labelling.all)):
         if arm not in result["arms"]:
-            done(arm, labelling.fit(source, arm)[1])
+            record(arm, labelling.fit(source, arm)[1])
     fitted, _ = labelling.fit(labelling.labelled, "labelled")  # what is done is not done again
     for number in range(1, args.self_rounds + 1):
         arm, table = f"pre-labels {number}", labelling.root / f"pre-labels-{number}.csv"
         labelled = result["arms"].get(arm, {}).get("label") or labelling.label(fitted, table)
         fitted, facts = labelling.fit(table, f"pre-labels-{number}")
         if arm not in result["arms"]:
-            done(arm, {**facts, "label": labelled})
+            record(arm, {**facts, "label": labelled})
     for order in ("active", "random"):
         reader = fitted
         for number in range(1, args.rounds + 1):
@@ -137,7 +137,7 @@ def run_set(name: str, path: Path, args: argparse.Namespace) -> None:
                 answers = labelling.answer(table, order, number)
             reader, facts = labelling.fit(table, f"{order}-{number}")
             if arm not in result["arms"]:
-                done(arm, {**facts, "label": labelled, "answered": answers})
+                record(arm, {**facts, "label": labelled, "answered": answers})
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

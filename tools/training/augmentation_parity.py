@@ -64,13 +64,13 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
         for way, augment in WAYS.items():
             if (way, seed) in finished:
                 continue
-            began = time.perf_counter()
+            start_time = time.perf_counter()
             run = f"{'torch' if way.endswith('torch') else augment}-{seed}"
             with contextlib.chdir(place), as_on_a_gpu() if way.endswith("torch") else contextlib.nullcontext():
                 weights = detector.train(
                     place / "set" / "data.yaml", epochs=args.epochs, name=run, seed=seed, augment=augment, exist_ok=True
                 ).path.resolve()
-            minutes = (time.perf_counter() - began) / 60
+            minutes = (time.perf_counter() - start_time) / 60
             test = score(weights, place / "set" / "data.yaml")
             result["runs"].append({"way": way, "seed": seed, "test": test, "minutes": minutes})
             write_json(facts, result)

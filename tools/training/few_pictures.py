@@ -52,14 +52,14 @@ def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
 
 def learn(source: Path, folder: Path, from_scratch: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     """Convert and train within the time; the weights, and minutes and counts."""
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     forget(folder / "set")
     # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
     report = detector.convert(source, folder / "set", test=0.0, overwrite=True, seed=args.seed + 1)
-    converted = (time.perf_counter() - began) / 60
+    converted = (time.perf_counter() - start_time) / 60
     minutes_left = max(args.minutes - converted, LEAST_TRAINING)
     weights = train_stage(report.data_yaml.resolve(), folder, "point", minutes_left, from_scratch, args.seed)
-    trained = (time.perf_counter() - began) / 60 - converted
+    trained = (time.perf_counter() - start_time) / 60 - converted
     minutes = {"convert": converted, "train": trained}
     return weights, {
         "splits": report.splits, "suspects": report.suspects, "explained": report.explained, "minutes": minutes

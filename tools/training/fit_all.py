@@ -42,7 +42,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     labels = args.data / name / "labels.csv"
     result: dict[str, Any] = {"set": name, "seed": args.seed, "budget_minutes": args.minutes, "machine": machine()}
     training = {} if args.minutes is None else {"time": args.minutes / 60}
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     try:
         fitted = detector.fit(
             labels, args.out / name, training=training, alphabet="auto",
@@ -57,7 +57,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     return result | {
         "inputs": report.inputs, "refused": report.refused, "reasons": dict(report.reasons),
         "suspects": report.suspects, "splits": report.splits, "explained": report.explained,
-        "epochs": fitted.training.epochs, "minutes": (time.perf_counter() - began) / 60, "split": fitted.split,
+        "epochs": fitted.training.epochs, "minutes": (time.perf_counter() - start_time) / 60, "split": fitted.split,
         "test": test, "limits": [{"kind": x.kind, "wrong": x.wrong, "message": x.message} for x in fitted.limits],
     }  # fmt: skip
 

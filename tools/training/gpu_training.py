@@ -49,9 +49,9 @@ class Power:
     def _watch(self) -> None:
         command_line = ["nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
         while shutil.which(command_line[0]) and not self._stop.wait(0.5):
-            said = subprocess.run(command_line, capture_output=True, text=True).stdout.split()
-            if said and said[0].replace(".", "").isdigit():
-                self.watts.append(float(said[0]))
+            output = subprocess.run(command_line, capture_output=True, text=True).stdout.split()
+            if output and output[0].replace(".", "").isdigit():
+                self.watts.append(float(output[0]))
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -79,7 +79,7 @@ def measure_own(data: Path, batch: int, args: argparse.Namespace) -> dict[str, A
 
 def whole_run(command: list[str], folder: Path, pictures: int) -> dict[str, Any]:
     """Pictures/s of the epochs after the first, by the times in results.csv; validation counts."""
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     with Power() as power, (folder / f"{command[-1].partition('=')[2]}.txt").open("w") as log:
         subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log, env={**os.environ, "YOLO_OFFLINE": "1"})
     name = next(part.partition("=")[2] for part in command if part.startswith("name="))
@@ -90,7 +90,7 @@ def whole_run(command: list[str], folder: Path, pictures: int) -> dict[str, Any]
     seconds = statistics.median(epochs)
     return {
         "images_per_s": pictures / seconds, "epoch_s": seconds, "watts": power.median,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - start_time,
     }  # fmt: skip
 
 

@@ -94,15 +94,15 @@ def problems(folder: Path, root: Path, epochs: int) -> list[str]:
 
 def undisturbed(folder: Path, root: Path, epochs: int) -> tuple[float, float]:
     """Seconds until a run's folder is there, and until its end."""
-    began, appeared = time.perf_counter(), 0.0
+    start_time, appeared = time.perf_counter(), 0.0
     process = start(folder, root, epochs)
     while process.poll() is None:
         if not appeared and (folder / "runs" / NAME).exists():
-            appeared = time.perf_counter() - began
+            appeared = time.perf_counter() - start_time
         time.sleep(0.02)
     if process.returncode:
         raise RuntimeError(f"the run that nobody stopped ended with {process.returncode}: {folder / 'log.txt'}")
-    return appeared, time.perf_counter() - began
+    return appeared, time.perf_counter() - start_time
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

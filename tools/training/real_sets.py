@@ -76,12 +76,12 @@ def run_set(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
         "train_scale": args.train_scale, "minutes": {}, "machine": machine(),
     }  # fmt: skip
     minutes = result["minutes"]
-    stage, began = "convert", time.perf_counter()
+    stage, start_time = "convert", time.perf_counter()
 
     def ended() -> float:
-        nonlocal began
-        minutes[stage] = (time.perf_counter() - began) / 60
-        began = time.perf_counter()
+        nonlocal start_time
+        minutes[stage] = (time.perf_counter() - start_time) / 60
+        start_time = time.perf_counter()
         return float(minutes[stage])
 
     try:

@@ -26,7 +26,7 @@ def one_try(source: Path, folder: Path, epochs: int, train: dict[str, str]) -> d
     """Strings to weights, then the held-out fifth."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     data = Path(detector.convert(source, folder / "set").data_yaml).resolve()
     converted = time.perf_counter()
     with contextlib.chdir(folder):
@@ -34,8 +34,8 @@ def one_try(source: Path, folder: Path, epochs: int, train: dict[str, str]) -> d
     trained = time.perf_counter()
     score = detector.evaluate(detector.Reader(weights), data, split="test").to_dict()
     return {
-        "epochs": epochs, "convert_s": converted - began, "train_s": trained - converted, "seconds": trained - began,
-        "exact_match": score["exact_match"],
+        "epochs": epochs, "convert_s": converted - start_time, "train_s": trained - converted,
+        "seconds": trained - start_time, "exact_match": score["exact_match"],
     }  # fmt: skip
 
 

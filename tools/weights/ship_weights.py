@@ -69,7 +69,7 @@ def held_out_pictures(store: Path, start: int = 0) -> tuple[Images, list[str]]:
     return np.array(images[start : start + SCORED]), [str(t) for t in texts[start : start + SCORED]]
 
 
-def read(detector_pt: Path, images: Images) -> list[Reading]:
+def read_pictures(detector_pt: Path, images: Images) -> list[Reading]:
     """Read pictures with weights, as `Reader()` does."""
     return [reading for reading in Reader(detector_pt, device="cpu").read_many(images) if isinstance(reading, Reading)]
 
@@ -188,11 +188,11 @@ def write_and_score(args: argparse.Namespace) -> Shipped:
                 args.detector, args.before, args.before_share, config.symbols, mean
             )
         ultralytics.publish(detector, target, config, facts)
-        config = replace(config, calibration=fit_calibration(read(target, calibration_images), labels))
+        config = replace(config, calibration=fit_calibration(read_pictures(target, calibration_images), labels))
         ultralytics.publish(detector, target, config, facts)
     store_in_half(export(target))
     return Shipped(
-        score_texts(texts, [reading.text for reading in read(target, images)]), target.stat().st_size / 1e6,
+        score_texts(texts, [reading.text for reading in read_pictures(target, images)]), target.stat().st_size / 1e6,
         target.with_suffix(".onnx").stat().st_size / 1e6, parameters_of(target), pictures,
     )  # fmt: skip
 

@@ -89,9 +89,9 @@ def _fill(job: tuple[SynthConfig, Path, int, int]) -> int:
 
 def words_of(path: Path, config: SynthConfig) -> tuple[str, ...]:
     """Words of the file that the config's alphabet and lengths allow, in capitals, each once."""
-    known = set(config.alphabet.symbols)
+    symbols = set(config.alphabet.symbols)
     words = {word.upper() for word in read_texts(path)}
-    return tuple(sorted(w for w in words if config.shortest <= len(w) <= config.length and {*w} <= known))
+    return tuple(sorted(w for w in words if config.shortest <= len(w) <= config.length and {*w} <= symbols))
 
 
 def main() -> None:
@@ -132,12 +132,12 @@ def main() -> None:
         configs[4] = configs[14] = replace(config, styles=("plate", "vehicle", "label"), lines=2)
     if args.words:  # signs, labels and captchas say things; a network learns what letters go together
         styles = ("scene", "scene", "scene", "label", "handwriting", "captcha", "painted", "curved")
-        said = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))
-        configs[7:20:10] = configs[9:20:10] = [said] * 2
+        word_config = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))
+        configs[7:20:10] = configs[9:20:10] = [word_config] * 2
     if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
-        written = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
-        configs[16] = written
-        configs[2] = configs[6] = configs[12] = replace(written, glyphs=args.digits)
+        digit_config = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
+        configs[16] = digit_config
+        configs[2] = configs[6] = configs[12] = replace(digit_config, glyphs=args.digits)
     trained = args.count - HELD_OUT
     jobs = [
         (configs[number % len(configs)], args.out, start, min(start + chunk, stop))
@@ -145,13 +145,14 @@ def main() -> None:
         for number, start in enumerate(range(begin, stop, chunk))
     ]
     described_fonts(config.alphabet)  # looked for once, not in each process
-    began, done = time.perf_counter(), 0
+    start_time, picture_count = time.perf_counter(), 0
     # Spawned: forking a process in which OpenCV has threads may hang.
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
-        for number, drawn in enumerate(pool.map(_fill, jobs), 1):
-            done += drawn
+        for number, chunk_count in enumerate(pool.map(_fill, jobs), 1):
+            picture_count += chunk_count
             if number % 10 == 0:
-                print(f"{done}/{args.count} pictures, {done / (time.perf_counter() - began):.0f}/s", flush=True)
+                speed = picture_count / (time.perf_counter() - start_time)
+                print(f"{picture_count}/{args.count} pictures, {speed:.0f}/s", flush=True)
 
 
 if __name__ == "__main__":

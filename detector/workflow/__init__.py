@@ -1,1 +1,1 @@
-"""Whole ways through the package: one call that converts, trains and evaluates, and goes on where it was stopped."""
+"""Workflows of several steps in one call, such as convert, train and evaluate; interrupted ones can continue."""

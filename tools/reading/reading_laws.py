@@ -1,22 +1,20 @@
-"""Spaces, turns, slants and lines: how many strings are read right of artificial pictures that have them.
+"""Exact match on artificial pictures with spaces, rotation, slant and two lines.
 
     python tools/reading/reading_laws.py                 the decoder alone
-    python tools/reading/reading_laws.py --write SETS    the same pictures as sets to train on, with their true boxes
-    detector train data=SETS/NAME name=NAME                          … for each of them, and then
-    python tools/reading/reading_laws.py --read SETS     for real: each set's test split, read by weights/NAME.pt
-    python tools/reading/reading_laws.py --time          how long decoding takes, of what the shipped weights see
+    python tools/reading/reading_laws.py --write SETS    write the same pictures as sets to train on, with true boxes
+    detector train data=SETS/NAME name=NAME              … for each of them, and then
+    python tools/reading/reading_laws.py --read SETS     read the test split of each set with weights/NAME.pt
+    python tools/reading/reading_laws.py --time          time to decode the detections of the shipped weights
 
-Two sets, with spaces inside and at the end of half of the strings: monospaced (`fixed`) and proportional
-    (`proportional`);
-each also turned by up to 30 degrees, slanted by up to 24, and in two lines. All on a canvas of 256x192 pixels, so that
-what is turned stays inside. The fonts are three that Matplotlib brings along, in which a zero is no O: what is asked is
-where characters and spaces are.
+There are two sets, with spaces inside and at the end of half of the strings: monospaced (`fixed`) and proportional
+(`proportional`) text; each also rotated by up to 30 degrees, slanted by up to 24, and in two lines. The canvas has
+256x192 pixels, so that rotated text stays inside. The three fonts come with Matplotlib and have a zero unlike the O, so
+that errors concern the positions of characters and spaces.
 
-The decoder alone is given the true boxes as a detector might see them: each box's place and size are off by some
-share of its size (--jitter), each picture has some weak duplicates of its characters as other symbols and some weak
-candidates where nothing is, and nothing is missed unless --misses says so. No network is run: this bounds what a
-reader can reach, and says nothing about how well characters are found. The layout is found from the first half of the
-pictures, as `convert` does, and the second half is read.
+The decoder alone gets true boxes as a detector might report them: each box's place and size are off by a share of its
+size (--jitter), each picture has some weak duplicates of its characters with other symbols and some weak false
+candidates, and characters are missing at the rate of --misses. No network is run: the result is an upper bound for
+readers. The layout is fitted to the first half of the pictures, as `convert` does, and the second half is read.
 """
 
 from __future__ import annotations
@@ -52,10 +50,10 @@ TEXT_WH, CANVAS_WH = (256, 64), (256, 192)
 BATCH = 32
 LAYOUTS = ("fixed", "proportional")
 CHANGES = ("straight", "turned", "slanted", "two lines")
-MOST_TURN, MOST_SLANT = 30.0, 24.0  # degrees
+MAX_TURN, MAX_SLANT = 30.0, 24.0  # degrees
 
 
-class Shown(NamedTuple):
+class Sample(NamedTuple):
     """One picture, (192, 256, 3), its text and its true boxes xyxy (n, 4)."""
 
     image: NDArray[np.uint8]
@@ -64,12 +62,12 @@ class Shown(NamedTuple):
 
 
 def name_of(layout: str, change: str) -> str:
-    """How files call a set."""
+    """Return the name of a set in files."""
     return f"{layout}-{change.replace(' ', '-')}"
 
 
-def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]:
-    """The pictures of one set."""
+def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Sample]:
+    """Draw the pictures of one set."""
     two = change == "two lines"
     config = SynthConfig(
         TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
@@ -80,13 +78,13 @@ def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Shown]
     for index in range(count):
         picture = make(index)
         rng = np.random.default_rng((seed, index))
-        yield changed(Shown(picture.image, picture.text, picture.boxes_xyxy), change, rng)
+        yield changed(Sample(picture.image, picture.text, picture.boxes_xyxy), change, rng)
 
 
-def changed(picture: Shown, change: str, rng: np.random.Generator) -> Shown:
-    """The picture in the middle of the canvas, turned or slanted about it; boxes hold the corners of the old ones."""
-    turn = math.radians(rng.uniform(-MOST_TURN, MOST_TURN)) if change == "turned" else 0.0
-    slant = math.tan(math.radians(rng.uniform(-MOST_SLANT, MOST_SLANT))) if change == "slanted" else 0.0
+def changed(picture: Sample, change: str, rng: np.random.Generator) -> Sample:
+    """Place a picture in the middle of the canvas, rotated or slanted; its boxes enclose the moved corners."""
+    turn = math.radians(rng.uniform(-MAX_TURN, MAX_TURN)) if change == "turned" else 0.0
+    slant = math.tan(math.radians(rng.uniform(-MAX_SLANT, MAX_SLANT))) if change == "slanted" else 0.0
     matrix = np.array([[math.cos(turn), -math.sin(turn) - slant], [math.sin(turn), math.cos(turn)]])
     height, width = picture.image.shape[:2]
     shift = np.array(CANVAS_WH) / 2 - matrix @ np.array([width / 2, height / 2])
@@ -98,17 +96,17 @@ def changed(picture: Shown, change: str, rng: np.random.Generator) -> Shown:
     moved = corners @ matrix.T + shift
     limit = np.array(CANVAS_WH)
     boxes = np.concatenate([np.clip(moved.min(1), 0, limit), np.clip(moved.max(1), 0, limit)], 1)
-    return Shown(np.asarray(image, np.uint8), picture.text, boxes.astype(np.float32))
+    return Sample(np.asarray(image, np.uint8), picture.text, boxes.astype(np.float32))
 
 
 def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: float) -> NDArray[np.float32]:
-    """Boxes whose four sides are each off by a share of their size."""
+    """Move the four sides of each box at random, by a share of its size with the standard deviation ``jitter``."""
     size = np.tile(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 2)  # (n, 4)
     return (boxes_xyxy + rng.normal(0, jitter, boxes_xyxy.shape) * size).astype(np.float32)
 
 
-def candidates_of(picture: Shown, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
-    """Candidates as a detector might give them."""
+def candidates_of(picture: Sample, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
+    """Return candidates as a detector might report them for a picture."""
     ids = np.array([TABLE.symbols.index(s) for s in picture.text if s != TABLE.space])
     n = len(ids)
     is_found = rng.random(n) >= misses
@@ -129,7 +127,7 @@ def candidates_of(picture: Shown, rng: np.random.Generator, jitter: float, misse
 
 
 def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, misses: float) -> dict[str, object]:
-    """Exact match of the second half, with the layout of the first."""
+    """Measure the exact match of the second half of the pictures, with the layout of the first half."""
     samples = list(pictures(layout, change, count, seed))
     rng = np.random.default_rng(seed)
     half = count // 2
@@ -158,7 +156,7 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
 
 
 def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
-    """The pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
+    """Write pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
     from detector.conversion.inputs import assign_splits
     from detector.data import yolo_dataset as yolo_format
 

@@ -23,7 +23,7 @@ GAP = 4
 
 
 def row(name: str, seed: int, boxes: bool) -> np.ndarray:
-    """The kind's name and COLUMNS of its pictures, uint8 (68, width, 3)."""
+    """Draw a row of the sheet, uint8 (68, width, 3): the name of a kind, and COLUMNS of its pictures."""
     synthesizer = Synthesizer(SynthConfig(min_length=4, styles=(name,), seed=seed))
     title = np.full((64 + GAP, NAME_WIDTH, 3), 255, np.uint8)
     cv2.putText(title, name, (4, 38), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)

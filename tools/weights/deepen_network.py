@@ -20,19 +20,19 @@ from tools.weights.train_detector import save
 
 @torch.no_grad()
 def deepened(old: Any, structure: Path) -> Any:
-    """The network of ``structure`` that computes what ``old`` does.
+    """Return a network of ``structure`` with the output of the network ``old``.
 
     Raises:
-        SystemExit: if a weight of ``old`` has no place in it.
+        SystemExit: if ``structure`` has no place for a weight of ``old``.
     """
     net = new_network("".join(old.names[i] for i in sorted(old.names)), structure, None)
     weights, old_weights = net.state_dict(), old.state_dict()
     for name, value in old_weights.items():
-        place = weights.get(name)
-        if place is None or place.shape[:1] != value.shape[:1] or place.shape[1:2] < value.shape[1:2]:
+        new_value = weights.get(name)
+        if new_value is None or new_value.shape[:1] != value.shape[:1] or new_value.shape[1:2] < value.shape[1:2]:
             raise SystemExit(f"{name} of the old network has no place in {structure}: only repeats may differ.")
-        place.zero_()
-        place[tuple(slice(side) for side in value.shape)] = value
+        new_value.zero_()
+        new_value[tuple(slice(side) for side in value.shape)] = value
     for name in weights.keys() - old_weights.keys():
         if name.endswith(("attn.proj.bn.weight", "ffn.1.bn.weight")):
             weights[name].zero_()

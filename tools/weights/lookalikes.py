@@ -1,10 +1,10 @@
-"""How often one symbol is seen as another: shipped weights on artificial pictures of all typefaces.
+"""Confusion channel of the shipped weights, on artificial pictures of all typefaces.
 
     python tools/weights/lookalikes.py [--pictures 6000] [--seed 24]
 
-Readings of as many characters as the text has are compared place by place: of each true symbol, the mean of the
-network's scores, each place's summing to 1. Prints the pairs, the true symbol first, of at least --min, which
-`detector/text/forms/lookalikes.py` takes as LOOKALIKES.
+Readings with as many characters as the text are compared place by place. For each true symbol the network's scores of
+all symbols, normalised to a sum of 1 at each place, are averaged. Prints the pairs with a mean of at least --min, the
+true symbol first, for LOOKALIKES in `detector/text/forms/lookalikes.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from detector.text.forms.lookalikes import confusion_counts
 
 
 def confusion(pictures: int, seed: int) -> NDArray[np.float64]:
-    """(classes, classes): rows are true symbols, columns what they are seen as; rows sum to 1."""
+    """Measure the confusion channel, (classes, classes): rows are true symbols and sum to 1."""
     synthesizer = detector.Synthesizer(detector.SynthConfig(seed=seed))
     reader = detector.Reader()
     symbols = reader.config.symbols
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=24)
-    parser.add_argument("--min", type=float, default=0.005, help="share from which on a pair is told")
+    parser.add_argument("--min", type=float, default=0.005, help="least share of a pair that is printed")
     args = parser.parse_args()
     shares = confusion(args.pictures, args.seed)
     symbols = detector.Reader().config.symbols

@@ -35,7 +35,7 @@ MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
 
 def read_detected(network: ultralytics.Network, config: ReadingConfig, images: np.ndarray) -> list[str]:
-    """What a detector reads in one pass; the pictures have the network's shape already."""
+    """Read pictures, which must have the network's input shape, in one pass."""
     texts = []
     for start in range(0, len(images), BATCH):
         candidates = network(images[start : start + BATCH])
@@ -44,7 +44,7 @@ def read_detected(network: ultralytics.Network, config: ReadingConfig, images: n
 
 
 def latency_ms(network: ultralytics.Network, image: np.ndarray, batch: int) -> float:
-    """Median milliseconds a picture in batches of this size."""
+    """Return the median milliseconds for a picture in batches of this size."""
     images = np.repeat(image[None], batch, 0)
     times = []
     for _ in range(50):

@@ -1,9 +1,9 @@
-"""Free fonts beyond those of Debian, for a store of artificial pictures: the npm packages of web_fonts.txt.
+"""Install free fonts for artificial pictures, beside those of Debian: the npm packages in web_fonts.txt.
 
     python tools/weights/web_fonts.py [~/.local/share/fonts/web]
 
-Installs the packages with npm, and leaves the Latin letters of each family, regular and bold, as TrueType files in
-a folder a kind, where `detector synth` finds them. Every one is under the SIL Open Font License 1.1.
+Installs the packages with npm, and writes the Latin letters of each family, regular and bold, as TrueType files into
+one folder for each kind, where `detector synth` finds them. All are under the SIL Open Font License 1.1.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from fontTools.ttLib import TTFont
 
 LISTED = Path(__file__).with_suffix(".txt")
 WEIGHTS = (400, 700)
-BATCH = 100  # packages that npm is asked for at once
+BATCH = 100  # packages in one call of npm
 
 
 def packages() -> list[tuple[str, str]]:
-    """(kind, package) of each line of the list."""
+    """Read (kind, package) of each line of the list."""
     kinds_and_names = (line.split() for line in LISTED.read_text(encoding="utf-8").splitlines())
     return [(kind, name) for kind, name in kinds_and_names]
 
 
 def files_of(package: Path) -> list[Path]:
-    """The upright Latin files of the weights wanted, or of the only weight there is."""
+    """List a package's upright Latin files, regular and bold; or the first one if it has neither."""
     upright = sorted((package / "files").glob("*-latin-[0-9]00-normal.woff"))
-    wanted = [path for path in upright if int(path.stem.split("-")[-2]) in WEIGHTS]
-    return wanted or upright[:1]
+    regular_and_bold = [path for path in upright if int(path.stem.split("-")[-2]) in WEIGHTS]
+    return regular_and_bold or upright[:1]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?", default=Path.home() / ".local/share/fonts/web")
     args = parser.parse_args()
-    all_packages, written = packages(), 0
+    all_packages, file_count = packages(), 0
     for start in range(0, len(all_packages), BATCH):
         batch = all_packages[start : start + BATCH]
         with tempfile.TemporaryDirectory() as folder:
@@ -52,8 +52,8 @@ def main() -> None:
                     font = TTFont(path)
                     font.flavor = None  # from WOFF to plain TrueType or OpenType
                     font.save(args.out / kind / f"{path.stem}.ttf")
-                    written += 1
-        print(f"{start + len(batch)}/{len(all_packages)} packages, {written} files", flush=True)
+                    file_count += 1
+        print(f"{start + len(batch)}/{len(all_packages)} packages, {file_count} files", flush=True)
 
 
 if __name__ == "__main__":

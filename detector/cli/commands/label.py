@@ -63,6 +63,8 @@ def command(
             f"sure from a confidence of {report.threshold:.4f} on: about {report.expected_wrong:.1f} of {sure_count} "
             f"are expected wrong, {share:.1%}"
         )
+    elif report.counts[prelabels.DOUBTFUL]:
+        say(f"none is sure: even of the surest ones more than {100 * max_wrong:g}% are expected wrong")
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
     step = fit_command(Path(weights).parent, out)

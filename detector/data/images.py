@@ -263,6 +263,8 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     try:
         opened = Image.open(io.BytesIO(data), formats=_formats())
     except UnidentifiedImageError:
+        if data.startswith((b"II*\0", b"MM\0*")):
+            raise ImageError("damaged, or a TIFF of other samples: save it with 8 or 16 bits a sample") from None
         raise ImageError(f"not an image (the file starts with {data[:8]!r})") from None
     except MemoryError:
         raise

@@ -35,6 +35,9 @@ _COUNTED = {".avi": 0, ".mp4": 2, ".mov": 2, ".m4v": 2}
 _DAMAGED = 300
 """Frames in a row that may be damaged before a video is given up."""
 
+_MAX_NAME = 1 << 16
+"""Characters of a line of a list."""
+
 _MAX_DEPTH = 50
 """Lists in one another."""
 
@@ -267,8 +270,14 @@ def _frames(path: Path) -> Iterator[NamedPicture]:
 
 
 def _lines_of(path: Path) -> list[str]:
+    lines: list[str] = []
     try:
-        return path.read_text(encoding="utf-8-sig").split("\n")  # other signs that end lines are part of names
+        with open(path, encoding="utf-8-sig") as stream:  # other signs that end lines are part of names
+            while line := stream.readline(_MAX_NAME):
+                if len(line) == _MAX_NAME:
+                    raise SourceError(f"The list {path} cannot be read: line {len(lines) + 1} is too long for a name.")
+                lines.append(line)
+        return lines
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
 

@@ -231,6 +231,13 @@ def test_no_prefix_of_a_file_is_accepted(kind: str) -> None:
             read_image(data[:end])
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_samples_of_other_kinds_say_what_to_do(kind: Any) -> None:
+    data = cv2.imencode(".tiff", np.full((20, 40), 0.5, kind))[1].tobytes()
+    with pytest.raises(ImageError, match=r"save (it|the picture) with 8 or 16 bits a sample"):
+        read_image(data)
+
+
 def test_pages_of_a_tiff_are_not_passed_over() -> None:
     """A smaller picture of the first is no page, and a header that leads to itself none either."""
     first, other = noise_picture(40, 20), noise_picture(40, 20, seed=1)

@@ -108,6 +108,12 @@ def test_names_in_lists_are_as_they_are_spelt(tmp_path: Path, monkeypatch: pytes
     assert names("-") == [*spelt, "g.png"]
 
 
+def test_a_list_of_a_line_without_end(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.png\n" + "b" * 1_000_000)
+    with pytest.raises(SourceError, match=r"list\.txt cannot be read: line 2 is too long for a name"):
+        named_pictures(tmp_path / "list.txt")
+
+
 def test_a_list_that_names_itself(tmp_path: Path) -> None:
     """`ls > list.txt` does."""
     write_pictures(tmp_path, ["a.png", "b.png"])

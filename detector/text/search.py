@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from detector.text.forms.automaton import Automaton, Indices, StateGraph
 _MIN_CHARACTER_SCORE = 0.3  # objectness of a character that makes a longer string better, other things being equal
 _SPACE_COST = 4.0  # log odds, for each space that a pattern has more or fewer than the layout expects
 _MIN_CLASS_SCORE = 1e-6  # lower scores are raised to it, so that their logarithm exists
+_ROUNDING = 1e-6  # of sums of logarithms, at most
 _MAX_SCORE_GAP = 12.0  # log odds between the best string and the last alternative
 
 
@@ -103,11 +104,13 @@ class Trellis:
             rows, places, edges = rows[order], places[order], edges[order]
             gains = self._gains(rows, places, edges)  # (characters, k)
             shares = 1 / np.exp(gains - gains.max(1, keepdims=True)).sum(1)
-            columns = (places, gains.argmax(1), graph.pending[graph.sources[edges]], shares)
-            cuts = np.flatnonzero(np.diff(rows)) + 1
-            pictures = zip(*(np.split(column, cuts) for column in columns), strict=True)
-            for row, picture_columns in zip(rows[np.r_[0, cuts]].tolist(), pictures, strict=True):
-                chains[row] = self._chain(*(column.tolist() for column in picture_columns), score=float(score[row]))
+            columns = [
+                column.tolist() for column in (places, gains.argmax(1), graph.pending[graph.sources[edges]], shares)
+            ]
+            cuts = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(rows)]
+            for first, end in pairwise(cuts):
+                row = int(rows[first])
+                chains[row] = self._chain(*(column[first:end] for column in columns), score=float(score[row]))
         return chains
 
     def _last_edges(self, rows: Indices, j: Indices, state: Indices) -> tuple[Indices, Indices]:
@@ -254,6 +257,9 @@ def search(candidates: Candidates, automaton: Automaton, min_count: int = 0) -> 
         states, edges = graph.reachable[min(j + 1, len(graph.reachable) - 1)]
         before = _best_arrivals(candidates, graph, j, total[:, :j, :states])
         scores = before[:, graph.sources[:edges]] + gain[:, j, graph.kinds[:edges]] + graph.weights[:edges]
+        if graph.is_tree:
+            np.maximum(scores, 2 * NEVER, out=total[:, j, 1 : 1 + edges])
+            continue
         for places in graph.symbol_edges:
             places = places[: np.searchsorted(places, edges)]
             total[:, j, graph.targets[places]] = np.maximum(total[:, j, graph.targets[places]], scores[:, places])
@@ -298,23 +304,28 @@ def _best_gains(candidates: Candidates, automaton: Automaton, plain: NDArray[np.
         by_class = np.full((int(present.sum()), priors.shape[1]), NEVER)
         np.put_along_axis(by_class, candidates.top_class_id[present], gains[present], 1)
         places = np.argwhere(present)
-        best[places[:, :1], places[:, 1:], kinds] = _max_plus(by_class, priors)
+        best[places[:, :1], places[:, 1:], kinds] = _max_plus(by_class, priors, automaton.leads)
     return np.asarray(best)
 
 
-def _max_plus(gains: NDArray[np.float64], priors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _max_plus(
+    gains: NDArray[np.float64], priors: NDArray[np.float64], leads: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Multiply matrices in the (max, +) semiring: the greatest sum over classes, (candidates, priors).
+
+    Classes that no prior puts ahead of the candidate's own best one are left out: most are too unlikely.
 
     Args:
         gains: (candidates, classes).
         priors: (priors, classes).
+        leads: of the automaton.
     """
-    best = np.full((len(gains), len(priors)), 2 * NEVER)
-    term = np.empty_like(best)
-    for gain, prior in zip(gains.T, priors.T, strict=True):
-        np.add(gain[:, None], prior, out=term)
-        np.maximum(best, term, out=best)
-    return best
+    if not len(gains):
+        return np.zeros((0, len(priors)))
+    may_win = gains + leads[gains.argmax(1)] >= gains.max(1, keepdims=True) - _ROUNDING
+    candidates, classes = np.nonzero(may_win)
+    sums = gains[candidates, classes, None] + priors.T[classes]
+    return np.asarray(np.maximum.reduceat(sums, np.searchsorted(candidates, np.arange(len(gains))), axis=0))
 
 
 def _link(candidates: Candidates, pending: int | NDArray[Any], index: Any) -> NDArray[np.float64]:

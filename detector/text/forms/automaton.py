@@ -62,6 +62,12 @@ class Automaton:
         """The same automaton as arrays over the states of all layers, as the search takes it."""
         return _graph(self)
 
+    @cached_property
+    def leads(self) -> NDArray[np.float64]:
+        """The greatest difference between two classes in any prior, (classes, classes): column less row."""
+        assert self.priors is not None  # who asks has some
+        return np.stack([(self.priors - of_other[:, None]).max(0) for of_other in self.priors.T])
+
 
 @dataclass(frozen=True, eq=False)
 class StateGraph:
@@ -96,6 +102,11 @@ class StateGraph:
     space_edges: tuple[Indices, ...]
     incoming: Indices
     reachable: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def is_tree(self) -> bool:
+        """Whether one edge leads into each state but the first, in the order of the states, and none is a space."""
+        return not self.space_edges and np.array_equal(self.targets, np.arange(1, len(self.counts)))
 
 
 def _graph(automaton: Automaton) -> StateGraph:

@@ -106,12 +106,12 @@ def symbol_likelihood(
         (..., classes), up to a factor for each place.
     """
     rows = np.full((*class_ids.shape[:-1], len(shares)), _MIN_CONFUSION)
-    for k in range(class_ids.shape[-1] - 1, -1, -1):
-        ids = class_ids[..., k, None]
-        np.put_along_axis(rows, ids, np.maximum(scores[..., k, None], np.take_along_axis(rows, ids, -1)), -1)
-    read_ids = class_ids[..., :1]
-    np.put_along_axis(rows, read_ids, rows.max(-1, keepdims=True) + 1e-6, -1)  # the symbol that is read comes first
-    return np.asarray(rows / rows.sum(-1, keepdims=True) @ shares.T)
+    of_places = rows.reshape(-1, len(shares))  # the same memory
+    ids, places = class_ids.reshape(len(of_places), class_ids.shape[-1]), np.arange(len(of_places))
+    np.maximum.at(of_places.reshape(-1), (places[:, None] * len(shares) + ids).reshape(-1), scores.reshape(-1))
+    of_places[places, ids[:, 0]] = of_places.max(1) + 1e-6  # the symbol that is read comes first
+    rows /= rows.sum(-1, keepdims=True)
+    return np.asarray(rows @ shares.T)
 
 
 @lru_cache(maxsize=16)  # needed for every batch

@@ -70,7 +70,8 @@ class StringModel:
         return isinstance(other, StringModel) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
-        return hash((self.alphabet, tuple(self.shares)))
+        # Of the shares, too: two models of the same lengths are then seldom compared symbol by symbol to be told apart.
+        return hash((self.alphabet, frozenset(self.shares.items())))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, without the alphabet: for each length its share and its formats."""

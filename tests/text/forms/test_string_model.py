@@ -9,11 +9,13 @@ import pytest
 
 from detector.errors import DatasetError
 from detector.text.alphabet import DEFAULT_SYMBOLS
+from detector.text.candidates import gather
 from detector.text.decode import decode, decode_again
-from detector.text.detections import Evidence, Reading
+from detector.text.detections import CharDetections, Evidence, Reading
 from detector.text.forms.fitting import fit_string_model, fit_string_model_to_labels
-from detector.text.forms.string_model import StringFormat, StringModel
+from detector.text.forms.string_model import StringFormat, StringModel, automaton_of
 from detector.text.reading_config import ReadingConfig
+from detector.text.search import search
 from tests.builders import drawn_texts, seen
 
 DIGITS = DEFAULT_SYMBOLS[:10]
@@ -173,6 +175,36 @@ def test_a_length_that_nearly_all_have_is_a_form() -> None:
     assert decode(noise, FREE, 120).text == "AB3K7R"
     assert decode(noise, replace(FREE, string_model=model), 120).text == "AB3K7"
     assert read("K4T9", model) == read("K4T9")
+
+
+def test_models_of_the_same_lengths_are_told_apart() -> None:
+    one, other = (fitted(drawn_texts(form, 60)) for form in ("AA999", "999AA"))
+    assert one != other and one != StringModel(one.alphabet, one.formats, {5: 0.5})
+    assert one == StringModel.from_dict(one.to_dict(), one.alphabet) and hash(one) == hash(replace(one))
+    assert [read(text, model).text for text in ("0B112", "1120B") for model in (one, other)] == [
+        "OB112",
+        "0B112",
+        "1120B",
+        "112OB",
+    ]
+
+
+@pytest.mark.parametrize("concentration", [0.05, 1.0, 20.0])
+def test_a_symbol_adds_what_the_best_of_its_classes_does(concentration: float) -> None:
+    rng = np.random.default_rng(0)
+    symbols = rng.dirichlet(np.full(len(DEFAULT_SYMBOLS), 0.1), (2, 5)) + 1e-9
+    formats = (*(StringFormat(0.3, rows / rows.sum(1, keepdims=True)) for rows in (symbols[0] * 0 + 1, *symbols)),)
+    automaton = automaton_of(StringModel(DEFAULT_SYMBOLS, {5: formats}, {5: 1.0}), 6)
+    scores = -np.sort(-rng.dirichlet(np.full(8, concentration), 60), axis=1)
+    for row in scores.reshape(10, 6, 8):
+        ids = np.argsort(rng.random((6, len(DEFAULT_SYMBOLS))), axis=1)[:, :8]
+        boxes = seen("ABCDEF").xyxy
+        detections = CharDetections(boxes, row[:, 0], ids[:, 0], np.full(6, 0.9), ids, row)
+        candidates = gather([detections], FREE, [120.0]).with_likelihoods(FREE.channel, 3.0)
+        trellis = search(candidates, automaton)
+        assert automaton.priors is not None
+        of_kinds = automaton.priors[automaton.graph.kind_priors]
+        np.testing.assert_array_equal(trellis.gain, (trellis.plain[0][:, :, None] + of_kinds).max(3))
 
 
 def test_what_three_digits_leave_of_any_format_is_a_format() -> None:

@@ -313,8 +313,16 @@ def set_name(root: Path) -> str:
 
 
 def is_converted(path: Path) -> bool:
-    """Whether a path is that of a converted set: its ``data.yaml``, or a folder that has one."""
-    return path.suffix in (".yaml", ".yml") or (path / "data.yaml").is_file()
+    """Whether a path is that of a converted set: its ``data.yaml``, its folder, or the one around :data:`INNER_SET`."""
+    return path.suffix in (".yaml", ".yml") or (path.is_dir() and _data_yaml(path).is_file())
+
+
+def _data_yaml(path: Path) -> Path:
+    """Return the ``data.yaml`` of a set's folder, or of the folder around it, as a fit's; a file as it is."""
+    inner = path / INNER_SET / "data.yaml"
+    if inner.is_file() and not (path / "data.yaml").is_file():
+        return inner
+    return path / "data.yaml" if path.is_dir() else path
 
 
 def write_data_yaml(root: Path, config: ReadingConfig, splits: Iterable[str]) -> None:
@@ -327,13 +335,12 @@ def write_data_yaml(root: Path, config: ReadingConfig, splits: Iterable[str]) ->
 
 
 def read_set(data: str | os.PathLike[str]) -> CharacterSet:
-    """Open a set by its ``data.yaml`` or its folder.
+    """Open a set by its ``data.yaml``, its folder, or the folder of a fit.
 
     Raises:
         DatasetError: if it is missing, no YAML, without the key ``detector``, or with keys of others.
     """
-    path = Path(data)
-    path = path / "data.yaml" if path.is_dir() else path
+    path = _data_yaml(Path(data))
     try:
         data_yaml = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detector.data.yolo_dataset import INNER_SET, is_converted
+from detector.data.yolo_dataset import is_converted
 from detector.errors import DatasetError
 from detector.review.evaluations import EvaluatedSet, EvaluatedSource, read_evaluation
 from detector.review.items import Subject
@@ -29,8 +29,6 @@ def open_subject(path: Path) -> Subject:
         return EvaluatedSet(path, evaluation) if is_set else EvaluatedSource(path, evaluation)
     if path.name in ("review.csv", "report.html") and (path.parent / "data.yaml").is_file():
         return ReviewedSet(path.parent)
-    if (path / INNER_SET / "data.yaml").is_file() and not (path / "data.yaml").is_file():  # what a fit made
-        return ReviewedSet(path / INNER_SET)
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
         return ReviewedSet(path)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):

@@ -83,6 +83,7 @@ def test_what_a_fit_leaves(fitted: detector.FitResult, source: Path) -> None:
     figures = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["evaluation"]["result"]
     assert (figures["count"], figures["right"]) == (fitted.evaluation.count, fitted.metrics.right)
     assert detector.Reader(fitted).read(next(source.iterdir())) is not None
+    assert {row.name for row in detector.evaluate(fitted, folder).rows} == {row.name for row in fitted.evaluation.rows}
 
 
 def test_a_fit_tells_the_command_that_goes_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,11 @@ from detector.conversion.locating.boxes import (
     visible_ids,
     visible_symbols,
 )
+from detector.conversion.locating.cross_fitting import CrossFitted
+from detector.conversion.locating.detectors import shipped_network
 from detector.conversion.locating.locator import Locator
 from detector.conversion.locating.run import Run
 from detector.conversion.locating.self_training import ENOUGH_EXPLAINED, MIN_PICTURES, SelfTraining, Trained
-from detector.conversion.locating.shipped import ShippedNetwork
-from detector.conversion.locating.trained import CrossFitted, LocatesUnseen
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import shape_for
 from detector.errors import NotLearnedError
@@ -58,8 +59,7 @@ def locate_labels(run: Run) -> LocatedLabels:
     Raises:
         NotLearnedError: if labels do not suit their pictures better than those of other pictures do.
     """
-    network = ShippedNetwork(run.settings.device)
-    shipped_boxes, shipped_locator = _located_by_shipped(run, network)
+    shipped_boxes, shipped_locator = _located_by_shipped(run, shipped_network(run.settings.device))
     shape_hw = _shape(run, shipped_boxes)
     self_training = SelfTraining(run, shape_hw)
     trained = self_training(shipped_boxes, shipped_locator)
@@ -86,8 +86,8 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
 def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
-    locate = LocatesUnseen(CrossFitted((locator,), run.settings.alphabet))
-    locate_all(run.in_rounds, store, locate, run.progress, "locate")
+    detectors = CrossFitted((locator,), run.settings.alphabet)
+    locate_all(run.in_rounds, store, partial(detectors.locate, 0), run.progress, "locate")
     return store
 
 

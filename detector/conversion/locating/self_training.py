@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +32,10 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import chunked
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
+from detector.conversion.locating.cross_fitting import CrossFitted, half_of
+from detector.conversion.locating.detectors import new_detector, read_state, trained_network
 from detector.conversion.locating.locator import Locator
 from detector.conversion.locating.run import Run, random_sample
-from detector.conversion.locating.trained import (
-    CrossFitted,
-    LocatesUnseen,
-    TrainedNetwork,
-    half_of,
-    new_detector,
-    read_state,
-)
 from detector.data.atomic import atomic_write
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import LetterboxTransform, letterbox
@@ -189,7 +183,7 @@ class SelfTraining:
         unexplained = [item for item in items if item not in trained.boxes or not trained.boxes[item].located.agrees]
         if not all(item in store for item in unexplained):
             self._calibrate(trained)
-        locate, stage = LocatesUnseen(trained.detectors, number), f"locate, {trained.name or 'others'}"
+        locate, stage = partial(trained.detectors.locate, number), f"locate, {trained.name or 'others'}"
         with trained.threads():
             locate_all(unexplained, store, locate, self.run.progress, stage)
         return trained.boxes.with_store(store)
@@ -228,7 +222,7 @@ class SelfTraining:
     def _locator(self, name: str) -> Locator:
         """The detector whose weights were kept under that name."""
         settings = self.run.settings
-        network = TrainedNetwork(self._weights(name), settings.alphabet.symbols, settings.device)
+        network = trained_network(self._weights(name), settings.alphabet.symbols, settings.device)
         return self.run.locator(network, shape_hw=self.shape_hw)
 
     def _weights(self, name: str) -> Path:

@@ -97,26 +97,21 @@ def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) 
     import torch
 
     from detector.conversion.locating.boxes import boxes_of
+    from detector.conversion.locating.cross_fitting import CrossFitted, half_of
+    from detector.conversion.locating.detectors import new_detector, trained_network
     from detector.conversion.locating.locator import Located, Locator
-    from detector.conversion.locating.trained import (
-        CrossFitted,
-        LocatesUnseen,
-        TrainedNetwork,
-        half_of,
-        new_detector,
-    )
     from detector.networks.arithmetic import one_thread_each
 
     table, locators = Alphabet("ЖШЮЯ"), list[Locator]()
     for half in (0, 1):
         torch.save(new_detector(table.symbols, half).state_dict(), tmp_path / f"{half}.pt")
-        network = TrainedNetwork(tmp_path / f"{half}.pt", table.symbols, "cpu")
+        network = trained_network(tmp_path / f"{half}.pt", table.symbols, "cpu")
         locators.append(Locator(network, table, length=4, shape_hw=(64, 192)))
         locators[half]._calibration = PlattScaling(1.5, half)
     source = toy_folder(tmp_path / "source", 8, alphabet=table.symbols, min_length=4, spaces=0)
     items = read_source(source, keep=table.symbols).items
     assert {half_of(item.text) for item in items} == {0, 1}
-    ask = partial(boxes_of, LocatesUnseen(CrossFitted(tuple(locators), table), 3))
+    ask = partial(boxes_of, partial(CrossFitted(tuple(locators), table).locate, 3))
     with one_thread_each():
         here = list(spread_map(ask, [items[:5], items[5:]]))
     with spreading(partial(ordered_results, Processes(), False)):

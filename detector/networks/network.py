@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ OTHER = "\N{REPLACEMENT CHARACTER}"
 finds and learns them by this class."""
 
 MAX_BATCH = 32
-"""Pictures that readers give to a network in one call, and the most that a TensorRT engine is made for."""
+"""Pictures that a network is given in one call, and the most that a TensorRT engine is made for."""
+
+Result = TypeVar("Result")
 
 
 class Network(Protocol):
@@ -38,6 +40,29 @@ class Network(Protocol):
 
     def output(self, images: NDArray[np.uint8]) -> Any:
         """Return raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+
+
+def in_batches(
+    call: Callable[[NDArray[np.uint8]], Iterable[Result]], images: Sequence[NDArray[np.uint8]]
+) -> list[Result]:
+    """Call a network on pictures of any shapes (H, W, 3); those of one shape go together, :data:`MAX_BATCH` at most.
+
+    Args:
+        call: of pictures (n, H, W, 3), gives a result for each.
+        images: letterboxed.
+
+    Returns:
+        The results in the order of the pictures.
+    """
+    rows_by_shape: dict[tuple[int, ...], list[int]] = {}
+    for row, image in enumerate(images):
+        rows_by_shape.setdefault(image.shape, []).append(row)
+    results: dict[int, Result] = {}
+    for rows in rows_by_shape.values():
+        for start in range(0, len(rows), MAX_BATCH):
+            batch = rows[start : start + MAX_BATCH]
+            results.update(zip(batch, call(np.stack([images[row] for row in batch])), strict=True))
+    return [results[row] for row in range(len(images))]
 
 
 def of_symbols(output: Any, names: dict[int, str]) -> Any:

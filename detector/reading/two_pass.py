@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.letterbox import GREY, LetterboxTransform, letterbox, shape_for
-from detector.networks.network import Network
+from detector.networks.network import Network, in_batches
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.decode import decode_batch
 from detector.text.detections import CharDetections, Evidence, Reading
@@ -122,15 +122,8 @@ class ReadingPipeline:
         return Prepared(letterboxed, transform, image, scale)
 
     def detect(self, prepared: Sequence[Prepared]) -> list[CharDetections]:
-        """Candidates in each letterboxed picture; those of one shape go together to the network."""
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for row, picture in enumerate(prepared):
-            by_shape.setdefault(picture.letterboxed.shape, []).append(row)
-        detections: dict[int, CharDetections] = {}
-        for rows in by_shape.values():
-            detected = self.network(np.stack([prepared[row].letterboxed for row in rows]))
-            detections.update(zip(rows, detected, strict=True))
-        return [detections[row] for row in range(len(prepared))]
+        """Candidates in each letterboxed picture."""
+        return in_batches(self.network, [picture.letterboxed for picture in prepared])
 
     def zoom(
         self, prepared: Sequence[Prepared], detections: Sequence[CharDetections]

@@ -21,8 +21,8 @@ from detector.conversion.locating.forced_alignment import (
     force_align,
     label_log_probs,
 )
-from detector.data.letterbox import LetterboxTransform, letterbox, shape_for
-from detector.networks.network import MAX_BATCH, Network, known_as, of_symbols
+from detector.data.letterbox import letterbox, shape_for
+from detector.networks.network import Network, in_batches, known_as, of_symbols
 from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.reading.two_pass import second_view
@@ -221,34 +221,29 @@ class Locator:
         return np.where(self.by_class & (self._class_of[label] != UNKNOWN), label, UNKNOWN)
 
     def _detect(self, images: Sequence[Image], labels: Sequence[Ids]) -> list[CharDetections]:
-        """Detect candidates in the set's classes and the pictures' own pixels; equal input shapes share a batch."""
+        """Detect candidates in the set's classes and the pictures' own pixels."""
         letterboxed = [
             letterbox(image, self._input_shape(image, label)) for image, label in zip(images, labels, strict=True)
         ]
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for i, (picture, _) in enumerate(letterboxed):
-            by_shape.setdefault(picture.shape, []).append(i)
-        detections: dict[int, CharDetections] = {}
-        for places in by_shape.values():
-            for start in range(0, len(places), MAX_BATCH):
-                batch = places[start : start + MAX_BATCH]
-                output = np.asarray(_as_numpy(self._network.output(np.stack([letterboxed[i][0] for i in batch]))))
-                if (self._class_of != UNKNOWN).all():  # characters of other alphabets are none of the label's
-                    output = of_symbols(output, self._network.names)
-                transforms = [letterboxed[i][1] for i in batch]
-                detections.update(zip(batch, self._in_set_classes(output, transforms), strict=True))
-        return [detections[i] for i in range(len(images))]
+        detections = in_batches(self._candidates, [picture for picture, _ in letterboxed])
+        return [
+            replace(picture_detections, xyxy=transform.to_picture(picture_detections.xyxy))
+            for picture_detections, (_, transform) in zip(detections, letterboxed, strict=True)
+        ]
+
+    def _candidates(self, images: NDArray[np.uint8]) -> list[CharDetections]:
+        """Detect candidates in the set's classes, in letterboxed pictures of one shape."""
+        output = np.asarray(_as_numpy(self._network.output(images)))
+        if (self._class_of != UNKNOWN).all():  # characters of other alphabets are none of the label's
+            output = of_symbols(output, self._network.names)
+        return self._in_set_classes(candidates(output, self._classes))
 
     def _input_shape(self, image: Image, label: Ids) -> tuple[int, int]:
         height, width = image.shape[:2]
         return self._shape_hw or shape_for([(width, height)], max(1, len(label)))
 
-    def _in_set_classes(
-        self, output: NDArray[np.float32], transforms: Sequence[LetterboxTransform]
-    ) -> list[CharDetections]:
-        """Candidates of a network's output, in the set's classes, all of them, the likeliest first, and in the
-        pictures' own pixels."""
-        batch = candidates(output, self._classes)
+    def _in_set_classes(self, batch: Sequence[CharDetections]) -> list[CharDetections]:
+        """Map the detector's classes to the set's, all of them, the likeliest first."""
         class_ids = np.concatenate([detections.top_class_id for detections in batch])
         confidences = np.concatenate([detections.top_confidence for detections in batch])
         scores = np.zeros((len(class_ids), self._classes), np.float32)
@@ -257,12 +252,12 @@ class Locator:
         top_class_id = np.argsort(-set_scores, 1, kind="stable")
         top_confidence = np.take_along_axis(set_scores, top_class_id, 1)
         in_set_classes, start = list[CharDetections](), 0
-        for detections, transform in zip(batch, transforms, strict=True):
+        for detections in batch:
             own = slice(start, start + len(detections))
             start = own.stop
             in_set_classes.append(CharDetections(
-                transform.to_picture(detections.xyxy), top_confidence[own, 0], top_class_id[own, 0],
-                detections.objectness, top_class_id[own], top_confidence[own],
+                detections.xyxy, top_confidence[own, 0], top_class_id[own, 0], detections.objectness,
+                top_class_id[own], top_confidence[own],
             ))  # fmt: skip
         return in_set_classes
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from detector.conversion.settings import Settings
 from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
-from detector.data.parallel import spread_map
+from detector.data.parallel import chunked, spread_map
 from detector.data.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of, what_takes_most
 from detector.text.patterns import REGEX, matches
-
-Item = TypeVar("Item")
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done and what there is."""
@@ -52,12 +50,7 @@ class Inputs:
     rejects: list[RejectRow] = field(default_factory=list)
 
 
-def accept(
-    source: Source,
-    settings: Settings,
-    resume: ResumeFolder,
-    progress: Progress,
-) -> Inputs:
+def accept(source: Source, settings: Settings, resume: ResumeFolder, progress: Progress) -> Inputs:
     """Check labels and files, assign splits, and list every input that is refused with its reason.
 
     Every file is decoded once; what that told is kept in ``work``.
@@ -201,11 +194,6 @@ def _checked(item: LabelledImage) -> FileCheck:
         return FileCheck(hashlib.blake2b(data, digest_size=16).hexdigest(), width, height)
     except ImageError as error:
         return FileCheck("", 0, 0, str(error))
-
-
-def chunked(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Split a sequence into chunks of ``size``; the last one may be shorter."""
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _without_contradictions(

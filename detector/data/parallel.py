@@ -1,4 +1,4 @@
-"""Threads: how many, and maps that prefetch results: of this process, or of whatever else has workers."""
+"""Threads: how many, chunks of work, and maps that prefetch results: of this process, or of what else has workers."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def requested_threads() -> int | None:
     """OMP_NUM_THREADS, 1 or more; None if it is not set to a number."""
     setting = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, int(setting)) if setting.isdigit() else None
+
+
+def chunked(items: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
+    """Split a sequence into chunks of ``size``; the last one may be shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def prefetch_map(

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.parallel import chunked
 from detector.errors import WeightsError
 from detector.text.detections import CharDetections
 from detector.text.reading_config import ReadingConfig
@@ -59,8 +60,7 @@ def in_batches(
         rows_by_shape.setdefault(image.shape, []).append(row)
     results: dict[int, Result] = {}
     for rows in rows_by_shape.values():
-        for start in range(0, len(rows), MAX_BATCH):
-            batch = rows[start : start + MAX_BATCH]
+        for batch in chunked(rows, MAX_BATCH):
             results.update(zip(batch, call(np.stack([images[row] for row in batch])), strict=True))
     return [results[row] for row in range(len(images))]
 

@@ -14,6 +14,7 @@ from detector.data.atomic import folder_beside, writing
 from detector.data.folders.owned import OwnedFiles, file_hash
 from detector.data.images import Picture
 from detector.data.letterbox import DEFAULT_SHAPE_HW
+from detector.data.parallel import chunked
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, DetectorError, WeightsError, argument, require
 from detector.networks.metadata import SOURCE_KEY, metadata_for
@@ -166,8 +167,7 @@ def _compare(
 def strings(network: Network, config: ReadingConfig, images: Sequence[NDArray[np.uint8]]) -> list[str]:
     """Read pictures in one pass, in batches as large as a reader's."""
     read = ReadingPipeline(network, config, two_pass=False)
-    batches = (images[start : start + MAX_BATCH] for start in range(0, len(images), MAX_BATCH))
-    return [reading.text for batch in batches for reading in read(batch)]
+    return [reading.text for batch in chunked(images, MAX_BATCH) for reading in read(batch)]
 
 
 def _artificial(config: ReadingConfig) -> list[NDArray[np.uint8]]:

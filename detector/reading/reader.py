@@ -17,6 +17,7 @@ from typing import Any
 from detector.data.images import MAX_PIXELS, Picture
 from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import letterbox
+from detector.data.parallel import chunked
 from detector.data.trust import trusting
 from detector.errors import ArgumentError, ImageError, SourceError
 from detector.networks.network import MAX_BATCH, Network, config_of
@@ -205,8 +206,7 @@ class Reader:
         fitted = self._fitted(reading for _, reading in head)
 
         def readings() -> Iterator[tuple[str, Reading | Failure]]:
-            for start in range(0, len(head), MAX_BATCH):
-                batch = head[start : start + MAX_BATCH]
+            for batch in chunked(head, MAX_BATCH):
                 decoded = [reading for _, reading in batch if isinstance(reading, Reading)]
                 if fitted.string_model is not None:
                     decoded = decode_again(

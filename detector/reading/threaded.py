@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from detector.data.images import MAX_PIXELS, Picture, read_image
-from detector.data.parallel import cores
+from detector.data.parallel import chunked, cores
 from detector.errors import DetectorError, ImageError
 from detector.networks.runtimes import ExportedNetwork
 from detector.reading.two_pass import Prepared, ReadingPipeline
@@ -77,8 +77,7 @@ class ThreadedPipeline:
             pictures: at most :data:`detector.networks.network.MAX_BATCH`; an error stands for a picture that could not
                 be had.
         """
-        starts = range(0, len(pictures), _TOGETHER)
-        parts = [self._preparing.submit(self._prepare, pictures[i : i + _TOGETHER]) for i in starts]
+        parts = [self._preparing.submit(self._prepare, part) for part in chunked(pictures, _TOGETHER)]
 
         def detected() -> DetectedBatch:
             prepared = [picture for part in parts for picture in part.result()]

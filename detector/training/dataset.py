@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, RandomSampler, SequentialSampler
 
 from detector.data.letterbox import to_shares
 from detector.data.packs.packed import Share, open_packed
+from detector.data.parallel import chunked
 from detector.data.yolo_dataset import MANIFEST, CharacterSet
 from detector.errors import DatasetError, abridged, counted
 from detector.training.augment import on_cpu as augment_opencv
@@ -262,7 +263,7 @@ class TextLoader:
             self._augment.seed(self._order.seed_of(self.epoch))
         rows = self._order.rows_of(self.epoch)
         self.epoch += 1
-        chunks = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)][: len(self)]
+        chunks = [*chunked(rows, self.batch_size)][: len(self)]
         if not chunks:
             return
         with ThreadPoolExecutor(1) as pool:
@@ -273,7 +274,7 @@ class TextLoader:
                 yield batch
             yield next_batch.result()
 
-    def _batch(self, chunk: list[int]) -> dict[str, Any]:
+    def _batch(self, chunk: Sequence[int]) -> dict[str, Any]:
         if isinstance(self._augment, Augment):
             return self.dataset.augmented(chunk, self._augment)
         _, height, width, _ = self.dataset.images.shape

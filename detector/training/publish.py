@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from detector.data.folders.owned import file_hash
 from detector.data.images import read_image
+from detector.data.parallel import chunked
 from detector.data.yolo_dataset import CharacterSet
 from detector.errors import DatasetError, counted
 from detector.networks.device import pick_device
+from detector.networks.network import MAX_BATCH
 from detector.reading.two_pass import ReadingPipeline
 from detector.text.calibration import fit_calibration, right_characters
 from detector.text.decode import decode_again, decode_batch
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("detector")
 
-_BATCH = 32  # pictures read at once
 _START_SHARES = (0.25, 0.5, 0.75, 1.0)  # of the weights that training started from
 MEANS = tuple(f"weights/mean-{share:g}.pt" for share in _START_SHARES)
 """Files in a run's folder while its weights are chosen."""
@@ -177,8 +178,8 @@ def _read_letterboxed(
     """Read these pictures of a set with a network, in one pass."""
     assert config.shape_hw is not None
     readings: list[Reading] = []
-    for start in range(0, len(rows), _BATCH):
-        batch_detections = network(dataset.images[list(rows[start : start + _BATCH])])
+    for batch in chunked(rows, MAX_BATCH):
+        batch_detections = network(dataset.images[list(batch)])
         width = float(config.shape_hw[1])
         decoded = decode_batch(batch_detections, config, [width] * len(batch_detections))
         evidence = (Evidence(detections, width, lambda boxes: boxes) for detections in batch_detections)
@@ -224,8 +225,8 @@ def calibrated(
     readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
     two_pass_reader = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True)
     two_pass_readings: list[Reading] = []
-    for start in range(0, len(dataset), _BATCH):
-        two_pass_readings += two_pass_reader([read_image(path) for path in dataset.im_files[start : start + _BATCH]])
+    for paths in chunked(dataset.im_files, MAX_BATCH):
+        two_pass_readings += two_pass_reader([read_image(path) for path in paths])
 
     def scored(results: Sequence[Reading]) -> TextScore:
         return score_texts(dataset.texts, [reading.shown_text for reading in results], config.space)

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.inputs import chunked
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
 from detector.conversion.locating.cross_fitting import CrossFitted, half_of
 from detector.conversion.locating.detectors import new_detector, read_state, trained_network
@@ -39,7 +38,7 @@ from detector.conversion.locating.run import Run, random_sample
 from detector.data.atomic import atomic_write
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import LetterboxTransform, letterbox
-from detector.data.parallel import prefetch_map
+from detector.data.parallel import chunked, prefetch_map
 from detector.errors import require
 from detector.networks.runtimes import TORCH
 

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeVar
 
 from detector.data.atomic import atomic_write, writing, written_as
 from detector.data.csv_files import Writer, read_rows
-from detector.data.parallel import cores
+from detector.data.parallel import chunked, cores
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -226,7 +226,6 @@ def _is_left_by_programs(path: str) -> bool:
 
 def _in_threads(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
     """Return results of ``function``, which mostly waits for files, in order."""
-    starts = range(0, len(items), _CHUNK)
     with ThreadPoolExecutor(2 * cores()) as pool:
-        chunks = pool.map(lambda start: [function(item) for item in items[start : start + _CHUNK]], starts)
-        return [result for chunk in chunks for result in chunk]
+        parts = pool.map(lambda chunk: [function(item) for item in chunk], chunked(items, _CHUNK))
+        return [result for part in parts for result in part]

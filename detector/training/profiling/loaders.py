@@ -13,6 +13,7 @@ from PIL import Image
 
 from detector.data.images import read_image
 from detector.data.letterbox import letterbox
+from detector.data.parallel import chunked
 from detector.training.dataset import TextDataset
 
 LOADERS = ("packed", "files", "naive")
@@ -38,7 +39,7 @@ class FileLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         data = self.dataset
         shape_hw = (data.images.shape[1], data.images.shape[2])
-        for chunk in _chunks(len(data), self.batch_size):
+        for chunk in chunked(range(len(data)), self.batch_size):
             pixels = np.stack([letterbox(read_image(data.im_files[i]), shape_hw)[0] for i in chunk])[..., ::-1]
             images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
             yield data.batch(chunk, images, [data.boxes[i] for i in chunk], [data.ids[i] for i in chunk])
@@ -57,7 +58,7 @@ class NaiveLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         data = self.dataset
         height, width = data.images.shape[1:3]
-        for chunk in _chunks(len(data), self.batch_size):
+        for chunk in chunked(range(len(data)), self.batch_size):
             images: list[NDArray[np.float64]] = []
             labels = []
             for i in chunk:
@@ -73,7 +74,3 @@ class NaiveLoader:
                 [data.ids[i] for i in chunk],
             )  # fmt: skip
             yield {**batch, "label": one_hot}
-
-
-def _chunks(count: int, size: int) -> list[range]:
-    return [range(start, min(start + size, count)) for start in range(0, count, size)]

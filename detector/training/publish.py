@@ -48,6 +48,16 @@ MEANS = tuple(f"weights/mean-{share:g}.pt" for share in _START_SHARES)
 _SCORED = 1000  # pictures of the validation split, drawn, that tell the best share
 
 
+def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
+    """Return where a run's weights land: the earlier place, unless another file lies there now; else a free one."""
+    from detector.networks.ultralytics.library import increment_path
+
+    earlier = Published.read(run)
+    if earlier is not None and earlier.run == str(run) and earlier.owns(folder / earlier.name):
+        return folder / earlier.name
+    return Path(increment_path(folder / f"{run.name}.pt", exist_ok))
+
+
 def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     """Write a run's weights to read with: epoch and interpolation are chosen on the validation split.
 

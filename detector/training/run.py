@@ -1,40 +1,34 @@
-"""`yolo train` for text: its arguments, other defaults, strings in its metrics."""
+"""`yolo train` for text: a run is planned or gone on with, trained, and its weights published."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector.data.atomic import writing
-from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
 from detector.data.trust import trusting
-from detector.data.yolo_dataset import CharacterSet, read_set, set_name
+from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, ImageError
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device
-from detector.networks.shipped import NETWORK, shipped_detector
 from detector.text.metrics import TextScore
-from detector.training.arguments.ineffective import AUGMENTATIONS, check_freeze
-from detector.training.augment.policy import Policy
-from detector.training.publish import publish
+from detector.training.arguments.defaults import DEFAULTS, RUNS, training_arguments
+from detector.training.arguments.ineffective import check_freeze
+from detector.training.publish import publish, target_of
 from detector.training.result import TrainingResult, TrainingStopped
-from detector.training.run_folder import Stopped, begun_anew, checkpoint_of, resumed, target_of
-from detector.training.validation.evidence import FEW, default_patience, say_few
+from detector.training.run_folder import checkpoint_of
+from detector.training.validation.evidence import FEW, say_few
 
 if TYPE_CHECKING:
+    from detector.training.arguments.resumed import RunPlan
     from detector.training.processes.restart import Job
 
 log = logging.getLogger("detector")
-
-
-RUNS = Path("runs")
-"""Where runs land."""
 
 WEIGHTS_FOLDER = Path("weights")
 """Where the weights to read with land."""
@@ -42,21 +36,6 @@ WEIGHTS_FOLDER = Path("weights")
 AUGMENT_ON = ("device", "picture")
 """Ways to follow the augmentation policy: a batch at a time, as the training device does it fastest (OpenCV on a CPU,
 torch on a GPU), or a picture at a time with Albumentations, the reference."""
-
-DEFAULTS: dict[str, Any] = {
-    # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.
-    **dict.fromkeys(AUGMENTATIONS, 0.0), "close_mosaic": 0, "rect": False,
-    # A small network and small pictures: AdamW with a short warm-up and one cosine.
-    "optimizer": "AdamW", "momentum": 0.9, "weight_decay": 0.02, "cos_lr": True, "lrf": 0.02,
-    "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
-    "plots": False, "exist_ok": False,
-}  # fmt: skip
-"""Arguments of `yolo train` that differ from its own defaults; the ones given win."""
-
-_FINE_TUNING_LR, _FROM_SCRATCH_LR = 1e-3, 2e-3
-_STEPS, _MAX_EPOCHS = 2500, 300  # optimizer steps that an unasked number of epochs aims at
-_BATCH, _MAX_GPU_BATCH = 32, 512  # pictures; the larger one keeps a GPU busy
-_STEPS_AN_EPOCH = 100  # that a larger batch on a GPU leaves, so that small sets still get their steps
 
 
 def train(
@@ -158,10 +137,10 @@ def _run(
     from detector.training.processes import group
 
     with kept_threads(), group.joining(arguments.get("device")):
-        stopped, job = _joint_plan(data, arguments)
-        device = stopped.overrides.get("device")
+        plan, job = _joint_plan(data, arguments)
+        device = plan.overrides.get("device")
         log.info("%s", say_device(group.process_device() if group.joined() else pick_device(device)))
-        trainer = text_trainer.run_trainer(stopped.overrides, augment_on, stopped.trained, progress, job)
+        trainer = text_trainer.run_trainer(plan.overrides, augment_on, plan.trained, progress, job)
         finished = trainer.results()[: trainer.saved_epochs or None]
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
@@ -192,7 +171,7 @@ def _needing_the_set(checkpoint: Path) -> Iterator[None]:
         ) from error
 
 
-def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, Job | None]:
+def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[RunPlan, Job | None]:
     """Plan the run and return its job; each of several processes checks its own copy of the set."""
     from detector.training.processes import alike, group, restart
 
@@ -215,8 +194,13 @@ def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[Stopped, J
     return replace(plan, trained=plans[0].trained), job
 
 
-def _plan(data: str | None, arguments: dict[str, Any]) -> Stopped:
-    return _resumed_run(data, arguments) if arguments.get("resume") else Stopped(_new_run(data, arguments))
+def _plan(data: str | None, arguments: dict[str, Any]) -> RunPlan:
+    from detector.training.arguments.resumed import RunPlan, begun_anew, resumed
+
+    if not (resume := arguments.get("resume")):
+        return RunPlan(_new_run(data, arguments))
+    others = {name: value for name, value in arguments.items() if name != "resume"}
+    return resumed(resume, RUNS, data, others) or RunPlan(_new_run(*begun_anew(resume, RUNS, data, others)))
 
 
 def _check_folder(folder: Path) -> None:
@@ -245,88 +229,3 @@ def _new_run(data: str | None, arguments: dict[str, Any]) -> dict[str, Any]:
     if (freeze := overrides.get("freeze")) is not None:
         check_freeze(freeze, parameters_of(overrides["model"]))
     return overrides
-
-
-def _resumed_run(data: str | None, arguments: dict[str, Any]) -> Stopped:
-    arguments = dict(arguments)
-    resume = arguments.pop("resume")
-    stopped = resumed(resume, RUNS, data, arguments)
-    return stopped or Stopped(_new_run(*begun_anew(resume, RUNS, data, arguments)))
-
-
-def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return all arguments of a run on the set: given ones, and this package's defaults for the others."""
-    from detector.training.processes import group
-
-    shape_hw = characters.config.shape_hw or DEFAULT_SHAPE_HW
-    device = pick_device(arguments.get("device"))
-    to_learn, validation_rows = characters.rows("train", arguments.get("split") or "val")
-    pictures = len(to_learn)
-    processes = group.count()
-    batch = arguments.get("batch", math.ceil(batch_for(device.type, pictures) / processes) * processes)
-    model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
-    from_weights = model.endswith(".pt")
-    policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
-    overrides = {
-        **DEFAULTS,
-        **policy,
-        "batch": batch,
-        "lr0": (_FINE_TUNING_LR if from_weights else _FROM_SCRATCH_LR) * lr_factor(batch),
-        "imgsz": max(shape_hw),
-        "name": set_name(characters.root),
-        "project": str(RUNS.resolve()),
-        "amp": "bf16" if device.type == "cuda" else True,
-        "deterministic": device.type != "cuda",  # there it forbids the fastest convolutions
-        **arguments,
-        **dict.fromkeys(AUGMENTATIONS, 0.0),
-        "model": model,
-        "data": str(characters.yaml_path),
-        "task": "detect",
-        "mode": "train",
-    }
-    group.check_shares(batch, pictures)
-    _check_last_step(pictures, batch, overrides["imgsz"], processes)
-    overrides.setdefault("nbs", batch if batch >= 1 else 64)
-    if "epochs" not in arguments and "time" not in arguments:
-        steps = _STEPS // 2 if from_weights else _STEPS
-        # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
-        epochs = math.ceil(steps * (batch if batch >= 1 else _BATCH) / max(pictures, 1))
-        overrides["epochs"] = min(max(epochs, 10), _MAX_EPOCHS)
-        steps_an_epoch = math.ceil(pictures / (batch if batch >= 1 else _BATCH))
-        overrides.setdefault("patience", default_patience(len(validation_rows), steps_an_epoch))
-    overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
-    overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
-    return overrides
-
-
-def _check_last_step(pictures: int, batch: float, imgsz: int, processes: int) -> None:
-    """Refuse a last step of one picture that is one cell of the network: it has no variance to normalise by.
-
-    Raises:
-        ArgumentError: saying which batch leaves more.
-    """
-    share, process_batch = math.ceil(pictures / processes), batch / processes
-    if imgsz > STRIDE or batch < 1 or (share % process_batch or process_batch) != 1:
-        return
-    sizes = (size for size in range(int(process_batch) + 1, share + 1) if share % size != 1)
-    fitting = next((f"batch={size * processes}" for size in sizes), "")
-    raise ArgumentError(
-        f"batch={batch} leaves a step of one picture ({pictures} in the set), and imgsz={imgsz} is too small to train "
-        f"on one: give {f'{fitting}, or ' if fitting else ''}imgsz={2 * STRIDE} or more."
-    )
-
-
-def batch_for(device_type: str, pictures: int) -> int:
-    """Return the default batch: 32, and on a GPU as many pictures as leave enough steps an epoch."""
-    batch = _BATCH
-    while device_type == "cuda" and batch < _MAX_GPU_BATCH and pictures >= 2 * batch * _STEPS_AN_EPOCH:
-        batch *= 2
-    return batch
-
-
-def lr_factor(batch: float) -> float:
-    """Scale AdamW's learning rate with the root of the batch's growth.
-
-    Malladi et al., "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022.
-    """
-    return math.sqrt(max(batch, _BATCH) / _BATCH)

@@ -18,23 +18,14 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import file_hash
-from detector.data.yolo_dataset import CharacterSet, read_set
-from detector.errors import DatasetError, DetectorError
-from detector.training.validation.stopping import ending
-
-log = logging.getLogger("detector")
+from detector.errors import DetectorError
 
 ARGUMENTS, RESULTS, LAST, BEST = "args.yaml", "results.csv", "last.pt", "best.pt"
 
@@ -51,19 +42,6 @@ _PUBLISHED = "published.json"
 
 FILES = (ARGUMENTS, RESULTS, ARITHMETIC, _PUBLISHED, *(f"weights/{name}" for name in (LAST, BEST, START)))
 """All that training with the default arguments leaves in a run's folder."""
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A run that goes on.
-
-    Attributes:
-        overrides: for the trainer.
-        trained: whether nothing is left to train, only weights to publish.
-    """
-
-    overrides: dict[str, Any]
-    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,16 +81,6 @@ class Published:
     def owns(self, path: Path) -> bool:
         """Test whether the path holds these weights, or nothing."""
         return not path.exists() or (path.is_file() and file_hash(path) in self.sha256)
-
-
-def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
-    """Return where a run's weights land: the earlier place, unless another file lies there now."""
-    from detector.training.arguments.checks import free_path
-
-    earlier = Published.read(run)
-    if earlier is not None and earlier.run == str(run) and earlier.owns(folder / earlier.name):
-        return folder / earlier.name
-    return free_path(folder / f"{run.name}.pt", exist_ok)
 
 
 def publishing(run: Path, target: Path) -> Published:
@@ -187,88 +155,6 @@ def keep_results(run: Path, epochs: int) -> None:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def resumed(
-    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
-) -> Stopped | None:
-    """Return how a run is resumed; None where it stopped before its first checkpoint.
-
-    Args:
-        resume: checkpoint or folder of the run; True is the newest in ``runs``.
-        runs: folder of runs.
-        data: the set, if it is another place than that where the run began.
-        arguments: more of `yolo train`.
-
-    Raises:
-        DetectorError: if there is nothing to go on with, saying why.
-        DatasetError: if the set is not where it was, or is another one.
-        WeightsError: if weights would run code.
-    """
-    from detector.training.arguments.checks import check_resumable
-
-    checkpoint = checkpoint_of(resume, runs)
-    run = checkpoint.parent.parent
-    if not checkpoint.is_file():
-        if checkpoint.name == LAST and (run / ARGUMENTS).is_file():
-            return None
-        raise DetectorError(f"There is no checkpoint {checkpoint} to resume: give RUN/weights/last.pt.")
-    network, content = check_resumable(checkpoint)
-    at_end = content.get("epoch", -1) < 0
-    published = Published.read(run)
-    in_run = checkpoint.parent.name == "weights" and (run / ARGUMENTS).is_file() and (run / RESULTS).is_file()
-    if at_end and published is not None and published.done and published.run == str(run):
-        raise DetectorError(
-            f"{run} is finished, and left the weights {published.name}: there is nothing to resume. To train on from "
-            f"it, start a new run with model={checkpoint}."
-        )
-    if at_end and (checkpoint.name != LAST or not in_run or (published is not None and published.done)):
-        raise DetectorError(
-            f"{checkpoint} is of a run that is finished, or was never one: there is nothing to resume. To train on "
-            f"from it, start a new run with model={checkpoint}."
-        )
-    if not in_run:
-        raise DetectorError(
-            f"{checkpoint} lies in no run's folder, where {RESULTS} and {ARGUMENTS} tell the rest: copy all of it, and "
-            f"give RUN/weights/{checkpoint.name}. To train on from these weights, start a new run with "
-            f"model={checkpoint}."
-        )
-    began_with = content.get("train_args") or {}
-    characters = _set_of(run, data, began_with.get("data"), "".join(network.names.values()))
-    trained = at_end or _is_trained(run, content["epoch"] + 1, {**began_with, **arguments}, characters)
-    log.info("%s goes on with the set %s", run, characters.root)
-    run_arguments = {"data": str(characters.yaml_path), "model": str(checkpoint), "resume": str(checkpoint)}
-    device = {"device": began_with["device"]} if began_with.get("device") else {}
-    return Stopped({**device, **arguments, **run_arguments, "save_dir": str(run)}, trained)
-
-
-def begun_anew(
-    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    """Return set and arguments of a run that stopped before its first checkpoint, to begin in the same folder.
-
-    Args: as for :func:`resumed`.
-
-    Raises:
-        DetectorError: if its arguments cannot be read.
-        DatasetError: if the set is not where it was.
-    """
-    from detector.training.arguments.checks import check_values, known_arguments
-
-    run = checkpoint_of(resume, runs).parent.parent
-    try:
-        stored = known_arguments(yaml.safe_load((run / ARGUMENTS).read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
-        raise DetectorError(
-            f"{run} was stopped before it began, and {run / ARGUMENTS} cannot be read: start it again with data=…."
-        ) from None
-    check_values(stored)
-    characters = _set_of(run, data, stored.pop("data", None))
-    if str(stored.get("model")).endswith(".pt"):
-        stored["model"] = str(start_of(run) or stored["model"])
-    log.info("%s was stopped before its first epoch was finished: it begins anew", run)
-    place = {"save_dir": str(run), "project": str(run.parent), "name": run.name}
-    return str(characters.yaml_path), {**stored, **arguments, **place}
-
-
 def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
     """Return the named checkpoint, or ``weights/last.pt`` of the run's folder or of the newest run."""
     if not isinstance(resume, (str, Path)):
@@ -291,33 +177,3 @@ def latest_run(runs: Path) -> Path:
         raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
     newest = max(files, key=lambda path: path.stat().st_mtime)
     return (newest.parent if newest.name == ARGUMENTS else newest.parent.parent).absolute()
-
-
-def _set_of(run: Path, data: str | Path | None, earlier: Any, symbols: str | None = None) -> CharacterSet:
-    """Return the set that a run is resumed on.
-
-    Args:
-        run: its folder.
-        data: what the user says; None takes ``earlier``.
-        earlier: where it was when the run began.
-        symbols: of the network, in class-id order; None if that is not known.
-    """
-    if data is None and not (earlier and Path(earlier).exists()):
-        raise DatasetError(f"{run} was trained on {earlier}, and nothing is there now: say where its set is, data=SET.")
-    characters = read_set(earlier if data is None else data)
-    if symbols is not None and characters.config.symbols != symbols:
-        raise DatasetError(
-            f"{characters.root} has the characters {characters.config.symbols!r}, and {run} was trained on "
-            f"{symbols!r}: say where its own set is, data=SET."
-        )
-    return characters
-
-
-def _is_trained(run: Path, epochs: int, arguments: Mapping[str, Any], characters: CharacterSet) -> bool:
-    """Test whether a run was stopped after its last epoch, by its table and arguments."""
-    if arguments.get("time"):
-        return False
-    judging = len(characters.rows(arguments.get("split") or "val")[0])
-    end = ending(read_results(run)[:epochs], judging, arguments.get("patience") or 0)
-    planned = int(arguments["epochs"])
-    return epochs >= (min(planned, end.end) if end else planned)

@@ -77,7 +77,7 @@ def test_what_integrations_are_told_of_the_project_is_a_name(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detector.data.yolo_dataset import read_set
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
     from detector.training.trainer import prepared_trainer
 
     monkeypatch.chdir(tmp_path)

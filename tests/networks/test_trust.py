@@ -292,7 +292,7 @@ def test_training_goes_on_from_nothing_that_runs(toy_run: ToyRun, tmp_path: Path
     weights.mkdir(parents=True)
     with pytest.raises(WeightsError, match="--trust"):
         detector.train(resume=str(EVIL["os.system"](weights / "last.pt")))
-    from detector.training.arguments.checks import check_resumable
+    from detector.training.arguments.resumed import check_resumable
 
     stopped = torch.load(toy_run.folder / "weights" / "last.pt", weights_only=False)
     saved(weights / "last.pt", {**stopped, "epoch": 3, "optimizer": {"state": {}, "param_groups": []}})
@@ -332,7 +332,7 @@ def test_sets_that_say_more(change: dict[str, Any], told: str, toy: Toy, tmp_pat
 def test_ultralytics_sees_no_file_of_the_set(toy: Toy) -> None:
     from detector.data.yolo_dataset import read_set
     from detector.training import trainer as text_trainer
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     chosen = {"epochs": 1, "device": "cpu", "model": str(char_network()), "project": str(Path("runs").absolute())}
     trainer = text_trainer.TextTrainer(overrides=training_arguments(read_set(toy.root), chosen))

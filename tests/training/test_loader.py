@@ -14,12 +14,12 @@ from detector.data.packs.packed import Share
 from detector.data.yolo_dataset import read_set
 from detector.errors import DetectorError
 from detector.training import dataset as text_data
+from detector.training.arguments.defaults import batch_for, lr_factor
 from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment.on_gpu import apply
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader, fits_in_memory
-from detector.training.run import batch_for, lr_factor
 from tests.conftest import Toy, char_network
 
 SHAPE_HW = (64, 192)
@@ -142,7 +142,7 @@ def test_epochs_of_plans_differ_and_repeat_by_seed(dataset: TextDataset) -> None
 
 def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     from detector.training import trainer as text_trainer
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     characters = read_set(toy.root)
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
@@ -190,7 +190,7 @@ def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: 
     import albumentations
 
     from detector.training import trainer as text_trainer
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
     invert = [albumentations.InvertImg(p=1.0)]
@@ -219,7 +219,7 @@ def test_a_gpu_gets_larger_batches_of_larger_sets(kind: str, pictures: int, batc
 
 
 def test_a_larger_batch_raises_the_learning_rate(toy: Toy) -> None:
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     assert [lr_factor(b) for b in (8, 32, 128, -1)] == [1, 1, 2, 1]
     characters = read_set(toy.root)

@@ -20,9 +20,9 @@ import torch
 import detector
 from detector.data.yolo_dataset import read_manifest, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, DiskFullError, WeightsError
+from detector.training.arguments.defaults import DEFAULTS
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
-from detector.training.run import DEFAULTS
 from detector.training.validation.evidence import FEW
 from tests.builders import TOY_SYMBOLS
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
@@ -172,7 +172,7 @@ def test_a_run_keeps_its_arguments(toy_run: ToyRun) -> None:
 
 
 def test_text_safe_defaults_can_be_overruled(toy: Toy) -> None:
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     assert all(DEFAULTS[name] == 0 for name in ("mosaic", "mixup", "cutmix", "erasing"))
     assert all(training_arguments(read_set(toy.root), {})[name] == 0 for name in ("fliplr", "flipud", "mosaic"))
@@ -320,7 +320,7 @@ def test_arguments_that_no_text_can_be_trained_with(
 
 @pytest.mark.parametrize("batch", [-1, 0.7])
 def test_a_batch_that_the_gpu_s_memory_tells_counts_as_the_usual_one(toy: Toy, batch: float) -> None:
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     usual, told = (training_arguments(read_set(toy.root), {"batch": size}) for size in (32, batch))
     assert told["epochs"] == usual["epochs"] and told["nbs"] == 64
@@ -494,7 +494,7 @@ def fixed_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     characters = read_set(toy.root)
     assert toy.report.splits["val"] < FEW and training_arguments(characters, {})["patience"] == 0
@@ -664,7 +664,7 @@ def test_the_default_policy_does_not_mirror() -> None:
 def trainer(toy: Toy, folder: Path, **changes: Any) -> Any:
     """The trainer as `detector.train` would make it, before it trains."""
     from detector.training import trainer as text_trainer
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     arguments = {k: v for k, v in short(toy, epochs=1, project=str(folder), **changes).items() if k != "data"}
     return text_trainer.TextTrainer(overrides=training_arguments(read_set(toy.root), arguments))
@@ -713,7 +713,7 @@ def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw
 
 
 def test_what_is_done_anyway_may_be_said(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector.training.run import training_arguments
+    from detector.training.arguments.defaults import training_arguments
 
     monkeypatch.chdir(tmp_path)
     given = {"mosaic": 0.0, "hsv_v": 0, "fliplr": 0.5, "degrees": 9, "workers": 0, "fraction": 1, "rect": False}

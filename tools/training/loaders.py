@@ -38,6 +38,7 @@ import torch
 from PIL import Image
 
 from detector.data.yolo_dataset import read_set
+from detector.training.arguments.defaults import training_arguments
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
@@ -45,7 +46,6 @@ from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.profiling.loaders import FileLoader, NaiveLoader
 from detector.training.profiling.measure import profile
 from detector.training.profiling.steps import loader_rate, train_step
-from detector.training.run import training_arguments
 from detector.training.trainer import prepared_trainer
 from tools.peers import zero_shot
 from tools.results import ROOT, machine

@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.letterbox import STRIDE
-from detector.errors import ArgumentError, DetectorError, WeightsError
+from detector.errors import ArgumentError, WeightsError
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
     DetectionModel,
     check_dict_alignment,
     get_cfg,
     in_short,
-    increment_path,
     quiet,
     yaml_model_load,
 )
 from detector.networks.ultralytics.opening import open_weights
 from detector.training.arguments.ineffective import check_effect
-from detector.training.run_folder import BEST, START
 
 
 def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
@@ -113,29 +111,3 @@ def known_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     derived = ("cfg", "mode", "model_config", "resume", "save_dir", "task", "workers")
     names = {*DEFAULT_CFG_DICT, "augmentations"}.difference(derived)
     return {name: value for name, value in arguments.items() if name in names and value is not None}
-
-
-def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Check a checkpoint to resume and the files that it opens, and return its network and content.
-
-    Raises:
-        WeightsError: if weights would run code.
-        DetectorError: if it is no checkpoint.
-    """
-    try:
-        network, content = open_weights(path)
-    except WeightsError:
-        raise
-    except Exception as error:  # whatever pickle meets
-        raise DetectorError(f"{path} is no checkpoint: {in_short(error)}") from None
-    for weights in (path.with_name(BEST), path.with_name(START)):
-        if weights != path and weights.exists():
-            check_start(str(weights))
-    if teacher := (content.get("train_args") or {}).get("distill_model"):
-        check_start(str(teacher))
-    return network, content
-
-
-def free_path(path: Path, exist_ok: bool) -> Path:
-    """Return the path, with a number added if it is taken and may not be replaced, as runs are numbered."""
-    return Path(increment_path(path, exist_ok))

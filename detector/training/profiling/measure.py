@@ -20,13 +20,14 @@ from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.networks.device import library_device
 from detector.training.arguments.checks import check_start, check_values
+from detector.training.arguments.defaults import training_arguments
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.profiling.loaders import LOADERS, FileLoader, Loader, NaiveLoader
 from detector.training.profiling.stages import stage_ms
 from detector.training.profiling.steps import loader_rate, step_seconds, validation_ms
-from detector.training.run import AUGMENT_ON, training_arguments
+from detector.training.run import AUGMENT_ON
 from detector.training.trainer import prepared_trainer
 
 AUGMENT = (*AUGMENT_ON, "off")

@@ -81,12 +81,12 @@ def export(
         raise DetectorError(f"{target.parent} cannot be written to: name another place with out.")
     _check_replaceable(target)
     from detector.networks.device import pick_device
-    from detector.networks.ultralytics import Network as TorchNetwork
+    from detector.networks.ultralytics import TorchNetwork
 
     if format != "engine" and device and pick_device(device).type != "cpu":
         raise ArgumentError(f"{argument('device', device)} has no effect: format={format} is written on a CPU for any.")
     with trusting(trust):
-        reference = TorchNetwork(path, pick_device(device if format == "engine" else "cpu"))
+        reference = TorchNetwork.open(path, pick_device(device if format == "engine" else "cpu"))
         write_checked(path, reference, target, format, [read_named(picture) for picture in sample], device)
     return target
 
@@ -122,9 +122,12 @@ def write_checked(
             raise
         except Exception as error:  # exporters raise whatever the libraries below them do
             raise WeightsError(f"{weights} could not be exported ({type(error).__name__}: {error}).") from error
-        gpu = format == "engine"
-        with trusting(True):  # it was made here
-            network: Network = ultralytics.Network(exported, pick_device(device)) if gpu else ExportedNetwork(exported)
+        network: Network
+        if format == "engine":
+            with trusting(True):  # it was made here
+                network = ultralytics.TorchNetwork.open(exported, pick_device(device))
+        else:
+            network = ExportedNetwork(exported)
         _compare(weights, reference, network, config, [*sample, *_artificial(config), *_noise(config)])
         if exported.is_dir():
             OwnedFiles(exported).list_all()

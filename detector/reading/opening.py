@@ -43,7 +43,7 @@ def open_network(path: Path, device: str | None, backend: str | None) -> Network
                 raise DetectorError(f"backend={backend!r} runs on a CPU: say device=cpu, or leave it out.")
             from detector.networks import ultralytics
 
-            return ultralytics.Network(path, torch_device)
+            return ultralytics.TorchNetwork.open(path, torch_device)
     if exported:
         return ExportedNetwork(path, backend)
     if path.suffix.lower() != ".pt" or backend == "torch" or not installed():
@@ -71,7 +71,7 @@ def _in_torch(path: Path) -> Network:
     from detector.networks import ultralytics
     from detector.networks.device import pick_device
 
-    return ultralytics.Network(path, pick_device("cpu"))
+    return ultralytics.TorchNetwork.open(path, pick_device("cpu"))
 
 
 def exported_before(weights: Path, backend: str | None = None) -> ExportedNetwork | None:

@@ -148,7 +148,7 @@ def interpolate_weights(
         return trained.with_name(f"mean-{share:g}.pt")
 
     def missed(weights: Path) -> list[float]:
-        network = ultralytics.Network(weights, pick_device(device))
+        network = ultralytics.TorchNetwork.open(weights, pick_device(device))
         readings = _read_letterboxed(network, config, dataset, rows)
         return [
             _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
@@ -183,7 +183,7 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
 
 
 def _read_letterboxed(
-    network: ultralytics.Network, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
+    network: ultralytics.TorchNetwork, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
     """Read these pictures of a set with a network, in one pass."""
     assert config.shape_hw is not None
@@ -230,7 +230,7 @@ def calibrated(
     if shape_hw is None:
         raise DatasetError(f"{weights} does not say the network's shape: train again.")
     config = _as_trained(config)
-    network = ultralytics.Network(weights, pick_device(device))
+    network = ultralytics.TorchNetwork.open(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
     readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
     two_pass_reader = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True)

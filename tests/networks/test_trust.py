@@ -351,12 +351,12 @@ def test_the_cases(toy: Toy) -> None:
 
 
 def test_engines_are_machine_code(tmp_path: Path) -> None:
-    from detector.networks.ultralytics import Network
+    from detector.networks.ultralytics import TorchNetwork
 
     path = tmp_path / "plates.engine"
     path.write_bytes(b"\x02\x00\x00\x00{}" + bytes(100))
     with pytest.raises(WeightsError, match=r"plates.engine is machine code.*--trust"):
-        Network(path, torch.device("cpu"))
+        TorchNetwork.open(path, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "a/../../secret"])

@@ -72,10 +72,10 @@ def test_exported_weights_read_as_the_pt(weights: Path, pictures: list[Path], fo
 def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], format: str) -> None:
     import torch
 
-    from detector.networks.ultralytics import Network
+    from detector.networks.ultralytics import TorchNetwork
 
     written = detector.export(weights, format=format)
-    network = Network(written, torch.device("cpu"))  # through Ultralytics' own backend
+    network = TorchNetwork.open(written, torch.device("cpu"))  # through Ultralytics' own backend
     assert network.config == Reader(written, device="cpu").config
     images = np.random.default_rng(0).integers(0, 256, (3, *network.config.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
     ours = ExportedNetwork(written).output(images)

@@ -86,7 +86,7 @@ def test_of_a_large_split_pictures_are_drawn(toy: Toy, tmp_path: Path, monkeypat
     monkeypatch.setattr(publish, "_SCORED", first)
     monkeypatch.setattr(publish, "_read_letterboxed", read)
     monkeypatch.setattr(dataset, "TextDataset", lambda *_: Split(texts))
-    monkeypatch.setattr(ultralytics, "Network", lambda weights, device: weights)
+    monkeypatch.setattr(ultralytics.TorchNetwork, "open", lambda weights, device: weights)
     monkeypatch.setattr(ultralytics, "write_interpolated", write)
     characters = read_set(toy.report.data_yaml)
     config = replace(characters.config, shape_hw=SHAPE_HW)
@@ -202,7 +202,7 @@ def test_symbols_that_look_alike_in_a_typeface_are_read_by_their_place(
     from detector.training import dataset, publish
 
     monkeypatch.setattr(dataset, "TextDataset", lambda *_: split)
-    monkeypatch.setattr(ultralytics, "Network", lambda *_: None)
+    monkeypatch.setattr(ultralytics.TorchNetwork, "open", lambda *_: None)
     monkeypatch.setattr(publish, "_read_letterboxed", lambda *_: readings)
     monkeypatch.setattr(publish, "read_image", lambda place: place)
     monkeypatch.setattr(publish, "ReadingPipeline", lambda *_, **__: lambda places: [readings[i] for i in places])

@@ -90,7 +90,7 @@ def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any
         "minutes": {"train": minutes}, "epochs": result.epochs, "pictures_drawn": result.epochs * pictures,
         "parameters": parameters_of(result.path), "megabytes": result.path.stat().st_size / 1e6,
     }  # fmt: skip
-    return ultralytics.Network(result.path, torch.device("cpu")), facts
+    return ultralytics.TorchNetwork.open(result.path, torch.device("cpu")), facts
 
 
 def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:

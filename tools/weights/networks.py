@@ -34,7 +34,7 @@ from tools.weights.train_detector import train_detector
 MODELS = ("detector/networks/models/char.yaml", "yolo11n.yaml", "yolo26n.yaml")
 
 
-def read_detected(network: ultralytics.Network, config: ReadingConfig, images: np.ndarray) -> list[str]:
+def read_detected(network: ultralytics.TorchNetwork, config: ReadingConfig, images: np.ndarray) -> list[str]:
     """Read pictures, which must have the network's input shape, in one pass."""
     texts = []
     for start in range(0, len(images), BATCH):
@@ -43,7 +43,7 @@ def read_detected(network: ultralytics.Network, config: ReadingConfig, images: n
     return texts
 
 
-def latency_ms(network: ultralytics.Network, image: np.ndarray, batch: int) -> float:
+def latency_ms(network: ultralytics.TorchNetwork, image: np.ndarray, batch: int) -> float:
     """Return the median milliseconds for a picture in batches of this size."""
     images = np.repeat(image[None], batch, 0)
     times = []
@@ -64,7 +64,7 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
     config = ReadingConfig()
     published = out.with_suffix(".small.pt")
     ultralytics.publish(out, published, config, {})
-    network = ultralytics.Network(published, torch.device("cpu"))
+    network = ultralytics.TorchNetwork.open(published, torch.device("cpu"))
     images, texts = held_out_pictures(args.store)
     score = score_texts(texts, read_detected(network, config, images))
     return {

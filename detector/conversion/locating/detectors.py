@@ -65,7 +65,7 @@ def trained_network(path: Path, symbols: str, device: str | None) -> PicklableNe
         device: as Ultralytics spells it.
     """
     from detector.networks.device import pick_device
-    from detector.networks.ultralytics import Network as TorchNetwork
+    from detector.networks.ultralytics import TorchNetwork
 
     net = new_detector(symbols, 0)
     net.load_state_dict(read_state(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,54 +23,63 @@ from detector.networks.ultralytics.library import AutoBackend, in_short
 from detector.networks.ultralytics.opening import open_weights, refuse_untrusted
 from detector.networks.ultralytics.weights import config_in_checkpoint
 from detector.text.detections import CharDetections
+from detector.text.reading_config import ReadingConfig
 
 
-class Network:
-    """Weights of any format that Ultralytics knows, as a function from letterboxed pictures to candidates.
+class TorchNetwork:
+    """A network in torch, or in a backend of Ultralytics, as a function from letterboxed pictures to candidates.
 
-    Raises:
-        WeightsError: if they cannot be opened.
+    Args:
+        models: copies of one; as many threads run it at once, since its head keeps what suits the last shape.
+        names: of its classes.
+        device: where it runs.
+        config: as the file holds it; None where it holds none.
+        shape_hw: the one input that the file takes; None where it takes any.
+        bfloat16: compute in bfloat16, where the device is fast at it.
     """
 
-    names: dict[int, str]
-    shape_hw: tuple[int, int] | None = None
-
-    def __init__(self, path: Path, device: torch.device) -> None:
-        self.device, self._autocast = device, False
-        # A reader may be shared by threads, and a network's head keeps what suits the last shape: each takes one that
-        # no other has.
+    def __init__(
+        self, models: Sequence[Any], names: dict[int, str], device: torch.device, config: ReadingConfig | None = None,
+        shape_hw: tuple[int, int] | None = None, bfloat16: bool = False,
+    ) -> None:  # fmt: skip
+        self.names, self.device, self.config, self.shape_hw = names, device, config, shape_hw
+        self._bfloat16 = bfloat16
         self._idle: SimpleQueue[Any] = SimpleQueue()
+        for model in models:
+            self._idle.put(model)
+
+    @classmethod
+    def open(cls, path: Path, device: torch.device) -> TorchNetwork:
+        """Open weights of any format that Ultralytics knows.
+
+        Raises:
+            WeightsError: if they cannot be opened.
+        """
         try:
-            if path.suffix.lower() == ".pt":
-                model, content = open_weights(path, fuse=True)
-                self.config = config_in_checkpoint(content.get(CONFIG_KEY))
-            else:
-                if path.suffix.lower() == ".engine":
-                    refuse_untrusted(path, "is machine code for a GPU")
-                backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
-                self.names = backend.names
-                self._idle.put(backend)
-                self.config = config_in(backend.backend.metadata)
-                if not backend.dynamic and getattr(backend, "imgsz", None):
-                    self.shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1]))
+            if path.suffix.lower() != ".pt":
+                return cls._in_backend(path, device)
+            model, content = open_weights(path, fuse=True)
+            config = config_in_checkpoint(content.get(CONFIG_KEY))
         except WeightsError:
             raise
         except Exception as error:  # each backend has errors of its own
             raise WeightsError(
                 f"{path} cannot be opened as weights: it is damaged, or none ({in_short(error)})."
             ) from error
-        if path.suffix.lower() == ".pt":  # after that: what goes wrong on the device is not the file's fault
-            self._hold(model.to(device))
-
-    def _hold(self, model: Any, copies: int = 1) -> None:
-        self.names = model.names
-        model.end2end = False
-        model = model.eval().to(memory_format=torch.channels_last)
-        for copy in (model, *(deepcopy(model) for _ in range(copies - 1))):
-            self._idle.put(copy)
+        # After that: what goes wrong on the device is not the file's fault.
+        return cls([_ready(model.to(device))], model.names, device, config)
 
     @classmethod
-    def of(cls, net: Any, device: torch.device, copies: int = 1) -> Network:
+    def _in_backend(cls, path: Path, device: torch.device) -> TorchNetwork:
+        if path.suffix.lower() == ".engine":
+            refuse_untrusted(path, "is machine code for a GPU")
+        backend = AutoBackend(model=str(path), device=device, fp16=False, verbose=False)
+        is_fixed = not backend.dynamic and getattr(backend, "imgsz", None)
+        shape_hw = (int(backend.imgsz[0]), int(backend.imgsz[1])) if is_fixed else None
+        return cls([backend], backend.names, device, config_in(backend.backend.metadata), shape_hw)
+
+    @classmethod
+    def of(cls, net: Any, device: torch.device, copies: int = 1) -> TorchNetwork:
         """Wrap a trained network of :func:`new_network`; it is not to be trained any further.
 
         Args:
@@ -77,12 +87,10 @@ class Network:
             device: to run it on; on a CPU that is fast so, in bfloat16.
             copies: threads that may run it at once.
         """
-        network = cls.__new__(cls)
-        network.device, network.config = device, None
-        network._autocast, network._idle = device.type == "cpu", SimpleQueue()
         net.criterion = None
-        network._hold(net.to(device).fuse(verbose=False), copies)
-        return network
+        model = _ready(net.to(device).fuse(verbose=False))
+        models = [model, *(deepcopy(model) for _ in range(copies - 1))]
+        return cls(models, model.names, device, bfloat16=device.type == "cpu")
 
     def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
         """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
@@ -94,7 +102,13 @@ class Network:
         pictures = to_device(images, self.device, flip=True)
         model = self._idle.get()
         try:
-            with autocast(self.device) if self._autocast else contextlib.nullcontext():
+            with autocast(self.device) if self._bfloat16 else contextlib.nullcontext():
                 return prediction(model(pictures))
         finally:
             self._idle.put(model)
+
+
+def _ready(model: Any) -> Any:
+    """The network set to give raw output."""
+    model.end2end = False
+    return model.eval().to(memory_format=torch.channels_last)

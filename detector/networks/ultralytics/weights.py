@@ -87,7 +87,7 @@ def averaged(net: torch.nn.Module) -> Any:
 
 
 def write_interpolated(trained: Path, start: Path, share: float, symbols: str, target: Path) -> Path:
-    """Write an interpolation of two weights, for :class:`Network` and :func:`publish`.
+    """Write an interpolation of two weights, for :class:`TorchNetwork` and :func:`publish`.
 
     Args:
         trained: of a run.

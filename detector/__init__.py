@@ -31,7 +31,8 @@ from detector.errors import (
 )
 
 if TYPE_CHECKING:
-    from detector.conversion.convert import ConversionReport, convert
+    from detector.conversion.convert import convert
+    from detector.conversion.report import ConversionReport
     from detector.reading.evaluation import EvaluatedPicture, Evaluation, Tally, evaluate
     from detector.reading.export import export
     from detector.reading.reader import Failure, Reader
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES_OF = {
-    "detector.conversion.convert": ("ConversionReport", "convert"),
+    "detector.conversion.convert": ("convert",),
+    "detector.conversion.report": ("ConversionReport",),
     "detector.reading.evaluation": ("EvaluatedPicture", "Evaluation", "Tally", "evaluate"),
     "detector.reading.export": ("export",),
     "detector.reading.reader": ("Failure", "Reader"),

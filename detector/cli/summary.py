@@ -9,7 +9,7 @@ from detector.cli.terminal import say
 from detector.errors import counted
 
 if TYPE_CHECKING:
-    from detector.conversion.convert import ConversionReport
+    from detector.conversion.report import ConversionReport
     from detector.text.forms.string_model import StringModel
     from detector.workflow.pack import PackReport
 

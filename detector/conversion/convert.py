@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import cv2
 
 from detector.conversion.arguments import ARGUMENTS, keep_arguments
-from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted
-from detector.conversion.locating import locate_labels
+from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted, with_alphabets_space
+from detector.conversion.locating import LocatedLabels, locate_labels
 from detector.conversion.locating.run import Run
+from detector.conversion.report import ConversionReport
+from detector.conversion.request import before_training, request_for
 from detector.conversion.review import REVIEW, read_review
 from detector.conversion.set_folder import (
     WORK,
@@ -37,11 +33,10 @@ from detector.conversion.set_folder import (
 from detector.conversion.set_writer import SetWriter
 from detector.conversion.settings import TEST_SHARE, VAL_SHARE, Settings
 from detector.data.atomic import writing
-from detector.data.folders.resume_folder import ResumeFolder, package_hash
+from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
-from detector.data.packs.shard_rows import shard_of
 from detector.data.packs.shards import require_parquet
 from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
 from detector.errors import (
@@ -56,70 +51,15 @@ from detector.errors import (
     counted,
 )
 from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of, what_takes_most
-from detector.text.patterns import REGEX, compile_pattern
-from detector.text.reading_config import MAX_LENGTH, ReadingConfig
+from detector.text.patterns import compile_pattern
+from detector.text.reading_config import MAX_LENGTH
 
 log = logging.getLogger("detector")
 
 MIN_CONFIDENCE = 0.5
 """Pictures whose boxes and label are likelier wrong than right are suspects: kept, listed, not trained on."""
 
-_LOCATE, _TRAIN = ("numpy", "onnxruntime", "pillow"), ("torch", "ultralytics")  # what boxes and pictures come from
 _MAX_LINES = 2  # of text in a picture
-
-
-@dataclass(frozen=True)
-class ConversionReport(os.PathLike[str]):
-    """What a conversion did; it stands for its ``data.yaml`` wherever a path is taken, as in ``train(convert(...))``.
-
-    Args:
-        data_yaml: for training.
-        source: what the labels were recognised as.
-        inputs: pictures or lines of the source; always ``converted + suspects + refused``.
-        splits: pictures in each split.
-        suspects: pictures kept out of training, whose boxes or label are likelier wrong than right.
-        reasons: refusals, counted by reason.
-        config: what readers of this set must know.
-        layout_share: share of the texts that the layout's rule for spaces explains.
-        seconds: of wall clock.
-        to_review: suspects in ``review.csv`` that a person has not decided on.
-        explained: share of the labels that are read by a detector that was not trained on them: the shipped one, then
-            that of each round of self-training.
-        examples: of each reason, the first refusal in full.
-        prelabels: converted pictures and suspects whose text a reader proposed, see
-            :mod:`detector.data.labels.prelabels`.
-        expected_wrong: how many of these texts are expected to be wrong, by their confidences.
-        waiting: pictures whose pre-label a person has to decide on; they are no inputs.
-    """
-
-    data_yaml: Path
-    source: str
-    inputs: int
-    splits: dict[str, int]
-    suspects: int
-    reasons: Counter[str]
-    config: ReadingConfig
-    layout_share: float
-    seconds: float
-    to_review: int = 0
-    explained: tuple[float, ...] = ()
-    examples: dict[str, str] = field(default_factory=dict)
-    prelabels: int = 0
-    expected_wrong: float = 0.0
-    waiting: int = 0
-
-    def __fspath__(self) -> str:
-        return str(self.data_yaml)
-
-    @property
-    def converted(self) -> int:
-        """Number of pictures in the splits."""
-        return sum(self.splits.values())
-
-    @property
-    def refused(self) -> int:
-        """Number of inputs that are in no split and not suspects."""
-        return sum(self.reasons.values())
 
 
 def convert(
@@ -210,70 +150,112 @@ def convert(
         )
         symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
         keep = "" if symbols == "auto" else symbols
-        listing = read_source(
+        labelled = read_source(
             source, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
             image_column=image_column, visual_order=visual_order, keep=keep,
         )  # fmt: skip
-        _check_apart(target, listing)
-        log.info("%s: %d inputs as %s (%s)", listing.root, listing.count, listing.format, listing.detail)
-        if listing.unlisted:
-            unlisted = counted(listing.unlisted, "more picture")
-            log.warning("%s beside these, not listed in %s, left out", unlisted, listing.label_file)
-        for note in listing.notes:
-            log.warning("%s", note)
-        if listing.waiting:
-            log.info("%d pre-labels wait for a person, and are left out", listing.waiting)
+        _check_apart(target, labelled)
+        _log_source(labelled)
         spell = Spelling(space, upper, ignore, keep, visual_order)
-        reviewed = decisions.apply(listing, spell)
+        reviewed = decisions.apply(labelled, spell)
         set_alphabet = (
             alphabet_of_accepted(reviewed, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
         )
         decisions.check(reviewed, set_alphabet, length, spell)
         if pattern:
-            if space and not pattern.startswith(REGEX):  # a format has spaces as the labels have them
-                pattern = pattern.replace(space, set_alphabet.space)
+            pattern = with_alphabets_space(pattern, space, set_alphabet)
             compile_pattern(pattern, set_alphabet, length, 1, length)  # an error in it is told before anything is done
         settings = Settings(
             set_alphabet, length, pattern, val, test, lines, train_scale, seed, device, keep_suspects, visual_order
         )
-        request = _request(listing, settings)
+        request = request_for(labelled, settings)
         begin(target)
-        resume = ResumeFolder.open(part / WORK, request, target / WORK, _before_training(request))
+        resume = ResumeFolder.open(part / WORK, request, target / WORK, before_training(request))
         try:
             inputs = accept(reviewed, settings, resume, progress)
-            if inputs.rejects:
-                summary = f"{len(inputs.rejects)} of {reviewed.count} inputs are refused"
-                name, reason = inputs.rejects[0][:2]
-                advice = what_takes_most([item.text for item in reviewed.items], set_alphabet, length)
-                if 2 * len(inputs.rejects) > reviewed.count and not allow_refused:
-                    raise SourceError(
-                        f"{summary}, for example {_examples(inputs.rejects)}. Nothing was converted: "
-                        f"{advice + '; ' if advice else ''}correct them, or say {argument('allow_refused')} to convert "
-                        "the others."
-                    )
-                log.warning("%s, as %s: %s%s", summary, name, reason, f"; {advice}" if advice else "")
-            located = locate_labels(Run(settings, inputs, resume, progress))
+            _check_refused(inputs, reviewed, settings, allow_refused)
+            located = _located(reviewed, Run(settings, inputs, resume, progress))
         except (ImageError, DependencyError, DiskFullError):
             raise  # what was found out so far is kept for the next run
-        except DetectorError as error:
+        except DetectorError:
             discard_part(target)  # something must change before this can go on
-            if isinstance(error, NotLearnedError) and (hint := _likelier_reason(reviewed, inputs, visual_order)):
-                raise NotLearnedError(f"{error} But look at this first: {hint}.") from error
             raise
-        writer = SetWriter(
-            part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards,
-            vouched=decisions.vouched(inputs.items, set_alphabet),
-        )  # fmt: skip
-        texts = {item.name: item.text for item in listing.items if item.name in decisions.rows}
-        config, share = writer.write(located.boxes.__getitem__, located.shape_hw, decisions, texts, progress)
+        vouched = decisions.vouched(inputs.items, set_alphabet)
+        writer = SetWriter(part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards, vouched=vouched)
+        texts = {item.name: item.text for item in labelled.items if item.name in decisions.rows}
+        config, layout_share = writer.write(located.boxes.__getitem__, located.shape_hw, decisions, texts, progress)
         if (edited_review := _bytes_of(final_review)) != earlier_review and edited_review is not None:
             (part / REVIEW).write_bytes(edited_review)
             log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
         keep_arguments(resume.path(ARGUMENTS), arguments)
         put_in_place(target)
-    report = _report(target, reviewed, writer, config, share, located.explained, time.perf_counter() - began)
     error_shares = [1 - item.confidence for item in inputs.items if item.confidence is not None]
-    return replace(report, prelabels=len(error_shares), expected_wrong=sum(error_shares))
+    return ConversionReport(
+        data_yaml=target / "data.yaml",
+        source=f"{reviewed.format} ({reviewed.detail})",
+        inputs=reviewed.count,
+        splits={split: len(writer.images[split]) for split in SPLITS},
+        suspects=len(writer.images[SUSPECTS]),
+        reasons=Counter(row.kind for row in writer.rejects),
+        config=config,
+        layout_share=layout_share,
+        seconds=time.perf_counter() - began,
+        to_review=writer.to_review,
+        explained=located.explained,
+        examples=examples_of(writer.rejects),
+        prelabels=len(error_shares),
+        expected_wrong=sum(error_shares),
+        waiting=reviewed.waiting,
+    )
+
+
+def _log_source(source: Source) -> None:
+    """Log how the labels were read, and what is left out."""
+    log.info("%s: %d inputs as %s (%s)", source.root, source.count, source.format, source.detail)
+    if source.unlisted:
+        unlisted = counted(source.unlisted, "more picture")
+        log.warning("%s beside these, not listed in %s, left out", unlisted, source.label_file)
+    for note in source.notes:
+        log.warning("%s", note)
+    if source.waiting:
+        log.info("%d pre-labels wait for a person, and are left out", source.waiting)
+
+
+def _check_refused(inputs: Inputs, source: Source, settings: Settings, allow_refused: bool) -> None:
+    """Warn of refused inputs.
+
+    Raises:
+        SourceError: if most are refused, unless that is allowed.
+    """
+    if not inputs.rejects:
+        return
+    summary = f"{len(inputs.rejects)} of {source.count} inputs are refused"
+    advice = what_takes_most([item.text for item in source.items], settings.alphabet, settings.length)
+    if _are_most_refused(inputs, source) and not allow_refused:
+        raise SourceError(
+            f"{summary}, for example {_examples(inputs.rejects)}. Nothing was converted: "
+            f"{advice + '; ' if advice else ''}correct them, or say {argument('allow_refused')} to convert the others."
+        )
+    first = inputs.rejects[0]
+    log.warning("%s, as %s: %s%s", summary, first.source, first.reason, f"; {advice}" if advice else "")
+
+
+def _are_most_refused(inputs: Inputs, source: Source) -> bool:
+    return 2 * len(inputs.rejects) > source.count
+
+
+def _located(source: Source, run: Run) -> LocatedLabels:
+    """Locate all labels; where nothing was learnt, the error says what else may be the reason.
+
+    Raises:
+        NotLearnedError: as :func:`detector.conversion.locating.locate_labels`.
+    """
+    try:
+        return locate_labels(run)
+    except NotLearnedError as error:
+        if hint := _likelier_reason(source, run.inputs, run.settings.visual_order):
+            raise NotLearnedError(f"{error} But look at this first: {hint}.") from error
+        raise
 
 
 def _examples(rejects: Sequence[RejectRow]) -> str:
@@ -307,32 +289,11 @@ def _check_apart(target: Path, listing: Source) -> None:
     check_pictures(target, {item.path.parent for item in listing.items})
 
 
-def _report(
-    target: Path, source: Source, writer: SetWriter, config: ReadingConfig, share: float,
-    explained: tuple[float, ...], seconds: float,
-) -> ConversionReport:  # fmt: skip
-    return ConversionReport(
-        data_yaml=target / "data.yaml",
-        source=f"{source.format} ({source.detail})",
-        inputs=source.count,
-        splits={s: len(writer.images[s]) for s in SPLITS},
-        suspects=len(writer.images[SUSPECTS]),
-        reasons=Counter(row.kind for row in writer.rejects),
-        config=config,
-        layout_share=share,
-        seconds=seconds,
-        to_review=writer.to_review,
-        explained=explained,
-        waiting=source.waiting,
-        examples=examples_of(writer.rejects),
-    )
-
-
 def _likelier_reason(source: Source, inputs: Inputs, visual_order: bool) -> str:
     """Return a likelier reason than too little training where nothing was learnt; "" if there is none."""
-    if 2 * len(inputs.rejects) > source.count:
-        name, reason = inputs.rejects[0][:2]
-        return f"{len(inputs.rejects)} of {source.count} inputs were refused, as {name}: {reason}"
+    if _are_most_refused(inputs, source):
+        first = inputs.rejects[0]
+        return f"{len(inputs.rejects)} of {source.count} inputs were refused, as {first.source}: {first.reason}"
     leftward = sum(is_right_to_left(item.text) for item in inputs.items)
     if leftward and not visual_order:
         return (
@@ -344,42 +305,3 @@ def _likelier_reason(source: Source, inputs: Inputs, visual_order: bool) -> str:
 
 def _bytes_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def pictures_hash(source: Source) -> str:
-    """Hash the pictures of a source and their labels; files count by size and modification time."""
-    digest = hashlib.sha256()
-    for item in source.items:
-        try:
-            status = (shard_of(item.path) or item.path).stat()
-            state = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError as error:  # say a link that leads nowhere: refused when it is looked at
-            state = type(error).__name__
-        digest.update(f"{item.name}\0{item.text}\0{state}\n".encode())
-        if item.boxes_xyxy is not None:
-            digest.update(item.boxes_xyxy.tobytes())
-        if item.confidence is not None:  # it decides on the split, and the split on what rounds learn
-            digest.update(b"pre-label")
-    return digest.hexdigest()
-
-
-def _request(source: Source, settings: Settings) -> dict[str, Any]:
-    """Return all that detectors and boxes depend on: pictures and labels, arguments, software versions."""
-    return {
-        **settings.to_dict(),
-        "pictures": pictures_hash(source),
-        "package": package_hash(),
-        "libraries": {"cv2": cv2.__version__, **{name: _version(name) for name in (*_LOCATE, *_TRAIN)}},
-    }
-
-
-def _before_training(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the request of a run without the training libraries, whose boxes are the shipped detector's."""
-    return {**request, "libraries": {**request["libraries"], **dict.fromkeys(_TRAIN)}}
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

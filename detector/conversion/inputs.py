@@ -117,7 +117,7 @@ def alphabet_of_accepted(source: Source, length: int, pattern: str | None, space
     ]
     if pattern and clean:
         alphabet = alphabet_of(item.text for item in clean)
-        pattern = pattern.replace(space, alphabet.space) if space and not pattern.startswith(REGEX) else pattern
+        pattern = with_alphabets_space(pattern, space, alphabet)
         clean = [item for item in clean if matches(item.text, pattern, alphabet)] or clean
     symbols: set[str] = set()
     for item in clean:
@@ -128,6 +128,11 @@ def alphabet_of_accepted(source: Source, length: int, pattern: str | None, space
         reasons += [(i.name, _unreadable(i) or f"the label {i.text!r} cannot be one") for i in source.items]
         raise SourceError(f"{source.root}: no label is left to take an alphabet from; {reasons_of(reasons)}.")
     return alphabet_of(symbols)
+
+
+def with_alphabets_space(pattern: str, space: str | None, alphabet: Alphabet) -> str:
+    """Replace the labels' space in a format by the alphabet's; a regular expression has that already."""
+    return pattern.replace(space, alphabet.space) if space and not pattern.startswith(REGEX) else pattern
 
 
 def _problem(item: LabelledImage, alphabet: Alphabet, length: int, pattern: str | None, separators: str) -> str | None:

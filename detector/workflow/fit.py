@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from detector.conversion.convert import ConversionReport, convert, pictures_hash
+from detector.conversion.convert import convert
 from detector.conversion.inputs import Progress
+from detector.conversion.report import ConversionReport
+from detector.conversion.request import pictures_hash
 from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.conversion.convert import ConversionReport, convert
+from detector.conversion.convert import convert
 from detector.conversion.inputs import assign_splits
+from detector.conversion.report import ConversionReport
 from detector.conversion.set_folder import alone
 from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image

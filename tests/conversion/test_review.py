@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from detector.conversion import convert as conversion
-from detector.conversion.convert import ConversionReport, convert
+from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
+from detector.conversion.report import ConversionReport
 from detector.conversion.review import Review, ReviewRow
 from detector.data.labels.sources import LabelledImage, Source
 from detector.data.yolo_dataset import read_manifest

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from detector.conversion.settings import ConversionOptions
+    from detector.data.labels.sources import LabelOptions
 
 Length = Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")]
 Symbols = Annotated[
@@ -43,3 +47,24 @@ Ray = Annotated[
     str | None,
     typer.Option(metavar="[ADDRESS]", help="Work on a Ray cluster; without an address on all cores here."),
 ]
+
+
+# What a command only hands on is taken from its context: the signature alone lists it.
+
+
+def of_labels(context: typer.Context) -> LabelOptions:
+    """The options of the command that say how labels are read, by the names that functions have for them."""
+    from detector.data.labels.sources import LabelOptions
+
+    return cast(LabelOptions, _named(context, LabelOptions.__optional_keys__))
+
+
+def of_conversion(context: typer.Context) -> ConversionOptions:
+    """The options of the command that :func:`detector.convert` has, too."""
+    from detector.conversion.settings import ConversionOptions
+
+    return cast(ConversionOptions, _named(context, ConversionOptions.__optional_keys__))
+
+
+def _named(context: typer.Context, names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in context.params.items() if name in names}

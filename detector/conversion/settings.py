@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
+from detector.data.labels.sources import LabelOptions
 from detector.text.alphabet import Alphabet
 
 VAL_SHARE, TEST_SHARE = 0.1, 0.2
@@ -50,19 +51,12 @@ class Settings:
         }  # fmt: skip
 
 
-class ConversionOptions(TypedDict, total=False):
+class ConversionOptions(LabelOptions, total=False):
     """Arguments of :func:`detector.convert` that say how labels are read and boxes are found, for who hands them on."""
 
     length: int
     alphabet: str | None
-    space: str | None
-    labels: str | os.PathLike[str]
-    upper: bool
-    ignore: str
     pattern: str | None
-    text_column: str | None
-    image_column: str | None
-    visual_order: bool
     val: float
     test: float
     keep_suspects: bool

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.sources import read_source, reasons_of
+from detector.data.labels.sources import LabelOptions, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
 from detector.data.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
@@ -35,6 +35,7 @@ from detector.text.metrics import (
     score_texts,
     wilson_interval,
 )
+from detector.text.reading_config import ReadingConfig
 
 log = logging.getLogger("detector")
 
@@ -326,19 +327,11 @@ def evaluate(
     """
     if not isinstance(reader, Reader):
         reader = Reader(reader, trust=trust)
-    pairs, unusable = _labelled(
-        source,
-        split,
-        labels=labels,
-        space=space,
-        upper=upper,
-        ignore=ignore,
-        text_column=text_column,
-        image_column=image_column,
-        visual_order=visual_order,
-        typed=reader.config.visual_order,
-        keep=reader.config.symbols,
-    )
+    options: LabelOptions = {
+        "labels": labels, "space": space, "upper": upper, "ignore": ignore, "text_column": text_column,
+        "image_column": image_column, "visual_order": visual_order,
+    }  # fmt: skip
+    pairs, unusable = _labelled(Path(source), split, options, reader.config)
     table, length = reader.config.alphabet, reader.config.length
     if problems := [problem for _, label, _ in pairs if (problem := table.problem(label, length, fixed=True))]:
         advice = what_takes_most([label for _, label, _ in pairs], table, length, fixed=True)
@@ -347,50 +340,44 @@ def evaluate(
     rows = []
     began = time.perf_counter()
     for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
-        rows.append(
-            EvaluatedPicture(
-                path, name, label, Failure(name, reading.reason) if isinstance(reading, Failure) else reading
-            )
-        )
+        named = Failure(name, reading.reason) if isinstance(reading, Failure) else reading
+        rows.append(EvaluatedPicture(path, name, label, named))
         if progress is not None:
             progress(len(rows), len(pairs))
-    seconds = time.perf_counter() - began
     return Evaluation(
-        tuple(rows),
-        reader.config.space,
-        seconds,
-        unusable,
-        reader.min_confidence,
-        reader.config.pattern,
-        Path(source),
-        reader.config.symbols,
-    )
+        tuple(rows), reader.config.space, time.perf_counter() - began, unusable, reader.min_confidence,
+        reader.config.pattern, Path(source), reader.config.symbols,
+    )  # fmt: skip
 
 
 def _labelled(
-    source: str | os.PathLike[str], split: str | None, typed: bool, keep: str, **options: Any
+    path: Path, split: str | None, options: LabelOptions, config: ReadingConfig
 ) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
-    """Return (path, text, name) of each labelled picture, and the unusable inputs; ``options`` as for ``read_source``.
+    """Return (path, text, name) of each labelled picture, and the unusable inputs.
 
-    ``typed`` says that the reader gives right-to-left strings as they are typed, and so are the texts here.
+    Args:
+        path: of a converted set, or of labelled pictures.
+        split: of a converted set.
+        options: by which other labels are read.
+        config: the reader's: where it gives right-to-left strings as they are typed, so are the texts.
     """
-    path = Path(source)
     if is_converted(path):
         if options_set := [name for name, value in options.items() if value not in ("auto", None, False, "")]:
             names = ", ".join(options_set)
             raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {names}.")
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
-        order = to_logical if typed else str  # the set's texts are in the order of the picture
+        order = to_logical if config.visual_order else str  # the set's texts are in the order of the picture
         return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
-    source_labels = read_source(path, keep=keep, **{**options, "visual_order": options["visual_order"] and not typed})
-    for note in source_labels.notes:
+    options = {**options, "visual_order": options["visual_order"] and not config.visual_order}
+    source = read_source(path, keep=config.symbols, **options)
+    for note in source.notes:
         log.warning("%s", note)
-    pictures = [item for item in source_labels.items if not is_several(item.path)]
-    videos = [Failure(item.name, "not a picture") for item in source_labels.items if is_several(item.path)]
-    unusable = (*(Failure(reject.name, reject.reason) for reject in source_labels.refused), *videos)
+    pictures = [item for item in source.items if not is_several(item.path)]
+    videos = [Failure(item.name, "not a picture") for item in source.items if is_several(item.path)]
+    unusable = (*(Failure(reject.name, reject.reason) for reject in source.refused), *videos)
     if not pictures:
         reasons = reasons_of([(failure.name, failure.reason) for failure in unusable])
         raise SourceError(f"{path}: no labelled picture is left; {reasons}.")

@@ -16,6 +16,7 @@ from detector.errors import SOME_REFUSED, STOPPED, counted
 
 
 def command(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
     length: options.Length = 8,
@@ -56,12 +57,8 @@ def command(
     try:
         with converting_on(ray, device), progress_bar() as progress:
             report = convert(
-                source, out, length=length, alphabet=alphabet, space=space, labels=labels, upper=upper, ignore=ignore,
-                pattern=pattern, text_column=text_column, image_column=image_column, visual_order=visual_order,
-                val=val, test=test, keep_suspects=keep_suspects, allow_refused=allow_refused,
-                overwrite=overwrite, review=review, lines=lines,
-                train_scale=train_scale, seed=seed, device=device,
-                shards=ray is not None if shards is None else shards, progress=progress,
+                source, out, overwrite=overwrite, shards=ray is not None if shards is None else shards,
+                progress=progress, **options.of_conversion(context),
             )  # fmt: skip
     except KeyboardInterrupt:
         state = f"{out} is as it was, and the same command goes on where this one was."

@@ -65,9 +65,8 @@ def command(
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as progress:
             return evaluate(
-                reader, source, split=split, labels=labels, space=space, upper=upper, ignore=ignore,
-                text_column=text_column, image_column=image_column, visual_order=visual_order,
-                progress=lambda done, total: progress(stage, done, total),
+                reader, source, split=split, progress=lambda done, total: progress(stage, done, total),
+                **options.of_labels(context),
             )  # fmt: skip
 
     # Both are opened before an hour of reading.

@@ -16,7 +16,6 @@ from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted, relative_path
 
 if TYPE_CHECKING:
-    from detector.conversion.settings import ConversionOptions
     from detector.workflow.fit import FitResult
     from detector.workflow.limits import Limit
 
@@ -66,14 +65,9 @@ def command(
     training = parse_arguments(arguments or [])
     from detector.workflow.fit import fit
 
-    conversion: ConversionOptions = {
-        "length": length, "alphabet": alphabet, "space": space, "labels": labels, "upper": upper, "ignore": ignore,
-        "pattern": pattern, "text_column": text_column, "image_column": image_column, "visual_order": visual_order,
-        "val": val, "keep_suspects": keep_suspects, "allow_refused": allow_refused, "review": review, "lines": lines,
-        "train_scale": train_scale, "seed": seed, "device": device,
-    }  # fmt: skip
-    if test is not None:
-        conversion["test"] = test
+    conversion = options.of_conversion(context)
+    if test is None:
+        del conversion["test"]
     try:
         with progress_bar() as progress:
             result = fit(source, out, held_out=held_out, training=training, progress=progress, **conversion)

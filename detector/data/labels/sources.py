@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +53,24 @@ from detector.errors import SourceError
 FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES, SHARDS)
 """Values of ``labels`` besides "auto" and a file."""
 
-SPELLING = ("labels", "space", "upper", "ignore", "text_column", "image_column")
-"""Options of :func:`read_source`, and of whoever hands them on, that say how labels are written."""
-READ_BY = (*SPELLING, "visual_order")
-"""All its options that say how labels are read; the order of right-to-left texts stays that of the labels elsewhere."""
+
+class LabelOptions(TypedDict, total=False):
+    """Arguments of :func:`detector.convert` and others that say how labels are read, for who hands them on."""
+
+    labels: str | os.PathLike[str]
+    space: str | None
+    upper: bool
+    ignore: str
+    text_column: str | None
+    image_column: str | None
+    visual_order: bool
+
+
+READ_BY = tuple(LabelOptions.__annotations__)
+"""Names of all of them."""
+SPELLING = tuple(name for name in READ_BY if name != "visual_order")
+"""Those that say how labels are written; the order of right-to-left texts stays that of the labels elsewhere."""
+
 
 _ACCEPTED = (
     "Accepted: a label file beside the images (CSV, TSV or JSON lines with columns like image,text; "

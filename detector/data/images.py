@@ -1,4 +1,4 @@
-"""Decode pictures, and find pictures in folders; nothing else in the package does either.
+"""Decode pictures; nothing else in the package does.
 
 From a path, the bytes of a file, a Pillow image or an array, :func:`read_image` returns ``uint8`` pixels of shape
 (H, W, 3) in BGR order: upright, contiguous, never shared with the caller.
@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
-from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from detector.data import jpeg
-from detector.errors import DependencyError, ImageError, SourceError
+from detector.data.folders.image_files import MAX_BYTES
+from detector.data.packs.shard_rows import read_row
+from detector.errors import DependencyError, ImageError
 
 # Also for opencv-python: both packages own the folder cv2/, and the last one installed is imported.
 _HEADLESS = "`pip install --force-reinstall --no-deps opencv-python-headless`"
@@ -43,30 +42,15 @@ except ImportError as error:
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 """What :func:`read_image` takes."""
 
-_SUFFIXES = ".png .jpg .jpeg .jpe .jfif .bmp .dib .webp .tif .tiff .gif .ppm .pgm .pbm .pnm .avif .jp2"
-IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
-"""Lower-case suffixes of picture files."""
-
-_BEGINNINGS = (
-    (rb"\x89PNG", ".png"), (rb"\xff\xd8\xff", ".jpg"), (rb"BM", ".bmp"), (rb"GIF8", ".gif"),
-    (rb"RIFF....WEBP", ".webp"),
-    (rb"II\*\0|MM\0\*", ".tif"), (rb"P[36]", ".ppm"), (rb"P[25]", ".pgm"), (rb"P[14]", ".pbm"),
-    (rb"....ftypavi[fs]", ".avif"), (rb"\0\0\0\x0cjP  ", ".jp2"),
-)  # fmt: skip
-
 _PILLOW_FORMATS = "PNG JPEG MPO BMP DIB WEBP TIFF GIF PPM AVIF JPEG2000".split()
 
 MAX_PIXELS = 50_000_000
 """Maximum pixels of a picture: a file of one megabyte may decode to a thousand times as many."""
 
-MAX_BYTES = 500_000_000
-"""Maximum size of a picture file."""
-
 MIN_SIDE = 4
 """Minimum side of a picture in pixels."""
 
 _ORIENTATION = 0x112  # EXIF's tag
-_DIGITS = re.compile(r"[0-9]+")
 
 
 def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -141,75 +125,6 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def image_files(
-    folder: str | os.PathLike[str], suffixes: frozenset[str] = IMAGE_SUFFIXES
-) -> Iterator[tuple[Path, ImageError | None]]:
-    """Iterate over the files with one of ``suffixes`` in a folder and below: first its files, then its subfolders.
-
-    Names are in natural order (``a2`` before ``a10``). Hidden files and folders and links to folders are skipped.
-    Memory grows with the largest single folder, not with the tree.
-
-    Returns:
-        (path, None) for each file; (path, reason) for each subfolder that cannot be read.
-
-    Raises:
-        SourceError: immediately, if ``folder`` is no folder or cannot be read.
-    """
-    if not os.path.isdir(folder):
-        raise SourceError(f"No such folder: {folder}.")
-    try:
-        os.scandir(folder).close()
-    except OSError as error:
-        raise SourceError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-    return _walk(os.fspath(folder), suffixes)
-
-
-def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
-    """Whether a directory entry is a folder; False if that cannot be determined, as for a link to itself."""
-    try:
-        return entry.is_dir(follow_symlinks=follow_symlinks)
-    except OSError:
-        return False
-
-
-def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
-    """Whether a file name is that of a picture: a known suffix, not hidden."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-
-
-def picture_suffix(data: bytes) -> str:
-    """The usual suffix of a picture's file that begins so; ".png" where it is none that is known."""
-    return next((suffix for begins, suffix in _BEGINNINGS if re.match(begins, data, re.DOTALL)), ".png")
-
-
-def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageError | None]]:
-    pending = [root]  # a stack
-    while pending:
-        folder, files, folders = pending.pop(), [], []
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if is_image_name(entry.name, suffixes) and not is_folder(entry):
-                        files.append(entry.name)
-                    elif not entry.name.startswith(".") and is_folder(entry, follow_symlinks=False):
-                        folders.append(entry.name)
-        except OSError as error:
-            yield Path(folder), ImageError(f"the folder cannot be read: {error.strerror}")
-            continue
-        for name in in_natural_order(files):
-            yield Path(folder, name), None
-        pending += [os.path.join(folder, name) for name in sorted(folders, key=_natural, reverse=True)]
-
-
-def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names sorted as people count: ``a2`` before ``a10``."""
-    return sorted(names, key=_natural)
-
-
-def _natural(name: str) -> tuple[str, str]:
-    return _DIGITS.sub(lambda run: run[0].zfill(20), name), name
-
-
 def read_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> bytes:
     """Read a regular file, for a pipe might never end; or one picture of a shard, by its path there.
 
@@ -226,8 +141,6 @@ def read_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> byt
         with open(path, "rb") as file:
             return file.read()
     except (FileNotFoundError, NotADirectoryError):
-        from detector.data.packs.shard_rows import read_row  # only here: it asks this module about names
-
         if (data := read_row(path)) is not None:
             return data
         raise ImageError("no such file") from None

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detector.data.images import IMAGE_SUFFIXES, Picture, image_files, read_image
+from detector.data.folders.image_files import IMAGE_SUFFIXES, image_files
+from detector.data.images import Picture, read_image
 from detector.data.packs.shards import NO_BYTES, is_shards, read_shard, require_parquet, shard_files
 from detector.data.packs.shards import SUFFIX as SHARD_SUFFIX
 from detector.errors import DetectorError, ImageError, SourceError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detector.data.images import image_files
+from detector.data.folders.image_files import image_files
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import (
     DOUBTFUL,

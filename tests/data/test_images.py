@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detector.data.images import image_files, picture_size_wh, picture_suffix, read_image
+from detector.data.folders.image_files import image_files, picture_suffix
+from detector.data.images import picture_size_wh, read_image
 from detector.errors import ImageError, SourceError
 from tests.builders import (
     bad_files,

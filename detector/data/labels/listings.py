@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from detector.data.images import image_files, is_image_name
+from detector.data.folders.image_files import image_files, is_image_name
 from detector.data.labels.formats import (
     SIDECARS,
     TABLE_SUFFIXES,

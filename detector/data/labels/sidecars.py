@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby, islice
 from pathlib import Path
 
-from detector.data.images import image_files
+from detector.data.folders.image_files import image_files
 from detector.data.labels.formats import SIDECARS, Folders, Row, Sidecar
 from detector.data.labels.listings import Entry, Listing, name_below, passed_over_in_short, unreadable_folders, writable
 from detector.errors import SourceError

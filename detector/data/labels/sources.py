@@ -27,7 +27,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.images import image_files, is_image_name
+from detector.data.folders.image_files import image_files, is_image_name
 from detector.data.labels.file_names import NAME_FORMATS, Names, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
 from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from detector.data.images import MAX_BYTES, is_image_name
+from detector.data.folders.image_files import MAX_BYTES, is_image_name
 from detector.data.packs.shards import NO_BYTES, SUFFIX, opened_shard
 from detector.errors import ImageError, SourceError
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.images import image_files, in_natural_order
+from detector.data.folders.image_files import image_files, in_natural_order
 from detector.errors import SourceError, require
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.data.images import image_files, read_image
+from detector.data.folders.image_files import image_files
+from detector.data.images import read_image
 from detector.data.labels.formats import recognise
 from detector.errors import ImageError, SourceError
 from detector.synth.faces.glyphs import CAP, Glyph, Mask, cropped

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from detector.data.atomic import atomic_write, part_name, written_as
-from detector.data.images import in_natural_order
+from detector.data.folders.image_files import in_natural_order
 from detector.data.packs.shards import SUFFIX, is_shard_name
 from detector.errors import ArgumentError, SourceError
 

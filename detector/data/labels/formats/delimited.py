@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
-from detector.data.images import is_image_name
+from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged

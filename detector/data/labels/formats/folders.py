@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from detector.data.images import image_files, is_folder, is_image_name
+from detector.data.folders.image_files import image_files, is_folder, is_image_name
 
 _SPLITS = {
     word: kind

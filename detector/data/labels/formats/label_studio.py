@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
-from detector.data.images import is_image_name
+from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from detector.data.images import IMAGE_SUFFIXES
+from detector.data.folders.image_files import IMAGE_SUFFIXES
 from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
 
 _LINE = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))}))[ \t]+(\S.*)", re.IGNORECASE)

@@ -30,7 +30,7 @@ from detector.data.labels.listings import writable
 from detector.data.packs.items import PackItem, PackSource
 from detector.data.packs.shards import (
     MAX_ROWS,
-    PackedPicture,
+    ShardPicture,
     counts_of,
     require_parquet,
     shard_files,
@@ -208,7 +208,7 @@ class _Packing:
             examples = "; ".join(f"{row.source}: {row.reason}" for row in self.rejects[:3])
             raise SourceError(f"There is no picture to pack: {examples or 'the source is empty'}.")
 
-    def _pictures(self, items: Iterator[PackItem]) -> Iterator[PackedPicture]:
+    def _pictures(self, items: Iterator[PackItem]) -> Iterator[ShardPicture]:
         """Yield rows of the inputs that can be packed, and record the refusal of the others."""
         inputs = self.position.inputs
         for item, picture, reason in prefetch_map(_pack_item, items):
@@ -300,7 +300,7 @@ def _journal_name(number: int) -> str:
     return Path(shard_name(number)).with_suffix(".json").name
 
 
-def _pack_item(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
+def _pack_item(item: PackItem) -> tuple[PackItem, ShardPicture | None, str]:
     """Return an input with its row and "", or with None and the reason of its refusal."""
     try:
         data = item.read()
@@ -310,4 +310,4 @@ def _pack_item(item: PackItem) -> tuple[PackItem, PackedPicture | None, str]:
         return item, None, "empty file (0 bytes)"
     if item.text is not None and writable(item.text) != item.text:
         return item, None, f"the label {writable(item.text)!r} is not valid Unicode"
-    return item, PackedPicture(item.id, data, item.text, *picture_size_wh(data)), ""
+    return item, ShardPicture(item.id, data, item.text, *picture_size_wh(data)), ""

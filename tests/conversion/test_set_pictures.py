@@ -16,7 +16,7 @@ from detector.data.atomic import part_name
 from detector.data.folders.owned import OwnedFiles
 from detector.data.packs.packed import open_packed
 from detector.data.packs.set_shards import WrittenShard
-from detector.data.packs.shards import PackedPicture, write_shards
+from detector.data.packs.shards import ShardPicture, write_shards
 from detector.data.yolo_dataset import BOXES, MANIFEST, SPLITS, ManifestRow, read_set
 from detector.errors import DatasetError, DependencyError, ImageError
 from detector.review.sets import ReviewedSet
@@ -144,9 +144,9 @@ def _decided(picture: ManifestRow) -> Any:
 
 def test_shards_become_shards(toy: Toy, in_shards: InShards, tmp_path: Path) -> None:
     files = sorted(toy.source.iterdir())
-    packed = [PackedPicture(file.name, file.read_bytes(), file.name.split("-")[0]) for file in files]
+    packed = [ShardPicture(file.name, file.read_bytes(), file.name.split("-")[0]) for file in files]
     (tmp_path / "packed").mkdir()
-    assert len(list(write_shards([*packed, PackedPicture("x-1.png", b"", "A")], tmp_path / "packed", rows=25))) == 3
+    assert len(list(write_shards([*packed, ShardPicture("x-1.png", b"", "A")], tmp_path / "packed", rows=25))) == 3
     report = detector.convert(tmp_path / "packed", tmp_path / "toy", shards=True, **OPTIONS)
     assert (report.converted, report.refused, report.inputs) == (60, 1, 61)
     told = [{(row.source, row.text, row.split) for row in read_set(root).manifest()}

@@ -16,7 +16,7 @@ from detector import PackReport, pack
 from detector.conversion.convert import convert
 from detector.data.images import picture_size_wh
 from detector.data.labels.sources import read_source
-from detector.data.packs.shards import PackedPicture
+from detector.data.packs.shards import ShardPicture
 from detector.data.yolo_dataset import read_manifest, read_rejects
 from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
 from detector.workflow.fit_folder import pictures_of
@@ -37,7 +37,7 @@ pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
 PNG = encoded(noise_picture(16, 8), "PNG")
 
 
-def rows(out: Path | PackReport) -> list[PackedPicture]:
+def rows(out: Path | PackReport) -> list[ShardPicture]:
     return list(read_shards(out))
 
 
@@ -57,9 +57,9 @@ def test_a_labelled_folder(tmp_path: Path) -> None:
     report = pack(source, tmp_path / "out", rows=2)
     assert (report.inputs, report.pictures, report.labelled, report.shards, report.refused) == (4, 3, 3, 2, 1)
     assert rows(report) == [
-        PackedPicture("images/a.png", (source / "images" / "a.png").read_bytes(), "ＡＢ ", 16, 8),
-        PackedPicture("images/b.png", (source / "images" / "b.png").read_bytes(), "", 16, 8),
-        PackedPicture("images/d.png", b"no picture", "EF", 0, 0),
+        ShardPicture("images/a.png", (source / "images" / "a.png").read_bytes(), "ＡＢ ", 16, 8),
+        ShardPicture("images/b.png", (source / "images" / "b.png").read_bytes(), "", 16, 8),
+        ShardPicture("images/d.png", b"no picture", "EF", 0, 0),
     ], "texts as they are spelt, and no file judged"
     assert sorted(path.name for path in report.out.iterdir()) == [
         "part-00000.parquet", "part-00001.parquet", "rejects.csv",

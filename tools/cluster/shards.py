@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 import detector
-from detector.data.packs.shards import PackedPicture, write_shards
+from detector.data.packs.shards import ShardPicture, write_shards
 
 SIZE_WH = (160, 48)
 
@@ -23,12 +23,12 @@ def drawn_plates(count: int) -> list[tuple[str, bytes]]:
     return [(picture.text, cv2.imencode(".jpg", picture.image)[1].tobytes()) for picture in pictures]
 
 
-def plates(count: int, different: int) -> Iterator[PackedPicture]:
+def plates(count: int, different: int) -> Iterator[ShardPicture]:
     """Yield ``count`` plates with different ids; their bytes repeat after ``different`` plates."""
     pictures = drawn_plates(min(count, different))
     for number in range(count):
         text, data = pictures[number % len(pictures)]
-        yield PackedPicture(f"{number:09d}", data, text, *SIZE_WH)
+        yield ShardPicture(f"{number:09d}", data, text, *SIZE_WH)
 
 
 def plate_shards(folder: Path, count: int, rows: int, different: int = 2000) -> Path:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from detector.data.labels.sources import read_source
-from detector.data.packs.shards import PackedPicture, is_shards, read_shard, shard_files, write_shard
+from detector.data.packs.shards import ShardPicture, is_shards, read_shard, shard_files, write_shard
 from detector.reading.reader import Failure, Reader
 from detector.workflow.pack import pack
 from tools.reliability.checks import PARTLY, Check, accepted, must
@@ -150,9 +150,9 @@ def _other_values(name: str, count: int, rng: random.Random) -> Any:
 def _table(rng: random.Random) -> Any:
     """A table of pictures, as shards or data sets of HuggingFace have it, mostly with something else in it."""
     count = rng.choice((1, 3, 4))
-    rows = [PackedPicture(NAMES[i], clean_picture(i), TEXTS[i], 160, 40) for i in range(count)]
+    rows = [ShardPicture(NAMES[i], clean_picture(i), TEXTS[i], 160, 40) for i in range(count)]
     if rng.random() < 0.6:
-        columns = dict(zip(PackedPicture._fields, map(list, zip(*rows, strict=True)), strict=True))
+        columns = dict(zip(ShardPicture._fields, map(list, zip(*rows, strict=True)), strict=True))
         columns["bytes"] = columns.pop("data")
     else:
         columns = {"image": [{"bytes": row.data, "path": row.id} for row in rows], "text": [row.text for row in rows]}
@@ -177,7 +177,7 @@ def changed_table(rng: random.Random, place: Path) -> None:
     table, kind = _table(rng), rng.choice(("parquet", "parquet", "parquet", "shard", "stream", "file"))
     path = place / ("data.arrow" if kind in ("stream", "file") else "part-00000.parquet")
     if kind == "shard":
-        write_shard((PackedPicture(NAMES[i], clean_picture(i), TEXTS[i], 160, 40) for i in range(4)), path)
+        write_shard((ShardPicture(NAMES[i], clean_picture(i), TEXTS[i], 160, 40) for i in range(4)), path)
     elif kind == "parquet":
         group = rng.choice((1, 2, 100))
         pq.write_table(table, path, row_group_size=group, compression=rng.choice(("none", "zstd", "snappy")))
@@ -187,7 +187,7 @@ def changed_table(rng: random.Random, place: Path) -> None:
     if rng.random() < 0.5:
         path.write_bytes(changed_bytes(path.read_bytes(), rng))
     if path.suffix == ".parquet" and rng.random() < 0.3:  # rows of one id in two files
-        write_shard([PackedPicture(NAMES[0], clean_picture(0), rng.choice(TEXTS))], place / "part-00001.parquet")
+        write_shard([ShardPicture(NAMES[0], clean_picture(0), rng.choice(TEXTS))], place / "part-00001.parquet")
 
 
 # --- what each ends as ---------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ FORMAT = "shards"
 """Name of the format."""
 
 
-def read_packed(root: Path, columns: Columns) -> Listing:
+def read_shards(root: Path, columns: Columns) -> Listing:
     """Read the ids and texts of a shard or a folder of them; pictures without a text are not listed.
 
     Rows with one id stand for one picture, so that it is told if their labels differ.

@@ -45,7 +45,7 @@ from detector.data.labels.listings import (
 )
 from detector.data.labels.prelabels import DROPPED, PERSON, SURE
 from detector.data.labels.shards import FORMAT as SHARDS
-from detector.data.labels.shards import read_packed
+from detector.data.labels.shards import read_shards
 from detector.data.labels.sidecars import read_beside
 from detector.data.packs.shards import is_shards
 from detector.errors import SourceError
@@ -227,7 +227,7 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
     if is_shards(root):
         if format_name not in (None, SHARDS):
             raise SourceError(f"{root} has the labels in Parquet, and not as {format_name}: leave the format out.")
-        return read_packed(root, columns)
+        return read_shards(root, columns)
     if format_name == SHARDS:
         raise SourceError(f"{root} is no Parquet file and no folder of them: {folder_contents(root)}.")
     if root.is_file():

@@ -18,7 +18,7 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.owned import file_hash
 from detector.data.images import read_file
 from detector.data.packs.shard_rows import place_of, row_path
-from detector.data.packs.shards import PackedPicture, opened_parquet, parquet_writer, read_shard, row_groups, schema
+from detector.data.packs.shards import ShardPicture, opened_parquet, parquet_writer, read_shard, row_groups, schema
 from detector.errors import DatasetError, ImageError, SourceError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def write_set_shard(job: ShardJob) -> WrittenShard:
 
     columns, names = set_schema(), SetPicture._fields[:4]
     pictures = (
-        PackedPicture(picture_id, _bytes_of(path), text, width, height)
+        ShardPicture(picture_id, _bytes_of(path), text, width, height)
         for path, picture_id, text, width, height in zip(
             job.pictures, *(job.rows.column(name).to_pylist() for name in names), strict=True
         )

@@ -42,7 +42,7 @@ _GROUP_ROWS, _GROUP_BYTES = 1_000, 8_000_000  # of a row group, which is what ha
 _BATCH_ROWS, _BATCH_BYTES = 256, 16_000_000  # of what is read at once
 
 
-class PackedPicture(NamedTuple):
+class ShardPicture(NamedTuple):
     """A row of a shard; ``data`` is None where the row has no bytes, ``text`` where it has no label."""
 
     id: str
@@ -117,7 +117,7 @@ def is_shard_name(name: str) -> bool:
 
 
 def write_shards(
-    pictures: Iterable[PackedPicture], folder: Path, *, rows: int = MAX_ROWS, first: int = 0
+    pictures: Iterable[ShardPicture], folder: Path, *, rows: int = MAX_ROWS, first: int = 0
 ) -> Iterator[Path]:
     """Write pictures to the shards of a folder, each whole or not at all, and yield the path of each when it is there.
 
@@ -141,7 +141,7 @@ def write_shards(
         first += 1
 
 
-def _of_one_shard(head: PackedPicture, coming: Iterator[PackedPicture], rows: int) -> Iterator[PackedPicture]:
+def _of_one_shard(head: ShardPicture, coming: Iterator[ShardPicture], rows: int) -> Iterator[ShardPicture]:
     yield head
     count, size = 1, len(head.data or b"")
     while count < rows and size < MAX_SHARD_BYTES and (picture := next(coming, None)) is not None:
@@ -149,7 +149,7 @@ def _of_one_shard(head: PackedPicture, coming: Iterator[PackedPicture], rows: in
         count, size = count + 1, size + len(picture.data or b"")
 
 
-def write_shard(pictures: Iterable[PackedPicture], path: Path) -> None:
+def write_shard(pictures: Iterable[ShardPicture], path: Path) -> None:
     """Write one shard, whole or not at all.
 
     Raises:
@@ -184,9 +184,9 @@ def _leaf(field: pa.Field) -> str:
     return str(name)
 
 
-def row_groups(pictures: Iterable[PackedPicture]) -> Iterator[list[PackedPicture]]:
+def row_groups(pictures: Iterable[ShardPicture]) -> Iterator[list[ShardPicture]]:
     """Pictures in runs that row groups are made of."""
-    group: list[PackedPicture] = []
+    group: list[ShardPicture] = []
     size = 0
     for picture in pictures:
         group.append(picture)
@@ -198,14 +198,14 @@ def row_groups(pictures: Iterable[PackedPicture]) -> Iterator[list[PackedPicture
         yield group
 
 
-def _batch_of(group: Sequence[PackedPicture], columns: pa.Schema) -> pa.RecordBatch:
+def _batch_of(group: Sequence[ShardPicture], columns: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     arrays = [pa.array(values, field.type) for values, field in zip(zip(*group, strict=True), columns, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=columns)
 
 
-def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[PackedPicture]:
+def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[ShardPicture]:
     """The pictures of one shard, in order, some at a time.
 
     Args:
@@ -327,7 +327,7 @@ def rows_at_once(parquet: pq.ParquetFile) -> int:
     return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // average)))
 
 
-def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[PackedPicture]:
+def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[ShardPicture]:
     """The rows of a batch; one without an id is called by its place."""
     names = batch.schema.names
     size = batch.num_rows
@@ -336,7 +336,7 @@ def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[PackedP
     texts = strings_of(batch.column("text")) if "text" in names else [None] * size
     widths, heights = (batch.column(name).to_pylist() if name in names else [0] * size for name in ("width", "height"))
     for i in range(size):
-        yield PackedPicture(
+        yield ShardPicture(
             ids[i] or f"{place}{number + i}",
             None if data is None else data[i].as_py(),
             texts[i],

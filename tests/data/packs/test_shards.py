@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detector.data.packs import shards
-from detector.data.packs.shards import PackedPicture, is_shards, write_shards
+from detector.data.packs.shards import ShardPicture, is_shards, write_shards
 from detector.errors import DependencyError, SourceError
 from tests.builders import read_shards, write_pictures
 
@@ -18,9 +18,9 @@ pa = pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
 pq = pytest.importorskip("pyarrow.parquet")
 
 
-def pictures(count: int, size: int = 10) -> list[PackedPicture]:
+def pictures(count: int, size: int = 10) -> list[ShardPicture]:
     return [
-        PackedPicture(f"a/{i}.png", bytes([i % 256]) * size, None if i % 3 == 2 else f"京{i}", 16, i)
+        ShardPicture(f"a/{i}.png", bytes([i % 256]) * size, None if i % 3 == 2 else f"京{i}", 16, i)
         for i in range(count)
     ]
 
@@ -46,7 +46,7 @@ def test_a_shard_ends_at_a_size_and_row_groups_are_small(tmp_path: Path, monkeyp
 
 
 def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    def fails() -> Iterator[PackedPicture]:
+    def fails() -> Iterator[ShardPicture]:
         yield from pictures(5)
         raise RuntimeError("stopped")
 
@@ -71,32 +71,32 @@ def table(**columns: Any) -> Any:
     return pa.table(columns)
 
 
-TYPES: dict[str, tuple[Any, list[PackedPicture]]] = {
-    "small binary": (table(id=["a"], bytes=pa.array([b"x"], pa.binary())), [PackedPicture("a", b"x")]),
+TYPES: dict[str, tuple[Any, list[ShardPicture]]] = {
+    "small binary": (table(id=["a"], bytes=pa.array([b"x"], pa.binary())), [ShardPicture("a", b"x")]),
     "large strings": (
         table(id=pa.array(["a"], pa.large_string()), bytes=[b"x"], text=pa.array(["T"], pa.large_string())),
-        [PackedPicture("a", b"x", "T")],
+        [ShardPicture("a", b"x", "T")],
     ),
     "a dictionary of texts": (
         table(id=["a", "b"], bytes=[b"x", b"y"], text=pa.array(["T", "T"]).dictionary_encode()),
-        [PackedPicture("a", b"x", "T"), PackedPicture("b", b"y", "T")],
+        [ShardPicture("a", b"x", "T"), ShardPicture("b", b"y", "T")],
     ),
     "more columns, in another order": (
         table(height=pa.array([2], pa.int64()), camera=["c"], bytes=[b"x"], id=["a"]),
-        [PackedPicture("a", b"x", None, 0, 2)],
+        [ShardPicture("a", b"x", None, 0, 2)],
     ),
     "nulls": (
         table(
             id=[None, "b"], bytes=[b"x", None], text=pa.array([None, None], pa.null()), width=pa.array([None, 3], "i4")
         ),
-        [PackedPicture("part-00000.parquet/0", b"x"), PackedPicture("b", None, None, 3)],
+        [ShardPicture("part-00000.parquet/0", b"x"), ShardPicture("b", None, None, 3)],
     ),
     "no rows": (table(id=pa.array([], "string"), bytes=pa.array([], "binary")), []),
 }
 
 
 @pytest.mark.parametrize(("held", "rows"), TYPES.values(), ids=TYPES)
-def test_shards_of_others(tmp_path: Path, held: Any, rows: list[PackedPicture]) -> None:
+def test_shards_of_others(tmp_path: Path, held: Any, rows: list[ShardPicture]) -> None:
     pq.write_table(held, tmp_path / "part-00000.parquet", row_group_size=1)
     assert list(read_shards(tmp_path)) == rows
 
@@ -171,7 +171,7 @@ def test_what_is_a_folder_of_shards(tmp_path: Path, names: list[str], path: str,
 
 def test_shards_are_read_by_their_numbers(tmp_path: Path) -> None:
     for number in (100_000, 9, 10, 99_999):
-        list(write_shards([PackedPicture(str(number), b"")], tmp_path, first=number))
+        list(write_shards([ShardPicture(str(number), b"")], tmp_path, first=number))
     assert [row.id for row in read_shards(tmp_path, ["id"])] == ["9", "10", "99999", "100000"]
 
 
@@ -179,5 +179,5 @@ def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("detector.errors.is_installed", lambda module: module != "pyarrow")
     with pytest.raises(DependencyError, match=r"needs pyarrow: run `pip install 'string-detector\[shards\]'`"):
-        list(write_shards([PackedPicture("a", b"")], tmp_path))
+        list(write_shards([ShardPicture("a", b"")], tmp_path))
     assert not list(tmp_path.iterdir())

@@ -22,13 +22,13 @@ import sys
 from pathlib import Path
 import detector
 from detector.errors import SourceError, WeightsError
-from detector.data.packs.shards import PackedPicture, write_shards
+from detector.data.packs.shards import ShardPicture, write_shards
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 
 weights, source, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-pictures = [PackedPicture(file.name, file.read_bytes()) for file in sorted(source.iterdir())]
+pictures = [ShardPicture(file.name, file.read_bytes()) for file in sorted(source.iterdir())]
 (folder / "shards").mkdir()
-shards = list(write_shards([*pictures, PackedPicture("broken.png", b"")], folder / "shards", rows=20))
+shards = list(write_shards([*pictures, ShardPicture("broken.png", b"")], folder / "shards", rows=20))
 
 import ray
 ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)  # the user's own, which stays

@@ -24,7 +24,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 from pyarrow import fs  # noqa: E402
 
-from detector.data.packs.shards import PackedPicture, write_shards  # noqa: E402
+from detector.data.packs.shards import ShardPicture, write_shards  # noqa: E402
 from detector.workflow.cluster import places, shard_readings  # noqa: E402
 from detector.workflow.cluster.places import Place, shards_of  # noqa: E402
 
@@ -32,15 +32,15 @@ ROWS = 8
 
 
 @pytest.fixture(scope="module")
-def pictures(toy: Toy) -> list[PackedPicture]:
+def pictures(toy: Toy) -> list[ShardPicture]:
     """Twenty pictures of the toy, one that is no picture, and one without bytes."""
     files = sorted(toy.source.iterdir())[:20]
-    named = [PackedPicture(file.name, file.read_bytes()) for file in files]
-    return [*named[:5], PackedPicture("broken.png", b"no picture"), *named[5:], PackedPicture("empty.png", b"")]
+    named = [ShardPicture(file.name, file.read_bytes()) for file in files]
+    return [*named[:5], ShardPicture("broken.png", b"no picture"), *named[5:], ShardPicture("empty.png", b"")]
 
 
 @pytest.fixture
-def packed(pictures: list[PackedPicture], tmp_path: Path) -> Path:
+def packed(pictures: list[ShardPicture], tmp_path: Path) -> Path:
     folder = tmp_path / "shards"
     folder.mkdir()
     assert len(list(write_shards(pictures, folder, rows=ROWS))) == 3
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_rows_are_what_a_reader_reads_in_the_order_of_the_shards(
-    packed: Path, pictures: list[PackedPicture], toy_run: ToyRun, tmp_path: Path
+    packed: Path, pictures: list[ShardPicture], toy_run: ToyRun, tmp_path: Path
 ) -> None:
     read = detector.predict_shards(toy_run.weights, packed, tmp_path / "out", alternatives=1, device="cpu")
     rows = rows_of(tmp_path / "out")
@@ -98,7 +98,7 @@ def test_what_is_lost_is_read_again_and_the_rest_is_not(packed: Path, toy_run: T
 
 
 def test_a_shard_that_has_changed_is_read_again(
-    packed: Path, pictures: list[PackedPicture], toy_run: ToyRun, tmp_path: Path
+    packed: Path, pictures: list[ShardPicture], toy_run: ToyRun, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     detector.predict_shards(toy_run.weights, packed, out, string_format=False, device="cpu")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from detector.data.images import MAX_BYTES
+from detector.data.folders.image_files import MAX_BYTES
 from detector.data.labels.formats.drawn import Mark, RowOfMarks, marks_as_labels
 from detector.data.labels.formats.fields import TYPED_NAMES, plain
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table

@@ -174,7 +174,7 @@ def convert(
         try:
             inputs = accept(reviewed, settings, resume, progress)
             _check_refused(inputs, reviewed, settings, allow_refused)
-            located = _located(reviewed, Run(settings, inputs, resume, progress))
+            located = _locate(reviewed, Run(settings, inputs, resume, progress))
         except (ImageError, DependencyError, DiskFullError):
             raise  # what was found out so far is kept for the next run
         except DetectorError:
@@ -244,7 +244,7 @@ def _are_most_refused(inputs: Inputs, source: Source) -> bool:
     return 2 * len(inputs.rejects) > source.count
 
 
-def _located(source: Source, run: Run) -> LocatedLabels:
+def _locate(source: Source, run: Run) -> LocatedLabels:
     """Locate all labels; where nothing was learnt, the error says what else may be the reason.
 
     Raises:

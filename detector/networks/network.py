@@ -39,8 +39,8 @@ class Network(Protocol):
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
 
-    def output(self, images: NDArray[np.uint8]) -> Any:
-        """Return raw output (n, 4 + classes, places), an array or a tensor: cx, cy, w, h in their pixels, scores."""
+    def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
 
 
 def in_batches(

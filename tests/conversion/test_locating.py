@@ -118,7 +118,7 @@ def test_pictures_of_a_large_set_that_no_round_looks_at_are_converted_as_the_oth
         return {row.source: (row.text, row.status, row.method) for row in read_manifest(tmp_path / name)}
 
     whole = converted("whole")
-    monkeypatch.setattr(run, "_IN_ROUNDS", 20)
+    monkeypatch.setattr(run, "_ROUND_ITEMS", 20)
     assert converted("some") == whole
     assert {name for name, (_, status, _) in whole.items() if status == "suspect"} == {names[5], names[-5]}
 
@@ -164,7 +164,7 @@ def test_classes_are_found_by_symbol_and_by_the_other_case() -> None:
 def test_an_unknown_script_is_learnt_by_self_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions from objectness and the label's length, then two cross-fitted halves, then all that is explained; and
     what is learnt from some pictures locates the others."""
-    monkeypatch.setattr(run, "_IN_ROUNDS", 80)
+    monkeypatch.setattr(run, "_ROUND_ITEMS", 80)
     make = toy_synthesizer(alphabet="ЖШЮЯ", min_length=4, spaces=0)
     source = toy_folder(tmp_path / "source", 100, alphabet="ЖШЮЯ", min_length=4, spaces=0)
     report = convert(source, tmp_path / "out", alphabet="auto", length=4, train_scale=0.35, device="cpu")

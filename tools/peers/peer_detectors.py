@@ -33,7 +33,7 @@ from detector.data.letterbox import DEFAULT_SHAPE_HW
 from detector.data.yolo_dataset import CharacterSet
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic
 from detector.networks.device import to_device
-from detector.networks.nms_torch import candidates
+from detector.networks.nms import candidates
 from detector.networks.ultralytics import averaged
 from detector.text.detections import CharDetections
 from detector.text.reading_config import ReadingConfig
@@ -169,10 +169,10 @@ class PeerNetwork:
         return candidates(self.output(images))
 
     @torch.inference_mode()
-    def output(self, images: NDArray[np.uint8]) -> Tensor:
+    def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw output (n, 4 + classes, places) of uint8 (n, H, W, 3) BGR."""
         raw: Tensor = self.detector(to_device(images, torch.device("cpu"), flip=True))
-        return raw
+        return np.asarray(raw.float().numpy(), np.float32)
 
 
 def targets_of(batch: dict[str, Any]) -> tuple[Tensor, Boxes, list[Tensor]]:

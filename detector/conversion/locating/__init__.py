@@ -72,32 +72,32 @@ def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:
 
     Of a large set some pictures: what locates the others is known after self-training.
     """
-    items = run.in_rounds
+    items = run.round_items
     by_label = run.locator(network)
     if by_label.by_class:
-        store = _located(run, by_label, "boxes")
+        store = _boxes_by(by_label, run, "boxes")
         explained = float(np.mean([store[item].located.agrees for item in items]))
         if explained >= ENOUGH_EXPLAINED or np.mean(_suited(run, items, lambda _: by_label)) >= _SUITED:
             return store, by_label
     log.info("what the shipped detector reads has nothing to do with these labels: it only says where symbols are")
     by_count = run.locator(network, by_class=False)
-    return _located(run, by_count, "counted"), by_count
+    return _boxes_by(by_count, run, "counted"), by_count
 
 
-def _located(run: Run, locator: Locator, kind: str) -> BoxStore:
+def _boxes_by(locator: Locator, run: Run, kind: str) -> BoxStore:
     store = BoxStore(run.resume, kind)
     detectors = CrossFitted((locator,), run.settings.alphabet)
-    locate_all(run.in_rounds, store, partial(detectors.locate, 0), run.progress, "locate")
+    locate_all(run.round_items, store, partial(detectors.locate, 0), run.progress, "locate")
     return store
 
 
 def _shape(run: Run, boxes: BoxStore) -> tuple[int, int]:
     """Choose height and width of the network's input for these pictures, by how many lines they have."""
-    lines = [boxes[item].located.lines for item in run.in_rounds]
+    lines = [boxes[item].located.lines for item in run.round_items]
     if max(lines) == 1:
         longest = max(run.counts)
     else:  # a few lines may be misjudged
-        counts = [len(visible_symbols(item.text, run.settings.alphabet)) for item in run.in_rounds]
+        counts = [len(visible_symbols(item.text, run.settings.alphabet)) for item in run.round_items]
         longest = int(np.quantile(np.ceil(np.array(counts) / np.array(lines)), 0.9))
     return shape_for(run.inputs.sizes_wh, longest, float(np.mean(lines)))
 
@@ -129,7 +129,7 @@ def _check_suited(run: Run, trained: Trained) -> None:
     Raises:
         NotLearnedError: saying how many do.
     """
-    items = run.in_rounds
+    items = run.round_items
     unexplained = [item for item in items if not trained.boxes[item].located.agrees]
     if not unexplained:
         return

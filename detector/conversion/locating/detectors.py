@@ -39,7 +39,7 @@ class PicklableNetwork:
         """Candidates in pixels of the letterboxed pictures."""
         return self._network(images)
 
-    def output(self, images: NDArray[np.uint8]) -> Any:
+    def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw output of letterboxed pictures."""
         return self._network.output(images)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,7 +232,7 @@ class Locator:
 
     def _candidates(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Detect candidates in the set's classes, in letterboxed pictures of one shape."""
-        output = np.asarray(_as_numpy(self._network.output(images)))
+        output = self._network.output(images)
         if (self._class_of != UNKNOWN).all():  # characters of other alphabets are none of the label's
             output = of_symbols(output, self._network.names)
         return self._in_set_classes(candidates(output, self._classes))
@@ -302,11 +301,11 @@ class Locator:
             chain_read, read_ids = trellis.best(row), np.zeros(0, np.int64)
             if chain_read is not None and self.by_class:
                 read_ids = detected.top_class_id[row, list(chain_read.candidates), list(chain_read.classes)]
-            aligned.append((chain.score, _located(detected, row, label, chain, read_ids, image.shape[:2], lines)))
+            aligned.append((chain.score, _by_chain(detected, row, label, chain, read_ids, image.shape[:2], lines)))
         return aligned
 
 
-def _located(
+def _by_chain(
     detected: Candidates, row: int, label: Ids, chain: Alignment, read: Ids, size_hw: tuple[int, int], lines: int
 ) -> Located:
     boxes = np.full((len(label), 4), np.nan)
@@ -364,8 +363,3 @@ def _with_area(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[
     middle, half_size = (low + high) / 2, np.maximum(high - low, 1) / 2
     middle = np.clip(middle, half_size, np.maximum(limit - half_size, half_size))
     return np.concatenate([middle - half_size, middle + half_size], 1).astype(np.float32)
-
-
-def _as_numpy(output: Any) -> Any:
-    """Return a torch tensor of any device, or an array, as an array."""
-    return output.float().cpu().numpy() if hasattr(output, "cpu") else output

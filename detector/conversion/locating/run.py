@@ -16,7 +16,7 @@ from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import LabelledImage
 from detector.networks.network import Network
 
-_IN_ROUNDS = 10_000  # pictures that rounds are held on at most: training takes fewer
+_ROUND_ITEMS = 10_000  # pictures that rounds are held on at most: training takes fewer
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Run:
         )  # fmt: skip
 
     @cached_property
-    def in_rounds(self) -> list[LabelledImage]:
+    def round_items(self) -> list[LabelledImage]:
         """Pictures that self-training looks at: of a large set some, drawn at random."""
-        return random_sample(self.inputs.items, _IN_ROUNDS, self.settings.seed)
+        return random_sample(self.inputs.items, _ROUND_ITEMS, self.settings.seed)
 
     @cached_property
     def counts(self) -> list[int]:

@@ -116,7 +116,7 @@ class SelfTraining:
             DependencyError: if a round is needed, and what trains is not installed.
         """
         boxes = LatestBoxes(shipped_boxes)
-        trained = Trained(boxes, (_explained(boxes, self.run.in_rounds),), self._detectors(shipped_locator))
+        trained = Trained(boxes, (_explained(boxes, self.run.round_items),), self._detectors(shipped_locator))
         if trained.explained[-1] < ENOUGH_EXPLAINED or self._too_few_explained(trained.boxes):
             trained = self._rounds(trained, crossfitted=True)
         return self._rounds(trained, crossfitted=False)
@@ -141,7 +141,7 @@ class SelfTraining:
             unexplained = 1 - explained
             if (
                 unexplained <= _MAX_SHARE
-                or unexplained * len(self.run.in_rounds) < _MIN_UNEXPLAINED
+                or unexplained * len(self.run.round_items) < _MIN_UNEXPLAINED
                 or (crossfitted and explained >= 2 * ENOUGH_EXPLAINED)
             ):
                 break
@@ -172,8 +172,8 @@ class SelfTraining:
         ]
         locators = [self._locator(f"{name}-{k}") for k in range(len(groups))]
         latest = replace(trained, detectors=self._detectors(*locators), name=name)
-        boxes = self._located(latest, self.run.in_rounds, len(trained.explained))
-        explained = (*trained.explained, _explained(boxes, self.run.in_rounds))
+        boxes = self._located(latest, self.run.round_items, len(trained.explained))
+        explained = (*trained.explained, _explained(boxes, self.run.round_items))
         return replace(latest, boxes=boxes, explained=explained), states
 
     def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
@@ -189,7 +189,7 @@ class SelfTraining:
 
     def _calibrate(self, trained: Trained) -> None:
         """Calibrate the detectors on some of the pictures that were read as labelled before they were trained."""
-        located = [(item, trained.boxes[item].located) for item in self.run.in_rounds]
+        located = [(item, trained.boxes[item].located) for item in self.run.round_items]
         agreeing = [item for item, characters in located if characters.agrees and characters.lines == 1]
         held_out = [item for item in agreeing if self.run.inputs.split[item.text] != "train"]
         agreeing = held_out if len(held_out) >= MIN_PICTURES else agreeing
@@ -200,7 +200,7 @@ class SelfTraining:
 
     def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
         """Return the pictures that each detector of a round is trained on."""
-        train = [item for item in self.run.in_rounds if self.run.inputs.split[item.text] == "train"]
+        train = [item for item in self.run.round_items if self.run.inputs.split[item.text] == "train"]
         if crossfitted:
             complete = [item for item in train if boxes[item].located.detected.all()]
             halves = [[item for item in complete if half_of(item.text) == half] for half in (0, 1)]

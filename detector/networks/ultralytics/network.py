@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from detector.data.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
@@ -92,13 +93,16 @@ class TorchNetwork:
         models = [model, *(deepcopy(model) for _ in range(copies - 1))]
         return cls(models, model.names, device, bfloat16=device.type == "cpu")
 
-    def __call__(self, images: np.ndarray[Any, Any]) -> list[CharDetections]:
+    def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
-        return candidates(of_symbols(self.output(images), self.names))
+        return candidates(of_symbols(self._output(images), self.names))
+
+    def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
+        return np.asarray(self._output(images).float().cpu().numpy(), np.float32)
 
     @torch.inference_mode()
-    def output(self, images: np.ndarray[Any, Any]) -> torch.Tensor:
-        """Return raw output (n, 4 + classes, places) of letterboxed pictures: cx, cy, w, h in their pixels, scores."""
+    def _output(self, images: NDArray[np.uint8]) -> torch.Tensor:
         pictures = to_device(images, self.device, flip=True)
         model = self._idle.get()
         try:

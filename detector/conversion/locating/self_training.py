@@ -117,7 +117,8 @@ class SelfTraining:
         """
         boxes = LatestBoxes(shipped_boxes)
         trained = Trained(boxes, (_explained(boxes, self.run.round_items),), self._detectors(shipped_locator))
-        if trained.explained[-1] < ENOUGH_EXPLAINED or self._too_few_explained(trained.boxes):
+        (explained_items,) = self._groups(trained.boxes, crossfitted=False)
+        if trained.explained[-1] < ENOUGH_EXPLAINED or len(explained_items) < MIN_PICTURES:
             trained = self._rounds(trained, crossfitted=True)
         return self._rounds(trained, crossfitted=False)
 
@@ -211,9 +212,6 @@ class SelfTraining:
         """Draw at most so many, and no more than there is memory for."""
         max_count = min(_SAMPLE, _SAMPLE_BYTES // (3 * self.shape_hw[0] * self.shape_hw[1]))
         return random_sample(items, max_count, self.run.settings.seed)
-
-    def _too_few_explained(self, boxes: LatestBoxes) -> bool:
-        return len(self._groups(boxes, crossfitted=False)[0]) < MIN_PICTURES
 
     def _detectors(self, *locators: Locator) -> CrossFitted:
         return CrossFitted(locators, self.run.settings.alphabet)

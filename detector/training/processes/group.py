@@ -104,11 +104,7 @@ def _leave_group() -> None:
     dist.destroy_process_group()
     while _wrappers:
         wrapper = _wrappers.pop()
-        for holder in (
-            "reducer",
-            "logger",
-            "process_group",
-        ):  # the group last: it waits for its threads without the GIL
+        for holder in ("reducer", "logger", "process_group"):  # the last waits for the group's threads without the GIL
             delattr(wrapper, holder)
 
 

@@ -61,40 +61,48 @@ def progress_bar() -> Iterator[ProgressCallback]:
     )  # fmt: skip
     has_terminal = sys.stderr.isatty() and not is_quiet()
     with Progress(*columns, console=console, disable=not has_terminal) as bar:
-        task: TaskID | None = None
-        current, number, resumed = "", 0, 0
-        began = last_line = time.monotonic()
+        stages = _Stages(bar, has_terminal)
+        yield stages.report
+        stages.end()
 
-        running = False
 
-        def end_stage() -> None:
-            nonlocal running
-            if task is None or not running:
-                return
-            running = False
-            bar.stop_task(task)
-            seconds, done = time.monotonic() - began, int(bar.tasks[task].completed) - resumed
-            if not has_terminal and seconds >= STAGE_SECONDS and done:
-                log.info("%s: %d in %.0f s, %s", current, done, seconds, _rate(done / seconds))
+class _Stages:
+    """The stages that are reported, in turn: each a numbered bar in a terminal, lines of the log elsewhere."""
 
-        def report_progress(stage: str, done: int, total: int) -> None:
-            nonlocal task, current, last_line, number, resumed, began, running
-            name = stage.split(" (")[0]
-            if task is None or name != current:
-                end_stage()
-                # What an earlier run did counts as done, not as speed; the first one is of this run.
-                number, resumed, began = number + 1, done if done > 1 else 0, time.monotonic()
-                task, current, running = bar.add_task(stage, total=total, completed=done), name, True
-            bar.update(task, completed=done, total=total, description=f"{number} {stage}")
-            if done >= total:
-                end_stage()
-            elif not has_terminal and time.monotonic() - last_line >= LINE_SECONDS:
-                last_line, seconds_left = time.monotonic(), bar.tasks[task].time_remaining
-                time_left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
-                log.info("%s: %d of %d%s", stage, done, total, time_left)
+    def __init__(self, bar: Progress, has_terminal: bool) -> None:
+        self._bar, self._has_terminal = bar, has_terminal
+        self._task: TaskID | None = None
+        self._name, self._number, self._is_running = "", 0, False
+        self._resumed = 0  # what an earlier run has done of the stage
+        self._began = self._last_line = time.monotonic()
 
-        yield report_progress
-        end_stage()
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is; one of another name ends the one before."""
+        name = stage.split(" (")[0]
+        if self._task is None or name != self._name:
+            self.end()
+            # What an earlier run did counts as done, not as speed; the first one is of this run.
+            self._resumed, self._began = done if done > 1 else 0, time.monotonic()
+            self._name, self._number, self._is_running = name, self._number + 1, True
+            self._task = self._bar.add_task(stage, total=total, completed=done)
+        self._bar.update(self._task, completed=done, total=total, description=f"{self._number} {stage}")
+        if done >= total:
+            self.end()
+        elif not self._has_terminal and time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._last_line, seconds_left = time.monotonic(), self._bar.tasks[self._task].time_remaining
+            left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+            log.info("%s: %d of %d%s", stage, done, total, left)
+
+    def end(self) -> None:
+        """End the stage that runs; the log tells of one that took seconds."""
+        if self._task is None or not self._is_running:
+            return
+        self._is_running = False
+        self._bar.stop_task(self._task)
+        seconds = time.monotonic() - self._began
+        done = int(self._bar.tasks[self._task].completed) - self._resumed
+        if not self._has_terminal and seconds >= STAGE_SECONDS and done:
+            log.info("%s: %d in %.0f s, %s", self._name, done, seconds, _rate(done / seconds))
 
 
 class ReadingLog:

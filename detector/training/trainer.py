@@ -118,11 +118,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             dataset = open_split()
         return TextLoader(
             dataset, batch_size, EpochOrder(dataset, shuffled=training, seed=self.args.seed),
-            augment=self._augment() if training else None, device=self.device,
+            augment=self.augmentation() if training else None, device=self.device,
             drop_last=training and bool(self.args.compile),
         )  # fmt: skip
 
-    def _augment(self) -> Augment | BatchAugment:
+    def augmentation(self) -> Augment | BatchAugment:
         """Make the run's augmentation; a list given as ``augmentations`` replaces its photometric part."""
         args = self.args
         augmentations = getattr(args, "augmentations", None)  # not among `yolo train`'s defaults

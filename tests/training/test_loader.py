@@ -147,7 +147,7 @@ def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     characters = read_set(toy.root)
     chosen = {"model": str(char_network()), "epochs": 1, "device": "cpu", "project": str(tmp_path)}
     made = text_trainer.TextTrainer(overrides=training_arguments(characters, chosen))
-    assert isinstance(made._augment(), BatchAugment), "a batch at a time"
+    assert isinstance(made.augmentation(), BatchAugment), "a batch at a time"
     loading = made.get_dataloader("", 16, rank=-1, mode="train")
     batch = next(iter(loading))
     assert "plan" not in batch, "it was carried out already"
@@ -171,8 +171,8 @@ def test_training_with_either_way_to_augment(
 
     monkeypatch.chdir(tmp_path)
     used = []
-    made = text_trainer.TextTrainer._augment
-    monkeypatch.setattr(text_trainer.TextTrainer, "_augment", lambda self: (used.append(made(self)), used[-1])[1])
+    made = text_trainer.TextTrainer.augmentation
+    monkeypatch.setattr(text_trainer.TextTrainer, "augmentation", lambda self: (used.append(made(self)), used[-1])[1])
     chosen = {} if augment is None else {"augment": augment}
     weights = detector.train(
         toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", **chosen
@@ -197,7 +197,7 @@ def test_transforms_of_the_user_need_pictures_one_at_a_time(toy: Toy, tmp_path: 
     made = text_trainer.TextTrainer(
         overrides={**training_arguments(read_set(toy.root), chosen), "augmentations": invert}
     )
-    assert isinstance(made._augment(), Augment), "without being asked"
+    assert isinstance(made.augmentation(), Augment), "without being asked"
     made.augment_on = "device"
     with pytest.raises(DetectorError, match="one picture at a time"):
         made.get_dataloader("", 16, rank=-1, mode="train")

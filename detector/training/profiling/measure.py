@@ -110,7 +110,7 @@ def profile(
         check_start(str(overrides["model"]))
         trainer = prepared_trainer(overrides, None if augment == "off" else augment)
         dataset = _subset(trainer.train_loader.dataset, pictures)
-        executor = None if augment == "off" or loader != "packed" else trainer._augment()
+        executor = None if augment == "off" or loader != "packed" else trainer.augmentation()
         augment_on = "off" if executor is None else "picture" if isinstance(executor, Augment) else "device"
         size = min(arguments["batch"], len(dataset))
         loaders: dict[str, Loader] = {

@@ -33,7 +33,7 @@ def stage_ms(
         "decode": lambda: [read_image(path) for path in paths],
         "fit": lambda: [letterbox(picture, shape_hw) for picture in decoded],
     }
-    policy = trainer._augment() if executor is None else executor  # shown even where it is off: what it would cost
+    policy = trainer.augmentation() if executor is None else executor  # shown even where it is off: what it would cost
     if isinstance(policy, Augment):
         calls["augment"] = lambda: [policy(dataset.images[i], dataset.boxes[i], dataset.ids[i]) for i in chunk]
     elif device.type == "cpu":

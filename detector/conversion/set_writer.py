@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.inputs import Inputs, Progress
-from detector.conversion.locating.boxes import Boxes, sureness, visible_ids, visible_symbols
+from detector.conversion.locating.boxes import Boxes, visible_ids, visible_symbols
 from detector.conversion.locating.label_errors import label_error_probabilities
 from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
@@ -150,7 +150,8 @@ class SetWriter:
         located = boxes.located
         split = self.inputs.split[item.text]
         prelabel = 1.0 if item.confidence is None else item.confidence
-        confidence = sureness(located, self._error_probability_of[item.name]) * prelabel
+        is_right = 1 - self._error_probability_of[item.name]
+        confidence = float(located.confidence.min()) * is_right * prelabel
         suspect = confidence < self.limit and item.name not in self.vouched
         # Kept out of training only: a held-out split without its doubtful pictures would flatter every reader.
         folder = SUSPECTS if suspect and split == "train" and not self.settings.keep_suspects else split

@@ -188,11 +188,6 @@ def visible_ids(item: LabelledImage, alphabet: Alphabet) -> Ids:
     return ids
 
 
-def sureness(located: Located, wrong: float) -> float:
-    """Return a picture's confidence: that of its least sure box times the probability that its label is right."""
-    return float(located.confidence.min()) * (1 - wrong)
-
-
 def picture_of(item: LabelledImage) -> Image:
     """Decode the item's picture.
 

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,34 +232,44 @@ def calibrated(
     config = _as_trained(config)
     network = ultralytics.TorchNetwork.open(weights, pick_device(device))
     dataset = TextDataset(characters, split, shape_hw)
-    readings = _read_letterboxed(network, config, dataset, range(len(dataset)))
+
+    def judged(config: ReadingConfig, readings: Sequence[Reading]) -> _Choice:
+        score = score_texts(dataset.texts, [reading.shown_text for reading in readings], config.space)
+        return _Choice(config, readings, score)
+
+    one_pass = judged(config, _read_letterboxed(network, config, dataset, range(len(dataset))))
     two_pass_reader = ReadingPipeline(network, config, two_pass=True, keeps_evidence=True)
     two_pass_readings: list[Reading] = []
     for paths in chunked(dataset.im_files, MAX_BATCH):
         two_pass_readings += two_pass_reader([read_image(path) for path in paths])
-
-    def scored(results: Sequence[Reading]) -> TextScore:
-        return score_texts(dataset.texts, [reading.shown_text for reading in results], config.space)
-
-    score, two_pass_score = scored(readings), scored(two_pass_readings)
-    if two_pass_score.errors < score.errors + math.sqrt(score.errors):
-        readings, score, config = two_pass_readings, two_pass_score, replace(config, two_pass=True)
+    two_pass = judged(replace(config, two_pass=True), two_pass_readings)
+    best = two_pass if two_pass.score.errors < one_pass.score.errors + math.sqrt(one_pass.score.errors) else one_pass
     labels = [row.text for row in characters.rows("train")[0]]
-    measured = replace(config, lookalikes=measured_lookalikes(readings, dataset.texts, config.symbols))
-    if config.pattern is None and (model := fit_string_model_to_labels(labels, config.symbols)) is not None:
-        model_config = replace(config, string_model=model)
-        model_readings = decode_again(readings, model_config)
-        by_own = _decoded_by_own_lookalikes(readings, dataset.texts, model_config)
-        if scored(by_own).errors <= scored(model_readings).errors:
-            model_config, model_readings = replace(measured, string_model=model), by_own
-        model_score = scored(model_readings)
-        if model_score.errors <= score.errors:
-            log.info("strings look like %s (A is a letter, 9 a digit, X either): %s wrong with that, %d without", model,
-                     counted(model_score.errors, "symbol"), score.errors)  # fmt: skip
-            readings, score, config = model_readings, model_score, model_config
+    lookalikes = measured_lookalikes(best.readings, dataset.texts, config.symbols)
+    model = fit_string_model_to_labels(labels, config.symbols) if config.pattern is None else None
+    if model is None:  # readings are the same: look-alikes are for folders that tell what their strings look like
+        best = replace(best, config=replace(best.config, lookalikes=lookalikes))
     else:
-        config = measured  # readings are the same: it is for folders that tell what their strings look like
-    return replace(config, calibration=fit_calibration(readings, dataset.texts, config.space)), score
+        model_config = replace(best.config, string_model=model)
+        by_model = judged(model_config, decode_again(best.readings, model_config))
+        own_readings = _decoded_by_own_lookalikes(best.readings, dataset.texts, model_config)
+        by_own = judged(replace(model_config, lookalikes=lookalikes), own_readings)
+        by_model = by_own if by_own.score.errors <= by_model.score.errors else by_model
+        if by_model.score.errors <= best.score.errors:
+            log.info("strings look like %s (A is a letter, 9 a digit, X either): %s wrong with that, %d without", model,
+                     counted(by_model.score.errors, "symbol"), best.score.errors)  # fmt: skip
+            best = by_model
+    calibration = fit_calibration(best.readings, dataset.texts, config.space)
+    return replace(best.config, calibration=calibration), best.score
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A config, what is read of a split with it, and how that compares with the labels."""
+
+    config: ReadingConfig
+    readings: Sequence[Reading]
+    score: TextScore
 
 
 def _as_trained(config: ReadingConfig) -> ReadingConfig:

@@ -261,10 +261,9 @@ def _name_listing(
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
     entries = unreadable_folders(root, files)
-    if not names:
-        alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
-        raise SourceError(f"No labelled images in {root}: {folder_contents(root)}. {alternatives}")
     alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
+    if not names:
+        raise SourceError(f"No labelled images in {root}: {folder_contents(root)}. {alternatives}")
     names_format = (
         Names(format_name, label_marks)
         if format_name

@@ -77,7 +77,7 @@ def recognise_names(
 
     Args:
         names: paths relative to their root.
-        where, there: the root and its content, for messages.
+        root, contents: the folder and what it holds, for messages.
         label_marks: marks that are part of labels.
         alternatives: what else is accepted, for messages.
 

@@ -149,6 +149,6 @@ def test_evaluation_compares_in_the_order_of_the_reader(
 ) -> None:
     typed, shown = ORDERS["an Arabic plate"]
     label_file(tmp_path, "labels.csv", f"image,text\na.png,{typed}\nb.png,AB\n")
-    how = {"labels": "auto", "visual_order": option}
-    found, _ = _labelled(tmp_path, None, typed=typed_by_reader, keep="", **how)
-    assert found[0][1] == {"typed": typed, "shown": shown}[label]
+    config = ReadingConfig("".join({*typed, *"AB"} - {" "}), visual_order=typed_by_reader)
+    pictures, _ = _labelled(tmp_path, None, {"labels": "auto", "visual_order": option}, config)
+    assert pictures[0][1] == {"typed": typed, "shown": shown}[label]

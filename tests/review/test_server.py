@@ -143,9 +143,9 @@ def test_no_other_file_is_served(client: Client, name: str) -> None:
     assert client.get(name).status == 404
 
 
-def test_items_are_those_of_the_set(client: Client) -> None:
+def test_items_are_those_of_the_set(client: Client, tmp_path: Path) -> None:
     answer = client.get("items").json
-    assert (answer["kind"], answer["title"], answer["space"]) == ("set", "set", " ")
+    assert (answer["kind"], answer["title"], answer["space"]) == ("set", tmp_path.name, " ")
     first = answer["items"][0]
     assert (first["name"], first["text"], first["read"]) == ("plates/00000.png", "AB00000C", "AB00000D")
     detail = client.get(f"item/{first['key']}").json

@@ -17,9 +17,14 @@ _LISTED = 20  # reasons of refusal that are told
 
 
 def say_format(strings: str, model: StringModel | None, advice: str = "") -> None:
-    """What strings look like, where that is known, and how they are read otherwise."""
+    """What strings look like, where that is known, and some advice."""
     if form := str(model or ""):
         say(f"{strings} look like {form}; A is a letter, 9 a digit, X either{advice and f'; {advice}'}")
+
+
+def say_format_read(model: StringModel | None) -> None:
+    """What strings look like by their readings, where that is known, and how they are read without it."""
+    say_format("these", model, "--no-format reads each by itself")
 
 
 def say_prelabels(report: ConversionReport) -> None:

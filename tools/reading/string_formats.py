@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import detector
+from detector.data.parallel import chunked
 from detector.networks.network import MAX_BATCH
 from detector.reading.inputs import named_pictures
 from detector.text.decode import decode_again
@@ -92,8 +93,8 @@ def decoding_milliseconds(reader: detector.Reader, pictures: Sequence[Path]) -> 
         times = []
         for _ in range(5):
             start = time.process_time()
-            for i in range(0, len(readings), MAX_BATCH):
-                decode_again(readings[i : i + MAX_BATCH], config)
+            for batch in chunked(readings, MAX_BATCH):
+                decode_again(batch, config)
             times.append(time.process_time() - start)
         return min(times)
 

@@ -10,7 +10,7 @@ import typer
 from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line
-from detector.cli.summary import say_format
+from detector.cli.summary import say_format_read
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, ArgumentError, counted
 
@@ -54,7 +54,7 @@ def command(
             image_column=image_column, max_wrong=max_wrong, string_format=string_format, device=device,
             trust=trust, progress=progress,
         )  # fmt: skip
-    say_format("these", report.string_model, "--no-format reads each by itself")
+    say_format_read(report.string_model)
     counts = {status: report.counts[status] for status in prelabels.STATUSES if report.counts[status]}
     say(f"{counted(sum(counts.values()), 'picture')}: {', '.join(f'{status} {n}' for status, n in counts.items())}")
     if sure_count := report.counts[prelabels.SURE]:

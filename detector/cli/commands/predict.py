@@ -13,7 +13,7 @@ import typer
 
 from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
-from detector.cli.summary import say_format
+from detector.cli.summary import say_format_read
 from detector.cli.terminal import Results, json_text, put, say
 from detector.data.csv_files import Writer
 from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
@@ -21,9 +21,6 @@ from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, c
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader
     from detector.text.detections import Reading
-
-
-ALONE = "--no-format reads each by itself"
 
 
 class Format(StrEnum):
@@ -130,7 +127,7 @@ def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> No
     except KeyboardInterrupt:
         say(f"detector: stopped by Ctrl-C; what is in {out} is whole, and the same command goes on.", always=True)
         raise typer.Exit(STOPPED) from None
-    say_format("these", readings.string_model, ALONE)
+    say_format_read(readings.string_model)
     pictures, shards_read = counted(readings.pictures, "picture"), counted(readings.shards, "shard")
     say(f"{pictures} of {shards_read} read in {readings.seconds:.0f} s")
     if readings.failed:
@@ -185,7 +182,7 @@ def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[st
     """Yield readings of files by their common format, and print the format."""
     fitted, readings = reader.fitted_stream(source)
     if fitted.string_model != reader.string_model:
-        say_format("these", fitted.string_model, ALONE)
+        say_format_read(fitted.string_model)
     yield from readings
 
 

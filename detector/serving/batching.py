@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from detector.networks.network import MAX_BATCH
@@ -54,7 +55,6 @@ class Job:
     error: Exception | None = None
     _submitted: int = 0
     _missing: int = 0
-    _dropped: bool = False
 
 
 _Place = tuple[Job, int]
@@ -114,11 +114,10 @@ class Batcher:
         return job
 
     def drop(self, job: Job) -> None:
-        """Drop a job: those of its pictures that are in no batch yet are not read."""
-        with self._changed:
-            if not job._dropped:
-                job._dropped = True
-                self._waiting -= len(job.pictures) - job._submitted
+        """Drop a job: those of its pictures that are in no batch yet are not read, and no longer in memory."""
+        with self._changed, suppress(ValueError):  # all of its pictures are in batches, or it was dropped before
+            self._jobs.remove(job)
+            self._waiting -= len(job.pictures) - job._submitted
 
     def close(self) -> None:
         """Read what is queued, then end the thread and close the pipeline."""
@@ -174,12 +173,11 @@ class Batcher:
         batch: list[_Place] = []
         while self._jobs and len(batch) < MAX_BATCH:
             job = self._jobs[0]
-            if not job._dropped:
-                stop = min(len(job.pictures), job._submitted + MAX_BATCH - len(batch))
-                batch += [(job, i) for i in range(job._submitted, stop)]
-                self._waiting -= stop - job._submitted
-                job._submitted = stop
-            if job._dropped or job._submitted == len(job.pictures):
+            stop = min(len(job.pictures), job._submitted + MAX_BATCH - len(batch))
+            batch += [(job, i) for i in range(job._submitted, stop)]
+            self._waiting -= stop - job._submitted
+            job._submitted = stop
+            if job._submitted == len(job.pictures):
                 self._jobs.popleft()
         return batch
 

@@ -17,6 +17,7 @@ UNNAMED = "picture"
 """Name of pictures without a name."""
 
 _MAX_NAME = 1000  # characters; names are part of the answer, and file systems have shorter ones
+_MAX_VALUES = 1000  # of JSON for each picture: a list takes twenty times the memory of its two bytes
 
 
 class BodyError(Exception):
@@ -90,6 +91,8 @@ def _too_many(max_pictures: int) -> BodyError:
 
 def _json(body: bytes, max_pictures: int) -> Pictures:
     """Parse ``{"pictures": [{"image": NAME, "data": BASE64} or BASE64, …], "model": NAME}``."""
+    if sum(map(body.count, (b"[", b"{", b","))) > _MAX_VALUES * (1 + max_pictures):  # base64 has none of these signs
+        raise BodyError(f"the body has more values than a request of {max_pictures} pictures needs.", 413)
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:

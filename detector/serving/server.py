@@ -19,6 +19,7 @@ from detector.serving.app import Service
 log = logging.getLogger("detector.serving")
 
 _MAX_CONNECTIONS = 900  # at once; by default a process may open 1,024 files. More are answered with 503
+_MAX_HEAD = 65_536  # bytes of a head, and of anything else between the parts of a body
 _KEEP_ALIVE_SECONDS = 30  # that a connection may be idle
 _END_SECONDS = 60  # that accepted requests may take when the server ends
 
@@ -56,9 +57,10 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection with a time limit for the head of a request; without it, uvicorn would wait forever."""
+    """A connection with limits of time and size for the head of a request; uvicorn and its parser have none."""
 
     _timer: asyncio.TimerHandle | None = None
+    _head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time limit of the first request."""
@@ -66,15 +68,32 @@ class _Connection(HttpToolsProtocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Start the time limit of a head that is not complete yet."""
+        """Start the time limit of a head that is not complete yet; close the connection of one that is too long."""
+        self._head_size += len(data)
         super().data_received(data)
-        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+        if self._head_size > _MAX_HEAD and not self.transport.is_closing():
+            if self._timer is not None:
+                self.send_400_response(f"The head of a request has at most {_MAX_HEAD} bytes.")
+            else:  # trailers, or what is beside the bytes of a chunk: the application may have begun its answer
+                self.transport.close()
+        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
         """Stop the time limit: the application has one for the body."""
         self._stop_waiting()
+        self._head_size = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what comes between two parts counts as a head."""
+        self._head_size = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request; the next one has a head of its own."""
+        self._head_size = 0
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time limit."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -127,6 +128,16 @@ def test_what_nobody_waits_for_is_not_read(rig: Rig) -> None:
     assert kept.answers == ["0", "1"] and after.answers == ["20", "21"]
     assert dropped not in rig.delivered
     assert rig.pipeline.batches[2] == [b"0", b"1", b"20", b"21"]
+
+
+def test_what_nobody_waits_for_is_not_kept(rig: Rig) -> None:
+    """Clients that send much and leave take memory until they leave, however long the running batches take."""
+    until_two_are_under_way(rig)
+    job = rig.submit(0, 1)
+    reference = weakref.ref(job)
+    rig.batcher.drop(job)
+    del job
+    assert reference() is None and rig.batcher.waiting == 0
 
 
 @pytest.mark.parametrize("fault", [b"breaks", b"no thread"], ids=str)

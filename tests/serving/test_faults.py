@@ -80,6 +80,24 @@ def test_half_a_second_head_is_given_up_too(process: Process, half: bytes) -> No
         assert connection.recv(65536) == b""
 
 
+ENDLESS = b"a" * 70_000  # beyond the limit, and so few that all are received before the connection is closed
+
+
+@pytest.mark.parametrize("before", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "], ids=["address", "header"])
+def test_a_head_without_an_end_is_refused(process: Process, before: bytes) -> None:
+    said = raw(process.port, before + ENDLESS)
+    assert said.startswith(b"HTTP/1.1 400 ") and b"at most 65536 bytes" in said
+
+
+def test_trailers_without_an_end_are_given_up(process: Process) -> None:
+    chunked = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    try:
+        said = raw(process.port, chunked + b"4\r\nabcd\r\n0\r\nX-Long: " + 8 * ENDLESS)
+    except ConnectionError:  # it was closed while this end still sent
+        said = b""
+    assert said == b"", "long before the time for a body is over"
+
+
 def test_half_a_body_and_a_closed_connection(process: Process, pictures: list[bytes], texts: list[str]) -> None:
     before = counted(process.port, 'detector_requests_turned_away_total{reason="client gone"}')
     for _ in range(5):

@@ -11,7 +11,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -29,6 +29,12 @@ _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _MAX_LABEL_BYTES = 1_000_000
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)  # as WebDataset has it: up to the first dot
 _BLOCK = 512  # bytes of a header
+_MAX_GROUP_BYTES = 100_000_000  # of members of one key
+_MEMBER_BYTES = 1000  # of memory that a member takes beside its content
+_MAX_HEADER_TEXT = 1_000_000  # bytes of a name, or of other text that belongs to a header
+_HEADER_TEXTS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 
 
 class _Member(NamedTuple):
@@ -40,6 +46,16 @@ class _Member(NamedTuple):
     data: bytes
     state: str
     problem: str = ""
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose texts are bounded: the library takes them into memory, and compressed they are small."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADER_TEXTS and self.size > _MAX_HEADER_TEXT:
+            raise tarfile.ReadError(f"a header has {self.size} bytes of text, and at most {_MAX_HEADER_TEXT} are read")
+        header: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # it is there to be overridden
+        return header
 
 
 def tar_files(path: Path) -> list[Path]:
@@ -75,8 +91,7 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
     """
     names: set[str] = set()
     of_file = file_state(file)
-    for _, group in groupby(_members(file), lambda member: member.key):
-        members = list(group)
+    for members in _groups(_members(file), labelled):
         pictures = [member for member in members if is_image_name(member.name.rpartition("/")[2])]
         labels = [member for member in members if member not in pictures]
         text, problem = _text_of(labels, text_column) if labelled else (None, "")
@@ -93,6 +108,23 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
                 yield refused_item(
                     before + member.name, "a label without its picture: members of one key follow each other"
                 )
+
+
+def _groups(members: Iterable[_Member], labelled: bool) -> Iterator[list[_Member]]:
+    """Members of one key that follow each other; one by one where labels are not read.
+
+    Names with dots, as ``2026.11.30-0001.jpg``, may give a whole archive one key: a group ends when it is too large.
+    """
+    for _, group in groupby(members, lambda member: member.key):
+        together, size = list[_Member](), 0
+        for member in group:
+            together.append(member)
+            size += len(member.data) + _MEMBER_BYTES
+            if size > _MAX_GROUP_BYTES or not labelled:
+                yield together
+                together, size = [], 0
+        if together:
+            yield together
 
 
 def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:
@@ -123,7 +155,7 @@ def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None
 
 def _members(file: Path) -> Iterator[_Member]:
     """The pictures and labels of an archive with their bytes."""
-    with _tar_errors(file), tarfile.open(file, "r:*") as archive:
+    with _tar_errors(file), tarfile.open(file, "r:*", tarinfo=_Header) as archive:
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # they would grow with the archive
             name = writable(info.name)

@@ -130,6 +130,38 @@ def test_a_picture_that_no_memory_holds(tmp_path: Path, monkeypatch: pytest.Monk
     assert "MB are read" in read(tar(tmp_path / "a.tar", [("a.png", PNG)]))[0][2]
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE])
+def test_a_header_that_no_memory_holds(tmp_path: Path, kind: bytes) -> None:
+    """Two kilobytes here, and as many as one likes: 16 MB of a compressed file are 16 GB."""
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+        header = tarfile.TarInfo("text")
+        header.type, header.size = kind, 2_000_000
+        archive.addfile(header, io.BytesIO(bytes(header.size)))
+        archive.addfile(tarfile.TarInfo("b.png"), io.BytesIO())
+    with pytest.raises(SourceError, match=r"a\.tar\.gz cannot .*\(a header has 2000000 bytes of text, and at most"):
+        read(tmp_path / "a.tar.gz")
+
+
+def test_pictures_of_one_key_are_not_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key ends at the first dot, so that dates in names make it that of a whole archive."""
+    monkeypatch.setattr("detector.data.packs.archives._MAX_GROUP_BYTES", 4000)
+    file = tar(tmp_path / "a.tar", [(f"2026.11.{day}.png", PNG) for day in range(10, 30)])
+    archives, unread = tarfile.TarFile.next, 20
+
+    def following(archive: tarfile.TarFile) -> Any:
+        nonlocal unread
+        unread -= 1
+        return archives(archive)
+
+    monkeypatch.setattr(tarfile.TarFile, "next", following)
+    for labelled in (True, False):
+        unread = 20
+        items = read_archives([file], labelled, None).items()
+        assert next(items).read() == PNG and unread > 12
+        assert [item.text for item in items] == [None] * 19
+
+
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
 @pytest.mark.parametrize("end", [0, 1, 300, 700, 3 * 512 + 100, -1100, -20])
 def test_an_archive_that_was_cut(tmp_path: Path, suffix: str, end: int) -> None:

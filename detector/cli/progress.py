@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from detector.cli.terminal import console, is_quiet
+from detector.data import parallel
 from detector.errors import counted
 
 log = logging.getLogger("detector")
@@ -34,12 +34,6 @@ STAGE_SECONDS = 2.0
 """How long a stage takes, at least, whose end is told there."""
 
 
-class ProgressCallback(Protocol):
-    """Called with the stage's name, what is done and what there is in all."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None: ...
-
-
 class _RateColumn(ProgressColumn):
     """What is done in a second, of this run alone."""
 
@@ -49,7 +43,7 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressCallback]:
+def progress_bar() -> Iterator[parallel.Progress]:
     """Show a numbered bar for each stage in turn, with speed and time left, that stays when its stage is over.
 
     Where stderr is no terminal, a line a minute and one at the end of each stage that took seconds, without the number:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detector.conversion.arguments import ARGUMENTS, keep_arguments
-from detector.conversion.inputs import Inputs, Progress, accept, alphabet_of_accepted, with_alphabets_space
+from detector.conversion.inputs import Inputs, accept, alphabet_of_accepted, with_alphabets_space
 from detector.conversion.locating import LocatedLabels, locate_labels
 from detector.conversion.locating.run import Run
 from detector.conversion.report import ConversionReport
@@ -38,6 +38,7 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shards import require_parquet
+from detector.data.parallel import Progress, no_progress
 from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
 from detector.errors import (
     ArgumentError,
@@ -137,7 +138,7 @@ def convert(
     _check_numbers(length, val, test, lines, train_scale, seed)
     if shards:
         require_parquet("A converted set in shards")
-    progress = progress or (lambda stage, done, total: None)
+    progress = progress or no_progress
     target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
     check_target(target, Path(source), overwrite)  # before anything is made for it

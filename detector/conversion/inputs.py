@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -13,14 +13,11 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
-from detector.data.parallel import chunked, spread_map
+from detector.data.parallel import Progress, chunked, spread_map
 from detector.data.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of, what_takes_most
 from detector.text.patterns import REGEX, matches
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done and what there is."""
 
 _YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
 SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.inputs import Inputs, Progress
+from detector.conversion.inputs import Inputs
 from detector.conversion.locating.boxes import Boxes, visible_ids, visible_symbols
 from detector.conversion.locating.label_errors import label_error_probabilities
 from detector.conversion.review import REVIEW, Review, write_review
@@ -19,6 +19,7 @@ from detector.conversion.settings import Settings
 from detector.data import yolo_dataset as yolo_format
 from detector.data.folders.owned import OwnedFiles
 from detector.data.labels.sources import LabelledImage
+from detector.data.parallel import Progress
 from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
 from detector.errors import NotLearnedError, argument
 from detector.reading.report import REPORT, write_report

@@ -1,4 +1,5 @@
-"""Threads: how many, chunks of work, and maps that prefetch results: of this process, or of what else has workers."""
+"""How work is done: chunks, threads, maps that prefetch results, of this process or of what else has workers; and the
+callback that follows it."""
 
 from __future__ import annotations
 
@@ -16,8 +17,15 @@ Result = TypeVar("Result")
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 """``map`` by other workers than threads: of a function and jobs that can be pickled, in order."""
 
+Progress = Callable[[str, int, int], None]
+"""What is called as work goes on, with the name of its stage, what is done of the stage and what there is in all."""
+
 _spread: ContextVar[Spread | None] = ContextVar("spread", default=None)
 _most_cores: int | None = None
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """The :data:`Progress` of work that nobody follows."""
 
 
 def cores() -> int:

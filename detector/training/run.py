@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector.data.atomic import writing
+from detector.data.parallel import Progress
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, ImageError
@@ -49,7 +50,7 @@ def train(
     weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
     augment: str | bool | None = None,
     trust: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     **yolo: Any,
 ) -> TrainingResult:
     """Train a detector on a converted set; the weights to read with land in ``weights/NAME.pt``.
@@ -102,7 +103,7 @@ def run_training(
     weights: str | os.PathLike[str] = WEIGHTS_FOLDER,
     augment: str | bool | None = None,
     trust: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     **yolo: Any,
 ) -> TrainingResult:
     """Train as :func:`train` does; a run that Ctrl-C stopped after an epoch or more is returned, too.
@@ -131,7 +132,7 @@ def run_training(
 
 def _run(
     data: str | None, arguments: dict[str, Any], augment_on: str | None, folder: Path,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> TrainingResult:  # fmt: skip
     from detector.training import trainer as text_trainer
     from detector.training.processes import group

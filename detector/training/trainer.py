@@ -21,7 +21,7 @@ import torch
 
 from detector.data.atomic import atomic_write, part_beside, writing
 from detector.data.letterbox import scaled
-from detector.data.parallel import network_threads
+from detector.data.parallel import Progress, network_threads
 from detector.data.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
@@ -324,7 +324,7 @@ def run_trainer(
     overrides: dict[str, Any],
     augment_on: str | None = None,
     trained: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     job: restart.Job | None = None,
 ) -> TextTrainer:
     """Train, or resume where ``overrides['resume']`` says, and return the trainer; Ctrl-C sets ``interrupted``.
@@ -373,7 +373,7 @@ def run_trainer(
     return trainer
 
 
-def _report_epoch(progress: Callable[[str, int, int], None], trainer: TextTrainer) -> None:
+def _report_epoch(progress: Progress, trainer: TextTrainer) -> None:
     right = float((trainer.metrics or {}).get(EXACT_MATCH, 0.0))
     if trainer.epoch < trainer.epochs:  # else it is the last look at the best weights
         progress(f"train (validation {right:.1%})", trainer.epoch + 1, trainer.epochs)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import matplotlib
 
-from detector.conversion.inputs import Progress
 from detector.data.folders.owned import OwnedFiles
+from detector.data.parallel import Progress
 from detector.errors import ArgumentError, DetectorError
 from detector.reading.annotate import write_annotated
 from detector.reading.evaluation import Evaluation

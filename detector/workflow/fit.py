@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from detector.conversion.convert import convert
-from detector.conversion.inputs import Progress
 from detector.conversion.report import ConversionReport
 from detector.conversion.request import pictures_hash
 from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash
 from detector.data.labels.sources import READ_BY, Source, check_source, read_source
+from detector.data.parallel import Progress, no_progress
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.reading.evaluation import Evaluation, evaluate
@@ -111,7 +111,7 @@ def fit(
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
     check_source(source)
-    progress = progress or (lambda stage, count, total: None)
+    progress = progress or no_progress
     options: ConversionOptions = {**conversion}
     if held_out is not None:
         check_source(held_out)

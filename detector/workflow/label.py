@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from detector.data.labels.prelabels import (
 )
 from detector.data.labels.sources import check_source, read_label_files, read_source
 from detector.data.packs.shards import is_shards
+from detector.data.parallel import Progress
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Failure, Reader
 from detector.text.detections import Reading
@@ -80,7 +81,7 @@ def label(
     string_format: bool = True,
     device: str | None = None,
     trust: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> LabelReport:
     """Write a table of readings of a folder's unlabelled pictures, together with the labels of the other pictures.
 
@@ -173,7 +174,7 @@ def _is_candidate(reading: Reading) -> bool:
 def _collect_readings(
     readings: Iterable[tuple[str, Reading | Failure]],
     paths: Sequence[Path],
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
     """Return the readings by path, and the pictures that cannot be decoded."""
     reading_of, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()

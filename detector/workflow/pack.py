@@ -13,7 +13,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import islice
@@ -37,7 +37,7 @@ from detector.data.packs.shards import (
     shard_name,
     write_shards,
 )
-from detector.data.parallel import prefetch_map
+from detector.data.parallel import Progress, prefetch_map
 from detector.data.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
 from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
 from detector.workflow.pack_source import pack_source
@@ -107,7 +107,7 @@ def pack(
     text_column: str | None = None,
     image_column: str | None = None,
     rows: int = MAX_ROWS,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> PackReport:
     """Pack pictures and their labels into Parquet shards, which predict, evaluate and convert take as their folder.
 
@@ -176,9 +176,7 @@ class _Packing:
         progress: as for :func:`pack`.
     """
 
-    def __init__(
-        self, source: PackSource, folder: ResumeFolder, progress: Callable[[str, int, int], None] | None
-    ) -> None:
+    def __init__(self, source: PackSource, folder: ResumeFolder, progress: Progress | None) -> None:
         self.source, self.folder, self.progress = source, folder, progress
         self.position = _Position()
         self.shards = 0

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.conversion.inputs import Progress
 from detector.conversion.locating.locator import Ids, Image, Located, as_drawn
 from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_image
 from detector.data.labels.sources import LabelledImage
-from detector.data.parallel import chunked, spread_map
+from detector.data.parallel import Progress, chunked, spread_map
 from detector.errors import ImageError
 from detector.text.alphabet import Alphabet
 

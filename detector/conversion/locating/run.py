@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from detector.conversion.inputs import Inputs, Progress
+from detector.conversion.inputs import Inputs
 from detector.conversion.locating.boxes import visible_ids, visible_symbols
 from detector.conversion.locating.locator import Ids, Locator
 from detector.conversion.settings import Settings
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import LabelledImage
+from detector.data.parallel import Progress
 from detector.networks.network import Network
 
 _ROUND_ITEMS = 10_000  # pictures that rounds are held on at most: training takes fewer

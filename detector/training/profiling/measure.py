@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 
 from detector.data.atomic import folder_beside
 from detector.data.folders.user_cache import private_folder
+from detector.data.parallel import Progress, no_progress
 from detector.data.trust import trusting
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
@@ -76,7 +77,7 @@ def profile(
     augment: str | None = None,
     seconds: float = 3.0,
     trust: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
     **yolo: Any,
 ) -> Profile:
     """Measure the training on a converted set, step by step; nothing is written.
@@ -98,7 +99,7 @@ def profile(
     """
     _check("loader", loader, LOADERS)
     _check("augment", augment or "off", AUGMENT)
-    progress = progress or (lambda stage, done, total: None)
+    progress = progress or no_progress
     arguments = {"batch": 32, **{name: value for name, value in yolo.items() if value is not None}}
     check_values(arguments)
     characters = read_set(data)

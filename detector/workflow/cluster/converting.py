@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from detector.data.parallel import spreading
-from detector.workflow.cluster.machines import Job, Machines, Result, machines_of
+from detector.data.parallel import Job, Result, spreading
+from detector.workflow.cluster.machines import Machines, machines_of
 
 
 @contextmanager

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+from detector.data.parallel import Job, Result
 
 
 class Machines(Protocol):

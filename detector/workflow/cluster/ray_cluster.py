@@ -12,9 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from detector.data import switches
-from detector.data.parallel import cores, limit_cores
+from detector.data.parallel import Job, Result, cores, limit_cores
 from detector.errors import DependencyError, DetectorError, require
-from detector.workflow.cluster.machines import Job, Result
 
 _MAX_BLOCKS = 4096  # of jobs; the driver keeps every block in memory, and a block's jobs run one after the other
 

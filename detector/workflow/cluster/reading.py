@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from detector.data.parallel import Progress, no_progress
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Reader
 from detector.text.forms.string_model import StringModel
 from detector.workflow.cluster.machines import machines_of
 from detector.workflow.cluster.places import Place, Shard, shards_of
 from detector.workflow.cluster.shard_readings import ReadingRequest, Tally, make_request, read_shard, stored_tally
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of a step, how many shards are done, and how many there are."""
 
 _MAX_EXAMPLES = 3  # reasons in the message about shards that could not be read
 
@@ -100,7 +98,7 @@ def predict_shards(
         "pattern": pattern, "min_confidence": min_confidence, "alternatives": alternatives, "two_pass": two_pass,
         "trust": trust,
     }  # fmt: skip
-    progress = progress or (lambda stage, done, total: None)
+    progress = progress or no_progress
     tally, problems = Tally(), list[str]()
     with machines_of(ray) as machines:
         gpu = machines.gpus > 0 and device != "cpu"

@@ -54,9 +54,12 @@ def test_a_file_stays_short_and_patches_nothing(path: Path) -> None:
     assert not {name for name in imports(path) if name.split(".")[0] in ("unittest", "pytest")}
 
 
-def test_only_one_module_imports_ultralytics() -> None:
-    users = {m for m, p in FILES.items() if any(n.split(".")[0] == "ultralytics" for n in imports(p))}
-    assert users == {"detector.networks.ultralytics.library"}
+IMPORTERS = {"ultralytics": "detector.networks.ultralytics.library", "ray": "detector.workflow.cluster.ray_cluster"}
+
+
+@pytest.mark.parametrize(("library", "module"), IMPORTERS.items(), ids=IMPORTERS)
+def test_only_one_module_imports_a_library(library: str, module: str) -> None:
+    assert {m for m, p in FILES.items() if any(n.split(".")[0] == library for n in imports(p))} == {module}
 
 
 PURE = sorted(module for module in FILES if module.startswith("detector.text."))

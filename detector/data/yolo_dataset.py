@@ -32,12 +32,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from detector.data.csv_files import read_rows, write_csv
 from detector.data.images import read_file
 from detector.data.letterbox import from_shares, to_shares
 from detector.data.packs.set_shards import row_labels, set_row_paths
 from detector.data.packs.shard_rows import place_of, shard_of
 from detector.data.packs.shards import is_shard_name, is_shards, shard_files
+from detector.data.text_files import read_rows, write_csv
 from detector.data.trust import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig

@@ -18,6 +18,7 @@ from detector.data.folders.image_files import IMAGE_SUFFIXES, image_files
 from detector.data.images import Picture, read_image
 from detector.data.packs.shards import NO_BYTES, is_shards, read_shard, require_parquet, shard_files
 from detector.data.packs.shards import SUFFIX as SHARD_SUFFIX
+from detector.data.text_files import bounded_lines
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.live import live_frames
 
@@ -271,14 +272,9 @@ def _frames(path: Path) -> Iterator[NamedPicture]:
 
 
 def _lines_of(path: Path) -> list[str]:
-    lines: list[str] = []
     try:
         with open(path, encoding="utf-8-sig") as stream:  # other signs that end lines are part of names
-            while line := stream.readline(_MAX_NAME):
-                if len(line) == _MAX_NAME:
-                    raise SourceError(f"The list {path} cannot be read: line {len(lines) + 1} is too long for a name.")
-                lines.append(line)
-        return lines
+            return list(bounded_lines(stream, path, _MAX_NAME, "name"))
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"The list {path} cannot be read ({error}).") from error
 

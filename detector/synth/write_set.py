@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from detector.data.atomic import atomic_write, writing
-from detector.data.csv_files import write_csv
 from detector.data.parallel import cores
+from detector.data.text_files import write_csv
 from detector.errors import ArgumentError, DetectorError
 from detector.synth.config import SynthConfig
 from detector.synth.synthesizer import Synthesizer

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 from detector.conversion.set_folder import alone, check_outside, part_of, target_of
 from detector.data.atomic import atomic_write, writing
-from detector.data.csv_files import write_csv
 from detector.data.folders.owned import LIST, OwnedFiles
 from detector.data.folders.resume_folder import REQUEST, ResumeFolder, package_hash, request_of
 from detector.data.images import picture_size_wh
@@ -38,6 +37,7 @@ from detector.data.packs.shards import (
     write_shards,
 )
 from detector.data.parallel import Progress, prefetch_map
+from detector.data.text_files import write_csv
 from detector.data.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
 from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
 from detector.workflow.pack_source import pack_source

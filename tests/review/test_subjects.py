@@ -15,9 +15,9 @@ import detector
 from detector.conversion import convert as conversion
 from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import review_rows
-from detector.data.csv_files import write_csv
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
 from detector.data.labels.visual_order import to_visual
+from detector.data.text_files import write_csv
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError, arguments_as_options
 from detector.review.opening import open_subject

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from detector.conversion.review import ReviewRow
-from detector.data.csv_files import write_csv
+from detector.data.text_files import write_csv
 from detector.data.yolo_dataset import ManifestRow, RejectRow, format_labels, write_descriptions, write_tables
 from detector.text.reading_config import ReadingConfig
 

@@ -18,7 +18,7 @@ import cv2
 from playwright.sync_api import sync_playwright
 
 import detector
-from detector.data.csv_files import write_csv
+from detector.data.text_files import write_csv
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
 from tools.results import ROOT

@@ -15,7 +15,7 @@ from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
 from detector.cli.summary import say_format_read
 from detector.cli.terminal import Results, json_text, put, say
-from detector.data.csv_files import Writer
+from detector.data.text_files import Writer
 from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
 from detector.data.atomic import atomic_write, writing, written_as
-from detector.data.csv_files import Writer, read_rows
 from detector.data.parallel import chunked, cores
+from detector.data.text_files import Writer, read_rows
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.csv_files import read_rows, write_csv
+from detector.data.text_files import read_rows, write_csv
 from detector.errors import SourceError
 
 PERSON = "person"

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from detector.data.folders.image_files import MAX_BYTES, in_natural_order, is_image_name
-from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
+from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
+from detector.data.labels.formats.model import json_of
 from detector.data.labels.listings import writable
 from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.errors import SourceError, counted

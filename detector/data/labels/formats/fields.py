@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.formats.model import Columns, quoted
+from detector.data.labels.formats.model import Columns, json_of, quoted
 from detector.errors import SourceError, argument
 
 _IMAGES = """image images image_path image_name image_file img img_path img_name
@@ -66,14 +65,6 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
             )
         numbers.append(matches[0])
     return numbers[0], numbers[1]
-
-
-def json_of(text: str) -> Any:
-    """A JSON value, its numbers as they are spelt; None where it is none."""
-    try:
-        return json.loads(text, parse_float=str, parse_int=str)
-    except (ValueError, RecursionError):
-        return None
 
 
 def text_in(value: Any, depth: int = 6) -> str | None:

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.formats.fields import columns_of, json_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines, quoted
+from detector.data.labels.formats.fields import columns_of, text_in
+from detector.data.labels.formats.model import Format, Head, Row, Table, json_of, opened_lines, quoted
 
 
 def recognise(head: Head) -> Table | str | None:

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from detector.data.folders.image_files import is_image_name
-from detector.data.labels.formats.fields import TEXT_COLUMNS, json_of, plain, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
+from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
+from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, json_of
 
 _OWN_KEYS = frozenset(
     "id annotation_id annotator created_at updated_at lead_time annotations predictions data meta project".split()

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.labels.formats.drawn import Mark, RowOfMarks, marks_as_labels
-from detector.data.labels.formats.fields import json_of
-from detector.data.labels.formats.model import ReadBeside, Row, Sidecar, text_of
+from detector.data.labels.formats.model import ReadBeside, Row, Sidecar, json_of, text_of
 from detector.errors import SourceError
 
 _BOXES = ("rectangle", "polygon")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 from detector.data.images import read_file
 from detector.data.labels.formats.folders import Folders
 from detector.data.labels.prelabels import PERSON
+from detector.data.text_files import bounded_lines
 from detector.errors import ImageError, SourceError
 
 HEAD_BYTES = 1 << 16
@@ -117,8 +119,6 @@ class Head:
     @cached_property
     def document(self) -> Any:
         """The whole file's value, parsed once; None if it is no JSON."""
-        from detector.data.labels.formats.fields import json_of  # only here: it asks this module
-
         return json_of(text_of(self.file)) if self.text.lstrip()[:1] in ("{", "[") else None
 
 
@@ -200,6 +200,14 @@ def text_of(file: Path, max_bytes: int | None = None) -> str:
         raise SourceError(f"{file} cannot be read: {error}.") from None
 
 
+def json_of(text: str) -> Any:
+    """A JSON value, its numbers as they are spelt; None where it is none."""
+    try:
+        return json.loads(text, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return None
+
+
 def readable(files: Iterable[Path]) -> Iterator[str]:
     """The texts of those of some files beside pictures that have one."""
     for file in files:
@@ -221,7 +229,8 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
     last_line = 0
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(_bounded(stream, file), delimiter=delimiter, skipinitialspace=padded)
+            lines = bounded_lines(stream, file, MAX_LINE, "label")
+            reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=padded)
             for fields in reader:
                 first_line, last_line = last_line + 1, reader.line_num
                 if len(fields) > 1 or "".join(fields).strip():
@@ -241,19 +250,10 @@ def opened_lines(file: Path) -> Iterator[tuple[int, str]]:
     """
     try:
         with open(file, encoding="utf-8-sig") as stream:
-            yield from numbered_lines(_bounded(stream, file))
+            yield from numbered_lines(bounded_lines(stream, file, MAX_LINE, "label"))
     except UnicodeDecodeError:
         decode(file.read_bytes(), file)  # says where
         raise
-
-
-def _bounded(stream: TextIO, file: Path) -> Iterator[str]:
-    for number, line in enumerate(iter(partial(stream.readline, MAX_LINE), ""), 1):
-        if len(line) == MAX_LINE:
-            raise SourceError(
-                f"{file}, line {number}: more than {MAX_LINE} characters; a label takes a line of its own."
-            )
-        yield line
 
 
 def numbered_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

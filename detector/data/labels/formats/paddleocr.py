@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from detector.data.labels.formats.fields import json_of
-from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
+from detector.data.labels.formats.model import Format, Head, Row, Table, json_of, opened_lines
 
 
 def _listed_before_tab(head: Head) -> bool:

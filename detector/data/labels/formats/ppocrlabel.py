@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.formats.fields import json_of
-from detector.data.labels.formats.model import Format, Head, Row, Table, opened_lines
+from detector.data.labels.formats.model import Format, Head, Row, Table, json_of, opened_lines
 
 
 def recognise(head: Head) -> Table | str | None:

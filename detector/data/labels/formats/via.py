@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from detector.data.labels.formats.drawn import Mark, RowOfMarks, marks_as_labels
-from detector.data.labels.formats.fields import TYPED_NAMES, json_of, plain
-from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, csv_rows
+from detector.data.labels.formats.fields import TYPED_NAMES, plain
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, csv_rows, json_of
 
 _COLUMNS = ("filename", "file_attributes", "region_shape_attributes", "region_attributes")
 

@@ -1,16 +1,39 @@
-"""The CSV dialect of the files that this package writes: any text survives writing and reading.
+"""Text files: lines of bounded length, and the CSV dialect of the tables that this package writes.
 
-Commas; fields with a comma, a quote, ``\\n`` or ``\\r`` are quoted; lines end with ``\\n``. (Python's writer does not
-quote a lone ``\\r`` where lines end with ``\\n``, and its reader refuses it.) Other tables are read by
-:mod:`detector.data.labels.formats`.
+That dialect has commas; fields with a comma, a quote, ``\\n`` or ``\\r`` are quoted; lines end with ``\\n``: any text
+survives writing and reading. (Python's writer does not quote a lone ``\\r`` where lines end with ``\\n``, and its
+reader refuses it.) Other tables are read by :mod:`detector.data.labels.formats`.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TextIO
+
+from detector.errors import SourceError
+
+
+def bounded_lines(stream: TextIO, file: Path, max_length: int, content: str) -> Iterator[str]:
+    """Yield lines with their ends; of one that has none, as in a file that is no text, little is read.
+
+    Args:
+        stream: of the file.
+        file: its path, for messages.
+        max_length: characters that a line may have.
+        content: what a line has, for messages: "label".
+
+    Raises:
+        SourceError: naming the line that is longer.
+    """
+    for number, line in enumerate(iter(partial(stream.readline, max_length + 1), ""), 1):
+        if len(line) > max_length:
+            raise SourceError(
+                f"{file}, line {number}: more than {max_length} characters; a {content} takes a line of its own."
+            )
+        yield line
 
 
 class _Writable(Protocol):

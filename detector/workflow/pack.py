@@ -189,8 +189,7 @@ class _Packing:
         Raises:
             SourceError: if there is no picture at all.
         """
-        self._resume()
-        items = islice(self.source.items(), self.position.inputs, None)
+        items = self._resume()
         pending = write_shards(self._pictures(items), self.folder.folder, rows=rows, first=self.shards)
         while True:
             self.folder.path(shard_name(self.shards))  # puts it on the list of owned files before it is written
@@ -230,8 +229,8 @@ class _Packing:
         with atomic_write(self.folder.path(_journal_name(number))) as part:
             part.write_text(json.dumps({**self.position._asdict(), "rejects": rejects}), encoding="utf-8")
 
-    def _resume(self) -> None:
-        """Continue after the existing shards, as far as their inputs are unchanged."""
+    def _resume(self) -> Iterator[PackItem]:
+        """Continue after the existing shards, as far as their inputs are unchanged, and return the other inputs."""
         items = self.source.items()
         while (journal := self._journal(self.shards)) is not None:
             position, rejects = journal
@@ -241,6 +240,7 @@ class _Packing:
             if self._digest.hexdigest() != position.digest:
                 self._digest = previous_digest
                 log.warning("the source has changed since: from %s on it is packed again", shard_name(self.shards))
+                items = islice(self.source.items(), self.position.inputs, None)
                 break
             self.position, self.rejects, self.shards = position, [*self.rejects, *rejects], self.shards + 1
         for file in sorted(self.folder.folder.glob("part-*")):
@@ -249,6 +249,7 @@ class _Packing:
         (self.folder.folder / REJECTS).unlink(missing_ok=True)
         if self.shards:
             log.info("%d shards of an earlier call are there: it goes on after them", self.shards)
+        return items
 
     def _journal(self, number: int) -> tuple[_Position, list[RejectRow]] | None:
         """Return the position and the refusals of a shard; None if the shard or its journal is missing or damaged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,22 @@ def test_a_source_that_has_changed_is_packed_as_it_is(tmp_path: Path, change: Ca
     assert content(tmp_path / "out") == content(tmp_path / "anew")
     kept = (tmp_path / "out" / "part-00000.parquet").stat().st_mtime_ns == before
     assert kept is (change in (CHANGES["nothing"], CHANGES["another picture"], CHANGES["the missing one is there"]))
+
+
+def test_a_stopped_call_goes_through_the_source_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar file is read from its beginning: twice would be hours."""
+    source = tmp_path / "a.tar"
+    with tarfile.open(source, "w") as archive:
+        for i in range(8):
+            (tmp_path / "new.png").write_bytes(PNG)
+            archive.add(tmp_path / "new.png", f"{i}.png")
+    whole = pack(source, tmp_path / "whole", rows=3)
+    assert killed(pack_in_three, source, root=tmp_path, name="part-00001.json.part", step=0)
+    opened = []
+    tar_open = tarfile.open
+    monkeypatch.setattr(tarfile, "open", lambda *args, **named: opened.append(args) or tar_open(*args, **named))
+    assert content(pack(source, tmp_path / "out", rows=3).out) == content(whole.out)
+    assert len(opened) == 1
 
 
 def test_another_request_begins_anew(tmp_path: Path) -> None:

@@ -100,8 +100,23 @@ def _forget_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _open_streams() -> None:
+    """Open what was closed, as by ``>&-`` of a shell, to nowhere.
+
+    A file that is opened would otherwise have the number of stderr, and libraries in C write there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)  # Python had none to begin with
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
 def main() -> None:
     """Entry point: errors of ours end in one message and their exit code."""
+    _open_streams()
     try:
         with writing("the output"):
             try:

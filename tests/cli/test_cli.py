@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -395,6 +396,17 @@ def test_a_reader_that_has_gone_is_no_traceback(kind: str, tmp_path: Path) -> No
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_as_if_they_led_nowhere(closed: str, tmp_path: Path) -> None:
+    """The exit code alone tells then, and no file has the number of a stream that libraries write to."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "AB.png").write_bytes(b"no picture")
+    for arguments, code in (("pack new out", 0), ("pack new out --rows 2", 6)):
+        command = f"{shlex.quote(sys.executable)} -m detector {arguments} {closed}"
+        assert subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True).returncode == code
 
 
 RENAMED = {"a word": ["--blank", "_"], "one word": ["--blank=_"], "the new name": ["--space", "_"]}

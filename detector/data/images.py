@@ -52,6 +52,9 @@ MIN_SIDE = 4
 
 _ORIENTATION = 0x112  # EXIF's tag
 
+_PNG_NOTES = frozenset(b"iCCP sRGB gAMA cHRM sBIT hIST pHYs sPLT tEXt zTXt iTXt tIME oFFs pCAL sCAL".split())
+"""Chunks that change no pixel that OpenCV decodes."""
+
 
 def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode one picture.
@@ -153,7 +156,7 @@ def read_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> byt
 def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     if not data:
         raise ImageError("empty file (0 bytes)")
-    flag, header = None, None  # flag for OpenCV; None goes to Pillow
+    flag, header, encoded = None, None, data  # flag and bytes for OpenCV; None goes to Pillow
     if data.startswith(b"\xff\xd8\xff"):
         header = jpeg.read_header(data)
         _check_size(header.size_wh, max_pixels)
@@ -163,10 +166,10 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         flag = cv2.IMREAD_COLOR if header.scans and len(header.components) in (1, 3) else None
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
         _check_size(_png_size_wh(data), max_pixels)
-        flag = _png_flag(data)
+        flag, encoded = _png_for_opencv(data)
     if flag is not None:
         try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+            pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag)
         except cv2.error:  # more pixels than OpenCV allows; Pillow's message is clearer
             pixels = None
         if pixels is not None:
@@ -222,18 +225,27 @@ def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
     return 0
 
 
-def _png_flag(data: bytes) -> int | None:
-    """Flag with which OpenCV decodes a PNG; None for a transparent palette or EXIF. Walks all chunks."""
+def _png_for_opencv(data: bytes) -> tuple[int | None, bytes]:
+    """Flag with which OpenCV decodes a PNG, None for a transparent palette or EXIF; and the PNG without its notes.
+
+    Walks all chunks. Of each note that it does not like libpng writes a line to stderr that names no file, and pictures
+    of some cameras and programs all have one.
+    """
     depth, colour_type = data[24:26] if len(data) > 25 else (8, 0)  # 4 and 6 have an alpha channel
     flag: int | None = cv2.IMREAD_UNCHANGED if colour_type in (4, 6) or depth == 16 else cv2.IMREAD_COLOR
-    at = 8
+    parts, start, at, has_pixels = list[bytes](), 0, 8, False
     while at + 12 <= len(data):
-        kind = data[at + 4 : at + 8]
+        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
         if kind == b"IEND":
-            return flag
+            return flag, b"".join([*parts, data[start:]]) if parts else data
         if kind in (b"tRNS", b"eXIf"):
             flag = None
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        elif kind == b"IDAT":
+            has_pixels = True
+        elif kind in _PNG_NOTES and not has_pixels:
+            parts.append(data[start:at])
+            start = end
+        at = end
     raise ImageError("truncated (the PNG ends before its last chunk)")
 
 

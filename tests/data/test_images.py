@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_every_pillow_mode_of_one_grey(mode: str) -> None:
     before = picture.tobytes()
     np.testing.assert_array_equal(read_image(picture), np.full((10, 20, 3), 255, np.uint8))
     assert picture.tobytes() == before
+
+
+def test_notes_of_a_png_change_no_pixel_and_are_no_line_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    """A million pictures of one camera would fill the log with lines that name none of them."""
+    plain = encoded(noise_picture(), "PNG")
+    notes = b""
+    for kind, content in (
+        (b"sBIT", b"\x09" * 3),
+        (b"gAMA", b"\0\0\x55\xf0"),
+        (b"iCCP", b"icc\0\0" + zlib.compress(b"x")),
+    ):
+        notes += len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+    header_end = 33
+    assert (read_image(plain[:header_end] + notes + plain[header_end:]) == read_image(plain)).all()
+    assert capfd.readouterr().err == ""
 
 
 def test_half_transparent_black_is_grey_on_white() -> None:

@@ -14,7 +14,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
 UNNAMED = "picture"
-"""Name of pictures without a name."""
+"""What pictures without a name are called, with their number in the request: picture-1."""
 
 _MAX_NAME = 1000  # characters; names are part of the answer, and file systems have shorter ones
 _MAX_VALUES = 1000  # of JSON for each picture: a list takes twenty times the memory of its two bytes
@@ -48,7 +48,7 @@ class Pictures:
     model: str | None = None
 
     def add(self, name: str | None, picture: bytes) -> None:
-        """Add a picture; without a name it is named by its number."""
+        """Add a picture; without a name it is called :data:`UNNAMED`, by its number in the request."""
         self.names.append((name or f"{UNNAMED}-{len(self.names) + 1}")[:_MAX_NAME])
         self.pictures.append(picture)
 
@@ -74,7 +74,7 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
     elif kind.startswith("image/") or kind == "application/octet-stream":
         upload = Pictures()
         if body:
-            upload.add(UNNAMED, body)
+            upload.add(None, body)
     else:
         raise BodyError(
             f"Content-Type {content_type[:100]!r} is not understood: send one picture as image/png (or image/…, "

@@ -6,6 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from detector.serving.bodies import UNNAMED
+
+_NAMING = f"the file name or the image that the request gives, else {UNNAMED}-1, {UNNAMED}-2, … in the request's order"
+
 
 class _Exact(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -29,7 +33,7 @@ class AlternativeAnswer(_Exact):
 class PictureAnswer(_Exact):
     """The string of one picture, or why there is none: ``error`` alone stands where it could not be decoded."""
 
-    image: str = Field(description="the picture's name in the request; picture-1 and so on where it had none")
+    image: str = Field(description=f"name of the picture: {_NAMING}")
     text: str | None = Field(None, description="empty where nothing was seen, or the reading is rejected")
     confidence: float | None = Field(None, description="0 to 1; of rejected_text where that is given")
     characters: list[CharacterAnswer] | None = Field(None, description="in reading order; spaces are not among them")
@@ -107,7 +111,8 @@ _LISTED = {"type": "array", "items": {"anyOf": [_NAMED, _BASE64]}}
 READ_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "One picture as it is, or many: parts with a file name, or base64.",
+        "description": "One picture as it is, or many: parts with a file name, or base64. Name of a picture in the "
+        f"answer: {_NAMING}.",
         "content": {
             "image/*": _IMAGE,
             "application/octet-stream": _IMAGE,

@@ -40,7 +40,7 @@ def parts(pictures: list[bytes]) -> tuple[bytes, str]:
 def test_one_picture_reads_as_the_reader_reads_it(port: int, shipped: Reader, pictures: list[bytes]) -> None:
     answer = ask(port, "/v1/read", pictures[0], Content_Type=PNG)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    wanted = {"image": "picture", **shipped.read(pictures[0]).to_dict()}
+    wanted = {"image": "picture-1", **shipped.read(pictures[0]).to_dict()}
     assert answer.json == {"model": "plates", "readings": [wanted]}
 
 
@@ -92,6 +92,9 @@ def test_answers_are_as_openapi_describes_them(shipped: Reader, pictures: list[b
     }, "all of it was seen"  # fmt: skip
     kinds = described["paths"]["/v1/read"]["post"]["requestBody"]["content"]
     assert set(kinds) == {"image/*", "application/octet-stream", "multipart/form-data", "application/json"}
+    body_told = described["paths"]["/v1/read"]["post"]["requestBody"]["description"]
+    answer_told = described["components"]["schemas"]["PictureAnswer"]["properties"]["image"]["description"]
+    assert all("else picture-1, picture-2" in text for text in (body_told, answer_told))
     assert set(described["paths"]) == {"/v1/read", "/v1/models", "/healthz", "/readyz", "/metrics"}
 
 

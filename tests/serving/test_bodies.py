@@ -26,9 +26,9 @@ def in_base64(data: bytes) -> str:
 
 
 TAKEN: dict[str, tuple[bytes, str, list[str], list[bytes], str | None]] = {
-    "one as it is": (A, "image/png", ["picture"], [A], None),
-    "without a type": (A, "", ["picture"], [A], None),
-    "as bytes": (A, "application/octet-stream", ["picture"], [A], None),
+    "one as it is": (A, "image/png", ["picture-1"], [A], None),
+    "without a type": (A, "", ["picture-1"], [A], None),
+    "as bytes": (A, "application/octet-stream", ["picture-1"], [A], None),
     "parts": (*multipart(("f", "a.png", A), ("f", "b.jpg", B)), ["a.png", "b.jpg"], [A, B], None),
     "a part with a model": (*multipart(("model", None, b"plates"), ("f", "a.png", A)), ["a.png"], [A], "plates"),
     "a part without a name, of an image's type": (

@@ -22,7 +22,7 @@ from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import Progress
 from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
 from detector.errors import NotLearnedError, argument
-from detector.reading.report import REPORT, write_report
+from detector.reading.pages.report import REPORT, write_report
 from detector.text.reading_config import ReadingConfig
 from detector.text.spacing import find_layout
 

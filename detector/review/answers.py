@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.errors import ArgumentError, DetectorError, relative_path
-from detector.reading.report import compare_symbols
+from detector.reading.pages.cards import compare_symbols
 from detector.review.guard import Guard
 from detector.review.items import ConflictError, Item, Subject
 from detector.review.pictures import encoded_picture, encoded_thumbnail, size_wh_of

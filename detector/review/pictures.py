@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detector.data.images import read_image
-from detector.reading.report import encode_webp
+from detector.reading.pages.cards import encode_webp
 
 LARGEST_WH, THUMBNAIL_WH = (2400, 2400), (240, 120)
 """Largest width and height of a picture, and of its thumbnail, in pixels."""

@@ -22,7 +22,7 @@ from detector.data.parallel import Progress, no_progress
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.reading.evaluation import Evaluation, evaluate
-from detector.reading.evaluation_page import write_evaluation
+from detector.reading.pages.evaluation_page import write_evaluation
 from detector.reading.reader import Reader
 from detector.text.metrics import TextScore
 from detector.training.result import TrainingResult

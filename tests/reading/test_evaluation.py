@@ -19,7 +19,7 @@ from detector.data.images import read_image
 from detector.data.labels.sources import read_source
 from detector.errors import ArgumentError, DetectorError
 from detector.reading.evaluation import EvaluatedPicture, Evaluation, evaluate
-from detector.reading.evaluation_page import write_evaluation
+from detector.reading.pages.evaluation_page import write_evaluation
 from detector.text.detections import Character
 from detector.text.metrics import wilson_interval
 from tests.builders import noise_picture, write_shard

@@ -19,7 +19,7 @@ from detector.data.yolo_dataset import (
     write_tables,
 )
 from detector.errors import DatasetError
-from detector.reading.report import REPORT, write_report
+from detector.reading.pages.report import REPORT, write_report
 from detector.text.reading_config import ReadingConfig
 from tests.builders import encoded, noise_picture, write_pictures
 
@@ -259,7 +259,7 @@ def test_large_pictures_are_embedded_small_and_not_without_end(tmp_path: Path, m
     for r in rows:
         (root / r.image).write_bytes(encoded(noise_picture(1000, 400), "PNG"))
     assert len(page_of(root).source) < 6 * 150_000
-    monkeypatch.setattr("detector.reading.report.GALLERY_BYTES", 100_000)
+    monkeypatch.setattr("detector.reading.pages.cards.GALLERY_BYTES", 100_000)
     page = page_of(root)
     shown = len(page.all("li", "card"))
     assert 1 <= shown < 6

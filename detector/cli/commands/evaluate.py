@@ -84,7 +84,7 @@ def command(
         _say_next(result, respelt, context)
         put(f"exact match: {result.exact_match:.3f} (n={result.count})")
     if html is not None:
-        from detector.reading.evaluation_page import write_evaluation
+        from detector.reading.pages.evaluation_page import write_evaluation
 
         write_evaluation(result, html, title=f"{weights} on {source}", precision=precision, against=other_result)
         say(f"page: {html}")

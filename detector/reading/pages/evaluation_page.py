@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
-from detector.data.atomic import atomic_write
 from detector.data.images import read_image
 from detector.data.parallel import prefetch_map
-from detector.errors import DetectorError
 from detector.reading.evaluation import PRECISION, EvaluatedPicture, Evaluation
-from detector.reading.report import STRIP, TILE_WH, Drawing, as_many_as_fit, draw, environment
+from detector.reading.pages.cards import Card, Gallery, as_many_as_fit, draw, mark_symbols, write_page
 from detector.text.detections import Reading
 from detector.text.metrics import differing
 
@@ -22,29 +19,6 @@ MAX_PICTURES = 200
 """Pictures that the page shows at most of those wrong, and of those rejected."""
 
 _LISTED = 40  # confusions, and pictures that could not be decoded
-
-
-@dataclass(frozen=True)
-class Card:
-    """A picture: label and reading symbol by symbol, each with whether the other has it not there."""
-
-    name: str
-    text: list[tuple[str, bool]]
-    read: list[tuple[str, bool]]
-    confidence: float
-    note: str
-    drawing: Drawing | None
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures that are shown, of how many there are."""
-
-    title: str
-    explained: str
-    cards: list[Card]
-    total: int
 
 
 def write_evaluation(
@@ -71,7 +45,8 @@ def write_evaluation(
         OSError: if the page cannot be written.
     """
     confusions = evaluation.score.confusions
-    page = environment(evaluation.space).get_template("evaluation.html").stream(
+    write_page(
+        path, "evaluation.html", evaluation.space,
         title=title,
         evaluation=evaluation,
         coverage=evaluation.coverage(precision),
@@ -85,11 +60,7 @@ def write_evaluation(
             _gallery("Rejected, the surest first", "Neither right nor wrong: the reader left them to a person.",
                    evaluation.rejected, evaluation.space, max_pictures),
         ],
-        tile=TILE_WH[0],
-        strip=STRIP,
     )  # fmt: skip
-    with atomic_write(path) as part:
-        page.dump(str(part), encoding="utf-8")
 
 
 def _gallery(
@@ -102,11 +73,10 @@ def _gallery(
 def _card(row: EvaluatedPicture, reading: Reading, space: str) -> Card:
     text, read = row.label.rstrip(space), reading.shown_text.rstrip(space)
     in_text, in_read = differing(text, read)
-    words = [(s, i in in_text) for i, s in enumerate(text)], [(s, i in in_read) for i, s in enumerate(read)]
-    note = reading.rejected or ""
-    boxes = np.array(list(chain(*(c.xyxy for c in reading.characters))), np.float32).reshape(-1, 4)
-    try:
-        drawing = draw(read_image(row.path), [c.symbol for c in reading.characters], boxes)
-    except DetectorError as error:  # it was there a moment ago
-        return Card(row.name, *words, reading.confidence, note, None, str(error))
-    return Card(row.name, *words, reading.confidence, note, drawing)
+    boxes_xyxy = np.array(list(chain(*(c.xyxy for c in reading.characters))), np.float32).reshape(-1, 4)
+    card = Card(
+        row.name, mark_symbols(text, in_text), mark_symbols(read, in_read), f"{reading.confidence:.4f}",
+        (reading.rejected,) if reading.rejected else (),
+    )  # fmt: skip
+    # The picture was read a moment ago, and may be gone.
+    return card.drawn(lambda: draw(read_image(row.path), [c.symbol for c in reading.characters], boxes_xyxy))

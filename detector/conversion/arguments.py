@@ -9,6 +9,7 @@ from typing import Any
 
 from detector.conversion.set_folder import WORK
 from detector.data.atomic import atomic_write
+from detector.data.labels.sources import absolute_labels
 
 ARGUMENTS = "arguments.json"
 
@@ -19,8 +20,7 @@ def keep_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
     """Write the arguments of :func:`detector.convert` to a file of the set's work folder, paths made absolute."""
     stored = {name: value for name, value in arguments.items() if name not in _OF_ONE_RUN}
     stored["source"] = str(Path(stored["source"]).absolute())
-    if isinstance(stored["labels"], Path) or Path(stored["labels"]).is_file():
-        stored["labels"] = str(Path(stored["labels"]).absolute())
+    stored["labels"] = absolute_labels(stored["labels"])
     with atomic_write(path) as part:
         part.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -6,13 +6,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.sources import LabelOptions, read_source, reasons_of
+from detector.data.labels.sources import LabelOptions, given_options, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
 from detector.data.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
@@ -83,6 +83,8 @@ class Evaluation:
             a ``min_confidence``.
         source: what was evaluated, as it was given.
         symbols: the reader's alphabet, in class-id order.
+        label_options: how the labels of the source were read, where not by default.
+        in_visual_order: whether these options put right-to-left labels in the order of the picture, as readings are.
     """
 
     rows: tuple[EvaluatedPicture, ...]
@@ -93,6 +95,8 @@ class Evaluation:
     pattern: str | None = None
     source: Path | None = None
     symbols: str = DEFAULT_SYMBOLS
+    label_options: Mapping[str, str | bool] = field(default_factory=dict)
+    in_visual_order: bool = False
 
     @cached_property
     def accepted(self) -> tuple[tuple[EvaluatedPicture, Reading, bool], ...]:
@@ -253,6 +257,8 @@ class Evaluation:
         ]  # fmt: skip
         plain: dict[str, Any] = {
             "source": None if self.source is None else str(self.source.absolute()),
+            "label_options": dict(self.label_options),
+            "in_visual_order": self.in_visual_order,
             "exact_match": round(self.exact_match, 4),
             "interval_95": _interval(self.interval),
             "cer": round(self.score.cer, 4),
@@ -346,7 +352,8 @@ def evaluate(
             progress(len(rows), len(pairs))
     return Evaluation(
         tuple(rows), reader.config.space, time.perf_counter() - began, unusable, reader.min_confidence,
-        reader.config.pattern, Path(source), reader.config.symbols,
+        reader.config.pattern, Path(source), reader.config.symbols, given_options(options),
+        visual_order and not reader.config.visual_order,
     )  # fmt: skip
 
 
@@ -362,8 +369,7 @@ def _labelled(
         config: the reader's: where it gives right-to-left strings as they are typed, so are the texts.
     """
     if is_converted(path):
-        if options_set := [name for name, value in options.items() if value not in ("auto", None, False, "")]:
-            names = ", ".join(options_set)
+        if names := ", ".join(given_options(options)):
             raise ArgumentError(f"{path} is a converted set, whose texts are as they are read: leave out {names}.")
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from detector.data.labels.visual_order import to_visual
+from detector.data.labels.sources import READ_BY
+from detector.data.labels.visual_order import to_logical, to_visual
 from detector.errors import DatasetError, argument, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
 from detector.review.review_files import ReviewFile
@@ -43,10 +44,19 @@ class WrongReading(NamedTuple):
 
 
 class _Evaluation(NamedTuple):
-    """The JSON of an evaluation: the source that was evaluated, and the wrong readings by name."""
+    """The JSON of an evaluation.
+
+    Args:
+        source: what was evaluated.
+        wrong_readings: by name.
+        label_options: how the labels of the source were read, where not by default.
+        in_visual_order: whether these options put right-to-left labels in the order of the picture.
+    """
 
     source: Path
     wrong_readings: dict[str, WrongReading]
+    label_options: dict[str, str | bool]
+    in_visual_order: bool
 
 
 def read_evaluation(path: Path) -> _Evaluation:
@@ -67,7 +77,13 @@ def read_evaluation(path: Path) -> _Evaluation:
         wrong_readings = [_wrong_reading(plain) for plain in evaluation["wrong"]]
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: a wrong reading lacks what is needed ({error!r}): evaluate again.") from None
-    return _Evaluation(Path(evaluation["source"]), {reading.name: reading for reading in wrong_readings})
+    options = evaluation.get("label_options")  # which earlier versions did not write
+    return _Evaluation(
+        Path(evaluation["source"]),
+        {reading.name: reading for reading in wrong_readings},
+        {name: options[name] for name in READ_BY if name in options} if isinstance(options, dict) else {},
+        bool(evaluation.get("in_visual_order")),
+    )
 
 
 def _wrong_reading(plain: Mapping[str, Any]) -> WrongReading:
@@ -145,8 +161,11 @@ class EvaluatedSource:
         self.title, self.space = path.name, " "
         self.converted: Path | None = None
         self.decisions = path.absolute().with_suffix(".review.csv")
-        conversion = shlex.join(["detector", "convert", str(relative_path(evaluation.source)), "OUT"])
-        self.next_step = f"{conversion} {argument('review', relative_path(self.decisions))}"
+        self.next_step = _conversion_command(evaluation, self.decisions)
+        self._typed_space = str(evaluation.label_options.get("space") or " ")
+        # Whether labels are typed in another order than that of the picture, and whether the evaluation has that one.
+        self._is_reordered = bool(evaluation.label_options.get("visual_order"))
+        self._in_visual_order = evaluation.in_visual_order
         self._wrong_readings = evaluation.wrong_readings
         self._file = ReviewFile(self.decisions)
 
@@ -164,15 +183,23 @@ class EvaluatedSource:
         return Item(
             name=reading.name,
             picture=reading.path,
-            text=reading.label,
-            typed=reading.label,
-            read=reading.reading,
-            typed_read=reading.reading,
+            text=self._visual(reading.label),
+            typed=self._typed(reading.label),
+            read=self._visual(reading.reading),
+            typed_read=self._typed(reading.reading),
             confidence=f"{reading.confidence:.4f}",
             status="ok",
             decision=row.decision if row else "",
             corrected=row.corrected if row else "",
         )
+
+    def _visual(self, text: str) -> str:
+        """Return a text of the evaluation in the order of the picture, as the next conversion has it."""
+        return to_visual(text) if self._is_reordered and not self._in_visual_order else text
+
+    def _typed(self, text: str) -> str:
+        """Return a text of the evaluation as a person types it in the labels of the source."""
+        return (to_logical(text) if self._in_visual_order else text).replace(self.space, self._typed_space)
 
     def problem(self, corrected: str) -> str:
         """Accept any label: only the conversion that takes the file knows which are allowed."""
@@ -186,3 +213,12 @@ class EvaluatedSource:
         """Return the boxes of the reading."""
         reading = self._wrong_readings.get(item.name)
         return reading.boxes if reading else NO_BOXES
+
+
+def _conversion_command(evaluation: _Evaluation, decisions: Path) -> str:
+    """Return the command that converts the source with the decisions, its labels read as the evaluation read them."""
+    options: dict[str, object] = {**evaluation.label_options, "review": relative_path(decisions)}
+    if (labels := Path(str(options.get("labels", "")))).is_absolute():
+        options["labels"] = relative_path(labels)
+    words = shlex.join(["detector", "convert", str(relative_path(evaluation.source)), "OUT"])
+    return " ".join([words, *(argument(name, value) for name, value in options.items())])

@@ -17,7 +17,7 @@ from detector.conversion.request import pictures_hash
 from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash
-from detector.data.labels.sources import READ_BY, Source, check_source, read_source
+from detector.data.labels.sources import READ_BY, Source, absolute_labels, check_source, read_source
 from detector.data.parallel import Progress, no_progress
 from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
@@ -138,8 +138,8 @@ def _request(
     """Return what was asked for, but decisions: these are in the set from then on."""
     defaults = {**_DEFAULTS, "review": options.get("review"), **({} if held_out is None else {"test": 0.0})}
     conversion = {name: value for name, value in options.items() if value != defaults.get(name)}
-    if (labels := Path(os.fspath(options.get("labels", "auto")))).is_file():
-        conversion["labels"] = os.path.abspath(labels)
+    if "labels" in conversion:
+        conversion["labels"] = absolute_labels(options["labels"])
     return Request(
         os.path.abspath(source), "" if held_out is None else os.path.abspath(held_out),
         {**({} if epochs is None else {"epochs": epochs}), **training}, conversion,

@@ -70,7 +70,8 @@ def test_by_length_and_by_position(mixed: Evaluation) -> None:
 def test_what_json_has(mixed: Evaluation) -> None:
     plain = json.loads(json.dumps(mixed.to_dict(0.9, mixed)))
     assert set(plain) == {
-        "source", "exact_match", "interval_95", "cer", "count", "right", "wrong", "look_alikes", "labels_look_like",
+        "source", "label_options", "in_visual_order",
+        "exact_match", "interval_95", "cer", "count", "right", "wrong", "look_alikes", "labels_look_like",
         "rejected", "failures", "unusable",
         "by_length", "by_position", "confusions", "calibration", "coverage", "seconds", "against",
     }  # fmt: skip

@@ -10,16 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import detector
+from detector import Reading
+from detector.cli import app
+from detector.cli.options import of_labels
 from detector.conversion import convert as conversion
 from detector.conversion.arguments import stored_arguments
-from detector.conversion.review import review_rows
+from detector.conversion.review import read_review, review_rows
+from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
+from detector.data.labels.sources import LabelOptions, given_options, read_source
 from detector.data.labels.visual_order import to_visual
 from detector.data.text_files import write_csv
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError, arguments_as_options
+from detector.reading.evaluation import EvaluatedPicture, Evaluation
 from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, write_pictures
@@ -169,6 +176,61 @@ def test_wrong_readings_of_another_source_are_decided_on_beside_the_evaluation(t
     assert [item.decision for item in again.items()] == ["", "correct"]
 
 
+ARABIC = "\u0628\u0627\u062c"  # beh, alef, jeem
+
+READ_BY: dict[str, tuple[str, str, LabelOptions, bool, list[str]]] = {
+    "as they are": ("AB 1", "AB 7", {}, False, []),
+    "a stand-in for spaces, capitals, signs left out": (
+        "a-b_1", "AB 7", {"space": "_", "upper": True, "ignore": " -"}, False,
+        ["--space", "_", "--upper", "--ignore", " -"],
+    ),
+    "a file of labels": ("AB1", "AB7", {"labels": "of.csv"}, False, ["--labels", "pictures/of.csv"]),
+    "right to left, by a reader that gives what is typed": (
+        ARABIC, ARABIC[1:], {"visual_order": True}, False, ["--visual-order"],
+    ),
+    "right to left, by another reader": (
+        ARABIC, to_visual(ARABIC[1:]), {"visual_order": True}, True, ["--visual-order"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("label", "reading", "given", "in_visual_order", "wanted"), READ_BY.values(), ids=READ_BY.keys()
+)
+def test_the_next_conversion_reads_labels_as_the_evaluation_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, reading: str, given: LabelOptions,
+    in_visual_order: bool, wanted: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    folder = write_pictures(tmp_path / "pictures", ["1.png", "2.png"])
+    write_csv(folder / "of.csv", ("image", "text"), [("1.png", label), ("2.png", label)])
+    if "labels" in given:
+        given = {**given, "labels": folder / "of.csv"}
+        write_csv(folder / "labels.csv", ("image", "text"), [("1.png", "X"), ("2.png", "Y")])
+    pairs = read_source(folder, **{**given, "visual_order": in_visual_order}).items
+    rows = [EvaluatedPicture(item.path, item.name, item.text, Reading(reading, 0.9, ())) for item in pairs]
+    evaluated = Evaluation(
+        tuple(rows), " ", 1.0, source=folder, label_options=given_options(given), in_visual_order=in_visual_order
+    )
+    plain = evaluated.to_dict()
+    plain["label_options"]["of_another_version"] = "1"
+    (tmp_path / "e.json").write_text(json.dumps(plain))
+    with arguments_as_options():
+        session = ReviewSession(open_subject(tmp_path / "e.json"))
+    first, second = session.items()
+    decide(session, first.name, "accept")
+    decide(session, second.name, "correct", second.typed_read)
+    words = shlex.split(session.subject.next_step)
+    assert words == ["detector", "convert", "pictures", "OUT", *wanted, "--review", "e.review.csv"]
+    context = typer.main.get_command(app).commands["convert"].make_context("convert", words[2:])  # type: ignore[attr-defined]
+    options = of_labels(context)
+    source = read_source(Path(context.params["source"]), **options)
+    review = read_review(Path(context.params["review"]))
+    spelling = Spelling(options["space"], options["upper"], options["ignore"], "", options["visual_order"])
+    assert review.rows[first.name].text == source.items[0].text, "of another text it would be decided on anew"
+    assert [item.text for item in review.apply(source, spelling).items] == [first.text, second.read]
+
+
 @pytest.mark.parametrize("of_a_set", [True, False])
 def test_what_evaluate_writes_can_be_reviewed(toy: Toy, toy_run: ToyRun, tmp_path: Path, of_a_set: bool) -> None:
     reader = detector.Reader(toy_run.weights, device="cpu")
@@ -185,6 +247,7 @@ def test_what_evaluate_writes_can_be_reviewed(toy: Toy, toy_run: ToyRun, tmp_pat
     items = ReviewSession(open_subject(path)).items()
     assert [item.read for item in items] == [reading for _, _, reading, _ in found.wrong]
     assert all(item.picture is not None and item.picture.is_file() for item in items)
+    assert found.to_dict()["label_options"] == ({} if of_a_set else {"space": "_"})
 
 
 PRELABELS = [

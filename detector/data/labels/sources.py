@@ -72,6 +72,18 @@ SPELLING = tuple(name for name in READ_BY if name != "visual_order")
 """Those that say how labels are written; the order of right-to-left texts stays that of the labels elsewhere."""
 
 
+def absolute_labels(labels: str | os.PathLike[str]) -> str:
+    """Return the option ``labels`` for any working folder: of a label file there its absolute path."""
+    is_file = os.fspath(labels) not in ("auto", *FORMATS) and Path(labels).is_file()
+    return os.path.abspath(labels) if is_file else os.fspath(labels)
+
+
+def given_options(options: LabelOptions) -> dict[str, str | bool]:
+    """Return the options that are no defaults, as plain values for any working folder."""
+    values = {**options, "labels": absolute_labels(options.get("labels", "auto"))}
+    return {name: value for name, value in values.items() if value not in ("auto", None, False, "")}  # type: ignore[misc]
+
+
 _ACCEPTED = (
     "Accepted: a label file beside the images (CSV, TSV or JSON lines with columns like image,text; "
     "lines of path<TAB>text in a .txt file; JSON; drawn character boxes), a text file beside each image (x.gt.txt), "

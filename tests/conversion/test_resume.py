@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+import detector
 from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
 from detector.data.atomic import atomic_write
-from detector.data.folders.resume_folder import ResumeFolder
+from detector.data.folders.resume_folder import PACKAGE, ResumeFolder, package_hash
 from detector.data.images import read_image as read_picture
 from detector.data.yolo_dataset import read_manifest
 from detector.errors import DatasetError
@@ -34,6 +35,18 @@ def contents(root: Path) -> dict[str, bytes]:
     """All of a set but what is kept for the next run."""
     files = (p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] != "work")
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+
+
+def test_what_is_kept_is_of_this_package_with_its_weights(tmp_path: Path) -> None:
+    assert Path(detector.__file__).parent == PACKAGE
+    hashes = set()
+    for number, name in enumerate(("code.py", "weights/w.pt", "weights/w.onnx", "models/char.yaml", "README.md")):
+        package = tmp_path / str(number)
+        shutil.copytree(tmp_path / str(number - 1), package) if number else package.mkdir()
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text(name)
+        hashes.add(package_hash(package))
+    assert len(hashes) == 4, "all files but the page"
 
 
 def small_pieces(set_attribute: Any) -> None:

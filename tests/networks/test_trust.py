@@ -29,7 +29,7 @@ from detector.errors import DatasetError, DetectorError, WeightsError
 from detector.networks.shipped import SHIPPED
 from tests.conftest import Toy, ToyRun, char_network
 
-CASES = Path(__file__).parents[2] / "shared" / "cases" / "danger"
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "danger"
 RAN = "RAN"
 TOUCH = f"open({RAN!r}, 'w').close()"
 

@@ -23,13 +23,17 @@ log = logging.getLogger("detector")
 REQUEST = "request.json"
 """Name of the file that describes the request."""
 
+PACKAGE = Path(__file__).parents[2]
+"""Folder of this package."""
+
 
 @cache
-def package_hash() -> str:
-    """Hash of this package's code and weights, so that results of different versions are not mixed."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".pt")):
-        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+def package_hash(package: Path = PACKAGE) -> str:
+    """Hash this package's code and weights, so that results of different versions are not mixed."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".pt", ".onnx", ".yaml")):
+        name = path.relative_to(package).as_posix()
+        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

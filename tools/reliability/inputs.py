@@ -1,6 +1,6 @@
-"""The categories of inputs that `fuzz.py` makes, and what each must end as; no command.
+"""The categories of inputs of `fuzz.py`, and the checks of their results; no command.
 
-A check makes its files in the folder that it is given, see :data:`tools.reliability.checks.Check`.
+A check writes its files into the folder that it is given, see :data:`tools.reliability.checks.Check`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from detector.reading.reader import Failure, Reader
 from detector.text.alphabet import Alphabet
 from detector.text.patterns import REGEX, compile_pattern, matches
 from detector.text.reading_config import ReadingConfig
-from tools.reliability.checks import PARTLY, Check, accepted, must
+from tools.reliability.checks import PARTLY, Check, accepted_names, must
 from tools.reliability.mutations import (
     changed_bytes,
     changed_encoding,
     changed_json,
     changed_text,
     changed_value,
-    with_right_sums,
+    with_valid_checksums,
 )
 from tools.reliability.packs import check_archives, check_tables
 from tools.reliability.seeds import (
@@ -51,7 +51,13 @@ from tools.reliability.seeds import (
 
 
 class Category(NamedTuple):
-    """``prepare`` is given a folder of the process, and gives the check of one input; ``count`` is the usual number."""
+    """A kind of inputs.
+
+    Args:
+        title: for the table.
+        count: default number of inputs.
+        prepare: returns the check of one input, for a folder of the process.
+    """
 
     title: str
     count: int
@@ -62,12 +68,12 @@ class Category(NamedTuple):
 
 
 def changed_picture(rng: random.Random) -> tuple[str, bytes]:
-    """Ending and bytes of a picture that something happened to."""
+    """Return the suffix and the bytes of a picture that was changed."""
     kinds = pictures()
     suffix = rng.choice(sorted(kinds))
     donors = kinds[suffix] if rng.random() < 0.8 else kinds[rng.choice(sorted(kinds))]
     data = changed_bytes(rng.choice(kinds[suffix]), rng, donors)
-    return suffix, with_right_sums(data) if suffix == ".png" and rng.random() < 0.7 else data
+    return suffix, with_valid_checksums(data) if suffix == ".png" and rng.random() < 0.7 else data
 
 
 def _pictures(folder: Path) -> Check:
@@ -79,12 +85,12 @@ def _pictures(folder: Path) -> Check:
         for name, content in files.items():
             (place / name).write_bytes(content)
         (place / "labels.csv").write_text("image,text\n" + "".join(f"{n},T{i}\n" for i, n in enumerate(files)))
-        names = accepted(read_source(place), place)
-        must({"first.png", "second.png"} <= {*names}, "a picture that is as it should be is refused beside it")
+        names = accepted_names(read_source(place), place)
+        must({"first.png", "second.png"} <= {*names}, "a valid picture beside it is refused")
         readings = list(reader.stream([place / f"changed{suffix}"]))
         must(len(readings) == 1, f"{len(readings)} readings of one picture")
         reading = readings[0][1]
-        if suffix not in (".gif", ".ppm"):  # which yolo does not read, and so convert refuses
+        if suffix not in (".gif", ".ppm"):  # yolo does not read these, so convert refuses them
             must((len(names) == 3) != isinstance(reading, Failure), "convert and predict do not agree on it")
         return f"refused: {reading.reason}" if isinstance(reading, Failure) else ""
 
@@ -95,7 +101,7 @@ def _pictures(folder: Path) -> Check:
 
 
 def changed_labels(rng: random.Random) -> dict[str, bytes]:
-    """Label files of one format, of which one is changed."""
+    """Return the label files of one format by name, of which one is changed."""
     files = label_files()[rng.choice(sorted(label_files()))]
     content = {name: text.encode() for name, text in files.items()}
     name = rng.choice(sorted(files))
@@ -121,7 +127,7 @@ def _labels(folder: Path) -> Check:
         is_whole = rng.random() < 0.7 or len(files) > 2
         source = read_source(place if is_whole else place / rng.choice(sorted(files)), upper=rng.random() < 0.2)
         must(source.count, "a source without inputs")
-        names = accepted(source, place)
+        names = accepted_names(source, place)
         return "" if len(names) == source.count else PARTLY
 
     return check
@@ -131,15 +137,15 @@ def _labels(folder: Path) -> Check:
 
 
 def _patterns(folder: Path) -> Check:
-    table = Alphabet()
+    alphabet = Alphabet()
 
     def check(rng: random.Random, place: Path) -> str:
         pattern = changed_text(rng.choice(PATTERNS), rng) if rng.random() < 0.5 else new_pattern(rng)
         (place / "pattern.txt").write_text(pattern, encoding="utf-8", errors="surrogatepass")
-        automaton = compile_pattern(pattern, table, 8, 1, 8)
+        automaton = compile_pattern(pattern, alphabet, 8, 1, 8)
         must(automaton.layers, "an automaton without a string")
         for text in TEXTS:
-            is_match = matches(text, pattern, table)
+            is_match = matches(text, pattern, alphabet)
             if pattern.startswith(REGEX) and len(pattern) < 60 and not re.search(r"\\[ws]|\[", pattern):
                 is_full_match = bool(re.fullmatch(pattern[len(REGEX) :], text))
                 must(is_match == is_full_match, f"{text} fits: {is_match}, not as in re")
@@ -151,12 +157,12 @@ def _patterns(folder: Path) -> Check:
 # --- converted sets ------------------------------------------------------------------------------------------------
 
 
-def changed_data_yaml(text: str, ran: Path, rng: random.Random) -> bytes:
-    """A data.yaml with other values or signs, or with lines that would make the file ``ran``."""
+def changed_data_yaml(text: str, marker: Path, rng: random.Random) -> bytes:
+    """Return a data.yaml with other values or characters, or with lines that would write the file ``marker``."""
     if rng.random() < 0.4:
         text = yaml.safe_dump(changed_value(yaml.safe_load(text), rng), sort_keys=False, allow_unicode=True)
     if rng.random() < 0.3:
-        text += rng.choice(DANGERS).format(ran=ran)
+        text += rng.choice(DANGERS).format(marker=marker)
     if rng.random() < 0.1:
         return changed_bytes(text.encode("utf-8", "replace"), rng)
     return changed_encoding(changed_text(text, rng) if rng.random() < 0.6 else text, rng)
@@ -164,14 +170,14 @@ def changed_data_yaml(text: str, ran: Path, rng: random.Random) -> bytes:
 
 def _data_yaml(folder: Path) -> Check:
     def check(rng: random.Random, place: Path) -> str:
-        ran = place.resolve() / "RAN"
-        data = changed_data_yaml(set_files()["data.yaml"].decode(), ran, rng)
+        marker = place.resolve() / "RAN"
+        data = changed_data_yaml(set_files()["data.yaml"].decode(), marker, rng)
         _write(place, {**set_files(), "data.yaml": data})
         try:
-            rules = read_set(place).config
+            config = read_set(place).config
         finally:
-            must(not ran.exists(), "what it says ran")
-        must(rules == ReadingConfig.from_dict(rules.to_dict()), "its rules do not come back as they were written")
+            must(not marker.exists(), "a command in it ran")
+        must(config == ReadingConfig.from_dict(config.to_dict()), "its config is not read as it was written")
         return ""
 
     return check

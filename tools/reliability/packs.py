@@ -1,5 +1,5 @@
 # ruff: noqa: E501  # tables of pieces, a piece a line
-"""Tar files and Parquet or Arrow files that strangers made, and what each must end as; no command."""
+"""Tar files and Parquet or Arrow files that are changed at random, and the checks of their results; no command."""
 
 from __future__ import annotations
 
@@ -18,31 +18,25 @@ from detector.data.labels.sources import read_source
 from detector.data.packs.shards import ShardPicture, is_shards, read_shard, shard_files, write_shard
 from detector.reading.reader import Failure, Reader
 from detector.workflow.pack import pack
-from tools.reliability.checks import PARTLY, Check, accepted, must
+from tools.reliability.checks import PARTLY, Check, accepted_names, must
 from tools.reliability.mutations import changed_bytes, changed_encoding, changed_json, changed_text
 from tools.reliability.seeds import NAMES, TEXTS, clean_picture, pictures
 
 _NAMES = ("../out.png", "/tmp/out.png", "C:\\out.png", "a/../../out.png", "..\\out.png", ".hidden.png", "no_ending", "a" * 300 + ".png",
           "a\nb.png", "a\0b.png", "\udcff.png", "\u202epng.exe", "con.png", "a.tar", "a..png", "", ".", "/", "deep/" * 90 + "a.png")  # fmt: skip
-"""Names that lead elsewhere, or are hard to write."""
+"""Names of files elsewhere, or that a file system may not take."""
 
-_LINKS = (
-    tarfile.LNKTYPE,
-    tarfile.SYMTYPE,
-    tarfile.CHRTYPE,
-    tarfile.FIFOTYPE,
-    tarfile.DIRTYPE,
-    tarfile.CONTTYPE,
-    b"S",
-    b"Z",
-)
-"""Kinds of members that are no files."""
+_TYPES = (
+    tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, tarfile.CONTTYPE, b"S", b"Z",
+)  # fmt: skip
+"""Types of members that are not regular files."""
 
 _SIZES = (1, 511, 513, 1 << 20, 600_000_000, 1 << 33, 1 << 40)
-"""That a header may declare, whatever follows."""
+"""Sizes that a header may declare, whatever follows."""
 
 
 def _member(name: str, data: bytes, kind: bytes = tarfile.REGTYPE, size: int | None = None) -> tuple[Any, bytes]:
+    """Return header and data of a member; ``size`` is what the header declares, if not that of the data."""
     info = tarfile.TarInfo(name)
     info.type, info.size = kind, len(data) if size is None else size
     info.linkname = NAMES[0] if kind in (tarfile.LNKTYPE, tarfile.SYMTYPE) else ""
@@ -50,7 +44,7 @@ def _member(name: str, data: bytes, kind: bytes = tarfile.REGTYPE, size: int | N
 
 
 def _members(rng: random.Random) -> list[tuple[Any, bytes]]:
-    """Pictures of a WebDataset with their texts, as they should be."""
+    """Return members of a valid WebDataset: pictures with their texts."""
     ending = rng.choice(("txt", "json"))
     members = []
     for number, text in enumerate(TEXTS[:4]):
@@ -61,9 +55,9 @@ def _members(rng: random.Random) -> list[tuple[Any, bytes]]:
 
 
 def _change_member(members: list[tuple[Any, bytes]], rng: random.Random) -> None:
-    """One member becomes another, is there twice, elsewhere, or not at all."""
-    at = rng.randrange(len(members))
-    info, data = members[at]
+    """Replace, repeat or delete one member, or shuffle all of them."""
+    index = rng.randrange(len(members))
+    info, data = members[index]
     is_label = not info.name.endswith(".png")
     kinds = pictures()
 
@@ -72,35 +66,35 @@ def _change_member(members: list[tuple[Any, bytes]], rng: random.Random) -> None
         return changed_encoding((changed_json if info.name.endswith("json") else changed_text)(text, rng), rng)
 
     def nested() -> tuple[Any, bytes]:
-        return _member(rng.choice(("inner.tar", info.name)), _written(_members(rng), tarfile.GNU_FORMAT))
+        return _member(rng.choice(("inner.tar", info.name)), _tar(_members(rng), tarfile.GNU_FORMAT))
 
     changes: Sequence[Callable[[], tuple[Any, bytes]]] = (
         lambda: _member(info.name, label() if is_label else changed_bytes(data, rng)),
         lambda: _member(rng.choice(_NAMES), data),
-        lambda: _member(info.name, b"", rng.choice(_LINKS), rng.choice((0, 0, 512))),
+        lambda: _member(info.name, b"", rng.choice(_TYPES), rng.choice((0, 0, 512))),
         lambda: _member(info.name, data, size=rng.choice(_SIZES)),
         lambda: _member(info.name, b""),
         lambda: _member(info.name, rng.choice(kinds[rng.choice(sorted(kinds))])),
         nested,
     )
-    what = rng.random()
-    if what < 0.7:
-        members[at] = rng.choice(changes)()
-    elif what < 0.8:
-        members.insert(rng.randrange(len(members) + 1), members[at])
-    elif what < 0.9 and len(members) > 1:
-        del members[at]
+    kind = rng.random()
+    if kind < 0.7:
+        members[index] = rng.choice(changes)()
+    elif kind < 0.8:
+        members.insert(rng.randrange(len(members) + 1), members[index])
+    elif kind < 0.9 and len(members) > 1:
+        del members[index]
     else:
         rng.shuffle(members)
 
 
-def _written(members: Sequence[tuple[Any, bytes]], kind: int) -> bytes:
-    """A tar file; what follows a header is what there is, whatever the header says."""
+def _tar(members: Sequence[tuple[Any, bytes]], tar_format: int) -> bytes:
+    """Return a tar file in a format of tarfile; a header is followed by the data, whatever size it declares."""
     file = io.BytesIO()
     for info, data in members:
         try:
-            file.write(info.tobuf(kind, "utf-8", "surrogateescape"))
-        except ValueError:  # this kind has no such name or size
+            file.write(info.tobuf(tar_format, "utf-8", "surrogateescape"))
+        except ValueError:  # this format has no such name or size
             file.write(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
         file.write(data + b"\0" * (-len(data) % tarfile.BLOCKSIZE))
     file.write(b"\0" * (2 * tarfile.BLOCKSIZE))
@@ -108,13 +102,13 @@ def _written(members: Sequence[tuple[Any, bytes]], kind: int) -> bytes:
 
 
 def changed_archive(rng: random.Random) -> tuple[str, bytes]:
-    """Name and bytes of a tar file that something happened to."""
+    """Return the name and the bytes of a tar file that was changed."""
     members = _members(rng)
     for _ in range(rng.choice((0, 1, 1, 2, 4))):
         _change_member(members, rng)
-    data = _written(members, rng.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)))
+    data = _tar(members, rng.choice((tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)))
     if rng.random() < 0.3:
-        data = changed_bytes(data, rng, (_written(_members(rng), tarfile.PAX_FORMAT),))
+        data = changed_bytes(data, rng, (_tar(_members(rng), tarfile.PAX_FORMAT),))
     if rng.random() < 0.8:
         return "set.tar", data
     data = gzip.compress(data, 1, mtime=0)
@@ -125,7 +119,7 @@ def changed_archive(rng: random.Random) -> tuple[str, bytes]:
 
 
 def _other_values(name: str, count: int, rng: random.Random) -> Any:
-    """A column in the place of a usual one: of another type, or of values that nobody expects."""
+    """Return a column of another type, or of unusual values, to replace one."""
     data = [clean_picture(number) for number in range(count)]
     columns: Sequence[Callable[[], Any]] = (
         lambda: pa.array([NAMES[0]] * count),
@@ -138,9 +132,9 @@ def _other_values(name: str, count: int, rng: random.Random) -> Any:
         lambda: pa.array([rng.choice(_NAMES).encode("utf-8", "surrogateescape").decode("utf-8", "replace") for _ in range(count)]),
         lambda: pa.array([b"\xff\xfe\0"] * count).view(pa.string()),
         lambda: pa.array(["\0", "", " ", "\u200b", "A" * 5000, "\u202eAB"][:count] * 6).slice(0, count),
-        lambda: pa.array([changed_bytes(one, rng) for one in data]),
+        lambda: pa.array([changed_bytes(picture, rng) for picture in data]),
         lambda: pa.array([b""] * count),
-        lambda: pa.array([{"bytes": one, "path": rng.choice(_NAMES).encode("utf-8", "replace").decode()} for one in data]),
+        lambda: pa.array([{"bytes": picture, "path": rng.choice(_NAMES).encode("utf-8", "replace").decode()} for picture in data]),
         lambda: pa.array([2**31 - 1] * count, pa.int32()),
         lambda: pa.array([-1] * count, pa.int32()),
     )  # fmt: skip
@@ -148,7 +142,7 @@ def _other_values(name: str, count: int, rng: random.Random) -> Any:
 
 
 def _table(rng: random.Random) -> Any:
-    """A table of pictures, as shards or data sets of HuggingFace have it, mostly with something else in it."""
+    """Return a table of pictures with the columns of shards or of HuggingFace's data sets, mostly changed."""
     count = rng.choice((1, 3, 4))
     rows = [ShardPicture(NAMES[i], clean_picture(i), TEXTS[i], 160, 40) for i in range(count)]
     if rng.random() < 0.6:
@@ -159,10 +153,10 @@ def _table(rng: random.Random) -> Any:
     arrays = {name: pa.array(values) for name, values in columns.items()}
     for _ in range(rng.choice((0, 1, 1, 2))):
         name = rng.choice(sorted(arrays))
-        what = rng.random()
-        if what < 0.7:
+        kind = rng.random()
+        if kind < 0.7:
             arrays[name] = _other_values(name, count, rng)
-        elif what < 0.85 and len(arrays) > 1:
+        elif kind < 0.85 and len(arrays) > 1:
             del arrays[name]
         else:
             arrays[rng.choice(("text", "label", "id", "bytes", "", "x" * 300))] = arrays.pop(name)
@@ -172,8 +166,8 @@ def _table(rng: random.Random) -> Any:
     return table.slice(0, 0) if rng.random() < 0.05 else table
 
 
-def changed_table(rng: random.Random, place: Path) -> None:
-    """Files of one data set in a folder, of which one is changed."""
+def write_changed_table(rng: random.Random, place: Path) -> None:
+    """Write the files of one data set into a folder, of which one is changed."""
     table, kind = _table(rng), rng.choice(("parquet", "parquet", "parquet", "shard", "stream", "file"))
     path = place / ("data.arrow" if kind in ("stream", "file") else "part-00000.parquet")
     if kind == "shard":
@@ -190,58 +184,58 @@ def changed_table(rng: random.Random, place: Path) -> None:
         write_shard([ShardPicture(NAMES[0], clean_picture(0), rng.choice(TEXTS))], place / "part-00001.parquet")
 
 
-# --- what each ends as ---------------------------------------------------------------------------------------------
+# --- checks ----------------------------------------------------------------------------------------------------------
 
 
-def _packed(source: Path, place: Path, reader: Reader) -> str:
-    """Pack a source and read what came of it; nothing may be written but the shards."""
-    beside, out = {*place.parent.iterdir()}, place / "packed"
+def _check_packing(source: Path, place: Path, reader: Reader) -> str:
+    """Pack a source and read the shards; check that nothing else is written. Return the outcome."""
+    earlier_entries, out = {*place.parent.iterdir()}, place / "packed"
     try:
         report = pack(source, out)
     finally:
-        must({*place.parent.iterdir()} == beside, "something was written elsewhere")
+        must({*place.parent.iterdir()} == earlier_entries, "something was written elsewhere")
     must(report.inputs == report.pictures + report.refused, f"{report.pictures} + {report.refused} of {report.inputs}")
     rows = [row for file in shard_files(out) for row in read_shard(file)]
-    must(len(rows) == report.pictures, f"{len(rows)} rows, and {report.pictures} are told")
+    must(len(rows) == report.pictures, f"{len(rows)} rows, and the report says {report.pictures}")
     must(all(row.data for row in rows), "a row without bytes was packed")
-    _readings(out, len(rows), reader)
+    _check_reading(out, len(rows), reader)
     return PARTLY if report.refused else ""
 
 
-def _readings(folder: Path, rows: int, reader: Reader) -> bool:
-    """Read all pictures of a folder of shards; whether each could be."""
+def _check_reading(folder: Path, rows: int, reader: Reader) -> bool:
+    """Read a folder of shards, and check the number of readings; return whether all pictures could be read."""
     readings = [reading for _, reading in reader.stream([folder])]
     must(len(readings) == rows, f"{len(readings)} readings of {rows} rows")
     return not any(isinstance(reading, Failure) for reading in readings)
 
 
 def check_archives(folder: Path) -> Check:
-    """See :data:`tools.reliability.inputs.CATEGORIES`."""
+    """Return the check of tar files, see :data:`tools.reliability.inputs.CATEGORIES`."""
     reader = Reader("shipped", device="cpu")
 
     def check(rng: random.Random, place: Path) -> str:
         name, data = changed_archive(rng)
         (place / "in").mkdir()
         (place / "in" / name).write_bytes(data)
-        return _packed(place / "in" / name, place, reader)
+        return _check_packing(place / "in" / name, place, reader)
 
     return check
 
 
 def check_tables(folder: Path) -> Check:
-    """See :data:`tools.reliability.inputs.CATEGORIES`."""
+    """Return the check of Parquet and Arrow files, see :data:`tools.reliability.inputs.CATEGORIES`."""
     reader = Reader("shipped", device="cpu")
 
     def check(rng: random.Random, place: Path) -> str:
-        source = place / "in"
-        source.mkdir()
-        changed_table(rng, source)
-        if rng.random() < 0.5 or not is_shards(source):
-            return _packed(source, place, reader)
-        rows = sum(1 for file in shard_files(source) for _ in read_shard(file))
-        all_read = _readings(source, rows, reader)
-        found = read_source(source)
-        names = accepted(found, source)
-        return "" if all_read and len(names) == found.count == rows else PARTLY
+        shards = place / "in"
+        shards.mkdir()
+        write_changed_table(rng, shards)
+        if rng.random() < 0.5 or not is_shards(shards):
+            return _check_packing(shards, place, reader)
+        rows = sum(1 for file in shard_files(shards) for _ in read_shard(file))
+        all_read = _check_reading(shards, rows, reader)
+        source = read_source(shards)
+        names = accepted_names(source, shards)
+        return "" if all_read and len(names) == source.count == rows else PARTLY
 
     return check

@@ -1,5 +1,5 @@
 # ruff: noqa: E501  # tables of pieces, a piece a line
-"""Files that a fuzzer begins with: one of every kind that the package reads, as it should be; no command."""
+"""Valid files that a fuzzer begins with, one of every kind that the package reads; no command."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from detector.text.reading_config import ReadingConfig
 
 TEXTS = ("AB12CD34", "XY98ZW76", "K7", "0042", "HELLO", "51F88270")
 NAMES = tuple(f"p{number}.png" for number in range(len(TEXTS)))
-"""Pictures that label files list, and what is written on them."""
+"""Names of the pictures that label files list; TEXTS are their labels."""
 
 
 def _picture(text: str, size_wh: tuple[int, int] = (160, 40)) -> Image.Image:
-    """Bars of the text's bits on a soft ground: as much detail as text has, and no font."""
+    """Draw the bits of a text as bars on a bright ground, which needs no font."""
     rng = np.random.default_rng(len(text))
     width, height = size_wh
     pixels = rng.integers(170, 256, (height, width, 3), dtype=np.uint8)
-    for at, bit in enumerate("".join(f"{ord(sign):08b}" for sign in text)):
-        left = 8 + at * (width - 16) // (8 * len(text))
+    for index, bit in enumerate("".join(f"{ord(symbol):08b}" for symbol in text)):
+        left = 8 + index * (width - 16) // (8 * len(text))
         pixels[8 : height - 8, left : left + 2] = 30 if bit == "1" else 140
     return Image.fromarray(pixels)
 
@@ -44,15 +44,15 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 @cache
 def pictures() -> dict[str, tuple[bytes, ...]]:
-    """Files of each format, by the ending of their names."""
-    image, other = _picture(TEXTS[0]), _picture(TEXTS[1])
-    grey, clear = image.convert("L"), image.copy()
-    clear.putalpha(grey)
-    deep = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    """Return files of each format, by suffix."""
+    image, second_image = _picture(TEXTS[0]), _picture(TEXTS[1])
+    grey, transparent = image.convert("L"), image.copy()
+    transparent.putalpha(grey)
+    grey_16_bit = Image.fromarray(np.asarray(grey, np.uint16) * 257)
     palette = image.convert("P", palette=Image.Palette.ADAPTIVE)
     exif = Image.Exif()
     exif[0x112] = 6
-    frames = {"save_all": True, "append_images": [other]}
+    frames = {"save_all": True, "append_images": [second_image]}
     return {
         ".jpg": (
             _saved(image, "JPEG"), _saved(grey, "JPEG"), _saved(image, "JPEG", progressive=True, quality=90),
@@ -60,16 +60,16 @@ def pictures() -> dict[str, tuple[bytes, ...]]:
             _saved(image, "JPEG", restart_marker_blocks=2), _saved(image, "JPEG", restart_marker_rows=1, progressive=True),
         ),
         ".png": (
-            _saved(image, "PNG"), _saved(grey, "PNG"), _saved(clear, "PNG"), _saved(deep, "PNG"),
+            _saved(image, "PNG"), _saved(grey, "PNG"), _saved(transparent, "PNG"), _saved(grey_16_bit, "PNG"),
             _saved(palette, "PNG", transparency=1), _saved(image, "PNG", exif=exif), _saved(grey.convert("1"), "PNG"),
         ),
         ".bmp": (_saved(image, "BMP"), _saved(grey, "BMP"), _saved(palette, "BMP"), _saved(grey.convert("1"), "BMP")),
         ".tif": (
-            _saved(image, "TIFF"), _saved(image, "TIFF", compression="tiff_lzw"), _saved(deep, "TIFF"),
+            _saved(image, "TIFF"), _saved(image, "TIFF", compression="tiff_lzw"), _saved(grey_16_bit, "TIFF"),
             _saved(image, "TIFF", compression="tiff_adobe_deflate"), _saved(image, "TIFF", compression="jpeg"),
             _saved(grey.convert("1"), "TIFF", compression="group4"), _saved(image.convert("CMYK"), "TIFF", **frames),
         ),
-        ".webp": (_saved(image, "WEBP"), _saved(clear, "WEBP", lossless=True), _saved(image, "WEBP", **frames)),
+        ".webp": (_saved(image, "WEBP"), _saved(transparent, "WEBP", lossless=True), _saved(image, "WEBP", **frames)),
         ".gif": (_saved(image, "GIF"), _saved(grey, "GIF", **frames), _saved(palette, "GIF", transparency=1)),
         ".ppm": (_saved(image, "PPM"), _saved(grey, "PPM"), _saved(grey.convert("1"), "PPM"), _plain_ppm(grey)),
     }  # fmt: skip
@@ -82,7 +82,7 @@ def _plain_ppm(grey: Image.Image) -> bytes:
 
 @cache
 def clean_picture(number: int) -> bytes:
-    """A PNG as it should be, with the text of that number."""
+    """Return a valid PNG with the text of that number."""
     return _saved(_picture(TEXTS[number]), "PNG")
 
 
@@ -90,16 +90,17 @@ def clean_picture(number: int) -> bytes:
 
 
 def _boxes(text: str) -> list[tuple[str, int, int, int, int]]:
-    return [(sign, 8 + 16 * at, 8, 22 + 16 * at, 32) for at, sign in enumerate(text)]
+    """Return (symbol, x1, y1, x2, y2) for each symbol of a text, in pixels."""
+    return [(symbol, 8 + 16 * index, 8, 22 + 16 * index, 32) for index, symbol in enumerate(text)]
 
 
 def _coco(texts: bool) -> str:
-    symbols = sorted({sign for text in TEXTS for sign in text})
+    symbols = sorted({symbol for text in TEXTS for symbol in text})
     images = [{"id": i, "file_name": name, "width": 160, "height": 40} for i, name in enumerate(NAMES)]
     marks = [
-        {"id": 100 * i + j, "image_id": i, "category_id": symbols.index(sign), "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        {"id": 100 * i + j, "image_id": i, "category_id": symbols.index(symbol), "bbox": [x1, y1, x2 - x1, y2 - y1]}
         for i, text in enumerate(TEXTS)
-        for j, (sign, x1, y1, x2, y2) in enumerate(_boxes(text))
+        for j, (symbol, x1, y1, x2, y2) in enumerate(_boxes(text))
     ]
     records = [{"id": i, "image_id": i, "category_id": 0, "text": text} for i, text in enumerate(TEXTS)]
     categories = [{"id": i, "name": name} for i, name in enumerate(symbols)]
@@ -132,28 +133,28 @@ def _table(delimiter: str, header: str = "image,text") -> str:
 
 @cache
 def label_files() -> dict[str, Mapping[str, str]]:
-    """Label files beside the pictures :data:`NAMES`, by their format: the text of each file by its name."""
-    symbols = sorted({sign for text in TEXTS for sign in text})
+    """Return the label files of the pictures :data:`NAMES` by format: the text of each file by its name."""
+    symbols = sorted({symbol for text in TEXTS for symbol in text})
     studio = _label_studio()
     corners = "".join(f"{name},{','.join(map(str, box))}\n" for name, text in _pairs() for box in _boxes(text))
     marks = [[{"transcription": text, "points": [[0, 0], [9, 0], [9, 9], [0, 9]]}] for text in TEXTS]
-    objects = [
+    voc_objects = [
         "".join(
-            f"<object><name>{sign}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+            f"<object><name>{symbol}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
             "</bndbox></object>\n"
-            for sign, x1, y1, x2, y2 in _boxes(text)
+            for symbol, x1, y1, x2, y2 in _boxes(text)
         )
         for text in TEXTS
     ]
-    shares = [
+    yolo_lines = [
         "".join(
-            f"{symbols.index(sign)} {(x1 + x2) / 320:.4f} {(y1 + y2) / 80:.4f} {(x2 - x1) / 160:.4f} {(y2 - y1) / 40:.4f}\n"
-            for sign, x1, y1, x2, y2 in _boxes(text)
+            f"{symbols.index(symbol)} {(x1 + x2) / 320:.4f} {(y1 + y2) / 80:.4f} {(x2 - x1) / 160:.4f} {(y2 - y1) / 40:.4f}\n"
+            for symbol, x1, y1, x2, y2 in _boxes(text)
         )
         for text in TEXTS
     ]
     stems = [name.removesuffix(".png") for name in NAMES]
-    names = "".join(f"  {i}: '{sign}'\n" for i, sign in enumerate(symbols))
+    names = "".join(f"  {i}: '{symbol}'\n" for i, symbol in enumerate(symbols))
     return {
         "csv": {"labels.csv": _table(",")},
         "csv, quoted": {"labels.csv": "image,text\n" + "".join(f'"{name}","{text}"\n' for name, text in _pairs())},
@@ -187,20 +188,20 @@ def label_files() -> dict[str, Mapping[str, str]]:
         "label-studio, csv": {"project.csv": studio["table"]},
         "cvat": {"annotations.xml": '<?xml version="1.0"?>\n<annotations>\n' + "".join(
             f'<image name="{name}">' + "".join(
-                f'<box label="{sign}" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>' for sign, x1, y1, x2, y2 in _boxes(text)
+                f'<box label="{symbol}" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}"/>' for symbol, x1, y1, x2, y2 in _boxes(text)
             ) + "</image>\n" for name, text in _pairs()) + "</annotations>\n"},
         "via": {"via.json": json.dumps({name: {"filename": name, "file_attributes": {}, "regions": [
             {"shape_attributes": {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1},
-             "region_attributes": {"char": sign}} for sign, x1, y1, x2, y2 in _boxes(text)]} for name, text in _pairs()})},
+             "region_attributes": {"char": symbol}} for symbol, x1, y1, x2, y2 in _boxes(text)]} for name, text in _pairs()})},
         "labelme": {f"{stem}.json": json.dumps({"version": "5.5.0", "shapes": [
-            {"label": sign, "points": [[x1, y1], [x2, y2]], "shape_type": "rectangle"}
-            for sign, x1, y1, x2, y2 in _boxes(text)]}) for stem, text in zip(stems, TEXTS, strict=True)},
+            {"label": symbol, "points": [[x1, y1], [x2, y2]], "shape_type": "rectangle"}
+            for symbol, x1, y1, x2, y2 in _boxes(text)]}) for stem, text in zip(stems, TEXTS, strict=True)},
         "gt-txt": {f"{stem}.gt.txt": f"{text}\n" for stem, text in zip(stems, TEXTS, strict=True)},
         "txt": {f"{stem}.txt": f"{text}\n" for stem, text in zip(stems, TEXTS, strict=True)},
-        "voc": {f"{stem}.xml": f"<annotation>\n{some}</annotation>\n" for stem, some in zip(stems, objects, strict=True)},
-        "yolo": {**{f"{stem}.txt": some for stem, some in zip(stems, shares, strict=True)}, "data.yaml": f"names:\n{names}"},
+        "voc": {f"{stem}.xml": f"<annotation>\n{text}</annotation>\n" for stem, text in zip(stems, voc_objects, strict=True)},
+        "yolo": {**{f"{stem}.txt": text for stem, text in zip(stems, yolo_lines, strict=True)}, "data.yaml": f"names:\n{names}"},
         "yolo, classes.txt": {
-            **{f"{stem}.txt": some for stem, some in zip(stems, shares, strict=True)}, "classes.txt": "\n".join(symbols)
+            **{f"{stem}.txt": text for stem, text in zip(stems, yolo_lines, strict=True)}, "classes.txt": "\n".join(symbols)
         },
     }  # fmt: skip
 
@@ -219,7 +220,7 @@ _PIECES = ("A", "9", "X", " ", "|", "-", "(", ")", "(?:", "[", "[^", "]", "A-Z",
 
 
 def new_pattern(rng: random.Random) -> str:
-    """A pattern of random pieces, most of them no good."""
+    """Return a pattern of random pieces; most of them are not valid."""
     body = "".join(rng.choice(_PIECES) for _ in range(rng.choice((1, 3, 8, 20, 200))))
     return ("regex:" if rng.random() < 0.8 else "") + body
 
@@ -227,20 +228,20 @@ def new_pattern(rng: random.Random) -> str:
 # --- converted sets ------------------------------------------------------------------------------------------------
 
 DANGERS = (
-    "download: touch {ran}\n", "download: |\n  import os; os.system('touch {ran}')\n",
-    "x: !!python/object/apply:os.system ['touch {ran}']\n", "names: !!python/object/new:os.system ['touch {ran}']\n",
-    "path: /etc\n", "train: /etc\n", "val: ../../..\n", "yaml_file: {ran}\n", "names: &a [*a, *a]\n", "detector: 1\n",
+    "download: touch {marker}\n", "download: |\n  import os; os.system('touch {marker}')\n",
+    "x: !!python/object/apply:os.system ['touch {marker}']\n", "names: !!python/object/new:os.system ['touch {marker}']\n",
+    "path: /etc\n", "train: /etc\n", "val: ../../..\n", "yaml_file: {marker}\n", "names: &a [*a, *a]\n", "detector: 1\n",
     "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
     "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n"
     "g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: &h [*g,*g,*g,*g,*g,*g,*g,*g,*g]\ndetector: {{length: *h}}\n",
 )  # fmt: skip
-"""Lines of a data.yaml that run something, lead elsewhere, or grow; ``ran`` is the file that one would make."""
+"""Lines of a data.yaml that run a command, point elsewhere, or expand; a command would write the file ``marker``."""
 
 
 @cache
 def set_files() -> Mapping[str, bytes]:
-    """Files of a converted set but its pictures, by their names in it."""
-    rules = ReadingConfig(shape_hw=(40, 160), pattern="XXXXXXXX|XXXX|XXXXX|XX")
+    """Return the files of a converted set but its pictures, by name."""
+    config = ReadingConfig(shape_hw=(40, 160), pattern="XXXXXXXX|XXXX|XXXXX|XX")
     images = [f"images/{'val' if number == 0 else 'train'}/{name}" for number, name in enumerate(NAMES)]
     rows = [
         ManifestRow(name, image, text, image.split("/")[1], "detected 3", "0.99", "ok")
@@ -249,7 +250,7 @@ def set_files() -> Mapping[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_tables(root, rows, [RejectRow("no.png", "no such file: no.png"), RejectRow('a\r"b.png', "empty")])
-        write_descriptions(root, root, rules, {"train": images[1:], "val": images[:1]})
+        write_descriptions(root, root, config, {"train": images[1:], "val": images[:1]})
         write_csv(root / "review.csv", ReviewRow._fields, [
             ReviewRow(NAMES[1], TEXTS[1], "AB", "0.4", "suspect", "correct", "XY"), ReviewRow(NAMES[2], TEXTS[2]),
             ReviewRow(NAMES[3], TEXTS[3], decision="drop"), ReviewRow(NAMES[4], TEXTS[4], decision="accept"),

@@ -1,12 +1,15 @@
-"""Results of a benchmark: JSON files with the machine that made them; no command."""
+"""Results of benchmarks: JSON files with their figures and the machine, read again for tables; no command."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+import sys
+import traceback
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ DATA = ROOT.parent / "shared" / "data"
 
 
 def machine() -> dict[str, Any]:
-    """What the times depend on."""
+    """Return what times depend on: CPU, cores, GPU, versions and the commit."""
     import torch
 
     from detector.data.parallel import cores
@@ -39,7 +42,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str:
-    """The commit, with a plus where tracked files differ from it."""
+    """Return the short hash of the commit, with a plus if tracked files differ from it."""
 
     def git(*arguments: str) -> str:
         return subprocess.run(("git", *arguments), cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -51,15 +54,23 @@ def _commit() -> str:
 
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
-    """The whole file or none; its folder is made where it is missing."""
+    """Atomically write ``path``; its folder is created if it is missing."""
+    from detector.data.atomic import atomic_write
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    part.replace(path)
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
-def is_done(path: Path) -> bool:
-    """Whether a result is there: a score, or that nothing was learnt, which another run would not change."""
+def measure_once(path: Path, again: bool, measure: Callable[[], dict[str, Any]]) -> None:
+    """Write the result of ``measure`` to ``path``, unless a result is there and ``again`` is false."""
+    if again or not _is_done(path):
+        print(path.stem, file=sys.stderr, flush=True)
+        write_json(path, measure())
+
+
+def _is_done(path: Path) -> bool:
+    """Return whether a result is there: figures, or that nothing was learnt, which another run would not change."""
     if not path.exists():
         return False
     from detector.errors import NotLearnedError
@@ -68,8 +79,22 @@ def is_done(path: Path) -> bool:
     return error is None or error["kind"] == NotLearnedError.__name__
 
 
+def error_facts(error: Exception) -> dict[str, str]:
+    """Return kind and message of an error that ended a measurement; print the traceback of one that is not expected."""
+    if type(error).__module__ != "detector.errors":  # by name: where a peer's Python runs, there is no detector
+        traceback.print_exception(error)
+    return {"kind": type(error).__name__, "message": str(error)}
+
+
+def figures_of(evaluation: Any) -> dict[str, Any]:
+    """Return the figures of a :class:`detector.Evaluation` but for the confusions, which are many."""
+    figures: dict[str, Any] = evaluation.to_dict()
+    del figures["confusions"]
+    return figures
+
+
 def machine_lines(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Lines under a table that say where it was made."""
+    """Return the lines under a table: the machines and commits of its results."""
     lines = []
     for host in (result["machine"] for result in results):
         gpu = f", {host['gpu']}" if host["gpu"] else ""
@@ -78,5 +103,17 @@ def machine_lines(results: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def read_results(out: Path) -> list[dict[str, Any]]:
-    """All results in a folder, by name."""
+    """Return all results in a folder, sorted by file name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*.json"))]
+
+
+def read_epochs(run: Path) -> list[dict[str, str]]:
+    """Return the rows of a training run's results.csv as they are; none if there is no file yet.
+
+    Each finished epoch should have one row. The package's own reader mends a table; this one shows what is wrong in it.
+    """
+    try:
+        with (run / "results.csv").open(newline="", encoding="utf-8") as file:
+            return [{key.strip(): value for key, value in row.items() if key} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []

@@ -20,19 +20,22 @@ _CHUNK = 250
 
 
 def source_of(name: str, data: Path, folder: Path) -> Path:
-    """The label file of a set; ``NAME-8`` is the 8-character part of NAME, listed anew in ``work``."""
+    """Return the label file of a set; ``NAME-8`` is the 8-character part of NAME, which is listed in ``folder``."""
     original = data.resolve() / name.removesuffix("-8") / "labels.csv"
     if not name.endswith("-8"):
         return original
-    with original.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if len(row["text"]) == 8]
-    return write_labels(
-        folder / f"{name}.labels" / "labels.csv", [(original.parent / r["image"], r["text"]) for r in rows]
-    )
+    rows = [(path, text) for path, text in read_labels(original) if len(text) == 8]
+    return write_labels(folder / f"{name}.labels" / "labels.csv", rows)
+
+
+def read_labels(path: Path) -> list[tuple[Path, str]]:
+    """Return (picture, text) of each row of a labels.csv, in its order."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(path.parent / row["image"], row["text"]) for row in csv.DictReader(file)]
 
 
 def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
-    """A labels.csv that names pictures where they lie."""
+    """Write a labels.csv of (picture, text), with paths as they are given; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -41,7 +44,8 @@ def write_labels(path: Path, rows: Sequence[tuple[Path, str]]) -> Path:
     return path
 
 
-def _write(job: tuple[Path, int, int, int]) -> list[ManifestRow]:
+def _draw(job: tuple[Path, int, int, int]) -> list[ManifestRow]:
+    """Draw the pictures ``start`` to ``stop`` of a set; those from ``first_val`` on are for validation."""
     root, start, stop, first_val = job
     cv2.setNumThreads(1)
     synthesizer = Synthesizer(SynthConfig(size_wh=SIZE_WH, styles=("captcha", "plate", "label")))
@@ -58,7 +62,13 @@ def _write(job: tuple[Path, int, int, int]) -> list[ManifestRow]:
 
 
 def artificial_set(root: Path, count: int, val: int = 256) -> Path:
-    """``count`` pictures for training and ``val`` for validation, 256x64, in a set; made once. Its data.yaml."""
+    """Draw a converted set of 256x64 pictures with their true boxes, unless it exists; return its data.yaml.
+
+    Args:
+        root: folder of the set.
+        count: of pictures for training.
+        val: number of pictures for validation.
+    """
     if (root / "data.yaml").is_file():
         return root / "data.yaml"
     for split in ("train", "val"):
@@ -67,7 +77,7 @@ def artificial_set(root: Path, count: int, val: int = 256) -> Path:
     total = count + val
     jobs = [(root, i, min(i + _CHUNK, total), count) for i in range(0, total, _CHUNK)]
     with ProcessPoolExecutor(cores()) as pool:
-        rows = [row for chunk_rows in pool.map(_write, jobs) for row in chunk_rows]
+        rows = [row for chunk_rows in pool.map(_draw, jobs) for row in chunk_rows]
     write_tables(root, rows, [])
     config = ReadingConfig(shape_hw=(SIZE_WH[1], SIZE_WH[0]))
     images = {split: [row.image for row in rows if row.split == split] for split in ("train", "val")}

@@ -1,15 +1,15 @@
-"""Boxes inferred from strings against boxes that a person drew, and against two plain ways to get some.
+"""Boxes inferred from strings compared with boxes that a person drew, beside two plain ways to get boxes.
 
     python tools/boxes/box_quality.py [--sets digits-orand-car captcha-digits-boxes words-iiit5k plates-id plates-ir]
         [--train-scale 1] [--annotated]
 
-Strings only go in: convert makes the boxes of all pictures of a set, suspects included, and the i-th box is held
-against the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
-watershed on ink. Leaves OUT/SET.json, with --annotated OUT/SET.png (drawn boxes green, inferred ones red), and
-prints all of OUT as a Markdown table.
+The input is strings only: convert infers the boxes of all pictures of a set, suspects included, and the i-th box is
+compared with the i-th drawn one. Beside it equal slots (the picture's width in n parts, its full height) and a
+watershed on ink. Leaves OUT/SET.json, with --annotated OUT/SET.png (drawn boxes green, inferred ones red), and prints
+all of OUT as a Markdown table.
 
-"Sizes matched" is the mean IoU after all boxes of a set got, round their own centres, the one factor a side that
-makes them as large as the drawn ones on average: what is lost to another convention of tightness is gone there.
+"Sizes matched" is the mean IoU after all boxes of a set are scaled about their centres, by one factor a side, so that
+they are as large as the drawn ones on average: there a different convention of tightness costs nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import csv
 import itertools
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,8 +32,10 @@ from detector.data.images import read_image
 from detector.data.letterbox import letterbox
 from detector.data.yolo_dataset import parse_labels, read_set
 from detector.errors import NotLearnedError
-from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
-from tools.training.real_sets import forget
+from tools.arguments import add_data_and_out, parse_arguments
+from tools.results import machine, machine_lines, read_results, write_json
+from tools.sets import read_labels
+from tools.training.real_sets import discard_work
 
 SETS = {
     "digits-orand-car": {},
@@ -43,7 +44,7 @@ SETS = {
     "plates-id": {},
     "plates-ir": {"alphabet": "auto"},
 }
-"""Sets with drawn boxes, and what convert must be told of them. plates-ir has letters that no shipped class means."""
+"""Sets with drawn boxes, and the arguments of convert. plates-ir has letters that the shipped weights do not know."""
 
 TILE_HW, CAPTION, COLUMNS, TILES = (96, 300), 22, 4, 48
 GREEN, RED, BLACK = (0, 160, 0), (0, 0, 255), (0, 0, 0)  # BGR
@@ -54,7 +55,13 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class DrawnPicture:
-    """A picture with the boxes that a person drew, in the order of its label."""
+    """A picture with the boxes that a person drew.
+
+    Args:
+        path: of the picture.
+        text: its label.
+        boxes_xyxy: (n, 4) in pixels, in the order of the label's symbols.
+    """
 
     path: Path
     text: str
@@ -62,9 +69,8 @@ class DrawnPicture:
 
 
 def read_drawn(folder: Path) -> dict[str, DrawnPicture]:
-    """Pictures of a set by name; those whose drawn characters are not the label are left out."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        texts = {row["image"]: row["text"] for row in csv.DictReader(file)}
+    """Return the pictures of a set by name, without those whose drawn characters differ from the label."""
+    texts = {path.relative_to(folder).as_posix(): text for path, text in read_labels(folder / "labels.csv")}
     rows: dict[str, list[tuple[str, list[float]]]] = {}
     with (folder / "boxes.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -83,7 +89,7 @@ def read_drawn(folder: Path) -> dict[str, DrawnPicture]:
 
 
 def inferred_boxes(root: Path) -> tuple[dict[str, Boxes], set[str]]:
-    """Boxes of a converted set by the source's name of the picture, and which of them are suspects."""
+    """Return the boxes of a converted set by the source's name of the picture, and the names of the suspects."""
     characters = read_set(root)
     boxes, suspects = {}, set()
     for row in characters.manifest():
@@ -96,31 +102,33 @@ def inferred_boxes(root: Path) -> tuple[dict[str, Boxes], set[str]]:
 
 
 def equal_slots(image: NDArray[np.uint8], count: int) -> Boxes:
-    """The picture's width in ``count`` equal parts, full height."""
+    """Divide the picture's width into ``count`` equal parts of its full height; boxes (count, 4)."""
     height, width = image.shape[:2]
     edges = np.linspace(0, width, count + 1)
     return np.stack([edges[:-1], np.zeros(count), edges[1:], np.full(count, height)], 1).astype(np.float32)
 
 
 def watershed(image: NDArray[np.uint8], count: int) -> Boxes:
-    """Otsu's ink, flooded from the middles of strokes; then joined or halved until there are ``count`` parts."""
+    """Segment Otsu's ink by a watershed from the middles of strokes, then join or halve parts; boxes (count, 4)."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     _, ink = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    if (ink > 0).mean() > 0.5:  # the ground is what there is more of
+    if (ink > 0).mean() > 0.5:  # the background is the larger part
         ink = cv2.bitwise_not(ink)
     depth = cv2.distanceTransform(ink, cv2.DIST_L2, 3)
     _, seeds = cv2.connectedComponents((depth > 0.5 * depth.max()).astype(np.uint8))
     _, parts = cv2.connectedComponents(ink)
     unseeded = np.setdiff1d(np.unique(parts[parts > 0]), np.unique(parts[seeds > 0]))
     seeds = np.where(np.isin(parts, unseeded), parts + seeds.max(), seeds).astype(np.int32)
-    ground = int(seeds.max()) + 1
-    seeds[ink == 0] = ground
-    flooded = cv2.watershed(image, seeds.copy())
-    boxes = [_extent(flooded == k) for k in np.unique(flooded) if 0 < k < ground and (flooded == k).sum() >= 6]
+    background_id = int(seeds.max()) + 1
+    seeds[ink == 0] = background_id
+    regions = cv2.watershed(image, seeds.copy())
+    masks = [regions == k for k in np.unique(regions) if 0 < k < background_id]
+    boxes = [_extent(mask) for mask in masks if mask.sum() >= 6]
     return _to_count(boxes or [[0.0, 0.0, float(image.shape[1]), float(image.shape[0])]], count)
 
 
 def _extent(mask: NDArray[np.bool_]) -> list[float]:
+    """Return the xyxy of a mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
 
@@ -130,8 +138,8 @@ def _to_count(boxes: list[list[float]], count: int) -> Boxes:
     boxes = sorted(boxes, key=lambda b: b[0] + b[2])
     while len(boxes) > count:
         i = int(np.argmin(np.diff([b[0] + b[2] for b in boxes])))
-        a, b = boxes[i], boxes[i + 1]
-        boxes[i : i + 2] = [[min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]]
+        left, right = boxes[i], boxes[i + 1]
+        boxes[i : i + 2] = [[*map(min, left[:2], right[:2]), *map(max, left[2:], right[2:])]]
         boxes.sort(key=lambda b: b[0] + b[2])
     while len(boxes) < count:
         i = int(np.argmax([b[2] - b[0] for b in boxes]))
@@ -147,49 +155,55 @@ PLAIN: dict[str, Callable[[NDArray[np.uint8], int], Boxes]] = {"equal slots": eq
 
 
 def iou(boxes: Boxes, other_boxes: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of each pair of rows, (n,)."""
-    corner = np.minimum(boxes[:, 2:], other_boxes[:, 2:]) - np.maximum(boxes[:, :2], other_boxes[:, :2])
-    shared = np.clip(corner, 0, None).prod(1)
+    """Return the intersection over union of each pair of rows, (n,)."""
+    overlap_wh = np.minimum(boxes[:, 2:], other_boxes[:, 2:]) - np.maximum(boxes[:, :2], other_boxes[:, :2])
+    intersections = np.clip(overlap_wh, 0, None).prod(1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (other_boxes[:, 2:] - other_boxes[:, :2]).prod(1)
-    return np.asarray(shared / np.maximum(areas - shared, 1e-9), np.float64)
+    return np.asarray(intersections / np.maximum(areas - intersections, 1e-9), np.float64)
 
 
-def centred(boxes: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
-    """Whether the centre of each box lies in the drawn one, (n,)."""
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.asarray(((middle >= drawn_boxes[:, :2]) & (middle <= drawn_boxes[:, 2:])).all(1))
+def are_centred(boxes: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
+    """Return whether the centre of each box lies in the drawn one, (n,)."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.asarray(((centre >= drawn_boxes[:, :2]) & (centre <= drawn_boxes[:, 2:])).all(1))
 
 
-def resized(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
-    """Boxes with another size round the same centres."""
-    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * factor_wh
-    return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+def scale(boxes: Boxes, factor_wh: NDArray[np.floating]) -> Boxes:
+    """Scale boxes about their centres."""
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2 * factor_wh
+    return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
 
 
 def compare(inferred: Sequence[Boxes], drawn_boxes: Sequence[Boxes]) -> dict[str, Any]:
-    """Figures of one way to boxes on one set; both lists picture by picture, as many boxes in each."""
+    """Return the figures of one way to boxes on one set; both lists have as many boxes for each picture."""
     if not inferred:
         return {"pictures": 0}
-    ours, theirs = np.concatenate(inferred), np.concatenate(drawn_boxes)
-    overlaps, hits = iou(ours, theirs), centred(ours, theirs)
-    sizes, drawn_sizes = ours[:, 2:] - ours[:, :2], theirs[:, 2:] - theirs[:, :2]
+    boxes, drawn = np.concatenate(inferred), np.concatenate(drawn_boxes)
+    overlaps, hits = iou(boxes, drawn), are_centred(boxes, drawn)
+    are_whole = [are_centred(*pair).all() for pair in zip(inferred, drawn_boxes, strict=True)]
+    sizes, drawn_sizes = boxes[:, 2:] - boxes[:, :2], drawn[:, 2:] - drawn[:, :2]
     ratio = np.exp(np.log(np.maximum(sizes, 0.5) / np.maximum(drawn_sizes, 0.5)).mean(0))  # geometric mean, (2,)
     return {
         "pictures": len(inferred),
-        "boxes": len(ours),
+        "boxes": len(boxes),
         "mean_iou": float(overlaps.mean()),
         "iou_half": float((overlaps >= 0.5).mean()),
         "centres": float(hits.mean()),
-        "whole_pictures": float(np.mean([centred(f, d).all() for f, d in zip(inferred, drawn_boxes, strict=True)])),
+        "whole_pictures": float(np.mean(are_whole)),
         "size_ratio_wh": ratio.tolist(),
-        "mean_iou_sizes_matched": float(iou(resized(ours, 1 / ratio), theirs).mean()),
+        "mean_iou_sizes_matched": float(iou(scale(boxes, 1 / ratio), drawn).mean()),
     }
 
 
+def comparable(boxes: dict[str, Boxes], pictures: dict[str, DrawnPicture]) -> list[str]:
+    """List the pictures that have as many inferred boxes as drawn ones."""
+    return [name for name in pictures if name in boxes and len(boxes[name]) == len(pictures[name].boxes_xyxy)]
+
+
 def measure(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
-    """Inferred boxes of a converted set: all of them, and those that are no suspects."""
+    """Return the figures of the inferred boxes of a converted set: of all pictures, and without the suspects."""
     boxes, suspects = inferred_boxes(root)
-    names = [name for name in pictures if name in boxes and len(boxes[name]) == len(pictures[name].boxes_xyxy)]
+    names = comparable(boxes, pictures)
     trusted = [name for name in names if name not in suspects]
     return {
         "inferred": compare([boxes[n] for n in names], [pictures[n].boxes_xyxy for n in names]),
@@ -198,7 +212,7 @@ def measure(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
 
 
 def calibration(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
-    """What a box's confidence means: of the boxes in each of its ranges, the share whose centre is right; and ECE."""
+    """Return the share of right centres of the boxes in each range of confidence, and their ECE."""
     sources = {row.image: row.source for row in read_set(root).manifest()}
     rows: dict[str, list[dict[str, str]]] = {}
     with (root / "boxes.csv").open(newline="", encoding="utf-8") as file:
@@ -210,7 +224,7 @@ def calibration(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]
         if picture is not None and len(picture.boxes_xyxy) == len(boxes):
             inferred = np.array([[float(b[side]) for side in ("x1", "y1", "x2", "y2")] for b in boxes], np.float32)
             confidences += [float(b["confidence"]) for b in boxes]
-            are_right += centred(inferred, picture.boxes_xyxy).tolist()
+            are_right += are_centred(inferred, picture.boxes_xyxy).tolist()
     confidence, hit = np.array(confidences), np.array(are_right, bool)
     bins, error = [], 0.0
     for low, high in itertools.pairwise((0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0001)):
@@ -223,23 +237,23 @@ def calibration(root: Path, pictures: dict[str, DrawnPicture]) -> dict[str, Any]
 
 
 def measure_plain(pictures: dict[str, DrawnPicture]) -> dict[str, Any]:
-    """The plain ways on all pictures."""
+    """Return the figures of the plain ways on all pictures."""
     boxes_by_method: dict[str, list[Boxes]] = {name: [] for name in PLAIN}
     for picture in pictures.values():
         image = read_image(picture.path)
         for name, method in PLAIN.items():
             boxes_by_method[name].append(method(image, len(picture.boxes_xyxy)))
-    theirs = [picture.boxes_xyxy for picture in pictures.values()]
-    return {name: compare(boxes, theirs) for name, boxes in boxes_by_method.items()}
+    drawn_boxes = [picture.boxes_xyxy for picture in pictures.values()]
+    return {name: compare(boxes, drawn_boxes) for name, boxes in boxes_by_method.items()}
 
 
 # --- for the eye --------------------------------------------------------------------------------------------------
 
 
 def write_annotated(path: Path, root: Path, pictures: dict[str, DrawnPicture]) -> None:
-    """Pictures from the worst boxes to the best, evenly picked: drawn boxes green, inferred ones red."""
+    """Write a page of pictures, evenly picked from the worst boxes to the best: drawn green, inferred red."""
     boxes, suspects = inferred_boxes(root)
-    names = [name for name in pictures if name in boxes and len(boxes[name]) == len(pictures[name].boxes_xyxy)]
+    names = comparable(boxes, pictures)
     scores = {name: float(iou(boxes[name], pictures[name].boxes_xyxy).mean()) for name in names}
     names.sort(key=lambda name: scores[name])
     chosen_names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(TILES, len(names))).astype(int))]
@@ -256,11 +270,12 @@ def write_annotated(path: Path, root: Path, pictures: dict[str, DrawnPicture]) -
 
 
 def _tile(sample: DrawnPicture, boxes: Boxes, caption: str) -> NDArray[np.uint8]:
-    picture, back = letterbox(read_image(sample.path), TILE_HW)
+    """Return a letterboxed picture with both kinds of boxes above a caption."""
+    picture, transform = letterbox(read_image(sample.path), TILE_HW)
     tile = np.full((TILE_HW[0] + CAPTION, TILE_HW[1], 3), 255, np.uint8)
     tile[: TILE_HW[0]] = picture
-    for colour, several in ((GREEN, sample.boxes_xyxy), (RED, boxes)):
-        for x1, y1, x2, y2 in back.to_letterboxed(several).round().astype(int).tolist():
+    for colour, boxes_xyxy in ((GREEN, sample.boxes_xyxy), (RED, boxes)):
+        for x1, y1, x2, y2 in transform.to_letterboxed(boxes_xyxy).round().astype(int).tolist():
             cv2.rectangle(tile, (x1, y1), (x2, y2), colour, 1)
     cv2.putText(tile, caption, (4, TILE_HW[0] + 15), cv2.FONT_HERSHEY_SIMPLEX, 0.45, BLACK, 1, cv2.LINE_AA)
     return tile
@@ -270,14 +285,14 @@ def _tile(sample: DrawnPicture, boxes: Boxes, caption: str) -> NDArray[np.uint8]
 
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Convert one set and measure; where nothing was learnt, only the plain ways have figures."""
-    folder, root = args.data.resolve() / name, args.out / name
+    """Convert one set and measure; if nothing was learnt, only the plain ways have figures."""
+    folder, root = args.data / name, args.out / name
     pictures = read_drawn(folder)
     result: dict[str, Any] = {"set": name, "drawn": len(pictures), "seed": args.seed, "machine": machine()}
     start_time, start_cpu = time.perf_counter(), time.process_time()
     try:
         if not (args.reuse and (root / "data.yaml").is_file()):
-            forget(root)
+            discard_work(root)
             report = detector.convert(
                 folder / "labels.csv", root, overwrite=True, train_scale=args.train_scale, seed=args.seed, **SETS[name]
             )
@@ -295,7 +310,7 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a set and way."""
+    """Return Markdown tables with a line for each set and way."""
     lines = [
         "| set | boxes | pictures | mean IoU | IoU >= 0.5 | centre right | every centre right | width x height "
         "of the drawn | mean IoU, sizes matched |",
@@ -331,16 +346,12 @@ def _line(name: str, method: str, row: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "box_quality", help="folder to work in")
+    add_data_and_out(parser, "box_quality")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--reuse", action="store_true", help="measure sets that OUT has, without converting again")
     parser.add_argument("--annotated", action="store_true", help="also write OUT/SET.png")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = parse_arguments(parser)
     for name in args.sets:
         write_json(args.out / f"{name}.json", run_set(name, args))
     print(table(read_results(args.out)))

@@ -1,4 +1,4 @@
-"""Is a reader that learnt from inferred boxes worse than one that learnt from boxes that a person drew?
+"""Exact match of readers trained on inferred boxes and on boxes that a person drew.
 
     python tools/boxes/drawn_or_inferred.py [--sets digits-orand-car] [--epochs 40] [--seeds 0 1]
 
@@ -10,8 +10,6 @@ fifth. Leaves OUT/SET.json a set, and prints all of OUT as a Markdown table.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -21,35 +19,40 @@ from typing import Any
 import detector
 from detector.data.images import read_image
 from detector.data.yolo_dataset import format_labels, label_file, read_set
+from tools.arguments import add_data_and_out, parse_arguments
 from tools.boxes.box_quality import DrawnPicture, read_drawn
-from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
-from tools.training.real_sets import score
+from tools.results import machine, machine_lines, read_results, write_json
+from tools.training.real_sets import score, train_in
 
 SETS = ("digits-orand-car", "captcha-digits-boxes", "words-iiit5k")
 BOXES = ("drawn", "inferred")
 
 
 def put_drawn_boxes(root: Path, drawn: dict[str, DrawnPicture]) -> tuple[int, int]:
-    """Replace the boxes of a converted set; how many pictures got theirs, and how many have none and keep theirs."""
+    """Replace the boxes of a converted set by drawn ones.
+
+    Returns:
+        Number of pictures with drawn boxes, and of those without, which keep their inferred ones.
+    """
     characters, replaced, unchanged = read_set(root), 0, 0
-    table = characters.config.alphabet
+    alphabet = characters.config.alphabet
     for row in characters.manifest():
         picture = drawn.get(row.source)
         if picture is None:
             unchanged += 1
             continue
         height, width = read_image(root / row.image).shape[:2]
-        text = picture.text.replace(table.space, "")
-        ids = table.encode([text], len(text))[0].tolist()
+        text = picture.text.replace(alphabet.space, "")
+        ids = alphabet.encode([text], len(text))[0].tolist()
         label_file(root, row.image).write_text(format_labels(ids, picture.boxes_xyxy, width, height), encoding="ascii")
         replaced += 1
     return replaced, unchanged
 
 
 def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Convert once, train each kind of boxes with each seed, read the held-out fifth."""
+    """Convert once, train on each kind of boxes with each seed, and read the held-out fifth; return the figures."""
     folder = args.out / name
-    source = args.data.resolve() / name
+    source = args.data / name
     report = detector.convert(source / "labels.csv", folder / "inferred", overwrite=True, upper=True)
     shutil.rmtree(folder / "drawn", ignore_errors=True)
     shutil.copytree(folder / "inferred", folder / "drawn")  # copies: the label files of both must differ
@@ -60,20 +63,16 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     for seed in args.seeds:
         for boxes in BOXES:
-            start_time = time.perf_counter()
-            run = f"{boxes}-{seed}"
-            with contextlib.chdir(folder):  # weights/ lands where one is
-                weights = detector.train(
-                    folder / boxes / "data.yaml", epochs=args.epochs, name=run, seed=seed, exist_ok=True
-                ).path.resolve()
-            test = score(weights, folder / boxes / "data.yaml")
+            start_time, data = time.perf_counter(), folder / boxes / "data.yaml"
+            weights = train_in(folder, data, epochs=args.epochs, name=f"{boxes}-{seed}", seed=seed, exist_ok=True)
+            test = score(weights, data)
             minutes = (time.perf_counter() - start_time) / 60
             result["runs"].append({"boxes": boxes, "seed": seed, "test": test, "minutes": minutes})
     return result
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a set and kind of boxes."""
+    """Return a Markdown table with a line for each set and kind of boxes."""
     lines = [
         "| set | boxes | epochs | exact match on the held-out fifth, a seed each | mean | CER, mean |",
         "|---|---|---|---|---|---|",
@@ -81,8 +80,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         for boxes in BOXES:
             tests = [run["test"] for run in result["runs"] if run["boxes"] == boxes]
-            shares = ", ".join(f"{t['exact_match']:.1%}" for t in tests)
-            mean, cer = (sum(t[key] for t in tests) / len(tests) for key in ("exact_match", "cer"))
+            shares = ", ".join(f"{test['exact_match']:.1%}" for test in tests)
+            mean, cer = (sum(test[key] for test in tests) / len(tests) for key in ("exact_match", "cer"))
             lines.append(f"| {result['set']} | {boxes} | {result['epochs']} | {shares} | {mean:.1%} | {cer:.2%} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 
@@ -92,12 +91,8 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=["digits-orand-car"], help=", ".join(SETS))
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "drawn_or_inferred", help="folder to work in")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
+    add_data_and_out(parser, "drawn_or_inferred")
+    args = parse_arguments(parser)
     for name in args.sets:
         write_json(args.out / f"{name}.json", run_set(name, args))
     print(table(read_results(args.out)))

@@ -20,12 +20,14 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import detector
 from tools.cluster.shards import plate_shards
-from tools.results import ROOT, machine, machine_lines, read_results, write_json
+from tools.processes import environment
+from tools.results import ROOT, machine, machine_lines, measure_once, read_results, write_json
 
 ARMS = ("here", "ray", "chain")
 ROWS = 1000  # of a shard
@@ -136,19 +138,15 @@ def child(arm: str, weights: str, shards: Path, out: Path, facts: Path) -> None:
     write_json(facts, {"seconds": seconds})
 
 
-def measure(arm: str, count: int, args: argparse.Namespace) -> None:
-    """Run an arm in a process, and write its result unless it exists."""
-    facts, out = args.out / f"{count}-{arm}.json", args.out / f"read-{count}-{arm}"
-    if facts.is_file():
-        return
+def measure(arm: str, count: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Run an arm in a process; return its result."""
+    out, child_facts = args.out / f"read-{count}-{arm}", args.out / f"{count}-{arm}.child"
     shards = plate_shards(args.out / f"shards-{count}", count, ROWS)
     shutil.rmtree(out, ignore_errors=True)
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    child_facts = facts.with_suffix(".child")
     switches = {"RAY_DATA_USE_DATASOURCE_V2": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
     process = subprocess.Popen(
         [sys.executable, __file__, "--child", arm, args.weights, str(shards), str(out), str(child_facts)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": path, **switches},
+        cwd=ROOT, env=environment(**switches),
     )  # fmt: skip
     watch, load = Watch(process.pid), os.getloadavg()[0]
     watch.start()
@@ -159,35 +157,34 @@ def measure(arm: str, count: int, args: argparse.Namespace) -> None:
         sys.exit(f"{arm} ended with {status}")
     result = json.loads(child_facts.read_text(encoding="utf-8"))
     child_facts.unlink()
-    write_json(facts, {
+    return {
         "arm": arm, "pictures": count, "cpu_seconds": watch.cpu_seconds(), "peak_mib": watch.peak_mib,
         "load": load, "weights": args.weights, **result, "machine": machine(),
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def print_table(out: Path) -> None:
+    """Print all results of a folder as a Markdown table, and what each arm costs more than "here"."""
     results = sorted(read_results(out), key=lambda r: (r["pictures"], ARMS.index(r["arm"])))
     kinds = ("worker", "driver", "other")
     cpu = " | ".join(f"CPU s, {kind}" for kind in kinds)
     print(f"| pictures | arm | seconds | load | CPU s | {cpu} | MiB, driver | MiB, worker | MiB, store |")
     print(f"|{'---|' * 11}")
-    for r in results:
-        cpu_seconds, peak = r["cpu_seconds"], r["peak_mib"]
-        seconds = [f"{r['seconds']:.0f}", f"{r['load']:.0f}", f"{sum(cpu_seconds.values()):.1f}"]
+    for result in results:
+        cpu_seconds, peak = result["cpu_seconds"], result["peak_mib"]
+        seconds = [f"{result['seconds']:.0f}", f"{result['load']:.0f}", f"{sum(cpu_seconds.values()):.1f}"]
         seconds += [f"{cpu_seconds[kind]:.1f}" if cpu_seconds.get(kind) else "" for kind in kinds]
         mib = [f"{peak[kind]:.0f}" if kind in peak else "" for kind in ("driver", "worker", "store")]
-        print(f"| {r['pictures']:,} | {r['arm']} | {' | '.join([*seconds, *mib])} |")
+        print(f"| {result['pictures']:,} | {result['arm']} | {' | '.join([*seconds, *mib])} |")
     print()
     arms = {(r["pictures"], r["arm"]): r for r in results}
     for count, arm in arms:
         if arm != "here" and (baseline := arms.get((count, "here"))):
             result = arms[count, arm]
-            more_seconds = result["seconds"] / baseline["seconds"] - 1
-            more_cpu = sum(result["cpu_seconds"].values()) / sum(baseline["cpu_seconds"].values()) - 1
-            print(
-                f"{count:,} pictures: {arm} takes {more_seconds:+.1%} seconds and {more_cpu:+.1%} CPU seconds against "
-                "here"
-            )
+            extra_seconds = result["seconds"] / baseline["seconds"] - 1
+            extra_cpu = sum(result["cpu_seconds"].values()) / sum(baseline["cpu_seconds"].values()) - 1
+            costs = f"{extra_seconds:+.1%} seconds and {extra_cpu:+.1%} CPU seconds"
+            print(f"{count:,} pictures: {arm} takes {costs} against here")
     print()
     print(*machine_lines(results), sep="\n")
 
@@ -205,7 +202,7 @@ def main() -> None:
     detector.Reader(args.weights, device="cpu")  # exported once, before anything is measured
     for count in args.counts:
         for arm in args.arms:
-            measure(arm, count, args)
+            measure_once(args.out / f"{count}-{arm}.json", False, partial(measure, arm, count, args))
     print_table(args.out)
 
 

@@ -1,4 +1,4 @@
-"""Reading on a cluster whose nodes and driver are killed at random moments: are readings missing, doubled or different?
+"""Reading on a cluster whose nodes and driver are killed at random moments: readings missing, doubled or different.
 
     python tools/cluster/killed_nodes.py [--pictures 2000] [--rounds 10]
 
@@ -25,6 +25,7 @@ from pyarrow import parquet
 
 import detector
 from tools.cluster.shards import plate_shards
+from tools.processes import environment, start_logged
 from tools.results import ROOT, machine, machine_lines, write_json
 
 NODES = 3
@@ -34,12 +35,8 @@ _HANG_SECONDS = 600  # after which a driver counts as hanging
 
 def start(weights: str, shards: Path, out: Path, address: str) -> subprocess.Popen[bytes]:
     """Start ``detector predict`` on the cluster."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    with out.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "detector", "predict", weights, str(shards), "--out", str(out), "--ray", address],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log,
-        )  # fmt: skip
+    command = [sys.executable, "-m", "detector", "predict", weights, str(shards), "--out", str(out), "--ray", address]
+    return start_logged(command, ROOT, out.with_suffix(".log"))
 
 
 def wait_for_end(driver: subprocess.Popen[bytes], out: Path) -> None:
@@ -98,7 +95,7 @@ def run_round(cluster: Any, weights: str, shards: Path, out: Path, rng: random.R
     count = len(list(shards.iterdir()))
     moments = sorted(rng.randrange(count - 1) for _ in range(3))
     nodes = rng.sample(sorted(cluster.worker_nodes, key=lambda node: node.unique_id), 2)
-    start_time, killed = time.perf_counter(), False
+    start_time, is_driver_killed = time.perf_counter(), False
     driver = start(weights, shards, out, cluster.address)
     for files, node in zip(moments, (*nodes, None), strict=True):
         wait_for_files(driver, out, files, rng.random())
@@ -107,12 +104,12 @@ def run_round(cluster: Any, weights: str, shards: Path, out: Path, rng: random.R
         elif driver.poll() is None:
             driver.kill()
             driver.wait()
-            killed = True
-    if killed:
+            is_driver_killed = True
+    if is_driver_killed:
         driver = start(weights, shards, out, cluster.address)
     wait_for_end(driver, out)
     seconds = time.perf_counter() - start_time
-    return {"files": moments, "driver_killed": killed, "seconds": seconds}
+    return {"files": moments, "driver_killed": is_driver_killed, "seconds": seconds}
 
 
 def main() -> None:
@@ -131,7 +128,7 @@ def main() -> None:
     expected, readings = args.out / "one_machine", args.out / "cluster"
     shutil.rmtree(expected, ignore_errors=True)
     detector.predict_shards(args.weights, shards, expected, device="cpu")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # of the nodes' workers
+    os.environ |= environment()  # for the nodes' workers
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         faults, rounds = list[str](), list[dict[str, Any]]()
@@ -148,10 +145,10 @@ def main() -> None:
         {"pictures": args.pictures, "shards": len(list(shards.iterdir())),
          "rounds": rounds, "problems": faults, "machine": machine()},
     )  # fmt: skip
-    killed = sum(result["driver_killed"] for result in rounds)
+    driver_kills = sum(result["driver_killed"] for result in rounds)
     print("| rounds | nodes killed | drivers killed | pictures | rows missing, twice or different |")
     print("|---|---|---|---|---|")
-    print(f"| {len(rounds)} | {2 * len(rounds)} | {killed} | {args.pictures} | {len(faults)} |")
+    print(f"| {len(rounds)} | {2 * len(rounds)} | {driver_kills} | {args.pictures} | {len(faults)} |")
     print(*machine_lines([{"machine": machine()}]), sep="\n")
     sys.exit(bool(faults))
 

@@ -1,15 +1,14 @@
-"""What an installation without extras takes: megabytes, seconds to install, seconds to the first string.
+"""Size and times of an installation without extras: megabytes, seconds to install, seconds to the first string.
 
     python tools/install/light_install.py
 
-The wheel is built, installed into an empty environment, and reads a picture with the shipped weights there. uv is
-needed, and the packages: from an index, or from where uv is told to look.
+The wheel is built, installed into an empty environment, and reads a picture with the shipped weights there. It needs uv
+and the packages, from an index or from where uv is configured to look.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import subprocess
@@ -20,27 +19,27 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tools.results import ROOT
+from tools.results import ROOT, write_json
 
 TEXT = "AB12CD"
-MOST_MB, MOST_SECONDS = 400, 2.0
+MAX_MB, MAX_SECONDS = 400, 2.0
 STARTS = 5
 
 
 def draw(path: Path) -> None:
-    """A picture of TEXT, in the font that comes with Pillow."""
+    """Draw a picture of TEXT, in the font that comes with Pillow."""
     image = Image.new("RGB", (256, 64), "white")
     ImageDraw.Draw(image).text((30, 4), TEXT, fill="black", font=ImageFont.load_default(46))
     image.save(path)
 
 
 def megabytes(folder: Path) -> float:
-    """Of all files in a folder, as they lie on the disk."""
+    """Return the size of all files in a folder, in the blocks that they take on the disk."""
     return sum(path.lstat().st_blocks * 512 for path in folder.rglob("*")) / 1e6
 
 
 def run(*words: object, cwd: Path) -> tuple[str, float]:
-    """What a command prints, and its seconds."""
+    """Run a command; return its output and its seconds."""
     start_time = time.perf_counter()
     process = subprocess.run(list(map(str, words)), cwd=cwd, check=True, stdout=subprocess.PIPE, text=True)
     return process.stdout, time.perf_counter() - start_time
@@ -50,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--constraint", type=Path, default=ROOT / "constraints.txt", help="versions [the tested ones]")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
-    constraint = parser.parse_args().constraint.resolve()
+    args = parser.parse_args()
     uv = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
     if uv is None:
         sys.exit("uv is missing: run `pip install uv`.")
@@ -60,9 +59,9 @@ def main() -> None:
         (wheel,) = folder.glob("*.whl")
         run(uv, "venv", "--quiet", "--python", sys.executable, "light", cwd=folder)
         python = folder / "light" / "bin" / "python"
-        _, installed = run(
+        _, install_seconds = run(
             uv, "pip", "install", "--quiet", "--link-mode", "copy", "--compile-bytecode", "--python", python,
-            "--constraint", constraint, wheel, cwd=folder,
+            "--constraint", args.constraint.resolve(), wheel, cwd=folder,
         )  # fmt: skip
         draw(folder / "picture.png")
         code = "import detector; print(detector.Reader().read('picture.png').text)"
@@ -73,7 +72,7 @@ def main() -> None:
             "wheel_mb": round(wheel.stat().st_size / 1e6, 1),
             "installed_mb": round(megabytes(folder / "light")),
             "packages": len(list((folder / "light").rglob("*.dist-info"))),
-            "install_s": round(installed, 1),
+            "install_s": round(install_seconds, 1),
             "python_first_string_s": round(statistics.median(seconds for _, seconds in python_runs[1:]), 2),
             "command_first_string_s": round(statistics.median(seconds for _, seconds in command_runs[1:]), 2),
         }
@@ -82,10 +81,10 @@ def main() -> None:
         sys.exit(f"{TEXT} was read as {python_runs[0][0]!r} and {command_runs[0][0]!r}.")
     print("| " + " | ".join(figures) + " |\n|" + "---|" * len(figures))
     print("| " + " | ".join(map(str, figures.values())) + " |")
-    if (out := parser.parse_args().json) is not None:
-        out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    if figures["installed_mb"] > MOST_MB or figures["python_first_string_s"] > MOST_SECONDS:
-        sys.exit(f"More than {MOST_MB} MB or {MOST_SECONDS} s.")
+    if args.json is not None:
+        write_json(args.json, figures)
+    if figures["installed_mb"] > MAX_MB or figures["python_first_string_s"] > MAX_SECONDS:
+        sys.exit(f"More than {MAX_MB} MB or {MAX_SECONDS} s.")
 
 
 if __name__ == "__main__":

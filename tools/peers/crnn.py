@@ -2,13 +2,14 @@
 
 Shi, Bai and Yao, "An End-to-End Trainable Neural Network for Image-based Sequence Recognition and Its Application to
 Scene Text Recognition", 2015, table 1: grey pictures of 32x100, seven convolutions, two bidirectional LSTMs, greedy
-decoding. What is not of the paper helps it learn in little time: this project's augmentation, Adam, a cosine learning
-rate that follows the clock, the best of ten looks at the validation pictures.
+decoding. Not from the paper, but useful in few minutes: this project's augmentation, Adam, a cosine learning rate that
+follows the clock, the best weights of ten validations.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import string
 import time
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ from detector.training.augment.policy import Augment
 SYMBOLS = string.digits + string.ascii_uppercase
 BLANK = len(SYMBOLS)  # CTC's, the last class
 SHAPE_HW = (32, 100)
-KEPT_HW = (64, 200)  # pictures are augmented at this size, before they are made grey and small
-BATCH = 16  # small: few minutes are to be many steps
-VALIDATIONS = 10  # at the validation pictures, evenly over the time
+AUGMENTED_HW = (64, 200)  # the size of pictures when they are augmented, before they become grey and small
+BATCH = 16  # small, for many steps in few minutes
+VALIDATIONS = 10  # evenly over the time
 
 Pairs = Sequence[tuple[str, str]]
 """Paths and texts."""
@@ -44,7 +45,12 @@ def _conv(c_in: int, c_out: int, kernel: int = 3, norm: bool = False) -> list[nn
 
 
 class Crnn(nn.Module):
-    """Class scores (batch, 24, classes) of pictures (batch, 1, 32, 100) in [-1, 1]."""
+    """Network from pictures (batch, 1, 32, 100) in [-1, 1] to class scores (batch, 24, classes).
+
+    Args:
+        classes: number of symbols, and CTC's blank.
+        hidden: size of each LSTM.
+    """
 
     def __init__(self, classes: int = len(SYMBOLS) + 1, hidden: int = 256) -> None:
         super().__init__()
@@ -65,31 +71,31 @@ class Crnn(nn.Module):
 
 
 def load(path: str) -> NDArray[np.uint8]:
-    """A picture stretched to KEPT_HW, as the paper stretches; uint8 (64, 200, 3)."""
+    """Read a picture and stretch it, as the paper does; uint8 (64, 200, 3) BGR."""
     image = read_image(path)
-    method = cv2.INTER_AREA if image.shape[1] > KEPT_HW[1] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, KEPT_HW[::-1], interpolation=method), np.uint8)
+    method = cv2.INTER_AREA if image.shape[1] > AUGMENTED_HW[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, AUGMENTED_HW[::-1], interpolation=method), np.uint8)
 
 
 def to_input(images: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:
-    """What the network takes of pictures as :func:`load` gives them."""
+    """Return the network's input, (n, 1, 32, 100) in [-1, 1], for pictures of :func:`load`."""
     grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
     small = np.stack([cv2.resize(image, SHAPE_HW[::-1], interpolation=cv2.INTER_AREA) for image in grey])
     return torch.from_numpy(small)[:, None].to(device).float().div(127.5).sub(1)
 
 
 def decode(scores: Tensor) -> list[str]:
-    """Greedy: the best class of each column, repeats once, blanks out."""
+    """Decode class scores (n, columns, classes) greedily: the best class of each column, without repeats and blanks."""
     texts = []
     for row in scores.argmax(2).tolist():
-        changed = [c for i, c in enumerate(row) if i == 0 or c != row[i - 1]]
-        texts.append("".join(SYMBOLS[c] for c in changed if c != BLANK))
+        class_ids = [class_id for class_id, _ in itertools.groupby(row)]
+        texts.append("".join(SYMBOLS[class_id] for class_id in class_ids if class_id != BLANK))
     return texts
 
 
 @torch.inference_mode()
 def read(net: Crnn, images: Sequence[NDArray[np.uint8]], device: torch.device) -> list[str]:
-    """Texts of pictures as :func:`load` gives them."""
+    """Return the texts of pictures of :func:`load`."""
     net.eval()
     texts: list[str] = []
     for start in range(0, len(images), 4 * BATCH):
@@ -102,7 +108,7 @@ def read(net: Crnn, images: Sequence[NDArray[np.uint8]], device: torch.device) -
 def train_crnn(
     train: Pairs, val: Pairs, minutes: float, seed: int = 0, lr: float = 1e-3
 ) -> tuple[Crnn, dict[str, Any]]:
-    """Train for some minutes and return the weights that read the validation pictures best, and facts about the run.
+    """Train for some minutes; return the network with the weights that read the validation pictures best, and figures.
 
     Texts consist of SYMBOLS.
     """
@@ -114,19 +120,20 @@ def train_crnn(
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     images, validation_images = [load(path) for path, _ in train], [load(path) for path, _ in val]
     targets = [torch.tensor([SYMBOLS.index(c) for c in text]) for _, text in train]
-    best, best_state, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
+    best_score, best_state, order = (-1, 0), copy.deepcopy(net.state_dict()), np.arange(0)
     step = validations = picture_count = 0
 
-    def look() -> None:
-        nonlocal best, best_state
+    def validate() -> None:
+        """Keep the weights if no earlier ones were better: by right strings, then by errors of characters."""
+        nonlocal best_score, best_state
         result = score_texts([text for _, text in val], read(net, validation_images, device))
-        if (reached := (result.right, -result.errors)) >= best:
-            best, best_state = reached, copy.deepcopy(net.state_dict())
+        if (score := (result.right, -result.errors)) >= best_score:
+            best_score, best_state = score, copy.deepcopy(net.state_dict())
 
     while (share := (time.perf_counter() - start_time) / 60 / minutes) < 1 or not step:
         if share * VALIDATIONS >= validations + 1:
             validations = int(share * VALIDATIONS)
-            look()
+            validate()
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1.0, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(share, 1.0))))
         if not len(order):
@@ -144,15 +151,19 @@ def train_crnn(
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         step, picture_count = step + 1, picture_count + len(batch_indices)
-    look()
+    validate()
     net.load_state_dict(best_state)
-    facts = {"steps": step, "epochs": picture_count / len(images), "val_exact_match": best[0] / max(len(val), 1)}
-    return net, {**facts, "minutes": {"train": (time.perf_counter() - start_time) / 60}}
+    figures = {
+        "steps": step,
+        "epochs": picture_count / len(images),
+        "val_exact_match": best_score[0] / max(len(val), 1),
+    }
+    return net, {**figures, "minutes": {"train": (time.perf_counter() - start_time) / 60}}
 
 
 def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What ``trained_peers.py`` asks: a function from path to text, and facts."""
+    """Train for ``trained_peers.py``; return a function from path to text, and figures."""
     cv2.setNumThreads(1)  # its threads would wait for torch's
-    net, facts = train_crnn(question["train"], question["val"], question["minutes"], question["seed"])
+    net, figures = train_crnn(question["train"], question["val"], question["minutes"], question["seed"])
     device = next(net.parameters()).device
-    return lambda path: read(net, [load(Path(path).as_posix())], device)[0], facts
+    return lambda path: read(net, [load(Path(path).as_posix())], device)[0], figures

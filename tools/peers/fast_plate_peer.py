@@ -1,16 +1,17 @@
 """fast-plate-ocr's compact transformers, trained from scratch by the library's own command; no command of its own.
 
-Its part of ``trained_peers.py``, run by the peers' Python, which has no detector. `fast-plate-ocr train` runs with its
-defaults: AdamW, batches of 64, cosine learning rate, averaged weights, its augmentation, early stopping, the checkpoint
-that reads most validation pictures. Only --epochs is chosen: the command cannot stop by the clock, and its learning
-rate follows the epochs. A trial on the same pictures, a fifth of the minutes long and thrown away, measures an epoch;
-as many epochs are asked for as fit the minutes. If the machine is slower then, training stops by the clock, at any
-batch, validates, and keeps its best checkpoint.
+It is for ``trained_peers.py``, and runs in the peers' Python, which has no detector. `fast-plate-ocr train` runs with
+its defaults: AdamW, batches of 64, cosine learning rate, averaged weights, its augmentation, early stopping, the
+checkpoint that reads most validation pictures. Only --epochs is chosen: the command cannot stop by the clock, and its
+learning rate follows the epochs. A trial on the same pictures, which takes a fifth of the minutes and is discarded,
+measures an epoch; training gets as many epochs as fit the minutes. If the machine is slower then, the clock stops
+training after any batch, and it validates and keeps its best checkpoint.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -25,19 +26,27 @@ from typing import Any
 BATCH = 64  # the command's default
 TRIAL_SHARE = 0.2  # of the minutes; they are not counted as training
 TRIAL_EPOCHS = 1000  # more than fit: the clock ends the trial
-FILLED = 0.97  # share of the minutes that the epochs should take
+TARGET_SHARE = 0.97  # of the minutes, that the epochs should take
 
 PLATE = {
     "max_plate_slots": 8, "alphabet": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_", "pad_char": "_",
     "img_height": 64, "img_width": 128, "keep_aspect_ratio": True, "interpolation": "linear", "image_color_mode": "rgb",
 }  # fmt: skip
-"""As config/default_latin_plate_config.yaml of github.com/ankandrew/fast-plate-ocr has it, but 8 slots instead of 9."""
+"""config/default_latin_plate_config.yaml of github.com/ankandrew/fast-plate-ocr, but with 8 slots instead of 9."""
 
 
 def _network(
     stem: Sequence[Sequence[int]], conv: dict[str, Any], width: int, patch_dropout: float, **encoder: Any
 ) -> dict[str, Any]:
-    """A model configuration: 3x3 convolutions of so many filters, halved between the groups, then the transformer."""
+    """Return a model configuration: groups of 3x3 convolutions with pooling between them, then the transformer.
+
+    Args:
+        stem: filters of each convolution, by group.
+        conv: further settings of the convolutions.
+        width: of the transformer.
+        patch_dropout: of the embedded patches.
+        encoder: further settings of the transformer.
+    """
     pool = {"layer": "MaxBlurPooling2D", "pool_size": 2, "filter_size": 3}
     blocks: list[dict[str, Any]] = []
     for group in stem:
@@ -68,20 +77,22 @@ NETWORKS = {
 """The sizes of models/cct_xs_v1.yaml and models/cct_s_v1.yaml of that repository (MIT licence, commit ba92187)."""
 
 
-def _list(path: Path, pairs: Sequence[Sequence[str]]) -> Path:
-    """The library's list of pictures; it takes paths relative to the list's folder only."""
+def _write_list(path: Path, pairs: Sequence[Sequence[str]]) -> Path:
+    """Write the library's list of pictures, which takes paths relative to its folder only; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("image_path", "plate_text"))
-        rows.writerows((os.path.relpath(picture, path.parent.resolve()), text) for picture, text in pairs)
+        writer = csv.writer(file)
+        writer.writerow(("image_path", "plate_text"))
+        writer.writerows((os.path.relpath(picture, path.parent.resolve()), text) for picture, text in pairs)
     return path
 
 
 def _clock(limit_s: float, min_batches: int) -> Any:
-    """A Keras callback that keeps times, and ends training when no more than the validation fits into ``limit_s``.
+    """Return a Keras callback that records times, and ends training when only the validation still fits ``limit_s``.
 
-    ``min_batches`` batches are trained on in any case.
+    Args:
+        limit_s: seconds of training and validation.
+        min_batches: that are trained on in any case.
     """
     import keras
 
@@ -100,9 +111,10 @@ def _clock(limit_s: float, min_batches: int) -> Any:
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             self.epochs[-1]["batches"].append(self.now())
-            after = self.epochs[-2]["ended"] - self.epochs[-2]["batches"][-1] if len(self.epochs) > 1 else 0.0
-            enough = sum(len(epoch["batches"]) for epoch in self.epochs) >= min_batches
-            if enough and self.now() + after > limit_s and batch + 1 < self.params["steps"]:
+            previous_epoch = self.epochs[-2] if len(self.epochs) > 1 else None
+            validation_s = previous_epoch["ended"] - previous_epoch["batches"][-1] if previous_epoch else 0.0
+            is_enough = sum(len(epoch["batches"]) for epoch in self.epochs) >= min_batches
+            if is_enough and self.now() + validation_s > limit_s and batch + 1 < self.params["steps"]:
                 self.model.stop_training = self.stopped = True
 
         def on_test_end(self, logs: Any = None) -> None:
@@ -117,16 +129,16 @@ def _clock(limit_s: float, min_batches: int) -> Any:
 
 
 @contextmanager
-def _watched(clock: Any) -> Iterator[None]:
-    """Inside, whatever Keras trains is watched by ``clock``, after the command's own callbacks."""
+def _with_callback(callback: Any) -> Iterator[None]:
+    """Add a callback to all that Keras trains inside, after the command's own callbacks."""
     import keras
 
     original_fit = keras.Model.fit
 
-    def with_clock(model: Any, *args: Any, callbacks: Sequence[Any] = (), **options: Any) -> Any:
-        return original_fit(model, *args, callbacks=[*callbacks, clock], **options)
+    def fit(model: Any, *args: Any, callbacks: Sequence[Any] = (), **options: Any) -> Any:
+        return original_fit(model, *args, callbacks=[*callbacks, callback], **options)
 
-    keras.Model.fit = with_clock
+    keras.Model.fit = fit
     try:
         yield
     finally:
@@ -136,40 +148,51 @@ def _watched(clock: Any) -> Iterator[None]:
 def _train(
     folder: Path, train: Any, val: Any, epochs: int, limit_s: float, seed: int, min_batches: int = 1
 ) -> tuple[Any, Path]:
-    """`fast-plate-ocr train` once; the clock, and the best checkpoint."""
+    """Run `fast-plate-ocr train` once; return the clock, and the best checkpoint."""
     from fast_plate_ocr.cli.train import train as command
 
     clock = _clock(limit_s, min_batches)
     arguments = {
         "model-config-file": folder / "model.yaml", "plate-config-file": folder / "plate.yaml",
-        "annotations": _list(folder / "train.csv", train), "val-annotations": _list(folder / "val.csv", val),
+        "annotations": _write_list(folder / "train.csv", train),
+        "val-annotations": _write_list(folder / "val.csv", val),
         "output-dir": folder / "out", "epochs": epochs, "seed": seed,
     }  # fmt: skip
-    with _watched(clock):
+    with _with_callback(clock):
         command.main([f"--{name}={value}" for name, value in arguments.items()], standalone_mode=False)
     best = max((folder / "out").glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
     return clock, best
 
 
-def epochs_that_fit(epochs: Sequence[dict[str, Any]], trained: int, minutes: float) -> tuple[int, dict[str, float]]:
-    """How many epochs of so many pictures end within the minutes, by those of a trial; and the seconds of the parts.
+def epochs_that_fit(
+    trial_epochs: Sequence[dict[str, Any]], pictures: int, minutes: float
+) -> tuple[int, dict[str, float]]:
+    """Return how many epochs end within the minutes, by those of a trial, and the seconds of their parts.
 
-    An epoch's time is the median of the whole ones after the first, which builds the graph; where there is none, the
-    median step times their number, with the validation and the saving that the trial ended with.
+    An epoch's time is the median of the whole ones after the first, which builds the graph; without one, the median
+    step times their number, with the validation and the saving that the trial ended with.
+
+    Args:
+        trial_epochs: of the trial's clock.
+        pictures: in an epoch.
+        minutes: of training.
     """
-    full = [e["ended"] - e["began"] for e in epochs[1:] if len(e["batches"]) == math.ceil(trained / BATCH)]
-    between = [b - a for e in epochs for a, b in zip(e["batches"], e["batches"][1:], strict=False)]
-    first, last = epochs[0], epochs[-1]
-    step = statistics.median(between or [first["batches"][0]])
-    after = last["ended"] - last["batches"][-1]
-    epoch = statistics.median(full) if full else step * trained / BATCH + after
+    whole_epochs = [e for e in trial_epochs[1:] if len(e["batches"]) == math.ceil(pictures / BATCH)]
+    step_times = [end - start for e in trial_epochs for start, end in itertools.pairwise(e["batches"])]
+    first, last = trial_epochs[0], trial_epochs[-1]
+    step = statistics.median(step_times or [first["batches"][0]])
+    after_epoch = last["ended"] - last["batches"][-1]
+    epoch = step * pictures / BATCH + after_epoch
+    if whole_epochs:
+        epoch = statistics.median(e["ended"] - e["began"] for e in whole_epochs)
     start = max(0.0, first["batches"][0] - step)
-    fitting = int((FILLED * 60 * minutes - start) / epoch)
-    return max(1, fitting), {"start": start, "step": step, "after_epoch": after, "epoch": epoch, "whole": len(full)}
+    count = max(1, int((TARGET_SHARE * 60 * minutes - start) / epoch))
+    seconds = {"start": start, "step": step, "after_epoch": after_epoch, "epoch": epoch, "whole": len(whole_epochs)}
+    return count, seconds
 
 
 def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What ``trained_peers.py`` asks: a function from path to text, and facts."""
+    """Train for ``trained_peers.py``; return a function from path to text, and figures."""
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for newer versions at import
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import cv2
@@ -187,17 +210,18 @@ def learn(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     trial_minutes = (time.perf_counter() - start_time) / 60
     start_time = time.perf_counter()
     clock, best = _train(folder / "train", train, val, epochs, 60 * minutes, seed)
-    facts = {
+    figures = {
         "minutes": {"trial": trial_minutes, "train": (time.perf_counter() - start_time) / 60},
         "epochs": {"asked": epochs, "begun": len(clock.epochs), "stopped_by_the_clock": clock.stopped},
         "steps": sum(len(epoch["batches"]) for epoch in clock.epochs), "trial": seconds,
         "val_exact_match": max(epoch["val_exact_match"] for epoch in clock.epochs),
         "versions": {name: version(name) for name in ("fast-plate-ocr", "keras", "tensorflow")},
     }  # fmt: skip
-    return _reader(best, folder / "train" / "plate.yaml"), facts
+    return _reader(best, folder / "train" / "plate.yaml"), figures
 
 
 def _reader(weights: Path, plate: Path) -> Any:
+    """Return a function from path to text, by the weights and the plate configuration."""
     from fast_plate_ocr.core.process import postprocess_output, preprocess_image, read_and_resize_plate_image
     from fast_plate_ocr.train.model.config import load_plate_config_from_yaml
     from fast_plate_ocr.train.utilities.utils import load_keras_model

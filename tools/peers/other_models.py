@@ -1,4 +1,4 @@
-"""Detectors of others behind this package's decoder: trained on the same converted set for the same minutes.
+"""Other detectors with this package's decoder, trained on the same converted set for the same minutes: exact match.
 
     python tools/peers/other_models.py --peers-python RFDETR/bin/python [--sets captcha-v2] [--models char faster-rcnn]
 
@@ -8,7 +8,7 @@ What they detect on the held-out pictures goes through the same suppression, sec
 configuration, so that the table compares detectors alone. `char`, YOLO11n and YOLO26n train by `detector train` (its
 choice of weights by validation included), Faster R-CNN and RF-DETR nano by peer_detectors.py. All but the first start
 from random weights: nothing is downloaded, and neither Ultralytics' package nor the wheels of torchvision and rfdetr
-hold pretrained ones. What these are worth the table does not tell.
+hold pretrained ones, whose worth the table does not show.
 
 RF-DETR runs by --peers-python, an environment with this package and it: `python -m venv RFDETR && RFDETR/bin/pip
 install -e ".[train]" "rfdetr>=1.11"`; it is left out, with the reason, where it cannot be imported there. Each model
@@ -21,17 +21,18 @@ table.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.arguments import parse_arguments
 from tools.peers import trained_peers, zero_shot
-from tools.results import ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.processes import answer_as_peer, ask_peer
+from tools.results import error_facts, machine, machine_lines, measure_once, read_results
 
 SETS = trained_peers.SETS
 MODELS = {
@@ -42,33 +43,25 @@ MODELS = {
     "faster-rcnn": "Faster R-CNN, MobileNetV3 320",
     "rf-detr-nano": "RF-DETR nano",
 }
-"""How each is called in files and options, and in the table."""
+"""Names of the detectors in files and options, and in the table."""
 
 BY_DETECTOR_TRAIN = ("char-shipped", "char", "yolo11n", "yolo26n")
 IN_PEERS_PYTHON = ("rf-detr-nano",)
 
 
-def converted(name: str, rows: dict[str, list[trained_peers.Row]], folder: Path, seed: int) -> Path:
-    """Path of the data.yaml of a set without its held-out pictures; it is converted where that was not done."""
-    import detector
-    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
-    from tools.sets import write_labels
-
+def converted_set(name: str, rows: dict[str, list[trained_peers.Row]], folder: Path, seed: int) -> Path:
+    """Convert a set without its held-out pictures, unless that was done; return its data.yaml."""
     root = folder / f"{name}.set"
-    if (root / "data.yaml").is_file():
-        return root / "data.yaml"
-    own_rows = [(Path(p), text) for p, text in (*rows["train"], *rows["val"])]
-    labels = write_labels(folder / f"{name}.labels.csv", own_rows)
-    # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
-    report = detector.convert(labels, root, overwrite=True, seed=seed, test=0.0, val=TEST_SHARE + VAL_SHARE)
-    return report.data_yaml.resolve()
+    if not (root / "data.yaml").is_file():
+        trained_peers.convert_without_test(rows, folder / f"{name}.labels.csv", root, seed)
+    return root / "data.yaml"
 
 
 # --- in a process of its own --------------------------------------------------------------------------------------
 
 
 def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """`detector train`; the network that reads, and facts."""
+    """Train by `detector train`; return the network that reads, and figures."""
     import torch
 
     import detector
@@ -78,23 +71,23 @@ def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any
     from tools.weights.ship_weights import parameters_of
 
     folder = Path(question["work"])
-    start = {"char-shipped": None, "char": NETWORK}.get(model, f"{model}.yaml")
-    began = time.perf_counter()
+    start_model = {"char-shipped": None, "char": NETWORK}.get(model, f"{model}.yaml")
+    start_time = time.perf_counter()
     result = detector.train(
-        question["data"], model=start, time=question["minutes"] / 60, name=model, seed=question["seed"], device="cpu",
-        project=folder / "runs", weights=folder,
+        question["data"], model=start_model, time=question["minutes"] / 60, name=model, seed=question["seed"],
+        device="cpu", project=folder / "runs", weights=folder,
     )  # fmt: skip
-    minutes = (time.perf_counter() - began) / 60
+    minutes = (time.perf_counter() - start_time) / 60
     pictures = len(read_set(question["data"]).rows("train")[0])
-    facts = {
+    figures = {
         "minutes": {"train": minutes}, "epochs": result.epochs, "pictures_drawn": result.epochs * pictures,
         "parameters": parameters_of(result.path), "megabytes": result.path.stat().st_size / 1e6,
     }  # fmt: skip
-    return ultralytics.TorchNetwork.open(result.path, torch.device("cpu")), facts
+    return ultralytics.TorchNetwork.open(result.path, torch.device("cpu")), figures
 
 
 def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
-    """Train a detector, and read the held-out pictures with it."""
+    """Train a detector and read the held-out pictures with it; return texts as zero_shot.timed's, and figures."""
     import torch
 
     torch.set_num_threads(question["threads"])
@@ -106,46 +99,43 @@ def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
 
     characters, folder = read_set(question["data"]), Path(question["work"])
     if model in BY_DETECTOR_TRAIN:
-        network, answer = learn_ours(model, question)
+        network, figures = learn_ours(model, question)
     else:
-        network, answer = peer_detectors.learn(model, characters, question["minutes"], question["seed"], folder)
+        network, figures = peer_detectors.learn(model, characters, question["minutes"], question["seed"], folder)
     torch.set_num_threads(question["threads"])
     pipeline = ReadingPipeline(network, characters.config, characters.config.is_two_pass)
-    answer |= zero_shot.timed(lambda path: pipeline([read_image(path)])[0].text, question["test"])
+    figures |= zero_shot.timed(lambda path: pipeline([read_image(path)])[0].text, question["test"])
     letterboxed = pipeline.prepare(read_image(question["test"][0])).letterboxed
-    return answer | {"ms_network": latency_ms(network, letterboxed, 1)}
+    return figures | {"ms_network": latency_ms(network, letterboxed, 1)}
 
 
-def be_peer(model: str, question_file: Path, answer_file: Path) -> None:
-    """The other end of :func:`zero_shot.ask_peer`: learn and read; or what went wrong."""
-    question = json.loads(question_file.read_text(encoding="utf-8"))
-    question["threads"] = trained_peers.hold_threads()
+def answer(model: str, question: dict[str, Any]) -> dict[str, Any]:
+    """Learn and read, in a process of its own; return ``error`` if that fails."""
+    question["threads"] = trained_peers.set_threads()
     try:
-        answer = learn(model, question)
+        return learn(model, question)
     except Exception as error:  # whatever a library raises is this model's result; the others are run all the same
-        traceback.print_exc()
-        answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-    answer_file.write_text(json.dumps(answer), encoding="utf-8")
+        return {"error": error_facts(error)}
 
 
 # --- here ---------------------------------------------------------------------------------------------------------
 
 
 def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], args: argparse.Namespace) -> Any:
-    """One detector on one set: its score and what it costs, or the error that ended it."""
+    """Measure one detector on one set; return its score, size and times, or the error that ended it."""
     folder = args.out / f"{name}.{model}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     question = {
-        "data": str(converted(name, rows, args.out, args.seed)), "test": [path for path, _ in rows["test"]],
+        "data": str(converted_set(name, rows, args.out, args.seed)), "test": [path for path, _ in rows["test"]],
         "minutes": args.minutes, "seed": args.seed, "work": str(folder),
     }  # fmt: skip
     result: dict[str, Any] = {
         "set": name, "model": model, "seed": args.seed, "budget_minutes": args.minutes, "machine": machine(),
-        "pictures": {part: len(pairs) for part, pairs in rows.items()}, "threads": trained_peers.hold_threads(),
+        "pictures": {part: len(pairs) for part, pairs in rows.items()}, "threads": trained_peers.set_threads(),
     }  # fmt: skip
     python = args.peers_python if model in IN_PEERS_PYTHON else sys.executable
-    reply = zero_shot.ask_peer(__file__, model, python, question)
+    reply = ask_peer(__file__, model, python, question)
     if "skipped" in reply:
         reply = {"error": {"kind": "Skipped", "message": reply["skipped"]}}
     if "error" in reply:
@@ -156,21 +146,21 @@ def run_model(name: str, model: str, rows: dict[str, list[trained_peers.Row]], a
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a set and detector, the best of each set in bold."""
+    """Return a Markdown table with a line for each set and detector; the best of each set in bold."""
     lines = [
         "| set | detector | exact match (95 %) | pictures drawn | parameters | MB | ms, network | ms, file to string |",
         "|---|---|---|---|---|---|---|---|",
     ]
     failures = []
     for name in dict.fromkeys(result["set"] for result in results):
-        of_set = {result["model"]: result for result in results if result["set"] == name}
-        best = max((r["test"]["exact_match"] for r in of_set.values() if "test" in r), default=0.0)
-        for model in (model for model in MODELS if model in of_set):
-            if "error" in of_set[model]:
-                error = of_set[model]["error"]
+        by_model = {result["model"]: result for result in results if result["set"] == name}
+        best = max((r["test"]["exact_match"] for r in by_model.values() if "test" in r), default=0.0)
+        for model in (model for model in MODELS if model in by_model):
+            if "error" in by_model[model]:
+                error = by_model[model]["error"]
                 failures.append(f"{name}, {MODELS[model]}: {error['kind']}: {error['message']}")
             else:
-                lines.append(_line(of_set[model], best))
+                lines.append(_line(by_model[model], best))
     budgets = ", ".join(sorted({f"{result['budget_minutes']:g}" for result in results}))
     threads = ", ".join(sorted({str(result["threads"]) for result in results}))
     notes = [
@@ -193,10 +183,9 @@ def _line(result: dict[str, Any], best: float) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peer"]:
-        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    if answer_as_peer(answer):
         return
-    trained_peers.hold_threads()
+    trained_peers.set_threads()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--sets", nargs="+", choices=SETS, default=["captcha-v2", "plates-vn8"], metavar="SET", help=", ".join(SETS)
@@ -204,17 +193,13 @@ def main() -> None:
     parser.add_argument(
         "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="MODEL", help=", ".join(MODELS)
     )
-    trained_peers.add_run_arguments(parser, ROOT / "runs" / "other_models")
-    args = parser.parse_args()
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
+    trained_peers.add_run_arguments(parser, "other_models")
+    args = parse_arguments(parser)
     for name in args.sets:
         rows = trained_peers.divide(name, args.data, args.out, args.seed)
         for model in args.models:
             path = args.out / f"{name}.{model}.json"
-            if args.again or not is_done(path):
-                print(f"{name}: {MODELS[model]}", file=sys.stderr, flush=True)
-                write_json(path, run_model(name, model, rows, args))
+            measure_once(path, args.again, partial(run_model, name, model, rows, args))
     print(table(read_results(args.out)))
 
 

@@ -1,8 +1,8 @@
-"""Faster R-CNN and RF-DETR nano as this package's readers take a detector, and their training; no command of its own.
+"""Faster R-CNN and RF-DETR nano as detectors for this package's readers, and their training; no command of its own.
 
-Their part of ``other_models.py``. Both start from random weights, for nothing is downloaded: the wheels of torchvision
+They are for ``other_models.py``. Both start from random weights, for nothing is downloaded: the wheels of torchvision
 and rfdetr hold none. Each takes the letterboxed picture that all detectors get, resizes it as its library does by
-default, and gives what a YOLO head gives: a box and the scores of all symbols, place by place. They learn from this
+default, and returns the output of a YOLO head: a box and the scores of all symbols for each place. They learn from this
 package's loader and augmentation by AdamW, a cosine learning rate that follows the clock, and averaged weights.
 
 - Faster R-CNN (Ren et al., 2015): torchvision's ``fasterrcnn_mobilenet_v3_large_320_fpn``, all layers trained.
@@ -42,15 +42,19 @@ from detector.training.augment.policy import Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.training_loop import Schedule
 
-WARM_UP = 10  # steps: few minutes are few of them
-LEAST_SIDE = 1.0  # pixels of a box that is learnt
+WARM_UP = 10  # steps; there are few of them in few minutes
+MIN_SIDE = 1.0  # of a box to learn from, in pixels
 
 Boxes = list[Tensor]
-"""Of each picture, (n, 4) xyxy in pixels of the letterboxed picture."""
+"""For each picture (n, 4) xyxy, in pixels of the letterboxed picture."""
 
 
 class FasterRcnn(nn.Module):
-    """torchvision's, with MobileNetV3 and the 320-pixel defaults: a picture of 256x64 is resized to 640x160."""
+    """torchvision's Faster R-CNN with MobileNetV3 and the 320-pixel defaults, which resize 256x64 to 640x160.
+
+    Args:
+        classes: number of symbols.
+    """
 
     lr, clip, batch = 5e-4, 5.0, 16
     package = "torchvision"
@@ -70,8 +74,8 @@ class FasterRcnn(nn.Module):
         return batch, OrderedDict((level, feature.float()) for level, feature in features.items()), targets
 
     def loss(self, pictures: Tensor, boxes_xyxy: Boxes, ids: list[Tensor]) -> Tensor:
-        """Sum of its four losses; class 0 is the background."""
-        targets = [{"boxes": boxes, "labels": 1 + of} for boxes, of in zip(boxes_xyxy, ids, strict=True)]
+        """Return the sum of its four losses; class 0 is the background."""
+        targets = [{"boxes": boxes, "labels": 1 + labels} for boxes, labels in zip(boxes_xyxy, ids, strict=True)]
         batch, features, resized = self._features(pictures, targets)
         with torch.autocast("cpu", enabled=False):  # boxes have more than bfloat16's three digits
             proposals, proposal_losses = self.net.rpn(batch, features, resized)
@@ -79,7 +83,7 @@ class FasterRcnn(nn.Module):
         return torch.stack([*proposal_losses.values(), *losses.values()]).sum()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Raw output (B, 4 + classes, places): a place a proposal, its box that of the likeliest class."""
+        """Return raw output (B, 4 + classes, places): a place is a proposal, its box that of the likeliest class."""
         batch, features, _ = self._features(pictures)
         with torch.autocast("cpu", enabled=False):
             proposals, _ = self.net.rpn(batch, features)
@@ -94,7 +98,11 @@ class FasterRcnn(nn.Module):
 
 
 class RfDetr(nn.Module):
-    """rfdetr's nano: the picture is stretched to 384x384."""
+    """rfdetr's nano, which stretches the picture to 384x384.
+
+    Args:
+        classes: number of symbols.
+    """
 
     lr, clip, batch = 2e-4, 0.1, 4  # the last two are rfdetr's own
     package = "rfdetr"
@@ -119,12 +127,12 @@ class RfDetr(nn.Module):
         return _as_float(self.net((square - self.mean) / self.std))
 
     def loss(self, pictures: Tensor, boxes_xyxy: Boxes, ids: list[Tensor]) -> Tensor:
-        """The criterion's losses by its weights."""
+        """Return the sum of the criterion's losses, each times its weight."""
         height, width = pictures.shape[2:]
         sides = torch.tensor([width, height, width, height])
         targets = [
-            {"boxes": box_convert(boxes, "xyxy", "cxcywh") / sides, "labels": of}
-            for boxes, of in zip(boxes_xyxy, ids, strict=True)
+            {"boxes": box_convert(boxes, "xyxy", "cxcywh") / sides, "labels": labels}
+            for boxes, labels in zip(boxes_xyxy, ids, strict=True)
         ]
         outputs = self._outputs(pictures)
         with torch.autocast("cpu", enabled=False):
@@ -132,7 +140,7 @@ class RfDetr(nn.Module):
         return torch.stack([losses[name] * weights[name] for name in losses if name in weights]).sum()
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Raw output (B, 4 + classes, places): a place a query."""
+        """Return raw output (B, 4 + classes, places): a place is a query."""
         outputs = self._outputs(pictures)
         height, width = pictures.shape[2:]
         boxes = outputs["pred_boxes"] * torch.tensor([width, height, width, height])
@@ -140,7 +148,7 @@ class RfDetr(nn.Module):
 
 
 def _as_float(nest: Any) -> Any:
-    """The same nest of dicts, lists and tensors in full precision."""
+    """Return the same nest of dicts, lists and tensors in full precision."""
     if isinstance(nest, dict):
         return {key: _as_float(value) for key, value in nest.items()}
     if isinstance(nest, (list, tuple)):
@@ -161,27 +169,27 @@ class PeerNetwork:
 
     @property
     def names(self) -> dict[int, str]:
-        """The symbols by class id."""
+        """Symbols by class id."""
         return dict(enumerate(self.config.symbols))
 
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
-        """Candidates in pixels of the letterboxed pictures, by the rule of this package's own detectors."""
+        """Return candidates in pixels of the letterboxed pictures, by the rule of this package's own detectors."""
         return candidates(self.output(images))
 
     @torch.inference_mode()
     def output(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Raw output (n, 4 + classes, places) of uint8 (n, H, W, 3) BGR."""
+        """Return the raw output (n, 4 + classes, places) for pictures, uint8 (n, H, W, 3) BGR."""
         raw: Tensor = self.detector(to_device(images, torch.device("cpu"), flip=True))
         return np.asarray(raw.float().numpy(), np.float32)
 
 
 def targets_of(batch: dict[str, Any]) -> tuple[Tensor, Boxes, list[Tensor]]:
-    """A batch of the loader as pictures in [0, 1], boxes xyxy in their pixels, and class ids, picture by picture."""
+    """Return a loader's batch as pictures (B, 3, H, W) in [0, 1] and, for each of them, boxes and class ids (n,)."""
     pictures = batch["img"].float().div(255)
     count, _, height, width = pictures.shape
     boxes = box_convert(batch["bboxes"], "cxcywh", "xyxy") * torch.tensor([width, height, width, height])
-    learnt = (boxes[:, 2:] - boxes[:, :2] > LEAST_SIDE).all(1)
-    rows = [learnt & (batch["batch_idx"] == row) for row in range(count)]
+    is_usable = (boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(1)
+    rows = [is_usable & (batch["batch_idx"] == row) for row in range(count)]
     return pictures, [boxes[row].float() for row in rows], [batch["cls"][row, 0].long() for row in rows]
 
 
@@ -191,7 +199,15 @@ def _endless(loader: TextLoader) -> Iterator[dict[str, Any]]:
 
 
 def learn(name: str, characters: CharacterSet, minutes: float, seed: int, folder: Path) -> tuple[Any, dict[str, Any]]:
-    """Train one of :data:`DETECTORS` on the split "train"; it as a network, and facts."""
+    """Train one of :data:`DETECTORS` on the split "train"; return it as a network, and figures.
+
+    Args:
+        name: of the detector.
+        characters: the set.
+        minutes: of training.
+        seed: of the weights, the order and the augmentation.
+        folder: that the weights are written into.
+    """
     torch.manual_seed(seed)
     config = characters.config
     detector = DETECTORS[name](len(config.symbols)).to(memory_format=torch.channels_last).train()
@@ -199,24 +215,24 @@ def learn(name: str, characters: CharacterSet, minutes: float, seed: int, folder
     order = EpochOrder(dataset, shuffled=True, seed=seed)
     batches = _endless(TextLoader(dataset, detector.batch, order, augment=BatchAugment(Policy(), seed)))
     arithmetic, _ = choose_arithmetic(_step_of_a_copy(detector, next(batches)))
-    trained, facts = _train(detector, batches, arithmetic, minutes)
+    network, figures = _train(detector, batches, arithmetic, minutes)
     weights_file = folder / f"{name}.pt"
-    torch.save({key: _half(value) for key, value in trained.state_dict().items()}, weights_file)
-    facts |= {
-        "parameters": sum(p.numel() for p in trained.parameters()), "megabytes": weights_file.stat().st_size / 1e6,
+    torch.save({key: _half(value) for key, value in network.state_dict().items()}, weights_file)
+    figures |= {
+        "parameters": sum(p.numel() for p in network.parameters()), "megabytes": weights_file.stat().st_size / 1e6,
         "versions": {detector.package: version(detector.package)},
     }  # fmt: skip
-    return PeerNetwork(trained, config), facts
+    return PeerNetwork(network, config), figures
 
 
 def _train(
     detector: Any, batches: Iterator[dict[str, Any]], arithmetic: Arithmetic, minutes: float
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """Train for so many minutes; the averaged network, and facts."""
+    """Train for so many minutes; return the averaged network, and figures."""
     torch.set_num_threads(arithmetic.threads)
     optimizer = torch.optim.AdamW(detector.parameters(), weight_decay=1e-4)
-    average, began, drawn, losses = averaged(detector), time.perf_counter(), 0, list[float]()
-    schedule = Schedule(lambda _: (time.perf_counter() - began) / 60 / minutes, detector.lr, WARM_UP)
+    average, start_time, picture_count, losses = averaged(detector), time.perf_counter(), 0, list[float]()
+    schedule = Schedule(lambda _: (time.perf_counter() - start_time) / 60 / minutes, detector.lr, WARM_UP)
     while (progress := schedule.progress(len(losses))) < 1:
         optimizer.param_groups[0]["lr"] = schedule.lr(len(losses), progress)
         pictures, boxes, ids = targets_of(next(batches))
@@ -228,20 +244,22 @@ def _train(
         optimizer.step()
         average.update(detector)
         losses.append(loss.item())
-        drawn += len(pictures)
+        picture_count += len(pictures)
     return average.ema.eval(), {
-        "minutes": {"train": (time.perf_counter() - began) / 60}, "steps": len(losses), "pictures_drawn": drawn,
-        "arithmetic": str(arithmetic), "loss": {"first": _mean(losses[:10]), "last": _mean(losses[-10:])},
+        "minutes": {"train": (time.perf_counter() - start_time) / 60}, "steps": len(losses),
+        "pictures_drawn": picture_count, "arithmetic": str(arithmetic),
+        "loss": {"first": _mean(losses[:10]), "last": _mean(losses[-10:])},
     }  # fmt: skip
 
 
 def _step_of_a_copy(detector: nn.Module, batch: dict[str, Any]) -> Callable[[], None]:
-    copy, taken = deepcopy(detector), targets_of(batch)
-    return lambda: copy.loss(*taken).backward()
+    """Return a training step that leaves the detector as it is."""
+    copy, targets = deepcopy(detector), targets_of(batch)
+    return lambda: copy.loss(*targets).backward()
 
 
 def _half(tensor: Tensor) -> Tensor:
-    """As this package's own weights are kept."""
+    """Return a tensor in half precision, as this package's own weights are stored."""
     return tensor.half() if tensor.is_floating_point() else tensor
 
 

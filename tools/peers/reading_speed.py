@@ -2,11 +2,11 @@
 
     python tools/peers/reading_speed.py [--data SET] [--pictures 320] [--cores 2] [--peers-python PEERS/bin/python]
 
-Every reader reads the same files, one after another (the median counts), and in batches of 32 (the median batch, by
-picture): with its own way to take many where it has one, otherwise one after another. Each runs in a process of its
-own, on the same cores. `yolo predict` gives boxes, no string. The peers are run by --peers-python as in zero_shot.py,
-and left out, with the reason, where they cannot be imported there or want to fetch a model: fast-plate-ocr needs one in
-its cache. SET is a folder with labels.csv; without --data artificial pictures are made.
+Every reader reads the same files, one after another (the median is given), and in batches of 32 (the median batch, a
+picture): by its own function for many pictures if it has one, otherwise one after another. Each runs in a process of
+its own, on the same cores. `yolo predict` gives boxes, no string. The peers are run by --peers-python as in
+zero_shot.py, and left out, with the reason, if they cannot be imported there or want to fetch a model: fast-plate-ocr
+needs one in its cache. SET is a folder with labels.csv; without --data artificial pictures are drawn.
 
 With a GPU it also counts pictures a second from memory, and the share that the steps after the network cost; without
 one it says so. Run it on an idle machine. Prints Markdown tables and writes OUT.
@@ -15,7 +15,6 @@ one it says so. Run it on an idle machine. Prints Markdown tables and writes OUT
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -26,13 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from tools.peers import zero_shot
+from tools.processes import answer_as_peer, ask_peer
 from tools.results import ROOT, machine, write_json
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
 BATCH = 32
-MOST_SECONDS = 30  # that a reader is measured, one picture at a time or in batches; five inputs are always read
-FIRST = "detector (onnx)"  # that the others are compared with
+MAX_SECONDS = 30  # of a measurement, one picture at a time or in batches; five inputs are always read
+BASELINE = "detector (onnx)"  # the reader that the others are compared with
 PLATE_MODEL = "cct-xs-v2-global-model"
 
 ReadOne = Callable[[str], object]
@@ -43,7 +43,7 @@ ReadMany = Callable[[list[str]], object]
 
 
 def own_reader(backend: str, weights: str | None) -> tuple[ReadOne, ReadMany]:
-    """This project's reader."""
+    """Return this project's reader."""
     import detector
 
     reader = detector.Reader(weights, device="cpu", backend=backend)
@@ -51,7 +51,7 @@ def own_reader(backend: str, weights: str | None) -> tuple[ReadOne, ReadMany]:
 
 
 def yolo_predict(weights: str | None) -> tuple[ReadOne, ReadMany]:
-    """Ultralytics' own prediction with the same weights, at their shape."""
+    """Return Ultralytics' own prediction with the same weights, at their input shape."""
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -66,7 +66,7 @@ def yolo_predict(weights: str | None) -> tuple[ReadOne, ReadMany]:
 
 
 def rapidocr_whole() -> tuple[ReadOne, None]:
-    """Detection, classification and recognition."""
+    """Return detection, classification and recognition."""
     import logging
 
     from rapidocr import RapidOCR
@@ -76,7 +76,11 @@ def rapidocr_whole() -> tuple[ReadOne, None]:
 
 
 def fast_plate_ocr() -> tuple[ReadOne, ReadMany]:
-    """Its smallest network for plates of all countries; only if it is in its cache."""
+    """Return its smallest network for plates of all countries.
+
+    Raises:
+        RuntimeError: if the network is not in its cache.
+    """
     from fast_plate_ocr import LicensePlateRecognizer
     from fast_plate_ocr.inference import hub
 
@@ -93,15 +97,15 @@ PEERS: dict[str, Callable[[], tuple[ReadOne, ReadMany | None]]] = {
     "fast-plate-ocr": fast_plate_ocr,
 }
 OWN_READERS: dict[str, Callable[[str | None], tuple[ReadOne, ReadMany]]] = {
-    FIRST: lambda weights: own_reader("onnx", weights),
+    BASELINE: lambda weights: own_reader("onnx", weights),
     "detector (openvino)": lambda weights: own_reader("openvino", weights),
     "detector (torch)": lambda weights: own_reader("torch", weights),
     "yolo predict": yolo_predict,
 }
 
 
-def measured(read_one: ReadOne, read_many: ReadMany | None, files: Sequence[str]) -> dict[str, Any]:
-    """Milliseconds a picture, one at a time and in batches."""
+def measure(read_one: ReadOne, read_many: ReadMany | None, files: Sequence[str]) -> dict[str, Any]:
+    """Return the milliseconds a picture, one at a time and in batches."""
 
     def read_all(paths: list[str]) -> None:
         for path in paths:
@@ -115,27 +119,26 @@ def measured(read_one: ReadOne, read_many: ReadMany | None, files: Sequence[str]
 
 
 def _median_ms(read: Callable[[Any], object], inputs: Sequence[Any]) -> float:
-    read(inputs[0])  # the first pays for what is set up then
+    read(inputs[0])  # the first takes longer
     seconds = []
     for item in inputs:
         start_time = time.perf_counter()
         read(item)
         seconds.append(time.perf_counter() - start_time)
-        if sum(seconds) > MOST_SECONDS and len(seconds) >= 5:
+        if sum(seconds) > MAX_SECONDS and len(seconds) >= 5:
             break
     return 1000 * statistics.median(seconds)
 
 
-def be_peer(name: str, question_file: Path, answer_file: Path) -> None:
-    """The other end of :func:`zero_shot.ask_peer`."""
-    question = json.loads(question_file.read_text(encoding="utf-8"))
-    keep_to(question["cores"])
+def answer(name: str, question: dict[str, Any]) -> dict[str, Any]:
+    """Measure a reader, in a process of its own."""
+    use_cores(question["cores"])
     read_one, read_many = PEERS[name]() if name in PEERS else OWN_READERS[name](question["weights"])
-    answer_file.write_text(json.dumps(measured(read_one, read_many, question["files"])), encoding="utf-8")
+    return measure(read_one, read_many, question["files"])
 
 
-def keep_to(cores: int) -> None:
-    """This process on its first cores only, before any library counts them."""
+def use_cores(cores: int) -> None:
+    """Run this process on its first cores only, before any library counts them."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
         cores = len(os.sched_getaffinity(0))
@@ -146,7 +149,7 @@ def keep_to(cores: int) -> None:
 
 
 def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict[str, Any]:
-    """Pictures a second from memory: the network alone, with its candidates, and with the strings."""
+    """Return the pictures a second from memory: of the network alone, with its candidates, and with the strings."""
     import torch
 
     if not torch.cuda.is_available():
@@ -158,11 +161,11 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
 
     reader = detector.Reader(weights, device="0", backend="torch")
     shape_hw = reader.config.shape_hw or (64, 256)
-    pictures = np.stack([image for image in artificial(256, (shape_hw[1], shape_hw[0]))])
+    pictures = np.stack(draw_pictures(256, (shape_hw[1], shape_hw[0])))
     images = np.concatenate([pictures] * (batch // len(pictures)))
     network: Any = reader._network
 
-    def alone() -> None:
+    def run_network() -> None:
         network.output(images)
         torch.cuda.synchronize()
 
@@ -170,7 +173,7 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
         decode_batch(network(images), reader.config, [float(shape_hw[1])] * len(images))
 
     rates = {}
-    for name, step in (("network", alone), ("candidates", lambda: network(images)), ("strings", read_strings)):
+    for name, step in (("network", run_network), ("candidates", lambda: network(images)), ("strings", read_strings)):
         step()
         start_time, picture_count = time.perf_counter(), 0
         while time.perf_counter() - start_time < seconds:
@@ -183,42 +186,42 @@ def on_gpu(weights: str | None, seconds: float = 5.0, batch: int = 1024) -> dict
 # --- pictures and tables ------------------------------------------------------------------------------------------
 
 
-def artificial(count: int, size_wh: tuple[int, int] = (256, 64)) -> list[Any]:
-    """Pictures of eight characters, uint8 (H, W, 3) BGR."""
+def draw_pictures(count: int, size_wh: tuple[int, int] = (256, 64)) -> list[Any]:
+    """Draw pictures of eight characters, uint8 (H, W, 3) BGR."""
     import matplotlib
 
     from detector.synth import SynthConfig, Synthesizer
 
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
-    make = Synthesizer(SynthConfig(size_wh=size_wh, styles=("plate", "label"), fonts=(fonts / "DejaVuSans.ttf",)))
-    return [make(i).image for i in range(count)]
+    config = SynthConfig(size_wh=size_wh, styles=("plate", "label"), fonts=(fonts / "DejaVuSans.ttf",))
+    synthesizer = Synthesizer(config)
+    return [synthesizer(i).image for i in range(count)]
 
 
 def files_of(data: Path | None, pictures: int, folder: Path) -> list[str]:
-    """Paths of the pictures to read; a set with fewer is gone through again."""
+    """Return the paths of the pictures to read; those of a set with fewer are repeated."""
     if data is not None:
-        rows = [path for path, _ in zero_shot.sample(data.name, data.parent, pictures, 0)]
-        return (rows * -(-pictures // len(rows)))[:pictures]
+        files = [path for path, _ in zero_shot.sample(data.name, data.parent, pictures, 0)]
+        return (files * -(-pictures // len(files)))[:pictures]
     import cv2
 
     paths = [str(folder / f"{i:04}.png") for i in range(pictures)]
-    for path, image in zip(paths, artificial(pictures), strict=True):
+    for path, image in zip(paths, draw_pictures(pictures), strict=True):
         cv2.imwrite(path, image)
     return paths
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown: a line a reader, with how many times as long as the first it takes."""
+    """Return a Markdown table with a line for each reader, with its time as a multiple of BASELINE's."""
     rows = {name: row for name, row in result["readers"].items() if "skipped" not in row}
-    first = rows.get(FIRST) or next(iter(rows.values()), None)
+    baseline = rows.get(BASELINE) or next(iter(rows.values()), None)
     lines = ["| reader | ms, one picture | ms a picture, batches of 32 |", "|---|---|---|"]
     for name, row in rows.items():
-        assert first is not None
-        ratios = [row[key] / first[key] for key in ("one_ms", "batch_ms")]
-        alone = "" if row["batches"] else ", one by one"
-        lines.append(
-            f"| {name} | {row['one_ms']:.2f} ({ratios[0]:.1f}x) | {row['batch_ms']:.2f} ({ratios[1]:.1f}x{alone}) |"
-        )
+        assert baseline is not None
+        ratios = [row[key] / baseline[key] for key in ("one_ms", "batch_ms")]
+        batch_note = "" if row["batches"] else ", one by one"
+        cells = [f"{row['one_ms']:.2f} ({ratios[0]:.1f}x)", f"{row['batch_ms']:.2f} ({ratios[1]:.1f}x{batch_note})"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     skipped = [f"{name} left out: {row['skipped']}" for name, row in result["readers"].items() if "skipped" in row]
     gpu = result["gpu"]
     if "skipped" in gpu:
@@ -232,8 +235,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peer"]:
-        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    if answer_as_peer(answer):
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=None, help="a set's folder with labels.csv [artificial pictures]")
@@ -254,7 +256,7 @@ def main() -> None:
         for name in (*OWN_READERS, *(() if args.no_peers else PEERS)):
             print(f"reading with {name}", file=sys.stderr, flush=True)
             python = args.peers_python if name in PEERS else sys.executable
-            readers[name] = zero_shot.ask_peer(__file__, name, python, question)
+            readers[name] = ask_peer(__file__, name, python, question)
     result = {
         "pictures": args.data.name if args.data else "artificial, 256x64", "count": len(files), "cores": args.cores,
         "weights": args.weights.name if args.weights else "shipped", "machine": machine(), "readers": readers,

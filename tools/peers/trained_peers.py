@@ -1,4 +1,4 @@
-"""Readers trained on the same strings for the same time, on the same held-out fifth; beside them two as they are.
+"""Exact match of readers trained on the same strings for the same minutes, on the same held-out fifth.
 
     python tools/peers/trained_peers.py --peers-python PEERS/bin/python [--sets captcha-v2] [--readers detector crnn]
 
@@ -6,8 +6,8 @@ The splits are those that convert makes of the whole set, grouped by text. Every
 from and the same to select on, and none sees the held-out ones. --minutes are wall clock on the cores that this process
 may use (taskset): conversion and training together for this project, training alone for fast-plate-ocr and for the CRNN
 (crnn.py), which start from scratch; "detector, from scratch" trains random weights on the boxes that the shipped ones
-locate. fast_plate_peer.py says how fast-plate-ocr ends in time; that takes a short trial,
-which is not counted. RapidOCR and ddddocr read as they are.
+locate. fast-plate-ocr needs a short trial to end in time (fast_plate_peer.py), which is not counted. RapidOCR and
+ddddocr read as they are.
 
 Every reader runs in a process of its own, the peers by --peers-python, an environment with `pip install rapidocr
 ddddocr onnxruntime "fast-plate-ocr[train]"`. Strings are compared as zero_shot.py does. Leaves
@@ -19,18 +19,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tools.arguments import add_data_and_out, parse_arguments
 from tools.peers import zero_shot
-from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.processes import answer_as_peer, ask_peer
+from tools.results import error_facts, machine, machine_lines, measure_once, read_results
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
@@ -44,44 +45,44 @@ READERS = {
     "rapidocr": "RapidOCR, untrained",
     "ddddocr": "ddddocr, untrained",
 }
-"""How each is called in files and options, and in the table."""
+"""Names of the readers in files and options, and in the table."""
 
 MODULES = {
     "fast-plate-ocr-xs": "tools.peers.fast_plate_peer",
     "fast-plate-ocr-s": "tools.peers.fast_plate_peer",
     "crnn": "tools.peers.crnn",
 }
-"""Where ``learn`` of the readers that are not this project's is."""
+"""Modules with ``learn`` of the readers that are not this project's."""
 
 Row = tuple[str, str]
 """Path and text of a picture."""
 
 
-def hold_threads() -> int:
+def set_threads() -> int:
     """Give all libraries, here and in processes started from here, as many threads as there are cores to use.
 
     OMP_NUM_THREADS lowers that. It must be set before Ultralytics is imported, which would set it to 1.
     """
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    core_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     requested = os.environ.get("OMP_NUM_THREADS", "")
-    threads = max(1, min(int(requested), free)) if requested.isdigit() else free
+    threads = max(1, min(int(requested), core_count)) if requested.isdigit() else core_count
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ[name] = str(threads)
     return threads
 
 
 def divide(name: str, data: Path, out: Path, seed: int) -> dict[str, list[Row]]:
-    """Pictures of a set by split, as convert would split it."""
+    """Return the pictures of a set by split, as convert would split it."""
     from detector.conversion.inputs import assign_splits
     from detector.conversion.settings import TEST_SHARE, VAL_SHARE
     from detector.data.labels.sources import read_source
     from tools.sets import source_of
 
     items = read_source(source_of(name, data, out)).items
-    split = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
+    split_of = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
     rows: dict[str, list[Row]] = {"train": [], "val": [], "test": []}
     for item in items:
-        rows[split[item.text]].append((str(item.path.resolve()), item.text))
+        rows[split_of[item.text]].append((str(item.path.resolve()), item.text))
     return rows
 
 
@@ -89,52 +90,61 @@ def divide(name: str, data: Path, out: Path, seed: int) -> dict[str, list[Row]]:
 
 
 def learn_ours(question: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """This project: convert and train; a function from path to text, and facts."""
+    """Convert and train by this project; return a function from path to text, and figures."""
     import torch
 
     torch.set_num_threads(question["threads"])
     import detector
-    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
-    from tools.sets import write_labels
-    from tools.training.real_sets import LEAST_TRAINING, forget, train_stage
+    from tools.training.real_sets import MIN_TRAINING_MINUTES, train_stage
 
     folder, seed, from_scratch = Path(question["work"]), question["seed"], question["reader"] != "detector"
-    rows = [(Path(path), text) for path, text in (*question["train"], *question["val"])]
     start_time = time.perf_counter()
-    forget(folder / "set")
-    report = detector.convert(
-        write_labels(folder / "labels.csv", rows), folder / "set", overwrite=True, seed=seed,
-        # A text's split is its place by hash: the held-out ones are gone, the next ones are validation as before.
-        test=0.0, val=TEST_SHARE + VAL_SHARE,
-    )  # fmt: skip
-    converted = (time.perf_counter() - start_time) / 60
-    minutes_left = max(question["minutes"] - converted, LEAST_TRAINING)
+    report = convert_without_test(question, folder / "labels.csv", folder / "set", seed)
+    convert_minutes = (time.perf_counter() - start_time) / 60
+    minutes_left = max(question["minutes"] - convert_minutes, MIN_TRAINING_MINUTES)
     weights = train_stage(report.data_yaml.resolve(), folder, "reader", minutes_left, from_scratch, seed)
-    minutes = {"convert": converted, "train": (time.perf_counter() - start_time) / 60 - converted}
+    minutes = {"convert": convert_minutes, "train": (time.perf_counter() - start_time) / 60 - convert_minutes}
     reader = detector.Reader(weights)
-    facts = {"minutes": minutes, "splits": report.splits, "suspects": report.suspects, "refused": report.refused}
-    return lambda path: reader.read(path).text, facts
+    figures = {"minutes": minutes, "splits": report.splits, "suspects": report.suspects, "refused": report.refused}
+    return lambda path: reader.read(path).text, figures
 
 
-def be_peer(reader: str, question_file: Path, answer_file: Path) -> None:
-    """The other end of :func:`zero_shot.ask_peer`: learn, read the held-out pictures; or what went wrong."""
-    question = json.loads(question_file.read_text(encoding="utf-8"))
-    question |= {"reader": reader, "threads": hold_threads()}
+def convert_without_test(rows: dict[str, list[Row]], labels: Path, root: Path, seed: int) -> Any:
+    """Convert the pictures of the splits "train" and "val" to a set at ``root``; return the report.
+
+    Args:
+        rows: as :func:`divide` returns them for the same seed.
+        labels: path of the label file to write.
+        root: folder of the set; what earlier conversions to it keep is deleted.
+        seed: of the splits.
+    """
+    import detector
+    from detector.conversion.settings import TEST_SHARE, VAL_SHARE
+    from tools.sets import write_labels
+    from tools.training.real_sets import discard_work
+
+    discard_work(root)
+    write_labels(labels, [(Path(path), text) for path, text in (*rows["train"], *rows["val"])])
+    # A text's split is its place by hash: the held-out ones are missing, the next ones are validation as before.
+    return detector.convert(labels, root, overwrite=True, seed=seed, test=0.0, val=TEST_SHARE + VAL_SHARE)
+
+
+def answer(reader: str, question: dict[str, Any]) -> dict[str, Any]:
+    """Learn, and read the held-out pictures, in a process of its own; return ``error`` if that fails."""
+    question |= {"reader": reader, "threads": set_threads()}
     try:
         learn = importlib.import_module(MODULES[reader]).learn if reader in MODULES else learn_ours
-        read, answer = learn(question)
-        answer |= zero_shot.timed(read, question["test"])
+        read, figures = learn(question)
+        return figures | zero_shot.timed(read, question["test"])
     except Exception as error:  # whatever a library raises is this reader's result; the others are run all the same
-        traceback.print_exc()
-        answer = {"error": {"kind": type(error).__name__, "message": str(error)}}
-    answer_file.write_text(json.dumps(answer), encoding="utf-8")
+        return {"error": error_facts(error)}
 
 
 # --- here ---------------------------------------------------------------------------------------------------------
 
 
 def texts_of(reader: str, rows: dict[str, list[Row]], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the texts that a reader reads of the held-out pictures, and facts about it; or ``error``."""
+    """Return the texts that a reader reads of the held-out pictures, with figures; or ``error``."""
     test = [path for path, _ in rows["test"]]
     if reader in zero_shot.PEERS:
         reply = zero_shot.read_by_peer(reader, args.peers_python, {"test": test})
@@ -142,25 +152,23 @@ def texts_of(reader: str, rows: dict[str, list[Row]], folder: Path, args: argpar
     else:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        upper = {part: [(path, zero_shot.compared(text)) for path, text in rows[part]] for part in ("train", "val")}
-        learnt = rows if reader not in MODULES else upper
-        question = {
-            "train": learnt["train"], "val": learnt["val"], "test": test, "minutes": args.minutes, "seed": args.seed,
-            "work": str(folder),
-        }  # fmt: skip
+        question = {"test": test, "minutes": args.minutes, "seed": args.seed, "work": str(folder)}
+        for split in ("train", "val"):  # others learn the symbols that are compared only
+            texts = [zero_shot.normalise(text) if reader in MODULES else text for _, text in rows[split]]
+            question[split] = [(path, text) for (path, _), text in zip(rows[split], texts, strict=True)]
         python = args.peers_python if reader.startswith("fast-plate-ocr") else sys.executable
-        reply = zero_shot.ask_peer(__file__, reader, python, question)
+        reply = ask_peer(__file__, reader, python, question)
     if "skipped" in reply:
         return {"error": {"kind": "Skipped", "message": reply["skipped"]}}
     return reply
 
 
 def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argparse.Namespace) -> dict[str, Any]:
-    """One reader on one set: its score, or the error that ended it."""
+    """Measure one reader on one set; return its figures, or the error that ended it."""
     result: dict[str, Any] = {
         "set": name, "reader": reader, "seed": args.seed, "budget_minutes": args.minutes,
         "pictures": {part: len(pairs) for part, pairs in rows.items()}, "machine": machine(),
-        "threads": hold_threads(),
+        "threads": set_threads(),
     }  # fmt: skip
     reply = texts_of(reader, rows, args.out / f"{name}.{reader}", args)
     if "error" in reply:
@@ -171,7 +179,7 @@ def run_reader(name: str, reader: str, rows: dict[str, list[Row]], args: argpars
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a set, a column a reader, the best of each line in bold."""
+    """Return a Markdown table with a line for each set and a column for each reader; the best of each line in bold."""
     readers = [reader for reader in READERS if any(r["reader"] == reader for r in results)]
     by_reader = {(r["set"], r["reader"]): r for r in results}
     lines = [
@@ -180,13 +188,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     ]
     for name in dict.fromkeys(r["set"] for r in results):
         row = [by_reader.get((name, reader)) for reader in readers]
-        scored = [r["test"]["exact_match"] for r in row if r and "test" in r]
-        cells = [_cell(r, max(scored, default=0.0)) if r else "-" for r in row]
+        best = max((r["test"]["exact_match"] for r in row if r and "test" in r), default=0.0)
+        cells = [_cell(r, best) if r else "-" for r in row]
         counts = next(r["pictures"] for r in row if r)
         lines.append(f"| {name} | {' / '.join(map(str, counts.values()))} | {' | '.join(cells)} |")
     budgets = ", ".join(sorted({f"{r['budget_minutes']:g}" for r in results}))
     notes = [f"Exact match (95 %); {budgets} minutes of training each, of which were taken:"]
-    notes += [f"- {READERS[reader]}: {_spent(results, reader)}" for reader in readers if _spent(results, reader)]
+    notes += [f"- {READERS[reader]}: {text}" for reader in readers if (text := _minutes_text(results, reader))]
     failures = [
         f"{r['set']}, {READERS[r['reader']]}: {r['error']['kind']}: {r['error']['message']}"
         for r in results if "error" in r
@@ -204,47 +212,41 @@ def _cell(result: dict[str, Any], best: float) -> str:
     return f"{f'**{cell}**' if match == best > 0 else cell} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def _spent(results: Sequence[dict[str, Any]], reader: str) -> str:
-    """Least and most minutes of each stage over the sets."""
-    spent = [r["minutes"] for r in results if r["reader"] == reader and r.get("minutes")]
-    stages = list(spent[0]) if spent else []
-    return ", ".join(f"{s} {min(m[s] for m in spent):.1f} to {max(m[s] for m in spent):.1f}" for s in stages)
+def _minutes_text(results: Sequence[dict[str, Any]], reader: str) -> str:
+    """Return the minimum and maximum minutes of each stage over the sets; empty for a reader that is not trained."""
+    minutes = [r["minutes"] for r in results if r["reader"] == reader and r.get("minutes")]
+    stages = {stage: [by_stage[stage] for by_stage in minutes] for stage in (minutes[0] if minutes else ())}
+    return ", ".join(f"{stage} {min(values):.1f} to {max(values):.1f}" for stage, values in stages.items())
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, out: Path) -> None:
-    """What every comparison of trained readers is told of its data, its time and its results."""
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+def add_run_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the arguments of all comparisons of trained readers; --out is runs/``name`` by default."""
+    add_data_and_out(parser, name)
     parser.add_argument("--minutes", type=float, default=5.0, help="of training, a set and reader")
     parser.add_argument("--peers-python", default=sys.executable, help="that runs the peers")
-    parser.add_argument("--out", type=Path, default=out, help="folder to work in")
     parser.add_argument("--seed", type=int, default=0, help="of the splits and of training")
     parser.add_argument("--again", action="store_true", help="run what is done already, too")
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peer"]:
-        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    if answer_as_peer(answer):
         return
-    hold_threads()
+    set_threads()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
     parser.add_argument(
         "--readers", nargs="+", choices=READERS, default=list(READERS), metavar="READER", help=", ".join(READERS)
     )
-    add_run_arguments(parser, ROOT / "runs" / "trained_peers")
-    args = parser.parse_args()
+    add_run_arguments(parser, "trained_peers")
+    args = parse_arguments(parser)
     from tools.sets import write_labels
 
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
         rows = divide(name, args.data, args.out, args.seed)
         write_labels(args.out / f"{name}.held-out.csv", [(Path(path), text) for path, text in rows["test"]])
         for reader in args.readers:
             path = args.out / f"{name}.{reader}.json"
-            if args.again or not is_done(path):
-                print(f"{name}: {READERS[reader]}", file=sys.stderr, flush=True)
-                write_json(path, run_reader(name, reader, rows, args))
+            measure_once(path, args.again, partial(run_reader, name, reader, rows, args))
     print(table(read_results(args.out)))
 
 

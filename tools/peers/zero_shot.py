@@ -1,4 +1,4 @@
-"""What the shipped weights read of real pictures, beside RapidOCR and ddddocr, on the same pictures in one run.
+"""Exact match of the shipped weights on real pictures, beside RapidOCR and ddddocr, on the same pictures in one run.
 
     python tools/peers/zero_shot.py [--pictures 110] [--weights PT] [--peers-python PEERS/bin/python]
 
@@ -7,29 +7,25 @@ the reason, where it cannot be imported there. Their requirements may clash with
 environment of their own: `python -m venv PEERS && PEERS/bin/pip install rapidocr ddddocr onnxruntime`.
 
 Compared is the exact match of letters and digits only, upper case: readings and labels are upper-cased, and all
-but 0-9 and A-Z is taken out (of plates-cn the province, too). Nothing is trained. "detector" reads one picture after
-another, "detector, folder" as `detector predict FOLDER` does: with the format that the readings show. Times are medians
-a set, of one picture after another, from file to string, and means of a folder: compare them on an idle machine only.
-Sets come in two halves of the same kinds: artificial pictures are made after mistakes on GUIDING alone, and the other
-half tells what they are worth. Prints a Markdown table and writes OUT.
+but 0-9 and A-Z is removed (of plates-cn the province, too). Nothing is trained. "detector" reads one picture after
+another, "detector, folder" as `detector predict FOLDER` does: with a string model that is fitted to the readings. Times
+are medians a set, of one picture after another, from file to string, and means of a folder: compare them on an idle
+machine only. Sets are in two halves of the same kinds: artificial pictures are designed after mistakes on GUIDING
+alone, and REPORTING shows what they are worth. Prints a Markdown table and writes OUT.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import os
 import random
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.processes import answer_as_peer, ask_peer
 from tools.results import DATA, ROOT, machine, write_json
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
@@ -38,11 +34,11 @@ GUIDING = (
     "captcha-generic", "captcha-generic-8", "captcha-v2", "captcha-thsrc", "plates-id", "plates-cn", "meters-lcd",
     "words-iiit5k",
 )  # fmt: skip
-"""Sets whose mistakes may be looked at when artificial pictures are made: their figures flatter. captcha-generic-8 is
+"""Sets whose mistakes may guide the design of artificial pictures: their figures are optimistic. captcha-generic-8 is
 the 8-character part."""
 
 REPORTING = ("captcha-swust-20191218", "captcha-digits-boxes", "plates-vn8", "plates-us-crops", "digits-orand-car")
-"""Sets that no picture is made after from version 0.2 on (before, all of them guided)."""
+"""Sets that no artificial picture is designed after from version 0.2 on (before that, all of them guided)."""
 
 SETS = GUIDING + REPORTING
 
@@ -53,16 +49,16 @@ FOLDER = "detector, folder"
 Read = Callable[[str], str]
 
 
-def compared(text: str) -> str:
-    """Letters and digits, upper case."""
+def normalise(text: str) -> str:
+    """Return the letters and digits of a text in upper case, which alone are compared."""
     return "".join(c for c in text.upper() if c in COUNTED_SYMBOLS)
 
 
 def sample(name: str, data: Path, pictures: int, seed: int) -> list[tuple[str, str]]:
-    """(path, text) of some pictures of a set, always the same; of all of them for ``pictures`` 0."""
-    folder = data / name.removesuffix("-8")
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = [(str(folder / row["image"]), row["text"]) for row in csv.DictReader(file)]
+    """Return (path, text) of ``pictures`` pictures of a set, the same ones each time; of all of them for 0."""
+    from tools.sets import read_labels
+
+    rows = [(str(path), text) for path, text in read_labels(data / name.removesuffix("-8") / "labels.csv")]
     if name.endswith("-8"):
         rows = [row for row in rows if len(row[1]) == 8]
     rows.sort()
@@ -75,7 +71,7 @@ def sample(name: str, data: Path, pictures: int, seed: int) -> list[tuple[str, s
 
 
 def rapidocr() -> Read:
-    """PP-OCR's recognition network alone: the pictures are cropped to their text already."""
+    """Return PP-OCR's recognition network alone, since the pictures are cropped to their text."""
     import logging
 
     from rapidocr import RapidOCR
@@ -90,7 +86,7 @@ def rapidocr() -> Read:
 
 
 def ddddocr() -> Read:
-    """Its default classification network; transparency laid over white, as it offers."""
+    """Return its default classification network, with its option to lay transparent pictures over white."""
     import ddddocr as library
 
     engine = library.DdddOcr(show_ad=False)
@@ -105,10 +101,10 @@ PEERS: dict[str, Callable[[], Read]] = {"rapidocr": rapidocr, "ddddocr": ddddocr
 
 
 def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
-    """Texts, one after another, and the median of milliseconds; a picture that it fails on reads as nothing."""
+    """Read files one after another; return the texts, empty for files in ``failed``, and the median of milliseconds."""
     texts, seconds, failed = [], [], {}
     for path in files[:1]:
-        _try(read, path)  # the first picture pays for what is set up then
+        _try(read, path)  # the first picture takes longer
     for path in files:
         start_time = time.perf_counter()
         text, problem = _try(read, path)
@@ -120,14 +116,15 @@ def timed(read: Read, files: Sequence[str]) -> dict[str, Any]:
 
 
 def _try(read: Read, path: str) -> tuple[str, str]:
+    """Return the text, or an empty one and the error."""
     try:
         return read(path), ""
-    except Exception as error:  # whatever a library of others raises is a picture that it cannot read
+    except Exception as error:  # whatever another library raises: it cannot read the picture
         return "", f"{type(error).__name__}: {error}"
 
 
 def read_by_us(weights: Path | None, files_by_set: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """What this project reads, by reader and set: one picture after another, and whole sets as folders are read."""
+    """Read one by one, and whole sets as folders; return answers as :func:`timed`'s, by reader and set."""
     import detector
 
     try:
@@ -139,7 +136,7 @@ def read_by_us(weights: Path | None, files_by_set: dict[str, list[str]]) -> dict
 
 
 def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
-    """As :func:`timed`, with the format that the readings of all files show; milliseconds are a mean."""
+    """Read as :func:`timed` does, with a string model fitted to the readings of all files; milliseconds are a mean."""
     import detector
 
     start_time = time.perf_counter()
@@ -151,47 +148,25 @@ def _as_folder(reader: Any, files: Sequence[str]) -> dict[str, Any]:
 
 
 def read_by_peer(peer: str, python: str, files_by_set: dict[str, list[str]]) -> dict[str, Any]:
-    """What a peer reads, by set; it runs in a process of its own."""
+    """Read files of each set by a peer in a process of its own; return its answers as :func:`timed`'s, by set."""
     return ask_peer(__file__, peer, python, files_by_set)
 
 
-def ask_peer(script: str, peer: str, python: str, question: Any) -> dict[str, Any]:
-    """What `python script --peer PEER QUESTION.json ANSWER.json` answers, or why it does not."""
-    with tempfile.TemporaryDirectory() as folder:
-        question_file, answer_file = Path(folder) / "question.json", Path(folder) / "answer.json"
-        question_file.write_text(json.dumps(question), encoding="utf-8")
-        command = (python, script, "--peer", peer, str(question_file), str(answer_file))
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-        environment = {**os.environ, "PYTHONPATH": path}  # for tools.*, which a peer's Python does not know
-        try:
-            ended = subprocess.run(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-            )
-        except OSError as error:
-            return {"skipped": f"{python} does not run: {error.strerror}"}
-        if ended.returncode or not answer_file.exists():
-            last = ended.stderr.strip().splitlines()[-1:] or [f"exit code {ended.returncode}"]
-            return {"skipped": last[0]}
-        answers: dict[str, Any] = json.loads(answer_file.read_text(encoding="utf-8"))
-        return answers
-
-
-def be_peer(peer: str, question_file: Path, answer_file: Path) -> None:
-    """The other end of :func:`read_by_peer`: files of each set in, texts of each set out."""
+def answer(peer: str, files_by_set: dict[str, list[str]]) -> dict[str, Any]:
+    """Read files of each set, in the process that :func:`read_by_peer` starts."""
     read = PEERS[peer]()
-    sets = json.loads(question_file.read_text(encoding="utf-8"))
-    answer_file.write_text(json.dumps({name: timed(read, files) for name, files in sets.items()}), encoding="utf-8")
+    return {name: timed(read, files) for name, files in files_by_set.items()}
 
 
 # --- comparing ----------------------------------------------------------------------------------------------------
 
 
 def score(answer: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Exact match with its 95 % interval and CER, both by the module's rule; and what was read wrongly."""
+    """Return exact match with its 95 % interval and CER of normalised texts, and (label, text) of wrong readings."""
     from detector.text.metrics import score_texts
 
-    pairs = [(compared(label), compared(text)) for label, text in zip(labels, answer["texts"], strict=True)]
-    result = score_texts([a for a, _ in pairs], [b for _, b in pairs])
+    pairs = [(normalise(label), normalise(text)) for label, text in zip(labels, answer["texts"], strict=True)]
+    result = score_texts([label for label, _ in pairs], [text for _, text in pairs])
     return {
         "exact_match": result.exact_match, "interval_95": result.interval, "cer": result.cer, "count": result.count,
         "ms": answer["ms"], "failed": answer["failed"], "wrong": [pair for pair in pairs if pair[0] != pair[1]],
@@ -199,9 +174,9 @@ def score(answer: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown: a line a set, a column a reader, the best of each line in bold; times last."""
+    """Return a Markdown table with a line for each set, a column for each reader, and the times; the best in bold."""
     scores = {name: row for name, row in result["readers"].items() if "skipped" not in row}
-    skipped = [f"{n} left out: {row['skipped']}" for n, row in result["readers"].items() if "skipped" in row]
+    skipped = [f"{name} left out: {row['skipped']}" for name, row in result["readers"].items() if "skipped" in row]
     if not scores:
         return "\n".join(skipped)
     lines = [f"| set | pictures | {' | '.join(scores)} |", "|---|---|" + "---|" * len(scores)]
@@ -211,7 +186,7 @@ def table(result: dict[str, Any]) -> str:
         lines += [_row(name, result["pictures"][name], matches) for name, matches in rows.items()]
         if present:
             means = [statistics.mean(column) for column in zip(*rows.values(), strict=True)]
-            lines.append(_row(f"*mean of the {half} half*", sum(result["pictures"][n] for n in present), means))
+            lines.append(_row(f"*mean of the {half} half*", sum(result["pictures"][name] for name in present), means))
     times = {reader: _mean_ms(row, result["pictures"]) for reader, row in scores.items()}
     first = next(iter(times.values()), 0.0) or 1.0
     cells = [f"{ms:.1f} ({ms / first:.1f}x)" for ms in times.values()]
@@ -220,9 +195,10 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _row(name: str, pictures: int, matches: Sequence[float]) -> str:
-    """A line of the table, its best in bold."""
+    """Return a line of the table, the best in bold."""
     best = max(matches, default=0.0)
-    return f"| {name} | {pictures} | {' | '.join(f'**{m:.3f}**' if m == best else f'{m:.3f}' for m in matches)} |"
+    cells = [f"**{match:.3f}**" if match == best else f"{match:.3f}" for match in matches]
+    return f"| {name} | {pictures} | {' | '.join(cells)} |"
 
 
 def _mean_ms(answers: dict[str, Any], pictures: dict[str, int]) -> float:
@@ -230,8 +206,7 @@ def _mean_ms(answers: dict[str, Any], pictures: dict[str, int]) -> float:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peer"]:
-        be_peer(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
+    if answer_as_peer(answer):
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))

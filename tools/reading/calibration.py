@@ -1,11 +1,11 @@
-"""What confidences are worth on held-out pictures: ECE before and after calibration, coverage at a wanted precision.
+"""Calibration of confidences on held-out pictures: ECE before and after it, coverage at a wanted precision.
 
     python tools/reading/calibration.py WEIGHTS SET [WEIGHTS SET …] [--learn] [--precision 0.995]
 
 Each pair is weights ("shipped" for the package's own) and a converted set, or labelled pictures as `detector evaluate`
-takes them. Scores as the network gives them are put beside the calibration that the weights carry; of a converted set,
-with --learn or where they carry none, beside one that is learnt on the set's split "val". Both read the split "test",
-or all of the labelled pictures. Prints a Markdown table, and leaves JSON in OUT. Nothing is trained.
+takes them. The network's own scores are compared with the calibration that the weights carry; for a converted set, with
+--learn or if they carry none, with one that is learnt on the set's split "val". Both are measured on the split "test",
+or on all of the labelled pictures. Prints a Markdown table, and leaves JSON in OUT. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tools.results import ROOT, machine, machine_lines, write_json
 
 
 def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """One line: the same readings with their scores, and calibrated."""
+    """Return the figures of one pair: of the same readings with their scores, and calibrated."""
     reader = Reader(None if weights == "shipped" else weights, device=args.device)
     config, name, learn, learnt_from = reader.config, data.stem, False, 0
     if data.suffix == ".yaml" or (data / "data.yaml").is_file():
@@ -48,7 +48,7 @@ def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Markdown, a line a pair."""
+    """Return a Markdown table with a line for each pair."""
     lines = [
         "| weights | set | learnt from | pictures | exact match | ECE of strings: scores, calibrated (by chance) "
         "| ECE of characters: scores, calibrated (by chance) | coverage: right of taken | `min_confidence` |",
@@ -62,9 +62,9 @@ def table(results: list[dict[str, Any]]) -> str:
             for kind in ("strings", "characters")
         )
         coverage = after["coverage"]
-        learnt = f"{row['learnt_from']} here" if row["learnt_here"] else "training"
+        source = f"{row['learnt_from']} here" if row["learnt_here"] else "training"
         lines.append(
-            f"| {row['weights']} | {row['set']} | {learnt} "
+            f"| {row['weights']} | {row['set']} | {source} "
             f"| {after['count']} | {after['exact_match']:.1%} | {strings} | {characters} "
             f"| {coverage['coverage']:.1%} at {coverage['precision_wanted']:.1%}: "
             f"{coverage['right']} of {coverage['taken']} | {coverage['min_confidence']} |"

@@ -1,11 +1,11 @@
-"""What another letterbox costs: strings read after this package's, and after Ultralytics', which shrinks linearly.
+"""Exact match after this package's letterbox and after Ultralytics', which shrinks linearly.
 
     python tools/reading/letterbox.py [--sets plates-us-crops plates-vn8] [--pictures 500] [--weights PT]
 
-Both scale, place and pad alike (a test compares them); where a picture gets smaller, this package takes the mean of the
-area that a pixel covers, and Ultralytics, with it plain `yolo predict`, four pixels. One pass of the shipped weights or
-of --weights on the same pictures; exact match of letters and digits as zero_shot.py compares them. Prints a Markdown
-table and writes OUT.
+Both scale, place and pad alike (a test compares them); if a picture gets smaller, this package takes the mean of the
+area that a pixel covers, and Ultralytics, so also plain `yolo predict`, interpolates between four pixels. One pass of
+the shipped weights or of --weights on the same pictures; exact match of letters and digits as zero_shot.py compares
+them. Prints a Markdown table and writes OUT.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from detector.networks.shipped import SHIPPED
 from detector.reading.export import export
 from detector.reading.two_pass import Prepared, ReadingPipeline
 from detector.text.metrics import mcnemar
-from tools.peers.zero_shot import SETS, compared, sample
+from tools.peers.zero_shot import SETS, normalise, sample
 from tools.results import DATA, ROOT, machine, machine_lines, write_json
 
 SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
@@ -32,36 +32,39 @@ SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
 
 
 def measure(name: str, pipeline: ReadingPipeline, rows: list[tuple[str, str]]) -> dict[str, Any]:
-    """Exact match after each letterbox, over the pictures that get smaller and over all."""
-    import detector.networks.ultralytics  # noqa: F401, its switches
+    """Return exact match after each letterbox, over all pictures and over those that get smaller.
+
+    Pairs of figures are this package's first, Ultralytics' second.
+    """
+    import detector.networks.ultralytics  # noqa: F401, sets its switches
 
     from ultralytics.data.augment import LetterBox  # isort: skip
 
-    labels = [compared(text) for _, text in rows]
+    labels = [normalise(text) for _, text in rows]
     images = [read_image(path) for path, _ in rows]
     ours = [pipeline.prepare(image) for image in images]
     theirs = [
         Prepared(LetterBox(prepared.letterboxed.shape[:2], auto=False)(image=image), prepared.transform)
         for image, prepared in zip(images, ours, strict=True)
     ]
-    smaller = np.array(
-        [
-            ratio_of(image.shape[1::-1], prepared.letterboxed.shape[:2]) < 1
-            for image, prepared in zip(images, ours, strict=True)
-        ]
-    )
-    differing = [float((a.letterboxed != b.letterboxed).any(2).mean()) for a, b in zip(ours, theirs, strict=True)]
-    hits = [
-        np.array([compared(r.shown_text) == label for r, label in zip(readings, labels, strict=True)])
-        for readings in (pipeline.decode(inputs, pipeline.detect(inputs), {}) for inputs in (ours, theirs))
+    ratios = [
+        ratio_of(image.shape[1::-1], prepared.letterboxed.shape[:2])
+        for image, prepared in zip(images, ours, strict=True)
     ]
-    only = [int((hits[i] & ~hits[1 - i]).sum()) for i in range(2)]
+    is_smaller = np.array(ratios) < 1
+    differing = np.array([(a.letterboxed != b.letterboxed).any(2).mean() for a, b in zip(ours, theirs, strict=True)])
+    hits = []
+    for inputs in (ours, theirs):
+        readings = pipeline.decode(inputs, pipeline.detect(inputs), {})
+        texts = [normalise(reading.shown_text) for reading in readings]
+        hits.append(np.array([text == label for text, label in zip(texts, labels, strict=True)]))
+    hits_alone = [int((hits[i] & ~hits[1 - i]).sum()) for i in range(2)]
     return {
-        "set": name, "pictures": len(rows), "smaller": int(smaller.sum()),
-        "differing": float(np.mean(np.array(differing)[smaller])) if smaller.any() else 0.0,
+        "set": name, "pictures": len(rows), "smaller": int(is_smaller.sum()),
+        "differing": float(differing[is_smaller].mean()) if is_smaller.any() else 0.0,
         "exact_match": [float(hit.mean()) for hit in hits],
-        "of_smaller": [float(hit[smaller].mean()) if smaller.any() else 0.0 for hit in hits],
-        "only": only, "p": mcnemar(*only),
+        "of_smaller": [float(hit[is_smaller].mean()) if is_smaller.any() else 0.0 for hit in hits],
+        "only": hits_alone, "p": mcnemar(*hits_alone),
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ from tools.results import write_json
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
-TABLE = Alphabet()
+ALPHABET = Alphabet()
 LENGTH = 8
 TEXT_WH, CANVAS_WH = (256, 64), (256, 192)
 BATCH = 32
@@ -68,20 +68,20 @@ def name_of(layout: str, change: str) -> str:
 
 def pictures(layout: str, change: str, count: int, seed: int) -> Iterator[Sample]:
     """Draw the pictures of one set."""
-    two = change == "two lines"
+    min_length, height, lines = (LENGTH, 96, 2) if change == "two lines" else (4, TEXT_WH[1], 1)
     config = SynthConfig(
-        TABLE, LENGTH, min_length=LENGTH if two else 4, size_wh=(TEXT_WH[0], 96 if two else TEXT_WH[1]),
-        styles=(PLAIN,), layout=layout, spaces=0.5, lines=2 if two else 1, seed=seed,
+        ALPHABET, LENGTH, min_length=min_length, size_wh=(TEXT_WH[0], height), styles=(PLAIN,), layout=layout,
+        spaces=0.5, lines=lines, seed=seed,
         fonts=tuple(FONTS / name for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf")),
     )  # fmt: skip
-    make = Synthesizer(config)
+    synthesizer = Synthesizer(config)
     for index in range(count):
-        picture = make(index)
+        picture = synthesizer(index)
         rng = np.random.default_rng((seed, index))
-        yield changed(Sample(picture.image, picture.text, picture.boxes_xyxy), change, rng)
+        yield transform(Sample(picture.image, picture.text, picture.boxes_xyxy), change, rng)
 
 
-def changed(picture: Sample, change: str, rng: np.random.Generator) -> Sample:
+def transform(picture: Sample, change: str, rng: np.random.Generator) -> Sample:
     """Place a picture in the middle of the canvas, rotated or slanted; its boxes enclose the moved corners."""
     turn = math.radians(rng.uniform(-MAX_TURN, MAX_TURN)) if change == "turned" else 0.0
     slant = math.tan(math.radians(rng.uniform(-MAX_SLANT, MAX_SLANT))) if change == "slanted" else 0.0
@@ -107,9 +107,9 @@ def jittered(boxes_xyxy: NDArray[np.float32], rng: np.random.Generator, jitter: 
 
 def candidates_of(picture: Sample, rng: np.random.Generator, jitter: float, misses: float) -> CharDetections:
     """Return candidates as a detector might report them for a picture."""
-    ids = np.array([TABLE.symbols.index(s) for s in picture.text if s != TABLE.space])
+    ids = np.array([ALPHABET.symbols.index(s) for s in picture.text if s != ALPHABET.space])
     n = len(ids)
-    is_found = rng.random(n) >= misses
+    is_detected = rng.random(n) >= misses
     sure = rng.beta(12, 1, n)
     duplicates = rng.integers(0, n, 2)  # weak duplicates, a fifth of a character beside it at most
     size = np.tile(picture.boxes_xyxy[:, 2:] - picture.boxes_xyxy[:, :2], 2)  # (n, 4)
@@ -117,11 +117,11 @@ def candidates_of(picture: Sample, rng: np.random.Generator, jitter: float, miss
     duplicate_boxes = picture.boxes_xyxy[duplicates] + np.tile(rng.uniform(-0.2, 0.2, (2, 2)), 2) * size[duplicates]
     corner = rng.uniform(0, 0.8, (3, 2)) * CANVAS_WH
     false_boxes = np.concatenate([corner, corner + rng.uniform(8, 40, (3, 2))], 1)
-    boxes = np.concatenate([true_boxes[is_found], duplicate_boxes, false_boxes])
+    boxes = np.concatenate([true_boxes[is_detected], duplicate_boxes, false_boxes])
     objectness = np.concatenate(
-        [sure[is_found], rng.uniform(0.02, 0.5, 2) * sure[duplicates], rng.uniform(0.02, 0.25, 3)]
+        [sure[is_detected], rng.uniform(0.02, 0.5, 2) * sure[duplicates], rng.uniform(0.02, 0.25, 3)]
     )
-    classes = np.concatenate([ids[is_found], rng.integers(0, len(TABLE), 5)])
+    classes = np.concatenate([ids[is_detected], rng.integers(0, len(ALPHABET), 5)])
     order = rng.permutation(len(boxes))
     return CharDetections(boxes[order], objectness[order], classes[order])
 
@@ -135,7 +135,7 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
     widths = [float(CANVAS_WH[0])] * half
     learnt_layout, share = find_layout(boxes, [s.text for s in samples[:half]], widths, LENGTH)
     counts = [len(s.boxes_xyxy) for s in samples]
-    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout)
+    config = ReadingConfig(ALPHABET.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout)
     detections = [candidates_of(s, rng, jitter, misses) for s in samples[half:]]
     readings = []
     start_time = time.process_time()
@@ -172,7 +172,7 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
         for path in (part / image, label):
             path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(part / image), sample.image)
-        ids = [TABLE.symbols.index(s) for s in sample.text if s != TABLE.space]
+        ids = [ALPHABET.symbols.index(s) for s in sample.text if s != ALPHABET.space]
         label.write_text(yolo_format.format_labels(ids, sample.boxes_xyxy, *CANVAS_WH), encoding="ascii")
         images[split].append(image)
         rows.append(yolo_format.ManifestRow(str(number), image, sample.text, split, "true", "1.0000", "ok"))
@@ -181,7 +181,7 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
         [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
     )
     counts = [len(s.boxes_xyxy) for s in samples]
-    config = ReadingConfig(TABLE.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout, CANVAS_WH[::-1])
+    config = ReadingConfig(ALPHABET.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout, CANVAS_WH[::-1])
     yolo_format.write_descriptions(part, target.resolve(), config, images)
     yolo_format.write_tables(part, rows, [])
     part.rename(target)
@@ -206,8 +206,8 @@ def times(seed: int) -> None:
     from detector.text.spacing import TextLayout
 
     reader = Reader(device="cpu")
-    make = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
-    batches = [[reader.detect(make(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
+    synthesizer = Synthesizer(SynthConfig(length=LENGTH, min_length=3, seed=seed))
+    batches = [[reader.detect(synthesizer(i * BATCH + k).image) for k in range(BATCH)] for i in range(10)]
     gaps = TextLayout("proportional", "gap", (0.5, 1.0))
     kinds: dict[str, tuple[ReadingConfig, int]] = {
         "free length": (reader.config, 0),
@@ -245,7 +245,7 @@ def main() -> None:
     if args.time:
         times(args.seed)
         return
-    table: dict[str, dict[str, object]] = {}
+    scores: dict[str, dict[str, object]] = {}
     for layout in LAYOUTS:
         for change in CHANGES:
             if args.write is not None:
@@ -257,13 +257,13 @@ def main() -> None:
                 else by_decoder(layout, change, args.count, args.seed, args.jitter, args.misses)
             )  # fmt: skip
             if score is not None:
-                table[f"{layout}, {change}"] = score
+                scores[f"{layout}, {change}"] = score
                 print(f"{layout}, {change}: {score['exact_match']:.1%}")
-    if not table:
+    if not scores:
         return
-    write_json(args.out, {"arguments": {k: str(v) for k, v in vars(args).items()}, "sets": table})
+    write_json(args.out, {"arguments": {name: str(value) for name, value in vars(args).items()}, "sets": scores})
     print("\n| set | exact match, spaces counted | 95 % | pictures |\n|---|---|---|---|")
-    for name, score in table.items():
+    for name, score in scores.items():
         low, high = score["interval_95"]  # type: ignore[misc]
         print(f"| {name} | {score['exact_match']:.1%} | {low:.1%} to {high:.1%} | {score['count']} |")
 

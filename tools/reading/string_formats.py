@@ -11,7 +11,6 @@ so the gains are slightly optimistic.
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from detector.reading.inputs import named_pictures
 from detector.text.decode import decode_again
 from detector.text.detections import Reading
 from tools.results import DATA, ROOT, machine, write_json
+from tools.sets import read_labels
 
 SETS = (
     "plates-id", "plates-vn8", "plates-us-crops", "meters-lcd", "captcha-generic", "captcha-v2",
@@ -84,7 +84,7 @@ def measure_set(reader: detector.Reader, folder: Path, sizes: Sequence[int], dra
 
 
 def decoding_milliseconds(reader: detector.Reader, pictures: Sequence[Path]) -> float:
-    """Return the milliseconds that the string model adds to decoding a picture, on one core: the least of five runs."""
+    """Return milliseconds that the string model adds to decoding a picture on one core: the minimum of five runs."""
     decoded = reader._decoded(named_pictures(pictures), keeps_evidence=True)
     readings = [reading for _, reading in decoded if isinstance(reading, Reading)]
     fitted = reader.fitted_to(pictures)
@@ -103,9 +103,8 @@ def decoding_milliseconds(reader: detector.Reader, pictures: Sequence[Path]) -> 
 
 def read_set(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the pictures and texts of a set."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [folder / row["image"] for row in rows], [row["text"] for row in rows]
+    rows = read_labels(folder / "labels.csv")
+    return [path for path, _ in rows], [text for _, text in rows]
 
 
 def count_exceptions(reader: detector.Reader, folder: Path, exception_sets: Sequence[Path]) -> dict[str, list[int]]:
@@ -150,17 +149,13 @@ def main() -> None:
         "| set | n | one by one | folder | " + " | ".join(f"gain at {size}" for size in args.sizes) + " | ms | format |"
     )
     print("|---" * (6 + len(args.sizes)) + "|")
-    for r in results:
-        gains = [f"{r['sizes'][s][1] - r['sizes'][s][0]:+.3f}" if s in r["sizes"] else "" for s in args.sizes]
+    for result in results:
+        matches = [result["sizes"].get(size) for size in args.sizes]
+        gains = [f"{pair[1] - pair[0]:+.3f}" if pair else "" for pair in matches]
         cells = [
-            r["set"],
-            r["n"],
-            f"{r['one by one']:.3f}",
-            f"{r['folder']:.3f}",
-            *gains,
-            f"{r['ms']:.2f}",
-            r["format"],
-        ]
+            result["set"], result["n"], f"{result['one by one']:.3f}", f"{result['folder']:.3f}", *gains,
+            f"{result['ms']:.2f}", result["format"],
+        ]  # fmt: skip
         print("| " + " | ".join(map(str, cells)) + " |")
     write_json(args.out, {"machine": machine(), "results": results})
 

@@ -1,8 +1,8 @@
-"""Pictures of the page of `detector review` for the documentation: plates that are drawn here, some labelled wrongly.
+"""Screenshots of the page of `detector review` for the documentation, with drawn plates of which some labels are wrong.
 
     python tools/review/screenshots.py [--out docs/images]
 
-It needs playwright and Debian's Chromium. Look at them before they are kept.
+It needs playwright and Debian's Chromium. Look at the pictures before you commit them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from detector.data.text_files import write_csv
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
 from tools.results import ROOT
-from tools.serving.screenshots import SIZES, keep_screenshot
+from tools.serving.screenshots import SIZES, write_screenshot
 
 PLATES, WRONG_EVERY = 180, 8
-COLOURS = 256  # of a picture that is kept: marks in the page's own
+COLOURS = 256  # of a screenshot, so that marks have the page's own
 
 
 def labelled_plates(folder: Path) -> Path:
-    """Plates, of which every eighth has two neighbours swapped or one symbol mistyped. Returns the label file."""
+    """Draw plates; every eighth label has two neighbours swapped or one symbol mistyped. Return the label file."""
     folder.mkdir()
     synthesizer = detector.Synthesizer(detector.SynthConfig(size_wh=(384, 96), styles=("plate", "embossed"), length=8))
     rows = []
@@ -42,7 +42,7 @@ def labelled_plates(folder: Path) -> Path:
 
 
 def mistyped(text: str, number: int) -> str:
-    """As hurried people type."""
+    """Return the text of a plate as hurried people type it: two neighbours swapped, or one symbol replaced."""
     place = number // WRONG_EVERY % (len(text) - 1)
     swapped = text[:place] + text[place + 1] + text[place] + text[place + 2 :]
     if number % (2 * WRONG_EVERY) == 4 and swapped != text:
@@ -51,9 +51,9 @@ def mistyped(text: str, number: int) -> str:
     return text[:place] + symbols[(symbols.index(text[place]) + 3) % len(symbols)] + text[place + 1 :]
 
 
-def at(page: Any, place: int) -> None:
-    """Wait until the picture of this place is there, its neighbours too."""
-    page.wait_for_selector(f'body[data-at="{place}"]')
+def wait_for_picture(page: Any, index: int) -> None:
+    """Wait until the picture at an index is shown, with its neighbours."""
+    page.wait_for_selector(f'body[data-at="{index}"]')
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
     page.wait_for_timeout(300)
 
@@ -79,20 +79,20 @@ def main() -> None:
                     )
                     page.goto(server.url)
                     if name == "screen":
-                        for place, key in enumerate(("r", "r", "Enter", "r")):
-                            at(page, place)
+                        for index, key in enumerate(("r", "r", "Enter", "r")):
+                            wait_for_picture(page, index)
                             page.keyboard.press(key)
-                    at(page, 4)
-                    keep_screenshot(page.screenshot(), out / f"review-{name}.png", COLOURS)
+                    wait_for_picture(page, 4)
+                    write_screenshot(page.screenshot(), out / f"review-{name}.png", COLOURS)
                     page.close()
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(server.url)
-                at(page, 4)
+                wait_for_picture(page, 4)
                 page.click("#finish")
                 page.click("#convert")
                 page.wait_for_selector("#end-next:visible", timeout=600_000)
-                at(page, 0)
-                keep_screenshot(page.screenshot(), out / "review-finish-screen.png", COLOURS)
+                wait_for_picture(page, 0)
+                write_screenshot(page.screenshot(), out / "review-finish-screen.png", COLOURS)
         finally:
             browser.close()
     print(f"pictures are in {out}")

@@ -1,4 +1,4 @@
-"""Clients of a service for `load.py`: ready requests, sent one after another on many connections; no command."""
+"""Clients of a service for `load.py`: prepared requests, sent one after another on many connections; no command."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-GUARD = 120.0  # seconds in which a service starts or ends, and a request is answered
-_TEXT = re.compile(rb'"text": ?"([^"]*)"')  # cheap: the clients take time of the same cores
+HANG_SECONDS = 120.0  # after which a service that starts, ends or answers a request counts as hanging
+_TEXT = re.compile(rb'"text": ?"([^"]*)"')  # cheap, as the clients run on the same cores
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _BOUNDARY = b"b0undary-of-the-load"
 
 Request = tuple[bytes, list[bytes] | None]
-"""What is sent, and the texts that must come back; None where another reader answers."""
+"""A whole HTTP request, and the texts of its answer; None if another reader answers."""
 
 
-# --- what is sent -------------------------------------------------------------------------------------------------
+# --- requests ----------------------------------------------------------------------------------------------------
 
 
 def http(path: str, kind: str, body: bytes) -> bytes:
-    """A whole request."""
+    """Return a whole POST request with a body of the media type ``kind``."""
     head = f"POST {path} HTTP/1.1\r\nHost: load\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def request_of(pictures: Sequence[bytes], form: str) -> bytes:
-    """Pictures as `POST /v1/read` takes them."""
+    """Return the `POST /v1/read` of pictures, as "raw", "json" or "multipart"."""
     if form == "raw":
         (picture,) = pictures
         return http("/v1/read", "image/png", picture)
@@ -46,11 +46,11 @@ def request_of(pictures: Sequence[bytes], form: str) -> bytes:
 
 
 def requests_of(pictures: Sequence[bytes], texts: Sequence[str], pictures_each: int, form: str) -> list[Request]:
-    """Requests of ``each`` pictures that cover all of them, those at the end and the beginning together."""
+    """Return requests of ``pictures_each`` pictures that have all of them; the last one may have some of the first."""
     requests = []
     for start in range(0, len(pictures), pictures_each):
-        rows = [(start + i) % len(pictures) for i in range(pictures_each)]
-        requests.append((request_of([pictures[i] for i in rows], form), [texts[i].encode() for i in rows]))
+        indices = [(start + i) % len(pictures) for i in range(pictures_each)]
+        requests.append((request_of([pictures[i] for i in indices], form), [texts[i].encode() for i in indices]))
     return requests
 
 
@@ -59,19 +59,27 @@ def requests_of(pictures: Sequence[bytes], texts: Sequence[str], pictures_each: 
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """Answers that clients got.
+
+    Args:
+        seconds: of each request.
+        pictures: number of texts in all answers.
+        swapped: number of answers with other texts than expected.
+        errors: how often each occurred.
+        total_seconds: from the first request to the last answer.
+    """
 
     seconds: list[float] = field(default_factory=list)
     pictures: int = 0
     swapped: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    took: float = 0.0
+    total_seconds: float = 0.0
 
     def figures(self) -> dict[str, Any]:
-        """Figures."""
+        """Return rates, times and counts, for JSON."""
         ms = sorted(1000 * value for value in self.seconds) or [0.0]
         return {
-            "pictures_per_second": self.pictures / max(self.took, 1e-9),
+            "pictures_per_second": self.pictures / max(self.total_seconds, 1e-9),
             "p50_ms": statistics.median(ms),
             "p99_ms": ms[min(len(ms) - 1, int(0.99 * len(ms)))],
             "requests": len(self.seconds),
@@ -82,10 +90,17 @@ class Load:
 
 
 class Client(asyncio.Protocol):
-    """Sends requests one after another on one connection, and checks the answers."""
+    """Sends requests one after another on one connection, and checks the answers.
 
-    def __init__(self, requests: Sequence[Request], first: int, load: Load, goes_on: Callable[[], bool]) -> None:
-        self._requests, self._next, self._load, self._goes_on = requests, first, load, goes_on
+    Args:
+        requests: to choose from, in a circle.
+        first: index of the first one to send.
+        load: to record the answers in.
+        is_active: whether to send another request.
+    """
+
+    def __init__(self, requests: Sequence[Request], first: int, load: Load, is_active: Callable[[], bool]) -> None:
+        self._requests, self._next, self._load, self._is_active = requests, first, load, is_active
         self._received = bytearray()
         self._start_time = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -95,7 +110,7 @@ class Client(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        if not self._goes_on():
+        if not self._is_active():
             self._transport.close()
             return
         data, self._expected = self._requests[self._next % len(self._requests)]
@@ -127,7 +142,7 @@ class Client(asyncio.Protocol):
             self._load.swapped += 1
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._goes_on():
+        if self._is_active():
             self._load.errors[f"connection lost: {error}"] += 1
         if not self.done.done():
             self.done.set_result(None)
@@ -141,27 +156,36 @@ async def under_load(
     total: int | None,
     watch: Callable[[int], None],
 ) -> Load:
-    """Clients that ask at once, for a time or until so many pictures were read."""
+    """Run clients at once, for some time or until so many pictures are read; return their answers.
+
+    Args:
+        port: of the service, on the loopback address.
+        requests: to send.
+        clients: number of connections.
+        seconds: of the load.
+        total: number of pictures instead; None for ``seconds``.
+        watch: called each second with the number of pictures so far.
+    """
     load, loop, start_time = Load(), asyncio.get_running_loop(), time.monotonic()
 
-    def goes_on() -> bool:
+    def is_active() -> bool:
         return load.pictures < total if total is not None else time.monotonic() - start_time < seconds
 
-    started = []
-    for number in range(clients):  # each begins elsewhere, so that they ask for other pictures
+    connections = []
+    for number in range(clients):  # each begins with another request, so that their pictures differ
         first = number * len(requests) // clients
         _, client = await loop.create_connection(
-            lambda first=first: Client(requests, first, load, goes_on),
+            lambda first=first: Client(requests, first, load, is_active),
             "127.0.0.1",
             port,  # type: ignore[misc]
         )
-        started.append(client.done)
-    ended = asyncio.gather(*started)
-    while not ended.done():
-        await asyncio.wait((ended,), timeout=1.0)
+        connections.append(client.done)
+    all_done = asyncio.gather(*connections)
+    while not all_done.done():
+        await asyncio.wait((all_done,), timeout=1.0)
         watch(load.pictures)
-        if time.monotonic() - start_time > seconds + GUARD and total is None:
+        if time.monotonic() - start_time > seconds + HANG_SECONDS and total is None:
             load.errors["a client was not answered"] += 1
             break
-    load.took = time.monotonic() - start_time
+    load.total_seconds = time.monotonic() - start_time
     return load

@@ -1,11 +1,10 @@
-"""The two commands of docs/index.md on a folder of pictures: what they print, and how long they take.
+"""The two commands of docs/index.md on a folder of pictures: their output and their times.
 
     python tools/serving/folder_to_service.py [--source ../shared/data/captcha-v2] [epochs=4 ...]
 
-Without --source it draws 200 plates, whose file names are their strings. Arguments that are left go to `detector fit`.
-It works in --out, where what an earlier run left is deleted. Leaves JSON there with the seconds from the first command
-to its end, and from the second command to its first answer, with its string. The machine must be idle for these to
-say anything.
+Without --source it draws 200 plates, whose file names are their strings. Other arguments are passed to `detector fit`.
+It works in --out, where files of an earlier run are deleted. Leaves JSON there with the seconds from the first command
+to its end, and from the second command to its first answer, with its string. The machine must be idle for them.
 """
 
 from __future__ import annotations
@@ -25,30 +24,33 @@ import cv2
 from matplotlib import get_data_path
 
 import detector
+from tools.processes import free_port
 from tools.results import ROOT, machine, machine_lines, write_json
-from tools.serving.load import ended, free_port, started
+from tools.serving.load import start_service, stop_service
 
 PLATES = 200
 FONT = Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono-Bold.ttf"  # the same on every machine
 
 
 def draw_plates(folder: Path) -> Path:
-    """Plates such as AB12CDE. Returns the folder."""
+    """Draw plates such as AB12CDE; return the folder."""
     folder.mkdir(parents=True)
-    synth = detector.Synthesizer(detector.SynthConfig(styles=("plate",), pattern="AA99AAA", fonts=(FONT,), seed=3))
+    synthesizer = detector.Synthesizer(
+        detector.SynthConfig(styles=("plate",), pattern="AA99AAA", fonts=(FONT,), seed=3)
+    )
     for number in range(PLATES):
-        plate = synth(number)
+        plate = synthesizer(number)
         cv2.imwrite(str(folder / f"{plate.text}.png"), plate.image)
     return folder
 
 
 def first_answer(port: int, picture: Path) -> dict[str, Any]:
-    """What the service reads in a picture."""
+    """Return the reading of a picture by the service."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/read", picture.read_bytes(), {"Content-Type": "application/octet-stream"}
     )
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        reading: dict[str, Any] = json.load(answer)["readings"][0]
+    with urllib.request.urlopen(request, timeout=600) as response:
+        reading: dict[str, Any] = json.load(response)["readings"][0]
     return reading
 
 
@@ -66,25 +68,25 @@ def main() -> None:
 
     start_time = time.perf_counter()
     fit_command = [*command, "fit", os.path.relpath(source, out), *fit_arguments]
-    fitted = subprocess.run(fit_command, cwd=out, stdout=subprocess.PIPE, text=True)
+    fit_process = subprocess.run(fit_command, cwd=out, stdout=subprocess.PIPE, text=True)
     fit_seconds = time.perf_counter() - start_time
-    if fitted.returncode not in (0, 3):  # 3: done, with pictures that were refused
-        raise SystemExit(fitted.returncode)
-    print(fitted.stdout, end="")
+    if fit_process.returncode not in (0, 3):  # 3: done, with pictures that were refused
+        raise SystemExit(fit_process.returncode)
+    print(fit_process.stdout, end="")
 
-    weights = out / fitted.stdout.splitlines()[-1]
+    weights = out / fit_process.stdout.splitlines()[-1]
     picture = sorted((weights.parent / "set" / "images" / "test").iterdir())[0]
     port = free_port()
     start_time = time.perf_counter()
-    serve = [*command, "serve", str(weights), "--port", str(port)]
-    service = started(serve, port, "/readyz", out / "serve.log")
+    serve_command = [*command, "serve", str(weights), "--port", str(port)]
+    service = start_service(serve_command, port, "/readyz", out / "serve.log")
     try:
         reading = first_answer(port, picture)
         serve_seconds = time.perf_counter() - start_time
     finally:
-        ended(service)
+        stop_service(service)
     result = {
-        "source": source.name, "fit": fitted.stdout.splitlines(), "fit_seconds": fit_seconds,
+        "source": source.name, "fit": fit_process.stdout.splitlines(), "fit_seconds": fit_seconds,
         "serve_seconds": serve_seconds, "picture": picture.name, "text": reading["text"], "machine": machine(),
     }  # fmt: skip
     write_json(out / "result.json", result)

@@ -1,16 +1,16 @@
-"""`detector serve` under load: pictures/s beside `read_many` on the same pictures in the same run, waiting, errors.
+"""`detector serve` under load: pictures/s beside `read_many` on the same pictures in the same run, latency, errors.
 
     python tools/serving/load.py [--clients 64] [--seconds 60] [--each 1] [--form raw] [--data SET]
                                  [--total 100000] [--peers-python PEERS/bin/python]
 
 Starts `detector serve` on the loopback address. Clients, in this process and on the same cores, each keep a connection
-and send the next request when the last one is answered. Every answer is compared with what `read_many` reads in the
-same picture. `read_many` runs before and after, each for a quarter of the time, with the pictures in memory, and the
-share is that of its mean. --each is pictures a request, --form how they are sent (raw takes one). With --total clients
-end after so many pictures: whether memory stays where it was. SET is a folder with labels.csv; without --data pictures
-are drawn. The peers, by --peers-python as in peers/zero_shot.py, answer one picture a request: ddddocr's own server,
-and a plain FastAPI around RapidOCR (`peer_app.py`); they need `rapidocr ddddocr onnxruntime fastapi uvicorn
-python-multipart`. Run it on an idle machine. Prints Markdown tables and writes OUT.
+and send the next request when the last one is answered. Every answer is compared with the text that `read_many` reads
+in the same picture. `read_many` runs before and after, each for a quarter of the time, with the pictures in memory, and
+the share is that of its mean. --each is pictures a request, --form how they are sent (raw takes one), --total the
+number of pictures after which clients end, which shows whether memory grows. SET is a folder with labels.csv; without
+--data pictures are drawn. The peers, by --peers-python as in peers/zero_shot.py, answer one picture a request:
+ddddocr's own server, and a plain FastAPI around RapidOCR (`peer_app.py`); they need `rapidocr ddddocr onnxruntime
+fastapi uvicorn python-multipart`. Run it on an idle machine. Prints Markdown tables and writes OUT.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import csv
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -35,44 +33,43 @@ import cv2
 import uvloop
 
 import detector
-from tools.results import ROOT, machine, write_json
-from tools.serving.clients import GUARD, Request, http, requests_of, under_load
+from tools.processes import free_port
+from tools.results import ROOT, machine, machine_lines, write_json
+from tools.serving.clients import HANG_SECONDS, Request, http, requests_of, under_load
+from tools.sets import read_labels
 
 # --- pictures -----------------------------------------------------------------------------------------------------
 
 
 def draw_pictures(count: int) -> list[bytes]:
-    """PNG files of 8-symbol captchas, plates and labels, each of its own."""
+    """Draw captchas, plates and labels of up to 8 symbols; return PNG files."""
     from detector.synth import SynthConfig, Synthesizer
 
     synthesizer = Synthesizer(SynthConfig(size_wh=(256, 64), styles=("captcha", "plate", "label")))
     return [cv2.imencode(".png", synthesizer(number).image)[1].tobytes() for number in range(count)]
 
 
-def of_set(folder: Path, count: int) -> list[bytes]:
-    """The first pictures of a set."""
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row["image"] for row in csv.DictReader(file)]
-    return [(folder / name).read_bytes() for name in sorted(rows)[:count]]
+def read_pictures(folder: Path, count: int) -> list[bytes]:
+    """Return the files of the first pictures of a set, by name."""
+    rows = read_labels(folder / "labels.csv")
+    return [path.read_bytes() for path, _ in sorted(rows, key=lambda row: str(row[0]))[:count]]
 
 
 # --- services -----------------------------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def start_service(command: Sequence[str], port: int, path: str, log: Path) -> subprocess.Popen[bytes]:
+    """Start a service, and wait until it answers under ``path``.
 
-
-def started(command: Sequence[str], port: int, path: str, log: Path) -> subprocess.Popen[bytes]:
-    """A service that answers under ``path``."""
+    Raises:
+        SystemExit: if it ends or hangs.
+    """
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
-    stop = time.monotonic() + GUARD
-    while time.monotonic() < stop and process.poll() is None:
+    deadline = time.monotonic() + HANG_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=GUARD):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=HANG_SECONDS):
                 return process
         except OSError:
             time.sleep(0.1)
@@ -81,7 +78,7 @@ def started(command: Sequence[str], port: int, path: str, log: Path) -> subproce
 
 
 def memory_mb(process: subprocess.Popen[bytes]) -> float:
-    """Resident memory of a process; 0 where the system does not tell."""
+    """Return the resident memory of a process; 0 if the system has no /proc."""
     try:
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
     except OSError:
@@ -90,7 +87,7 @@ def memory_mb(process: subprocess.Popen[bytes]) -> float:
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
-    """Time of the cores that a process took; 0 where the system does not tell."""
+    """Return the CPU seconds of a process; 0 if the system has no /proc."""
     try:
         fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
     except OSError:
@@ -98,84 +95,81 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ended(process: subprocess.Popen[bytes]) -> int:
-    """Its exit code after SIGTERM."""
+def stop_service(process: subprocess.Popen[bytes]) -> int:
+    """End a process by SIGTERM, and by SIGKILL if it hangs; return its exit code."""
     process.terminate()
     try:
-        return process.wait(GUARD)
+        return process.wait(HANG_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
 
 
 def reading_rate(reader: detector.Reader, pictures: Sequence[bytes], seconds: float) -> tuple[float, float]:
-    """Pictures/s of `read_many`, and milliseconds of a core that it takes a picture."""
-    count, start_time, cpu = 0, time.monotonic(), time.process_time()
+    """Return the pictures/s of `read_many`, and its CPU milliseconds a picture."""
+    count, start_time, start_cpu = 0, time.monotonic(), time.process_time()
     while time.monotonic() - start_time < seconds:
         reader.read_many(pictures)
         count += len(pictures)
-    return count / (time.monotonic() - start_time), 1000 * (time.process_time() - cpu) / count
+    return count / (time.monotonic() - start_time), 1000 * (time.process_time() - start_cpu) / count
 
 
 def pictures_a_batch(port: int) -> float:
-    """The mean, as the service counts it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=GUARD) as answer:
-        lines = [line.rpartition(" ") for line in answer.read().decode().splitlines()]
+    """Return the mean number of pictures in a batch, as the service counts it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_SECONDS) as response:
+        lines = [line.rpartition(" ") for line in response.read().decode().splitlines()]
     metrics = {name.partition("{")[0]: float(value) for name, _, value in lines if name.startswith("detector_batch")}
     return metrics["detector_batch_pictures_sum"] / metrics["detector_batch_pictures_count"]
 
 
 def measure_own(options: argparse.Namespace, requests: Sequence[Request], logs: Path) -> dict[str, Any]:
-    """`detector serve` under load."""
+    """Return the figures of `detector serve` under load."""
     port = free_port()
     command = [sys.executable, "-m", "detector", "serve", options.weights, "--port", str(port)]
-    process = started([*command, "--max-pictures", str(max(64, options.each))], port, "/readyz", logs / "serve.log")
+    process = start_service(
+        [*command, "--max-pictures", str(max(64, options.each))], port, "/readyz", logs / "serve.log"
+    )
     memory: list[tuple[int, float]] = []
     try:
         asyncio.run(under_load(port, requests, options.clients, 2.0, None, lambda _: None))  # warm
-        before, own_seconds = cpu_seconds(process), time.process_time()
+        start_cpu, start_client_cpu = cpu_seconds(process), time.process_time()
         load = uvloop.run(
             under_load(
                 port, requests, options.clients, options.seconds, options.total,
                 lambda pictures: memory.append((pictures, memory_mb(process))),
             )
         )  # fmt: skip
-        cpu_taken = cpu_seconds(process) - before, time.process_time() - own_seconds
+        cpu, client_cpu = cpu_seconds(process) - start_cpu, time.process_time() - start_client_cpu
         batch = pictures_a_batch(port)
     finally:
-        code = ended(process)
+        code = stop_service(process)
     figures = load.figures()
     figures["pictures_a_batch"] = batch
-    figures["cpu_ms"], figures["clients_cpu_ms"] = (1000 * seconds / max(1, load.pictures) for seconds in cpu_taken)
+    figures["cpu_ms"], figures["clients_cpu_ms"] = (
+        1000 * seconds / max(1, load.pictures) for seconds in (cpu, client_cpu)
+    )
     if code:
         figures["errors"][f"exit code {code}"] = 1
-    middle = [mb for pictures, mb in memory if pictures <= load.pictures / 10] or [mb for _, mb in memory[:1]]
-    figures["memory_mb"] = {"at a tenth": middle[-1], "at the end": memory[-1][1], "most": max(mb for _, mb in memory)}
+    early = [mb for pictures, mb in memory if pictures <= load.pictures / 10] or [memory[0][1]]
+    figures["memory_mb"] = {"at a tenth": early[-1], "at the end": memory[-1][1], "most": max(mb for _, mb in memory)}
     return figures
 
 
 def peers(options: argparse.Namespace, pictures: Sequence[bytes], logs: Path) -> dict[str, Any]:
-    """Other services with the same pictures, one a request; the reason where one does not start."""
+    """Return the figures of other services with the same pictures, one a request; the reason if one does not start."""
     results: dict[str, Any] = {}
-    python = options.peers_python
-    ports = {"ddddocr's server": free_port(), "FastAPI + RapidOCR": free_port()}
+    uvicorn = [options.peers_python, "-m", "uvicorn", "--log-level", "error"]
     commands = {
-        "ddddocr's server": [
-            python,
-            "-m",
-            "uvicorn",
-            "--factory",
-            "ddddocr.api:create_app",
-            "--log-level",
-            "error",
-            "--port",
-        ],  # what `python -m ddddocr api` of 1.6.1 starts answers 500 to every picture
-        "FastAPI + RapidOCR": [python, "-m", "uvicorn", "tools.serving.peer_app:app", "--log-level", "error", "--port"],
+        # What `python -m ddddocr api` of 1.6.1 starts answers 500 to every picture.
+        "ddddocr's server": [*uvicorn, "--factory", "ddddocr.api:create_app"],
+        "FastAPI + RapidOCR": [*uvicorn, "tools.serving.peer_app:app"],
     }
     for name, command in commands.items():
-        port = ports[name]
+        port = free_port()
         try:
-            process = started([*command, str(port)], port, "/openapi.json", logs / f"{name.split()[0]}.log")
+            process = start_service(
+                [*command, "--port", str(port)], port, "/openapi.json", logs / f"{name.split()[0]}.log"
+            )
         except SystemExit as error:
             results[name] = {"left out": str(error)}
             continue
@@ -184,7 +178,7 @@ def peers(options: argparse.Namespace, pictures: Sequence[bytes], logs: Path) ->
                 request = urllib.request.Request(
                     f"http://127.0.0.1:{port}/initialize", b"{}", {"Content-Type": "application/json"}
                 )
-                urllib.request.urlopen(request, timeout=GUARD).close()
+                urllib.request.urlopen(request, timeout=HANG_SECONDS).close()
                 bodies = [json.dumps({"image": base64.b64encode(picture).decode()}).encode() for picture in pictures]
                 requests: list[Request] = [(http("/ocr", "application/json", body), None) for body in bodies]
             else:
@@ -194,7 +188,7 @@ def peers(options: argparse.Namespace, pictures: Sequence[bytes], logs: Path) ->
             load = uvloop.run(under_load(port, requests, options.clients, seconds, None, lambda _: None))
             results[name] = load.figures()
         finally:
-            ended(process)
+            stop_service(process)
     return results
 
 
@@ -216,20 +210,20 @@ def main() -> None:
         parser.error("--form raw sends one picture a request")
     options.out.parent.mkdir(parents=True, exist_ok=True)
 
-    pictures = of_set(options.data, options.pictures) if options.data else draw_pictures(options.pictures)
+    pictures = read_pictures(options.data, options.pictures) if options.data else draw_pictures(options.pictures)
     reader = detector.Reader(options.weights, device="cpu")
     texts = [reading.text if isinstance(reading, detector.Reading) else "" for reading in reader.read_many(pictures)]
     requests = requests_of(pictures, texts, options.each, options.form)
     quarter = max(2.0, min(60.0, options.seconds) / 4)
-    before, cpu_before = reading_rate(reader, pictures, quarter)
-    served = measure_own(options, requests, options.out.parent)
-    after, cpu_after = reading_rate(reader, pictures, quarter)
-    share = 2 * served["pictures_per_second"] / (before + after)
+    rate_before, cpu_before = reading_rate(reader, pictures, quarter)
+    serve = measure_own(options, requests, options.out.parent)
+    rate_after, cpu_after = reading_rate(reader, pictures, quarter)
+    share = 2 * serve["pictures_per_second"] / (rate_before + rate_after)
     result: dict[str, Any] = {
         "machine": machine(), "clients": options.clients, "each": options.each, "form": options.form,
         "set": options.data.name if options.data else "drawn", "different": len(pictures),
-        "read_many": [before, after], "read_many_cpu_ms": [cpu_before, cpu_after],
-        "share_of_read_many": share, "serve": served,
+        "read_many": [rate_before, rate_after], "read_many_cpu_ms": [cpu_before, cpu_after],
+        "share_of_read_many": share, "serve": serve,
     }  # fmt: skip
     if options.peers_python:
         result["peers"] = peers(options, pictures, options.out.parent)
@@ -238,15 +232,15 @@ def main() -> None:
 
 
 def report(result: dict[str, Any]) -> str:
-    """A Markdown table."""
-    before, after = result["read_many"]
+    """Return a Markdown table, with the CPU times and the memory of the service."""
+    rate_before, rate_after = result["read_many"]
     lines = [
         f"{result['clients']} clients, {result['each']} pictures a request ({result['form']}), {result['different']} "
         f"different ones ({result['set']})",
         "",
         "| | pictures/s | p50 | p99 | requests | errors | swapped |",
         "|---|---|---|---|---|---|---|",
-        f"| `read_many`, before and after | {before:.0f}, {after:.0f} | | | | | |",
+        f"| `read_many`, before and after | {rate_before:.0f}, {rate_after:.0f} | | | | | |",
     ]
     for name, figures in {"`detector serve`": result["serve"], **result.get("peers", {})}.items():
         if "left out" in figures:
@@ -259,17 +253,18 @@ def report(result: dict[str, Any]) -> str:
             f"| {name} | {figures['pictures_per_second']:.0f}{share} | {ms} | {figures['requests']} | "
             f"{sum(figures['errors'].values())} | {swapped} |"
         )
-    memory = result["serve"]["memory_mb"]
     serve, cpu = result["serve"], statistics.mean(result["read_many_cpu_ms"])
     lines += [
         "",
-        f"Time of a core a picture: `read_many` {cpu:.2f} ms, the service {serve['cpu_ms']:.2f} ms, the clients "
+        f"CPU time a picture: `read_many` {cpu:.2f} ms, the service {serve['cpu_ms']:.2f} ms, the clients "
         f"{serve['clients_cpu_ms']:.2f} ms. A batch has {serve['pictures_a_batch']:.1f} pictures in the mean.",
     ]
-    lines += [f"Memory of the service: {', '.join(f'{mb:.0f} MB {when}' for when, mb in memory.items())}."]
-    lines += [f"Errors: {figures}" for figures in [result["serve"]["errors"]] if figures]
-    host = result["machine"]
-    return "\n".join([*lines, f"{host['cpu']}, {host['cores']} cores; commit {host['commit']}"])
+    lines += [
+        f"Memory of the service: {', '.join(f'{mb:.0f} MB {moment}' for moment, mb in serve['memory_mb'].items())}."
+    ]
+    if serve["errors"]:
+        lines.append(f"Errors: {serve['errors']}")
+    return "\n".join([*lines, *machine_lines([result])])
 
 
 if __name__ == "__main__":

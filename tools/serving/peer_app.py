@@ -19,12 +19,12 @@ app = FastAPI()
 
 
 def _read(data: bytes) -> str:
-    """Recognition alone, as the pictures are cropped to their text."""
+    """Return the text of a picture, by recognition alone: it is cropped to its text."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return "".join(engine(image, use_det=False, use_cls=False, use_rec=True).txts or ())
 
 
 @app.post("/read")
 async def read(request: Request) -> dict[str, str]:
-    """The text of a picture."""
+    """Return the text of the picture in the body."""
     return {"text": await run_in_threadpool(_read, await request.body())}

@@ -1,8 +1,8 @@
-"""Pictures of the page of `detector serve` for the documentation, with plates that are drawn here.
+"""Screenshots of the page of `detector serve` for the documentation, with drawn plates.
 
     python tools/serving/screenshots.py [--out docs/images]
 
-It needs playwright and Debian's Chromium. Look at them before they are kept.
+It needs playwright and Debian's Chromium. Look at the pictures before you commit them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from detector.synth import SynthConfig, Synthesizer
+from tools.processes import free_port
 from tools.results import ROOT
-from tools.serving.load import ended, free_port, started
+from tools.serving.load import start_service, stop_service
 
 SIZES = {"screen": (1280, 800), "phone": (390, 844)}
 
 
-def keep_screenshot(screenshot: bytes, path: Path, colours: int = 128) -> None:
-    """With so many colours, which a page hardly has."""
+def write_screenshot(screenshot: bytes, path: Path, colours: int = 128) -> None:
+    """Write a screenshot with so many colours, more than a page has, as a small file."""
     Image.open(io.BytesIO(screenshot)).convert("RGB").quantize(colours).save(path, optimize=True)
 
 
@@ -42,7 +43,7 @@ def main() -> None:
         folder.mkdir()
         for number in range(30):
             cv2.imwrite(str(folder / f"{number:04}.png"), synthesizer(number).image)
-        process = started(
+        process = start_service(
             [sys.executable, "-m", "detector", "serve", "shipped", "--port", str(port)],
             port,
             "/readyz",
@@ -58,14 +59,14 @@ def main() -> None:
                 page.goto(f"http://127.0.0.1:{port}/")
                 page.set_input_files("#files", folder / "0003.png")
                 page.wait_for_selector("#frame svg")
-                keep_screenshot(page.screenshot(), out / f"serve-picture-{name}.png")
+                write_screenshot(page.screenshot(), out / f"serve-picture-{name}.png")
                 page.set_input_files("#folder", folder)
                 page.wait_for_selector("#save:enabled")
-                keep_screenshot(page.screenshot(), out / f"serve-folder-{name}.png")
+                write_screenshot(page.screenshot(), out / f"serve-folder-{name}.png")
                 page.close()
         finally:
             browser.close()
-            ended(process)
+            stop_service(process)
     print(f"pictures are in {out}")
 
 

@@ -1,4 +1,4 @@
-"""Whether the ways to follow the augmentation policy train equally well: the same reader, three seeds, each way.
+"""Exact match of the same reader trained with each executor of the augmentation policy, with three seeds each.
 
     python tools/training/augmentation_parity.py [--sets captcha-v2] [--epochs 15] [--seeds 0 1 2] [--threads 1]
 
@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -29,35 +27,35 @@ import torch
 import detector
 from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment import on_gpu as augment_torch
-from tools.results import DATA, ROOT, machine, machine_lines, read_results, write_json
-from tools.training.real_sets import SETS, score
+from tools.arguments import add_data_and_out, parse_arguments
+from tools.results import machine, machine_lines, read_results, write_json
+from tools.training.real_sets import SETS, score, train_in
 
 WAYS = {"Albumentations, a picture": "picture", "plan, OpenCV": "device", "plan, torch": "device"}
 """Ways to augment, and the argument ``augment`` of each."""
 
 
 @contextlib.contextmanager
-def as_on_a_gpu() -> Iterator[None]:
-    """The plan carried out by torch, as on a GPU, while everything else stays on the CPU."""
+def augmenting_with_torch() -> Iterator[None]:
+    """Carry out the plan by torch, as on a GPU, while everything else stays on the CPU."""
 
     def apply(plan: Any, images: Sequence[Any]) -> Any:
-        stacked = torch.stack([torch.from_numpy(image[..., ::-1].copy()) for image in images]).permute(
-            0, 3, 1, 2
-        )  # RGB
-        changed = augment_torch.apply(plan, stacked.float() / 255)
-        return np.ascontiguousarray((changed * 255).round().byte().permute(0, 2, 3, 1).numpy()[..., ::-1])
+        rgb = torch.from_numpy(np.stack(images)[..., ::-1].copy()).permute(0, 3, 1, 2)  # (n, 3, H, W)
+        augmented = augment_torch.apply(plan, rgb.float() / 255)
+        return np.ascontiguousarray((augmented * 255).round().byte().permute(0, 2, 3, 1).numpy()[..., ::-1])
 
     with mock.patch.object(augment_opencv, "apply", apply):
         yield
 
 
-def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Convert once, train each way with each seed, read the held-out fifth."""
-    place, facts = args.out / name, args.out / f"{name}.json"
-    if facts.is_file():
-        result = json.loads(facts.read_text())
+def run_set(name: str, args: argparse.Namespace) -> None:
+    """Convert a set once, train it each way with each seed, and read the held-out fifth; write each run's figures."""
+    folder, path = args.out / name, args.out / f"{name}.json"
+    data = folder / "set" / "data.yaml"
+    if path.is_file():
+        result = json.loads(path.read_text(encoding="utf-8"))
     else:
-        detector.convert(args.data.resolve() / name / "labels.csv", place / "set", overwrite=True)
+        detector.convert(args.data / name / "labels.csv", data.parent, overwrite=True)
         result = {"set": name, "epochs": args.epochs, "machine": machine(), "runs": []}
     finished = {(run["way"], run["seed"]) for run in result["runs"]}
     for seed in args.seeds:
@@ -65,20 +63,19 @@ def run_set(name: str, args: argparse.Namespace) -> dict[str, Any]:
             if (way, seed) in finished:
                 continue
             start_time = time.perf_counter()
-            run = f"{'torch' if way.endswith('torch') else augment}-{seed}"
-            with contextlib.chdir(place), as_on_a_gpu() if way.endswith("torch") else contextlib.nullcontext():
-                weights = detector.train(
-                    place / "set" / "data.yaml", epochs=args.epochs, name=run, seed=seed, augment=augment, exist_ok=True
-                ).path.resolve()
+            is_torch = way.endswith("torch")
+            run_name = f"{'torch' if is_torch else augment}-{seed}"
+            with augmenting_with_torch() if is_torch else contextlib.nullcontext():
+                weights = train_in(
+                    folder, data, epochs=args.epochs, name=run_name, seed=seed, augment=augment, exist_ok=True
+                )
             minutes = (time.perf_counter() - start_time) / 60
-            test = score(weights, place / "set" / "data.yaml")
-            result["runs"].append({"way": way, "seed": seed, "test": test, "minutes": minutes})
-            write_json(facts, result)
-    return result
+            result["runs"].append({"way": way, "seed": seed, "test": score(weights, data), "minutes": minutes})
+            write_json(path, result)
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a set and way."""
+    """Return a Markdown table with a line for each set and way."""
     lines = [
         "| set | augmentation | epochs | exact match on the held-out fifth, a seed each | mean | CER, mean | minutes |",
         "|---|---|---|---|---|---|---|",
@@ -101,16 +98,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "augmentation_parity", help="folder to work in")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    add_data_and_out(parser, "augmentation_parity")
+    args = parse_arguments(parser)
     if args.threads:
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # training measures otherwise
+        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # otherwise training measures how many are fastest
         torch.set_num_threads(args.threads)
         cv2.setNumThreads(args.threads)
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
         run_set(name, args)
     print(table(read_results(args.out)))

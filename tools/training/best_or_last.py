@@ -1,6 +1,6 @@
-"""The best epoch of a training run, its last one, and what was published: exact match on pictures that chose none, ECE.
+"""The best epoch of a training run, its last one and the published weights: exact match on held-out pictures, and ECE.
 
-What was published is one of both, or the mean of it and of the weights that training started from.
+The published weights are those of one of both epochs, or their mean with the weights that training started from.
 
     python tools/training/best_or_last.py OUT/SET.COUNT.START …
 
@@ -22,6 +22,25 @@ from detector.networks import ultralytics
 from detector.training.publish import calibrated
 from tools.results import machine, machine_lines, write_json
 
+EPOCHS = ("best", "last", "published")
+
+
+def evaluate_point(point: Path, device: str) -> dict[str, detector.Evaluation]:
+    """Return the evaluation of each of EPOCHS on the held-out pictures of a folder of few_pictures.py."""
+    characters = read_set(point / "set")
+    published = point / "weights" / "point.pt"
+    config = detector.Reader(published, device=device).config
+    evaluations = {}
+    for epoch in EPOCHS:
+        with tempfile.TemporaryDirectory() as folder:
+            weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
+            if epoch != "published":
+                checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
+                calibrated_config, _ = calibrated(checkpoint, characters, config, device=device)
+                ultralytics.publish(checkpoint, weights, calibrated_config, {})
+            evaluations[epoch] = detector.evaluate(detector.Reader(weights, device=device), point / "held_out")
+    return evaluations
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,19 +52,9 @@ def main() -> None:
     lines.append("|---|---|---|---|---|---|")
     results: list[dict[str, Any]] = []
     for point in args.points:
-        results.append({"machine": machine()})
-        characters = read_set(point / "set")
-        published = point / "weights" / "point.pt"
-        config = detector.Reader(published, device=args.device).config
-        for epoch in ("best", "last", "published"):
-            with tempfile.TemporaryDirectory() as folder:
-                weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
-                if epoch != "published":
-                    checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
-                    learnt, _ = calibrated(checkpoint, characters, config, device=args.device)
-                    ultralytics.publish(checkpoint, weights, learnt, {})
-                scores = detector.evaluate(detector.Reader(weights, device=args.device), point / "held_out")
-            results[-1][epoch] = scores.to_dict()
+        evaluations = evaluate_point(point, args.device)
+        results.append({"machine": machine(), **{epoch: scores.to_dict() for epoch, scores in evaluations.items()}})
+        for epoch, scores in evaluations.items():
             curves = (scores.calibration, scores.character_calibration)
             errors = " | ".join(f"{curve.ece:.3f} ({curve.by_chance:.3f})" for curve in curves)
             lines.append(f"| {point.name} | {epoch} | {scores.exact_match:.1%} | {scores.score.cer:.2%} | {errors} |")

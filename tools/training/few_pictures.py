@@ -8,7 +8,7 @@ subset is part of each larger one; its tenth for validation comes out of these n
 the shipped weights or, with --starts scratch, from random ones, on the same boxes; conversion and training together
 take --minutes.
 
-Where the weights learnt from their labels what strings look like, the exact match without that stands in brackets.
+If the weights have a string model, the exact match without it is in brackets.
 
 Leaves OUT/SET.COUNT.START.json a point, skips points that are there, and prints all of OUT as a Markdown table.
 """
@@ -17,10 +17,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import logging
 import time
-import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,46 +27,47 @@ import detector
 from detector.conversion.inputs import assign_splits
 from detector.conversion.settings import TEST_SHARE, VAL_SHARE
 from detector.data.labels.sources import LabelledImage, read_source
-from detector.errors import DetectorError
-from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.arguments import add_data_and_out, parse_arguments
+from tools.results import error_facts, figures_of, machine, machine_lines, measure_once, read_results
 from tools.sets import source_of, write_labels
-from tools.training.real_sets import LEAST_TRAINING, SETS, forget, train_stage
+from tools.training.real_sets import MIN_TRAINING_MINUTES, SETS, discard_work, train_stage
 
 COUNTS = (48, 100, 200, 400, 800)
 STARTS = ("shipped", "scratch")
 
 
 def divide(source: Path, seed: int) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Pictures to learn from, in the order in which subsets take them; and the held-out fifth."""
+    """Return the pictures to learn from, in the order in which subsets take them, and the held-out fifth."""
     items = read_source(source).items
-    split = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
+    split_of = assign_splits({item.text for item in items}, VAL_SHARE, TEST_SHARE, seed)
     ordered = sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.path.name}".encode()).digest())
-    return [i for i in ordered if split[i.text] != "test"], [i for i in items if split[i.text] == "test"]
+    pool = [item for item in ordered if split_of[item.text] != "test"]
+    return pool, [item for item in items if split_of[item.text] == "test"]
 
 
 def list_pictures(path: Path, items: Sequence[LabelledImage]) -> Path:
-    """A labels.csv of these pictures."""
+    """Write a labels.csv of pictures; return its path."""
     return write_labels(path, [(item.path, item.text) for item in items])
 
 
 def learn(source: Path, folder: Path, from_scratch: bool, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
-    """Convert and train within the time; the weights, and minutes and counts."""
+    """Convert a source and train within --minutes; return the weights, and figures of the conversion and minutes."""
     start_time = time.perf_counter()
-    forget(folder / "set")
+    discard_work(folder / "set")
     # Another seed than that of the held-out fifth: its texts are gone, and with them this seed's validation.
     report = detector.convert(source, folder / "set", test=0.0, overwrite=True, seed=args.seed + 1)
-    converted = (time.perf_counter() - start_time) / 60
-    minutes_left = max(args.minutes - converted, LEAST_TRAINING)
+    convert_minutes = (time.perf_counter() - start_time) / 60
+    minutes_left = max(args.minutes - convert_minutes, MIN_TRAINING_MINUTES)
     weights = train_stage(report.data_yaml.resolve(), folder, "point", minutes_left, from_scratch, args.seed)
-    trained = (time.perf_counter() - start_time) / 60 - converted
-    minutes = {"convert": converted, "train": trained}
+    train_minutes = (time.perf_counter() - start_time) / 60 - convert_minutes
     return weights, {
-        "splits": report.splits, "suspects": report.suspects, "explained": report.explained, "minutes": minutes
+        "splits": report.splits, "suspects": report.suspects, "explained": report.explained,
+        "minutes": {"convert": convert_minutes, "train": train_minutes},
     }  # fmt: skip
 
 
 def run_point(name: str, count: int, start: str, args: argparse.Namespace) -> dict[str, Any]:
-    """One point of the curve, or the error that ended it."""
+    """Measure one point of the curve; return its figures, or the error that ended it."""
     folder = args.out / f"{name}.{count}.{start}"
     pool, held_out = divide(source_of(name, args.data, args.out), args.seed)
     result: dict[str, Any] = {
@@ -75,23 +75,21 @@ def run_point(name: str, count: int, start: str, args: argparse.Namespace) -> di
         "budget_minutes": args.minutes, "machine": machine(),
     }  # fmt: skip
     try:
-        weights, facts = learn(list_pictures(folder / "labels.csv", pool[:count]), folder, start == "scratch", args)
-        result |= facts
+        weights, figures = learn(list_pictures(folder / "labels.csv", pool[:count]), folder, start == "scratch", args)
+        result |= figures
         test = list_pictures(folder / "held_out" / "labels.csv", held_out)
-        result["test"] = detector.evaluate(detector.Reader(weights), test).to_dict()
-        del result["test"]["confusions"]
-        if detector.Reader(weights).string_model is not None:
-            free = detector.evaluate(detector.Reader(weights, pattern=""), test)
-            result["without_string_model"] = free.exact_match
+        reader = detector.Reader(weights)
+        result["test"] = figures_of(detector.evaluate(reader, test))
+        if reader.string_model is not None:
+            unconstrained = detector.evaluate(detector.Reader(weights, pattern=""), test)
+            result["without_string_model"] = unconstrained.exact_match
     except Exception as error:  # one point that fails is a cell of the table; the others are run all the same
-        if not isinstance(error, DetectorError):
-            traceback.print_exc()
-        result["error"] = {"kind": type(error).__name__, "message": str(error)}
+        result["error"] = error_facts(error)
     return result
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a set and start, a column a count."""
+    """Return a Markdown table with a line for each set and start, and a column for each count."""
     counts = sorted({r["pictures"] for r in results})
     cells = {(r["set"], r["start"], r["pictures"]): _cell(r) for r in results}
     lines = [f"| set | start | {' | '.join(map(str, counts))} |", "|---|---|" + "---|" * len(counts)]
@@ -104,8 +102,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 def _cell(result: dict[str, Any]) -> str:
     if "error" in result:
         return "not learnt" if result["error"]["kind"] == "NotLearnedError" else result["error"]["kind"]
-    without = f" ({result['without_string_model']:.1%})" if "without_string_model" in result else ""
-    return f"{result['test']['exact_match']:.1%}{without}"
+    unconstrained = f" ({result['without_string_model']:.1%})" if "without_string_model" in result else ""
+    return f"{result['test']['exact_match']:.1%}{unconstrained}"
 
 
 def main() -> None:
@@ -116,23 +114,17 @@ def main() -> None:
     )
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS), help="cut to what a set has")
     parser.add_argument("--starts", nargs="+", choices=STARTS, default=["shipped"])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "few_pictures", help="folder to work in")
+    add_data_and_out(parser, "few_pictures")
     parser.add_argument("--minutes", type=float, default=5.0, help="of conversion and training together, a point")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="run points that are done already, too")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    args.out = args.out.resolve()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = parse_arguments(parser)
     for name in args.sets:
         pool, _ = divide(source_of(name, args.data, args.out), args.seed)
         for count in sorted({min(count, len(pool)) for count in args.counts}):
             for start in args.starts:
                 path = args.out / f"{name}.{count}.{start}.json"
-                if args.again or not is_done(path):
-                    print(f"{name}: {count} pictures, from {start}", flush=True)
-                    write_json(path, run_point(name, count, start, args))
+                measure_once(path, args.again, partial(run_point, name, count, start, args))
     print(table(read_results(args.out)))
 
 

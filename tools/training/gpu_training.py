@@ -1,19 +1,18 @@
-"""How fast a GPU trains the shipped network at 256x64, beside its own limit and beside plain `yolo train`.
+"""Pictures/s of a GPU that trains the shipped network at 256x64, beside its own limit and beside plain `yolo train`.
 
     python tools/training/gpu_training.py [--set SET] [--pictures 20000] [--batch 128,256,512] [--compile] [--no-yolo]
 
 For each batch size: pictures/s of training with the packed store and augmentation on the device, pictures/s of the
-same step on one repeated batch (the limit), memory, and what an epoch of 105,000 takes. Then an epoch of `yolo train`
-on the same set, as it is. Power is what nvidia-smi says meanwhile. Without --set, artificial pictures are made in
---work. Without CUDA it says what is skipped, and runs nothing. Prints Markdown and writes WORK/gpu_training.json.
+same step on one repeated batch (the limit), memory, and the seconds of an epoch of 105,000. Then epochs of `yolo train`
+on the same set, with its defaults. Power is what nvidia-smi reports meanwhile. Without --set, artificial pictures are
+drawn in --work. Without CUDA it prints what is skipped, and runs nothing. Prints Markdown, and writes
+WORK/gpu_training.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
-import json
 import os
 import shutil
 import statistics
@@ -21,7 +20,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +27,15 @@ import torch
 
 from detector.networks.shipped import SHIPPED
 from detector.training.profiling.measure import profile
-from tools.results import machine
+from tools.results import machine, read_epochs, write_json
 from tools.sets import artificial_set
 
-QUESTION = 105_000  # pictures
+EPOCH_PICTURES = 105_000
 YOLO = "from ultralytics.cfg import entrypoint; entrypoint()"  # where the command `yolo` is not on the path
 
 
 class Power:
-    """Watts, each half second while the block runs."""
+    """Context manager that samples the power of the GPU, in watts, each half second."""
 
     def __enter__(self) -> Power:
         self.watts: list[float] = []
@@ -59,35 +57,40 @@ class Power:
 
     @property
     def median(self) -> float | None:
+        """Median of the samples; None if there is none."""
         return statistics.median(self.watts) if self.watts else None
 
 
 def measure_own(data: Path, batch: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Training with this package, after one short run that warms the machine up."""
+    """Return the figures of training with this package, after a short run that warms the machine up."""
     profile(data, batch=batch, device="0", seconds=0.5)
     torch.cuda.reset_peak_memory_stats()
     with Power() as power:
-        measured = profile(data, batch=batch, device="0", seconds=args.seconds)
+        training_profile = profile(data, batch=batch, device="0", seconds=args.seconds)
     return {
-        **measured.to_dict(),
-        "limit_per_s": 1e3 * measured.batch / measured.limit_ms,
-        "epoch_of_105000_s": QUESTION / measured.images_per_s,
+        **training_profile.to_dict(),
+        "limit_per_s": 1e3 * training_profile.batch / training_profile.limit_ms,
+        "epoch_of_105000_s": EPOCH_PICTURES / training_profile.images_per_s,
         "memory_gb": torch.cuda.max_memory_reserved() / 1e9,
         "watts": power.median,
     }
 
 
 def whole_run(command: list[str], folder: Path, pictures: int) -> dict[str, Any]:
-    """Pictures/s of the epochs after the first, by the times in results.csv; validation counts."""
+    """Run a command that trains; return the pictures/s of a median epoch after the first, validation included.
+
+    Args:
+        command: ends with ``name=NAME``, the name of the run.
+        folder: to run it in.
+        pictures: in an epoch.
+    """
     start_time = time.perf_counter()
-    with Power() as power, (folder / f"{command[-1].partition('=')[2]}.txt").open("w") as log:
+    name = command[-1].removeprefix("name=")
+    with Power() as power, (folder / f"{name}.txt").open("w") as log:
         subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log, env={**os.environ, "YOLO_OFFLINE": "1"})
-    name = next(part.partition("=")[2] for part in command if part.startswith("name="))
     (results_file,) = folder.glob(f"**/{name}/results.csv")
-    with results_file.open(newline="") as file:
-        times = [float({k.strip(): v for k, v in row.items()}["time"]) for row in csv.DictReader(file)]
-    epochs = [b - a for a, b in itertools.pairwise(times)] or times
-    seconds = statistics.median(epochs)
+    ends = [float(row["time"]) for row in read_epochs(results_file.parent)]
+    seconds = statistics.median([end - start for start, end in itertools.pairwise(ends)] or ends)
     return {
         "images_per_s": pictures / seconds, "epoch_s": seconds, "watts": power.median,
         "seconds": time.perf_counter() - start_time,
@@ -111,7 +114,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     data = (args.set or artificial_set(args.work / f"set{args.pictures}", args.pictures)).resolve()
     result: dict[str, Any] = {"machine": machine(), "data": str(data), "ours": {}, "runs": {}}
-    save: Callable[[], object] = lambda: (args.work / "gpu_training.json").write_text(json.dumps(result, indent=2))  # noqa: E731
+    path = args.work / "gpu_training.json"
     print(
         "| batch | pictures/s | limit | input's share | 105,000 in, s | memory, GB | W |\n|---|---|---|---|---|---|---|"
     )
@@ -124,21 +127,27 @@ def main() -> None:
             f"| {figures['epoch_of_105000_s']:.1f} | {figures['memory_gb']:.1f} | {figures['watts']} |",
             flush=True,
         )
-        save()
-    best = max(result["ours"], key=lambda b: result["ours"][b]["images_per_s"])
-    train = [f"data={data}", f"epochs={args.epochs}", "device=0"]
-    detector = [sys.executable, "-m", "detector", "train", *train, f"batch={best}"]
-    runs = {"detector train": [*detector, "name=ours"]}
+        write_json(path, result)
+    best = max(result["ours"], key=lambda batch: result["ours"][batch]["images_per_s"])
+    arguments = [f"data={data}", f"epochs={args.epochs}", "device=0"]
+    train_command = [sys.executable, "-m", "detector", "train", *arguments, f"batch={best}"]
+    commands = {"detector train": [*train_command, "name=ours"]}
     if args.compile:
-        runs["detector train compile=True"] = [*detector, "compile=True", "name=compiled"]
+        commands["detector train compile=True"] = [*train_command, "compile=True", "name=compiled"]
     if not args.no_yolo:
-        yolo = [sys.executable, "-c", YOLO, "train", *train, f"model={SHIPPED}", "imgsz=256", "plots=False"]
-        runs["yolo train"] = [*yolo, "amp=bf16", f"project={args.work.resolve()}", "name=yolo"]
+        yolo_command = [sys.executable, "-c", YOLO, "train", *arguments, f"model={SHIPPED}", "imgsz=256"]
+        commands["yolo train"] = [
+            *yolo_command,
+            "plots=False",
+            "amp=bf16",
+            f"project={args.work.resolve()}",
+            "name=yolo",
+        ]
     print("\n| whole epochs, validation included | pictures/s | an epoch, s | W |\n|---|---|---|---|")
-    for name, command in runs.items():
+    for name, command in commands.items():
         figures = result["runs"][name] = whole_run(command, args.work, pictures)
         print(f"| {name} | {figures['images_per_s']:.0f} | {figures['epoch_s']:.2f} | {figures['watts']} |", flush=True)
-        save()
+        write_json(path, result)
 
 
 if __name__ == "__main__":

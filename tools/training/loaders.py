@@ -1,4 +1,4 @@
-"""What the input of training costs: ways to load on one core, its share of a step on a CPU, and two processes.
+"""Cost of the input of training: ways to load and to augment, their share of a step on a CPU, and two processes.
 
     python tools/training/loaders.py [--set SET] [--pictures 1024] [--only loaders,augment,share,ddp]
         [--peers-python PEERS/bin/python]
@@ -11,21 +11,17 @@ augment   one core: loading and augmenting a batch by each executor of the polic
 share     of a training step on all cores of this machine: loader plus augmentation, a picture at a time and a batch.
 ddp       the same training by one process and by two (gloo), exact match on the same validation pictures.
 
-Without --set, artificial pictures are made in --work. Each part is measured in turns, --rounds times, and the median
-counts, so that all ways see the same machine. Where other
-processes use the core, the rates of CPU time are the ones to compare. Prints Markdown and writes WORK/loaders.json.
+Without --set, artificial pictures are drawn in --work. Each part is measured --rounds times, all ways in turn, so that
+they have the same machine; the figures are medians. Compare the rates of CPU time if other processes use the core.
+Prints Markdown and writes WORK/loaders.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import json
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,18 +43,24 @@ from detector.training.profiling.loaders import FileLoader, NaiveLoader
 from detector.training.profiling.measure import profile
 from detector.training.profiling.steps import loader_rate, train_step
 from detector.training.trainer import prepared_trainer
-from tools.peers import zero_shot
-from tools.results import ROOT, machine
+from tools.processes import ask_peer, free_port, start_logged
+from tools.results import machine, read_epochs, write_json
 from tools.sets import artificial_set
 
 PEER = Path(__file__).resolve().parent / "loader_peers.py"
 
 
-class Ultralytics:
-    """Its own dataset and loader: pictures in memory, no mosaic, nothing drawn at random but the order."""
+class UltralyticsLoader:
+    """Ultralytics' own dataset and loader: pictures in memory, no mosaic, nothing random but the order.
 
-    def __init__(self, data: Path, batch: int, longer: int) -> None:
-        from detector.networks.ultralytics.library import put_fonts_in_place  # with its switches
+    Args:
+        data: data.yaml of a set.
+        batch: number of pictures in a batch.
+        longer_side: of the network's input, in pixels.
+    """
+
+    def __init__(self, data: Path, batch: int, longer_side: int) -> None:
+        from detector.networks.ultralytics.library import put_fonts_in_place  # sets its switches, too
 
         put_fonts_in_place()
 
@@ -67,17 +69,12 @@ class Ultralytics:
         from ultralytics.data.utils import check_det_dataset
 
         names = "mosaic mixup cutmix copy_paste degrees translate scale shear perspective hsv_h hsv_s hsv_v fliplr"
-        chosen = {
-            **dict.fromkeys(names.split(), 0.0),
-            "task": "detect",
-            "imgsz": longer,
-            "rect": True,
-            "cache": "ram",
+        arguments = {
+            **dict.fromkeys(names.split(), 0.0), "task": "detect", "imgsz": longer_side, "rect": True, "cache": "ram",
             "augmentations": [],
-        }
-        cfg = get_cfg(DEFAULT_CFG_DICT, chosen)
-        described = check_det_dataset(str(data))
-        dataset = build_yolo_dataset(cfg, described["train"], batch, described, mode="train", stride=32)
+        }  # fmt: skip
+        config, description = get_cfg(DEFAULT_CFG_DICT, arguments), check_det_dataset(str(data))
+        dataset = build_yolo_dataset(config, description["train"], batch, description, mode="train", stride=32)
         self._loader = build_dataloader(dataset, batch, workers=0, shuffle=True, device="cpu")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -85,7 +82,13 @@ class Ultralytics:
 
 
 class TorchFiles(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Each picture decoded and resized anew as a float32 tensor, its label one-hot, as tutorials have it."""
+    """Each picture decoded and resized anew, its label one-hot, as in tutorials.
+
+    Items are float32 (3, H, W) in [0, 1] and int64 (length, symbols).
+
+    Args:
+        question: files, texts and shapes, as :func:`loaders` gives them to the peers.
+    """
 
     def __init__(self, question: dict[str, Any]) -> None:
         self.question = question
@@ -93,17 +96,17 @@ class TorchFiles(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __len__(self) -> int:
         return len(self.question["files"])
 
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        asked = self.question
-        height, width = asked["shape_hw"]
-        picture = Image.open(asked["files"][i]).convert("RGB").resize((width, height))
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        height, width = self.question["shape_hw"]
+        symbols, text = self.question["symbols"], self.question["texts"][index].ljust(self.question["length"])
+        picture = Image.open(self.question["files"][index]).convert("RGB").resize((width, height))
         pixels = torch.from_numpy(np.asarray(picture, np.float32) / 255).permute(2, 0, 1)
-        ids = torch.tensor([asked["symbols"].index(c) for c in asked["texts"][i].ljust(asked["length"])])
-        return pixels, torch.nn.functional.one_hot(ids, len(asked["symbols"]))
+        ids = torch.tensor([symbols.index(symbol) for symbol in text])
+        return pixels, torch.nn.functional.one_hot(ids, len(symbols))
 
 
 class TorchLoader:
-    """torch's DataLoader with a worker a core; on one core none, which is faster there."""
+    """torch's DataLoader with a worker for each core; with none on one core, where that is faster."""
 
     def __init__(self, question: dict[str, Any]) -> None:
         workers = question["cores"] if question["cores"] > 1 else 0
@@ -116,19 +119,23 @@ class TorchLoader:
 
 
 @contextlib.contextmanager
-def some_cores(count: int) -> Iterator[None]:
-    every = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(every)[-count:])
+def on_cores(count: int) -> Iterator[None]:
+    """Run this process on its last ``count`` cores, with as many threads of torch."""
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_cores)[-count:])
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, every)
-        torch.set_num_threads(len(every))
+        os.sched_setaffinity(0, all_cores)
+        torch.set_num_threads(len(all_cores))
 
 
 def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[str, float]]:
-    """Pictures/s of each way on some cores, of wall clock, and on one of CPU time: medians of rounds in turn."""
+    """Return the pictures/s of each way to load on ``cores`` cores, by kind of clock; medians over rounds.
+
+    Kinds are "wall clock" and, on one core only, "CPU time".
+    """
     characters = read_set(data)
     shape_hw = characters.config.shape_hw or (64, 256)
     rows = [row for row in characters.manifest() if row.split == "train" and row.status == "ok"]
@@ -138,11 +145,11 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
         "batch": args.batch, "cores": cores, "cpus": sorted(os.sched_getaffinity(0))[-cores:],
         "rounds": args.rounds, "seconds": args.seconds,
     }  # fmt: skip
-    with some_cores(cores):
+    with on_cores(cores):
         dataset = TextDataset(characters, "train", shape_hw)
         ways = {
             "packed": TextLoader(dataset, args.batch, EpochOrder(dataset, shuffled=True)),
-            "ultralytics, cache=ram": Ultralytics(data, args.batch, max(shape_hw)),
+            "ultralytics, cache=ram": UltralyticsLoader(data, args.batch, max(shape_hw)),
             "files": FileLoader(dataset, args.batch),
             "naive": NaiveLoader(dataset, args.batch),
             "torch DataLoader": TorchLoader(question),
@@ -150,11 +157,12 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
         rates_of: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _ in range(args.rounds):
             for name, loader in ways.items():
-                wall, cpu = time.perf_counter(), time.process_time()
+                start_time, start_cpu = time.perf_counter(), time.process_time()
                 rate = loader_rate(loader, args.seconds)
-                busy = (time.process_time() - cpu) / (time.perf_counter() - wall)  # below 1 where others use the core
-                rates_of[name].append((rate, rate / busy))
-    answer = zero_shot.ask_peer(str(PEER), "keras", args.peers_python, question)
+                # The share of the core that this process had: below 1 if others use it.
+                core_share = (time.process_time() - start_cpu) / (time.perf_counter() - start_time)
+                rates_of[name].append((rate, rate / core_share))
+    answer = ask_peer(str(PEER), "keras", args.peers_python, question)
     if "skipped" in answer:
         print(f"Keras and tf.data are left out: {answer['skipped']}", file=sys.stderr)
     else:
@@ -167,48 +175,51 @@ def loaders(data: Path, args: argparse.Namespace, cores: int) -> dict[str, dict[
 
 
 def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of CPU time a picture on one core, of each way to make a batch and of a step: medians of rounds."""
+    """Return the CPU time a picture, in milliseconds on one core, of each way to augment and of a step: medians."""
     characters = read_set(data)
-    with some_cores(1), tempfile.TemporaryDirectory() as folder:
-        chosen = {"device": "cpu", "batch": args.batch, "epochs": 1, "project": folder, "name": "step"}
-        trainer = prepared_trainer(training_arguments(characters, chosen))
+    with on_cores(1), tempfile.TemporaryDirectory() as folder:
+        arguments = {"device": "cpu", "batch": args.batch, "epochs": 1, "project": folder, "name": "step"}
+        trainer = prepared_trainer(training_arguments(characters, arguments))
         dataset = trainer.train_loader.dataset
-        ready = trainer.preprocess_batch(next(iter(trainer.train_loader)))
-        draw, one_at_a_time = BatchAugment(), Augment()
+        ready_batch = trainer.preprocess_batch(next(iter(trainer.train_loader)))
+        batch_augment, picture_augment = BatchAugment(), Augment()
         shape_hw = trainer.shape_hw
 
-        def off(chunk: list[int]) -> object:
+        def plain_batch(chunk: list[int]) -> object:
             boxes, ids = [dataset.boxes[i] for i in chunk], [dataset.ids[i] for i in chunk]
             return dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
 
-        def with_torch(chunk: list[int]) -> object:
-            plan = draw.plan(len(chunk), shape_hw)
+        def opencv_batch(chunk: list[int]) -> object:
+            return dataset.changed(chunk, batch_augment.plan(len(chunk), shape_hw))
+
+        def torch_batch(chunk: list[int]) -> object:
+            plan = batch_augment.plan(len(chunk), shape_hw)
             batch = dataset.planned(chunk, dataset.rgb(chunk), plan)
             return augment_torch.apply(plan, batch["img"].float() / 255)
 
-        ways: dict[str, Callable[[list[int]], object]] = {
-            "no augmentation": off,
-            "Albumentations, augment=picture": lambda chunk: dataset.augmented(chunk, one_at_a_time),
-            "plan, torch": with_torch,
-            "plan, OpenCV, augment=device": lambda chunk: dataset.changed(chunk, draw.plan(len(chunk), shape_hw)),
-            "the plan alone": lambda chunk: draw.plan(len(chunk), shape_hw),
-            "step of the network": lambda chunk: train_step(trainer, dict(ready)),
+        makers: dict[str, Callable[[list[int]], object]] = {
+            "no augmentation": plain_batch,
+            "Albumentations, augment=picture": lambda chunk: dataset.augmented(chunk, picture_augment),
+            "plan, torch": torch_batch,
+            "plan, OpenCV, augment=device": opencv_batch,
+            "the plan alone": lambda chunk: batch_augment.plan(len(chunk), shape_hw),
+            "step of the network": lambda chunk: train_step(trainer, dict(ready_batch)),
         }
-        rates_of: dict[str, list[float]] = {name: [] for name in ways}
-        for loader in ways.values():
-            loader(list(range(args.batch)))
+        milliseconds: dict[str, list[float]] = {name: [] for name in makers}
+        for make in makers.values():
+            make(list(range(args.batch)))
         for _ in range(args.rounds):
-            for name, loader in ways.items():
+            for name, make in makers.items():
                 chunks = [torch.randint(len(dataset), (args.batch,)).tolist() for _ in range(args.batches)]
-                began = time.process_time()
+                start_cpu = time.process_time()
                 for chunk in chunks:
-                    loader(chunk)
-                rates_of[name].append((time.process_time() - began) / args.batches / args.batch * 1e3)
-    return {name: statistics.median(taken) for name, taken in rates_of.items()}
+                    make(chunk)
+                milliseconds[name].append((time.process_time() - start_cpu) / args.batches / args.batch * 1e3)
+    return {name: statistics.median(rounds) for name, rounds in milliseconds.items()}
 
 
 def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Of a step on the CPU: what loading and augmenting costs beside the same step on a ready batch."""
+    """Return a step's milliseconds on the CPU and its input's share, by the argument ``augment``: medians of rounds."""
     figures: dict[str, dict[str, float]] = {}
     for augment in ("off", "picture", "device"):
         rounds = [
@@ -223,41 +234,26 @@ def share(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 
 def ddp(data: Path, args: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Exact match and seconds of one process, and of two that share each batch."""
-    return {f"{ranks} process{'es' * (ranks > 1)}": _trained(data, args, ranks) for ranks in (1, 2)}
+    """Return exact match and seconds of training by one process, and by two that share each batch."""
+    return {f"{count} process{'es' * (count > 1)}": _train(data, args, count) for count in (1, 2)}
 
 
-def _trained(data: Path, args: argparse.Namespace, ranks: int) -> dict[str, float]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    work = args.work / f"ddp{ranks}"
+def _train(data: Path, args: argparse.Namespace, process_count: int) -> dict[str, float]:
+    work = args.work / f"ddp{process_count}"
     work.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "detector", "train", f"data={data.resolve()}", f"epochs={args.epochs}"]
     command += [f"batch={args.batch}", "device=cpu", "name=run", "exist_ok=True", *args.train]
-    began = time.perf_counter()
+    group = {"WORLD_SIZE": str(process_count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    start_time = time.perf_counter()
     processes = []
-    for rank in range(ranks):
-        joined = {
-            "RANK": rank,
-            "LOCAL_RANK": rank,
-            "WORLD_SIZE": ranks,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-        }
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            **({k: str(v) for k, v in joined.items()} if ranks > 1 else {}),
-        }
-        with (work / f"log{rank}.txt").open("w") as log:
-            processes.append(subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log))
+    for rank in range(process_count):
+        variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), **group} if process_count > 1 else {}
+        (work / f"log{rank}.txt").unlink(missing_ok=True)
+        processes.append(start_logged(command, work, work / f"log{rank}.txt", **variables))
     if any([process.wait() for process in processes]):
         raise SystemExit(f"training failed: see {work}/log0.txt")
-    with (work / "runs/run/results.csv").open(newline="") as file:
-        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
-    best = max(float(row["metrics/exact_match"]) for row in rows)
-    return {"best exact match": best, "seconds": time.perf_counter() - began}
+    best = max(float(row["metrics/exact_match"]) for row in read_epochs(work / "runs" / "run"))
+    return {"best exact match": best, "seconds": time.perf_counter() - start_time}
 
 
 def main() -> None:
@@ -282,16 +278,17 @@ def main() -> None:
         counts = [n for n in sorted(args.cores) if n <= len(os.sched_getaffinity(0))]
         rates = result["loaders"] = {count: loaders(data, args, count) for count in counts}
         columns = [(count, kind) for count in counts for kind in rates[count]["packed"]]
-        heads = (f"{count} core{'s' * (count > 1)}, pictures/s of {kind} | packed is" for count, kind in columns)
-        print(f"\n| no augmentation | {' | '.join(heads)} |\n|---|{'---|---|' * len(columns)}")
+        headings = (f"{count} core{'s' * (count > 1)}, pictures/s of {kind} | packed is" for count, kind in columns)
+        print(f"\n| no augmentation | {' | '.join(headings)} |\n|---|{'---|---|' * len(columns)}")
         for name in rates[counts[0]]:
-            figures = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
-            print(f"| {name} | {' | '.join(f'{r:.0f} | {packed / r:.1f} times as fast' for r, packed in figures)} |")
+            pairs = [(rates[count][name][kind], rates[count]["packed"][kind]) for count, kind in columns]
+            cells = [f"{rate:.0f} | {packed / rate:.1f} times as fast" for rate, packed in pairs]
+            print(f"| {name} | {' | '.join(cells)} |")
     if "augment" in args.only:
-        taken = result["augment"] = augment(data, args)
-        step = taken["step of the network"]
+        milliseconds = result["augment"] = augment(data, args)
+        step = milliseconds["step of the network"]
         print(f"\n| one core, batches of {args.batch} | ms of CPU time a picture | of it and a step |\n|---|---|---|")
-        for name, ms in taken.items():
+        for name, ms in milliseconds.items():
             print(f"| {name} | {ms:.3f} | {'' if ms is step else f'{ms / (ms + step):.1%}'} |")
     if "share" in args.only:
         shares = result["share"] = share(data, args)
@@ -301,11 +298,11 @@ def main() -> None:
             numbers = f"{figures['step_ms']:.1f} | {figures['limit_ms']:.1f} | {figures['input_share']:.1%}"
             print(f"| {name} | {numbers} | {figures['augment_ms']:.3f} |")
     if "ddp" in args.only:
-        trained = result["ddp"] = ddp(data, args)
+        trainings = result["ddp"] = ddp(data, args)
         print(f"\n| {args.epochs} epochs | best exact match | seconds |\n|---|---|---|")
-        for name, figures in trained.items():
+        for name, figures in trainings.items():
             print(f"| {name} | {figures['best exact match']:.3f} | {figures['seconds']:.0f} |")
-    (args.work / "loaders.json").write_text(json.dumps(result, indent=2))
+    write_json(args.work / "loaders.json", result)
 
 
 if __name__ == "__main__":

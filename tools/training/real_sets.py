@@ -12,65 +12,65 @@ OUT/SET.json a set, and prints all of OUT as a Markdown table. A set that is the
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
 import shutil
 import time
-import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import detector
-from detector.errors import DetectorError
-from tools.results import DATA, ROOT, is_done, machine, machine_lines, read_results, write_json
+from tools.arguments import add_data_and_out, parse_arguments
+from tools.results import error_facts, figures_of, machine, machine_lines, measure_once, read_results
 from tools.sets import source_of
 
 SETS = ("captcha-v2", "plates-vn8", "captcha-generic-8")
-LEAST_TRAINING = 0.5  # minutes that training gets even where conversion took the whole budget
+MIN_TRAINING_MINUTES = 0.5  # also where conversion took all of --minutes
 
 
-def forget(root: Path) -> None:
-    """Drop what earlier conversions to ``root`` keep: the minutes are to be those of all the work."""
+def discard_work(root: Path) -> None:
+    """Delete what earlier conversions to ``root`` keep, so that the next one does all of the work."""
     for leftover in (root / "work", root.with_name(root.name + ".part")):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def convert_stage(source: Path, folder: Path, name: str, args: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
-    """Convert; the set's data.yaml and what there is to say about it."""
-    forget(folder / name)
+    """Convert a set; return its data.yaml, and figures of the conversion."""
+    discard_work(folder / name)
     report = detector.convert(source, folder / name, overwrite=True, train_scale=args.train_scale, seed=args.seed)
-    facts = {
-        "inputs": report.inputs,
-        "refused": report.refused,
-        "reasons": dict(report.reasons),
-        "suspects": report.suspects,
-        "splits": report.splits,
-        "explained": report.explained,
-        "input_hw": report.config.shape_hw,
-    }
-    return report.data_yaml.resolve(), facts
+    return report.data_yaml.resolve(), conversion_figures(report) | {"input_hw": report.config.shape_hw}
+
+
+def conversion_figures(report: detector.ConversionReport) -> dict[str, Any]:
+    """Return the numbers of a conversion's inputs by outcome, and the shares of labels that were read."""
+    return {
+        "inputs": report.inputs, "refused": report.refused, "reasons": dict(report.reasons),
+        "suspects": report.suspects, "splits": report.splits, "explained": report.explained,
+    }  # fmt: skip
 
 
 def train_stage(data: Path, folder: Path, name: str, minutes: float, from_scratch: bool, seed: int) -> Path:
-    """Train for so many minutes; the weights, in ``work``."""
+    """Train on the set ``data`` for so many minutes; return the weights, which are in ``folder``/weights."""
     from detector.networks.shipped import NETWORK
 
-    shutil.rmtree(folder / "runs" / name, ignore_errors=True)  # or the run would get another name
+    shutil.rmtree(folder / "runs" / name, ignore_errors=True)  # otherwise the run would get another name
     model = {"model": str(NETWORK)} if from_scratch else {}
-    with contextlib.chdir(folder):  # weights/ lands where one is
-        return detector.train(data, time=minutes / 60, name=name, seed=seed, **model).path.resolve()
+    return train_in(folder, data, time=minutes / 60, name=name, seed=seed, **model)
+
+
+def train_in(folder: Path, data: Path, **arguments: Any) -> Path:
+    """Train with ``arguments`` of :func:`detector.train`; return the weights, in ``folder``/weights."""
+    result = detector.train(data, project=folder / "runs", weights=folder / "weights", **arguments)
+    return result.path.resolve()
 
 
 def score(weights: Path, data: Path) -> dict[str, Any]:
-    """Exact match on the split "test": the held-out fifth, its doubtful pictures included."""
-    result = detector.evaluate(detector.Reader(weights), data, split="test").to_dict()
-    del result["confusions"]
-    return result
+    """Return the figures of weights on the split "test", the held-out fifth with its doubtful pictures."""
+    return figures_of(detector.evaluate(detector.Reader(weights), data, split="test"))
 
 
 def run_set(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """One set from its strings to its score, or to the error that ended it."""
+    """Convert, train and evaluate; return all figures, or those up to the error that ended it."""
     result: dict[str, Any] = {
         "set": name, "from_scratch": args.from_scratch, "seed": args.seed, "budget_minutes": args.minutes,
         "train_scale": args.train_scale, "minutes": {}, "machine": machine(),
@@ -78,7 +78,8 @@ def run_set(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
     minutes = result["minutes"]
     stage, start_time = "convert", time.perf_counter()
 
-    def ended() -> float:
+    def end_stage() -> float:
+        """Record the minutes of the stage, start the next one's clock, and return them."""
         nonlocal start_time
         minutes[stage] = (time.perf_counter() - start_time) / 60
         start_time = time.perf_counter()
@@ -86,24 +87,22 @@ def run_set(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]
 
     try:
         source = source_of(name, args.data, folder)
-        data, facts = convert_stage(source, folder, name, args)
-        result |= facts
-        minutes_left = max(args.minutes - ended(), LEAST_TRAINING)
+        data, figures = convert_stage(source, folder, name, args)
+        result |= figures
+        minutes_left = max(args.minutes - end_stage(), MIN_TRAINING_MINUTES)
         stage = "train"
         weights = train_stage(data, folder, name, minutes_left, args.from_scratch, args.seed)
-        ended()
+        end_stage()
         stage = "evaluate"
         result["test"] = score(weights, data)
     except Exception as error:  # any failure of one set is a line of the table; the others are run all the same
-        if not isinstance(error, DetectorError):
-            traceback.print_exc()
-        result["error"] = {"stage": stage, "kind": type(error).__name__, "message": str(error)}
-    ended()
+        result["error"] = {"stage": stage, **error_facts(error)}
+    end_stage()
     return result
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a set."""
+    """Return a Markdown table with a line for each set."""
     lines = [
         "| set | inputs | refused | suspects | train / val / test | labels read: shipped, then by self-training "
         "| exact match on test (95 %) | CER | minutes: convert + train | start |",
@@ -113,10 +112,10 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _line(result: dict[str, Any]) -> str:
-    spent, splits = result["minutes"], result.get("splits", {})
+    minutes, splits = result["minutes"], result.get("splits", {})
     counts = " / ".join(str(splits[s]) for s in ("train", "val", "test")) if splits else "-"
     explained = ", ".join(f"{share:.1%}" for share in result["explained"]) if splits else "-"
-    took = " + ".join(f"{spent[stage]:.1f}" for stage in ("convert", "train") if stage in spent)
+    minutes_cell = " + ".join(f"{minutes[stage]:.1f}" for stage in ("convert", "train") if stage in minutes)
     cells = [result["set"], *(result.get(key, "-") for key in ("inputs", "refused", "suspects")), counts, explained]
     if "error" in result:
         error = result["error"]
@@ -126,33 +125,26 @@ def _line(result: dict[str, Any]) -> str:
         low, high = test["interval_95"]
         cells.append(f"**{test['exact_match']:.1%}** ({low:.1%} to {high:.1%}, n={test['count']})")
         cells.append(f"{test['cer']:.2%}")
-    cells += [took, "scratch" if result["from_scratch"] else "shipped weights"]
+    cells += [minutes_cell, "scratch" if result["from_scratch"] else "shipped weights"]
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real_sets", help="folder to work in")
+    add_data_and_out(parser, "real_sets")
     parser.add_argument("--minutes", type=float, default=10.0, help="of conversion and training together, a set")
     parser.add_argument("--train-scale", type=float, default=1.0, help="as convert's")
     parser.add_argument("--from-scratch", action="store_true", help="train from random weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="run sets that are done already, too")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    out = args.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    args = parse_arguments(parser)
     for name in args.sets:
-        path = out / f"{name}{'.scratch' if args.from_scratch else ''}.json"
-        if is_done(path) and not args.again:
-            print(f"{name}: done already, see {path}", flush=True)
-            continue
-        folder = out / ("from-scratch" if args.from_scratch else "from-shipped")
+        folder = args.out / ("from-scratch" if args.from_scratch else "from-shipped")
         folder.mkdir(exist_ok=True)
-        write_json(path, run_set(name, folder, args))
-    print(table(read_results(out)))
+        path = args.out / f"{name}{'.scratch' if args.from_scratch else ''}.json"
+        measure_once(path, args.again, partial(run_set, name, folder, args))
+    print(table(read_results(args.out)))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from pathlib import Path
 import torch
 
 from detector.networks.shipped import SHIPPED
-from tools.results import DATA, ROOT
+from tools.processes import environment
+from tools.results import DATA
 
 SCORING_MINUTES = 0.5  # reserved for zero_shot.py
 
@@ -63,7 +64,7 @@ def main() -> None:
         return deadline - time.perf_counter()
 
     args.out.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = environment()
     cuda = torch.cuda.is_available()
     if not args.no_measure:
         work = args.out / "gpu"

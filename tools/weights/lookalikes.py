@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=24)
-    parser.add_argument("--min", type=float, default=0.005, help="least share of a pair that is printed")
+    parser.add_argument("--min", type=float, default=0.005, help="minimum share of a pair that is printed")
     args = parser.parse_args()
     shares = confusion(args.pictures, args.seed)
     symbols = detector.Reader().config.symbols

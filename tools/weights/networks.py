@@ -48,14 +48,14 @@ def latency_ms(network: ultralytics.TorchNetwork, image: np.ndarray, batch: int)
     images = np.repeat(image[None], batch, 0)
     times = []
     for _ in range(50):
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         network.output(images)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start_time)
     return float(np.median(times)) * 1000 / batch
 
 
 def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Train, read and time."""
+    """Train a network, read the held-out pictures and time it; return the figures."""
     torch.manual_seed(args.seed)
     out = args.out / f"{Path(model).stem}.pt"
     batches = SynthBatches([args.store], Alphabet(), args.batch, args.seed)
@@ -77,14 +77,15 @@ def run_model(model: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, a line a network."""
+    """Return a Markdown table with a line for each network."""
     lines = [
         "| network | parameters | MB | ms, one | ms, of 32 | pictures trained on | exact match (n=1,000) | CER |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for r in sorted(results, key=lambda r: r["parameters"]):
-        numbers = f"{r['parameters']:,} | {r['megabytes']:.2f} | {r['ms_1']:.1f} | {r['ms_32']:.2f}"
-        lines.append(f"| {r['set']} | {numbers} | {r['pictures']:,} | {r['exact_match']:.1%} | {r['CER']:.1%} |")
+    for row in sorted(results, key=lambda row: row["parameters"]):
+        numbers = f"{row['parameters']:,} | {row['megabytes']:.2f} | {row['ms_1']:.1f} | {row['ms_32']:.2f}"
+        scores = f"{row['exact_match']:.1%} | {row['CER']:.1%}"
+        lines.append(f"| {row['set']} | {numbers} | {row['pictures']:,} | {scores} |")
     return "\n".join([*lines, "", *machine_lines(results)])
 
 

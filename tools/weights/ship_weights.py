@@ -1,6 +1,6 @@
 """Write trained weights into the package, with their scores and a README; tools/README.md has the whole recipe.
 
-    python tools/weights/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/weights]
+    python tools/weights/ship_weights.py STORE DETECTOR.pt [--weights-dir detector/networks/weights]
         [--detector-args "--pictures 600000 --seed 0"]
 
 Writes detector.pt, detector.onnx and README.md. --detector-args, the arguments of the training, are only recorded. The

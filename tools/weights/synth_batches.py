@@ -19,7 +19,7 @@ from detector.text.alphabet import Alphabet
 from detector.training.training_loop import Batch
 from tools.weights.synth_store import HELD_OUT, Store
 
-_REFRESH_BATCHES = 100  # between looks for new pictures in a store that is still being drawn
+_REFRESH_BATCHES = 100  # between checks for new pictures in a store that is still being drawn
 
 
 class SynthBatches:

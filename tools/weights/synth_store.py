@@ -134,7 +134,7 @@ def main() -> None:
         styles = ("scene", "scene", "scene", "label", "handwriting", "captcha", "painted", "curved")
         word_config = replace(config, styles=styles, min_length=None, texts=words_of(args.words, config))
         configs[7:20:10] = configs[9:20:10] = [word_config] * 2
-    if args.digits:  # by hundreds of people, and by a pen that knows what a 1 and a 7 look like elsewhere
+    if args.digits:  # MNIST's, and those that a pen draws, with the 1 and the 7 of other countries
         digit_config = replace(config, alphabet=Alphabet("0123456789"), min_length=1, styles=("handwriting",))
         configs[16] = digit_config
         configs[2] = configs[6] = configs[12] = replace(digit_config, glyphs=args.digits)

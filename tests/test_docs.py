@@ -137,6 +137,14 @@ def test_files_of_the_repository_that_are_named_exist(page: Path) -> None:
         assert (ROOT / name).exists(), f"{name} in {page.name}"
 
 
+def test_every_tool_is_listed_in_the_section_of_its_folder() -> None:
+    text = (ROOT / "tools" / "README.md").read_text(encoding="utf-8")
+    introduction, *sections = re.split(r"^`(\w+)/`: ", text, flags=re.MULTILINE)
+    listed = {"tools": introduction, **dict(zip(sections[::2], sections[1::2], strict=True))}
+    for path in ROOT.glob("tools/**/*.py"):
+        assert f"`{path.name}`" in listed[path.parent.name], path
+
+
 def test_readme_is_finished() -> None:
     assert shown_python(README)
     assert "@@" not in README

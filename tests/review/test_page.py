@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from detector.conversion.review import review_rows, write_rows
+from detector.data.labels.prelabels import Prelabel, write_prelabels
+from detector.errors import DetectorError
 from detector.review import reconversion
 from tests.browser import SIZES, chromium, opened
+from tests.builders import write_pictures
 from tests.review.builders import Suspect, decisions, serve, small_set, suspects
 
 SCREEN = SIZES["screen"]
@@ -102,6 +105,7 @@ def test_keys_that_decide_nothing(browser: Any, tmp_path: Path) -> None:
         press(page, "b")
         assert boxes.count() == 0 and page.locator("#boxes").get_attribute("aria-pressed") == "false"
         press(page, "b")
+        assert page.locator("#boxes").get_attribute("aria-disabled") == "false"
         width = page.locator("#canvas svg").bounding_box()["width"]
         for times in (2, 4, 1):
             press(page, "z")
@@ -230,6 +234,104 @@ def test_a_decision_of_another_window_is_shown_and_not_replaced_unseen(browser: 
         at(page, 1)
         assert decisions(root)[suspect.source] == ("drop", "")
         context.close()
+
+
+@pytest.mark.parametrize("is_shown", [True, False], ids=["shown", "not shown yet"])
+def test_undo_does_not_replace_a_decision_of_another_window(browser: Any, tmp_path: Path, is_shown: bool) -> None:
+    (suspect, other, *_) = listed = suspects(3)
+    root = small_set(tmp_path / "set", listed)
+    with serve(root).serving() as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        at(page, 0)
+        press(page, "Enter")
+        at(page, 1)
+        if not is_shown:
+            page.evaluate("() => Object.defineProperty(document, 'visibilityState', { value: 'hidden' })")
+        item = server.answers.session.items()[0]
+        server.answers.session.decide(item.key, item.version, "correct", "XY")
+        if is_shown:
+            page.wait_for_selector("#cell-0.correct")
+        assert page.locator("#label").input_value() == other.text
+        press(page, "Control+z")
+        at(page, 0)
+        assert "Another window has corrected" in page.locator("#said").inner_text()
+        assert page.locator("#label").input_value() == "XY" and page.locator("#undo").is_disabled()
+        context.close()
+    assert decisions(root)[suspect.source] == ("correct", "XY")
+
+
+def test_undo_goes_back_step_by_step_and_can_be_tried_again(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (suspect, *_) = listed = suspects(2)
+    root = small_set(tmp_path / "set", listed)
+    with serve(root).serving() as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        at(page, 0)
+        press(page, "Enter")
+        at(page, 1)
+        press(page, "ArrowLeft")
+        at(page, 0)
+        press(page, "Delete")
+        at(page, 1)
+
+        def refuse(item: Any) -> bool:
+            raise DetectorError("The disk is full.")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(server.answers.subject, "save", refuse)
+            press(page, "Control+z")
+            page.wait_for_function("() => document.getElementById('said').textContent === 'The disk is full.'")
+        for decision in ("accept", ""):
+            press(page, "Control+z")
+            at(page, 0)
+            assert decisions(root)[suspect.source] == (decision, "")
+            press(page, "ArrowRight")
+            at(page, 1)
+        context.close()
+
+
+def test_a_server_that_does_not_answer_is_told_and_asked_again(browser: Any, tmp_path: Path) -> None:
+    root = small_set(tmp_path / "set", suspects(2))
+    with serve(root).serving() as server:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.url)
+        at(page, 0)
+        page.route("**/decide", lambda route: route.abort())
+        press(page, "Enter")
+        page.wait_for_function("() => document.getElementById('said').textContent.includes('may not be done')")
+        assert page.locator("#place").inner_text() == "1 of 2"
+        page.route("**/item/*", lambda route: route.abort())
+        press(page, "ArrowRight")
+        page.wait_for_function("() => document.getElementById('problem').textContent.includes('does not answer')")
+        page.set_viewport_size({"width": 800, "height": 700})
+        assert page.locator("#canvas svg").count() == 0, "nothing of the picture before"
+        page.unroute("**/item/*")
+        at(page, 1)
+        assert page.locator("#canvas svg").count() == 1
+        context.close()
+
+
+def test_pre_labels_have_no_boxes_to_hide(browser: Any, tmp_path: Path) -> None:
+    rows = [Prelabel(f"{name}.png", "AB1", 0.4, "doubtful") for name in "ab"]
+    write_pictures(tmp_path, [row.image for row in rows])
+    write_prelabels(tmp_path / "labels.csv", rows)
+    with serve(tmp_path / "labels.csv").serving() as server, opened(browser, server.url, SCREEN) as page:
+        at(page, 0)
+        boxes, said = page.locator("#boxes"), page.locator("#said")
+        assert boxes.get_attribute("aria-disabled") == "true"
+        assert boxes.get_attribute("title") == "Pre-labels are texts alone, without boxes."
+        for keys in (["b"], ["Tab", "Alt+b"]):
+            press(page, *keys)
+            assert said.inner_text() == "Pre-labels are texts alone, without boxes."
+            press(page, "ArrowDown")
+            page.wait_for_function("() => document.getElementById('said').textContent === ''")
+        assert boxes.get_attribute("aria-pressed") == "true"
 
 
 def test_ten_thousand_suspects_of_which_few_are_drawn(browser: Any, tmp_path: Path) -> None:

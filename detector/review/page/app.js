@@ -11,10 +11,13 @@ const LONG = 14; // symbols from which a label is written smaller
 const get = id => document.getElementById(id);
 const viewer = get("viewer"), field = get("label");
 
-const state = { review: null, items: [], at: 0, number: 0, generation: 0, detail: null, busy: false, lost: false };
+const state = {
+  review: null, items: [], at: 0, number: 0, generation: 0, detail: null, busy: false, asking: false, lost: false,
+  failed: false, // the picture could not be had
+};
 const places = new Map(); // of each item by its key
 const drafts = new Map(); // what was typed and not decided, by key
-const undone = []; // decisions to take back, the last one last
+const undone = []; // decisions to take back, the last one last, each with the version that it made
 
 const picture = new Picture(viewer, get("canvas"), get("problem"));
 const strip = new Strip(get("strip"), get("belt"), at => go(at));
@@ -26,7 +29,11 @@ function counts() {
 
 const current = () => state.items[state.at];
 const settled = item => (item.decision === "correct" ? item.corrected : item.typed);
-const complain = text => { get("said").textContent = text; };
+const overtaken = item => `Another window has ${verdict(item) || "taken its decision back"} this one: decide again to replace that.`;
+
+function complain(text) {
+  if (get("said").textContent !== text) get("said").textContent = text; // the same again would be read aloud again
+}
 
 async function load() {
   const key = current()?.key;
@@ -40,6 +47,7 @@ async function load() {
   get("title").textContent = review.title;
   strip.show(state.items);
   count();
+  get("finish").disabled = false;
   await go(places.get(key) ?? Math.max(0, state.items.findIndex(item => !item.decision)));
 }
 
@@ -58,22 +66,26 @@ async function go(at) {
   const item = current();
   document.body.dataset.at = ""; // a sign for whoever watches that the picture is not there yet
   complain("");
+  state.detail = null;
+  state.failed = false;
   if (!item) {
-    for (const id of ["accept", "take", "drop"]) get(id).disabled = true;
+    for (const id of ["accept", "take", "drop", "boxes", "zoom"]) get(id).disabled = true;
     picture.fail("There is nothing to decide on.");
     return;
   }
-  state.detail = null;
   words(item);
   let detail;
   try {
     detail = await server.item(item.key);
   } catch (error) {
+    if (current()?.key !== item.key) return; // another one was gone to meanwhile
+    state.failed = true;
     picture.fail(error.message);
     return;
   }
-  if (current() !== item && current()?.key !== item.key) return; // another one was gone to meanwhile
+  if (current()?.key !== item.key) return;
   state.detail = detail;
+  offerBoxes();
   picture.show(server.picture(item.key), { ...detail, space: state.review.space });
   zoomed(1);
   reading(item);
@@ -101,7 +113,7 @@ function words(item) {
   get("reading").classList.toggle("long", [...item.typed].length > LONG);
   get("reading-row").hidden = !item.read;
   get("take").disabled = !item.read;
-  get("accept").disabled = get("drop").disabled = false;
+  for (const id of ["accept", "drop", "boxes", "zoom"]) get(id).disabled = false;
   reading(item);
 }
 
@@ -150,8 +162,8 @@ async function decide(item, decision, corrected) {
   } catch (error) {
     if (error.item) {
       take(error.item);
-      words(error.item);
-      complain(`Another window has ${verdict(error.item) || "taken its decision back"} this one: decide again to replace that.`);
+      if (error.item.key === current()?.key) words(error.item);
+      complain(overtaken(error.item));
     } else complain(error.message);
     return false;
   } finally {
@@ -166,7 +178,9 @@ async function conclude(decision, corrected = "") {
   if (!await decide(before, decision, corrected)) return;
   const after = state.items[places.get(before.key)];
   drafts.delete(before.key);
-  if (after.version !== before.version) undone.push({ key: before.key, decision: before.decision, corrected: before.corrected });
+  if (after.version !== before.version) {
+    undone.push({ key: before.key, decision: before.decision, corrected: before.corrected, version: after.version });
+  }
   if (document.activeElement === field) viewer.focus();
   count();
   const next = following(state.at);
@@ -197,15 +211,36 @@ async function undo() {
   if (!last || state.busy) return;
   const at = places.get(last.key);
   if (at === undefined) return;
-  if (await decide(state.items[at], last.decision, last.corrected)) {
-    undone.pop();
-    count();
-    await go(at);
-  } else undone.pop();
+  const isOwn = state.items[at].version === last.version; // else another window has decided since
+  const taken = isOwn && await decide(state.items[at], last.decision, last.corrected);
+  const after = state.items[at];
+  if (!taken && after.version === last.version) return; // it was not saved, and can be tried again
+  undone.pop();
+  const earlier = undone.findLast(({ key }) => key === last.key);
+  if (taken && earlier) earlier.version = after.version;
   count();
+  await go(at);
+  if (!taken) complain(overtaken(after));
+}
+
+// Why there are no boxes that could be hidden; "" where there are some, or it is not known yet.
+function boxless() {
+  if (!state.detail || state.detail.boxes.length) return "";
+  return state.review.kind === "labels" ? "Pre-labels are texts alone, without boxes." : "This picture has no boxes.";
+}
+
+function offerBoxes() {
+  const why = boxless();
+  get("boxes").setAttribute("aria-disabled", String(why !== ""));
+  get("boxes").title = why;
 }
 
 function toggleBoxes() {
+  const why = boxless();
+  if (why) {
+    complain(why);
+    return;
+  }
   get("boxes").setAttribute("aria-pressed", String(picture.toggleBoxes()));
 }
 
@@ -286,11 +321,17 @@ const CLICKS = {
 for (const [id, act] of Object.entries(CLICKS)) get(id).addEventListener("click", act);
 
 async function follow() {
-  if (document.visibilityState !== "visible" || state.busy || finish.running || !state.review) return;
+  if (document.visibilityState !== "visible" || state.asking || state.busy || finish.running) return;
+  state.asking = true;
   try {
+    if (!state.review) {
+      await load();
+      return;
+    }
     const changes = await server.changes(state.number);
     if (state.lost) complain("");
     state.lost = false;
+    if (state.failed) await go(state.at);
     if (changes.generation !== state.generation) {
       await load();
       return;
@@ -305,6 +346,8 @@ async function follow() {
   } catch (error) {
     state.lost = true;
     complain(error.message);
+  } finally {
+    state.asking = false;
   }
 }
 

@@ -44,7 +44,6 @@ export class Finish {
     );
     this.next(possible ? "" : next, kind);
     get("convert").hidden = !possible;
-    get("convert").disabled = false;
     (possible ? get("convert") : get("end-close")).focus();
   }
 
@@ -63,9 +62,11 @@ export class Finish {
   }
 
   async convert() {
+    if (this.running) return;
     this.running = true;
-    get("convert").disabled = true;
+    get("convert").setAttribute("aria-disabled", "true"); // and not disabled, which would lose the focus
     this.next("");
+    this.say("Converting.");
     try {
       await server.convert();
       await this.watch();
@@ -74,7 +75,8 @@ export class Finish {
     }
     this.running = false;
     get("end-progress").hidden = true;
-    get("convert").disabled = false;
+    get("end-stage").textContent = "";
+    get("convert").removeAttribute("aria-disabled");
     get("end-close").focus();
   }
 
@@ -94,7 +96,8 @@ export class Finish {
       bar.max = now.total || 1;
       if (now.total) bar.value = now.done;
       else bar.removeAttribute("value");
-      this.say(now.total ? `Converting: ${now.stage}, ${now.done.toLocaleString("en")} of ${now.total.toLocaleString("en")}.` : "Converting.");
+      get("end-stage").textContent = now.total
+        ? `${now.stage}, ${now.done.toLocaleString("en")} of ${now.total.toLocaleString("en")}` : "";
       await new Promise(resolve => setTimeout(resolve, EVERY));
     }
   }

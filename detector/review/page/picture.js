@@ -24,6 +24,7 @@ export class Picture {
   }
 
   fail(message) {
+    this.detail = null; // else a change of the window's size would draw the picture before
     this.canvas.replaceChildren();
     this.problem.textContent = message;
     this.problem.hidden = false;
@@ -67,8 +68,11 @@ export class Picture {
     const scale = Math.max(fit, 0.01) * this.zoom;
     const svg = drawn("svg", { width: width * scale, height: height * scale + marks, "aria-hidden": "true" });
     const ground = drawn("g", { transform: `translate(0 ${marks})` });
-    const image = drawn("image", { href: this.address, width: width * scale, height: height * scale, preserveAspectRatio: "none" });
-    image.addEventListener("error", () => this.fail("This picture cannot be shown."));
+    const address = this.address;
+    const image = drawn("image", { href: address, width: width * scale, height: height * scale, preserveAspectRatio: "none" });
+    image.addEventListener("error", () => {
+      if (address === this.address) this.fail("This picture cannot be shown.");
+    });
     ground.append(image);
     if (this.boxes) ground.append(...this.marked(detail, scale));
     svg.append(ground);

@@ -7,12 +7,14 @@ export class Refusal extends Error {
   }
 }
 
+const GONE = "The server does not answer: is detector review still running?";
+
 async function answered(address, options) {
   let response;
   try {
     response = await fetch(address, options);
   } catch {
-    throw new Refusal("The server does not answer: is detector review still running? Nothing was saved.");
+    throw new Refusal(`${GONE} ${options ? "What was asked for last may not be done; e" : "E"}arlier decisions are saved.`);
   }
   const kind = response.headers.get("Content-Type") ?? "";
   if (!kind.startsWith("application/json")) throw new Refusal((await response.text()).trim());

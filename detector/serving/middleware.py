@@ -26,10 +26,12 @@ _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
+    (b"cache-control", b"no-cache"),  # else browsers guess, and take files of the page from before an update
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),

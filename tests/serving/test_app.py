@@ -205,7 +205,7 @@ def test_every_answer_has_an_id_and_safe_headers(port: int) -> None:
         headers = ask(port, path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
-        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-cache"
 
 
 def test_what_is_counted(shipped: Reader, pictures: list[bytes]) -> None:

@@ -88,6 +88,7 @@ def test_a_folder_is_a_table_and_a_csv(page: Any, tmp_path: Path, pictures: list
     page.get_by_role("button", name="deep/7.png", exact=True).click()
     page.wait_for_selector("#frame svg")
     assert page.text_content("#result-text") == texts[7]
+    assert page.text_content("#status") == f"deep/7.png: Read {texts[7]}"
 
 
 def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
@@ -96,6 +97,106 @@ def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
     page.wait_for_selector("#frame p")
     assert page.text_content("#result-text") == "Not a picture that can be read"
     assert "not an image" in page.text_content("#result-more")
+
+
+@pytest.fixture
+def bare(browser: Any, process: Process) -> Iterator[Any]:
+    """The page where the browser may complain of what fails."""
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{process.port}/")
+    page.wait_for_selector("#model-choice:visible")
+    yield page
+    page.close()
+
+
+def test_a_service_that_is_gone_is_told_and_asked_again(
+    bare: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]
+) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(pictures[number])
+    for path in ("**/v1/read*", "**/healthz"):
+        bare.route(path, lambda route: route.abort())
+    told = "The service does not answer: is detector serve still running?"
+    bare.set_input_files("#files", tmp_path / "0.png")
+    bare.wait_for_selector("#problem:visible")
+    assert bare.text_content("#problem") == told and bare.text_content("#status") == ""
+    bare.set_input_files("#folder", tmp_path)
+    bare.wait_for_selector("#many:visible")
+    bare.wait_for_selector("#problem:visible")
+    assert bare.text_content("#problem") == told and bare.text_content("#count") == "0 of 2"
+    assert bare.locator("#stop").is_hidden() and bare.locator("#save").is_disabled()
+    bare.unroute_all()
+    bare.set_input_files("#folder", tmp_path)
+    bare.wait_for_selector("#save:enabled")
+    assert bare.locator("#table .text").all_inner_texts() == texts[:2]
+    assert bare.locator("#problem").is_hidden()
+
+
+def test_a_file_that_is_gone_harms_no_other(bare: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(pictures[number])
+
+    def read(route: Any) -> None:
+        (tmp_path / "1.png").unlink(missing_ok=True)
+        route.continue_()
+
+    bare.route("**/v1/read*", read)
+    bare.set_input_files("#files", [tmp_path / f"{number}.png" for number in range(3)])
+    bare.wait_for_selector("#save:enabled")
+    assert bare.locator("#table .text").all_inner_texts() == [texts[0], "", texts[2]]
+    assert "could not be sent" in bare.locator("#table .error").inner_text()
+
+
+def test_stopping_keeps_what_was_read(bare: Any, tmp_path: Path, pictures: list[bytes]) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.png").write_bytes(pictures[number])
+    asked: list[Any] = []
+
+    def read(route: Any) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()  # and no other one
+
+    bare.route("**/v1/read*", read)
+    bare.set_input_files("#folder", tmp_path)
+    bare.wait_for_function("() => document.getElementById('count').textContent === '16 of 40'")
+    bare.click("#stop")
+    bare.wait_for_selector("#save:focus")
+    assert bare.text_content("#status") == "Stopped: 16 of 40 pictures were read"
+    assert bare.locator("#table tbody tr").count() == 16
+    for route in asked[1:]:
+        route.abort()
+
+
+def test_the_picture_asked_for_last_is_shown(
+    bare: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]
+) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(pictures[number])
+    asked: list[Any] = []
+    failed: list[Any] = []
+    bare.on("requestfailed", lambda request: failed.append(request))
+    bare.route("**/v1/read*", lambda route: asked.append(route) if not asked else route.continue_())
+    with bare.expect_request("**/v1/read*"):
+        bare.set_input_files("#files", tmp_path / "0.png")
+    bare.set_input_files("#files", tmp_path / "1.png")
+    bare.wait_for_selector("#frame svg")
+    assert bare.text_content("#result-text") == texts[1] and len(failed) == 1
+    asked[0].abort()
+
+
+def test_a_folder_that_cannot_be_gone_through_is_told(bare: Any) -> None:
+    bare.evaluate(
+        """() => {
+          const reader = { readEntries: (read, fail) => fail(new Error("denied")) };
+          const folder = { isDirectory: true, isFile: false, name: "folder", createReader: () => reader };
+          const drop = new Event("drop", { cancelable: true });
+          drop.dataTransfer = { items: [{ webkitGetAsEntry: () => folder }], files: [] };
+          dispatchEvent(drop);
+        }"""
+    )
+    bare.wait_for_selector("#problem:visible")
+    assert bare.text_content("#problem") == "What was dropped cannot be read: denied"
 
 
 def test_a_key_is_asked_for(browser: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 const PICTURE = /\.(png|jpe?g|jpe|jfif|bmp|dib|webp|tiff?|gif|p[pgbn]m|avif|jp2)$/i;
 
+const ORDER = new Intl.Collator(undefined, { numeric: true }); // one for all, as a folder may have very many
+
 /** How a file is called: with its folders below the one that was chosen. */
 export function nameOf(file) {
   return file.path || file.webkitRelativePath?.split("/").slice(1).join("/") || file.name || "picture";
@@ -9,9 +11,11 @@ export function nameOf(file) {
 
 /** Pictures among files, by name or type; what was chosen one by one is taken as it is. */
 export function picturesOf(files) {
-  return [...files].filter((file) => !nameOf(file).split("/").some((part) => part.startsWith(".")))
-    .filter((file) => PICTURE.test(file.name) || file.type.startsWith("image/"))
-    .sort((one, other) => nameOf(one).localeCompare(nameOf(other), undefined, { numeric: true }));
+  return [...files].map((file) => ({ file, name: nameOf(file) }))
+    .filter(({ name }) => !name.split("/").some((part) => part.startsWith(".")))
+    .filter(({ file }) => PICTURE.test(file.name) || file.type.startsWith("image/"))
+    .sort((one, other) => ORDER.compare(one.name, other.name))
+    .map(({ file }) => file);
 }
 
 /** The files of something that was dropped, those of folders too. */

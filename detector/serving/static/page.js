@@ -2,13 +2,14 @@
 
 import { KeyError, models, read, setKey } from "./api.js";
 import { dropped, nameOf, picturesOf } from "./files.js";
-import { show } from "./picture.js";
+import { saying, show } from "./picture.js";
 import { readAll } from "./table.js";
 
 const part = (id) => document.getElementById(id);
 const WITHOUT_LIMITS = { max_pictures: 1, max_bytes: Infinity };
 let limits = WITHOUT_LIMITS;
 let waiting = null; // what was asked for before there was a key
+let single = new AbortController(); // of the one picture that is read
 
 async function start() {
   try {
@@ -19,7 +20,10 @@ async function start() {
     part("model-choice").hidden = !several;
     part("model-name").hidden = several;
     part("model-name").lastElementChild.textContent = served.models[0].name;
-    part("key-form").hidden = true;
+    if (!part("key-form").hidden) {
+      part("key-form").hidden = true;
+      part("files").focus(); // it was in the form
+    }
     part("problem").hidden = true;
     if (waiting) await take(...waiting);
   } catch (error) {
@@ -29,6 +33,8 @@ async function start() {
 
 /** Read files: one large, many as a table. */
 async function take(files, isMany) {
+  single.abort();
+  const { signal } = single = new AbortController();
   waiting = [files, isMany];
   if (limits === WITHOUT_LIMITS) return start();
   part("problem").hidden = true;
@@ -44,19 +50,20 @@ async function take(files, isMany) {
     } else {
       part("status").textContent = "Reading …";
       if (files[0].size + 500 > limits.max_bytes) throw new Error(`The picture has more than the ${limits.max_bytes} bytes that are taken.`);
-      const [reading] = await read(files, part("model").value, new AbortController().signal);
+      const [reading] = await read(files, part("model").value, signal);
       await show(files[0], nameOf(files[0]), reading);
-      part("status").textContent = reading.text ? `Read ${reading.text}` : "No string that can be relied on";
+      if (signal.aborted) return;
+      part("status").textContent = saying(reading);
     }
     waiting = null;
   } catch (error) {
+    if (signal.aborted) return; // something else was asked for meanwhile
     part("status").textContent = "";
     trouble(error);
   }
 }
 
 function trouble(error) {
-  if (error.name === "AbortError") return;
   const needsKey = error instanceof KeyError;
   if (needsKey) {
     limits = WITHOUT_LIMITS;
@@ -98,8 +105,12 @@ addEventListener("dragleave", (event) => {
 addEventListener("drop", async (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  const { files, isFolder } = await dropped(event.dataTransfer);
-  if (files.length) take(isFolder ? picturesOf(files) : files, isFolder);
+  try {
+    const { files, isFolder } = await dropped(event.dataTransfer);
+    if (files.length) take(isFolder ? picturesOf(files) : files, isFolder);
+  } catch (error) {
+    trouble(new Error(`what was dropped cannot be read: ${error.message}`));
+  }
 });
 addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])];

@@ -22,6 +22,12 @@ export async function show(file, name, reading) {
   await draw(file, characters, shown);
 }
 
+/** The outcome in a sentence. */
+export function saying(reading) {
+  if (reading.error) return "Not a picture that can be read";
+  return reading.text ? `Read ${reading.text}` : "No string that can be relied on";
+}
+
 /** What is to be said of a reading besides its text. */
 export function remark(reading) {
   if (reading.error) return reading.error;
@@ -57,12 +63,13 @@ function mark(number, on) {
 
 async function draw(file, characters, text) {
   URL.revokeObjectURL(address);
-  address = URL.createObjectURL(file);
+  const own = URL.createObjectURL(file);
+  address = own;
   const image = new Image();
-  image.src = address;
-  try {
-    await image.decode();
-  } catch {
+  image.src = own;
+  const isDecoded = await image.decode().then(() => true, () => false);
+  if (own !== address) return; // another picture is shown by now
+  if (!isDecoded) {
     const note = document.createElement("p");
     note.textContent = "This browser cannot show the picture.";
     part("frame").replaceChildren(note);

@@ -1,8 +1,8 @@
 // Readings of many pictures: read some at a time, shown as a table, saved as CSV.
 
-import { KeyError, read } from "./api.js";
+import { GoneError, KeyError, read, UnsentError } from "./api.js";
 import { nameOf } from "./files.js";
-import { percent, remark, show } from "./picture.js";
+import { percent, remark, saying, show } from "./picture.js";
 
 const TOGETHER = 16; // pictures of a request: few enough that the first rows come at once
 const AT_ONCE = 2; // requests on their way
@@ -41,11 +41,16 @@ export async function readAll(files, model, limits) {
     await Promise.all(Array.from({ length: AT_ONCE }, work));
   } finally {
     stop.abort();
-    if (mine === rows) {
-      part("stop").hidden = true;
-      part("save").disabled = !done;
-    }
+    if (mine === rows) ended(done, files.length);
   }
+}
+
+function ended(done, total) {
+  const isStopped = document.activeElement === part("stop");
+  part("stop").hidden = true;
+  part("save").disabled = !done;
+  if (isStopped) part(done ? "save" : "files").focus(); // the button is gone
+  if (done < total) part("status").textContent = `Stopped: ${done} of ${total} pictures were read`;
 }
 
 async function readSome(request, model, signal) {
@@ -59,7 +64,11 @@ async function readSome(request, model, signal) {
     readings.forEach((reading, i) => { request[i].reading = reading; });
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof KeyError) throw error;
+    if (error instanceof KeyError || error instanceof GoneError) throw error;
+    if (error instanceof UnsentError && request.length > 1) { // which of them cannot be sent?
+      for (const row of request) await readSome([row], model, signal);
+      return;
+    }
     for (const row of request) row.reading = { error: error.message };
   }
 }
@@ -108,6 +117,7 @@ function line(row) {
   name.textContent = row.name;
   name.addEventListener("click", () => {
     show(row.file, row.name, reading);
+    part("status").textContent = `${row.name}: ${saying(reading)}`;
     part("result").scrollIntoView({ block: "nearest" });
   });
   const text = document.createElement("span");

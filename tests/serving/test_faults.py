@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
+import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -263,6 +268,19 @@ def test_a_service_asks_nobody_and_writes_nothing(tmp_path: Path, pictures: list
         assert process.stop() == 0
     assert "AF_INET" not in calls.read_text(encoding="utf-8", errors="replace")
     assert not list(home.iterdir())
+
+
+def test_the_image_asks_its_service_whatever_proxy_there_is(process: Process) -> None:
+    image = (Path(detector.__file__).parents[1] / "Dockerfile").read_text(encoding="utf-8")
+    program, option, code = json.loads(re.findall(r"HEALTHCHECK.*\\\n\s*CMD (\[.*\])", image)[0])
+    assert (program, option) == ("python", "-c") and code.count("8000") == 1
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = closed.getsockname()[1]
+    for port, is_healthy in ((process.port, True), (nobody, False)):
+        command = [sys.executable, "-c", code.replace("8000", str(port))]
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=GUARD)
+        assert (done.returncode == 0) is is_healthy, done.stderr
 
 
 def test_many_bad_pictures_leave_a_service_as_it_was(process: Process, pictures: list[bytes], texts: list[str]) -> None:

@@ -12,6 +12,7 @@ row groups are small, so that one picture can be had without the others.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.folders.image_files import image_files, in_natural_order
-from detector.errors import SourceError, require
+from detector.data.folders.image_files import image_files, in_natural_order, is_folder
+from detector.errors import SourceError, counted, require
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+log = logging.getLogger("detector")
 
 COLUMNS = ("id", "bytes", "text", "width", "height")
 """Columns of a shard, in order."""
@@ -84,9 +87,15 @@ def is_shards(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a Parquet file, or a folder with Parquet files in it and no pictures, there or below."""
     if not os.path.isdir(path):
         return os.path.splitext(os.fspath(path))[1].lower() == SUFFIX and os.path.isfile(path)
-    if not any(map(is_shard_name, _names_in(path))):
+    shard_count = sum(map(is_shard_name, _names_in(path)))
+    if not shard_count:
         return False
-    return all(problem is not None for _, problem in image_files(path))
+    if (picture := next((file for file, problem in image_files(path) if problem is None), None)) is not None:
+        log.warning(
+            "%s holds pictures, as %s, beside %s, which are passed over: keep them apart", path, picture,
+            counted(shard_count, f"{SUFFIX} file"),
+        )  # fmt: skip
+    return picture is None
 
 
 def shard_files(path: str | os.PathLike[str]) -> list[Path]:
@@ -99,14 +108,19 @@ def shard_files(path: str | os.PathLike[str]) -> list[Path]:
         return [Path(path)]
     files = [Path(path, name) for name in in_natural_order(filter(is_shard_name, _names_in(path)))]
     if not files:
-        raise SourceError(f"There are no {SUFFIX} files in {path}.")
+        raise no_shards(path)
     return files
+
+
+def no_shards(folder: str | os.PathLike[str]) -> SourceError:
+    """The error for a folder without shards."""
+    return SourceError(f"There are no {SUFFIX} files in {os.fspath(folder)}: `detector pack` makes some.")
 
 
 def _names_in(folder: str | os.PathLike[str]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if not entry.is_dir()]
+            return [entry.name for entry in entries if not is_folder(entry)]
     except OSError:  # forbidden: whoever reads it will say so
         return []
 
@@ -268,7 +282,7 @@ def arrow_errors(file: Path, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise SourceError(f"There is no file {file}.") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:  # the latter of a name that is not UTF-8
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SourceError(
             f"{file} cannot be read as {kind} ({reason}): write it again, or take it out of the folder."

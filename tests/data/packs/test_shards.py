@@ -164,9 +164,13 @@ PLACES: dict[str, tuple[list[str], str, bool]] = {
 
 
 @pytest.mark.parametrize(("names", "path", "said"), PLACES.values(), ids=PLACES)
-def test_what_is_a_folder_of_shards(tmp_path: Path, names: list[str], path: str, said: bool) -> None:
+def test_what_is_a_folder_of_shards(
+    tmp_path: Path, names: list[str], path: str, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     write_pictures(tmp_path, names)
     assert is_shards(tmp_path / path) is said
+    passed_over = names == ["a.parquet", "b.png"]
+    assert ("b.png, beside 1 .parquet file, which are passed over" in caplog.text) is passed_over
 
 
 def test_shards_are_read_by_their_numbers(tmp_path: Path) -> None:

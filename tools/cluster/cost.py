@@ -1,13 +1,13 @@
 """Cost of reading shards as their number grows, without and with Ray: time, CPU seconds, memory, object store.
 
-    python tools/cluster/cost.py [--counts 1000 10000 100000 1000000] [--arms here ray chain]
+    python tools/cluster/cost.py [--counts 1000 10000 100000 1000000] [--arms here ray chain] [--rows 1000]
 
-Drawn plates are packed once into shards of 1,000 (after 2,000 pictures their bytes repeat, under other ids). Each arm
-reads them in a separate process, with the same weights on the same cores: "here" is `detector predict --out` without
-Ray, "ray" the same with `--ray`, and "chain" Ray Data's own read_parquet, map_batches and write_parquet around the same
-reader, in which pictures pass through the object store. For all processes of an arm, CPU seconds, which hardly depend
-on other load of the machine, and peaks of memory are measured. Writes OUT/COUNT-ARM.json unless it exists, and prints
-all results in OUT as a Markdown table.
+Drawn plates are packed once into shards of so many rows; few rows show what a driver keeps of many shards. (After
+2,000 pictures their bytes repeat, under other ids.) Each arm reads them in a separate process, with the same weights on
+the same cores: "here" is `detector predict --out` without Ray, "ray" the same with `--ray`, and "chain" Ray Data's own
+read_parquet, map_batches and write_parquet around the same reader, in which pictures pass through the object store. For
+all processes of an arm, CPU seconds, which hardly depend on other load of the machine, and peaks of memory are
+measured. Writes OUT/COUNT-ARM.json unless it exists, and prints all results in OUT as a Markdown table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tools.processes import environment
 from tools.results import ROOT, machine, machine_lines, measure_once, read_results, write_json
 
 ARMS = ("here", "ray", "chain")
-ROWS = 1000  # of a shard
+ROWS = 1000  # of a shard, and of a batch of the arm "chain"
 _TICK = os.sysconf("SC_CLK_TCK")
 _SAMPLING_SECONDS = 0.5  # between samples of the processes
 
@@ -140,8 +140,9 @@ def child(arm: str, weights: str, shards: Path, out: Path, facts: Path) -> None:
 
 def measure(arm: str, count: int, args: argparse.Namespace) -> dict[str, Any]:
     """Run an arm in a process; return its result."""
-    out, child_facts = args.out / f"read-{count}-{arm}", args.out / f"{count}-{arm}.child"
-    shards = plate_shards(args.out / f"shards-{count}", count, ROWS)
+    name = _name(count, args.rows)
+    out, child_facts = args.out / f"read-{name}-{arm}", args.out / f"{name}-{arm}.child"
+    shards = plate_shards(args.out / f"shards-{name}", count, args.rows)
     shutil.rmtree(out, ignore_errors=True)
     switches = {"RAY_DATA_USE_DATASOURCE_V2": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
     process = subprocess.Popen(
@@ -158,35 +159,44 @@ def measure(arm: str, count: int, args: argparse.Namespace) -> dict[str, Any]:
     result = json.loads(child_facts.read_text(encoding="utf-8"))
     child_facts.unlink()
     return {
-        "arm": arm, "pictures": count, "cpu_seconds": watch.cpu_seconds(), "peak_mib": watch.peak_mib,
-        "load": load, "weights": args.weights, **result, "machine": machine(),
+        "arm": arm, "pictures": count, "rows": args.rows, "cpu_seconds": watch.cpu_seconds(),
+        "peak_mib": watch.peak_mib, "load": load, "weights": args.weights, **result, "machine": machine(),
     }  # fmt: skip
 
 
 def print_table(out: Path) -> None:
     """Print all results of a folder as a Markdown table, and what each arm costs more than "here"."""
-    results = sorted(read_results(out), key=lambda r: (r["pictures"], ARMS.index(r["arm"])))
+    results = sorted(read_results(out), key=lambda r: (r["pictures"], _shards(r), ARMS.index(r["arm"])))
     kinds = ("worker", "driver", "other")
     cpu = " | ".join(f"CPU s, {kind}" for kind in kinds)
-    print(f"| pictures | arm | seconds | load | CPU s | {cpu} | MiB, driver | MiB, worker | MiB, store |")
-    print(f"|{'---|' * 11}")
+    print(f"| pictures | shards | arm | seconds | load | CPU s | {cpu} | MiB, driver | MiB, worker | MiB, store |")
+    print(f"|{'---|' * 12}")
     for result in results:
         cpu_seconds, peak = result["cpu_seconds"], result["peak_mib"]
         seconds = [f"{result['seconds']:.0f}", f"{result['load']:.0f}", f"{sum(cpu_seconds.values()):.1f}"]
         seconds += [f"{cpu_seconds[kind]:.1f}" if cpu_seconds.get(kind) else "" for kind in kinds]
         mib = [f"{peak[kind]:.0f}" if kind in peak else "" for kind in ("driver", "worker", "store")]
-        print(f"| {result['pictures']:,} | {result['arm']} | {' | '.join([*seconds, *mib])} |")
+        print(f"| {result['pictures']:,} | {_shards(result):,} | {result['arm']} | {' | '.join([*seconds, *mib])} |")
     print()
-    arms = {(r["pictures"], r["arm"]): r for r in results}
-    for count, arm in arms:
-        if arm != "here" and (baseline := arms.get((count, "here"))):
-            result = arms[count, arm]
+    arms = {(r["pictures"], _shards(r), r["arm"]): r for r in results}
+    for (count, shards, arm), result in arms.items():
+        if arm != "here" and (baseline := arms.get((count, shards, "here"))):
             extra_seconds = result["seconds"] / baseline["seconds"] - 1
             extra_cpu = sum(result["cpu_seconds"].values()) / sum(baseline["cpu_seconds"].values()) - 1
             costs = f"{extra_seconds:+.1%} seconds and {extra_cpu:+.1%} CPU seconds"
-            print(f"{count:,} pictures: {arm} takes {costs} against here")
+            print(f"{count:,} pictures of {shards:,} shards: {arm} takes {costs} against here")
     print()
     print(*machine_lines(results), sep="\n")
+
+
+def _name(count: int, rows: int) -> str:
+    """Return what files of such shards are called."""
+    return str(count) if rows == ROWS else f"{count}-{rows}"
+
+
+def _shards(result: dict[str, Any]) -> int:
+    """Return the number of shards that a result is of."""
+    return -(-int(result["pictures"]) // int(result.get("rows", ROWS)))
 
 
 def main() -> None:
@@ -196,13 +206,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--arms", choices=ARMS, nargs="+", default=ARMS)
+    parser.add_argument("--rows", type=int, default=ROWS, help="pictures in a shard")
     parser.add_argument("--weights", default="shipped")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "cluster_cost")
     args = parser.parse_args()
     detector.Reader(args.weights, device="cpu")  # exported once, before anything is measured
     for count in args.counts:
         for arm in args.arms:
-            measure_once(args.out / f"{count}-{arm}.json", False, partial(measure, arm, count, args))
+            measure_once(args.out / f"{_name(count, args.rows)}-{arm}.json", False, partial(measure, arm, count, args))
     print_table(args.out)
 
 

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from detector.data.labels.label_texts import Spelling
-from detector.data.labels.sources import FORMATS, LabelledImage, Refused, Source, read_source
+from detector.data.labels.sources import (
+    FORMATS,
+    LabelledImage,
+    Refused,
+    Source,
+    absolute_labels,
+    given_options,
+    read_source,
+)
 from detector.errors import SourceError
 from tests.builders import forbid, label_file, labelled_folder, write_pictures
 
@@ -175,6 +183,20 @@ def test_unlisted_images_are_counted_not_read(tmp_path: Path) -> None:
     write_pictures(tmp_path / "images", ["more.png", ".hidden.png"])
     source = read_source(tmp_path)
     assert (source.count, len(source.items), source.unlisted) == (3, 1, 1)
+
+
+def test_options_are_kept_for_any_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_pictures(tmp_path / "pictures", ["a.png"])
+    label_file(folder, "of.csv", "image,text\na.png,AB\n")
+    for name in ("here.csv", "auto", "csv"):
+        label_file(tmp_path, name, "image,text\na.png,CD\n")
+    monkeypatch.chdir(tmp_path)
+    kept = {name: absolute_labels(name) for name in ("auto", "csv", "of.csv", "here.csv")}
+    assert kept == {"auto": "auto", "csv": "csv", "of.csv": "of.csv", "here.csv": str(tmp_path / "here.csv")}
+    monkeypatch.chdir(folder.parent.parent)
+    assert [read_source(folder, labels=kept[name]).items[0].text for name in ("of.csv", "here.csv")] == ["AB", "CD"]
+    given = given_options({"labels": "auto", "space": "_", "upper": False, "ignore": "", "visual_order": True})
+    assert given == {"space": "_", "visual_order": True}
 
 
 def test_a_label_file_elsewhere(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def _fit_to_model(
     chain = trellis.best(row)
     if chain is None:
         return unconstrained
-    ids = trellis.candidates.top_class_id[row, list(chain.candidates), chain.classes]
+    ids = trellis.candidates.top_class_id[row, chain.candidates, chain.classes].tolist()
     symbols = [config.symbols[i] for i in ids]
     if symbols == [c.symbol for c in unconstrained.characters]:
         return unconstrained

@@ -120,6 +120,9 @@ class Trellis:
             rows, j, state: (paths,): picture, last candidate and state of each path.
         """
         graph = self.automaton.graph
+        if graph.is_tree:
+            edge = graph.incoming[state, 0]
+            return edge, self._best_before(rows, j, graph.sources[edge])[1]
         edges = graph.incoming[state]  # (paths, n)
         scores, previous = np.zeros(edges.shape), np.zeros(edges.shape, np.intp)
         for column, edge in enumerate(edges.T):

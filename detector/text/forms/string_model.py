@@ -159,7 +159,7 @@ def automaton_of(model: StringModel, max_length: int) -> Automaton:
 def _any_symbol(model: StringModel) -> NDArray[np.float64]:
     """Return the distribution of symbols in strings without a format, float64 (classes,).
 
-    Half of it is uniform, half as frequent as in all formats together.
+    Half of it is uniform, half as frequent as in all formats together (linear interpolation: Jelinek and Mercer, 1980).
     """
     if not model.formats:
         return np.full(len(model.alphabet), 1 / len(model.alphabet))

@@ -307,7 +307,7 @@ def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytes
     assert "1 of 2 labels are none that this reader can give" in caplog.text and "upper=True" in caplog.text
 
 
-def test_look_alikes_and_the_form_of_labels_are_told() -> None:
+def test_look_alikes_and_the_form_of_labels_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [f"AB{number}" for number in range(100, 160)]
     read = [label.replace("0", "O") if label.endswith("0") else label for label in labels]
     read[1] = "AX101"
@@ -320,6 +320,9 @@ def test_look_alikes_and_the_form_of_labels_are_told() -> None:
     assert str(result.string_model) == "AA999 (98 %)"
     plain = result.to_dict()
     assert (plain["look_alikes"], plain["labels_look_like"]) == (6, str(result.string_model))
+    monkeypatch.setattr("detector.reading.evaluation.evaluate", lambda *_, **__: result)
+    said = CliRunner().invoke(app, ["evaluate", "shipped", "labels.csv", "--device", "cpu"]).stderr
+    assert "6 of the wrong ones only take symbols for others" in said and "labels look like AA999 (98 %)" in said
 
 
 def test_shards_are_evaluated_as_their_folder_is(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:

@@ -169,6 +169,7 @@ def test_the_page_needs_nothing_else(mixed: Evaluation, tmp_path: Path) -> None:
     page = Page(tmp_path / "page.html")
     assert len(page.addresses) == 3 and all(a.startswith("data:image/webp;base64,") for a in page.addresses)
     assert not re.search(r"https?://|@import|url\(|<script", page.source)
+    assert page.source.count("<table") == page.source.count("<table aria-label=") == 4
     for shown in ("toy", "33.33 %", "empty file", "A␣B", "below 0.5", "2 → 3", "McNemar"):
         assert shown in page.words, shown
     assert not list(tmp_path.glob("*.part"))

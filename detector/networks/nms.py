@@ -55,9 +55,9 @@ def _suppressed(
     for count in counts.tolist():
         kept = np.zeros(0, np.intp)
         if count:
-            own = slice(start, start + count)
+            rows = slice(start, start + count)
             # The score threshold is strict, and all of these have passed theirs.
-            kept = np.asarray(cv2.dnn.NMSBoxes(boxes[own], surely[own], 0.0, NMS_IOU), np.intp)  # type: ignore[arg-type]
+            kept = np.asarray(cv2.dnn.NMSBoxes(boxes[rows], surely[rows], 0.0, NMS_IOU), np.intp)  # type: ignore[arg-type]
         keep.append(start + kept[:MAX_CANDIDATES])
         start += count
     return np.concatenate([*keep, np.zeros(0, np.intp)]), np.cumsum([len(kept) for kept in keep]).tolist()

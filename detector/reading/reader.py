@@ -233,8 +233,8 @@ class Reader:
         """A reader of the same network that knows what these readings, in the order of the picture, look like."""
         reader = Reader.__new__(Reader)
         reader.__dict__.update(self.__dict__)  # `copy` would open the weights again, as pickling does
-        seen = (r for r in readings if isinstance(r, Reading))
-        model = fit_string_model(seen, self.config.symbols, self.config.known_lookalikes)
+        decoded = (reading for reading in readings if isinstance(reading, Reading))
+        model = fit_string_model(decoded, self.config.symbols, self.config.known_lookalikes)
         reader.config = replace(self.config, string_model=model)
         return reader
 

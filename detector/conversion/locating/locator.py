@@ -200,8 +200,7 @@ class Locator:
     def identified(self, images: Sequence[Image], labels: Sequence[Ids], others: Sequence[Ids]) -> NDArray[np.bool_]:
         """Whether each picture's label is likelier than one of ``others``, bool (n,); half of them are by chance."""
         detections = self._detect(images, labels)
-        own_scores, other_scores = (self._scores(detections, images, some) for some in (labels, others))
-        return np.asarray(own_scores > other_scores)
+        return np.asarray(self._scores(detections, images, labels) > self._scores(detections, images, others))
 
     def _scores(
         self, detections: Sequence[CharDetections], images: Sequence[Image], labels: Sequence[Ids],
@@ -250,15 +249,12 @@ class Locator:
         set_scores = np.where(self._class_of != UNKNOWN, scores[:, self._class_of], 0)  # (n, symbols)
         top_class_id = np.argsort(-set_scores, 1, kind="stable")
         top_confidence = np.take_along_axis(set_scores, top_class_id, 1)
-        in_set_classes, start = list[CharDetections](), 0
-        for detections in batch:
-            own = slice(start, start + len(detections))
-            start = own.stop
-            in_set_classes.append(CharDetections(
-                detections.xyxy, top_confidence[own, 0], top_class_id[own, 0], detections.objectness,
-                top_class_id[own], top_confidence[own],
-            ))  # fmt: skip
-        return in_set_classes
+        ends = np.cumsum([len(detections) for detections in batch])[:-1]
+        parts = zip(batch, np.split(top_class_id, ends), np.split(top_confidence, ends), strict=True)
+        return [
+            CharDetections(detections.xyxy, scores[:, 0], class_ids[:, 0], detections.objectness, class_ids, scores)
+            for detections, class_ids, scores in parts
+        ]
 
     def _zoomed_pass(
         self, images: Sequence[Image], labels: Sequence[Ids], boxes: Sequence[NDArray[np.float32]]

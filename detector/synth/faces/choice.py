@@ -85,20 +85,20 @@ class Faces:
         face = FontFace(font.path, self._capitals)
         return (lambda: face), font.lower
 
-    def beside(self, rng: Random, kind: str, most: int | None = None) -> Face | None:
+    def beside(self, rng: Random, kind: str, max_families: int | None = None) -> Face | None:
         """Draw the face of what stands beside the text, of a kind such as "plain"; None where there is no font.
 
         Args:
             rng: draws the family and its font.
             kind: of font; any where there is none of it.
-            most: families to choose from, for their signs stay in the cache then; the first font of each. None takes
-                all families and fonts.
+            max_families: families to choose from, for their signs stay in the cache then; the first font of each. None
+                takes all families and fonts.
         """
         families = self._by_kind[kind] or self._by_kind["any"]
         if not families:
             return None
-        if most is not None:
-            font = rng.choice(families[:: -(-len(families) // most)])[0]
+        if max_families is not None:
+            font = rng.choice(families[:: -(-len(families) // max_families)])[0]
         else:
             font = rng.choice(rng.choice(families))
         return FontFace(font.path, self._capitals)

@@ -129,10 +129,10 @@ def _path(stroke: str, size_xy: tuple[float, float], radius: float) -> tuple[NDA
             continue
         ways = xy[i - 1] - xy[i], xy[(i + 1) % len(xy)] - xy[i]
         # An edge between two corners is shared by them, one that ends a stroke is not.
-        shares = [0.5 if closed or 0 < beside < last else 0.95 for beside in (i - 1, i + 1)]
+        max_shares = [0.5 if closed or 0 < beside < last else 0.95 for beside in (i - 1, i + 1)]
         start, end = (
-            xy[i] + way * min(radius * share / float(np.hypot(*way)), most)
-            for way, most in zip(ways, shares, strict=True)
+            xy[i] + way * min(radius * share / float(np.hypot(*way)), max_share)
+            for way, max_share in zip(ways, max_shares, strict=True)
         )
         path.append((1 - _T) ** 2 * start + 2 * _T * (1 - _T) * xy[i] + _T**2 * end)
     return np.concatenate(path), closed

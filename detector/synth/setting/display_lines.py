@@ -227,8 +227,8 @@ def drum_line(
         if turning and (i == len(signs) - 1 or (i == len(signs) - 2 and rng.random() < 0.3)):
             off = rng.uniform(-1, 1) * style.turned
         tall = glyph.mask.shape[0] / CAP
-        most = min(high / 2 - 0.17 * tall, turn - high / 2 - tall / 2 + 0.43)  # of it shows, and of the other less
-        off = float(np.clip(off, -max(0.0, most), max(0.0, most)))
+        max_off = min(high / 2 - 0.17 * tall, turn - high / 2 - tall / 2 + 0.43)  # of it shows, and of the other less
+        off = float(np.clip(off, -max(0.0, max_off), max(0.0, max_off)))
         side = rng.choice((-1, 1))
         shown = [(sign, off, label)]
         if sign.isdigit():

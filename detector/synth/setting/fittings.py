@@ -129,8 +129,8 @@ def _flag(rng: Random, rect: Rect) -> list[Placed]:
     return stripes
 
 
-def _letters(rng: Random, most: int) -> str:
-    return "".join(rng.choices("ABCDEFGHIKLMNOPRSTUVZ", k=rng.randint(1, most)))
+def _letters(rng: Random, max_count: int) -> str:
+    return "".join(rng.choices("ABCDEFGHIKLMNOPRSTUVZ", k=rng.randint(1, max_count)))
 
 
 def _side_band(left: bool) -> Callable[[Random, Rect, SmallLine], list[Placed]]:
@@ -264,9 +264,9 @@ def _seals(rng: Random, placed: list[Placed]) -> list[Placed]:
         if rng.random() < 0.15:
             continue
         count = rng.choice((1, 1, 2, 2))
-        most = min(x2 - x1, (y2 - y1) * (0.98 if count == 1 else 0.5))
+        max_size = min(x2 - x1, (y2 - y1) * (0.98 if count == 1 else 0.5))
         for i in range(count):
-            size = most * rng.uniform(0.7, 1.0)
+            size = max_size * rng.uniform(0.7, 1.0)
             y = y1 + (y2 - y1) * ((i + 0.5) / count if count > 1 else rng.uniform(0.4, 0.6))
             tall = size * rng.choice((1.0, 1.0, rng.uniform(1.0, 1.3)))
             parts += _seal(rng, ((x1 + x2 - size) / 2, y - tall / 2, (x1 + x2 + size) / 2, y + tall / 2))

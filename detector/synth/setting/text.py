@@ -59,7 +59,7 @@ def set_text(
         placed = captions(rng, style, bounds(corners_of(placed)), face, cache) + placed
     if style.units and (face := faces.beside(rng, "sans")):
         placed = placed + units_beside(rng, style, bounds(corners_of(placed)), face, cache)
-    if (style.fittings or style.surroundings) and (face := faces.beside(rng, "plain", most=24)):
+    if (style.fittings or style.surroundings) and (face := faces.beside(rng, "plain", max_families=24)):
         setting = place(rng, style, fitted(rng, style, placed, face, cache), config.size_wh)
         return with_texts_around(rng, setting, face, cache, config.size_wh) if style.surroundings else setting
     return place(rng, style, placed, config.size_wh)

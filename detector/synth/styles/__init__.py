@@ -81,8 +81,8 @@ def style_of(rng: Random, name: str) -> Style:
         low_px = max(18.0, style.low_px) if style.low_px else 0.0
         style = replace(style, low_px=low_px, motion=0, blur=min(style.blur, 0.8), shade=min(style.shade, 0.4))
     if style.display:  # segments are thinner than strokes
-        least = 26.0 if style.small_signs and style.display == "lcd" else 18.0
-        style = replace(style, low_px=max(least, style.low_px) if style.low_px else 0.0)
+        min_low_px = 26.0 if style.small_signs and style.display == "lcd" else 18.0
+        style = replace(style, low_px=max(min_low_px, style.low_px) if style.low_px else 0.0)
     if style.opacity < 1:  # pale signs do not survive all of it
         noise, shade = min(style.noise, 14 * style.opacity**2), min(style.shade, 0.5 * style.opacity)
         low_px = max(24.0, style.low_px) if style.low_px and style.opacity < 0.55 else style.low_px

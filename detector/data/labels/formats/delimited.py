@@ -132,19 +132,19 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
         yield row
 
 
-def _swallows_rows(fields: list[str], own: set[int], listed: str, delimiter: str) -> bool:
+def _swallows_rows(fields: list[str], label_places: set[int], listed: str, delimiter: str) -> bool:
     """Whether a field of several lines may hold rows after a quote too many: a note in another column may not.
 
     Args:
         fields: of one row.
-        own: places of the image and the text, which have one line.
+        label_places: of the image and the text, which have one line.
         listed: the row's image; rows are known by the endings of images.
         delimiter: between fields.
     """
     for place, field in enumerate(fields):
         if "\n" in field.strip():
             parts = re.split(f"{re.escape(delimiter)}|\n", field)
-            if place in own or not _is_image(listed) or any(map(_is_image, parts)):
+            if place in label_places or not _is_image(listed) or any(map(_is_image, parts)):
                 return True
     return False
 

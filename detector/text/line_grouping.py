@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_Value = TypeVar("_Value", bound=np.generic)
 
 MAX_LINES = 4
 """Most lines that a text may have."""
@@ -74,18 +76,18 @@ def deskew(
         stacked: whether two lines are accepted only if characters of one stand below those of the other.
     """
     boxes = np.asarray(boxes_xyxy, np.float64)
-    lead, valid = _anchors(boxes, objectness)  # (batch, _ANCHORS)
-    rows = np.arange(len(boxes))[:, None]
+    anchors = _anchors(boxes, objectness)
     heights = boxes[..., 3] - boxes[..., 1]
-    height = _lower_median(heights[rows, lead], valid)  # (batch,)
+    height = anchors.median(heights)  # (batch,)
     origin = boxes[:, :1, :2]  # subtracted, so that a shifted picture gives the same result to the last bit
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2 - origin  # (batch, n, 2)
-    turn = _direction(centre[rows, lead], valid, height)
+    turn = _direction(anchors.of(centre), anchors.valid, height)
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     along = centre[..., 0] * cos + centre[..., 1] * sin
     across = centre[..., 1] * cos - centre[..., 0] * sin
-    half_width = ((boxes[..., 2] - boxes[..., 0]) / 2)[rows, lead] if stacked else None
-    line, middle = _lines(across, across[rows, lead], along[rows, lead], half_width, valid, height, max_lines)
+    half_width = (boxes[..., 2] - boxes[..., 0]) / 2
+    ends_along = np.stack([along - half_width, along + half_width], 2) if stacked else None  # (batch, n, 2)
+    line, middle = _lines(across, ends_along, anchors, height, max_lines)
     # The text keeps its place where its middle crosses the middle of the picture.
     half = widths / 2 - origin[:, 0, 0]
     start = widths / 2 - (half + middle * sin[:, 0]) / cos[:, 0]
@@ -94,16 +96,32 @@ def deskew(
         moved = np.stack([along, across] * 2, 2) - np.concatenate([centre] * 2, 2)
         deskewed += np.where(turn[:, None, None] == 0, 0.0, moved)
     start = np.where(turn == 0, origin[:, 0, 0], start)
-    outlier = _outliers(across, heights, line, lead, valid, lowest_line, stacked)
-    return Deskewed(_narrowed(deskewed, line, lead, valid, turn), deskewed, line, outlier, start)
+    outlier = _outliers(across, heights, line, anchors, lowest_line, stacked)
+    return Deskewed(_narrowed(deskewed, line, anchors, turn), deskewed, line, outlier, start)
 
 
-def _anchors(boxes: Floats, objectness: Floats) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Select the surest candidates that do not overlap a surer one.
+class _Anchors(NamedTuple):
+    """The surest candidates of each picture that do not overlap a surer one.
 
-    Returns:
-        Their indices, (batch, _ANCHORS), and which of these are anchors and not padding, (batch, _ANCHORS).
+    Args:
+        places: (batch, _ANCHORS), their indices.
+        valid: (batch, _ANCHORS), which of these are anchors and not padding.
     """
+
+    places: NDArray[np.intp]
+    valid: NDArray[np.bool_]
+
+    def of(self, values: NDArray[_Value]) -> NDArray[_Value]:
+        """Select the anchors' values, (batch, _ANCHORS, …), of those of all candidates, (batch, n, …)."""
+        return values[np.arange(len(values))[:, None], self.places]
+
+    def median(self, values: Floats) -> Floats:
+        """Return the lower median of the anchors' values, (batch,), of those of all candidates, (batch, n)."""
+        return _lower_median(self.of(values), self.valid)
+
+
+def _anchors(boxes: Floats, objectness: Floats) -> _Anchors:
+    """Select the anchors of candidates (batch, n, 4) xyxy, (batch, n), the surest first."""
     n = objectness.shape[1]
     x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
     overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
@@ -117,7 +135,7 @@ def _anchors(boxes: Floats, objectness: Floats) -> tuple[NDArray[np.intp], NDArr
     places = np.zeros((len(boxes), _ANCHORS), np.intp)
     places[:, :n] = np.argsort(~is_anchor, axis=1, kind="stable")[:, :_ANCHORS]
     valid = np.arange(_ANCHORS) < is_anchor.sum(1)[:, None]
-    return places, valid
+    return _Anchors(places, valid)
 
 
 def _lower_median(values: Floats, valid: NDArray[np.bool_]) -> Floats:
@@ -161,29 +179,23 @@ def _votes(distance: Floats, is_pair: NDArray[np.bool_]) -> Floats:
 
 
 def _lines(
-    across: Floats,
-    lead_across: Floats,
-    along: Floats,
-    half_width: Floats | None,
-    valid: NDArray[np.bool_],
-    height: Floats,
-    max_lines: int,
+    across: Floats, ends_along: Floats | None, anchors: _Anchors, height: Floats, max_lines: int
 ) -> tuple[NDArray[np.int64], Floats]:
     """Group the candidates into lines.
 
     Args:
         across: (batch, n), centres of the candidates across the text, in pixels.
-        lead_across, along: (batch, _ANCHORS), centres of the anchors across and along the text.
-        half_width: (batch, _ANCHORS), half the width of each anchor, if two lines are accepted only where characters
-            stand one below another; else None.
-        valid: (batch, _ANCHORS), which of these are anchors.
+        ends_along: (batch, n, 2), where they begin and end along the text, if two lines are accepted only where
+            characters stand one below another; else None.
+        anchors: of the candidates.
         height: (batch,), of a character, in pixels.
         max_lines: most lines that a picture may have.
 
     Returns:
         The line of each candidate, (batch, n), and the middle of all lines across the text, (batch,).
     """
-    ordered = np.sort(np.where(valid, lead_across, np.inf), axis=1)  # (batch, _ANCHORS)
+    valid = anchors.valid
+    ordered = np.sort(np.where(valid, anchors.of(across), np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
     lowest = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
     middle = np.where(count > 0, (ordered[:, 0] + lowest) / 2, 0.0)
@@ -201,24 +213,23 @@ def _lines(
         gap = np.take_along_axis(gaps, place, 1)
         border = np.take_along_axis(filled, place, 1) + gap / 2
         is_break = gap > _LINE_GAP * height[:, None]
-        if half_width is not None:
-            is_break &= _are_stacked(lead_across, along - half_width, along + half_width, valid, border)
+        if ends_along is not None:
+            is_break &= _are_stacked(anchors.of(across), anchors.of(ends_along), valid, border)
         line += is_break & (across > border)
     return line, middle
 
 
-def _are_stacked(
-    lead_across: Floats, x1: Floats, x2: Floats, valid: NDArray[np.bool_], border: Floats
-) -> NDArray[np.bool_]:
+def _are_stacked(across: Floats, ends_along: Floats, valid: NDArray[np.bool_], border: Floats) -> NDArray[np.bool_]:
     """Test whether most anchors on the emptier side of the border have an anchor above or below them, (batch, 1).
 
     Args:
-        lead_across: (batch, _ANCHORS), centres of the anchors across the text.
-        x1, x2: likewise, their ends along the text.
+        across: (batch, _ANCHORS), centres of the anchors across the text.
+        ends_along: (batch, _ANCHORS, 2), where they begin and end along the text.
         valid: (batch, _ANCHORS), which of these are anchors.
         border: (batch, 1), between two lines, across the text.
     """
-    above, below = valid & (lead_across <= border), valid & (lead_across > border)
+    above, below = valid & (across <= border), valid & (across > border)
+    x1, x2 = ends_along[..., 0], ends_along[..., 1]
     overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
     is_stacked = overlap > _MIN_STACKED_OVERLAP * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
@@ -231,8 +242,7 @@ def _outliers(
     across: Floats,
     heights: Floats,
     line: NDArray[np.int64],
-    lead: NDArray[np.intp],
-    valid: NDArray[np.bool_],
+    anchors: _Anchors,
     lowest_line: float,
     stacked: bool,
 ) -> NDArray[np.bool_]:
@@ -246,8 +256,7 @@ def _outliers(
         across: (batch, n), centres of the candidates across the text, in pixels.
         heights: (batch, n), of the candidates, in pixels.
         line: (batch, n), of the candidates.
-        lead: (batch, _ANCHORS), indices of the anchors.
-        valid: (batch, _ANCHORS), which of these are anchors.
+        anchors: of the candidates.
         lowest_line, stacked: as for :func:`deskew`.
     """
     rows = np.arange(len(across))[:, None]
@@ -255,10 +264,10 @@ def _outliers(
     line_heights = np.zeros((len(across), int(line.max()) + 1))  # median height of each line's anchors
     counts = np.zeros(line_heights.shape, int)
     for k in range(line_heights.shape[1]):
-        on_line = valid & (line[rows, lead] == k)
-        middle, height = (_lower_median(values[rows, lead], on_line)[:, None] for values in (across, heights))
+        on_line = anchors._replace(valid=anchors.valid & (anchors.of(line) == k))
+        middle, height = on_line.median(across)[:, None], on_line.median(heights)[:, None]
         is_small_and_off = (heights < _SMALL_HEIGHT * height) & (np.abs(across - middle) > _MAX_OFFSET * height)
-        counts[:, k] = on_line.sum(1)
+        counts[:, k] = on_line.valid.sum(1)
         outlier |= (line == k) & is_small_and_off & (counts[:, k] >= _MIN_LINE_COUNT)[:, None]
         line_heights[:, k] = height[:, 0]
     if lowest_line:
@@ -270,29 +279,25 @@ def _outliers(
     return outlier
 
 
-def _narrowed(
-    boxes: Floats, line: NDArray[np.int64], lead: NDArray[np.intp], valid: NDArray[np.bool_], turn: Floats
-) -> Floats:
+def _narrowed(boxes: Floats, line: NDArray[np.int64], anchors: _Anchors, turn: Floats) -> Floats:
     """Return the boxes narrowed along their line: by the width that rotation adds, and by the usual overlap.
 
     Args:
         boxes: (batch, n, 4) xyxy, x along the lines.
         line: (batch, n).
-        lead: (batch, _ANCHORS), indices of the anchors.
-        valid: (batch, _ANCHORS), which of these are anchors.
+        anchors: of the candidates.
         turn: (batch,), the direction of the text, in radians.
     """
-    rows = np.arange(len(boxes))[:, None]
     if turn.any():
-        width, height = (_lower_median((boxes[..., k + 2] - boxes[..., k])[rows, lead], valid) for k in (0, 1))
+        width, height = (anchors.median(boxes[..., k + 2] - boxes[..., k]) for k in (0, 1))
         boxes = _narrower_by(boxes, np.where(turn == 0, 0.0, _extra_width(width, height, np.abs(turn))))
-    x1, x2 = boxes[rows, lead, 0], boxes[rows, lead, 2]  # (batch, _ANCHORS)
-    lead_line = np.where(valid, line[rows, lead], MAX_LINES)
-    order = np.lexsort((x1 + x2, lead_line), axis=1)
-    x1, x2, lead_line = x1[rows, order], x2[rows, order], lead_line[rows, order]
-    are_neighbours = (lead_line[:, 1:] == lead_line[:, :-1]) & (lead_line[:, 1:] < MAX_LINES)
+    x1, x2 = anchors.of(boxes[..., 0]), anchors.of(boxes[..., 2])  # (batch, _ANCHORS)
+    anchor_line = np.where(anchors.valid, anchors.of(line), MAX_LINES)
+    order = np.lexsort((x1 + x2, anchor_line), axis=1)
+    x1, x2, anchor_line = (np.take_along_axis(values, order, 1) for values in (x1, x2, anchor_line))
+    are_neighbours = (anchor_line[:, 1:] == anchor_line[:, :-1]) & (anchor_line[:, 1:] < MAX_LINES)
     overlap = _lower_median(x2[:, :-1] - x1[:, 1:], are_neighbours)
-    width = _lower_median(x2 - x1, lead_line < MAX_LINES)
+    width = _lower_median(x2 - x1, anchor_line < MAX_LINES)
     # Twice the excess over the tolerated overlap, but at most all of it: a continuous function of the overlap.
     excess = np.clip(2 * (overlap - _TOLERATED_OVERLAP * width), 0, np.maximum(overlap, 0))
     return _narrower_by(boxes, np.where(are_neighbours.sum(1) < 2, 0.0, excess))  # one pair may be a mistake

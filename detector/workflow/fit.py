@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -111,19 +112,41 @@ def fit(
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
     check_source(source)
-    progress = progress or no_progress
     options: ConversionOptions = {**conversion}
     if held_out is not None:
         check_source(held_out)
         options.setdefault("test", 0.0)
-    labelled = read_source(source, **_label_options(options))
-    pictures = pictures_of(labelled)
+    call = _Call(
+        source, read_source(source, **_label_options(options)), held_out, options,
+        {**({} if epochs is None else {"epochs": epochs}), **(training or {})}, progress or no_progress,
+    )  # fmt: skip
+    pictures = pictures_of(call.labelled)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
     with alone(folder.root):
-        folder.keep_request(_request(source, held_out, epochs, training or {}, options))
-        report = _convert(folder, source, labelled, options, progress)
-        result = _train(folder, report, epochs, dict(training or {}), options, progress)
-        return _evaluate(folder, report, result, held_out, labelled.unlisted, options, progress)
+        folder.keep_request(_request(call))
+        report = _convert(folder, call)
+        result = _train(folder, call, report)
+        return _evaluate(folder, call, report, result)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What was asked for.
+
+    Args:
+        source, held_out: as for :func:`fit`.
+        labelled: the source's pictures and labels.
+        options: of the conversion.
+        training: arguments of training, epochs among them.
+        progress: as for :func:`fit`.
+    """
+
+    source: str | os.PathLike[str]
+    labelled: Source
+    held_out: str | os.PathLike[str] | None
+    options: ConversionOptions
+    training: dict[str, Any]
+    progress: Progress
 
 
 def _label_options(options: ConversionOptions) -> dict[str, Any]:
@@ -131,38 +154,32 @@ def _label_options(options: ConversionOptions) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in READ_BY}
 
 
-def _request(
-    source: str | os.PathLike[str], held_out: str | os.PathLike[str] | None, epochs: int | None,
-    training: Mapping[str, Any], options: ConversionOptions,
-) -> Request:  # fmt: skip
+def _request(call: _Call) -> Request:
     """Return what was asked for, but decisions: these are in the set from then on."""
-    defaults = {**_DEFAULTS, "review": options.get("review"), **({} if held_out is None else {"test": 0.0})}
-    conversion = {name: value for name, value in options.items() if value != defaults.get(name)}
+    defaults = {**_DEFAULTS, "review": call.options.get("review"), **({} if call.held_out is None else {"test": 0.0})}
+    conversion = {name: value for name, value in call.options.items() if value != defaults.get(name)}
     if "labels" in conversion:
-        conversion["labels"] = absolute_labels(options["labels"])
-    return Request(
-        os.path.abspath(source), "" if held_out is None else os.path.abspath(held_out),
-        {**({} if epochs is None else {"epochs": epochs}), **training}, conversion,
-    )  # fmt: skip
+        conversion["labels"] = absolute_labels(call.options["labels"])
+    held_out = "" if call.held_out is None else os.path.abspath(call.held_out)
+    return Request(os.path.abspath(call.source), held_out, call.training, conversion)
 
 
-def _convert(
-    folder: FitFolder, source: str | os.PathLike[str], labelled: Source, options: ConversionOptions, progress: Progress
-) -> ConversionReport:
+def _convert(folder: FitFolder, call: _Call) -> ConversionReport:
     """Convert, or return the stored report where nothing has changed."""
-    review_hash = files_hash(Path(os.fspath(review))) if (review := options.get("review")) else ""
+    review_hash = files_hash(Path(os.fspath(review))) if (review := call.options.get("review")) else ""
 
     def key() -> str:
         return request_hash(
-            pictures=pictures_hash(labelled), labels=files_hash(*labelled.label_files), refused=len(labelled.refused),
-            options={**_DEFAULTS, **options}, package=package_hash(), decisions=(folder.decisions(), review_hash),
+            pictures=pictures_hash(call.labelled), labels=files_hash(*call.labelled.label_files),
+            refused=len(call.labelled.refused), options={**_DEFAULTS, **call.options}, package=package_hash(),
+            decisions=(folder.decisions(), review_hash),
         )  # fmt: skip
 
     stored = folder.finished(_CONVERSION, key())
     if stored is not None and (folder.set_folder / "data.yaml").is_file():
         return _report_of(stored, folder)
     folder.keep(_CONVERSION, "", None)
-    report = convert(source, folder.set_folder, overwrite=True, progress=progress, **options)
+    report = convert(call.source, folder.set_folder, overwrite=True, progress=call.progress, **call.options)
     folder.keep(_CONVERSION, key(), _plain(report))  # anew: the conversion may have rewritten the decisions
     return report
 
@@ -186,20 +203,17 @@ def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:
     )
 
 
-def _train(
-    folder: FitFolder, report: ConversionReport, epochs: int | None, training: dict[str, Any],
-    options: ConversionOptions, progress: Progress,
-) -> TrainingResult:  # fmt: skip
+def _train(folder: FitFolder, call: _Call, report: ConversionReport) -> TrainingResult:
     """Train, resume a stopped run, or return the stored result where nothing has changed."""
-    if reserved := sorted(training.keys() & {"data", "project", "name", "weights", "exist_ok", "resume"}):
+    if reserved := sorted(call.training.keys() & {"data", "project", "name", "weights", "exist_ok", "resume"}):
         raise ArgumentError(f"{', '.join(reserved)}: a fit says itself where things are; leave it out.")
-    arguments = {"seed": options.get("seed", 0), "device": options.get("device"), "epochs": epochs, **training}
+    arguments = {"seed": call.options.get("seed", 0), "device": call.options.get("device"), **call.training}
     arguments = {name: value for name, value in arguments.items() if value is not None}
     key = request_hash(set=folder.set_hash(), arguments=arguments)
     stored = folder.finished(_TRAINING, key)
     if stored is not None and files_hash(folder.weights) == stored["weights"]:
         return _result_of(stored, folder)
-    place: dict[str, Any] = {"weights": folder.root, "progress": progress}
+    place: dict[str, Any] = {"weights": folder.root, "progress": call.progress}
     if folder.is_begun(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
         result = _resume(folder, report, place)
     else:
@@ -239,22 +253,21 @@ def _result_of(stored: dict[str, Any], folder: FitFolder) -> TrainingResult:
     )  # fmt: skip
 
 
-def _evaluate(
-    folder: FitFolder, report: ConversionReport, training: TrainingResult,
-    held_out: str | os.PathLike[str] | None, unlisted: int, options: ConversionOptions, progress: Progress,
-) -> FitResult:  # fmt: skip
+def _evaluate(folder: FitFolder, call: _Call, report: ConversionReport, trained: TrainingResult) -> FitResult:
     """Evaluate the reader on pictures that it was not trained on, find its limits, and write the page."""
-    reader = Reader(training.path, device=options.get("device"))
-    split = "" if held_out is not None else "test" if report.splits["test"] else "val"
-    if held_out is None:
+    reader = Reader(trained.path, device=call.options.get("device"))
+    split = "" if call.held_out is not None else "test" if report.splits["test"] else "val"
+    if call.held_out is None:
         pictures: dict[str, Any] = {"source": report.data_yaml, "split": split}
     else:
-        pictures = {"source": held_out, **_label_options(options)}
-    evaluation = evaluate(reader, progress=lambda count, total: progress("read", count, total), **pictures)
+        pictures = {"source": call.held_out, **_label_options(call.options)}
+    evaluation = evaluate(reader, progress=partial(call.progress, "read"), **pictures)
     characters = read_set(report.data_yaml)
-    learnt = score_of_learnt(reader, characters, options.get("seed", 0))
+    learnt = score_of_learnt(reader, characters, call.options.get("seed", 0))
     limits = limits_of(Evidence(characters, evaluation, learnt, report.to_review))
-    result = FitResult(training.path, evaluation, split, limits, report, training, folder.root, folder.page, unlisted)
+    result = FitResult(
+        trained.path, evaluation, split, limits, report, trained, folder.root, folder.page, call.labelled.unlisted
+    )
     write_evaluation(evaluation, folder.page, title=f"{folder.name}, {split or 'held-out pictures'}")
     folder.keep(_EVALUATION, "", _summary(result))
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,9 +66,8 @@ def command(
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as progress:
             return evaluate(
-                reader, source, split=split, progress=lambda done, total: progress(stage, done, total),
-                **options.of_labels(context),
-            )  # fmt: skip
+                reader, source, split=split, progress=partial(progress, stage), **options.of_labels(context)
+            )
 
     # Both are opened before an hour of reading.
     reader, other_reader = opened(weights), None if against is None else opened(against)

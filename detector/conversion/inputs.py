@@ -36,6 +36,11 @@ class FileCheck(NamedTuple):
     height: int
     problem: str = ""
 
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        return self.width, self.height
+
 
 @dataclass
 class Inputs:
@@ -61,7 +66,8 @@ def accept(source: Source, settings: Settings, resume: ResumeFolder, progress: P
             rejects.append(RejectRow(item.name, problem))
         else:
             fitting.append(replace(item, text=alphabet.clean(item.text)))
-    items, sizes_wh, contradictions = _without_contradictions(fitting, _checks(fitting, resume, progress))
+    checks = _checks(fitting, resume, progress)
+    items, contradictions = _without_contradictions(fitting, checks)
     rejects += contradictions
     texts = {item.text for item in items}
     if rejects and len(texts) < 2:
@@ -72,8 +78,8 @@ def accept(source: Source, settings: Settings, resume: ResumeFolder, progress: P
     held_out = [item for item in items if item.confidence is not None and split[item.text] != "train"]
     rejects += [RejectRow(i.name, f"the pre-label {i.text!r} is the text of a held-out picture") for i in held_out]
     held_out_names = {item.name for item in held_out}
-    accepted = [(item, size) for item, size in zip(items, sizes_wh, strict=True) if item.name not in held_out_names]
-    return Inputs([item for item, _ in accepted], [size for _, size in accepted], split, rejects)
+    accepted = [item for item in items if item.name not in held_out_names]
+    return Inputs(accepted, [checks[item.name].size_wh for item in accepted], split, rejects)
 
 
 def _splits(source: Source, items: Sequence[LabelledImage], settings: Settings) -> dict[str, str]:
@@ -200,11 +206,11 @@ def _checked(item: LabelledImage) -> FileCheck:
 
 def _without_contradictions(
     items: list[LabelledImage], checks: dict[str, FileCheck]
-) -> tuple[list[LabelledImage], list[tuple[int, int]], list[RejectRow]]:
+) -> tuple[list[LabelledImage], list[RejectRow]]:
     """Drop pictures that cannot be decoded or are too narrow, and equal files that are labelled differently.
 
     Returns:
-        What is left, the width and height of each, and the others with their reasons.
+        What is left, and the others with their reasons.
     """
     rejects = [RejectRow(item.name, checks[item.name].problem) for item in items if checks[item.name].problem]
     readable = [item for item in items if not checks[item.name].problem]
@@ -212,7 +218,7 @@ def _without_contradictions(
     for item in readable:
         texts_by_digest[item.confidence is None].setdefault(checks[item.name].digest, set()).add(item.text)
     labels = texts_by_digest[False] | texts_by_digest[True]  # a person's go before pre-labels
-    accepted, sizes_wh = [], []
+    accepted = []
     for item in readable:
         check = checks[item.name]
         if check.width < _NARROWEST * len(item.text):
@@ -222,8 +228,7 @@ def _without_contradictions(
             rejects.append(RejectRow(item.name, f"the same picture is labelled differently: {texts}"))
         else:
             accepted.append(item)
-            sizes_wh.append((check.width, check.height))
-    return accepted, sizes_wh, rejects
+    return accepted, rejects
 
 
 def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:

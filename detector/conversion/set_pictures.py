@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.inputs import SAME_AS
-from detector.data import yolo_dataset as yolo_format
+from detector.data import yolo_dataset
 from detector.data.folders.owned import OwnedFiles, Row
 from detector.data.labels.sources import LabelledImage
 from detector.data.packs.set_shards import SetPicture, ShardJob, table_of, write_set_shard
@@ -113,7 +113,7 @@ class PictureFiles:
         name = self._name(picture.item)
         suffix = picture.item.path.suffix.lower()
         image = f"images/{picture.folder}/{name}{SAME_AS.get(suffix, suffix)}"
-        labels = yolo_format.format_labels(picture.class_ids, picture.boxes_xyxy, *picture.size_wh).encode("ascii")
+        labels = yolo_dataset.format_labels(picture.class_ids, picture.boxes_xyxy, *picture.size_wh).encode("ascii")
         self._unwritten.append(_PictureFile(picture.item.path, image, f"labels/{picture.folder}/{name}.txt", labels))
         sides = [[f"{v:.1f}" for v in box] for box in picture.boxes_xyxy.tolist()]
         characters = zip(picture.symbols, sides, picture.box_confidences, picture.stages, strict=True)
@@ -130,7 +130,7 @@ class PictureFiles:
         for folder in {os.path.dirname(path) for path in paths}:
             (self._root / folder).mkdir(parents=True, exist_ok=True)
         for file in self._unwritten:
-            yolo_format.link_or_copy(file.source, self._root / file.image)
+            yolo_dataset.link_or_copy(file.source, self._root / file.image)
             (self._root / file.label).write_bytes(file.labels)
             digest = hashlib.sha256(file.labels).hexdigest()
             self._hashed[file.label] = Row(file.label, str(len(file.labels)), digest)
@@ -142,7 +142,7 @@ class PictureFiles:
 
     def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
         """Write ``data.yaml`` and darknet's files."""
-        yolo_format.write_descriptions(self._root, final_root, config, images)
+        yolo_dataset.write_descriptions(self._root, final_root, config, images)
 
     def _name(self, item: LabelledImage) -> str:
         """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
@@ -196,7 +196,7 @@ class PictureShards:
         shard = self._unwritten.setdefault(picture.folder, _Unwritten())
         file = _shard_of(picture.folder, shard.number)
         image = row_path(Path(file), len(shard.rows), item.name).as_posix()
-        boxes = yolo_format.rounded_shares(picture.boxes_xyxy, width, height)
+        boxes = yolo_dataset.rounded_shares(picture.boxes_xyxy, width, height)
         confidences = [float(value) for value in picture.box_confidences]
         shard.pictures.append(item.path)
         shard.rows.append(SetPicture(
@@ -238,7 +238,7 @@ class PictureShards:
 
     def describe(self, final_root: Path, config: ReadingConfig, images: dict[str, list[str]]) -> None:
         """Write ``data.yaml``."""
-        yolo_format.write_data_yaml(self._root, config, [split for split in SPLITS if images[split]])
+        yolo_dataset.write_data_yaml(self._root, config, [split for split in SPLITS if images[split]])
 
 
 def _shard_of(folder: str, number: int) -> str:

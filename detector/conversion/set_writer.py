@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
 from detector.conversion.set_pictures import LabelledPicture, PictureFiles, PictureShards, SetPictures
 from detector.conversion.settings import Settings
-from detector.data import yolo_dataset as yolo_format
+from detector.data import yolo_dataset
 from detector.data.folders.owned import OwnedFiles
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import Progress
@@ -31,6 +32,14 @@ _TABLES = (
     REVIEW, REPORT,
 )  # fmt: skip
 _LAYOUT_FROM = 20_000  # pictures that tell how wide spaces are
+
+
+class _LayoutExample(NamedTuple):
+    """A picture that tells how wide spaces are: its boxes (n, 4) in its pixels, its text and its width."""
+
+    boxes_xyxy: NDArray[np.float32]
+    text: str
+    width: int
 
 
 class SetWriter:
@@ -63,7 +72,8 @@ class SetWriter:
         self.rejects = list(inputs.rejects)
         self.to_review = 0
         self._counts: list[int] = []
-        self._layout_from: list[tuple[NDArray[np.float32], str, int]] = []
+        self._layout_examples: list[_LayoutExample] = []
+        self._error_probability_of: dict[str, float] = {}  # of each label, by the picture's name
         self._owned = OwnedFiles(root)
         self._owned.delete(keep=WORK)
         self._owned.add(*INNER_LISTS, *_TABLES)
@@ -87,7 +97,7 @@ class SetWriter:
             progress: called after every picture.
 
         Returns:
-            Rules, and the share of the texts that the layout's rule for spaces explains.
+            The reading config, and the share of the texts that the layout's rule for spaces explains.
 
         Raises:
             NotLearnedError: if no picture is left to train on.
@@ -105,7 +115,7 @@ class SetWriter:
 
         with self._pictures:
             # Line by line: a million rows need no memory. The rejects come second, when all of them are known.
-            yolo_format.write_tables(self.root, rows(), self.rejects)
+            yolo_dataset.write_tables(self.root, rows(), self.rejects)
         if not self.images["train"]:
             raise NotLearnedError(
                 f"No picture is left to train on: {len(self.images[SUSPECTS])} are suspects. Check some labels "
@@ -114,25 +124,22 @@ class SetWriter:
         hashed = self._pictures.finish(progress)
         rejected = (row.source for row in self.rejects)
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
-        settings, alphabet = self.settings, self.settings.alphabet
-        boxes, texts, widths = zip(*self._layout_from, strict=True)
-        layout, share = find_layout(boxes, texts, widths, settings.length, alphabet.space)
-        low, high = min(self._counts), max(self._counts)
-        config = ReadingConfig(
-            alphabet.symbols,
-            alphabet.space,
-            settings.length,
-            low,
-            high,
-            layout,
-            shape_hw,
-            settings.pattern,
-            visual_order=settings.visual_order,
-        )
+        config, layout_share = self._reading_config(shape_hw)
         self._pictures.describe(self.final_root, config, self.images)
         write_report(self.root, final_root=self.final_root)
         self._owned.seal(unchecked=(REVIEW,), hashed=hashed)  # a person edits the review
-        return config, share
+        return config, layout_share
+
+    def _reading_config(self, shape_hw: tuple[int, int]) -> tuple[ReadingConfig, float]:
+        """Return what readers of the set must know, and the share of the texts that the rule for spaces explains."""
+        settings, alphabet = self.settings, self.settings.alphabet
+        boxes, texts, widths = zip(*self._layout_examples, strict=True)
+        layout, layout_share = find_layout(boxes, texts, widths, settings.length, alphabet.space)
+        config = ReadingConfig(
+            alphabet.symbols, alphabet.space, settings.length, min(self._counts), max(self._counts), layout, shape_hw,
+            settings.pattern, visual_order=settings.visual_order,
+        )  # fmt: skip
+        return config, layout_share
 
     def _error_probabilities(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
         """Return the probability that each label is wrong, by the picture's name."""
@@ -168,7 +175,7 @@ class SetWriter:
         )  # fmt: skip
         image = self._pictures.add(labelled)
         self.images[folder].append(image)
-        if folder == "train" and len(self._layout_from) < _LAYOUT_FROM:
-            self._layout_from.append((located.boxes_xyxy, item.text, boxes.size_wh[0]))
+        if folder == "train" and len(self._layout_examples) < _LAYOUT_FROM:
+            self._layout_examples.append(_LayoutExample(located.boxes_xyxy, item.text, boxes.size_wh[0]))
         method = ", ".join(f"{stage} {count}" for stage, count in sorted(Counter(stages).items()))
         return ManifestRow(item.name, image, item.text, split, method, labelled.confidence, status, read)

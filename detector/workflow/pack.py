@@ -208,16 +208,16 @@ class _Packing:
     def _pictures(self, items: Iterator[PackItem]) -> Iterator[ShardPicture]:
         """Yield rows of the inputs that can be packed, and record the refusal of the others."""
         inputs = self.position.inputs
-        for item, picture, reason in prefetch_map(_pack_item, items):
+        for item, row in prefetch_map(_pack_item, items):
             inputs += 1
             self._count(item)
-            if picture is None:
-                self.rejects.append(RejectRow(item.id, reason))
+            if isinstance(row, RejectRow):
+                self.rejects.append(row)
             self.position = _Position(inputs, self._digest.hexdigest())
             if self.progress is not None and self.source.count is not None:
                 self.progress("pack", inputs, self.source.count)
-            if picture is not None:
-                yield picture
+            if isinstance(row, ShardPicture):
+                yield row
 
     def _count(self, item: PackItem) -> None:
         """Add an input to the hash."""
@@ -299,14 +299,14 @@ def _journal_name(number: int) -> str:
     return Path(shard_name(number)).with_suffix(".json").name
 
 
-def _pack_item(item: PackItem) -> tuple[PackItem, ShardPicture | None, str]:
-    """Return an input with its row and "", or with None and the reason of its refusal."""
+def _pack_item(item: PackItem) -> tuple[PackItem, ShardPicture | RejectRow]:
+    """Return an input with its row of a shard, or of the refused inputs."""
     try:
         data = item.read()
     except ImageError as error:
-        return item, None, str(error)
+        return item, RejectRow(item.id, str(error))
     if not data:
-        return item, None, "empty file (0 bytes)"
+        return item, RejectRow(item.id, "empty file (0 bytes)")
     if item.text is not None and writable(item.text) != item.text:
-        return item, None, f"the label {writable(item.text)!r} is not valid Unicode"
-    return item, ShardPicture(item.id, data, item.text, *picture_size_wh(data)), ""
+        return item, RejectRow(item.id, f"the label {writable(item.text)!r} is not valid Unicode")
+    return item, ShardPicture(item.id, data, item.text, *picture_size_wh(data))

@@ -158,13 +158,13 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
 def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
     """Write pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
     from detector.conversion.inputs import assign_splits
-    from detector.data import yolo_dataset as yolo_format
+    from detector.data import yolo_dataset
 
     target = root / name_of(layout, change)
     part = target.with_name(target.name + ".part")
     samples = list(pictures(layout, change, count, seed))
     split_of = assign_splits({s.text for s in samples}, 0.1, 0.2, seed)
-    images: dict[str, list[str]] = {split: [] for split in yolo_format.SPLITS}
+    images: dict[str, list[str]] = {split: [] for split in yolo_dataset.SPLITS}
     rows = []
     for number, sample in enumerate(samples):
         split = split_of[sample.text]
@@ -173,17 +173,17 @@ def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(part / image), sample.image)
         ids = [ALPHABET.symbols.index(s) for s in sample.text if s != ALPHABET.space]
-        label.write_text(yolo_format.format_labels(ids, sample.boxes_xyxy, *CANVAS_WH), encoding="ascii")
+        label.write_text(yolo_dataset.format_labels(ids, sample.boxes_xyxy, *CANVAS_WH), encoding="ascii")
         images[split].append(image)
-        rows.append(yolo_format.ManifestRow(str(number), image, sample.text, split, "true", "1.0000", "ok"))
+        rows.append(yolo_dataset.ManifestRow(str(number), image, sample.text, split, "true", "1.0000", "ok"))
     train = [s for s in samples if split_of[s.text] == "train"]
     learnt_layout, _ = find_layout(
         [s.boxes_xyxy for s in train], [s.text for s in train], [float(CANVAS_WH[0])] * len(train), LENGTH
     )
     counts = [len(s.boxes_xyxy) for s in samples]
     config = ReadingConfig(ALPHABET.symbols, " ", LENGTH, min(counts), max(counts), learnt_layout, CANVAS_WH[::-1])
-    yolo_format.write_descriptions(part, target.resolve(), config, images)
-    yolo_format.write_tables(part, rows, [])
+    yolo_dataset.write_descriptions(part, target.resolve(), config, images)
+    yolo_dataset.write_tables(part, rows, [])
     part.rename(target)
 
 

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, TypeVar
 
 import typer
 
-if TYPE_CHECKING:
-    from detector.conversion.settings import ConversionOptions
-    from detector.data.labels.sources import LabelOptions
+_Command = TypeVar("_Command", bound=Callable[..., None])
 
-Length = Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")]
-Symbols = Annotated[
-    str | None, typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]")
-]
 Space = Annotated[str | None, typer.Option(help="What stands for a space in the labels, say _.")]
-Labels = Annotated[
-    str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
-]
-Upper = Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")]
-Ignore = Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")]
-Pattern = Annotated[
-    str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
-]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the texts.")]
 ImageColumn = Annotated[str | None, typer.Option(help="Column of the pictures.")]
-VisualOrder = Annotated[
-    bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
-]
-Val = Annotated[float, typer.Option(help="Share of the texts for validation.")]
-Test = Annotated[float, typer.Option(help="Share of the texts that is held out.")]
-KeepSuspects = Annotated[bool, typer.Option("--keep-suspects", help="Train on suspects, too.")]
-AllowRefused = Annotated[
-    bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
-]
-Review = Annotated[
-    Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
-]
-Lines = Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")]
-TrainScale = Annotated[float, typer.Option(help="Multiplies the steps of self-training.")]
-Seed = Annotated[int, typer.Option(help="Of the splits and of training.")]
 Device = Annotated[str | None, typer.Option(help="As yolo spells it: 0, cpu, mps. [a GPU if there is one]")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open weights that can run code.")]
 Ray = Annotated[
@@ -49,22 +22,73 @@ Ray = Annotated[
 ]
 
 
-# What a command only hands on is taken from its context: the signature alone lists it.
+def of_spelling(
+    *,
+    space: Space = None,
+    upper: Annotated[bool, typer.Option("--upper", help="Upper-case the labels.")] = False,
+    ignore: Annotated[str, typer.Option(help="Signs that are taken out of the labels first, say '-.'.")] = "",
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+) -> None:
+    """Options that say how labels are spelt; commands hand them on, see :func:`taking`."""
 
 
-def of_labels(context: typer.Context) -> LabelOptions:
-    """The options of the command that say how labels are read, by the names that functions have for them."""
-    from detector.data.labels.sources import LabelOptions
-
-    return cast(LabelOptions, _named(context, LabelOptions.__optional_keys__))
-
-
-def of_conversion(context: typer.Context) -> ConversionOptions:
-    """The options of the command that :func:`detector.convert` has, too."""
-    from detector.conversion.settings import ConversionOptions
-
-    return cast(ConversionOptions, _named(context, ConversionOptions.__optional_keys__))
+def of_labels(
+    *,
+    labels: Annotated[
+        str, typer.Option(help="auto, a label file, or a format: names, csv, json, paddleocr, gt-txt, coco, … [auto]")
+    ] = "auto",
+    visual_order: Annotated[
+        bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
+    ] = False,
+) -> None:
+    """Options that say where labels are and what order they have; likewise."""
 
 
-def _named(context: typer.Context, names: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in context.params.items() if name in names}
+def of_conversion(
+    *,
+    length: Annotated[int, typer.Option(help="Symbols that a text may have, spaces included.")] = 8,
+    alphabet: Annotated[
+        str | None,
+        typer.Option(help="Symbols or ranges in class-id order; 'auto' takes those of the labels. [0-9A-Z]"),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="What texts look like: AAA9A99|AA 999, or regex:…; others are refused.")
+    ] = None,
+    val: Annotated[float, typer.Option(help="Share of the texts for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the texts that is held out.")] = 0.2,
+    keep_suspects: Annotated[bool, typer.Option("--keep-suspects", help="Train on suspects, too.")] = False,
+    allow_refused: Annotated[
+        bool, typer.Option("--allow-refused", help="Convert the others also where most inputs are refused.")
+    ] = False,
+    review: Annotated[
+        Path | None, typer.Option(help="A review.csv with decisions, beside that of the OUT that is replaced.")
+    ] = None,
+    lines: Annotated[int | None, typer.Option(help="Text lines of each picture, 1 or 2. [found out]")] = None,
+    train_scale: Annotated[float, typer.Option(help="Multiplies the steps of self-training.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the splits and of training.")] = 0,
+    device: Device = None,
+) -> None:
+    """Options that say how labelled pictures become a set; likewise."""
+
+
+def taking(*groups: Callable[..., None]) -> Callable[[_Command], _Command]:
+    """Let a command take the options of ``groups``, too, as its further keywords (``**``).
+
+    In its help they come after its arguments and before its keyword-only options.
+    """
+
+    def with_groups(command: _Command) -> _Command:
+        further = list(inspect.signature(command).parameters)[-1]
+        del command.__annotations__[further]  # a name for type checkers alone
+        parameters = inspect.signature(command, eval_str=True).parameters.values()
+        signature = inspect.Signature([
+            *(parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD),
+            *(shared for group in groups for shared in inspect.signature(group, eval_str=True).parameters.values()),
+            *(parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY),
+        ])  # fmt: skip
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+        return command
+
+    return with_groups

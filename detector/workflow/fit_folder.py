@@ -163,7 +163,7 @@ def fit_command(root: Path | None, prelabels: Path | None = None) -> str:
         return "" if prelabels is None else shlex.join(["detector", "fit", str(relative_path(prelabels))])
     options = dict(request.conversion)
     if prelabels is not None:
-        options = {name: value for name, value in options.items() if name not in SPELLING}
+        options = {name: value for name, value in options.items() if name not in ("labels", *SPELLING)}
     if request.held_out:
         options["held_out"] = relative_path(Path(request.held_out))
     if prelabels is not None or root.resolve() != (FITS / Path(_read_state(root / STATE)["pictures"]).name).resolve():

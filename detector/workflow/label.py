@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from detector.data.folders.image_files import image_files
-from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -22,7 +20,7 @@ from detector.data.labels.prelabels import (
     read_prelabels,
     write_prelabels,
 )
-from detector.data.labels.sources import check_source, read_label_files, read_source
+from detector.data.labels.sources import SpellingOptions, check_source, read_label_files, read_source
 from detector.data.packs.shards import is_shards
 from detector.data.parallel import Progress
 from detector.errors import ArgumentError, SourceError
@@ -120,8 +118,10 @@ def label(
     if not root.is_dir():
         raise SourceError(f"{root} is a file: give the folder of the pictures to be labelled.")
     decisions = _decisions_by_picture(target)
-    columns = {"text_column": text_column, "image_column": image_column}
-    decided = {**_labels_by_picture(root, labels, target, Spelling(space, upper, ignore), columns), **decisions}
+    spelling: SpellingOptions = {
+        "space": space, "upper": upper, "ignore": ignore, "text_column": text_column, "image_column": image_column,
+    }  # fmt: skip
+    decided = {**_labels_by_picture(root, labels, target, spelling), **decisions}
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
@@ -204,17 +204,15 @@ def _rows(reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: 
 
 
 def _labels_by_picture(
-    root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: Spelling,
-    columns: Mapping[str, str | None],
-) -> dict[str, Prelabel]:  # fmt: skip
+    root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: SpellingOptions
+) -> dict[str, Prelabel]:
     """Return the rows of a person's labels, by picture; pre-labels are left out."""
-    options: dict[str, Any] = {**columns, "space": spelling.space, "upper": spelling.upper, "ignore": spelling.ignore}
     if labels is None:
-        source = read_label_files(root, target, spelling, (columns["image_column"], columns["text_column"]))
+        source = read_label_files(root, target, **spelling)
     elif Path(labels).is_dir():
-        source = read_source(labels, **options)
+        source = read_source(labels, **spelling)
     else:
-        source = read_source(root, labels=labels, **options)
+        source = read_source(root, labels=labels, **spelling)
     if source is None:
         return {}
     for name, reason in ((refused.name, refused.reason) for refused in source.refused):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -14,36 +14,22 @@ from detector.cli.summary import say_prelabels, say_refused
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, counted
 
+if TYPE_CHECKING:
+    from detector.conversion.settings import ConversionOptions
 
+
+@options.taking(options.of_labels, options.of_spelling, options.of_conversion)
 def command(
-    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; appears whole or not at all.")],
-    length: options.Length = 8,
-    alphabet: options.Symbols = None,
-    space: options.Space = None,
-    labels: options.Labels = "auto",
-    upper: options.Upper = False,
-    ignore: options.Ignore = "",
-    pattern: options.Pattern = None,
-    text_column: options.TextColumn = None,
-    image_column: options.ImageColumn = None,
-    visual_order: options.VisualOrder = False,
-    val: options.Val = 0.1,
-    test: options.Test = 0.2,
-    keep_suspects: options.KeepSuspects = False,
-    allow_refused: options.AllowRefused = False,
+    *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an earlier conversion.")] = False,
-    review: options.Review = None,
-    lines: options.Lines = None,
-    train_scale: options.TrainScale = 1.0,
-    seed: options.Seed = 0,
-    device: options.Device = None,
     ray: options.Ray = None,
     shards: Annotated[
         bool | None,
         typer.Option("--shards/--files", help="Write Parquet shards, or a file a picture. [files, with --ray shards]"),
     ] = None,
+    **conversion: Unpack[ConversionOptions],
 ) -> None:
     """Pictures + strings -> a YOLO dataset: every box is inferred, doubts and refusals are written down."""
     from detector.data.labels.sources import check_source
@@ -55,10 +41,10 @@ def command(
     from detector.workflow.cluster.converting import converting_on
 
     try:
-        with converting_on(ray, device), progress_bar() as progress:
+        with converting_on(ray, conversion["device"]), progress_bar() as progress:
             report = convert(
                 source, out, overwrite=overwrite, shards=ray is not None if shards is None else shards,
-                progress=progress, **options.of_conversion(context),
+                progress=progress, **conversion,
             )  # fmt: skip
     except KeyboardInterrupt:
         state = f"{out} is as it was, and the same command goes on where this one was."

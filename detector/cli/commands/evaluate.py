@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -17,24 +17,20 @@ from detector.cli.terminal import json_text, put, say
 from detector.errors import SOME_REFUSED, ArgumentError, DetectorError, counted
 
 if TYPE_CHECKING:
+    from detector.data.labels.sources import LabelOptions
     from detector.reading.evaluation import Evaluation
     from detector.reading.reader import Reader
 
 _LISTED = 20
 
 
+@options.taking(options.of_labels, options.of_spelling)
 def command(
     context: typer.Context,
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[Path, typer.Argument(help="Labelled pictures, as for convert; or a converted set's data.yaml.")],
+    *,
     split: Annotated[str | None, typer.Option(help="Of a converted set: train, val, test or suspects. [test]")] = None,
-    labels: options.Labels = "auto",
-    space: options.Space = None,
-    upper: options.Upper = False,
-    ignore: options.Ignore = "",
-    text_column: options.TextColumn = None,
-    image_column: options.ImageColumn = None,
-    visual_order: options.VisualOrder = False,
     precision: Annotated[float, typer.Option(help="Share of readings taken as they are that must be right.")] = 0.995,
     against: Annotated[str | None, typer.Option(help="Other weights: is the difference real?")] = None,
     pattern: Annotated[str | None, typer.Option(help="As for predict.")] = None,
@@ -44,6 +40,7 @@ def command(
     html: Annotated[Path | None, typer.Option(help="Write figures, curves and the worst pictures as one page.")] = None,
     device: options.Device = None,
     trust: options.Trust = False,
+    **label_options: Unpack[LabelOptions],
 ) -> None:  # fmt: skip
     """Read labelled pictures and compare: exact match with its 95 % interval, CER, calibration, what went wrong."""
     from detector.reading.evaluation import evaluate
@@ -65,9 +62,7 @@ def command(
 
     def score(reader: Reader, stage: str) -> Evaluation:
         with progress_bar() as progress:
-            return evaluate(
-                reader, source, split=split, progress=partial(progress, stage), **options.of_labels(context)
-            )
+            return evaluate(reader, source, split=split, progress=partial(progress, stage), **label_options)
 
     # Both are opened before an hour of reading.
     reader, other_reader = opened(weights), None if against is None else opened(against)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -16,10 +16,12 @@ from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted, relative_path
 
 if TYPE_CHECKING:
+    from detector.conversion.settings import ConversionOptions
     from detector.workflow.fit import FitResult
     from detector.workflow.limits import Limit
 
 
+@options.taking(options.of_labels, options.of_spelling, options.of_conversion)
 def command(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder of pictures, or a label file.")],
@@ -27,33 +29,14 @@ def command(
         list[str] | None,
         typer.Argument(help="Of training, as `yolo train` takes them: epochs=50.", metavar="[NAME=VALUE]…"),
     ] = None,
+    *,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the reader. [readers/NAME, by the source's folder]")
     ] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="Other labelled pictures to evaluate on, in place of a share of the texts.")
     ] = None,
-    length: options.Length = 8,
-    alphabet: options.Symbols = None,
-    space: options.Space = None,
-    labels: options.Labels = "auto",
-    upper: options.Upper = False,
-    ignore: options.Ignore = "",
-    pattern: options.Pattern = None,
-    text_column: options.TextColumn = None,
-    image_column: options.ImageColumn = None,
-    visual_order: options.VisualOrder = False,
-    val: options.Val = 0.1,
-    test: Annotated[
-        float | None, typer.Option(help="Share of the texts that is held out. [0.2, 0 with others]")
-    ] = None,
-    keep_suspects: options.KeepSuspects = False,
-    allow_refused: options.AllowRefused = False,
-    review: options.Review = None,
-    lines: options.Lines = None,
-    train_scale: options.TrainScale = 1.0,
-    seed: options.Seed = 0,
-    device: options.Device = None,
+    **conversion: Unpack[ConversionOptions],
 ) -> None:
     """Labelled pictures -> a reader: convert, train, and evaluate on texts that training never saw.
 
@@ -65,9 +48,9 @@ def command(
     training = parse_arguments(arguments or [])
     from detector.workflow.fit import fit
 
-    conversion = options.of_conversion(context)
-    if test is None:
-        del conversion["test"]
+    test_from = context.get_parameter_source("test")
+    if test_from is None or test_from.name == "DEFAULT":
+        del conversion["test"]  # none is held out beside other pictures
     try:
         with progress_bar() as progress:
             result = fit(source, out, held_out=held_out, training=training, progress=progress, **conversion)
@@ -151,7 +134,7 @@ def _label(context: typer.Context, result: FitResult) -> str:
 
     source = Path(context.params["source"])
     label = ("detector", "label", relative_path(result.path))
-    spelling = given(context, [name for name in SPELLING if name != "labels"])
+    spelling = given(context, SPELLING)
     if source.is_file() and result.conversion.waiting:
         return f"{command_line('detector', 'review', source)}, then {repeated(context)}"
     if source.is_file() and result.conversion.prelabels:  # it has a person's labels, too, and takes further pictures

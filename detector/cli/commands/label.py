@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -14,20 +14,20 @@ from detector.cli.summary import say_format_read
 from detector.cli.terminal import put, say
 from detector.errors import SOME_REFUSED, ArgumentError, counted
 
+if TYPE_CHECKING:
+    from detector.data.labels.sources import SpellingOptions
 
+
+@options.taking(options.of_spelling)
 def command(
     weights: Annotated[str, typer.Argument(help="Weights; 'shipped' takes those of the package.")],
     source: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
     out: Annotated[Path, typer.Argument(help="Table to write, for convert and fit; a person's rows in it stay.")],
+    *,
     labels: Annotated[
         str | None,
         typer.Option(help="A person's labels: a file, a format, or another labelled folder. [label files in SOURCE]"),
     ] = None,
-    space: options.Space = None,
-    upper: options.Upper = False,
-    ignore: options.Ignore = "",
-    text_column: options.TextColumn = None,
-    image_column: options.ImageColumn = None,
     max_wrong: Annotated[float, typer.Option(help="Share of the sure ones that may be expected wrong.")] = 0.02,
     string_format: Annotated[
         bool,
@@ -37,6 +37,7 @@ def command(
     ] = True,
     device: options.Device = None,
     trust: options.Trust = False,
+    **spelling: Unpack[SpellingOptions],
 ) -> None:
     """Pre-labels for pictures that have no label: sure ones to learn from, doubtful ones for a person to decide on."""
     from detector.data.labels import prelabels
@@ -50,9 +51,8 @@ def command(
 
     with progress_bar() as progress:
         report = label(
-            weights, source, out, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
-            image_column=image_column, max_wrong=max_wrong, string_format=string_format, device=device,
-            trust=trust, progress=progress,
+            weights, source, out, labels=labels, max_wrong=max_wrong, string_format=string_format, device=device,
+            trust=trust, progress=progress, **spelling,
         )  # fmt: skip
     say_format_read(report.string_model)
     counts = {status: report.counts[status] for status in prelabels.STATUSES if report.counts[status]}

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,22 +54,25 @@ FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES, SHARDS)
 """Values of ``labels`` besides "auto" and a file."""
 
 
-class LabelOptions(TypedDict, total=False):
-    """Arguments of :func:`detector.convert` and others that say how labels are read, for who hands them on."""
+class SpellingOptions(TypedDict, total=False):
+    """Arguments of :func:`detector.convert` and others that say how labels are spelt, for who hands them on."""
 
-    labels: str | os.PathLike[str]
     space: str | None
     upper: bool
     ignore: str
     text_column: str | None
     image_column: str | None
+
+
+class LabelOptions(SpellingOptions, total=False):
+    """Likewise, all that say how labels are read."""
+
+    labels: str | os.PathLike[str]
     visual_order: bool
 
 
-READ_BY = tuple(LabelOptions.__annotations__)
-"""Names of all of them."""
-SPELLING = tuple(name for name in READ_BY if name != "visual_order")
-"""Those that say how labels are written; the order of right-to-left texts stays that of the labels elsewhere."""
+SPELLING, READ_BY = tuple(SpellingOptions.__annotations__), tuple(LabelOptions.__annotations__)
+"""Names of both."""
 
 
 def absolute_labels(labels: str | os.PathLike[str]) -> str:
@@ -217,16 +220,19 @@ def _source_of(listing: Listing, spelling: Spelling) -> Source:
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(raws), text_marks=marked))
 
 
-def read_label_files(root: Path, but: Path, spelling: Spelling, columns: Columns = (None, None)) -> Source | None:
+def read_label_files(root: Path, but: Path, **options: Unpack[SpellingOptions]) -> Source | None:
     """Read the label files of a folder, ``but`` one, as :func:`read_source` does; None if there are none, whatever
     names its pictures have.
 
     Raises:
         SourceError: if one is ambiguous or damaged.
     """
-    listings, passed_over = find_listings(root, None, columns)
+    listings, passed_over = find_listings(root, None, (options.get("image_column"), options.get("text_column")))
     listings = [listing for listing in listings if but not in listing.files]
-    return _source_of(join_listings(root, listings, passed_over), spelling) if listings else None
+    if not listings:
+        return None
+    spelling = Spelling(options.get("space"), options.get("upper", False), options.get("ignore", ""))
+    return _source_of(join_listings(root, listings, passed_over), spelling)
 
 
 def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label_marks: frozenset[str]) -> Listing:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.sources import LabelOptions, given_options, read_source, reasons_of
+from detector.data.labels.sources import LabelledImage, LabelOptions, given_options, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
 from detector.data.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
@@ -337,19 +337,21 @@ def evaluate(
         "labels": labels, "space": space, "upper": upper, "ignore": ignore, "text_column": text_column,
         "image_column": image_column, "visual_order": visual_order,
     }  # fmt: skip
-    pairs, unusable = _labelled(Path(source), split, options, reader.config)
-    table, length = reader.config.alphabet, reader.config.length
-    if problems := [problem for _, label, _ in pairs if (problem := table.problem(label, length, fixed=True))]:
-        advice = what_takes_most([label for _, label, _ in pairs], table, length, fixed=True)
+    pictures, unusable = _labelled(Path(source), split, options, reader.config)
+    texts = [picture.text for picture in pictures]
+    alphabet, length = reader.config.alphabet, reader.config.length
+    if problems := [problem for text in texts if (problem := alphabet.problem(text, length, fixed=True))]:
+        advice = what_takes_most(texts, alphabet, length, fixed=True)
         summary = f"{problems[0]}; {advice}" if advice else problems[0]
-        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pairs), summary)
+        log.warning("%d of %d labels are none that this reader can give: %s", len(problems), len(pictures), summary)
     rows = []
     began = time.perf_counter()
-    for (path, label, name), (_, reading) in zip(pairs, reader.stream([path for path, _, _ in pairs]), strict=True):
-        named = Failure(name, reading.reason) if isinstance(reading, Failure) else reading
-        rows.append(EvaluatedPicture(path, name, label, named))
+    readings = reader.stream([picture.path for picture in pictures])
+    for picture, (_, reading) in zip(pictures, readings, strict=True):
+        named = Failure(picture.name, reading.reason) if isinstance(reading, Failure) else reading
+        rows.append(EvaluatedPicture(picture.path, picture.name, picture.text, named))
         if progress is not None:
-            progress(len(rows), len(pairs))
+            progress(len(rows), len(pictures))
     return Evaluation(
         tuple(rows), reader.config.space, time.perf_counter() - began, unusable, reader.min_confidence,
         reader.config.pattern, Path(source), reader.config.symbols, given_options(options),
@@ -359,8 +361,8 @@ def evaluate(
 
 def _labelled(
     path: Path, split: str | None, options: LabelOptions, config: ReadingConfig
-) -> tuple[list[tuple[Path, str, str]], tuple[Failure, ...]]:
-    """Return (path, text, name) of each labelled picture, and the unusable inputs.
+) -> tuple[list[LabelledImage], tuple[Failure, ...]]:
+    """Return the labelled pictures, and the unusable inputs.
 
     Args:
         path: of a converted set, or of labelled pictures.
@@ -374,7 +376,7 @@ def _labelled(
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
         order = to_logical if config.visual_order else str  # the set's texts are in the order of the picture
-        return [(characters.root / row.image, order(row.text), row.image) for row in rows], ()
+        return [LabelledImage(characters.root / row.image, order(row.text), row.image) for row in rows], ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
     options = {**options, "visual_order": options["visual_order"] and not config.visual_order}
@@ -387,4 +389,4 @@ def _labelled(
     if not pictures:
         reasons = reasons_of([(failure.name, failure.reason) for failure in unusable])
         raise SourceError(f"{path}: no labelled picture is left; {reasons}.")
-    return [(item.path, item.text, item.name) for item in pictures], unusable
+    return pictures, unusable

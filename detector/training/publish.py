@@ -80,10 +80,9 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     trained, row = (trainer.best, best_epoch(epochs)) if is_best_better else (trainer.last, epochs[-1])
     facts: dict[str, Any] = {"epochs": int(epochs[-1]["epoch"]), "seed": int(trainer.args.seed)}
     facts["validation"] = {name: float(value) for name, value in row.items() if name.startswith("metrics/")}
-    chosen, share = interpolate_weights(
-        trained, start_of(trainer.save_dir), characters, config, split, device, facts["seed"]
-    )
-    config, score = calibrated(chosen, characters, config, split, device)
+    validation = Validation(characters, config, split, device, facts["seed"])
+    chosen, share = interpolate_weights(trained, start_of(trainer.save_dir), validation)
+    config, score = calibrated(chosen, validation)
     if share:
         facts["towards_start"] = share
         facts["validation"] = {EXACT_MATCH: score.exact_match, CER: score.cer}
@@ -111,10 +110,26 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
     return score
 
 
-def interpolate_weights(
-    trained: Path, start: Path | None, characters: CharacterSet, config: ReadingConfig, split: str,
-    device: str | None, seed: int,
-) -> tuple[Path, float]:  # fmt: skip
+@dataclass(frozen=True)
+class Validation:
+    """A split that was not learnt, by which weights and how to read with them are chosen.
+
+    Args:
+        characters: the set.
+        config: of the network, with its shape; the calibration, passes and string model that it may have are not used.
+        split: of the set.
+        device: as Ultralytics spells it.
+        seed: of the pictures that are drawn from a large split.
+    """
+
+    characters: CharacterSet
+    config: ReadingConfig
+    split: str = "val"
+    device: str | None = None
+    seed: int = 0
+
+
+def interpolate_weights(trained: Path, start: Path | None, validation: Validation) -> tuple[Path, float]:
     """Choose among interpolations of trained and start weights the one that reads most of a split.
 
     A few pictures improve what they show, and unlearn some of what they do not. An interpolation of both weights often
@@ -123,11 +138,7 @@ def interpolate_weights(
     Args:
         trained: of the run.
         start: what it started from; None if from scratch.
-        characters: the set.
-        config: of the network, with its shape.
-        split: not learnt.
-        device: as Ultralytics spells it.
-        seed: of the pictures that are drawn from a large split.
+        validation: whose pictures are read.
 
     Returns:
         A file, and the start's share: that with which :func:`_missed` is least, if less beyond chance; with 0 it is
@@ -138,17 +149,17 @@ def interpolate_weights(
 
     if start is None:
         return trained, 0.0
-    config = _as_trained(config)
+    config = _as_trained(validation.config)
     assert config.shape_hw is not None  # a trainer needs one
-    dataset = TextDataset(characters, split, config.shape_hw)
+    dataset = TextDataset(validation.characters, validation.split, config.shape_hw)
     # Drawn: the first ones by name are often of a few texts only.
-    rows = sorted(random.Random(seed).sample(range(len(dataset)), min(_SCORED, len(dataset))))
+    rows = sorted(random.Random(validation.seed).sample(range(len(dataset)), min(_SCORED, len(dataset))))
 
     def mean_path(share: float) -> Path:
         return trained.with_name(f"mean-{share:g}.pt")
 
     def missed(weights: Path) -> list[float]:
-        network = ultralytics.TorchNetwork.open(weights, pick_device(device))
+        network = ultralytics.TorchNetwork.open(weights, pick_device(validation.device))
         readings = _read_letterboxed(network, config, dataset, rows)
         return [
             _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
@@ -200,9 +211,7 @@ def _read_letterboxed(
     return readings
 
 
-def calibrated(
-    weights: Path, characters: CharacterSet, config: ReadingConfig, split: str = "val", device: str | None = None
-) -> tuple[ReadingConfig, TextScore]:
+def calibrated(weights: Path, validation: Validation) -> tuple[ReadingConfig, TextScore]:
     """Fit passes, look-alikes, string model and calibration on a split that was not learnt, and return the config.
 
     A second pass is for text that is small in its pictures. It is used where one pass gets symbols wrong, and two get
@@ -212,10 +221,7 @@ def calibrated(
 
     Args:
         weights: of the network.
-        characters: the set.
-        config: of the network, with its shape; the calibration, passes and string model that it may have are replaced.
-        split: of the set.
-        device: as Ultralytics spells it.
+        validation: to fit to.
 
     Returns:
         The config, and how what was read compares with the labels.
@@ -226,12 +232,12 @@ def calibrated(
     from detector.networks import ultralytics
     from detector.training.dataset import TextDataset
 
-    shape_hw = config.shape_hw
+    characters, shape_hw = validation.characters, validation.config.shape_hw
     if shape_hw is None:
         raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    config = _as_trained(config)
-    network = ultralytics.TorchNetwork.open(weights, pick_device(device))
-    dataset = TextDataset(characters, split, shape_hw)
+    config = _as_trained(validation.config)
+    network = ultralytics.TorchNetwork.open(weights, pick_device(validation.device))
+    dataset = TextDataset(characters, validation.split, shape_hw)
 
     def judged(config: ReadingConfig, readings: Sequence[Reading]) -> _Choice:
         score = score_texts(dataset.texts, [reading.shown_text for reading in readings], config.space)

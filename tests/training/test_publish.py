@@ -38,22 +38,23 @@ def worse(weights: Path, target: Path) -> Path:
 
 def test_what_training_unlearnt_is_taken_from_where_it_started(toy: Toy, toy_run: ToyRun, tmp_path: Path) -> None:
     from detector.networks.ultralytics import publish
-    from detector.training.publish import interpolate_weights
+    from detector.training.publish import Validation, interpolate_weights
 
     characters = read_set(toy.report.data_yaml)
     config = replace(characters.config, shape_hw=SHAPE_HW)
     good, bad = toy_run.folder / "weights" / "last.pt", worse(toy_run.weights, tmp_path / "bad.pt")
-    chosen, share = interpolate_weights(bad, good, characters, config, "val", "cpu", 0)
+    validation = Validation(characters, config, device="cpu")
+    chosen, share = interpolate_weights(bad, good, validation)
     assert share > 0 and chosen.parent == tmp_path
-    validation = TextDataset(characters, "val", SHAPE_HW)
+    dataset = TextDataset(characters, "val", SHAPE_HW)
     published = tmp_path / "published.pt"
     publish(chosen, published, config, {})
-    read = detector.Reader(published, device="cpu", two_pass=False).read_many(validation.im_files)
-    assert [reading.text for reading in read if reading] == validation.texts
+    read = detector.Reader(published, device="cpu", two_pass=False).read_many(dataset.im_files)
+    assert [reading.text for reading in read if reading] == dataset.texts
     # Where nothing was unlearnt, the start reads as well, or training was from scratch, it is the trained weights.
     for start in (bad, good):
-        assert interpolate_weights(good, start, characters, config, "val", "cpu", 0) == (good, 0.0)
-    assert interpolate_weights(good, None, characters, config, "val", "cpu", 0) == (good, 0.0)
+        assert interpolate_weights(good, start, validation) == (good, 0.0)
+    assert interpolate_weights(good, None, validation) == (good, 0.0)
 
 
 @dataclass
@@ -91,8 +92,9 @@ def test_of_a_large_split_pictures_are_drawn(toy: Toy, tmp_path: Path, monkeypat
     characters = read_set(toy.report.data_yaml)
     config = replace(characters.config, shape_hw=SHAPE_HW)
     for seed in range(3):
-        chosen = publish.interpolate_weights(trained, start, characters, config, "val", "cpu", seed)
-        assert chosen == publish.interpolate_weights(trained, start, characters, config, "val", "cpu", seed)
+        validation = publish.Validation(characters, config, device="cpu", seed=seed)
+        chosen = publish.interpolate_weights(trained, start, validation)
+        assert chosen == publish.interpolate_weights(trained, start, validation)
         assert chosen[1] > 0
 
 
@@ -133,8 +135,9 @@ def test_readers_take_two_passes_where_one_is_wrong_and_two_are_not_more_so(
     monkeypatch.setattr(
         publishing, "decode_batch", lambda found, *_: [Reading(once(next(first)), 0.5, ()) for _ in found]
     )
+    trained_config = replace(characters.config, shape_hw=SHAPE_HW)
     config, score = publishing.calibrated(
-        toy_run.weights, characters, replace(characters.config, shape_hw=SHAPE_HW), "val", "cpu"
+        toy_run.weights, publishing.Validation(characters, trained_config, device="cpu")
     )
     assert config.two_pass is config.is_two_pass is wanted
     look = twice if wanted else once
@@ -206,7 +209,7 @@ def test_symbols_that_look_alike_in_a_typeface_are_read_by_their_place(
     monkeypatch.setattr(publish, "_read_letterboxed", lambda *_: readings)
     monkeypatch.setattr(publish, "read_image", lambda place: place)
     monkeypatch.setattr(publish, "ReadingPipeline", lambda *_, **__: lambda places: [readings[i] for i in places])
-    learnt, score = publish.calibrated(Path("w.pt"), split, config, device="cpu")  # type: ignore[arg-type]
+    learnt, score = publish.calibrated(Path("w.pt"), publish.Validation(split, config, device="cpu"))  # type: ignore[arg-type]
     assert str(learnt.string_model) == "AAA9999 (100 %)"
     assert score.exact_match == 1
     in_weights = ReadingConfig.from_dict(learnt.to_dict())

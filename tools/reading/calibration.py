@@ -18,7 +18,7 @@ from typing import Any
 from detector import Reader, evaluate
 from detector.data.yolo_dataset import read_set
 from detector.networks.shipped import SHIPPED
-from detector.training.publish import calibrated
+from detector.training.publish import Validation, calibrated
 from tools.results import ROOT, machine, machine_lines, write_json
 
 
@@ -33,7 +33,7 @@ def measure(weights: str, data: Path, args: argparse.Namespace) -> dict[str, Any
         learnt_from = sum(row.split == "val" for row in characters.manifest())
         if learn:
             path = SHIPPED if weights == "shipped" else Path(weights)
-            config, _ = calibrated(path, characters, config, "val", args.device)
+            config, _ = calibrated(path, Validation(characters, config, device=args.device))
     elif config.calibration is None:
         raise SystemExit(f"{weights} carries no calibration: give a converted set to learn one from, not {data}.")
     figures: dict[str, Any] = {

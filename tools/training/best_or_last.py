@@ -19,7 +19,7 @@ from typing import Any
 import detector
 from detector.data.yolo_dataset import read_set
 from detector.networks import ultralytics
-from detector.training.publish import calibrated
+from detector.training.publish import Validation, calibrated
 from tools.results import machine, machine_lines, write_json
 
 EPOCHS = ("best", "last", "published")
@@ -36,7 +36,7 @@ def evaluate_point(point: Path, device: str) -> dict[str, detector.Evaluation]:
             weights = published if epoch == "published" else Path(folder) / f"{epoch}.pt"
             if epoch != "published":
                 checkpoint = point / "runs" / "point" / "weights" / f"{epoch}.pt"
-                calibrated_config, _ = calibrated(checkpoint, characters, config, device=device)
+                calibrated_config, _ = calibrated(checkpoint, Validation(characters, config, device=device))
                 ultralytics.publish(checkpoint, weights, calibrated_config, {})
             evaluations[epoch] = detector.evaluate(detector.Reader(weights, device=device), point / "held_out")
     return evaluations

@@ -38,7 +38,7 @@ from detector.data.folders.owned import OwnedFiles
 from detector.data.images import read_file, read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.packs.shard_rows import shard_of
-from detector.data.parallel import cores
+from detector.data.parallel import chunked, cores
 from detector.data.yolo_dataset import CharacterSet, parse_labels, split_images
 from detector.errors import DatasetError, ImageError
 
@@ -204,10 +204,9 @@ class _Store:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
-        share_rows = self.share.rows(len(rows))
-        chunks = [share_rows[start : start + _CHUNK] for start in range(0, len(share_rows), _CHUNK)]
+        share_rows = self.share.rows(len(rows)).tolist()
         with ThreadPoolExecutor(cores()) as pool:  # chunks, since each task of a thread pool has an overhead
-            parts = pool.map(lambda chunk: [zlib.crc32(images[index]) for index in chunk], chunks)
+            parts = pool.map(lambda chunk: [zlib.crc32(images[i]) for i in chunk], chunked(share_rows, _CHUNK))
             checksums = [checksum for part in parts for checksum in part]
         damaged = [rows[i] for i, checksum in zip(share_rows, checksums, strict=True) if rows[i].checksum != checksum]
         if damaged:

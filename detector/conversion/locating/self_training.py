@@ -55,12 +55,37 @@ ENOUGH_EXPLAINED = 0.25  # share of pictures that are explained, from which on t
 MIN_PICTURES = 16  # pictures that a detector is trained on at least
 _GROWTH = 0.02  # of the share that is explained, below which another round is not worth its time
 _BATCH = 32
-_STEPS, _HALF_STEPS = (40, 80), (120, 300)  # of a round, at least and at most
-_EPOCHS, _HALF_EPOCHS = 1.5, 40  # that a round aims at
-_LR, _HALF_LR = 1e-3, 2e-3
 _SAMPLE, _SAMPLE_BYTES = 4000, 512 << 20  # pictures that a detector is trained on at most, and their memory
 _CHUNK = 64  # pictures that a thread decodes at once
 _CALIBRATION_SAMPLE = 200  # explained pictures that a detector is calibrated on
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of rounds, and how long its detectors are trained.
+
+    Args:
+        name: of its rounds, before their number.
+        epochs: that a round aims at.
+        min_steps, max_steps: of a round.
+        peak_lr: highest learning rate.
+    """
+
+    name: str
+    epochs: float
+    min_steps: int
+    max_steps: int
+    peak_lr: float
+
+    def steps(self, pictures: int, train_scale: float) -> int:
+        """Return the steps of a detector that is trained on so many pictures."""
+        return max(5, int(np.clip(self.epochs * pictures / _BATCH, self.min_steps, self.max_steps) * train_scale))
+
+
+_CROSS_FITTED = _Kind("half", 40, 120, 300, 2e-3)
+"""Two detectors, each trained on the completely located pictures of one half."""
+_EXPLAINED = _Kind("round", 1.5, 40, 80, 1e-3)
+"""One detector, trained on the explained pictures."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +142,10 @@ class SelfTraining:
         """
         boxes = LatestBoxes(shipped_boxes)
         trained = Trained(boxes, (_explained(boxes, self.run.round_items),), self._detectors(shipped_locator))
-        (explained_items,) = self._groups(trained.boxes, crossfitted=False)
+        (explained_items,) = self._groups(trained.boxes, _EXPLAINED)
         if trained.explained[-1] < ENOUGH_EXPLAINED or len(explained_items) < MIN_PICTURES:
-            trained = self._rounds(trained, crossfitted=True)
-        return self._rounds(trained, crossfitted=False)
+            trained = self._rounds(trained, _CROSS_FITTED)
+        return self._rounds(trained, _EXPLAINED)
 
     def all_located(self, trained: Trained) -> tuple[LatestBoxes, tuple[float, ...]]:
         """Locate what no round looked at with the last detector, and score all labels that are not read.
@@ -132,7 +157,7 @@ class SelfTraining:
         boxes = self._located(trained, items, len(trained.explained) - 1)
         return boxes, (*trained.explained[:-1], _explained(boxes, items))
 
-    def _rounds(self, trained: Trained, crossfitted: bool) -> Trained:
+    def _rounds(self, trained: Trained, kind: _Kind) -> Trained:
         """Run one kind of rounds; cross-fitted ones end when the other kind can begin."""
         states: list[dict[str, Any]] = []
         # The first round of a detector that is new to these symbols may just begin to read.
@@ -143,10 +168,10 @@ class SelfTraining:
             if (
                 unexplained <= _MAX_SHARE
                 or unexplained * len(self.run.round_items) < _MIN_UNEXPLAINED
-                or (crossfitted and explained >= 2 * ENOUGH_EXPLAINED)
+                or (kind is _CROSS_FITTED and explained >= 2 * ENOUGH_EXPLAINED)
             ):
                 break
-            next_round = self._round(number, trained, states, crossfitted)
+            next_round = self._round(kind, number, trained, states)
             if next_round is None:
                 break
             trained, states = next_round
@@ -157,10 +182,10 @@ class SelfTraining:
         return trained
 
     def _round(
-        self, number: int, trained: Trained, previous: list[dict[str, Any]], crossfitted: bool
+        self, kind: _Kind, number: int, trained: Trained, previous: list[dict[str, Any]]
     ) -> tuple[Trained, list[dict[str, Any]]] | None:
-        name = f"{'half' if crossfitted else 'round'}{number}"
-        groups = self._groups(trained.boxes, crossfitted)
+        name = f"{kind.name}{number}"
+        groups = self._groups(trained.boxes, kind)
         if min(map(len, groups)) < MIN_PICTURES:
             return None
         require(
@@ -168,7 +193,7 @@ class SelfTraining:
             "albumentations", then=", then the same once more: it goes on from here",
         )  # fmt: skip
         states = [
-            self._state(f"{name}-{k}", group, trained.boxes, previous[k] if previous else None, crossfitted)
+            self._state(kind, f"{name}-{k}", group, trained.boxes, previous[k] if previous else None)
             for k, group in enumerate(groups)
         ]
         locators = [self._locator(f"{name}-{k}") for k in range(len(groups))]
@@ -199,10 +224,10 @@ class SelfTraining:
         for locator in trained.detectors.locators:
             locator.calibrate([picture_of(item) for item in sample], self.run.labels(sample))
 
-    def _groups(self, boxes: LatestBoxes, crossfitted: bool) -> list[list[LabelledImage]]:
+    def _groups(self, boxes: LatestBoxes, kind: _Kind) -> list[list[LabelledImage]]:
         """Return the pictures that each detector of a round is trained on."""
         train = [item for item in self.run.round_items if self.run.inputs.split[item.text] == "train"]
-        if crossfitted:
+        if kind is _CROSS_FITTED:
             complete = [item for item in train if boxes[item].located.detected.all()]
             halves = [[item for item in complete if half_of(item.text) == half] for half in (0, 1)]
             return [self._sample(half) for half in halves]
@@ -226,9 +251,8 @@ class SelfTraining:
         return self.run.resume.path(f"detector-{name}.pt")
 
     def _state(
-        self, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None,
-        crossfitted: bool,
-    ) -> dict[str, Any]:  # fmt: skip
+        self, kind: _Kind, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None
+    ) -> dict[str, Any]:
         """Return the weights of a round's detector: stored ones, or freshly trained."""
         import torch
 
@@ -237,7 +261,7 @@ class SelfTraining:
         net = new_detector(self.run.settings.alphabet.symbols, self.run.settings.seed)
         if initial is not None:
             net.load_state_dict(initial)
-        trained = self._train(name, net, items, boxes, crossfitted)
+        trained = self._train(kind, name, net, items, boxes)
         state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
         with atomic_write(self._weights(name)) as part, part.open("wb") as file:
             torch.save(state, file)
@@ -257,7 +281,7 @@ class SelfTraining:
             return None
 
     def _train(
-        self, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes, crossfitted: bool
+        self, kind: _Kind, name: str, net: torch.nn.Module, items: list[LabelledImage], boxes: LatestBoxes
     ) -> torch.nn.Module:
         from detector.networks.device import pick_device
         from detector.training.training_loop import Checkpoint, Schedule, train_network
@@ -268,13 +292,13 @@ class SelfTraining:
             for item, transform in zip(items, transforms, strict=True)
         ]
         batches = Batches(images, letterboxed_xyxy, self.run.labels(items), self.run.settings.seed)
-        steps = self._steps(len(items), crossfitted)
+        steps = kind.steps(len(items), self.run.settings.train_scale)
         digest = hashlib.sha256(repr((name, steps, images.shape)).encode())
         for boxes_xyxy in letterboxed_xyxy:
             digest.update(boxes_xyxy.tobytes())
-        lr, warm_up = _HALF_LR if crossfitted else _LR, max(5, steps // 10)
+        schedule = Schedule(lambda step: step / steps, kind.peak_lr, warm_up=max(5, steps // 10))
         return train_network(
-            net, batches, Schedule(lambda step: step / steps, lr, warm_up), pick_device(self.run.settings.device),
+            net, batches, schedule, pick_device(self.run.settings.device),
             arithmetic=self._arithmetic(net, batches),
             after=lambda step, loss, _: self.run.progress(f"self-training, {name}", step, steps),
             checkpoint=Checkpoint(self.run.resume.path(_checkpoint(name)), digest.hexdigest()),
@@ -302,10 +326,6 @@ class SelfTraining:
         log.info("self-training on %s", say_arithmetic(arithmetic, times))
         arithmetic.write(path)
         return arithmetic
-
-    def _steps(self, pictures: int, crossfitted: bool) -> int:
-        (low, high), epochs = (_HALF_STEPS, _HALF_EPOCHS) if crossfitted else (_STEPS, _EPOCHS)
-        return max(5, int(np.clip(epochs * pictures / _BATCH, low, high) * self.run.settings.train_scale))
 
     def _letterboxed(self, items: Sequence[LabelledImage]) -> tuple[NDArray[np.uint8], list[LetterboxTransform]]:
         """Letterbox the items' pictures, uint8 (n, H, W, 3), and return the transform of each."""

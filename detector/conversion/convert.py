@@ -149,19 +149,16 @@ def convert(
         decisions = read_review(
             *([final_review] if earlier_review is not None else []), *([Path(review)] if review else [])
         )
-        symbols = DEFAULT_SYMBOLS if alphabet is None else alphabet if alphabet == "auto" else symbols_of(alphabet)
-        keep = "" if symbols == "auto" else symbols
+        symbols = None if alphabet == "auto" else symbols_of(DEFAULT_SYMBOLS if alphabet is None else alphabet)
         labelled = read_source(
             source, labels=labels, space=space, upper=upper, ignore=ignore, text_column=text_column,
-            image_column=image_column, visual_order=visual_order, keep=keep,
+            image_column=image_column, visual_order=visual_order, keep=symbols or "",
         )  # fmt: skip
         _check_apart(target, labelled)
         _log_source(labelled)
-        spell = Spelling(space, upper, ignore, keep, visual_order)
+        spell = Spelling(space, upper, ignore, symbols or "", visual_order)
         reviewed = decisions.apply(labelled, spell)
-        set_alphabet = (
-            alphabet_of_accepted(reviewed, length, pattern, space) if symbols == "auto" else Alphabet(symbols)
-        )
+        set_alphabet = alphabet_of_accepted(reviewed, length, pattern, space) if symbols is None else Alphabet(symbols)
         decisions.check(reviewed, set_alphabet, length, spell)
         if pattern:
             pattern = with_alphabets_space(pattern, space, set_alphabet)

@@ -56,7 +56,7 @@ class DetectorError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """The message."""
+        """Return the message."""
         message = super().__str__()
         if len(message) <= MAX_MESSAGE:
             return message
@@ -118,7 +118,7 @@ _as_options = False
 
 @contextmanager
 def arguments_as_options() -> collections.abc.Iterator[None]:
-    """In the block messages name arguments as the command line takes them: for the whole process, so for that alone."""
+    """Within the block, messages name arguments as the command line takes them; it holds for the whole process."""
     global _as_options
     previous, _as_options = _as_options, True
     try:
@@ -128,7 +128,7 @@ def arguments_as_options() -> collections.abc.Iterator[None]:
 
 
 def argument(name: str, value: object = True) -> str:
-    """How a message names an argument of a public function: ``visual_order=True``, or the option ``--visual-order``."""
+    """Name an argument of a public function for a message: ``visual_order=True``, or ``--visual-order``."""
     if not _as_options:
         return f"{name}={value if isinstance(value, (bool, int, float)) else str(value)!r}"
     option = f"--{name.replace('_', '-')}"
@@ -139,13 +139,13 @@ def argument(name: str, value: object = True) -> str:
 
 
 def abridged(items: collections.abc.Collection[str], limit: int, separator: str = ", ") -> str:
-    """The first ``limit`` items, joined, and how many more there are, for messages."""
+    """Join the first ``limit`` items, and say how many more there are, for messages."""
     joined, more = separator.join(list(items)[:limit]), len(items) - limit
     return joined if more <= 0 else f"{joined}{separator.rstrip(', ')} and {more} more"
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 picture``, ``2 pictures``, for messages."""
+    """Return ``1 picture`` or ``2 pictures``, for messages."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -156,7 +156,7 @@ def relative_path(path: pathlib.Path) -> pathlib.Path:
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module can be imported, told without importing it."""
+    """Test whether a module can be imported, without importing it."""
     try:
         return find_spec(module) is not None
     except (ModuleNotFoundError, ValueError):  # of a finder that refuses it, or a module without a spec
@@ -164,7 +164,7 @@ def is_installed(module: str) -> bool:
 
 
 def install_extra(extra: str) -> str:
-    """The command that installs an extra, for messages."""
+    """Return the command that installs an extra, for messages."""
     return f"`pip install '{DISTRIBUTION}[{extra}]'`"
 
 
@@ -186,7 +186,7 @@ def require(what: str, *modules: str, then: str = "") -> None:
 
 
 def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:
-    """The same for an import that failed; None where the module is of no extra."""
+    """Return the error for an import that failed; None where the module is of no extra."""
     module = (error.name or "").partition(".")[0]
     if not any(module in modules for modules in EXTRAS.values()):
         return None
@@ -194,5 +194,5 @@ def missing_extra(error: ModuleNotFoundError) -> DependencyError | None:
 
 
 def _extra_of(modules: list[str]) -> str:
-    """The extra that has all of them: "train" is in those after it, so the last that has one."""
+    """Return the extra that has all of these modules: "train" is in those after it, so the last that has one."""
     return [extra for extra, modules_of_extra in EXTRAS.items() if not {*modules_of_extra}.isdisjoint(modules)][-1]

@@ -95,7 +95,7 @@ app.command("demo", short_help="The whole path once, on artificial pictures, in 
 
 
 def _forget_stdout() -> None:
-    """What could not be written is not tried again when Python ends."""
+    """Discard what could not be written, so that Python does not try again when it ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

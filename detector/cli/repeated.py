@@ -15,7 +15,7 @@ def command_line(*words: object) -> str:
 
 
 def given(context: typer.Context, names: Collection[str], **changed: Any) -> list[str]:
-    """The options of these names that are no default, with ``changed`` ones, as words of a command."""
+    """Return the options of these names that are no default, with ``changed`` ones, as words of a command."""
     options: list[str] = []
     for parameter in context.command.params:
         value = changed.get(str(parameter.name), context.params.get(str(parameter.name)))

@@ -17,18 +17,18 @@ _LISTED = 20  # reasons of refusal that are told
 
 
 def say_format(strings: str, model: StringModel | None, advice: str = "") -> None:
-    """What strings look like, where that is known, and some advice."""
+    """Say what strings look like, where that is known, and give some advice."""
     if form := str(model or ""):
         say(f"{strings} look like {form}; A is a letter, 9 a digit, X either{advice and f'; {advice}'}")
 
 
 def say_format_read(model: StringModel | None) -> None:
-    """What strings look like by their readings, where that is known, and how they are read without it."""
+    """Say what strings look like by their readings, where that is known, and how to read them without it."""
     say_format("these", model, "--no-format reads each by itself")
 
 
 def say_prelabels(report: ConversionReport) -> None:
-    """How many pre-labels are learnt and wait, if there are any."""
+    """Say how many pre-labels are learnt and wait, if there are any."""
     if report.prelabels:
         wrong = f"about {report.expected_wrong:.1f} of them expected wrong"
         say(f"{counted(report.prelabels, 'pre-label')} learnt, {wrong}; {report.waiting} wait for a person")

@@ -257,7 +257,7 @@ def _locate(source: Source, run: Run) -> LocatedLabels:
 
 
 def _examples(rejects: Sequence[RejectRow]) -> str:
-    """An input of each of the three most frequent kinds, and how many there are like it."""
+    """Give an input of each of the three most frequent kinds, and how many there are like it."""
     examples, counts = examples_of(rejects), Counter(row.kind for row in rejects).most_common(3)
     return "; ".join(examples[kind] + (f" ({count} such)" if count > 1 else "") for kind, count in counts)
 

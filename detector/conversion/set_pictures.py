@@ -145,7 +145,7 @@ class PictureFiles:
         yolo_dataset.write_descriptions(self._root, final_root, config, images)
 
     def _name(self, item: LabelledImage) -> str:
-        """A file name of its own, the source's as far as possible; labels are found by it without the suffix."""
+        """Return a unique file name, the source's as far as possible; labels are found by it without the suffix."""
         stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
         if _on_any_disk(stem) in self._used:
             stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
@@ -154,7 +154,7 @@ class PictureFiles:
 
 
 def _on_any_disk(name: str) -> str:
-    """What names have in common that are one on some disk: few tell capitals and compositions apart."""
+    """Return the form of a name that is equal for names that are one on some disk, as with capitals."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

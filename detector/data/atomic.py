@@ -46,7 +46,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def part_beside(path: Path) -> Iterator[Path]:
-    """An empty file beside ``path`` to write it in, deleted in the end unless it was renamed."""
+    """Yield an empty file beside ``path`` to write it in; it is deleted in the end unless it was renamed."""
     _delete_strays(path.parent)
     part = path.with_name(part_name(path.name))
     try:
@@ -76,13 +76,13 @@ def folder_beside(target: Path) -> Iterator[Path]:
 
 
 def part_name(name: str) -> str:
-    """A name for a file while it is written by this process, of nothing else."""
+    """Return the name of a file while this process writes it; nothing else has this name."""
     shown = os.fsdecode(os.fsencode(name)[:_LONGEST])
     return f".{shown}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
 def written_as(path: str) -> str:
-    """The path, with ``/``, of the file that what is at ``path`` is a part of, see :func:`part_name`; else ``path``."""
+    """Return the path, with ``/``, of the file that ``path`` is a part of, see :func:`part_name`; else ``path``."""
     folder, slash, name = path.rpartition("/")
     part = _PART.fullmatch(name)
     return f"{folder}{slash}{part[1]}" if part else path
@@ -90,7 +90,7 @@ def written_as(path: str) -> str:
 
 @cache
 def _machine() -> str:
-    """What tells this machine apart, and this start of it; a container is one of its own."""
+    """Identify this machine and its present start; a container counts as a machine of its own."""
     told = [platform.node()]
     with suppress(OSError):
         told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
@@ -128,7 +128,7 @@ def _delete_strays(folder: Path) -> None:
 
 
 def _lives(process: int) -> bool:
-    """Whether there is a process of that number on this machine, or nobody can tell."""
+    """Test whether a process of that number runs on this machine; True if that cannot be told."""
     if os.name != "posix":
         return True
     try:
@@ -165,7 +165,7 @@ def writing(place: Path | str, then: Callable[[], str] = str) -> Iterator[None]:
 
 
 def _full(error: BaseException | None) -> int | None:
-    """The number of the error of a full disk that an error is or comes of: libraries raise their own after it."""
+    """Return the number of a full disk's error in the chain of causes, as libraries raise their own after it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return error.errno

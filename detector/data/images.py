@@ -193,7 +193,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 def _has_pages(data: bytes) -> bool:
-    """Whether another page of the same size follows the first of a TIFF; smaller ones are thumbnails of it."""
+    """Test whether another page of the same size follows the first of a TIFF; smaller ones are thumbnails of it."""
     try:
         with Image.open(io.BytesIO(data), formats=("TIFF",)) as tiff:
             size = tiff.size
@@ -211,7 +211,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
-    """How many of the last coded units are flat grey like missing data, the one before them too: 8, 1 or 0."""
+    """Return how many of the last coded units are flat grey like missing data, the one before them too: 8, 1 or 0."""
     if not (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all(1).any():
         return 0
     (width, height), (across, down) = header.size_wh, header.unit_wh

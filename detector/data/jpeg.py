@@ -90,7 +90,7 @@ def read_header(data: bytes) -> Jpeg:
 
 
 def _scan_count(data: bytes) -> int:
-    """How many scans a decoder goes through: it passes over anything between segments."""
+    """Return how many scans a decoder goes through: it passes over anything between segments."""
     count, at = 0, 2
     while (marker := _MARKER.search(data, at)) and marker[1] != b"\xd9":
         count += marker[1] == b"\xda"
@@ -101,7 +101,7 @@ def _scan_count(data: bytes) -> int:
 
 
 def lacks_restarts(data: bytes, header: Jpeg) -> bool:
-    """Whether restart markers are missing or out of order: with each, a part of the picture is.
+    """Test whether restart markers are missing or out of order: with each, a part of the picture is.
 
     Args:
         data: the file.
@@ -131,7 +131,7 @@ def lacks_restarts(data: bytes, header: Jpeg) -> bool:
 
 
 def _restarts(parsed: Jpeg) -> int | None:
-    """How many restart markers the last scan needs (A.2, B.2.4.4); None if that cannot be told.
+    """Return how many restart markers the last scan needs (A.2, B.2.4.4); None if that cannot be told.
 
     One more at the end, which some encoders write, does no harm.
     """
@@ -159,7 +159,7 @@ def _restarts(parsed: Jpeg) -> int | None:
 
 
 def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
-    """Whether the data of a file are truncated.
+    """Test whether the data of a file are truncated.
 
     Args:
         data: the file.
@@ -195,7 +195,7 @@ def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
 
 
 def _is_complete(parsed: Jpeg, part: int) -> bool:
-    """Whether scans have the last bits of all coefficients of a component."""
+    """Test whether scans have the last bits of all coefficients of a component."""
     final = [scan for scan in parsed.scans if part in scan.tables and scan.low_bit == 0]
     return {*range(64)} == {place for scan in final for place in range(scan.first, scan.last + 1)}
 

@@ -119,7 +119,7 @@ def to_shares(boxes_xyxy: NDArray[_Float], size_wh: tuple[int, int]) -> NDArray[
 
 
 def from_shares(shares_cxcywh: NDArray[_Float], size_wh: tuple[int, int]) -> NDArray[_Float]:
-    """The inverse of :func:`to_shares`."""
+    """Invert :func:`to_shares`."""
     cx, cy, w, h = shares_cxcywh.reshape(-1, 4).T
     width, height = size_wh
     return np.stack([(cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height], 1)

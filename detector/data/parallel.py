@@ -25,17 +25,17 @@ _most_cores: int | None = None
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """The :data:`Progress` of work that nobody follows."""
+    """Ignore progress; a :data:`Progress`."""
 
 
 def cores() -> int:
-    """Number of cores that this process may use, see :func:`limit_cores`."""
+    """Count the cores that this process may use, see :func:`limit_cores`."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return available if _most_cores is None else min(_most_cores, available)
 
 
 def limit_cores(count: int | None) -> None:
-    """From now on this process takes as many cores at most, for others of its kind take the rest; None: all."""
+    """Limit the cores that this process uses from now on, as others use the rest; None: all."""
     global _most_cores
     _most_cores = count
 
@@ -60,7 +60,7 @@ def chunked(items: Sequence[Job], size: int) -> Iterator[Sequence[Job]]:
 def prefetch_map(
     function: Callable[[Job], Result], jobs: Iterable[Job], workers: int | None = None
 ) -> Iterator[Result]:
-    """``map`` in threads, in order, at most two jobs a thread ahead of the consumer, so that memory is bounded.
+    """Map in threads, in order, at most two jobs a thread ahead of the consumer, so that memory is bounded.
 
     Args:
         function: called in the threads; its exceptions are raised here, and later jobs are not started.
@@ -83,7 +83,7 @@ def prefetch_map(
 
 @contextmanager
 def spreading(spread: Spread) -> Iterator[None]:
-    """In the block :func:`spread_map` is this one."""
+    """Let :func:`spread_map` map by ``spread`` within the block."""
     token = _spread.set(spread)
     try:
         yield

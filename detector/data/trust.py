@@ -29,7 +29,7 @@ def trusting(trust: bool) -> Iterator[None]:
 
 
 def trusted() -> bool:
-    """Whether weights may currently run code."""
+    """Test whether weights may currently run code."""
     return _TRUSTED.get()
 
 
@@ -44,7 +44,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text: dictionaries, lists, strings, numbers, dates.
+    """Parse YAML of dictionaries, lists, strings, numbers and dates.
 
     Raises:
         ValueError: if it is none, in words for a user.

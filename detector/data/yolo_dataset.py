@@ -105,7 +105,7 @@ class RejectRow(NamedTuple):
 
 
 def examples_of(rejects: Sequence[RejectRow]) -> dict[str, str]:
-    """Of each kind of reason the first refusal in full."""
+    """Return the first refusal of each kind in full."""
     return {row.kind: f"{row.source}: {row.reason}" for row in reversed(rejects)}
 
 
@@ -118,7 +118,7 @@ class CharacterSet:
     config: ReadingConfig
 
     def manifest(self) -> list[ManifestRow]:
-        """All pictures of the set.
+        """Read the rows of all pictures of the set.
 
         Raises:
             DatasetError: if its manifest is missing, damaged, or lists what cannot be a picture of it.
@@ -159,7 +159,7 @@ class CharacterSet:
 
 
 def _is_picture_of_a_set(image: str) -> bool:
-    """Whether it is ``images/SPLIT/NAME``, or ``images/SPLIT/SHARD/ROW/NAME``."""
+    """Test whether a path is ``images/SPLIT/NAME``, or ``images/SPLIT/SHARD/ROW/NAME``."""
     parts = image.split("/")
     in_shard = len(parts) == 5 and is_shard_name(parts[2]) and parts[3].isdecimal()
     if not in_shard and len(parts) != 3:
@@ -180,7 +180,7 @@ def format_labels(class_ids: Sequence[int], boxes_xyxy: NDArray[np.floating], wi
 
 
 def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The inverse of :func:`format_labels`, and labels in shards.
+    """Invert :func:`format_labels`; labels in shards are read, too.
 
     Args:
         path: a label file, or the path of a picture in a shard.
@@ -203,7 +203,7 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
 
 
 def _label_rows(path: Path) -> Iterator[tuple[int, str, list[float]]]:
-    """Number, from 1, spelling and five numbers of each character."""
+    """Yield each character's line number, from 1, its spelling and its five numbers."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -243,7 +243,7 @@ def link_or_copy(source: Path, target: Path) -> bool:
 
 
 def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
-    """:data:`MANIFEST` and :data:`REJECTS`."""
+    """Write :data:`MANIFEST` and :data:`REJECTS`."""
     for name, header, rows in (
         (MANIFEST, ManifestRow._fields, manifest),
         (REJECTS, RejectRow._fields, rejects),
@@ -313,7 +313,7 @@ def set_name(root: Path) -> str:
 
 
 def is_converted(path: Path) -> bool:
-    """Whether a path is that of a converted set: its ``data.yaml``, its folder, or the one around :data:`INNER_SET`."""
+    """Test whether a path is a converted set: its ``data.yaml``, its folder, or the folder of :data:`INNER_SET`."""
     return path.suffix in (".yaml", ".yml") or (path.is_dir() and _data_yaml(path).is_file())
 
 

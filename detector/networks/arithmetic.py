@@ -63,7 +63,7 @@ class Arithmetic:
         return f"{counted(self.threads, 'CPU thread')}, {number}"
 
     def possible(self) -> bool:
-        """Whether this machine supports it, and OMP_NUM_THREADS, where it is set, agrees."""
+        """Test whether this machine, and OMP_NUM_THREADS where it is set, permit it."""
         threads = self.threads == network_threads() if requested_threads() else 1 <= self.threads <= cores()
         return threads and (fast_bfloat16() or not self.bfloat16)
 

@@ -158,11 +158,11 @@ class _Lists(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> _Lists:
-        """One list."""
+        """Begin with one list."""
         return cls(frozenset({path.resolve()}), {path.resolve()})
 
     def and_this(self, path: Path) -> _Lists:
-        """One more list, named in these."""
+        """Add a list that is named in these."""
         self.visited.add(path.resolve())
         return _Lists(self.within | {path.resolve()}, self.visited)
 
@@ -206,7 +206,7 @@ def _pictures_of(source: Picture, lists: _Lists | None = None) -> Iterator[Named
 
 
 def _or_named(path: Path, pictures_of: Callable[[], Iterator[NamedPicture]]) -> Iterator[NamedPicture]:
-    """What a list or a folder among other things holds; one that cannot be read is named."""
+    """Yield the pictures of a list or a folder among other things; if it cannot be read, its name and why."""
     try:
         pictures = pictures_of()
     except SourceError as error:
@@ -215,7 +215,7 @@ def _or_named(path: Path, pictures_of: Callable[[], Iterator[NamedPicture]]) -> 
 
 
 def _in_folder(folder: Path) -> Iterator[NamedPicture]:
-    """What a folder holds; a folder below that cannot be read is named."""
+    """Yield the pictures of a folder, and the name of each folder below that cannot be read."""
     if is_shards(folder):
         return _in_shards(folder)
     files = image_files(folder, IMAGE_SUFFIXES | VIDEO_SUFFIXES)
@@ -227,7 +227,7 @@ def _in_folder(folder: Path) -> Iterator[NamedPicture]:
 
 
 def _in_shards(path: Path) -> Iterator[NamedPicture]:
-    """The pictures of a shard or of a folder of them, by their ids; a shard that is broken is named, too."""
+    """Yield the pictures of shards, by their ids, and the name of each shard that is broken."""
     require_parquet(str(path))
     return (picture for file in shard_files(path) for picture in _in_shard(file))
 
@@ -294,7 +294,7 @@ def _listed(path: Path, lines: list[str], lists: _Lists) -> Iterator[NamedPictur
 
 
 def _listed_name(line: str, folder: Path = Path()) -> str:
-    """The name in a line, without blanks around it unless a file has them."""
+    """Return the name in a line, without blanks around it unless a file has them."""
     name, plain = line.rstrip("\r\n"), line.strip()
     return name if name != plain and os.path.lexists(folder / name) else plain
 

@@ -87,7 +87,7 @@ class _Line:
         return False
 
     def newest(self) -> list[Frame]:
-        """What there is: a frame at most, and losses."""
+        """Return the newest frame, if there is one, and the losses since the last one."""
         frames: list[Frame] = []
         if self.frame is not None:
             self.number += 1
@@ -99,7 +99,7 @@ class _Line:
 
 
 def live_frames(source: str) -> Iterator[Frame]:
-    """(name, picture) of each frame of cameras and network streams as they come, and (name, reason) of what was lost.
+    """Yield (name, picture) of each frame of live sources as it comes, and (name, reason) of what was lost.
 
     Args:
         source: a camera's index, an address, or a ``.streams`` file that lists some.

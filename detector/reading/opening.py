@@ -27,7 +27,7 @@ _MAX_EXPORTS = 16  # in the user's cache
 
 
 def open_network(path: Path, device: str | None, backend: str | None) -> Network:
-    """The network in what runs it fastest; chosen once. Torch is loaded where nothing else can run it.
+    """Open the network in what runs it fastest; torch is loaded where nothing else can run it.
 
     For a ``.pt`` on a CPU that was not exported, this takes seconds: see :func:`export_once`.
     """
@@ -75,7 +75,7 @@ def _in_torch(path: Path) -> Network:
 
 
 def exported_before(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
-    """What a ``.pt`` was exported to, if it was: beside it, or in the cache. An export of other weights is not it."""
+    """Open the earlier export of a ``.pt``, beside it or in the cache; None if there is none of these weights."""
     source = file_hash(weights)
     cached = _cached(source)
     for path in (weights.with_suffix(".onnx"), cached):

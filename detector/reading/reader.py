@@ -130,7 +130,7 @@ class Reader:
         self.two_pass = self.config.is_two_pass if two_pass is None else two_pass
 
     def _open(self) -> tuple[int, Network]:
-        """The network, and the process that it is of: its threads do not live on in a child that was forked."""
+        """Open the network, and return it with the number of this process: a forked child lacks its threads."""
         with trusting(self._open_arguments["trust"]):
             return os.getpid(), open_network(
                 self.weights, self._open_arguments["device"], self._open_arguments["backend"]
@@ -149,7 +149,7 @@ class Reader:
         return network
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """By its arguments: who gets it opens the weights anew."""
+        """Pickle the arguments: whoever unpickles it opens the weights anew."""
         arguments: dict[str, Any] = {
             **self._open_arguments, "min_confidence": self.min_confidence, "alternatives": self.alternatives,
             "two_pass": self.two_pass,
@@ -161,7 +161,7 @@ class Reader:
         return ReadingPipeline(self._network, self.config, self.two_pass, self.min_confidence, self.alternatives)
 
     def _as_labelled(self, reading: Reading) -> Reading:
-        """In the order of the labels that the weights were trained on."""
+        """Put a reading in the order of the labels that the weights were trained on."""
         return in_logical_order(reading) if self.config.visual_order else reading
 
     @property
@@ -170,7 +170,7 @@ class Reader:
         return self.config.string_model
 
     def fitted_to(self, source: Source) -> Reader:
-        """A reader that knows what the strings of ``source`` look like, learnt from its first 2,000 readings.
+        """Return a reader that knows what the strings of ``source`` look like, learnt from its first 2,000 readings.
 
         No label is needed: where nearly all strings are three letters and four digits, an O among the digits is a 0.
         ``string_model`` of the new reader tells what was learnt. Nothing is, and readings are the same, where strings
@@ -187,7 +187,7 @@ class Reader:
         return self if self._is_constrained else self._fitted(r for _, r in self._decoded(islice(pictures, MAX_LEARNT)))
 
     def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
-        """The reader of :meth:`fitted_to`, and with it all of ``source``, as :meth:`stream` gives it, in one pass.
+        """Return the reader of :meth:`fitted_to`, and all readings of ``source``, as of :meth:`stream`, in one pass.
 
         The first readings come when 2,000 pictures have been seen, or all; at once where nothing is learnt because
         the reader has a pattern or a string model.
@@ -230,7 +230,7 @@ class Reader:
         return self.config.pattern is not None or self.config.string_model is not None
 
     def _fitted(self, readings: Iterable[Reading | Failure]) -> Reader:
-        """A reader of the same network that knows what these readings, in the order of the picture, look like."""
+        """Return a reader of the same network that knows what these readings, in pictures' order, look like."""
         reader = Reader.__new__(Reader)
         reader.__dict__.update(self.__dict__)  # `copy` would open the weights again, as pickling does
         decoded = (reading for reading in readings if isinstance(reading, Reading))
@@ -244,7 +244,7 @@ class Reader:
         return self._network.backend if isinstance(self._network, ExportedNetwork) else "torch"
 
     def read(self, picture: Picture) -> Reading:
-        """The string in one picture.
+        """Read the string in one picture.
 
         Args:
             picture: a path, an image file's bytes, a Pillow image, or an array (H, W, 3) in BGR order.
@@ -255,7 +255,7 @@ class Reader:
         return self._as_labelled(self._pipeline([read_named(picture)])[0])
 
     def read_many(self, pictures: Iterable[Picture]) -> list[Reading | Failure]:
-        """The strings of many pictures, in their order; those that cannot be decoded are failures, by name.
+        """Read many pictures, in their order; those that cannot be decoded are failures, by name.
 
         Raises:
             DetectorError: if it is one picture.
@@ -266,7 +266,7 @@ class Reader:
         ]
 
     def stream(self, source: Source) -> Iterator[tuple[str, Reading | Failure]]:
-        """(name, reading) of each picture, in order, in constant memory.
+        """Yield (name, reading) of each picture, in order, in constant memory.
 
         Files are decoded and letterboxed, pictures detected and readings decoded at the same time, in threads. Of a
         camera or a network stream each frame is read as it comes.
@@ -322,7 +322,7 @@ class Reader:
                 raise errors[0]
 
     def detect(self, picture: Picture) -> CharDetections:
-        """The candidates in one picture, before they are decoded; boxes in its own pixels.
+        """Detect the candidates in one picture, before they are decoded; boxes are in its own pixels.
 
         Raises:
             ImageError: as :meth:`read`.
@@ -334,7 +334,7 @@ class Reader:
 
 
 def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedPipeline:
-    """What a reader's ``read_many`` reads by, for what makes up batches of its own; who opens it closes it.
+    """Return the threads by which a reader's ``read_many`` reads, for batches of one's own; the caller closes them.
 
     Args:
         max_pixels: maximum of a picture; larger ones are refused before they are decoded.
@@ -343,14 +343,14 @@ def threaded_pipeline(reader: Reader, max_pixels: int = MAX_PIXELS) -> ThreadedP
 
 
 def _finite_pictures(source: Source) -> Iterator[NamedPicture]:
-    """The pictures of a source that is not live."""
+    """Return the pictures of a source that is not live."""
     if is_live(source):
         raise SourceError(f"{source} has no end: give a folder or a list of pictures to learn a format from.")
     return iter(named_pictures(source))
 
 
 def _renew_lock() -> None:
-    """The lock may be held by a thread that is not here."""
+    """Replace the lock, which may be held by a thread that this child process does not have."""
     global _AFTER_FORK
     _AFTER_FORK = Lock()
 

@@ -99,7 +99,7 @@ class ThreadedPipeline:
         return task.result()
 
     def decode(self, batch: DetectedBatch) -> list[Reading | str]:
-        """The readings of a batch, in its order; where a picture cannot be read, the reason."""
+        """Return the readings of a batch, in its order; for a picture that cannot be read, the reason."""
         readable = [picture for picture in batch.prepared if isinstance(picture, Prepared)]
         readings = iter(self._pipeline.decode(readable, batch.detections, batch.settled))
         return [picture if isinstance(picture, str) else self._finish(next(readings)) for picture in batch.prepared]

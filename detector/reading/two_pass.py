@@ -91,7 +91,7 @@ class ReadingPipeline:
     keeps_evidence: bool = False
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> list[Reading]:
-        """All steps, of pictures uint8 (H, W, 3) BGR of any sizes."""
+        """Read pictures, uint8 (H, W, 3) BGR of any sizes, in all steps."""
         prepared = [self.prepare(image) for image in images]
         return self.decode(prepared, *self.passes(prepared))
 
@@ -106,7 +106,7 @@ class ReadingPipeline:
         return self.merge(detections, zooms, self.detect([zoom.part for zoom in zooms])), settled
 
     def shape_for(self, image: NDArray[np.uint8]) -> tuple[int, int]:
-        """The shape that the weights were trained with; without one, what suits this picture."""
+        """Return the shape that the weights were trained with, or else one that suits this picture."""
         return self.config.shape_hw or _shape_for(image.shape[1], image.shape[0], self.config.length)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
@@ -128,7 +128,7 @@ class ReadingPipeline:
     def zoom(
         self, prepared: Sequence[Prepared], detections: Sequence[CharDetections]
     ) -> tuple[dict[int, Reading], list[Zoom]]:
-        """The readings that one pass settles, and the parts of other pictures that are worth a second one.
+        """Return the readings that one pass settles, and the parts of other pictures that are worth a second one.
 
         Returns:
             Final readings by row, and the parts of other pictures that are to be detected in.
@@ -150,7 +150,7 @@ class ReadingPipeline:
         return {row: reading for row, reading in enumerate(readings) if row not in unsettled}, zooms
 
     def _zoom(self, row: int, picture: Prepared, reading: Reading) -> Zoom | None:
-        """To the text of a picture; None where there is none, or one that is read surely."""
+        """Zoom to the text of a picture; None where there is none, or one that is read surely."""
         if picture.source_image is None or not reading.characters or reading.lowest_confidence >= _SURE_CONFIDENCE:
             return None
         boxes = np.array([c.xyxy for c in reading.characters]) * picture.source_scale
@@ -162,7 +162,7 @@ class ReadingPipeline:
     def merge(
         self, detections: Sequence[CharDetections], zooms: Sequence[Zoom], zoomed: Sequence[CharDetections]
     ) -> list[CharDetections]:
-        """The candidates of both passes as one set a picture, in pixels of the first one's letterboxed picture."""
+        """Merge the candidates of both passes, in pixels of the first one's letterboxed picture."""
         merged = list(detections)
         for zoom, zoomed_detections in zip(zooms, zoomed, strict=True):
             in_first_pass = replace(zoomed_detections, xyxy=zoom.to_first_pass(zoomed_detections.xyxy))
@@ -202,7 +202,7 @@ class ReadingPipeline:
 
 
 def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The part of a picture (H, W, 3) that boxes (n, 4), n > 0, are in, with some margin, and its corner xy."""
+    """Cut out the part of a picture (H, W, 3) with boxes (n, 4), n > 0, and some margin; also its corner xy."""
     height, width = image.shape[:2]
     margin = _MARGIN * float(np.median(boxes_xyxy[:, 3] - boxes_xyxy[:, 1]))
     x1, y1 = np.maximum(0, np.floor(boxes_xyxy[:, :2].min(0) - margin)).astype(int).tolist()
@@ -213,7 +213,7 @@ def text_part(image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]) -> tup
 def second_view(
     image: NDArray[np.uint8], boxes_xyxy: NDArray[np.floating]
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The part of a picture that boxes (n, 4), n > 0, are in, as a second pass sees it, and its corner xy.
+    """Cut out the part of a picture with boxes (n, 4), n > 0, as a second pass sees it; also its corner xy.
 
     Pale text has its contrast raised; text that fills the picture gets a border, so that it is smaller.
     """
@@ -228,7 +228,7 @@ def second_view(
 
 
 def _with_border(image: NDArray[np.uint8], corner_xy: tuple[int, int]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """A picture with as much grey around it as makes it ``_SHRUNK`` of the whole, and the corner of the whole."""
+    """Add a grey border that makes the picture ``_SHRUNK`` of the whole; also return the corner of the whole."""
     height, width = image.shape[:2]
     y, x = (round(side * (1 / _SHRUNK - 1) / 2) for side in (height, width))
     bordered = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT, value=(GREY,) * 3)

@@ -286,7 +286,7 @@ def _as_trained(config: ReadingConfig) -> ReadingConfig:
 def _decoded_by_own_lookalikes(
     readings: Sequence[Reading], labels: Sequence[str], config: ReadingConfig
 ) -> list[Reading]:
-    """The readings, decoded again by look-alikes that are measured on the others: of two halves each on the other."""
+    """Decode the readings again, each half of them by look-alikes that are measured on the other half."""
     decoded = list(readings)
     for half in range(2):
         others, rows = slice(1 - half, None, 2), slice(half, None, 2)

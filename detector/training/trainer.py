@@ -148,7 +148,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return net
 
     def set_model_attributes(self) -> None:
-        """Also set the memory format to channels last: three times faster convolutions on a CPU."""
+        """Set the memory format to channels last, too: three times faster convolutions on a CPU."""
         super().set_model_attributes()
         self.model: Any = self.model.to(memory_format=torch.channels_last)
 
@@ -220,7 +220,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         return step
 
     def _end_when_done(self, finished: int) -> None:
-        """Where validation says that there is nothing to gain, let the learning rate come down, and end.
+        """End training where validation says that there is nothing to gain, after the learning rate has come down.
 
         The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
         """

@@ -144,7 +144,7 @@ def _respelt(result: Evaluation, reader: Reader, context: typer.Context) -> str:
 
 
 def _say_next(result: Evaluation, respelt: str, context: typer.Context) -> None:
-    """The same command with other options; or what to do after the shipped weights were tried, as commands."""
+    """Say the same command with other options, or what to do after the shipped weights were tried, as commands."""
     from detector.data.labels.sources import READ_BY
     from detector.data.yolo_dataset import is_converted
 

@@ -82,7 +82,7 @@ class RequestFormatter(PrintableFormatter):
     """Of the service's log in a terminal: of a request what was asked for and what was answered."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The message, or the request."""
+        """Format the message, or the request."""
         request = getattr(record, FIELDS, {})
         if "method" not in request:
             return super().formatMessage(record)
@@ -91,7 +91,7 @@ class RequestFormatter(PrintableFormatter):
 
 
 def is_for_a_person(record: logging.LogRecord) -> bool:
-    """Whether a terminal shows it: no good answers but readings, and of uvicorn what went wrong."""
+    """Test whether a terminal shows a record: no good answers but readings, and of uvicorn what went wrong."""
     request = getattr(record, FIELDS, {})
     is_page = "method" in request and "pictures" not in request and request["status"] < 400
     return not is_page and (record.levelno > logging.INFO or not record.name.startswith("uvicorn"))

@@ -13,7 +13,7 @@ from detector.text.alphabet import Alphabet
 
 
 def half_of(text: str) -> int:
-    """In which half of the pictures those of a text fall: 0 or 1."""
+    """Return the half of the pictures that those of a text fall in: 0 or 1."""
     return hashlib.sha256(b"half:" + text.encode()).digest()[0] & 1
 
 
@@ -31,7 +31,7 @@ class CrossFitted:
     alphabet: Alphabet
 
     def locator(self, item: LabelledImage) -> Locator:
-        """One that was not trained on the item's label, as far as that is not explained."""
+        """Return a locator that was not trained on the item's label, as far as that is not explained."""
         return self.locators[(1 - half_of(item.text)) % len(self.locators)]
 
     def locate(self, number: int, items: Sequence[LabelledImage], images: Sequence[Image]) -> list[Located]:

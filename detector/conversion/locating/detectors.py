@@ -82,7 +82,7 @@ def _trained_on_a_worker(path: Path, symbols: str, device: str | None) -> Pickla
 
 
 def new_detector(symbols: str, seed: int) -> torch.nn.Module:
-    """The network before it is trained: the shipped one, whatever the alphabet."""
+    """Make the network before it is trained: the shipped one, whatever the alphabet."""
     import torch
 
     from detector.networks.ultralytics import new_network

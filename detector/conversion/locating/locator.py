@@ -198,7 +198,7 @@ class Locator:
             self._calibration = replace(fitted, slope=float(np.clip(fitted.slope, 1, _SHARPEST)))
 
     def identified(self, images: Sequence[Image], labels: Sequence[Ids], others: Sequence[Ids]) -> NDArray[np.bool_]:
-        """Whether each picture's label is likelier than one of ``others``, bool (n,); half of them are by chance."""
+        """Test whether each label is likelier than one of ``others``, bool (n,); by chance half of them are."""
         detections = self._detect(images, labels)
         return np.asarray(self._scores(detections, images, labels) > self._scores(detections, images, others))
 

@@ -242,7 +242,7 @@ class SelfTraining:
         return CrossFitted(locators, self.run.settings.alphabet)
 
     def _locator(self, name: str) -> Locator:
-        """The detector whose weights were kept under that name."""
+        """Open the detector whose weights were kept under that name."""
         settings = self.run.settings
         network = trained_network(self._weights(name), settings.alphabet.symbols, settings.device)
         return self.run.locator(network, shape_hw=self.shape_hw)
@@ -371,7 +371,7 @@ class Batches:
         return BatchAugment()
 
     def __call__(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-        """See :data:`detector.training.training_loop.Batch`."""
+        """Draw the batch of a step, a :data:`detector.training.training_loop.Batch`."""
         from detector.training.augment import on_cpu as augment_opencv
         from detector.training.augment.plan import move_boxes
 

@@ -50,7 +50,7 @@ def image_files(
 
 
 def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
-    """Whether a directory entry is a folder; False if that cannot be determined, as for a link to itself."""
+    """Test whether a directory entry is a folder; False if that cannot be determined, as for a link to itself."""
     try:
         return entry.is_dir(follow_symlinks=follow_symlinks)
     except OSError:
@@ -58,12 +58,12 @@ def is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
 
 
 def is_image_name(name: str, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> bool:
-    """Whether a file name is that of a picture: a known suffix, not hidden."""
+    """Test whether a file name is that of a picture: a known suffix, not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
 
 
 def picture_suffix(data: bytes) -> str:
-    """The usual suffix of a picture's file that begins so; ".png" where it is none that is known."""
+    """Return the usual suffix of a picture's file that begins so; ".png" where it is none that is known."""
     return next((suffix for begins, suffix in _BEGINNINGS if re.match(begins, data, re.DOTALL)), ".png")
 
 
@@ -87,7 +87,7 @@ def _walk(root: str, suffixes: frozenset[str]) -> Iterator[tuple[Path, ImageErro
 
 
 def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names sorted as people count: ``a2`` before ``a10``."""
+    """Return names sorted as people count: ``a2`` before ``a10``."""
     return sorted(names, key=_natural)
 
 

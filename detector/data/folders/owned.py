@@ -113,7 +113,7 @@ class OwnedFiles:
         self._replace([sealed.get(path, Row(path)) for path in listed])
 
     def _seal(self, path: str) -> Row | None:
-        """The row of a file as it is now; None if there is none."""
+        """Return the row of a file in its present state; None if there is no file."""
         full = os.path.join(self.root, path)
         return Row(path, str(os.path.getsize(full)), file_hash(full)) if os.path.isfile(full) else None
 
@@ -178,7 +178,7 @@ class OwnedFiles:
                 self.root.rmdir()
 
     def _row_of(self, path: str) -> Row | None:
-        """The row that a file belongs to: its own, or that of the path where it was being written."""
+        """Return the row that a file belongs to: its own, or that of the path where it was being written."""
         if path in self.rows:
             return self.rows[path]
         target = written_as(path)
@@ -192,7 +192,7 @@ class OwnedFiles:
         return [inner for inner in lists if inner.exists]
 
     def _walk(self, folders: list[str] | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """All files and links below the folder, but for what inner lists are about; links are not followed.
+        """Yield all files and links below the folder, except those on inner lists; links are not followed.
 
         Args:
             folders: gets the paths of the folders.
@@ -213,13 +213,13 @@ class OwnedFiles:
 
 
 def _is_below(path: str) -> bool:
-    """Whether it leads nowhere else: a list may come from anybody."""
+    """Test whether a listed path stays below the folder: a list may come from anybody."""
     parts = PurePath(path)
     return bool(parts.name) and not parts.anchor and ".." not in parts.parts and parts.as_posix() == path
 
 
 def _is_left_by_programs(path: str) -> bool:
-    """Whether a file manager or Ultralytics left it, who make it again: nobody misses it."""
+    """Test whether a file manager or Ultralytics made the file, which is made again if it is deleted."""
     folder, _, name = path.rpartition("/")
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and name.endswith(".cache"))
 

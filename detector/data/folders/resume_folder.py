@@ -110,7 +110,7 @@ class ResumeFolder:
 
 
 def request_of(folder: Path) -> dict[str, Any] | None:
-    """The request that the pieces in a folder are of; None where there is none."""
+    """Return the request that the pieces in a folder are of; None where there is none."""
     try:
         request: dict[str, Any] = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def cache_folder(kind: str = "") -> Path:
-    """``detector`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, or a subfolder of it; not created here."""
+    """Return ``detector`` in ``$XDG_CACHE_HOME`` or ``~/.cache``, or a subfolder of it; it is not created."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -23,7 +23,7 @@ def cache_folder(kind: str = "") -> Path:
 
 @lru_cache(maxsize=1)
 def private_folder() -> Path:
-    """A folder for temporary files that nobody else can write to, the same for all processes of a user.
+    """Return a folder for temporary files that nobody else can write to, the same for all processes of a user.
 
     Users without a home, as in some containers, have their cache there.
     """

@@ -109,7 +109,7 @@ def _two_ways(root: str, odd: str, text: str) -> SourceError:
 
 
 def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: str) -> bool:
-    """Whether digits after marks other than ``_`` and ``-`` are running numbers, that is, look counted."""
+    """Test whether digits after marks other than ``_`` and ``-`` are running numbers, that is, look counted."""
     numbers: dict[str, set[str]] = {}
     repeated: set[str] = set()  # after a mark that few texts have; with letters before it, it is no decimal point
     for stem in stems:
@@ -138,12 +138,12 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
 
 
 def _are_thousands(text: str, digits: Collection[str]) -> bool:
-    """Whether the digits after a text are likelier the end of it, as those of 12,000, than a running number."""
+    """Test whether the digits after a text are likelier the end of it, as those of 12,000, than a running number."""
     return len(digits) == 1 and all(_THOUSANDS.fullmatch(f"{text},{number}") for number in digits)
 
 
 def _no_running_number(stems: Sequence[str], label_marks: frozenset[str]) -> str:
-    """One of these names if most end in ``_`` or ``-`` and digits that do not look counted, as plates (51F-88270).
+    """Return a name if most end in ``_`` or ``-`` and digits that do not look counted, as in plates (51F-88270).
 
     Counting starts at 0 or 1, for each text or for all of them, and leaves out few numbers. "" if they are counted.
     """
@@ -166,7 +166,7 @@ def _no_running_number(stems: Sequence[str], label_marks: frozenset[str]) -> str
 
 
 def _not_texts(names: Sequence[str], label_marks: frozenset[str], other_marks: bool) -> str:
-    """Why these file names do not look like texts, or "". Fewer than four names always do."""
+    """Return why these file names do not look like texts, or "". Fewer than four names always do."""
     if len(names) < 4:
         return ""
     stems = [stem_of(name) for name in names]
@@ -182,7 +182,7 @@ def _not_texts(names: Sequence[str], label_marks: frozenset[str], other_marks: b
 
 
 def _not_texts_alone(names: Sequence[str], stems: Sequence[str], label_marks: frozenset[str]) -> str:
-    """Why these names have more than texts: numbers that count them in front, or one word before all; "" if not."""
+    """Return why names have more than texts: running numbers in front, or one word before all; "" if they have not."""
     heads = [None if _THOUSANDS.fullmatch(stem) else _NUMBER_FIRST.match(stem) for stem in stems]
     numbers = [head[1] for head in heads if head and not {*head[2]} & label_marks]
     if len(numbers) == len(stems) and (_are_counted(names, numbers) or _lie_low(numbers)):
@@ -197,7 +197,7 @@ def _not_texts_alone(names: Sequence[str], stems: Sequence[str], label_marks: fr
 
 
 def _is_dated(stem: str) -> bool:
-    """Whether a name has a date, and more that is no running number."""
+    """Test whether a name has a date, and more that is no running number."""
     date = _DATE.search(stem)
     if date is None:
         return False
@@ -206,7 +206,7 @@ def _is_dated(stem: str) -> bool:
 
 
 def _lie_low(numbers: Sequence[str]) -> bool:
-    """Whether different numbers of one width are smaller than such numbers are by chance."""
+    """Test whether different numbers of one width are smaller than such numbers are by chance."""
     widths = {len(number) for number in numbers}
     if len(widths) > 1 or len(set(numbers)) < len(numbers):
         return False
@@ -221,7 +221,7 @@ def _mostly_alike(stems: Sequence[str], examples: str) -> str:
 
 
 def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
-    """Whether names of digits are counted, in each folder or in all: hardly a number is left out, or zeros lead."""
+    """Test whether names of digits are counted, in each folder or in all: few numbers are left out, or zeros lead."""
     by_folder: dict[str, list[int]] = {}
     for name, text in zip(names, texts, strict=True):
         by_folder.setdefault(os.path.dirname(name), []).append(int(text))

@@ -77,7 +77,7 @@ class Spelling:
         return unicodedata.normalize("NFC", self.keep + (self.space or "") + self.ignore)
 
     def problem(self, raw: str) -> str:
-        """What is wrong with a label apart from its symbols; "" if nothing."""
+        """Return what is wrong with a label apart from its symbols; "" if nothing."""
         if len(raw) > _MAX_LENGTH:
             return f"the label has {len(raw)} characters, and is none: is a quote not closed?"
         if _ROUNDED.fullmatch(raw.strip()):
@@ -114,25 +114,25 @@ def _plain_sign(sign: str) -> str:
 
 
 def _joins_pictures(text: str, at: int) -> bool:
-    """Whether the sign there makes one picture of the emoji around it: without it, there would be several."""
+    """Test whether the sign joins the emoji around it to one picture."""
     return text[at] == _JOINER and at + 1 < len(text) and unicodedata.category(text[at + 1]) == "So"
 
 
 def _is_invisible(sign: str) -> bool:
-    """Whether a sign takes no space. Visible signs of category Cf (U+0600 to U+0605, …) are not invisible."""
+    """Test whether a sign takes no space. Visible signs of category Cf (U+0600 to U+0605, …) are not invisible."""
     if unicodedata.category(sign) == "Cf":
         return not (0x600 <= ord(sign) <= 0x605 or ord(sign) in (0x6DD, 0x70F, 0x8E2, 0x110BD, 0x110CD))
     return sign in _FILLERS or 0xFE00 <= ord(sign) <= 0xFE0F or 0xE0100 <= ord(sign) <= 0xE01EF
 
 
 def are_whole_numbers(raws: Iterable[str]) -> bool:
-    """Whether these labels are numbers to which a table program added ``.0``: all with a point end so."""
+    """Test whether these labels are numbers to which a table program added ``.0``: all with a point end so."""
     with_point = [raw.strip() for raw in raws if re.search(r"[0-9][.,][0-9]", raw)]
     return len(with_point) >= _MIN_AGREEING and all(map(_FLOAT.fullmatch, with_point))
 
 
 def are_marked_as_texts(raws: Iterable[str]) -> bool:
-    """Whether all of these labels begin with a spreadsheet's sign for text, and none ends with it as a quote does."""
+    """Test whether all labels begin with a spreadsheet's sign for text, and none ends with it as a quote does."""
     labels = [raw.strip() for raw in raws if raw.strip()]
     return len(labels) >= _MIN_AGREEING and all(
         label.startswith(_TEXT_MARK) and not label.endswith(_TEXT_MARK) for label in labels

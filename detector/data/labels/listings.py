@@ -261,12 +261,12 @@ def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str
 
 
 def unreadable_folders(root: Path, files: Iterable[tuple[Path, ImageError | None]]) -> list[Entry]:
-    """An input each for the folders below the root that could not be searched, of those that the search gave."""
+    """Return an input for each folder below the root that could not be searched."""
     return [Entry(writable(name_below(root, path)), None, "", str(problem)) for path, problem in files if problem]
 
 
 def _pictures_in(paths: Collection[str | None]) -> int:
-    """Number of pictures in the folders of these."""
+    """Count the pictures in the folders of these paths."""
     folders = {os.path.dirname(path) for path in paths if path}
     return sum(is_image_name(name) for folder in folders for name in Folders([]).listing(folder))
 
@@ -290,7 +290,7 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
 
 
 def _as_listed(name: str, folders: Folders) -> str:
-    """The name without blanks around it, which are part of few names and of many tables."""
+    """Strip a name of blanks, which are part of few names and of many tables."""
     plain = name.strip()
     return name if plain != name and folders.find(name) and not folders.find(plain) else plain
 
@@ -316,7 +316,7 @@ def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
 def _note_on_guesses(
     root: Path, table: Table, path_of: dict[str, str | None], guesses: dict[str, Guess]
 ) -> tuple[str, ...]:
-    """One log line for all paths that were not found as listed."""
+    """Return one log line about all paths that were not found as listed."""
     matches = {listed: guess for listed, guess in guesses.items() if guess.path}
     if not matches:
         return ()
@@ -328,7 +328,7 @@ def _note_on_guesses(
 
 
 def passed_over_in_short(passed_over: dict[str, str]) -> str:
-    """Names of skipped files, the first few, for the log."""
+    """Name skipped files, the first few, for the log."""
     if not passed_over:
         return ""
     return f"; passed over: {abridged(passed_over, _MAX_SHOWN)}"

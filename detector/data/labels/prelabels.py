@@ -56,7 +56,7 @@ def write_prelabels(path: Path, rows: Iterable[Prelabel]) -> None:
 
 
 def read_prelabels(path: Path) -> list[Prelabel]:
-    """The rows of a table that :func:`write_prelabels` wrote and a person may have edited.
+    """Read the rows of a table that :func:`write_prelabels` wrote and a person may have edited.
 
     Raises:
         SourceError: if it is no such table, or rows make no sense; each is named.
@@ -85,7 +85,7 @@ def read_prelabels(path: Path) -> list[Prelabel]:
 
 
 def judged(confidence: str, status: str) -> tuple[float, str]:
-    """The confidence of a row's fields, 1 where a person decided; and what is wrong with them, "" if nothing."""
+    """Return the confidence of a row's fields, 1 where a person decided, and their problem, "" if there is none."""
     name = status.strip().lower()
     if name not in STATUSES:
         return 0.0, f"the status {status!r} is none of {', '.join(STATUSES)}"
@@ -101,6 +101,6 @@ def judged(confidence: str, status: str) -> tuple[float, str]:
 
 
 def are_prelabels(statuses: Iterable[str]) -> bool:
-    """Whether a column of this name says what those of pre-labels do, all the way."""
+    """Test whether all values of a column are statuses of pre-labels."""
     names = {status.strip().lower() for status in statuses}
     return bool(names) and names <= {*STATUSES}

@@ -302,7 +302,7 @@ def _name_listing(
 
 
 def _first_reasons(passed_over: dict[str, str]) -> str:
-    """Why other files were skipped, the first few."""
+    """Tell why other files were skipped, the first few."""
     reasons = [reason for reason in passed_over.values() if reason]
     remainder = f" (and {len(reasons) - _MAX_SHOWN} more)" if len(reasons) > _MAX_SHOWN else ""
     return " ".join(reasons[:_MAX_SHOWN]) + remainder
@@ -365,7 +365,7 @@ def _no_text(text: str) -> str:
 
 
 def _boxes(drawn_boxes: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
-    """The drawn boxes if they are of the text's symbols, in its order; otherwise None."""
+    """Return the drawn boxes if they are of the text's symbols, in its order; otherwise None."""
     if not drawn_boxes or [box.symbol for box in drawn_boxes] != [sign for sign in text if not sign.isspace()]:
         return None
     return np.array([box[1:] for box in drawn_boxes], np.float32)  # (n, 4)

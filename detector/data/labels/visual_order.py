@@ -22,7 +22,7 @@ _RUNS = (  # left-to-right runs: numbers with separators inside, or without
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether a text has right-to-left letters."""
+    """Test whether a text has right-to-left letters."""
     return any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
 
 
@@ -50,7 +50,7 @@ def to_logical(text: str) -> str:
 
 
 def has_one_order(text: str) -> bool:
-    """Whether a label in logical order survives conversion to visual order and back, with the same signs.
+    """Test whether a label in logical order survives conversion to visual order and back, with the same signs.
 
     Not if letters of both directions are mixed ambiguously, nor with brackets, which are mirrored among right-to-left
     letters.
@@ -69,7 +69,7 @@ def _undone(text: str, run: re.Pattern[str]) -> list[int]:
 
 
 def _kind(sign: str) -> str:
-    """l(eft-to-right letter), n(umber), e(xtra, of a number), s(eparator or another neutral sign), r(ight to left)."""
+    """Return a sign's kind: l(eft-to-right), n(umber), e(xtra, of a number), r(ight to left), s(eparator or other)."""
     kind = unicodedata.bidirectional(sign)
     return {"L": "l", "EN": "n", "AN": "n", "ET": "e", "R": "r", "AL": "r"}.get(kind, "s")
 

@@ -60,7 +60,7 @@ class _Header(tarfile.TarInfo):
 
 
 def tar_files(path: Path) -> list[Path]:
-    """The file, or the archives of a folder in natural order; none where a folder has pictures, too."""
+    """Return the file, or the archives of a folder in natural order; none where a folder has pictures, too."""
     if path.is_file():
         return [path] if path.name.lower().endswith(_SUFFIXES) else []
     names = [entry.name for entry in os.scandir(path)] if path.is_dir() else []
@@ -69,7 +69,7 @@ def tar_files(path: Path) -> list[Path]:
 
 
 def read_archives(files: list[Path], labelled: bool, text_column: str | None) -> PackSource:
-    """The pictures of tar files.
+    """Read the pictures of tar files.
 
     Args:
         files: in order.
@@ -85,7 +85,7 @@ def read_archives(files: list[Path], labelled: bool, text_column: str | None) ->
 
 
 def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) -> Iterator[PackItem]:
-    """The pictures of one archive.
+    """Yield the pictures of one archive.
 
     Args:
         before: their names in ids.
@@ -129,7 +129,7 @@ def _groups(members: Iterable[_Member], labelled: bool) -> Iterator[list[_Member
 
 
 def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:
-    """The text of a key and what is wrong with it; None where no label has one."""
+    """Return the text of a key and what is wrong with it; None where no label has one."""
     for member in sorted(labels, key=lambda member: member.kind != "txt"):
         if member.problem:
             return None, f"its label {member.name}: {member.problem}"
@@ -155,7 +155,7 @@ def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None
 
 
 def _members(file: Path) -> Iterator[_Member]:
-    """The pictures and labels of an archive with their bytes."""
+    """Yield the pictures and labels of an archive with their bytes."""
     with _tar_errors(file), tarfile.open(file, "r:*", tarinfo=_Header) as archive:
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # they would grow with the archive

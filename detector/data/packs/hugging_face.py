@@ -34,7 +34,7 @@ _CACHE = "cache-"  # what the library computed of a data set lies beside it
 
 
 def data_files(path: Path) -> list[Path]:
-    """The Arrow or Parquet files of a data set; none where there are pictures or nothing of the kind."""
+    """Return the Arrow or Parquet files of a data set; none where there are pictures or nothing of the kind."""
     if path.is_file():
         return [path] if path.suffix.lower() in (_ARROW, SUFFIX) else []
     if not path.is_dir() or any(problem is None for _, problem in image_files(path)):
@@ -47,7 +47,7 @@ def data_files(path: Path) -> list[Path]:
 
 
 def read_data_set(root: Path, files: Sequence[Path], labelled: bool, columns: Columns) -> PackSource:
-    """The pictures of a data set.
+    """Read the pictures of a data set.
 
     Args:
         root: the folder or file.
@@ -78,7 +78,7 @@ def read_data_set(root: Path, files: Sequence[Path], labelled: bool, columns: Co
 
 @contextmanager
 def _opened(file: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[Iterator[pa.RecordBatch], pa.Schema]]:
-    """The record batches of a file and all its columns; ``columns`` are needed of the batches."""
+    """Yield the record batches of a file and all its columns; ``columns`` are needed of the batches."""
     import pyarrow as pa
 
     if file.suffix.lower() == SUFFIX:
@@ -95,13 +95,13 @@ def _opened(file: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[
 
 
 def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same; Arrow believes what a file says of where its values are, and would read beyond them."""
+    """Check a batch, and return it: Arrow believes what a file says of where its values are, and would read beyond."""
     batch.validate(full=True)
     return batch
 
 
 def _columns(file: Path, schema: pa.Schema, labelled: bool, columns: Columns) -> tuple[str, str]:
-    """Names of the pictures' and the texts' column; "" where there are no texts."""
+    """Return the names of the pictures' and the texts' column; "" where there are no texts."""
     image = _column(file, schema, "image", columns[0], [f.name for f in schema if _holds_pictures(f.type)])
     strings = [field.name for field in schema if _holds_texts(field.type)]
     if not labelled:
@@ -159,7 +159,7 @@ def _items_of(batches: Iterator[pa.RecordBatch], place: str, state: str, image: 
 
 
 def _item(cell: Any, place: str, text: str | None, state: str) -> PackItem:
-    """One row: called by its place and the name of its file, where that is known."""
+    """Return a row as an item, named by its place and its file, where that is known."""
     data, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     name = str(path or "").replace("\\", "/").rpartition("/")[2]
     if data is None:

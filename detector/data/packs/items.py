@@ -52,7 +52,7 @@ def in_memory(data: bytes) -> Callable[[], bytes]:
 
 
 def refused_item(picture_id: str, reason: str) -> PackItem:
-    """An input that cannot be packed."""
+    """Return an input that cannot be packed."""
 
     def read() -> bytes:
         raise ImageError(reason)

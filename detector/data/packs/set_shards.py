@@ -66,7 +66,7 @@ class WrittenShard(NamedTuple):
 
 
 def set_schema() -> pa.Schema:
-    """The columns with their types.
+    """Return the columns with their types.
 
     Raises:
         DependencyError: if the extra is not installed.
@@ -83,7 +83,7 @@ def set_schema() -> pa.Schema:
 
 
 def table_of(pictures: Sequence[SetPicture]) -> pa.Table:
-    """The rows of a :class:`ShardJob`."""
+    """Return the rows of a :class:`ShardJob`."""
     columns = set_schema()
     import pyarrow as pa
 
@@ -130,7 +130,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def set_row_paths(file: Path) -> Iterator[Path]:
-    """The path of each picture of a shard, in order.
+    """Yield the path of each picture of a shard, in order.
 
     Raises:
         DatasetError: if it is damaged.
@@ -171,7 +171,7 @@ def row_labels(path: Path) -> list[list[float]] | None:
 
 @lru_cache(maxsize=4)
 def _labels_of(file: Path, size: int, modified: int) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The columns of classes and of boxes; size and time of the file tell one state of it from another."""
+    """Return the columns of classes and of boxes; the file's size and time identify its state."""
     wanted = {name: set_schema().field(name).type for name in ("classes", "boxes")}
     try:
         with opened_parquet(file) as parquet:

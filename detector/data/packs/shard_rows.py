@@ -30,7 +30,7 @@ _NAME_BYTES = 200  # of a name in UTF-8, which most disks hold
 
 
 def row_path(file: Path, row: int, picture_id: str, suffix: str = "") -> Path:
-    """The path of a picture.
+    """Return the path of a picture.
 
     Args:
         file: the shard.
@@ -45,7 +45,7 @@ def row_path(file: Path, row: int, picture_id: str, suffix: str = "") -> Path:
 
 
 def shard_of(path: str | os.PathLike[str]) -> Path | None:
-    """The shard that a path leads into; None if it is of a file of its own."""
+    """Return the shard that a path leads into; None if it is of a file of its own."""
     place = place_of(path)
     return None if place is None else place.file
 
@@ -67,7 +67,7 @@ def place_of(path: str | os.PathLike[str]) -> Place | None:
 
 
 def read_row(path: str | os.PathLike[str]) -> bytes | None:
-    """The bytes of a picture in a shard; None if the path leads into none.
+    """Return the bytes of a picture in a shard; None if the path leads into none.
 
     Raises:
         ImageError: with the reason only.
@@ -117,7 +117,7 @@ class _Groups:
         self._columns: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def value(self, file: Path, row: int) -> bytes | None:
-        """The bytes in a row."""
+        """Return the bytes in a row."""
         try:
             status = os.stat(file)
         except OSError as error:
@@ -155,7 +155,7 @@ _process_groups: tuple[int, _Groups] = (0, _Groups())
 
 
 def _groups() -> _Groups:
-    """Those of this process: the lock may be held by a thread that a child has not."""
+    """Return the row groups of this process: a forked child must not wait for its parent's lock."""
     global _process_groups
     if _process_groups[0] != os.getpid():
         _process_groups = (os.getpid(), _Groups())

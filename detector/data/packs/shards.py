@@ -65,7 +65,7 @@ def require_parquet(what: str = "Parquet") -> None:
 
 
 def schema() -> pa.Schema:
-    """The columns with their types.
+    """Return the columns with their types.
 
     Raises:
         DependencyError: if the extra is not installed.
@@ -79,12 +79,12 @@ def schema() -> pa.Schema:
 
 
 def shard_name(number: int) -> str:
-    """The file name of a shard, numbered from 0."""
+    """Return the file name of a shard, numbered from 0."""
     return f"part-{number:05d}{SUFFIX}"
 
 
 def is_shards(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a Parquet file, or a folder with Parquet files in it and no pictures, there or below."""
+    """Test whether a path is a Parquet file, or a folder with Parquet files in it and no pictures, there or below."""
     if not os.path.isdir(path):
         return os.path.splitext(os.fspath(path))[1].lower() == SUFFIX and os.path.isfile(path)
     shard_count = sum(map(is_shard_name, _names_in(path)))
@@ -99,7 +99,7 @@ def is_shards(path: str | os.PathLike[str]) -> bool:
 
 
 def shard_files(path: str | os.PathLike[str]) -> list[Path]:
-    """The file, or the shards of a folder, by their numbers.
+    """Return the file, or the shards of a folder, by their numbers.
 
     Raises:
         SourceError: if there are none.
@@ -126,7 +126,7 @@ def _names_in(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def is_shard_name(name: str) -> bool:
-    """Whether a file of that name is a shard of its folder."""
+    """Test whether a file of that name is a shard of its folder."""
     return name.lower().endswith(SUFFIX) and not name.startswith(("_", "."))
 
 
@@ -178,7 +178,7 @@ def write_shard(pictures: Iterable[ShardPicture], path: Path) -> None:
 
 @contextmanager
 def parquet_writer(path: Path, columns: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """A writer of a shard, of these columns: all compressed but ``bytes``."""
+    """Yield a writer of a shard of these columns; all but ``bytes`` are compressed."""
     import pyarrow.parquet as pq
 
     compression = dict.fromkeys(map(_leaf, columns), "zstd") | {"bytes": "none"}
@@ -189,7 +189,7 @@ def parquet_writer(path: Path, columns: pa.Schema) -> Iterator[pq.ParquetWriter]
 
 
 def _leaf(field: pa.Field) -> str:
-    """What Parquet calls a column, that of the innermost elements where it is one of lists."""
+    """Return Parquet's name of a column, that of the innermost elements of a list."""
     import pyarrow as pa
 
     name, kind = field.name, field.type
@@ -220,7 +220,7 @@ def _batch_of(group: Sequence[ShardPicture], columns: pa.Schema) -> pa.RecordBat
 
 
 def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None) -> Iterator[ShardPicture]:
-    """The pictures of one shard, in order, some at a time.
+    """Yield the pictures of one shard, in order, some at a time.
 
     Args:
         file: the shard.
@@ -240,7 +240,7 @@ def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None)
 
 @contextmanager
 def opened_shard(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
-    """A shard that is open, whose columns are what they should be; pages are read as they are needed.
+    """Yield an open shard whose columns are as expected; pages are read as they are needed.
 
     Args:
         file: where it is.
@@ -257,7 +257,7 @@ def opened_shard(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
 
 @contextmanager
 def opened_parquet(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
-    """A Parquet file of any columns that is open, see :func:`opened_shard`."""
+    """Yield an open Parquet file of any columns, see :func:`opened_shard`."""
     require_parquet(str(file))
     import pyarrow.parquet as pq
 
@@ -322,7 +322,7 @@ def _is_string(kind: pa.DataType) -> bool:
 
 
 def counts_of(file: Path) -> tuple[int, int]:
-    """How many pictures a shard of :func:`write_shards` holds, and how many of them have a text."""
+    """Return how many pictures a shard of :func:`write_shards` holds, and how many of them have a text."""
     with opened_shard(file) as parquet:
         metadata = parquet.metadata
         texts = [metadata.row_group(i).column(COLUMNS.index("text")) for i in range(metadata.num_row_groups)]
@@ -334,7 +334,7 @@ def _present(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
 
 
 def rows_at_once(parquet: pq.ParquetFile) -> int:
-    """As many rows as a bounded number of bytes is on the average."""
+    """Return how many rows have a bounded number of bytes, on the average."""
     metadata = parquet.metadata
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     average = size // max(1, metadata.num_rows) + 1
@@ -342,7 +342,7 @@ def rows_at_once(parquet: pq.ParquetFile) -> int:
 
 
 def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[ShardPicture]:
-    """The rows of a batch; one without an id is called by its place."""
+    """Yield the rows of a batch; one without an id is called by its place."""
     names = batch.schema.names
     size = batch.num_rows
     ids = strings_of(batch.column("id")) if "id" in names else [None] * size
@@ -360,7 +360,7 @@ def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[ShardPi
 
 
 def strings_of(column: Any) -> list[str | None]:
-    """The strings of a column; bytes that are no UTF-8 are escaped, where Arrow raises."""
+    """Return the strings of a column; bytes that are no UTF-8 are escaped, where Arrow raises."""
     import pyarrow as pa
 
     if pa.types.is_null(column.type):

@@ -113,6 +113,6 @@ class TorchNetwork:
 
 
 def _ready(model: Any) -> Any:
-    """The network set to give raw output."""
+    """Set the network to give raw output."""
     model.end2end = False
     return model.eval().to(memory_format=torch.channels_last)

@@ -47,7 +47,7 @@ def best_epoch(epochs: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
 
 
 def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbols: int) -> bool:
-    """Whether the last epoch reads less than the best one, by more than chance does: fewer pictures and fewer symbols.
+    """Test whether the best epoch reads more than the last beyond chance: more pictures and more symbols.
 
     The best of a hundred epochs is mostly the luckiest, with few validation pictures by far. On other pictures the last
     one, where the learning rate has come down, reads as well, and its confidences are calibrated on pictures that did
@@ -68,7 +68,7 @@ def best_beyond_chance(epochs: Sequence[Mapping[str, str]], pictures: int, symbo
 
 
 def gains_beyond_chance(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Whether mistakes grew less, picture for picture, by more than one standard error; of one picture nothing is.
+    """Test whether mistakes fell, picture for picture, by more than one standard error; one picture tells nothing.
 
     The standard error is that of Student's t, so that three pictures must agree better than thirty. Its quantile is
     expanded as in Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.

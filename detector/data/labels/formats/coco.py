@@ -36,7 +36,7 @@ def _is_coco(content: Any) -> bool:
 
 
 def _id(value: Any) -> str:
-    """An id as the key that it is, be it a number (which stands as it is spelt), a string or nonsense."""
+    """Return an id as the key that it is, be it a number (which stands as it is spelt), a string or nonsense."""
     return str(value)
 
 

@@ -46,7 +46,7 @@ class _Source:
         self.stream, self.unended = stream, 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Some bytes.
+        """Read some bytes.
 
         Raises:
             ValueError: if no tag ends in more than :data:`_MAX_TAG` bytes.
@@ -60,7 +60,7 @@ class _Source:
 
 
 def _images(file: Path) -> Iterator[ElementTree.Element]:
-    """The elements of images, one by one; others are dropped as they come.
+    """Yield the elements of images, one by one; others are dropped as they come.
 
     Raises:
         SourceError: if the file is too large, or damaged.

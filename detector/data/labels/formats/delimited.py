@@ -42,7 +42,7 @@ class _Columns(NamedTuple):
 
 
 def _recognise(head: Head, kind: str) -> Table | str | None:
-    """A header with known columns under some delimiter; else two columns, one of which lists images."""
+    """Recognise a header with known columns; else two columns, one of which lists images."""
     table, problem = _with_header(head, kind)
     return table or _without_header(head, kind) or problem
 
@@ -133,7 +133,7 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
 
 
 def _swallows_rows(fields: list[str], label_places: set[int], listed: str, delimiter: str) -> bool:
-    """Whether a field of several lines may hold rows after a quote too many: a note in another column may not.
+    """Test whether a field of several lines may hold rows after a quote too many; notes in other columns may not.
 
     Args:
         fields: of one row.

@@ -17,23 +17,23 @@ MAX_LINES = 2
 
 
 def is_symbol(name: str) -> bool:
-    """Whether a class's name is a character, alone or with marks that compose with it."""
+    """Test whether a class's name is a character, alone or with marks that compose with it."""
     return len(unicodedata.normalize("NFC", name)) == 1 and not name.isspace()
 
 
 def are_symbols(names: Sequence[str]) -> bool:
-    """Whether boxes of these classes are mostly characters'."""
+    """Test whether boxes of these classes are mostly characters'."""
     return 2 * sum(map(is_symbol, names)) > len(names)
 
 
 def no_symbols(names: Sequence[str]) -> str:
-    """What to say of boxes that are not around characters."""
+    """Describe boxes that are not around characters, for messages."""
     example = next((name for name in names if not is_symbol(name)), "")
     return f"has boxes of {quoted(example, 40)}, not of single characters, and no texts"
 
 
 def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
-    """The row of a picture with these boxes."""
+    """Return the row of a picture with these boxes."""
     foreign = [box.symbol for box in boxes if not is_symbol(box.symbol)]
     if foreign:
         return Row(line, image, "", f"the box {quoted(foreign[0], 40)} is of no single character")
@@ -108,7 +108,7 @@ def _symbols_row(line: int, image: str, marks: Sequence[Mark]) -> Row:
 
 
 def _are_stacked(corners: NDArray[np.float64]) -> bool:
-    """Whether half of the boxes or more stand above or below another one, as on square plates."""
+    """Test whether half of the boxes or more stand above or below another one, as on square plates."""
     x1, y1, x2, y2 = corners.T
     shared = np.minimum(x2[:, None], x2) - np.maximum(x1[:, None], x1)  # (n, n)
     narrower = np.minimum((x2 - x1)[:, None], x2 - x1)

@@ -29,12 +29,12 @@ _MAX_SHOWN = 12  # columns in one message
 
 
 def plain(name: str) -> str:
-    """A column's name as the known ones are spelt."""
+    """Normalise a column's name to the spelling of the known ones."""
     return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int, int]:
-    """Numbers of the image's and the text's column, from 0.
+    """Return the numbers of the image's and the text's column, from 0.
 
     Raises:
         SourceError: if one cannot be told; naming the columns, and the option that says it.
@@ -68,7 +68,7 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
 
 
 def text_in(value: Any, depth: int = 6) -> str | None:
-    """The one text of a JSON value: a string, a number, a list of one, ``{"text": …}``, JSON in a string; else None."""
+    """Return the one text of a JSON value: of a string, a number, a list of one, ``{"text": …}``, JSON; else None."""
     if isinstance(value, str):
         inner = json_of(value) if depth and _JSON.match(value) else None
         inside = None if inner is None else text_in(inner, depth - 1)

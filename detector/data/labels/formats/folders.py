@@ -30,7 +30,7 @@ class Folders:
         self.composed: dict[str, dict[str, str]] = {}
 
     def find(self, listed: str) -> str | None:
-        """The path of a listed file in the first base that has it, or None."""
+        """Return the path of a listed file in the first base that has it, or None."""
         for spelling in (listed, listed.replace("\\", "/")) if "\\" in listed else (listed,):
             for base in self.bases:
                 folder, name = os.path.split(os.path.normpath(os.path.join(base, spelling)))
@@ -49,7 +49,7 @@ class Folders:
         return self.composed[folder].get(_nfc(name), "")
 
     def listing(self, folder: str) -> frozenset[str]:
-        """Names of the files in ``folder``; none if it cannot be read."""
+        """List the names of the files in ``folder``; none if it cannot be read."""
         if folder not in self.listings:
             try:
                 with os.scandir(folder or ".") as entries:
@@ -59,7 +59,7 @@ class Folders:
         return self.listings[folder]
 
     def plausible(self, field: str) -> bool:
-        """Whether a field looks like the path of an image."""
+        """Test whether a field looks like the path of an image."""
         return is_image_name(os.path.basename(field.strip())) or (bool(field) and self.find(field) is not None)
 
 
@@ -87,7 +87,7 @@ class Tails:
         self._by_stem: dict[str, list[str]] = {}
 
     def has_stem(self, stem: str) -> bool:
-        """Whether there is a picture of that name with any suffix."""
+        """Test whether there is a picture of that name with any suffix."""
         self._search()
         return _fold(stem) in self._by_stem
 
@@ -140,7 +140,7 @@ class Tails:
         return _fold(os.path.normpath(listed_path)) == _fold(path)
 
     def _shared(self, folders: list[str], path: str) -> int:
-        """Number of equal folders at the end of both paths."""
+        """Count the equal folders at the end of both paths."""
         count = 0
         for folder, other_folder in zip(folders[::-1], _fold(os.path.dirname(path)).split("/")[::-1], strict=False):
             if folder != other_folder:

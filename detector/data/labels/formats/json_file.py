@@ -37,7 +37,7 @@ def recognise(head: Head) -> Table | str | None:
 
 
 def _records(content: Any) -> list[dict[str, Any]]:
-    """The one list of objects in a value."""
+    """Return the only list of objects in a value."""
     if isinstance(content, dict):
         lists = [value for key, value in content.items() if key.lower() in _LISTS and isinstance(value, list)]
         content = lists[0] if len(lists) == 1 else None

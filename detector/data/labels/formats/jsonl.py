@@ -24,7 +24,7 @@ def recognise(head: Head) -> Table | str | None:
 
 
 def entry_row(number: int, entry: Mapping[str, Any], image: str, text: str) -> Row:
-    """One input of an object with these keys."""
+    """Return the input that an object describes with these keys."""
     listed, label = entry.get(image), text_in(entry.get(text))
     problem = "" if label is not None else f"{text!r} is not a string"
     if not isinstance(listed, str):

@@ -66,7 +66,7 @@ def _marks(task: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _row(number: int, entry: Mapping[str, Any]) -> Row:
-    """One annotation whose values stand by the names that the project gave them."""
+    """Return the input of an annotation whose values have the names that the project gave them."""
     values_by_name = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
     image = _image(values_by_name)
     values = [value for key, value in values_by_name.items() if plain(key) in TEXT_COLUMNS and value not in ("", None)]

@@ -152,7 +152,7 @@ class Sidecar(NamedTuple):
 
 
 def quoted(value: Any, max_length: int = 80) -> str:
-    """A value for a message, in quotes and cut."""
+    """Quote a value for a message, cut to ``max_length``."""
     text = repr(value)
     return text if len(text) <= max_length else f"{text[:max_length]}…"
 
@@ -168,7 +168,7 @@ def _wide_encoding(data: bytes) -> str:
 
 
 def decode(data: bytes, file: Path) -> str:
-    """The text of a label file: UTF-8, with or without a byte order mark.
+    """Decode a label file: UTF-8, with or without a byte order mark.
 
     Raises:
         SourceError: naming file, line and byte, and how to convert.
@@ -188,7 +188,7 @@ def decode(data: bytes, file: Path) -> str:
 
 
 def text_of(file: Path, max_bytes: int | None = None) -> str:
-    """The text of a whole label file.
+    """Read the text of a whole label file.
 
     Raises:
         SourceError: if it is no regular file, cannot be read, is not UTF-8 or larger than ``max_bytes``; None: than
@@ -201,7 +201,7 @@ def text_of(file: Path, max_bytes: int | None = None) -> str:
 
 
 def json_of(text: str) -> Any:
-    """A JSON value, its numbers as they are spelt; None where it is none."""
+    """Parse JSON, with numbers as they are spelt; None if it is none."""
     try:
         return json.loads(text, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
@@ -209,14 +209,14 @@ def json_of(text: str) -> Any:
 
 
 def readable(files: Iterable[Path]) -> Iterator[str]:
-    """The texts of those of some files beside pictures that have one."""
+    """Yield the texts of files beside pictures, without those that cannot be read."""
     for file in files:
         with suppress(SourceError):
             yield text_of(file, MAX_BESIDE_BYTES)
 
 
 def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator[tuple[int, int, list[str]]]:
-    """The rows of a table of anybody's but those of empty lines, with the lines that each begins and ends in, from 1.
+    """Yield the rows of a table that are not empty, each with the numbers of its first and last line, from 1.
 
     Args:
         file: the table.
@@ -243,7 +243,7 @@ def csv_rows(file: Path, delimiter: str = ",", padded: bool = False) -> Iterator
 
 
 def opened_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file that are not empty, with their numbers from 1.
+    """Yield the lines of a file that are not empty, with their numbers from 1.
 
     Raises:
         SourceError: if the file is not UTF-8, or a line is longer than :data:`MAX_LINE`.
@@ -257,5 +257,5 @@ def opened_lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def numbered_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers from 1; whoever split them has made all line ends one."""
+    """Yield the lines that are not empty, with their numbers from 1; all line ends must be ``\\n``."""
     return ((i, line.rstrip("\n")) for i, line in enumerate(lines, 1) if line.strip())

@@ -25,7 +25,7 @@ SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .tar .gz .tgz .parquet .h5
 
 
 def description_of(file: Path) -> str:
-    """What it is and what to do; "" if it is none of these, or cannot be read."""
+    """Describe a file of an unsupported format, and what to do; "" if it is none, or cannot be read."""
     if file.name.lower() in _STATES:
         return "PPOCRLabel's record of what was looked at, and has no texts"
     if not file.is_file():  # a pipe would be waited for

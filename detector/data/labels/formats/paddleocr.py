@@ -13,7 +13,7 @@ from detector.data.labels.formats.model import Format, Head, Row, Table, json_of
 
 
 def _listed_before_tab(head: Head) -> bool:
-    """Whether most lines are a path, a tab and more."""
+    """Test whether most lines are a path, a tab and more."""
     tabbed = [line.partition("\t") for line in head.lines if "\t" in line]
     listed = sum(image.startswith("[") or head.folders.plausible(image) for image, _, _ in tabbed)
     return 2 * listed > len(head.lines) or (head.is_requested and bool(tabbed))

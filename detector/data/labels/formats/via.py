@@ -63,7 +63,7 @@ def _of_file(attributes: Any) -> list[Mark]:
 
 
 def _typed(attributes: Any) -> str:
-    """The one text among attributes."""
+    """Return the only text among attributes."""
     items = attributes.items() if isinstance(attributes, Mapping) else ()
     texts = {value.strip() for name, value in items if plain(name) in TYPED_NAMES and isinstance(value, str)} - {""}
     return texts.pop() if len(texts) == 1 else ""

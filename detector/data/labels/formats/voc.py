@@ -43,7 +43,7 @@ def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
 
 
 def _text_of(file: Path) -> str:
-    """What can be made out of a file; "" if it cannot be read."""
+    """Read the text of a file; "" if it cannot be read."""
     try:
         return read_file(file, MAX_BESIDE_BYTES).decode("utf-8", "replace")
     except ImageError:

@@ -59,7 +59,7 @@ def _names(file: Path) -> dict[int, str]:
 
 
 def is_boxes(text: str) -> bool:
-    """Whether a file's lines are boxes of classes: it says nothing else then."""
+    """Test whether all lines of a file are boxes of classes."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
     return bool(lines) and all(_numbers(fields) is not None for fields in lines)
 

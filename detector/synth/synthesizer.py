@@ -49,7 +49,7 @@ class SynthImage:
 
 @lru_cache(maxsize=1)
 def _cache() -> GlyphCache:
-    """The cache of this process, shared by all its synthesizers and never sent to another process."""
+    """Return the cache of this process, shared by all its synthesizers and never sent to another process."""
     return GlyphCache()
 
 

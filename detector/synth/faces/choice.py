@@ -49,7 +49,7 @@ class Faces:
         self._by_kind = {kind: _families([f for f in fonts if f.kind in kinds]) for kind, kinds in _KINDS.items()}
 
     def of(self, rng: Random, style: Style) -> tuple[Callable[[], Face], str]:
-        """A function that returns the face of each sign, and the small letters that all these faces can draw."""
+        """Return a function that gives the face of each sign, and the small letters that all these faces can draw."""
         if style.faces == "folder" and self.folder is not None:
             folder = self.folder
             return (lambda: FolderFace(folder, rng.randrange(_VARIANTS))), ""

@@ -76,7 +76,7 @@ class DropFace:
         return cropped(mask, -float(pad), top + pad, (columns + 1) * across)
 
     def _grid(self, sign: str) -> tuple[np.ndarray, float]:
-        """Which dots are printed, bool (rows, columns), and how far the upper side is above the baseline."""
+        """Return which dots are printed, bool (rows, columns), and how far the upper side is above the baseline."""
         if not self.from_font and self.rows == 5 and sign in DOTS5:
             return DOTS5[sign], float(CAP)
         if not self.from_font and self.rows == 7 and sign in DOTS:
@@ -91,7 +91,7 @@ class DropFace:
 
 
 def drop_faces(rng: Random, style: Style, font: FontFace) -> Callable[[], DropFace]:
-    """A function that returns another drawing of the same dot font at each call."""
+    """Return a function that gives another drawing of the same dot font at each call."""
     rows, wide = style.drop_rows, rng.choice((0.8, 1.0, 1.0, 1.15))
     from_font = rows > 7 or (rows == 7 and rng.random() < 0.15)
     face = DropFace(rows, style.drop_width, style.unevenness, font, from_font, wide)

@@ -200,12 +200,12 @@ def capitals_of(symbols: str) -> str:
 
 
 def _twins(a: str, b: str) -> bool:
-    """Whether two symbols of different scripts look alike, as Latin A and Cyrillic A."""
+    """Test whether two symbols of different scripts look alike, as Latin A and Cyrillic A."""
     return unicodedata.name(a, "").split(" ")[0] != unicodedata.name(b, "").split(" ")[0]
 
 
 def _has_serifs(path: Path, alphabet: Alphabet) -> bool:
-    """Whether the T has a foot wider than its stem."""
+    """Test whether the T has a foot wider than its stem."""
     glyph = FontFace(path, capitals_of(alphabet.symbols)).draw("T")
     if glyph is None:
         return False
@@ -215,7 +215,7 @@ def _has_serifs(path: Path, alphabet: Alphabet) -> bool:
 
 
 def _pieces(glyph: Glyph) -> int:
-    """Number of contours of the ink, holes included: 3 for an 8."""
+    """Count the contours of the ink, holes included: 3 for an 8."""
     contours, _ = cv2.findContours((glyph.mask > 110).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     return len(contours)
 

@@ -76,7 +76,7 @@ def _faces(symbols: str, shipped: bool) -> tuple[tuple[int, tuple[ForeignFace, .
 
 
 def _face_of(path: Path, signs: str) -> ForeignFace | None:
-    """The font's face of these signs; None where it lacks one or cannot be opened."""
+    """Return the font's face of these signs; None where it lacks one or cannot be opened."""
     try:
         face = ForeignFace(path, signs)
         return face if all(face.draw(sign) for sign in signs[:: max(1, len(signs) // 8)]) else None

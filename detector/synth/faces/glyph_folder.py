@@ -71,7 +71,7 @@ def open_glyph_folder(root: Path, alphabet: Alphabet) -> GlyphFolder:
 
 
 def _labelled_pictures(root: Path) -> Iterable[tuple[str, Path]]:
-    """(symbol, file) pairs by the first matching rule."""
+    """Return (symbol, file) pairs by the first matching rule."""
     if (root / "labels.csv").is_file():
         rows = recognise(root / "labels.csv", "csv", (None, None)).rows()
         return [(row.text.strip(), root / row.image) for row in rows if row.image and row.text]

@@ -40,7 +40,7 @@ class Face(Hashable, Protocol):
     """Anything that can draw signs; equal faces draw the same."""
 
     def draw(self, sign: str) -> Glyph | None:
-        """The sign's glyph, or None where the face has none."""
+        """Draw the sign's glyph; None where the face has none."""
 
 
 class GlyphCache:

@@ -96,7 +96,7 @@ class PenFace:
 
 
 def can_write(symbols: str) -> bool:
-    """Whether the pen has strokes for all of these signs."""
+    """Test whether the pen has strokes for all of these signs."""
     return set(symbols) <= _VARIANTS.keys()
 
 
@@ -115,7 +115,7 @@ def _points(stroke: str, rng: Random, unsteady: float) -> NDArray[np.float64]:
 
 
 def _curve(points: NDArray[np.float64], steps: int = 8) -> NDArray[np.float64]:
-    """A Catmull-Rom spline through (n, 2) points, ``steps`` a piece (Catmull and Rom, 1974)."""
+    """Draw a Catmull-Rom spline through (n, 2) points, ``steps`` a piece (Catmull and Rom, 1974)."""
     padded = np.concatenate([points[:1], points, points[-1:]])
     a, b, c, d = (padded[i : len(padded) - 3 + i, None] for i in range(4))  # (n - 1, 1, 2)
     t = np.linspace(0, 1, steps)[None, :, None]

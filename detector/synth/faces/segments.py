@@ -82,7 +82,7 @@ class SegmentFace:
         return cropped(mask, -4.0, CAP + 4.0, width + CAP * 0.16)
 
     def _lit(self, sign: str) -> str | None:
-        """The lit segments, None where the display cannot show the sign."""
+        """Return the lit segments, None where the display cannot show the sign."""
         if sign == UNLIT:
             return "abcdefghijklmn" if self.fourteen else "abcdefg"
         if sign in self.short:
@@ -92,7 +92,7 @@ class SegmentFace:
         return (FOURTEEN if self.fourteen else SEVEN).get(sign)
 
     def _bars(self, name: str, width: float, height: float, half: float) -> np.ndarray:
-        """The outline of a segment, float (points, 2) xy."""
+        """Return the outline of a segment, float (points, 2) xy."""
         w, h = width - 2 * half, height - 2 * half
         ends: dict[str, tuple[float, float, float, float]] = {
             "a": (0, 0, w, 0), "b": (w, 0, w, h / 2), "c": (w, h / 2, w, h), "d": (0, h, w, h),
@@ -119,7 +119,7 @@ class SegmentFace:
         return np.stack([start, first + across, last + across, end, last - across, first - across])
 
     def _mitred(self, name: str, w: float, h: float, half: float) -> np.ndarray:
-        """The outline of one of seven segments whose ends are cut at 45 degrees."""
+        """Return the outline of one of seven segments whose ends are cut at 45 degrees."""
         t, g = 2 * half, self.gap * CAP
         if name == "g":
             m = h / 2
@@ -221,7 +221,7 @@ class DotFace:
             cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_AA, 4)
 
     def _grid(self, sign: str) -> np.ndarray | None:
-        """Which dots are lit, bool (rows, columns)."""
+        """Return which dots are lit, bool (rows, columns)."""
         if sign == UNLIT:
             return np.ones((7, 5), bool) if self.rows == 7 else None
         if sign == "0" and self.plain:

@@ -65,7 +65,7 @@ _LETTER_O = 1.12  # widths of round letters over those of digits, where the two 
 
 
 def can_stroke(symbols: str) -> bool:
-    """Whether a StrokeFace has all of the symbols."""
+    """Test whether a StrokeFace has all of the symbols."""
     return all(symbol in _STROKES for symbol in symbols)
 
 

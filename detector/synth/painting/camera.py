@@ -86,7 +86,7 @@ def _night(shot: _Shot, image: Image) -> Image:
 
 
 def _cast(shot: _Shot, image: Image) -> Image:
-    """All in one colour's light."""
+    """Light the whole picture in one colour."""
     tint = np.array([shot.rng.uniform(0.55, 1.15) for _ in range(3)], np.float32)
     over = np.array([shot.rng.uniform(-12, 28) for _ in range(3)], np.float32)
     return (image * tint + over).clip(0, 255).astype(np.uint8)
@@ -106,7 +106,7 @@ def _overexposed(shot: _Shot, image: Image) -> Image:
 
 
 def _sun(shot: _Shot, image: Image) -> Image:
-    """The reflection of a light: a soft bright patch."""
+    """Add the reflection of a light: a soft bright patch."""
     rng, (height, width) = shot.rng, image.shape[:2]
     patch = np.zeros((height, width), np.uint8)
     axes = (round(height * rng.uniform(0.15, 1.2)), round(height * rng.uniform(0.1, 0.4)))

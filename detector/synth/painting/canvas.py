@@ -140,7 +140,7 @@ class Canvas:
 def _whirled(
     points: NDArray[np.float32], centre_xy: tuple[float, float], radius: float, turn: float, power: float
 ) -> NDArray[np.float32]:
-    """Where (n, 2) points go in :meth:`Canvas.whirl`."""
+    """Return where (n, 2) points go in :meth:`Canvas.whirl`."""
     u, v = ((points - np.array(centre_xy, np.float32)) / np.float32(radius)).T
     far = np.hypot(u, v)  # (n,)
     inside = far < 1
@@ -152,7 +152,7 @@ def _whirled(
 
 
 def _filled(mask: Layer, rim_px: int) -> Layer:
-    """The sign's ink, what it encloses, and a rim around it."""
+    """Return the sign's ink, what it encloses, and a rim around it."""
     ink = (mask > 72).astype(np.uint8)
     contours, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     area = np.zeros_like(mask)
@@ -162,7 +162,7 @@ def _filled(mask: Layer, rim_px: int) -> Layer:
 
 
 def _padded(placed: Placed) -> Placed:
-    """The same sign with a rim without ink, so that it is filtered when it is scaled down."""
+    """Add a rim without ink to a sign, so that it is filtered when it is scaled down."""
     mask, matrix, rim = placed.mask, placed.matrix.copy(), 4
     matrix[:, 2] -= rim * (matrix[:, 0] + matrix[:, 1])
     mask = np.asarray(cv2.copyMakeBorder(mask, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=0), np.uint8)
@@ -170,7 +170,7 @@ def _padded(placed: Placed) -> Placed:
 
 
 def _window(placed: Placed, shape_hw: tuple[int, ...], pad: int = 0) -> tuple[int, int, int, int] | None:
-    """Pixels x1, y1, x2, y2 that the sign may touch, ``pad`` more on each side; None outside of the picture."""
+    """Return the pixels x1, y1, x2, y2 that the sign may touch, ``pad`` more on each side; None outside the picture."""
     h, w = placed.mask.shape
     (a, b, c), (d, e, f), (g, i, j) = placed.matrix.tolist()  # plain numbers: arrays of four are slow
     xs, ys = [], []

@@ -45,7 +45,7 @@ def disguise(
 
 
 def negated(rng: Random, style: Style, image: Image, canvas: Canvas, cap_px: float) -> Image:
-    """The picture's negative within a shape, where signs have colours of their own."""
+    """Invert the picture within a shape, where signs have colours of their own."""
     share = inversion(rng, style, canvas, cap_px).astype(np.float32) / 255
     return np.asarray(cv2.blendLinear(255 - image, image, share, 1 - share), np.uint8)
 

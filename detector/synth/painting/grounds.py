@@ -123,7 +123,7 @@ def _weave(rng: Random, size_wh: tuple[int, int], noise: np.random.Generator) ->
 
 
 def _photo(rng: Random, ground: Colour, size_wh: tuple[int, int], noise: np.random.Generator) -> Image:
-    """A blurred or sharp view: clouds, leaves, walls, stripes and edges in colours round that of the ground."""
+    """Paint a blurred or sharp view: clouds, leaves, walls, stripes and edges in colours round that of the ground."""
     width, height = size_wh
     spread = rng.uniform(12, 34)
     image = np.empty((height, width, 3), np.float32)
@@ -155,7 +155,7 @@ TEXTURES = ("photo", "cardboard", "wood", "concrete", "brushed", "rust", "foil",
 
 
 def car_parts(rng: Random, size_wh: tuple[int, int], noise: np.random.Generator) -> Image:
-    """What is around a plate: paint, a bumper's edges, a grille, lamps, shadows, the road."""
+    """Paint what is around a plate: paint, a bumper's edges, a grille, lamps, shadows, the road."""
     paint = colour_of(rng, rng.uniform(8, 235), rng.choice((0.0, 0.0, 0.1, 0.1, 0.3, 0.9)))
     table = np.array(paint) + noise.normal(0, rng.uniform(4, 26), (3, 2, 1))
     image: Image = np.asarray(
@@ -167,7 +167,7 @@ def car_parts(rng: Random, size_wh: tuple[int, int], noise: np.random.Generator)
 
 
 def _bumper(rng: Random, image: Image) -> None:
-    """A field with a slightly slanted edge, from the upper or the lower side, and the light on the edge."""
+    """Paint a field with a slightly slanted edge, from the upper or the lower side, and the light on the edge."""
     height, width = image.shape[:2]
     y, lean = rng.uniform(0.05, 0.95) * height, rng.gauss(0, 0.12) * height
     low = height if rng.random() < 0.5 else 0
@@ -193,7 +193,7 @@ def _grille(rng: Random, image: Image) -> None:
 
 
 def _lamp(rng: Random, image: Image) -> None:
-    """A lamp or a badge: an ellipse with another inside."""
+    """Paint a lamp or a badge: an ellipse with another inside."""
     height, width = image.shape[:2]
     at = (round(rng.choice((rng.uniform(-0.05, 0.2), rng.uniform(0.8, 1.05))) * width), rng.randrange(height))
     axes = (round(rng.uniform(0.1, 0.6) * height), round(rng.uniform(0.1, 0.5) * height))
@@ -203,7 +203,7 @@ def _lamp(rng: Random, image: Image) -> None:
 
 
 def _beam(rng: Random, image: Image) -> None:
-    """An edge between two panels."""
+    """Paint an edge between two panels."""
     height, width = image.shape[:2]
     ys = [rng.choice((-2.0, height + 2.0, rng.uniform(0, height))) for _ in "ab"]
     ends = np.array([[rng.uniform(-0.2, 1.2) * width, y] for y in ys])

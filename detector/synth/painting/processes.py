@@ -16,7 +16,7 @@ from detector.synth.style import Style
 
 
 def processed(rng: Random, process: str, alpha: Layer, cap_px: float, noise: np.random.Generator) -> Layer:
-    """What the process leaves of the ink, (H, W)."""
+    """Return what the process leaves of the ink, (H, W)."""
     height, width = alpha.shape
     ink = alpha.astype(np.float32)
     if process == "stamp":
@@ -89,7 +89,7 @@ def filled(rng: Random, style: Style, image: Image, canvas: Canvas) -> None:
 
 
 def _noise_of(rng: Random) -> np.random.Generator:
-    """A generator of arrays whose seed is drawn."""
+    """Return a generator of arrays whose seed is drawn."""
     return np.random.Generator(np.random.PCG64(rng.getrandbits(32)))
 
 

@@ -56,7 +56,7 @@ def draw_strokes(rng: Random, style: Style, canvas: Canvas, cap_px: float, inks:
 
 
 def _legible(text_ink: Layer, struck: Layer, boxes_xyxy: Boxes) -> bool:
-    """Whether each sign keeps most of its ink, (H, W) of 0 and 1, and is not buried."""
+    """Test whether each sign keeps most of its ink, (H, W) of 0 and 1, and is not buried."""
     both = cv2.bitwise_and(text_ink, struck)
     for x1, y1, x2, y2 in boxes_xyxy.astype(int).tolist():
         here = np.s_[y1:y2, x1:x2]
@@ -138,7 +138,7 @@ def inversion(rng: Random, style: Style, canvas: Canvas, cap_px: float) -> Layer
 
 
 def _spared(text_ink: Layer, shape: Layer, boxes_xyxy: Boxes) -> bool:
-    """Whether at least half of each sign's ink is outside of the shape."""
+    """Test whether at least half of each sign's ink is outside of the shape."""
     both = cv2.bitwise_and(text_ink, shape)
     return all(
         2 * cv2.countNonZero(both[y1:y2, x1:x2]) <= cv2.countNonZero(text_ink[y1:y2, x1:x2]) + 1
@@ -171,7 +171,7 @@ def _bands(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) ->
 
 
 def _half(rng: Random, width: int, height: int, boxes: Boxes, cap_px: float) -> Layer:
-    """One side of a straight or wavy edge through the text."""
+    """Return one side of a straight or wavy edge through the text."""
     turn = rng.choice((0.0, 0.0, math.pi / 2, rng.uniform(0, math.pi)))
     bow = cap_px * rng.choice((0.0, rng.uniform(0.05, 0.3)))
     x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]

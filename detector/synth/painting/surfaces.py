@@ -84,7 +84,7 @@ def _crumpled(
 
 
 def _round(rng: Random, upright: bool, size_wh: tuple[int, int]) -> tuple[Field, Field, Field]:
-    """A bottle (``upright``) or a pipe: parts at the sides are narrower and darker, rings are bows."""
+    """Bend a surface as a bottle (``upright``) or a pipe: its sides are narrower and darker, rings are bows."""
     width, height = size_wh
     x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
     side = width if upright else height

@@ -73,14 +73,14 @@ def display_line(
 
 
 def _at(glyph: Glyph, mask: Mask, pen: float, scale: float, size: float, down: float) -> np.ndarray:
-    """The matrix of a sign whose pen position is ``pen``."""
+    """Return the matrix of a sign whose pen position is ``pen``."""
     h, w = glyph.mask.shape
     x, y = pen + (glyph.left + w / 2) * scale, (h / 2 - glyph.top) * size / CAP + down
     return local_matrix(mask, x, y, scale * CAP, size, 0)
 
 
 def _point_places(rng: Random, style: Style, signs: str) -> dict[int, str]:
-    """A point or colon after some of the signs, by the sign's index."""
+    """Draw points or colons after some of the signs, by the sign's index."""
     if len(signs) < 2 or rng.random() >= style.points:
         return {}
     if rng.random() < 0.2:
@@ -152,7 +152,7 @@ def _any_mark(rng: Random, face: Face, cache: GlyphCache, size: float) -> list[P
 
 
 def _small(rng: Random, text: str, face: Face, cache: GlyphCache, size: float) -> list[Placed]:
-    """A small line, now and then reversed in a filled field."""
+    """Set a small line, now and then reversed in a filled field."""
     row = small_line(text, face, cache, size)
     if not row or rng.random() < 0.85 or len(text) > 3:
         return row
@@ -243,13 +243,13 @@ def drum_line(
 
 
 def _field(x: float, wide: float, high: float, colour: Colour) -> Placed:
-    """A filled rectangle in the line's middle."""
+    """Return a filled rectangle in the line's middle."""
     mask = np.full((8, 8), 255, np.uint8)
     return Placed(mask, local_matrix(mask, x, -0.5, wide * CAP / 8, high * CAP / 8, 0), -1, FIELD, colour)
 
 
 def _in_window(glyph: Glyph, shift: float, high: float) -> Mask | None:
-    """The glyph's mask, ``shift`` below the middle of a window ``high``, as much as shows in it."""
+    """Return the glyph's mask, ``shift`` below the middle of a window ``high``, as much as shows in it."""
     h, w = glyph.mask.shape
     rows = round(high * CAP)
     window = np.zeros((rows, w), np.uint8)
@@ -262,7 +262,7 @@ def _in_window(glyph: Glyph, shift: float, high: float) -> Mask | None:
 
 
 def _drum_colours(rng: Random, style: Style) -> tuple[Colour, tuple[Colour, Colour], tuple[Colour, Colour]]:
-    """The housing's colour; ground and ink of the drums, and of those at the end."""
+    """Return the housing's colour; ground and ink of the drums, and of those at the end."""
 
     def pair(kind: str) -> tuple[Colour, Colour]:
         dark = colour_of(rng, rng.uniform(8, 55), rng.choice((0.0, 0.1, 0.3)))

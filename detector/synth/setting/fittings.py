@@ -62,7 +62,7 @@ SmallLine = Callable[[str, float], list[Placed]]
 
 
 def _field(rect: Rect, colour: Colour) -> Placed:
-    """A filled rectangle."""
+    """Return a filled rectangle."""
     x1, y1, x2, y2 = rect
     scale_x, scale_y = (x2 - x1) / 8, (y2 - y1) / 8
     into = np.array([[scale_x, 0, x1 + scale_x / 2], [0, scale_y, y1 + scale_y / 2], [0, 0, 1.0]])
@@ -70,7 +70,7 @@ def _field(rect: Rect, colour: Colour) -> Placed:
 
 
 def _shape(mask: Mask, rect: Rect, colour: Colour | None, turn: float = 0.0) -> Placed:
-    """A mask in the middle of the rectangle, as large as it."""
+    """Put a mask in the middle of the rectangle, as large as it."""
     h, w = mask.shape
     x1, y1, x2, y2 = rect
     at = local_matrix(mask, (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) * CAP / w, (y2 - y1) * CAP / h, turn)
@@ -78,7 +78,7 @@ def _shape(mask: Mask, rect: Rect, colour: Colour | None, turn: float = 0.0) -> 
 
 
 def _within(row: list[Placed], rect: Rect, colour: Colour | None, tall: bool = False) -> list[Placed]:
-    """A small line squeezed into the rectangle, in its middle; ``tall`` stretches it to the height."""
+    """Squeeze a small line into the middle of the rectangle; ``tall`` stretches it to the height."""
     if not row:
         return []
     rx1, ry1, rx2, ry2 = bounds(corners_of(row))
@@ -102,7 +102,7 @@ def _bright(rng: Random) -> Colour:
 
 
 def _stars(rng: Random) -> Mask:
-    """A ring of small stars."""
+    """Draw a ring of small stars."""
     mask, count = np.zeros((CAP, CAP), np.uint8), rng.choice((8, 12, 12))
     for i in range(count):
         turn = 2 * math.pi * i / count
@@ -184,7 +184,7 @@ def _cross_band(above: bool) -> Callable[[Random, Rect, SmallLine], list[Placed]
 
 
 def _row(rng: Random, main: Rect, line: SmallLine) -> list[Placed]:
-    """A date, or a few digits, in a small second row."""
+    """Set a date, or a few digits, in a small second row."""
     month, year = f"{rng.randint(1, 12):02d}", f"{rng.randint(0, 99):02d}"
     texts = (month + rng.choice("··.-/ ") + year, month + "·" + year, f"{month}  {year}", f"{rng.randint(1, 9999)}")
     size, room = rng.uniform(0.22, 0.42), rng.uniform(0.06, 0.25)
@@ -201,7 +201,7 @@ def _row(rng: Random, main: Rect, line: SmallLine) -> list[Placed]:
 
 
 def _name(rng: Random, main: Rect, line: SmallLine) -> list[Placed]:
-    """A name above or below, in the text's own ink or another."""
+    """Set a name above or below, in the text's own ink or another."""
     size, room = rng.uniform(0.2, 0.4), rng.uniform(0.06, 0.25)
     y = main[1] - room - size if rng.random() < 0.6 else main[3] + room
     half, middle = (main[2] - main[0]) * rng.uniform(0.2, 0.48), (main[0] + main[2]) / 2
@@ -274,7 +274,7 @@ def _seals(rng: Random, placed: list[Placed]) -> list[Placed]:
 
 
 def _seal(rng: Random, rect: Rect) -> list[Placed]:
-    """One seal: a disc or a plate, a ring in it, a device on it, letters round it."""
+    """Draw a seal: a disc or a plate, a ring in it, a device on it, letters round it."""
     mask, c = np.zeros((CAP, CAP), np.uint8), CAP // 2
     shape = rng.choice(("disc", "disc", "disc", "plate", "shield"))
     if shape == "disc":

@@ -110,7 +110,7 @@ def _small_print(rng: Random, main: Rect, face: Face, cache: GlyphCache) -> list
 
 
 def _sticker(row: list[Placed]) -> Placed:
-    """A filled rectangle behind a small line."""
+    """Return a filled rectangle behind a small line."""
     x1, y1, x2, y2 = bounds(corners_of(row))
     field, rim = np.full((8, 8), 255, np.uint8), 0.25 * (y2 - y1)
     scale_x, scale_y = (x2 - x1 + 2 * rim) / 8, (y2 - y1 + 2 * rim) / 8
@@ -180,7 +180,7 @@ def place_fixed_pitch(
 
 
 def _between(free: float, share: float, margin: float) -> float:
-    """A position in the free room that leaves ``margin`` on both sides if there is enough."""
+    """Draw a position in the free room that leaves ``margin`` on both sides if there is enough."""
     return min(max(share * free, min(margin, free / 2)), max(free - margin, free / 2))
 
 

@@ -91,7 +91,7 @@ class Typesetter:
         return placed
 
     def _glyph(self, sign: str) -> Glyph | None:
-        """The sign in its face."""
+        """Draw the sign in its face."""
         if self._foreign is not None and (glyph := self._cache.get(self._foreign, sign)) is not None:
             return glyph
         face = self._face_of() if self._style.mixed_faces else self._face
@@ -148,7 +148,7 @@ class Typesetter:
 
 
 def local_matrix(mask: Mask, x: float, y: float, scale_x: float, scale_y: float, degrees: float) -> Matrix:
-    """(3, 3) matrix from the mask's pixels to the layout's space, its middle at (x, y), CAP pixels a unit."""
+    """Return the (3, 3) matrix from the mask's pixels to the layout's space, middle at (x, y), CAP pixels a unit."""
     h, w = mask.shape
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     a, b = scale_x / CAP, scale_y / CAP

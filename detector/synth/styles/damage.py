@@ -9,7 +9,7 @@ from detector.synth.style import Style, chance
 
 
 def damaged(rng: Random, style: Style) -> Style:
-    """``style`` with the damage of cameras, scanners and compression."""
+    """Return ``style`` with the damage of cameras, scanners and compression."""
     hard = rng.random()
     return replace(
         style,
@@ -23,7 +23,7 @@ def damaged(rng: Random, style: Style) -> Style:
 
 
 def from_afar(rng: Random, style: Style) -> Style:
-    """``style`` as a camera on the road takes and keeps it: few pixels, grain, strong compression."""
+    """Return ``style`` as a camera on the road takes and keeps it: few pixels, grain, strong compression."""
     blurred = any(name in style.camera for name in ("motion", "defocus", "interlaced"))
     lowest, highest, share = (12, 24, 0.3) if blurred else (8.5, 16, 0.4)
     return replace(

@@ -349,9 +349,8 @@ def _remedies(texts: Collection[str], table: Alphabet, length: int, fixed: bool)
     for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
         spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
         lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not table.problem(text)]
-        for longest in {length} if fixed else {length, *lengths}:
-            count = sum(n <= longest for n in lengths)
-            remedies.append(_Remedy(count, upper, ignored, longest if longest > length else 0))
+        for limit in {length} if fixed else {length, *lengths}:
+            remedies.append(_Remedy(sum(n <= limit for n in lengths), upper, ignored, limit if limit > length else 0))
     return refused, remedies
 
 

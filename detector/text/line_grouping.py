@@ -65,7 +65,7 @@ def deskew(
     lowest_line: float = 0.0,
     stacked: bool = False,
 ) -> Deskewed:
-    """Group the candidates of every picture into lines, and straighten them.
+    """Group the candidates of every picture into lines, and deskew them.
 
     Args:
         boxes_xyxy: (batch, n, 4), in pixels, n at least 1.

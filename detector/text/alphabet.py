@@ -309,20 +309,20 @@ def count_through(numbers: Sequence[int]) -> bool:
     return are_distinct and max(numbers) - min(numbers) < len(numbers) + len(numbers) // 10
 
 
-def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fixed: bool = False) -> str:
-    """Advise, for a message, arguments with which most of the labels that ``table`` refuses are accepted; "" if none.
+def what_takes_most(texts: Collection[str], alphabet: Alphabet, length: int, *, fixed: bool = False) -> str:
+    """Advise arguments with which most of the labels that ``alphabet`` refuses are accepted, for messages; "" if none.
 
     Args:
         texts: all labels of a set.
-        table: their alphabet.
+        alphabet: of these labels.
         length: most symbols that each may have.
         fixed: whether alphabet and length cannot be changed, as with finished weights.
     """
-    refused, remedies = _remedies(texts, table, length, fixed)
+    refused, remedies = _remedies(texts, alphabet, length, fixed)
     remedy = _simplest_remedy(remedies, len(refused))
     if remedy is None:
-        readable = [text for text in refused if table.clean(text) and not _is_not_encodable(text)]
-        auto_alphabet = alphabet_of(readable) if readable and not fixed else table
+        readable = [text for text in refused if alphabet.clean(text) and not _is_not_encodable(text)]
+        auto_alphabet = alphabet_of(readable) if readable and not fixed else alphabet
         count = sum(not auto_alphabet.problem(text, length) for text in refused)
         return f"{argument('alphabet', 'auto')} takes {count} of them" if 2 * count > len(refused) else ""
     advice = f"{remedy} takes {remedy.accepted} of them"
@@ -333,22 +333,22 @@ def what_takes_most(texts: Collection[str], table: Alphabet, length: int, *, fix
     return advice
 
 
-def spelling_that_takes_most(texts: Collection[str], table: Alphabet, length: int) -> dict[str, Any]:
+def spelling_that_takes_most(texts: Collection[str], alphabet: Alphabet, length: int) -> dict[str, Any]:
     """Return the arguments of :func:`what_takes_most` for a fixed alphabet and length, by name; {} if none."""
-    refused, remedies = _remedies(texts, table, length, fixed=True)
+    refused, remedies = _remedies(texts, alphabet, length, fixed=True)
     remedy = _simplest_remedy(remedies, len(refused))
     return {} if remedy is None else remedy.arguments
 
 
-def _remedies(texts: Collection[str], table: Alphabet, length: int, fixed: bool) -> tuple[list[str], list[_Remedy]]:
+def _remedies(texts: Collection[str], alphabet: Alphabet, length: int, fixed: bool) -> tuple[list[str], list[_Remedy]]:
     """Return the refused texts, and what each choice of arguments would accept of them."""
     separators = separators_of(texts)
-    refused = [text for text in texts if table.problem(text, length, separators=separators)]
+    refused = [text for text in texts if alphabet.problem(text, length, separators=separators)]
     signs = "".join(sign for sign in separators if any(sign in text for text in refused))
     remedies = []
     for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
         spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
-        lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not table.problem(text)]
+        lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not alphabet.problem(text)]
         for limit in {length} if fixed else {length, *lengths}:
             remedies.append(_Remedy(sum(n <= limit for n in lengths), upper, ignored, limit if limit > length else 0))
     return refused, remedies

@@ -35,6 +35,7 @@ from detector.text.metrics import TextScore
 from detector.training.profiling import measure
 from detector.training.result import TrainingResult
 from detector.workflow import demo
+from detector.workflow import label as labelling
 from detector.workflow import pack as packing
 from tests.builders import toy_synthesizer, write_pictures
 
@@ -100,7 +101,9 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
 @pytest.mark.parametrize(
     ("command", "functions"),
     [
+        (cli.fit.command, [conversion.convert]),
         (cli.convert.command, [conversion.convert]),
+        (cli.label.command, [labelling.label]),
         (cli.predict.command, [predict.Reader]),
         (cli.evaluate.command, [evaluation.evaluate, evaluation.Evaluation.coverage, predict.Reader]),
         (cli.export.command, [exporting.export]),
@@ -109,7 +112,7 @@ def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says
         (cli.demo.command, [demo.demo]),
         (cli.pack.command, [packing.pack]),
     ],
-    ids=["convert", "predict", "evaluate", "export", "synth", "profile", "demo", "pack"],
+    ids=["fit", "convert", "label", "predict", "evaluate", "export", "synth", "profile", "demo", "pack"],
 )
 def test_commands_and_functions_have_the_same_defaults(
     command: Callable[..., None], functions: list[Callable[..., Any]]

@@ -30,7 +30,7 @@ def of_spelling(
     text_column: TextColumn = None,
     image_column: ImageColumn = None,
 ) -> None:
-    """Options that say how labels are spelt; commands hand them on, see :func:`taking`."""
+    """List the options that say how labels are spelt, for :func:`taking`."""
 
 
 def of_labels(
@@ -42,7 +42,7 @@ def of_labels(
         bool, typer.Option("--visual-order", help="Right-to-left labels are as typed: put them in the picture's order.")
     ] = False,
 ) -> None:
-    """Options that say where labels are and what order they have; likewise."""
+    """List the options that say where labels are and in which order their signs stand, for :func:`taking`."""
 
 
 def of_conversion(
@@ -69,7 +69,7 @@ def of_conversion(
     seed: Annotated[int, typer.Option(help="Of the splits and of training.")] = 0,
     device: Device = None,
 ) -> None:
-    """Options that say how labelled pictures become a set; likewise."""
+    """List the options that say how labelled pictures become a set, for :func:`taking`."""
 
 
 def taking(*groups: Callable[..., None]) -> Callable[[_Command], _Command]:

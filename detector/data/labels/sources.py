@@ -65,14 +65,14 @@ class SpellingOptions(TypedDict, total=False):
 
 
 class LabelOptions(SpellingOptions, total=False):
-    """Likewise, all that say how labels are read."""
+    """All arguments of these functions that say how labels are read."""
 
     labels: str | os.PathLike[str]
     visual_order: bool
 
 
 SPELLING, READ_BY = tuple(SpellingOptions.__annotations__), tuple(LabelOptions.__annotations__)
-"""Names of both."""
+"""Names of the arguments of :class:`SpellingOptions` and of :class:`LabelOptions`."""
 
 
 def absolute_labels(labels: str | os.PathLike[str]) -> str:

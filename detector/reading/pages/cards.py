@@ -154,7 +154,7 @@ def compare_symbols(text: str, read: str, space: str) -> tuple[MarkedSymbols, Ma
 
 
 def draw(image: NDArray[np.uint8], symbols: Sequence[str], boxes_xyxy: NDArray[np.floating]) -> Drawing:
-    """A picture, uint8 (H, W, 3) BGR, with its symbols above their boxes, (n, 4) in its pixels."""
+    """Draw a picture, uint8 (H, W, 3) BGR, with its symbols above their boxes, (n, 4) in its pixels."""
     height, width = image.shape[:2]
     unit = min(_TILE_WH[0] / width, _TILE_WH[1] / height)
     boxes, pills = ["", ""], ["", ""]
@@ -176,12 +176,12 @@ def _rectangle(x: float, y: float, width: float, height: float) -> str:
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:
-    """The thumbnail of a picture, uint8 (H, W, 3) BGR."""
+    """Encode the thumbnail of a picture, uint8 (H, W, 3) BGR, as a data URI."""
     return "data:image/webp;base64," + base64.b64encode(encode_webp(image)).decode("ascii")
 
 
 def encode_webp(image: NDArray[np.uint8], limit_wh: tuple[int, int] = _THUMBNAIL_WH, quality: int = 75) -> bytes:
-    """A picture, uint8 (H, W, 3) BGR, for a page: larger ones are made as small as the limit."""
+    """Encode a picture, uint8 (H, W, 3) BGR, as WebP; larger ones are shrunk to the limit."""
     height, width = image.shape[:2]
     scale = min(limit_wh[0] / width, limit_wh[1] / height)
     if scale < 1:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from detector.data.parallel import cores
-from detector.data.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
+from detector.data.sets.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.synth import SynthConfig, Synthesizer
 from detector.text.reading_config import ReadingConfig
 

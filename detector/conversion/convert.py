@@ -39,7 +39,7 @@ from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shards import require_parquet
 from detector.data.parallel import Progress, no_progress
-from detector.data.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
+from detector.data.sets.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
 from detector.errors import (
     ArgumentError,
     DependencyError,

@@ -14,7 +14,7 @@ from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import Progress, chunked, spread_map
-from detector.data.yolo_dataset import RejectRow
+from detector.data.sets.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of, what_takes_most
 from detector.text.patterns import REGEX, matches

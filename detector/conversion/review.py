@@ -27,8 +27,8 @@ from typing import NamedTuple
 from detector.data.atomic import atomic_write
 from detector.data.labels.label_texts import Spell
 from detector.data.labels.sources import LabelledImage, Refused, Source
+from detector.data.sets.yolo_dataset import ManifestRow
 from detector.data.text_files import read_rows, write_csv
-from detector.data.yolo_dataset import ManifestRow
 from detector.errors import DatasetError, abridged
 from detector.text.alphabet import Alphabet
 

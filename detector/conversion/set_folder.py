@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 
 from detector.conversion.review import REVIEW, own_columns
 from detector.data.folders.owned import LIST, OwnedFiles
-from detector.data.packs.packed import FOLDER as PACKED
-from detector.data.yolo_dataset import MANIFEST, ManifestRow
+from detector.data.sets.packed import FOLDER as PACKED
+from detector.data.sets.yolo_dataset import MANIFEST, ManifestRow
 from detector.errors import DatasetError, abridged, argument
 
 log = logging.getLogger("detector")
@@ -26,7 +26,7 @@ WORK = "work"
 """Folder in a set, and in one that is being made, for what the next run takes up."""
 
 INNER_LISTS = (f"{WORK}/{LIST}", f"{PACKED}/{LIST}")
-"""Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.packs.packed` write."""
+"""Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.sets.packed` write."""
 
 _MAX_SHOWN = 5  # files that a message names
 

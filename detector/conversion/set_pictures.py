@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.conversion.inputs import SAME_AS
-from detector.data import yolo_dataset
 from detector.data.folders.owned import OwnedFiles, Row
 from detector.data.labels.sources import LabelledImage
-from detector.data.packs.set_shards import SetPicture, ShardJob, table_of, write_set_shard
 from detector.data.packs.shard_rows import row_path
 from detector.data.packs.shards import MAX_ROWS, MAX_SHARD_BYTES, shard_name
 from detector.data.parallel import Progress, spread_map
+from detector.data.sets import yolo_dataset
+from detector.data.sets.set_shards import SetPicture, ShardJob, table_of, write_set_shard
+from detector.data.sets.yolo_dataset import BOXES, SPLITS, BoxRow
 from detector.data.text_files import Writer
-from detector.data.yolo_dataset import BOXES, SPLITS, BoxRow
 from detector.errors import DatasetError, counted
 from detector.text.reading_config import ReadingConfig
 

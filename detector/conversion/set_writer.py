@@ -17,11 +17,11 @@ from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
 from detector.conversion.set_pictures import LabelledPicture, PictureFiles, PictureShards, SetPictures
 from detector.conversion.settings import Settings
-from detector.data import yolo_dataset
 from detector.data.folders.owned import OwnedFiles
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import Progress
-from detector.data.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
+from detector.data.sets import yolo_dataset
+from detector.data.sets.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
 from detector.errors import NotLearnedError, argument
 from detector.reading.pages.report import REPORT, write_report
 from detector.text.reading_config import ReadingConfig

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from detector.data.yolo_dataset import CONFIG_KEY
+from detector.data.sets.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
 from detector.text.reading_config import ReadingConfig
 

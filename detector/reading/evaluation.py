@@ -14,7 +14,7 @@ from typing import Any
 
 from detector.data.labels.sources import LabelledImage, LabelOptions, given_options, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
-from detector.data.yolo_dataset import is_converted, read_set
+from detector.data.sets.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.inputs import is_several
 from detector.reading.reader import Failure, Reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detector.data.yolo_dataset import is_converted
+from detector.data.sets.yolo_dataset import is_converted
 from detector.errors import DatasetError
 from detector.review.evaluations import EvaluatedSet, EvaluatedSource, read_evaluation
 from detector.review.items import Subject

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from detector.conversion.arguments import stored_arguments
 from detector.conversion.convert import convert
-from detector.data.yolo_dataset import ManifestRow, read_manifest
+from detector.data.sets.yolo_dataset import ManifestRow, read_manifest
 from detector.errors import DetectorError
 
 log = logging.getLogger("detector")

@@ -11,7 +11,7 @@ from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import REVIEW, ReviewRow
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.visual_order import to_logical
-from detector.data.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set, set_name
+from detector.data.sets.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set, set_name
 from detector.errors import AlphabetError, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
 from detector.review.review_files import ReviewFile, file_state

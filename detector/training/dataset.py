@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, RandomSampler, SequentialSampler
 
 from detector.data.letterbox import to_shares
-from detector.data.packs.packed import Share, open_packed
 from detector.data.parallel import chunked
-from detector.data.yolo_dataset import MANIFEST, CharacterSet
+from detector.data.sets.packed import Share, open_packed
+from detector.data.sets.yolo_dataset import MANIFEST, CharacterSet
 from detector.errors import DatasetError, abridged, counted
 from detector.training.augment import on_cpu as augment_opencv
 from detector.training.augment.plan import BatchAugment, Plan, move_boxes
@@ -30,7 +30,7 @@ _MOVED_AT_ONCE = 1024  # pictures, on their way into a GPU's memory
 
 
 class TextDataset(Dataset[dict[str, Any]]):
-    """One split, packed: see :mod:`detector.data.packs.packed`.
+    """One split, packed: see :mod:`detector.data.sets.packed`.
 
     Args:
         characters: the set.

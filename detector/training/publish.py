@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from detector.data.folders.owned import file_hash
 from detector.data.images import read_image
 from detector.data.parallel import chunked
-from detector.data.yolo_dataset import CharacterSet
+from detector.data.sets.yolo_dataset import CharacterSet
 from detector.errors import DatasetError, counted
 from detector.networks.device import pick_device
 from detector.networks.network import MAX_BATCH

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from detector.data.atomic import writing
 from detector.data.parallel import Progress
+from detector.data.sets.yolo_dataset import read_set
 from detector.data.trust import trusting
-from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, ImageError
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device

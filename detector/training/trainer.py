@@ -22,7 +22,7 @@ import torch
 from detector.data.atomic import atomic_write, part_beside, writing
 from detector.data.letterbox import scaled
 from detector.data.parallel import Progress, network_threads
-from detector.data.yolo_dataset import SPLITS, read_set
+from detector.data.sets.yolo_dataset import SPLITS, read_set
 from detector.errors import DetectorError
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic, fast_bfloat16, say_arithmetic
 from detector.networks.ultralytics.library import (

@@ -20,7 +20,7 @@ from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash
 from detector.data.labels.sources import READ_BY, Source, absolute_labels, check_source, read_source
 from detector.data.parallel import Progress, no_progress
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.reading.evaluation import Evaluation, evaluate
 from detector.reading.pages.evaluation_page import write_evaluation

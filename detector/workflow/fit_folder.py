@@ -23,7 +23,7 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.owned import LIST
 from detector.data.labels.sources import SPELLING, Source
 from detector.data.packs.shard_rows import shard_of
-from detector.data.yolo_dataset import BOXES, INNER_SET, MANIFEST
+from detector.data.sets.yolo_dataset import BOXES, INNER_SET, MANIFEST
 from detector.errors import DetectorError, argument, arguments_as_options, relative_path
 
 STATE, PAGE = "fit.json", "evaluation.html"

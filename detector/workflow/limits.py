@@ -13,8 +13,8 @@ import numpy as np
 
 from detector.data.images import read_image
 from detector.data.letterbox import ratio_of
+from detector.data.sets.yolo_dataset import BOXES, CharacterSet, ManifestRow
 from detector.data.text_files import read_rows
-from detector.data.yolo_dataset import BOXES, CharacterSet, ManifestRow
 from detector.errors import ImageError
 from detector.reading.evaluation import Evaluation
 from detector.reading.reader import Reader

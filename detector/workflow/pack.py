@@ -26,7 +26,6 @@ from detector.data.folders.owned import LIST, OwnedFiles
 from detector.data.folders.resume_folder import REQUEST, ResumeFolder, package_hash, request_of
 from detector.data.images import picture_size_wh
 from detector.data.labels.listings import writable
-from detector.data.packs.items import PackItem, PackSource
 from detector.data.packs.shards import (
     MAX_ROWS,
     ShardPicture,
@@ -37,10 +36,11 @@ from detector.data.packs.shards import (
     write_shards,
 )
 from detector.data.parallel import Progress, prefetch_map
+from detector.data.sets.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
 from detector.data.text_files import write_csv
-from detector.data.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
 from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
-from detector.workflow.pack_source import pack_source
+from detector.workflow.packing.items import PackItem, PackSource
+from detector.workflow.packing.sources import pack_source
 
 log = logging.getLogger("detector")
 

@@ -23,7 +23,14 @@ from detector.conversion.set_folder import alone
 from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image
 from detector.data.labels.sources import read_source
-from detector.data.yolo_dataset import ManifestRow, link_or_copy, parse_labels, read_manifest, read_rejects, read_set
+from detector.data.sets.yolo_dataset import (
+    ManifestRow,
+    link_or_copy,
+    parse_labels,
+    read_manifest,
+    read_rejects,
+    read_set,
+)
 from detector.errors import DatasetError, DetectorError, DiskFullError, ImageError, NotLearnedError, SourceError
 from tests.builders import (
     TOY_LENGTH,
@@ -528,7 +535,7 @@ def test_a_failure_while_writing_leaves_no_set(toy: Toy, tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("detector.data.yolo_dataset.link_or_copy", full)
+        patch.setattr("detector.data.sets.yolo_dataset.link_or_copy", full)
         with pytest.raises(DiskFullError, match=r"out\.part cannot be written: .* the same call goes on\.$"):
             convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out.part"]  # what was found is kept

@@ -12,7 +12,7 @@ import pytest
 from detector.conversion.convert import convert
 from detector.conversion.locating import run
 from detector.conversion.locating.locator import UNKNOWN, Locator, known_classes
-from detector.data.yolo_dataset import parse_labels, read_manifest
+from detector.data.sets.yolo_dataset import parse_labels, read_manifest
 from detector.text.alphabet import Alphabet
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
 from tests.conftest import Toy

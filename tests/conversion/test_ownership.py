@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from detector.conversion.convert import convert
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.errors import DatasetError, DetectorError
 from detector.training.dataset import TextDataset
 from detector.workflow.demo import demo

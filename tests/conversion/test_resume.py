@@ -19,7 +19,7 @@ from detector.conversion.locating.locator import Locator
 from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import PACKAGE, ResumeFolder, package_hash
 from detector.data.images import read_image as read_picture
-from detector.data.yolo_dataset import read_manifest
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import DatasetError
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
 from tests.conftest import Toy

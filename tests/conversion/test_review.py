@@ -17,7 +17,7 @@ from detector.conversion.locating.locator import Locator
 from detector.conversion.report import ConversionReport
 from detector.conversion.review import Review, ReviewRow
 from detector.data.labels.sources import LabelledImage, Source
-from detector.data.yolo_dataset import read_manifest
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import DatasetError
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS
 from tests.conftest import Toy

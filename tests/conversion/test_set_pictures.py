@@ -14,10 +14,10 @@ import detector
 from detector.conversion import set_pictures
 from detector.data.atomic import part_name
 from detector.data.folders.owned import OwnedFiles
-from detector.data.packs.packed import open_packed
-from detector.data.packs.set_shards import WrittenShard
 from detector.data.packs.shards import ShardPicture, write_shards
-from detector.data.yolo_dataset import BOXES, MANIFEST, SPLITS, ManifestRow, read_set
+from detector.data.sets.packed import open_packed
+from detector.data.sets.set_shards import WrittenShard
+from detector.data.sets.yolo_dataset import BOXES, MANIFEST, SPLITS, ManifestRow, read_set
 from detector.errors import DatasetError, DependencyError, ImageError
 from detector.review.sets import ReviewedSet
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS

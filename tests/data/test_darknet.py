@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.data.yolo_dataset import format_labels, write_descriptions
+from detector.data.sets.yolo_dataset import format_labels, write_descriptions
 from detector.text.reading_config import ReadingConfig
 from tests.builders import write_pictures
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detector.conversion.review import Review, ReviewRow, read_review, write_review
+from detector.data.sets.yolo_dataset import ManifestRow, RejectRow, read_manifest, read_rejects, write_tables
 from detector.data.text_files import Writer, read_rows
-from detector.data.yolo_dataset import ManifestRow, RejectRow, read_manifest, read_rejects, write_tables
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 

@@ -76,7 +76,7 @@ def test_integrations_are_those_of_the_users_settings(tmp_path: Path, where: str
 def test_what_integrations_are_told_of_the_project_is_a_name(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detector.data.yolo_dataset import read_set
+    from detector.data.sets.yolo_dataset import read_set
     from detector.training.arguments.defaults import training_arguments
     from detector.training.trainer import prepared_trainer
 

@@ -330,7 +330,7 @@ def test_sets_that_say_more(change: dict[str, Any], told: str, toy: Toy, tmp_pat
 
 
 def test_ultralytics_sees_no_file_of_the_set(toy: Toy) -> None:
-    from detector.data.yolo_dataset import read_set
+    from detector.data.sets.yolo_dataset import read_set
     from detector.training import trainer as text_trainer
     from detector.training.arguments.defaults import training_arguments
 

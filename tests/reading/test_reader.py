@@ -19,7 +19,7 @@ from PIL import Image
 
 import detector
 from detector import Failure, Reader, Reading
-from detector.data.yolo_dataset import read_manifest
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import AlphabetError, DatasetError, DetectorError, ImageError, SourceError, WeightsError
 from detector.networks.shipped import SHIPPED
 from detector.reading.inputs import name_of, named_pictures

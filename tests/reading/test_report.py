@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.data.yolo_dataset import (
+from detector.data.sets.yolo_dataset import (
     ManifestRow,
     RejectRow,
     format_labels,

@@ -12,7 +12,7 @@ import numpy as np
 
 from detector.conversion.arguments import ARGUMENTS, keep_arguments
 from detector.conversion.review import ReviewRow, review_rows, write_rows
-from detector.data.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
+from detector.data.sets.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
 from detector.text.alphabet import DEFAULT_SYMBOLS

@@ -23,8 +23,8 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
 from detector.data.labels.sources import LabelOptions, given_options, read_source
 from detector.data.labels.visual_order import to_visual
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.data.text_files import write_csv
-from detector.data.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError, arguments_as_options
 from detector.reading.evaluation import EvaluatedPicture, Evaluation
 from detector.review.opening import open_subject

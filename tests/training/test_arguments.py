@@ -90,7 +90,7 @@ def test_layers_as_they_are_written(written: str, meant: Any) -> None:
 
 
 def test_layers_that_are_frozen_stay_as_they_were(toy: Toy, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from detector.data.yolo_dataset import read_set
+    from detector.data.sets.yolo_dataset import read_set
     from detector.training.arguments.defaults import training_arguments
     from detector.training.trainer import prepared_trainer
 

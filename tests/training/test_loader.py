@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import detector
-from detector.data.packs.packed import Share
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.packed import Share
+from detector.data.sets.yolo_dataset import read_set
 from detector.errors import DetectorError
 from detector.training import dataset as text_data
 from detector.training.arguments.defaults import batch_for, lr_factor

@@ -25,7 +25,7 @@ import psutil
 import torch
 
 import detector
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.training.processes import alike, group, restart
 from detector.training.processes.restart import Job

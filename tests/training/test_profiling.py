@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from detector.cli import app
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.errors import DetectorError
 from detector.training.dataset import TextDataset
 from detector.training.profiling.loaders import FileLoader, NaiveLoader

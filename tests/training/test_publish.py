@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import detector
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.text.decode import decode
 from detector.text.detections import Character, Evidence, Reading
 from detector.text.reading_config import ReadingConfig

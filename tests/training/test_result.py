@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import detector
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.networks.shipped import SHIPPED
 from detector.text.metrics import TextScore
 from tests.conftest import Toy

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import detector
-from detector.data.yolo_dataset import read_manifest, read_set
+from detector.data.sets.yolo_dataset import read_manifest, read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError, DiskFullError, WeightsError
 from detector.training.arguments.defaults import DEFAULTS
 from detector.training.augment.policy import Augment, Policy

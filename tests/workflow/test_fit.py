@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import detector
 from detector.cli import app
 from detector.conversion.settings import ConversionOptions
-from detector.data.yolo_dataset import read_manifest
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError
 from detector.workflow import fit as fitting
 from detector.workflow.fit_folder import fit_command, fit_files

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from detector.data.sets.yolo_dataset import BOXES, BoxRow, ManifestRow, read_set, write_descriptions, write_tables
 from detector.data.text_files import write_csv
-from detector.data.yolo_dataset import BOXES, BoxRow, ManifestRow, read_set, write_descriptions, write_tables
 from detector.reading.evaluation import EvaluatedPicture, Evaluation
 from detector.reading.reader import Failure
 from detector.text.detections import Character, Reading

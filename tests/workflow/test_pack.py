@@ -18,7 +18,7 @@ from detector.conversion.convert import convert
 from detector.data.images import picture_size_wh
 from detector.data.labels.sources import read_source
 from detector.data.packs.shards import ShardPicture
-from detector.data.yolo_dataset import read_manifest, read_rejects
+from detector.data.sets.yolo_dataset import read_manifest, read_rejects
 from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
 from detector.workflow.fit_folder import pictures_of
 from tests.builders import (
@@ -281,7 +281,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, monkeypatch: pyt
         most = max(most, alive)
         return Bytes(4_000_000)
 
-    monkeypatch.setattr("detector.workflow.pack_source.read_file", read)
+    monkeypatch.setattr("detector.workflow.packing.sources.read_file", read)
     monkeypatch.setattr("detector.data.parallel.cores", lambda: 2)
     source = write_pictures(tmp_path / "new", [f"A{i}.png" for i in range(60)])
     assert pack(source, tmp_path / "out").pictures == 60

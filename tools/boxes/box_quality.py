@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 import detector
 from detector.data.images import read_image
 from detector.data.letterbox import letterbox
-from detector.data.yolo_dataset import parse_labels, read_set
+from detector.data.sets.yolo_dataset import parse_labels, read_set
 from detector.errors import NotLearnedError
 from tools.arguments import add_data_and_out, parse_arguments
 from tools.results import machine, machine_lines, read_results, write_json

@@ -18,7 +18,7 @@ from typing import Any
 
 import detector
 from detector.data.images import read_image
-from detector.data.yolo_dataset import format_labels, label_file, read_set
+from detector.data.sets.yolo_dataset import format_labels, label_file, read_set
 from tools.arguments import add_data_and_out, parse_arguments
 from tools.boxes.box_quality import DrawnPicture, read_drawn
 from tools.results import machine, machine_lines, read_results, write_json

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import detector
-from detector.data.yolo_dataset import read_manifest
+from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import NotLearnedError
 from detector.text.alphabet import DEFAULT_LENGTH
 from tools.arguments import add_data_and_out, parse_arguments

@@ -65,7 +65,7 @@ def learn_ours(model: str, question: dict[str, Any]) -> tuple[Any, dict[str, Any
     import torch
 
     import detector
-    from detector.data.yolo_dataset import read_set
+    from detector.data.sets.yolo_dataset import read_set
     from detector.networks import ultralytics
     from detector.networks.shipped import NETWORK
     from tools.weights.ship_weights import parameters_of
@@ -92,7 +92,7 @@ def learn(model: str, question: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(question["threads"])
     from detector.data.images import read_image
-    from detector.data.yolo_dataset import read_set
+    from detector.data.sets.yolo_dataset import read_set
     from detector.reading.two_pass import ReadingPipeline
     from tools.peers import peer_detectors
     from tools.weights.networks import latency_ms

@@ -30,7 +30,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import box_convert
 
 from detector.data.letterbox import DEFAULT_SHAPE_HW
-from detector.data.yolo_dataset import CharacterSet
+from detector.data.sets.yolo_dataset import CharacterSet
 from detector.networks.arithmetic import Arithmetic, choose_arithmetic
 from detector.networks.device import to_device
 from detector.networks.nms import candidates

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from detector import Reader, evaluate
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.networks.shipped import SHIPPED
 from detector.training.publish import Validation, calibrated
 from tools.results import ROOT, machine, machine_lines, write_json

@@ -158,7 +158,7 @@ def by_decoder(layout: str, change: str, count: int, seed: int, jitter: float, m
 def write(layout: str, change: str, count: int, seed: int, root: Path) -> None:
     """Write pictures as a set to train on, with their true boxes; strings of val and test are not in train."""
     from detector.conversion.inputs import assign_splits
-    from detector.data import yolo_dataset
+    from detector.data.sets import yolo_dataset
 
     target = root / name_of(layout, change)
     part = target.with_name(target.name + ".part")

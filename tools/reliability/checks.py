@@ -13,8 +13,8 @@ from detector.conversion.settings import Settings
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.sources import Source
 from detector.data.packs.shard_rows import shard_of
+from detector.data.sets.yolo_dataset import RejectRow
 from detector.data.text_files import read_rows, write_csv
-from detector.data.yolo_dataset import RejectRow
 from detector.text.alphabet import Alphabet
 
 PARTLY = "some inputs of it are refused"

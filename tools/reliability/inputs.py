@@ -16,7 +16,7 @@ import yaml
 
 from detector.conversion.review import read_review
 from detector.data.labels.sources import read_source
-from detector.data.yolo_dataset import (
+from detector.data.sets.yolo_dataset import (
     CharacterSet,
     parse_labels,
     read_manifest,

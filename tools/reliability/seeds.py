@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from detector.conversion.review import ReviewRow
+from detector.data.sets.yolo_dataset import ManifestRow, RejectRow, format_labels, write_descriptions, write_tables
 from detector.data.text_files import write_csv
-from detector.data.yolo_dataset import ManifestRow, RejectRow, format_labels, write_descriptions, write_tables
 from detector.text.reading_config import ReadingConfig
 
 TEXTS = ("AB12CD34", "XY98ZW76", "K7", "0042", "HELLO", "51F88270")

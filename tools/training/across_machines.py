@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from tools.arguments import add_data_and_out, parse_arguments
 from tools.processes import free_port, start_logged
 from tools.results import machine, machine_lines, read_epochs, write_json

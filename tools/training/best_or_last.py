@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import detector
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.networks import ultralytics
 from detector.training.publish import Validation, calibrated
 from tools.results import machine, machine_lines, write_json

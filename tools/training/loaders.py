@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from detector.data.yolo_dataset import read_set
+from detector.data.sets.yolo_dataset import read_set
 from detector.training.arguments.defaults import training_arguments
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment

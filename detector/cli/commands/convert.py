@@ -36,7 +36,7 @@ def command(
 
     check_source(source)  # before torch is loaded: a slip is told at once
     from detector.conversion.convert import convert
-    from detector.data.yolo_dataset import REJECTS
+    from detector.data.sets.yolo_dataset import REJECTS
     from detector.reading.pages.report import REPORT
     from detector.workflow.cluster.converting import converting_on
 

@@ -131,7 +131,7 @@ def _respelt(result: Evaluation, reader: Reader, context: typer.Context) -> str:
 
     Without them its scores say nothing.
     """
-    from detector.data.yolo_dataset import is_converted
+    from detector.data.sets.yolo_dataset import is_converted
     from detector.text.alphabet import spelling_that_takes_most
 
     if 2 * result.score.right >= result.count or is_converted(Path(context.params["source"])):
@@ -146,7 +146,7 @@ def _respelt(result: Evaluation, reader: Reader, context: typer.Context) -> str:
 def _say_next(result: Evaluation, respelt: str, context: typer.Context) -> None:
     """Say the same command with other options, or what to do after the shipped weights were tried, as commands."""
     from detector.data.labels.sources import READ_BY
-    from detector.data.yolo_dataset import is_converted
+    from detector.data.sets.yolo_dataset import is_converted
 
     source = context.params["source"]
     if respelt:

@@ -71,7 +71,7 @@ def command(
 
 def _say_summary(result: FitResult, context: typer.Context) -> None:
     """Print the summary: what was learnt, how right it is, what limits it, what to do next."""
-    from detector.data.yolo_dataset import REJECTS
+    from detector.data.sets.yolo_dataset import REJECTS
 
     report, evaluation = result.conversion, result.evaluation
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detector.data.yolo_dataset import CONFIG_KEY
+from detector.data.sets.yolo_dataset import CONFIG_KEY
 from detector.errors import WeightsError
 from detector.networks.arithmetic import autocast
 from detector.networks.device import to_device

@@ -12,7 +12,7 @@ import torch
 
 from detector.data.atomic import atomic_write
 from detector.data.letterbox import DEFAULT_SHAPE_HW
-from detector.data.yolo_dataset import CONFIG_KEY
+from detector.data.sets.yolo_dataset import CONFIG_KEY
 from detector.networks.network import OTHER, known_as
 from detector.networks.ultralytics.library import (
     DetectionModel,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from detector.data.images import read_image
 from detector.data.parallel import prefetch_map
-from detector.data.yolo_dataset import (
+from detector.data.sets.yolo_dataset import (
     MANIFEST,
     SPLITS,
     SUSPECTS,

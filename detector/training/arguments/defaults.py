@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.letterbox import DEFAULT_SHAPE_HW, STRIDE
-from detector.data.yolo_dataset import CharacterSet, set_name
+from detector.data.sets.yolo_dataset import CharacterSet, set_name
 from detector.errors import ArgumentError
 from detector.networks.device import pick_device
 from detector.networks.shipped import NETWORK, shipped_detector

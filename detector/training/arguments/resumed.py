@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from detector.data.yolo_dataset import CharacterSet, read_set
+from detector.data.sets.yolo_dataset import CharacterSet, read_set
 from detector.errors import DatasetError, DetectorError, WeightsError
 from detector.networks.ultralytics.library import in_short
 from detector.networks.ultralytics.opening import open_weights

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from detector.data.folders.owned import file_hash
-from detector.data.yolo_dataset import CharacterSet
+from detector.data.sets.yolo_dataset import CharacterSet
 from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.training.processes import group
 

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from detector.data.packs.packed import Share
+from detector.data.sets.packed import Share
 from detector.errors import ArgumentError, DetectorError, counted
 from detector.networks.device import pick_device
 from detector.networks.ultralytics.library import DDP_BUFFERS

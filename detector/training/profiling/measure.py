@@ -16,8 +16,8 @@ import torch
 from detector.data.atomic import folder_beside
 from detector.data.folders.user_cache import private_folder
 from detector.data.parallel import Progress, no_progress
+from detector.data.sets.yolo_dataset import read_set
 from detector.data.trust import trusting
-from detector.data.yolo_dataset import read_set
 from detector.errors import ArgumentError
 from detector.networks.device import library_device
 from detector.training.arguments.checks import check_start, check_values

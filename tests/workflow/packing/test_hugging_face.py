@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from detector.data.packs.hugging_face import data_files, read_data_set
 from detector.errors import ImageError, SourceError
+from detector.workflow.packing.hugging_face import data_files, read_data_set
 from tests.builders import encoded, noise_picture, write_pictures
 
 pa = pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")

@@ -15,12 +15,12 @@ from detector.data.labels.formats import Columns
 from detector.data.labels.listings import Entry, Listing, name_below, writable
 from detector.data.labels.prelabels import DROPPED, PERSON
 from detector.data.labels.sources import check_source, read_listing
-from detector.data.packs.archives import read_archives, tar_files
-from detector.data.packs.hugging_face import data_files, read_data_set
-from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.data.packs.shards import COLUMNS, NO_BYTES, is_shards, opened_parquet, read_shard, shard_files
 from detector.errors import ImageError, SourceError, argument, counted
 from detector.reading.inputs import NamedPicture, is_live, named_pictures
+from detector.workflow.packing.archives import read_archives, tar_files
+from detector.workflow.packing.hugging_face import data_files, read_data_set
+from detector.workflow.packing.items import PackItem, PackSource, file_state, in_memory, refused_item
 
 UNLABELLED = "none"
 """Value of ``labels`` for pictures without texts."""

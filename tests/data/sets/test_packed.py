@@ -15,9 +15,9 @@ import pytest
 from detector.data.atomic import written_as
 from detector.data.images import read_image
 from detector.data.letterbox import letterbox
-from detector.data.packs import packed
-from detector.data.packs.packed import Packed, open_packed
-from detector.data.yolo_dataset import parse_labels, read_set, split_images
+from detector.data.sets import packed
+from detector.data.sets.packed import Packed, open_packed
+from detector.data.sets.yolo_dataset import parse_labels, read_set, split_images
 from detector.errors import DatasetError
 from tests.conftest import Toy
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.data.packs.set_shards import SetPicture, ShardJob, row_labels, table_of, write_set_shard
 from detector.data.packs.shards import read_shard
-from detector.data.yolo_dataset import parse_labels, rounded_shares, split_images
+from detector.data.sets.set_shards import SetPicture, ShardJob, row_labels, table_of, write_set_shard
+from detector.data.sets.yolo_dataset import parse_labels, rounded_shares, split_images
 from detector.errors import DatasetError, ImageError
 from tests.builders import write_pictures
 

@@ -15,7 +15,6 @@ from detector.data.folders.image_files import image_files, is_image_name, pictur
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain
 from detector.data.labels.formats.model import Columns
 from detector.data.labels.listings import name_below
-from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.data.packs.shards import (
     SUFFIX,
     arrow_errors,
@@ -25,6 +24,7 @@ from detector.data.packs.shards import (
     strings_of,
 )
 from detector.errors import SourceError, argument, counted
+from detector.workflow.packing.items import PackItem, PackSource, file_state, in_memory, refused_item
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.data.yolo_dataset import (
+from detector.data.sets.yolo_dataset import (
     CONFIG_KEY,
     CharacterSet,
     ManifestRow,

@@ -21,8 +21,8 @@ from detector.data.folders.image_files import MAX_BYTES, in_natural_order, is_im
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
 from detector.data.labels.formats.model import json_of
 from detector.data.labels.listings import writable
-from detector.data.packs.items import PackItem, PackSource, file_state, in_memory, refused_item
 from detector.errors import SourceError, counted
+from detector.workflow.packing.items import PackItem, PackSource, file_state, in_memory, refused_item
 
 log = logging.getLogger("detector")
 

@@ -39,7 +39,7 @@ from detector.data.images import read_file, read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.packs.shard_rows import shard_of
 from detector.data.parallel import chunked, cores
-from detector.data.yolo_dataset import CharacterSet, parse_labels, split_images
+from detector.data.sets.yolo_dataset import CharacterSet, parse_labels, split_images
 from detector.errors import DatasetError, ImageError
 
 log = logging.getLogger("detector")

@@ -11,9 +11,9 @@ SET/
   rejects.csv                  a line for each refused input, with the reason
   report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
   images/SPLIT/part-00000.parquet …     in place of pictures, label files, boxes.csv and darknet's files: shards
-                               with the labels in them (packs/set_shards.py), whose pictures are called
+                               with the labels in them (set_shards.py), whose pictures are called
                                images/SPLIT/part-00000.parquet/ROW/NAME
-  work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packs/packed.py
+  work/, packed/               what the next conversion and training reuse: folders/resume_folder.py, packed.py
   files.csv                    every file above with size and hash: folders/owned.py
 """
 
@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 
 from detector.data.images import read_file
 from detector.data.letterbox import from_shares, to_shares
-from detector.data.packs.set_shards import row_labels, set_row_paths
 from detector.data.packs.shard_rows import place_of, shard_of
 from detector.data.packs.shards import is_shard_name, is_shards, shard_files
+from detector.data.sets.set_shards import row_labels, set_row_paths
 from detector.data.text_files import read_rows, write_csv
 from detector.data.trust import parse_yaml
 from detector.errors import DatasetError

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from detector.data.images import read_file
-from detector.data.packs.archives import read_archives, tar_files
 from detector.errors import ImageError, SourceError
+from detector.workflow.packing.archives import read_archives, tar_files
 from tests.builders import encoded, noise_picture, write_pictures
 
 PNG, JPEG = (encoded(noise_picture(16, 8), kind) for kind in ("PNG", "JPEG"))
@@ -126,7 +126,7 @@ def test_a_name_twice(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_no_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("detector.data.packs.archives.MAX_BYTES", 100)
+    monkeypatch.setattr("detector.workflow.packing.archives.MAX_BYTES", 100)
     assert "MB are read" in read(tar(tmp_path / "a.tar", [("a.png", PNG)]))[0][2]
 
 
@@ -145,7 +145,7 @@ def test_a_header_that_no_memory_holds(tmp_path: Path, kind: bytes) -> None:
 
 def test_pictures_of_one_key_are_not_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key ends at the first dot, so that dates in names make it that of a whole archive."""
-    monkeypatch.setattr("detector.data.packs.archives._MAX_GROUP_BYTES", 4000)
+    monkeypatch.setattr("detector.workflow.packing.archives._MAX_GROUP_BYTES", 4000)
     file = tar(tmp_path / "a.tar", [(f"2026.11.{day}.png", PNG) for day in range(10, 30)])
     archives, unread = tarfile.TarFile.next, 20
 

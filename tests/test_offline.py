@@ -80,7 +80,7 @@ def test_reading_and_training_ask_for_nothing(toy: Toy, toy_run: ToyRun, tmp_pat
             sys.executable, "-W", "error::RuntimeWarning", "-c", PREAMBLE + READ_AND_TRAIN, str(toy_run.weights),
             str(picture), str(toy.report.data_yaml), str(char_network()),
         ],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     lines = done.stdout.splitlines()
@@ -120,7 +120,7 @@ def test_every_importer_has_the_switches_set_first(importer: str) -> None:
     )
     environment = {k: v for k, v in os.environ.items() if k not in switches.ALWAYS} | {"ORT_DISABLE_TELEMETRY": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
 
@@ -146,7 +146,7 @@ def test_a_reader_that_lives_on_leaves_nothing_and_asks_nobody(tmp_path: Path) -
         ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(calls), sys.executable, "-c",
          READ_AND_LIVE_ON, str(LIVES)],
         cwd=tmp_path, env=environment | {"HOME": str(home), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=120,
+        timeout=600,
     )  # fmt: skip
     if "ptrace" in done.stderr or "PTRACE" in done.stderr:
         pytest.skip("no process may be traced here")

@@ -149,6 +149,6 @@ def test_threads_that_are_asked_for_are_those_of_the_user(asked: str | None) -> 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )  # fmt: skip
     assert done.stdout.split() == [str(asked), "True"], done.stderr

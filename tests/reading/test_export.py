@@ -276,7 +276,7 @@ def test_reading_with_the_shipped_weights_loads_no_torch() -> None:
         "print(reader.backend, *sys.modules.keys() & {'torch', 'ultralytics', 'albumentations', 'matplotlib'})"
     )
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(Path(detector.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600)
     assert done.stdout.split() == ["onnx"], done.stderr
 
 

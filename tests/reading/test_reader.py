@@ -512,7 +512,7 @@ def test_a_reader_reads_in_forked_children() -> None:
     environment["PYTHONPATH"] = str(Path(detector.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, "shipped"], env=environment, capture_output=True, text=True,
-        timeout=200,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
 

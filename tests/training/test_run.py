@@ -218,7 +218,7 @@ def test_plain_yolo_reads_the_weights_without_this_package(toy: Toy, toy_run: To
     pictures = [str(toy.root / row.image) for row in rows]
     done = subprocess.run(
         [sys.executable, "-I", "-c", PLAIN_YOLO, str(toy_run.weights), *pictures],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     line = next(line for line in done.stdout.splitlines() if line.startswith("READ "))

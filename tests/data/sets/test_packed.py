@@ -246,7 +246,7 @@ def test_processes_that_open_it_at_once(root: Path) -> None:
     processes = [context.Process(target=_open_and_sum, args=(root, answer)) for _ in range(3)]
     for process in processes:
         process.start()
-    answers = {answer.get(timeout=60) for _ in processes}
+    answers = {answer.get(timeout=600) for _ in processes}
     for process in processes:
         process.join()
     assert answers == {(len(pictures(root)), int(opened(root).images.sum()))}

@@ -73,20 +73,14 @@ def of_conversion(
 
 
 def taking(*groups: Callable[..., None]) -> Callable[[_Command], _Command]:
-    """Let a command take the options of ``groups``, too, as its further keywords (``**``).
-
-    In its help they come after its arguments and before its keyword-only options.
-    """
+    """Let a command take the options of ``groups``, too, as its further keywords (``**``), after those of its own."""
 
     def with_groups(command: _Command) -> _Command:
         further = list(inspect.signature(command).parameters)[-1]
         del command.__annotations__[further]  # a name for type checkers alone
-        parameters = inspect.signature(command, eval_str=True).parameters.values()
-        signature = inspect.Signature([
-            *(parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD),
-            *(shared for group in groups for shared in inspect.signature(group, eval_str=True).parameters.values()),
-            *(parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY),
-        ])  # fmt: skip
+        own_parameters = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+        parameters = [p for group in groups for p in inspect.signature(group, eval_str=True).parameters.values()]
+        signature = inspect.Signature([*own_parameters, *parameters])
         command.__signature__ = signature  # type: ignore[attr-defined]
         command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
         return command

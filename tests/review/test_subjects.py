@@ -15,7 +15,6 @@ import typer
 import detector
 from detector import Reading
 from detector.cli import app
-from detector.cli.options import of_labels
 from detector.conversion import convert as conversion
 from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import read_review, review_rows
@@ -223,7 +222,7 @@ def test_the_next_conversion_reads_labels_as_the_evaluation_did(
     words = shlex.split(session.subject.next_step)
     assert words == ["detector", "convert", "pictures", "OUT", *wanted, "--review", "e.review.csv"]
     context = typer.main.get_command(app).commands["convert"].make_context("convert", words[2:])  # type: ignore[attr-defined]
-    options = of_labels(context)
+    options = {name: context.params[name] for name in LabelOptions.__annotations__}
     source = read_source(Path(context.params["source"]), **options)
     review = read_review(Path(context.params["review"]))
     spelling = Spelling(options["space"], options["upper"], options["ignore"], "", options["visual_order"])

@@ -47,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 @contextmanager
 def part_beside(path: Path) -> Iterator[Path]:
     """Yield an empty file beside ``path`` to write it in; it is deleted in the end unless it was renamed."""
-    _delete_strays(path.parent)
+    delete_strays(path.parent)
     part = path.with_name(part_name(path.name))
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -66,7 +66,7 @@ def folder_beside(target: Path) -> Iterator[Path]:
 
     Each holds a lock while its process lives.
     """
-    _delete_strays(target.parent)
+    delete_strays(target.parent)
     folder, lock = _locked_folder(target)
     try:
         yield folder
@@ -112,7 +112,7 @@ def _locked_folder(target: Path) -> tuple[Path, FileLock]:
             return folder, lock
 
 
-def _delete_strays(folder: Path) -> None:
+def delete_strays(folder: Path) -> None:
     """Delete what processes that live no more were making in a folder."""
     for stray in folder.glob(".*.part"):
         with suppress(OSError, NotImplementedError, Timeout):

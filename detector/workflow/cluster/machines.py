@@ -34,6 +34,9 @@ class Machines(Protocol):
             function: as for :meth:`call`.
             jobs: the argument of each call.
             gpu: whether each worker needs a GPU.
+
+        Raises:
+            LostJobsError: at the end, if jobs have no result.
         """
         ...
 

@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from detector.data.atomic import atomic_write, part_name, written_as
+from detector.data.atomic import atomic_write, delete_strays, part_name, written_as
 from detector.data.folders.image_files import in_natural_order
-from detector.data.packs.shards import SUFFIX, is_shard_name
-from detector.errors import ArgumentError, SourceError
+from detector.data.packs.shards import is_shard_name, no_shards, shard_files
+from detector.errors import ArgumentError, DatasetError, SourceError
 
 _ATOMIC_SYSTEMS = ("s3", "gcs", "abfs")  # file systems where a file appears only when it is closed
 
@@ -36,9 +36,10 @@ class Place:
         """Return the place of a local path, or of an address such as ``s3://bucket/shards``.
 
         Raises:
-            SourceError: if pyarrow cannot open the file system of the address.
+            SourceError: if pyarrow cannot open the file system of the address, or the name is not UTF-8.
         """
         text = os.fspath(address)
+        _check_name(text)
         if "://" not in text:
             return cls(fs.LocalFileSystem(), os.path.abspath(text))
         try:
@@ -82,8 +83,27 @@ class Place:
         if not is_atomic:
             self.filesystem.move(temporary_path, self.path)
 
+    def check_writable(self) -> None:
+        """Check that files can be written to this folder, which need not exist, as far as can be told before.
+
+        Raises:
+            DatasetError: if a local one cannot be written to.
+        """
+        if not self.is_local:
+            return
+        folder = Path(self.path)
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        if not folder.is_dir():
+            raise DatasetError(f"{self.path}: {folder} is no folder, choose another one to write to.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise DatasetError(f"{self.path}: {folder} cannot be written to, choose another folder.")
+
     def delete_parts(self, names: Collection[str]) -> None:
         """Delete the temporary files in this folder that a killed :meth:`write` of one of these names left."""
+        if self.is_local:  # what another process is writing at the moment stays
+            delete_strays(Path(self.path))
+            return
         for info in self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True)):
             name = written_as(info.base_name)
             if name in names and info.base_name != name:
@@ -119,23 +139,62 @@ def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
     for source in sources:
         place, name = Place.of(source), os.fspath(source)
         try:
-            info = place.info()
-            folder = () if info.is_file else place.filesystem.get_file_info(fs.FileSelector(place.path))
+            shards += _local_shards(place) if place.is_local else _remote_shards(place, name)
         except FileNotFoundError:
             raise SourceError(f"There is no {name}: give a folder of shards, as `detector pack` writes it.") from None
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{name} cannot be listed: {error}") from error
-        infos = {entry.base_name: entry for entry in folder if entry.is_file and is_shard_name(entry.base_name)}
-        if info.is_file:
-            infos[PurePosixPath(place.path).name] = info
-        if not infos:
-            raise SourceError(f"There are no {SUFFIX} files in {name}: `detector pack` makes some.")
-        for base_name in in_natural_order(infos):
-            entry = infos[base_name]
-            shards.append(Shard(base_name, Place(place.filesystem, entry.path), entry.size))
     by_name: dict[str, Shard] = {}
     for shard in shards:
         if (earlier := by_name.setdefault(shard.name, shard)) is not shard:
             paths = f"{earlier.place.path} and {shard.place.path}"
             raise ArgumentError(f"{paths} have the same name, and so would their readings: give them in two calls.")
     return shards
+
+
+def _local_shards(place: Place) -> list[Shard]:
+    """List the shards at a place on this machine, whatever else lies there.
+
+    Raises:
+        OSError: if it does not exist, or cannot be read.
+        SourceError: if there are no shards, or the name of one is not UTF-8.
+    """
+    if os.path.isdir(place.path):
+        os.scandir(place.path).close()
+    else:
+        os.stat(place.path)
+    shards = []
+    for file in shard_files(place.path):
+        _check_name(str(file))
+        try:
+            size = os.path.getsize(file)
+        except OSError:  # who reads it will say so, after all others
+            size = 0
+        shards.append(Shard(file.name, Place(place.filesystem, str(file)), size))
+    return shards
+
+
+def _remote_shards(place: Place, name: str) -> list[Shard]:
+    """List the shards at a place, called ``name`` in errors, that is not on this machine."""
+    info = place.info()
+    if info.is_file:
+        infos = {info.base_name: info}
+    else:
+        folder = place.filesystem.get_file_info(fs.FileSelector(place.path))
+        infos = {entry.base_name: entry for entry in folder if entry.is_file and is_shard_name(entry.base_name)}
+    if not infos:
+        raise no_shards(name)
+    return [
+        Shard(base_name, Place(place.filesystem, infos[base_name].path), infos[base_name].size)
+        for base_name in in_natural_order(infos)
+    ]
+
+
+def _check_name(path: str) -> None:
+    """Refuse the name of a file that pyarrow cannot take.
+
+    Raises:
+        SourceError: if it is not UTF-8.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise SourceError(f"{path}: the name is not UTF-8, and pyarrow takes no other: rename it.")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import secrets
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from typing import Any
 from detector.data import switches
 from detector.data.parallel import Job, Result, cores, limit_cores
 from detector.errors import DependencyError, DetectorError, require
+from detector.workflow.cluster.lost_jobs import MAX_LOSSES, LostJobsError
 
 _MAX_BLOCKS = 4096  # of jobs; the driver keeps every block in memory, and a block's jobs run one after the other
 
@@ -24,10 +28,12 @@ class Cluster:
 
     Args:
         gpus, cpus: number of GPUs and cores when the connection was made.
+        attempts: handle of an :class:`_Attempts`.
     """
 
     gpus: int
     cpus: int
+    attempts: Any
 
     def call(self, function: Callable[..., Result], *arguments: Any, gpu: bool = False) -> Result:
         """Call a function on one worker, and return its result; if the worker is lost, the call is repeated.
@@ -37,13 +43,21 @@ class Cluster:
             gpu: whether the worker takes a GPU beside a core.
 
         Raises:
-            DetectorError: that the function raised.
+            LostJobsError: if each worker is lost with it.
+            Exception: that the function raised.
         """
         import ray
 
-        task = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=-1)(_call_pickled)
-        with _package_errors():
-            result: Result = ray.get(task.remote(pickle.dumps((function, arguments))))
+        task = ray.remote(num_cpus=1, num_gpus=int(gpu), max_retries=MAX_LOSSES)(_call_pickled)
+        try:
+            outcome: _Outcome = pickle.loads(ray.get(task.remote(pickle.dumps((function, arguments)))))
+        except (
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.OutOfMemoryError,
+            ray.exceptions.NodeDiedError,
+        ) as error:
+            raise LostJobsError([arguments]) from error
+        result: Result = outcome.result()
         return result
 
     def map(self, function: Callable[[Job], Result], jobs: Sequence[Job], gpu: bool = False) -> Iterator[Result]:
@@ -56,24 +70,80 @@ class Cluster:
             gpu: whether each worker takes a GPU beside a core.
 
         Raises:
-            DetectorError: that the function raised; the remaining jobs are abandoned.
+            LostJobsError: at the end, if jobs have no result.
+            Exception: that the function raised; the remaining jobs are abandoned.
         """
         import ray.data
 
         workers = min(len(jobs), max(1, self.gpus if gpu else self.cpus))
         blocks = min(len(jobs), _MAX_BLOCKS)
-        with _quiet_data(), _package_errors():
-            data = ray.data.from_items([{"job": pickle.dumps(job)} for job in jobs], override_num_blocks=blocks)
+        lost: list[Job] = []
+        with _quiet_data():
+            key = secrets.token_hex(8)
+            rows = [{"number": number, "job": pickle.dumps(job)} for number, job in enumerate(jobs)]
+            data = ray.data.from_items(rows, override_num_blocks=blocks)
             # A pool that may shrink to one worker survives the loss of nodes; one that may grow uses nodes that join.
             pool = ray.data.ActorPoolStrategy(
                 min_size=1, max_size=len(jobs), initial_size=workers, max_tasks_in_flight_per_actor=1
             )
+            arguments = (pickle.dumps(function), None if gpu else 1, self.attempts, key, MAX_LOSSES + 1)
             results = data.map_batches(
-                _Worker, fn_constructor_args=(pickle.dumps(function), None if gpu else 1), batch_size=1, compute=pool,
-                num_cpus=1, num_gpus=int(gpu),
-            )  # fmt: skip
+                _Worker, fn_constructor_args=arguments, batch_size=1, compute=pool, num_cpus=1, num_gpus=int(gpu)
+            )
             for row in results.iter_rows():
-                yield pickle.loads(row["result"])
+                outcome: _Outcome = pickle.loads(row["outcome"])
+                if outcome.is_lost:
+                    lost.append(jobs[int(row["number"])])
+                else:
+                    yield outcome.result()
+        if lost:
+            raise LostJobsError(lost)
+
+
+class _Attempts:
+    """An actor that counts how often each job was begun: Ray repeats without end what a lost worker had."""
+
+    def __init__(self) -> None:
+        self._counts = Counter[tuple[str, int]]()
+
+    def begin(self, job: tuple[str, int]) -> int:
+        """Count once more, and return how often the job was begun."""
+        self._counts[job] += 1
+        return self._counts[job]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a function returned or raised on a worker.
+
+    Args:
+        value: that it returned.
+        error: that it raised, which has the worker's traceback as a note.
+        is_lost: whether it was not called, for each worker was lost that called it.
+    """
+
+    value: Any = None
+    error: Exception | None = None
+    is_lost: bool = False
+
+    @classmethod
+    def pickled(cls, function: Callable[..., Any], *arguments: Any) -> bytes:
+        """Call a function, and pickle its outcome."""
+        try:
+            return pickle.dumps(cls(function(*arguments)))
+        except Exception as error:
+            if not isinstance(error, (DetectorError, OSError)):
+                error.add_note("".join(traceback.format_exception(error)))
+            try:
+                return pickle.dumps(cls(error=error))
+            except Exception:  # of a library whose errors are of this process alone
+                return pickle.dumps(cls(error=RuntimeError("".join(traceback.format_exception(error)))))
+
+    def result(self) -> Any:
+        """Return what was returned, or raise what was raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
 @contextmanager
@@ -95,7 +165,8 @@ def cluster(address: str) -> Iterator[Cluster]:
         _connect(ray, address)
     try:
         resources = ray.cluster_resources()
-        yield Cluster(int(resources.get("GPU", 0)), int(resources.get("CPU", 1)))
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Attempts).remote()
+        yield Cluster(int(resources.get("GPU", 0)), int(resources.get("CPU", 1)), attempts)
     finally:
         if is_new:
             ray.shutdown()
@@ -124,36 +195,32 @@ class _Worker:
     Args:
         function: pickled.
         max_cores: that the function may use; None for all, as beside a GPU.
+        attempts: handle of the :class:`_Attempts` of all workers.
+        key: of the call that the jobs are of.
+        most: times that a job may be begun.
     """
 
-    def __init__(self, function: bytes, max_cores: int | None) -> None:
+    def __init__(self, function: bytes, max_cores: int | None, attempts: Any, key: str, most: int) -> None:
         limit_cores(max_cores)
         self._function: Callable[[Any], Any] = pickle.loads(function)
+        self._attempts, self._key, self._most = attempts, key, most
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        return {"result": [pickle.dumps(self._function(pickle.loads(job))) for job in batch["job"]]}
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        outcomes = [self._outcome(int(number), job) for number, job in zip(batch["number"], batch["job"], strict=True)]
+        return {"number": batch["number"], "outcome": outcomes}
+
+    def _outcome(self, number: int, job: bytes) -> bytes:
+        import ray
+
+        if ray.get(self._attempts.begin.remote((self._key, number))) > self._most:
+            return pickle.dumps(_Outcome(is_lost=True))
+        return _Outcome.pickled(self._function, pickle.loads(job))
 
 
-def _call_pickled(call: bytes) -> Any:
-    """Call a pickled (function, arguments), and return the result."""
+def _call_pickled(call: bytes) -> bytes:
+    """Call a pickled (function, arguments), and return the pickled outcome."""
     function, arguments = pickle.loads(call)
-    return function(*arguments)
-
-
-@contextmanager
-def _package_errors() -> Iterator[None]:
-    """Within the block, raise errors of this package that occurred on a worker as themselves, not as Ray's."""
-    import ray.exceptions
-
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, DetectorError):
-                raise type(cause)(*cause.args) from error
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise
+    return _Outcome.pickled(function, *arguments)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from detector.data.parallel import Progress, no_progress
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Reader
 from detector.text.forms.string_model import StringModel
+from detector.workflow.cluster.lost_jobs import MAX_LOSSES, LostJobsError
 from detector.workflow.cluster.machines import machines_of
 from detector.workflow.cluster.places import Place, Shard, shards_of
 from detector.workflow.cluster.shard_readings import ReadingRequest, Tally, make_request, read_shard, stored_tally
@@ -84,7 +85,7 @@ def predict_shards(
         SourceError: if there are no shards; if some cannot be read, after all others are done, or at once if a string
             model is to be fitted to them.
         ArgumentError: if two shards have the same name, or ``out`` is their folder.
-        DatasetError: if ``out`` holds other files with the names of shards.
+        DatasetError: if ``out`` holds other files with the names of shards, or cannot be written to.
         WeightsError, AlphabetError: as :class:`detector.Reader`.
         DependencyError: as :class:`detector.Reader`; if Ray is not installed, or no cluster answers.
         DiskFullError: if there is no room.
@@ -93,6 +94,7 @@ def predict_shards(
     shard_list = shards_of([shards] if isinstance(shards, (str, os.PathLike)) else list(shards))
     target = Place.of(out)
     _check_separate(shard_list, target)
+    target.check_writable()
     target.delete_parts({shard.name for shard in shard_list})
     arguments: dict[str, Any] = {
         "pattern": pattern, "min_confidence": min_confidence, "alternatives": alternatives, "two_pass": two_pass,
@@ -107,12 +109,15 @@ def predict_shards(
         request = machines.call(make_request, _weights_argument(weights), arguments, shard_list, string_format, gpu=gpu)
         progress("learn", 1, 1)
         progress("read", 0, len(shard_list))
-        for count, result in enumerate(machines.map(ShardReader(request, target), shard_list, gpu=gpu), 1):
-            if isinstance(result, Tally):
-                tally += result
-            else:
-                problems.append(result)
-            progress("read", count, len(shard_list))
+        try:
+            for count, result in enumerate(machines.map(ShardReader(request, target), shard_list, gpu=gpu), 1):
+                if isinstance(result, Tally):
+                    tally += result
+                else:
+                    problems.append(result)
+                progress("read", count, len(shard_list))
+        except LostJobsError as error:
+            problems += [f"{shard.place.path} ended {MAX_LOSSES + 1} workers that read it." for shard in error.jobs]
     if problems:
         examples = " ".join(sorted(problems)[:_MAX_EXAMPLES])
         raise SourceError(f"{len(problems)} of {len(shard_list)} shards could not be read; all others are. {examples}")

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.skipif(not is_installed("ray"), reason="a cluster needs
 ROOT = Path(__file__).parents[3]
 
 ON_RAY = """
+import functools
+import operator
+import os
 import sys
 from pathlib import Path
 import detector
@@ -61,6 +64,30 @@ for name, wanted, named in (("no.pt", WeightsError, "no.pt"), (weights, SourceEr
     else:
         raise AssertionError(f"{wanted} was not raised")
 assert sorted(path.name for path in (folder / "others").iterdir()) == [s.name for s in shards if s != shards[1]]
+
+from detector.workflow.cluster import ray_cluster
+from detector.workflow.cluster.lost_jobs import LostJobsError
+
+ray_cluster.MAX_LOSSES = 1
+call, ends = operator.methodcaller("__call__"), functools.partial(os._exit, 1)  # ends, as one that takes all memory
+with ray_cluster.cluster("local") as machines:
+    results = []
+    for begin in (lambda: results.extend(machines.map(call, [ends, *(functools.partial(int, i) for i in range(4))])),
+                  lambda: machines.call(ends)):
+        try:
+            begin()
+        except LostJobsError as error:
+            assert len(error.jobs) == 1 and "ended the worker that had it" in str(error)
+        else:
+            raise AssertionError("a job that ends its worker was not told")
+    assert sorted(results) == [0, 1, 2, 3], results
+    for begin in (lambda: list(machines.map(open, ["/nothing/here"])), lambda: machines.call(open, "/nothing/here")):
+        try:
+            begin()
+        except FileNotFoundError as error:
+            assert error.filename == "/nothing/here"
+        else:
+            raise AssertionError("an error of a disk was not told")
 assert ray.is_initialized()
 """
 

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,10 @@ from typer.testing import CliRunner
 import detector
 from detector.cli import app
 from detector.data.atomic import part_name
-from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
+from detector.errors import ArgumentError, DatasetError, DependencyError, ImageError, SourceError
+from detector.reading.inputs import named_pictures
 from tests.conftest import Toy, ToyRun
+from tests.workflow.cluster.object_store import object_store
 
 pa = pytest.importorskip("pyarrow", reason="shards need the extra shards")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -25,7 +29,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from pyarrow import fs  # noqa: E402
 
 from detector.data.packs.shards import ShardPicture, write_shards  # noqa: E402
-from detector.workflow.cluster import places, shard_readings  # noqa: E402
+from detector.workflow.cluster import lost_jobs, machines, places, shard_readings  # noqa: E402
 from detector.workflow.cluster.places import Place, shards_of  # noqa: E402
 
 ROWS = 8
@@ -88,10 +92,13 @@ def test_what_is_lost_is_read_again_and_the_rest_is_not(packed: Path, toy_run: T
     told = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
     before, times = contents(out), {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     (out / "part-00001.parquet").unlink()
-    (out / part_name("part-00002.parquet")).write_bytes(b"of a killed worker")
-    (out / "mine.part").write_bytes(b"of somebody else")
+    alive = part_name("part-00002.parquet")
+    (out / alive.replace(f"-{os.getpid()}-", "-999999999-")).write_bytes(b"of a killed worker")
+    others = {alive: b"of a process that writes it at the moment", "mine.part": b"of somebody else"}
+    for name, content in others.items():
+        (out / name).write_bytes(content)
     again = detector.predict_shards(toy_run.weights, packed, out, device="cpu")
-    assert contents(out) == {**before, "mine.part": b"of somebody else"}
+    assert contents(out) == {**before, **others}
     assert [again.pictures, again.failed] == [told.pictures, told.failed]
     kept = {name for name in times if (out / name).stat().st_mtime_ns == times[name]}
     assert kept == {"part-00000.parquet", "part-00002.parquet"}
@@ -139,6 +146,13 @@ WRONG: dict[str, tuple[list[str], str, type[Exception], str]] = {
     "a folder without shards": (["{}"], "out", SourceError, "There are no .parquet files in"),
     "names twice": (["{}/shards", "{}/shards/part-00000.parquet"], "out", ArgumentError, "the same name"),
     "among the shards": (["{}/shards"], "shards", ArgumentError, "holds the shards themselves"),
+    "a file in the way": (
+        ["{}/shards"],
+        "shards/part-00000.parquet/out",
+        DatasetError,
+        r"part-00000\.parquet is no fold",
+    ),
+    "a name that is not UTF-8": (["{}/shards\udcff"], "out", SourceError, "the name is not UTF-8, .* rename it"),
     "an unknown kind of address": (["nowhere://x/y"], "out", SourceError, "nowhere://x/y cannot be opened"),
 }
 
@@ -149,6 +163,36 @@ def test_what_cannot_be_read_is_said_before_weights_are_opened(
 ) -> None:
     with pytest.raises(error, match=told):
         detector.predict_shards("no.pt", [one.format(tmp_path) for one in sources], tmp_path / out)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, and links")
+def test_what_else_lies_there_is_passed_over(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    (packed / "\udcff.txt").touch()
+    (packed / "loop").symlink_to(packed / "loop")
+    assert [shard.name for shard in shards_of([packed])] == [f"part-0000{i}.parquet" for i in range(3)]
+    assert len(list(named_pictures(packed))) == 22
+    (packed / "part-00003.parquet").symlink_to(packed / "part-00003.parquet")
+    with pytest.raises(SourceError, match=r"1 of 4 shards could not be read.*part-00003"):
+        detector.predict_shards(toy_run.weights, packed, tmp_path / "out", string_format=False, device="cpu")
+    (packed / "part-00003.parquet").rename(packed / "\udcff.parquet")
+    with pytest.raises(SourceError, match="the name is not UTF-8"):
+        shards_of([packed])
+    *_, (name, problem) = named_pictures(packed)
+    assert name.endswith("\udcff.parquet") and isinstance(problem, ImageError)
+
+
+def test_a_shard_that_ends_its_workers_is_named_when_all_others_are_read(
+    packed: Path, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Machines(machines.ThisProcess):
+        def map(self, function: Any, jobs: Any, gpu: bool = False) -> Iterator[Any]:
+            yield from super().map(function, jobs[1:])
+            raise lost_jobs.LostJobsError(jobs[:1])
+
+    monkeypatch.setattr("detector.workflow.cluster.reading.machines_of", lambda address: nullcontext(Machines()))
+    with pytest.raises(SourceError, match=r"1 of 3 shards .*part-00000\.parquet ended 9 workers that read it"):
+        detector.predict_shards(toy_run.weights, packed, tmp_path / "out", string_format=False, device="cpu")
+    assert sorted(contents(tmp_path / "out")) == ["part-00001.parquet", "part-00002.parquet"]
 
 
 def test_addresses_are_taken_as_paths_are(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
@@ -197,6 +241,21 @@ def test_shards_of_other_file_systems_are_read_as_local_ones(
         for info in remote.get_file_info(fs.FileSelector("bucket/out"))
     }
     assert written == contents(tmp_path / "out")
+
+
+def test_an_object_store_is_read_and_written_as_a_disk(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
+    """By pyarrow's own client of S3."""
+    detector.predict_shards(toy_run.weights, packed, tmp_path / "out", device="cpu")
+    objects = {f"bucket/shards/{name}": content for name, content in contents(packed).items()}
+    with object_store(objects) as options:
+        shards, out = (f"s3://key:secret@bucket/{folder}?{options}" for folder in ("shards", "readings"))
+        for lost in ("part-00000.parquet", "part-00001.parquet"):
+            detector.predict_shards(toy_run.weights, shards, out, device="cpu")
+            written = {name: content for name, content in objects.items() if name.startswith("bucket/readings/")}
+            assert written == {f"bucket/readings/{name}": c for name, c in contents(tmp_path / "out").items()}
+            del objects[f"bucket/readings/{lost}"]
+        with pytest.raises(SourceError, match=r"There is no s3://.*none"):
+            shards_of([shards.replace("shards", "none")])
 
 
 def test_readings_of_another_package_or_weights_are_not_made(

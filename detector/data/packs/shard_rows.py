@@ -10,13 +10,14 @@ import os
 import re
 from bisect import bisect_right
 from collections import OrderedDict
+from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.folders.image_files import MAX_BYTES, is_image_name
-from detector.data.packs.shards import NO_BYTES, SUFFIX, opened_shard
+from detector.data.packs.shards import NO_BYTES, SUFFIX, has_dictionary, opened_shard
 from detector.errors import ImageError, SourceError
 
 if TYPE_CHECKING:
@@ -143,7 +144,10 @@ class _Groups:
     def _column(self, shard: tuple[Any, ...], file: Path, group: int) -> Any:
         key = (*shard, group)
         if key not in self._columns:
-            with opened_shard(file) as parquet:
+            with ExitStack() as stack:
+                parquet = stack.enter_context(opened_shard(file))
+                if has_dictionary(parquet, group):  # its values are not repeated for each row
+                    parquet = stack.enter_context(opened_shard(file, dictionaries=("bytes",)))
                 self._columns[key] = parquet.read_row_group(group, ["bytes"], use_threads=False).column("bytes")
         self._columns.move_to_end(key)
         while len(self._columns) > 1 and sum(column.nbytes for column in self._columns.values()) > _KEPT_BYTES:

@@ -113,7 +113,7 @@ def shard_files(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def no_shards(folder: str | os.PathLike[str]) -> SourceError:
-    """The error for a folder without shards."""
+    """Return the error for a folder without shards."""
     return SourceError(f"There are no {SUFFIX} files in {os.fspath(folder)}: `detector pack` makes some.")
 
 
@@ -239,24 +239,25 @@ def read_shard(file: Path, columns: Sequence[str] = COLUMNS, stream: Any = None)
 
 
 @contextmanager
-def opened_shard(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
+def opened_shard(file: Path, stream: Any = None, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Yield an open shard whose columns are as expected; pages are read as they are needed.
 
     Args:
         file: where it is.
         stream: pyarrow's, of a file that is on no disk of this machine: whole row groups are fetched from it.
+        dictionaries: columns that are read as indices into a dictionary of their values.
 
     Raises:
         DependencyError: if the extra is not installed.
         SourceError: naming the file, also for what goes wrong in the block.
     """
-    with opened_parquet(file, stream) as parquet:
+    with opened_parquet(file, stream, dictionaries) as parquet:
         check_columns(file, parquet.schema_arrow)
         yield parquet
 
 
 @contextmanager
-def opened_parquet(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
+def opened_parquet(file: Path, stream: Any = None, dictionaries: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Yield an open Parquet file of any columns, see :func:`opened_shard`."""
     require_parquet(str(file))
     import pyarrow.parquet as pq
@@ -264,7 +265,9 @@ def opened_parquet(file: Path, stream: Any = None) -> Iterator[pq.ParquetFile]:
     options: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False} if stream is None else {"pre_buffer": True}
     with (
         arrow_errors(file, "Parquet"),
-        pq.ParquetFile(file if stream is None else stream, memory_map=False, **options) as parquet,
+        pq.ParquetFile(
+            file if stream is None else stream, memory_map=False, read_dictionary=dictionaries or None, **options
+        ) as parquet,
     ):
         yield parquet
 
@@ -334,11 +337,26 @@ def _present(parquet: pq.ParquetFile, columns: Sequence[str]) -> list[str]:
 
 
 def rows_at_once(parquet: pq.ParquetFile) -> int:
-    """Return how many rows have a bounded number of bytes, on the average."""
+    """Return how many rows have a bounded number of bytes: on the average, or at most where values are in a dictionary.
+
+    There the largest value may be that of all rows, as large as the whole column of a row group.
+    """
     metadata = parquet.metadata
-    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    average = size // max(1, metadata.num_rows) + 1
-    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // average)))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups) // max(1, metadata.num_rows)
+    repeated = max((chunk.total_uncompressed_size for group in groups for chunk in _dictionaries(group)), default=0)
+    return int(max(1, min(_BATCH_ROWS, _BATCH_BYTES // (max(size, repeated) + 1))))
+
+
+def has_dictionary(parquet: pq.ParquetFile, group: int) -> bool:
+    """Return whether values of a row group are in a dictionary, from which a few bytes stand for any number."""
+    return bool(_dictionaries(parquet.metadata.row_group(group)))
+
+
+def _dictionaries(group: Any) -> list[Any]:
+    """Return the columns of a row group with values in a dictionary."""
+    chunks = [group.column(i) for i in range(group.num_columns)]
+    return [chunk for chunk in chunks if chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY"]
 
 
 def _rows_of(batch: pa.RecordBatch, place: str, number: int) -> Iterator[ShardPicture]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from detector.data.packs import shards
+from detector.data.images import read_file
+from detector.data.packs import shard_rows, shards
+from detector.data.packs.shard_rows import row_path
 from detector.data.packs.shards import ShardPicture, is_shards, write_shards
 from detector.errors import DependencyError, SourceError
 from tests.builders import read_shards, write_pictures
@@ -150,6 +152,24 @@ def test_rows_before_damage_are_read(tmp_path: Path) -> None:
     assert [next(rows) for _ in range(1500)] == pictures(2500, 100)[:1500]
     with pytest.raises(SourceError, match="cannot be read as Parquet"):
         list(rows)
+
+
+def test_a_value_that_stands_for_many_rows_is_not_in_memory_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a dictionary a picture is once for all its rows: a file of some kilobytes may be any number of gigabytes."""
+    monkeypatch.setattr(shards, "_BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr(shard_rows, "_process_groups", (0, None))
+    file, value = tmp_path / "a.parquet", bytes(400_000)
+    table = pa.table({"id": [f"{i}" for i in range(20)], "bytes": pa.array([value] * 20, pa.large_binary())})
+    pq.write_table(table, file, compression="zstd", use_dictionary=["bytes"])
+    assert file.stat().st_size < 5000
+    with shards.opened_shard(file) as parquet:
+        batches = parquet.iter_batches(shards.rows_at_once(parquet))
+        assert [batch.num_rows for batch in batches] == [2] * 10
+    assert [picture.data for picture in read_shards(file)] == [value] * 20
+    assert read_file(row_path(file, 13, "a.png")) == value
+    assert sum(column.nbytes for column in shard_rows._groups()._columns.values()) < 2 * len(value)
 
 
 PLACES: dict[str, tuple[list[str], str, bool]] = {

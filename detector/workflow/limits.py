@@ -272,6 +272,6 @@ def _few_pictures(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit 
         return None
     message = (
         f"of the {training_count} pictures that were trained on {learnt.exact_match:.1%} are read right, of the "
-        f"held-out ones {held_out.exact_match:.1%}: more labelled pictures have something to teach"
+        f"held-out ones {held_out.exact_match:.1%}: more labelled pictures would help"
     )
     return Limit(PICTURES, count, message, {})

@@ -77,7 +77,7 @@ def _say_summary(result: FitResult, context: typer.Context) -> None:
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items() if count)
     suspects = counted(report.suspects, "suspect")
     if label_errors := max(0, report.to_review - report.suspects):  # they stay: what is held out must not be chosen
-        suspects += f", and {counted(label_errors, 'doubted label')} of val and test"
+        suspects += f", and {counted(label_errors, 'likely label error')} of val and test"
     say(f"{counted(report.inputs, 'input')}: {splits}; {suspects}; {report.refused} refused")
     say_prelabels(report)
     say_refused(report, relative_path(report.data_yaml.parent) / REJECTS)

@@ -56,9 +56,7 @@ def fit_string_model(
     by_length: dict[int, list[NDArray[np.float64]]] = {}
     for reading in {reading.text: reading for reading in usable}.values():  # repeated strings say nothing new
         by_length.setdefault(len(reading.characters), []).append(_likelihood_of(reading, alphabet, shares))
-    unambiguous = _unambiguous(alphabet, shares)
-    kind_shares = _kind_shares(alphabet, unambiguous, by_length)
-    return _fit_model(by_length, alphabet, [_Prior(unambiguous, kind_shares, _READING_PRIOR)])
+    return _fit_model(by_length, alphabet, [_Prior(_unambiguous(alphabet, shares), _READING_PRIOR)])
 
 
 def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringModel | None:
@@ -78,9 +76,7 @@ def fit_string_model_to_labels(labels: Iterable[str], alphabet: str) -> StringMo
             rows = np.full((len(text), len(alphabet)), _ABSENT_LIKELIHOOD)
             rows[np.arange(len(text)), [alphabet.index(sign) for sign in text]] = 1.0
             by_length.setdefault(len(text), []).append(rows)
-    unambiguous = np.ones(len(alphabet), bool)
-    kind_shares = _kind_shares(alphabet, unambiguous)
-    return _fit_model(by_length, alphabet, [_Prior(unambiguous, kind_shares, strings) for strings in _LABEL_PRIORS])
+    return _fit_model(by_length, alphabet, [_Prior(np.ones(len(alphabet), bool), strings) for strings in _LABEL_PRIORS])
 
 
 class _Prior(NamedTuple):
@@ -88,12 +84,10 @@ class _Prior(NamedTuple):
 
     Args:
         unambiguous: bool (classes,): symbols that count for their kind; the others look like a symbol of another kind.
-        kind_shares: float64 (kinds,): how frequent each kind is at a place that has shown no unambiguous symbol.
         strings: pseudo-count of strings whose symbols are uniform within their kind.
     """
 
     unambiguous: NDArray[np.bool_]
-    kind_shares: NDArray[np.float64]
     strings: float
 
 
@@ -194,7 +188,7 @@ def _fit_mixture(likelihood: NDArray[np.float64], alphabet: str, prior: _Prior, 
             counts = np.einsum("nlc,nl->lc", likelihood, share[:, k, None] / places[:, k]) * symbols[k]
             # A kind is counted by its unambiguous symbols alone: a 0 may be an O, and tells no digit from a letter.
             kind_counts = np.stack([counts[:, unambiguous & (kinds == kind)].sum(1) for kind in range(len(sizes))], 1)
-            kind_share = kind_counts * sizes / unambiguous_sizes + _KIND_PRIOR * prior.kind_shares
+            kind_share = kind_counts * sizes / unambiguous_sizes + _KIND_PRIOR * sizes / classes
             kind_share /= kind_share.sum(1, keepdims=True)
             prior_counts = prior.strings * unambiguous_sizes / sizes
             symbol_shares = (counts + prior.strings / sizes[kinds]) / (kind_counts + prior_counts)[:, kinds]
@@ -224,32 +218,6 @@ def _unambiguous(alphabet: str, shares: NDArray[np.float64]) -> NDArray[np.bool_
         if not unambiguous[kinds == kind].any():
             unambiguous[kinds == kind] = True
     return np.asarray(unambiguous)
-
-
-def _kind_shares(
-    alphabet: str, unambiguous: NDArray[np.bool_], by_length: dict[int, list[NDArray[np.float64]]] | None = None
-) -> NDArray[np.float64]:
-    """Return how frequent each kind is, float64 (kinds,): half as in the alphabet, half as in the strings, if any.
-
-    A place that is always seen as a 0 tells no digit from an O, but the other places do: where all others are digits,
-    it may well be one (empirical Bayes: Morris, "Parametric empirical Bayes inference", JASA 1983).
-
-    Args:
-        alphabet: the symbols, in class-id order.
-        unambiguous: bool (classes,): symbols that count for their kind.
-        by_length: for each length the likelihoods, float64 (length, classes), of its strings.
-    """
-    kinds = kinds_of(alphabet)
-    sizes = np.maximum(np.bincount(kinds, minlength=OTHER + 1), 1)
-    in_alphabet = sizes / len(alphabet)
-    if not by_length:
-        return np.asarray(in_alphabet)
-    places = np.concatenate([rows for strings in by_length.values() for rows in strings])
-    counts = (places / places.sum(1, keepdims=True)).sum(0)
-    unambiguous_sizes = np.maximum(np.bincount(kinds[unambiguous], minlength=OTHER + 1), 1)
-    kind_counts = np.bincount(kinds[unambiguous], counts[unambiguous], OTHER + 1) * sizes / unambiguous_sizes
-    kind_counts += in_alphabet
-    return np.asarray((in_alphabet + kind_counts / kind_counts.sum()) / 2)
 
 
 def _likelihood_of(reading: Reading, alphabet: str, shares: NDArray[np.float64]) -> NDArray[np.float64]:

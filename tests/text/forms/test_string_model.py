@@ -84,17 +84,7 @@ def test_a_letter_that_never_occurred_stays_possible() -> None:
         assert read("WAW1234", model).text == "WAW1234"
 
 
-@pytest.mark.parametrize(("text", "place"), [("0{}", 0), ("1{}", 0), ("{}0", 4)])
-def test_a_place_of_look_alikes_alone_goes_by_the_others_too(text: str, place: int) -> None:
-    digit_shares = []
-    for form in ("9999", "99AA"):
-        model = fit_string_model([read(text.format(other)) for other in drawn_texts(form, 60)], DEFAULT_SYMBOLS)
-        assert model is not None
-        digit_shares.append(model.formats[5][1].symbols[place, :10].sum())
-    assert digit_shares[0] > 2 * digit_shares[1]
-
-
-@pytest.mark.parametrize(("text", "form"), [("0{}", "AAAA"), ("{}1", "AAAA"), ("I{}", "9999"), ("{}O", "9999")])
+@pytest.mark.parametrize(("text", "form"), [("A0{}", "AAAA"), ("{}1", "AAAAA"), ("I{}", "99999"), ("{}O", "9999")])
 def test_other_places_alone_make_no_0_an_o(text: str, form: str) -> None:
     texts = [text.format(other) for other in drawn_texts(form, 60) if not set("01IO") & set(other)]
     model = fit_string_model([read(text) for text in texts], DEFAULT_SYMBOLS)

@@ -179,7 +179,9 @@ def convert(
             discard_part(target)  # something must change before this can go on
             raise
         vouched = decisions.vouched(inputs.items, set_alphabet)
-        writer = SetWriter(part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards, vouched=vouched)
+        writer = SetWriter(
+            part, target, settings, inputs, limit=MIN_CONFIDENCE, shards=shards, vouched=vouched, learnt=located.learnt
+        )
         texts = {item.name: item.text for item in labelled.items if item.name in decisions.rows}
         config, layout_share = writer.write(located.boxes.__getitem__, located.shape_hw, decisions, texts, progress)
         if (edited_review := _bytes_of(final_review)) != earlier_review and edited_review is not None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detector.data.sets.yolo_dataset import READER
 from detector.text.reading_config import ReadingConfig
 
 
@@ -52,6 +53,12 @@ class ConversionReport(os.PathLike[str]):
 
     def __fspath__(self) -> str:
         return str(self.data_yaml)
+
+    @property
+    def reader(self) -> Path | None:
+        """Weights of self-training, which readers open and training may start from; None where there are none."""
+        path = self.data_yaml.with_name(READER)
+        return path if path.is_file() else None
 
     @property
     def converted(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from detector.conversion.inputs import Inputs
 from detector.conversion.locating.boxes import Boxes, visible_ids, visible_symbols
+from detector.conversion.locating.detectors import write_reader
 from detector.conversion.locating.label_errors import label_error_probabilities
 from detector.conversion.review import REVIEW, Review, write_review
 from detector.conversion.set_folder import INNER_LISTS, WORK
@@ -21,7 +22,7 @@ from detector.data.folders.owned import OwnedFiles
 from detector.data.labels.sources import LabelledImage
 from detector.data.parallel import Progress
 from detector.data.sets import yolo_dataset
-from detector.data.sets.yolo_dataset import BOXES, MANIFEST, REJECTS, SPLITS, SUSPECTS, ManifestRow
+from detector.data.sets.yolo_dataset import BOXES, MANIFEST, READER, REJECTS, SPLITS, SUSPECTS, ManifestRow
 from detector.errors import NotLearnedError, argument
 from detector.reading.pages.report import REPORT, write_report
 from detector.text.reading_config import ReadingConfig
@@ -29,7 +30,7 @@ from detector.text.spacing import find_layout
 
 _TABLES = (
     "data.yaml", "obj.data", "obj.names", *(f"{split}.txt" for split in (*SPLITS, SUSPECTS)), MANIFEST, BOXES, REJECTS,
-    REVIEW, REPORT,
+    REVIEW, REPORT, READER,
 )  # fmt: skip
 _LAYOUT_FROM = 20_000  # pictures that tell how wide spaces are
 
@@ -53,6 +54,8 @@ class SetWriter:
         limit: pictures whose confidence is below this are suspects.
         shards: write shards in place of a file a picture.
         vouched: names of those that are none all the same, for a person said so.
+        learnt: file of the detector that reads the set, see
+            :func:`detector.conversion.locating.detectors.write_reader`; None writes none.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class SetWriter:
         limit: float,
         shards: bool = False,
         vouched: frozenset[str] = frozenset(),
+        learnt: Path | None = None,
     ) -> None:
         self.root, self.final_root, self.settings, self.inputs = root, final_root.resolve(), settings, inputs
-        self.limit, self.vouched = limit, vouched
+        self.limit, self.vouched, self.learnt = limit, vouched, learnt
         self.images: dict[str, list[str]] = {s: [] for s in (*SPLITS, SUSPECTS)}
         self.rejects = list(inputs.rejects)
         self.to_review = 0
@@ -126,6 +130,8 @@ class SetWriter:
         self.to_review = write_review(self.root / REVIEW, reviewed, rejected, labels, review, self.vouched)
         config, layout_share = self._reading_config(shape_hw)
         self._pictures.describe(self.final_root, config, self.images)
+        if self.learnt is not None:
+            write_reader(self.learnt, config, self.root / READER)
         write_report(self.root, final_root=self.final_root)
         self._owned.seal(unchecked=(REVIEW,), hashed=hashed)  # a person edits the review
         return config, layout_share

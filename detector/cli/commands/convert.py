@@ -55,10 +55,10 @@ def command(
     say_prelabels(report)
     say_refused(report, out / REJECTS)
     shipped_share, *round_shares = report.explained
-    say(f"the shipped detector reads {shipped_share:.1%} of the labels as they are" + (
-        f", and {round_shares[-1]:.1%} after it was trained on those" if round_shares
-        else f"; where that is enough: {command_line('detector', 'predict', 'shipped', 'PICTURES')}"
-    ))  # fmt: skip
+    by_training = f", and {round_shares[-1]:.1%} after it was trained on those" if round_shares else ""
+    weights = report.reader if round_shares else "shipped"
+    to_read = f"; where that is enough: {command_line('detector', 'predict', weights, 'PICTURES')}" if weights else ""
+    say(f"the shipped detector reads {shipped_share:.1%} of the labels as they are{by_training}{to_read}")
     height, width = report.config.shape_hw or (0, 0)
     layout = report.config.layout
     line_count = f" in {layout.lines} lines" if layout.lines > 1 else ""

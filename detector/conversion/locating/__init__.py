@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +47,13 @@ class LocatedLabels:
         explained: share of the labels that are read by a detector that was not trained on them, round by round; the
             first one is the shipped detector's. The last one is of all pictures, the others of those in rounds.
         shape_hw: of the input of a network for this set.
+        learnt: file of what the last detector has learnt, of no held-out picture; None where there is none.
     """
 
     boxes: LatestBoxes
     explained: tuple[float, ...]
     shape_hw: tuple[int, int]
+    learnt: Path | None = None
 
 
 def locate_labels(run: Run) -> LocatedLabels:
@@ -64,7 +67,7 @@ def locate_labels(run: Run) -> LocatedLabels:
     self_training = SelfTraining(run, shape_hw)
     trained = self_training(shipped_boxes, shipped_locator)
     _check_suited(run, trained)
-    return LocatedLabels(*self_training.all_located(trained), shape_hw=shape_hw)
+    return LocatedLabels(*self_training.all_located(trained), shape_hw, self_training.learnt(trained))
 
 
 def _located_by_shipped(run: Run, network: Network) -> tuple[BoxStore, Locator]:

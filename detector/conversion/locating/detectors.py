@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.atomic import atomic_write
 from detector.data.parallel import cores
 from detector.networks.network import Network
 from detector.networks.shipped import SHIPPED
 from detector.reading.opening import open_network
 from detector.text.detections import CharDetections
+from detector.text.reading_config import ReadingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -67,9 +70,7 @@ def trained_network(path: Path, symbols: str, device: str | None) -> PicklableNe
     from detector.networks.device import pick_device
     from detector.networks.ultralytics import TorchNetwork
 
-    net = new_detector(symbols, 0)
-    net.load_state_dict(read_state(path))
-    network = TorchNetwork.of(net, pick_device(device), cores())
+    network = TorchNetwork.of(_restored(path, symbols), pick_device(device), cores())
     return PicklableNetwork(network, partial(_trained_on_a_worker, path.absolute(), symbols, device))
 
 
@@ -92,9 +93,51 @@ def new_detector(symbols: str, seed: int) -> torch.nn.Module:
     return net
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """Weights of a file, float32; whatever torch raises for a damaged one."""
-    import torch
+@dataclass(frozen=True)
+class Learnt:
+    """What a detector of self-training has learnt.
 
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    Args:
+        state: its weights, float32.
+        pictures: names of all that it was trained on, in the rounds before, too.
+    """
+
+    state: dict[str, Any]
+    pictures: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Learnt:
+        """Read a file that :meth:`write` wrote; whatever torch raises for a damaged one."""
+        import torch
+
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = {k: v.float() if v.is_floating_point() else v for k, v in content["state"].items()}
+        return cls(state, tuple(content["pictures"]))
+
+    def write(self, path: Path) -> None:
+        """Atomically write it, weights in half precision."""
+        import torch
+
+        state = {k: v.half() if v.is_floating_point() else v for k, v in self.state.items()}
+        with atomic_write(path) as part, part.open("wb") as file:
+            torch.save({"state": state, "pictures": list(self.pictures)}, file)
+
+
+def write_reader(path: Path, config: ReadingConfig, target: Path) -> None:
+    """Write a detector of self-training as weights that readers open.
+
+    Args:
+        path: of its :class:`Learnt`.
+        config: of the set.
+        target: file to write.
+    """
+    from detector.networks import ultralytics
+
+    ultralytics.write_reader(_restored(path, config.symbols), target, config, {})
+
+
+def _restored(path: Path, symbols: str) -> torch.nn.Module:
+    """Return the network of a kept :class:`Learnt`."""
+    net = new_detector(symbols, 0)
+    net.load_state_dict(Learnt.read(path).state)
+    return net

@@ -32,10 +32,9 @@ from numpy.typing import NDArray
 
 from detector.conversion.locating.boxes import BoxStore, LatestBoxes, locate_all, picture_of
 from detector.conversion.locating.cross_fitting import CrossFitted, half_of
-from detector.conversion.locating.detectors import new_detector, read_state, trained_network
+from detector.conversion.locating.detectors import Learnt, new_detector, trained_network
 from detector.conversion.locating.locator import Locator
 from detector.conversion.locating.run import Run, random_sample
-from detector.data.atomic import atomic_write
 from detector.data.labels.sources import LabelledImage
 from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.parallel import chunked, prefetch_map
@@ -157,9 +156,20 @@ class SelfTraining:
         boxes = self._located(trained, items, len(trained.explained) - 1)
         return boxes, (*trained.explained[:-1], _explained(boxes, items))
 
+    def learnt(self, trained: Trained) -> Path | None:
+        """Return the file of the last round's detector, to read with; None if there is none of the whole set.
+
+        It must not have learnt a picture that is held out: a review may have moved one since its round was kept.
+        """
+        if not trained.name or len(trained.detectors.locators) > 1:
+            return None
+        inputs, path = self.run.inputs, self._weights(f"{trained.name}-0")
+        held_out = {item.name for item in inputs.items if inputs.split[item.text] != "train"}
+        return path if held_out.isdisjoint(Learnt.read(path).pictures) else None
+
     def _rounds(self, trained: Trained, kind: _Kind) -> Trained:
         """Run one kind of rounds; cross-fitted ones end when the other kind can begin."""
-        states: list[dict[str, Any]] = []
+        previous: list[Learnt] = []
         # The first round of a detector that is new to these symbols may just begin to read.
         may_start_slowly = not trained.by_class or len(trained.detectors.locators) > 1
         for number in range(1, _ROUNDS + 1):
@@ -171,10 +181,10 @@ class SelfTraining:
                 or (kind is _CROSS_FITTED and explained >= 2 * ENOUGH_EXPLAINED)
             ):
                 break
-            next_round = self._round(kind, number, trained, states)
+            next_round = self._round(kind, number, trained, previous)
             if next_round is None:
                 break
-            trained, states = next_round
+            trained, previous = next_round
             grown = trained.explained[-1] - explained
             log.info("round %d of self-training: %.1f%% of the labels are read", number, 100 * trained.explained[-1])
             if grown < _GROWTH and not (may_start_slowly and number == 1):
@@ -182,8 +192,8 @@ class SelfTraining:
         return trained
 
     def _round(
-        self, kind: _Kind, number: int, trained: Trained, previous: list[dict[str, Any]]
-    ) -> tuple[Trained, list[dict[str, Any]]] | None:
+        self, kind: _Kind, number: int, trained: Trained, previous: list[Learnt]
+    ) -> tuple[Trained, list[Learnt]] | None:
         name = f"{kind.name}{number}"
         groups = self._groups(trained.boxes, kind)
         if min(map(len, groups)) < MIN_PICTURES:
@@ -192,15 +202,15 @@ class SelfTraining:
             f"{trained.explained[-1]:.1%} of the labels are read as they are; training on the set", *TORCH,
             "albumentations", then=", then the same once more: it goes on from here",
         )  # fmt: skip
-        states = [
-            self._state(kind, f"{name}-{k}", group, trained.boxes, previous[k] if previous else None)
+        learnt = [
+            self._learnt(kind, f"{name}-{k}", group, trained.boxes, previous[k] if previous else None)
             for k, group in enumerate(groups)
         ]
         locators = [self._locator(f"{name}-{k}") for k in range(len(groups))]
         latest = replace(trained, detectors=self._detectors(*locators), name=name)
         boxes = self._located(latest, self.run.round_items, len(trained.explained))
         explained = (*trained.explained, _explained(boxes, self.run.round_items))
-        return replace(latest, boxes=boxes, explained=explained), states
+        return replace(latest, boxes=boxes, explained=explained), learnt
 
     def _located(self, trained: Trained, items: Sequence[LabelledImage], number: int) -> LatestBoxes:
         """Locate those items that are not explained with the last detector, that of round ``number``."""
@@ -250,30 +260,27 @@ class SelfTraining:
     def _weights(self, name: str) -> Path:
         return self.run.resume.path(f"detector-{name}.pt")
 
-    def _state(
-        self, kind: _Kind, name: str, items: list[LabelledImage], boxes: LatestBoxes, initial: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        """Return the weights of a round's detector: stored ones, or freshly trained."""
-        import torch
-
-        if (saved := self._saved_state(name)) is not None:
+    def _learnt(
+        self, kind: _Kind, name: str, items: list[LabelledImage], boxes: LatestBoxes, previous: Learnt | None
+    ) -> Learnt:
+        """Return what a round's detector has learnt: stored, or freshly trained."""
+        if (saved := self._saved(name)) is not None:
             return saved
         net = new_detector(self.run.settings.alphabet.symbols, self.run.settings.seed)
-        if initial is not None:
-            net.load_state_dict(initial)
+        if previous is not None:
+            net.load_state_dict(previous.state)
         trained = self._train(kind, name, net, items, boxes)
-        state = {k: v.half() if v.is_floating_point() else v for k, v in trained.state_dict().items()}
-        with atomic_write(self._weights(name)) as part, part.open("wb") as file:
-            torch.save(state, file)
+        pictures = {item.name for item in items}.union(previous.pictures if previous else ())
+        Learnt(trained.state_dict(), tuple(sorted(pictures))).write(self._weights(name))
         self.run.resume.path(_checkpoint(name)).unlink(missing_ok=True)
-        saved = self._saved_state(name)  # also the one that was just trained: a run that goes on has no other
+        saved = self._saved(name)  # also the one that was just trained: a run that goes on has no other
         assert saved is not None
         return saved
 
-    def _saved_state(self, name: str) -> dict[str, Any] | None:
+    def _saved(self, name: str) -> Learnt | None:
         path = self._weights(name)
         try:
-            return read_state(path)
+            return Learnt.read(path)
         except FileNotFoundError:
             return None
         except Exception as error:  # torch has no one error for damaged files

@@ -9,6 +9,7 @@ SET/
   manifest.csv                 a line for each picture: source, text, split, confidence, status
   boxes.csv                    a line for each character: box in pixels, confidence, stage
   rejects.csv                  a line for each refused input, with the reason
+  reader.pt                    weights that read, where self-training left some
   report.html, review.csv      all of this to look at, and a person's decisions: report.py, review.py
   images/SPLIT/part-00000.parquet …     in place of pictures, label files, boxes.csv and darknet's files: shards
                                with the labels in them (set_shards.py), whose pictures are called
@@ -45,6 +46,8 @@ from detector.text.reading_config import ReadingConfig
 SPLITS = ("train", "val", "test")
 SUSPECTS = "suspects"
 MANIFEST, BOXES, REJECTS = "manifest.csv", "boxes.csv", "rejects.csv"
+READER = "reader.pt"
+"""Weights of self-training, which learns the training split alone: they read, without a calibration."""
 CONFIG_KEY = "detector"
 """Key of the reading configuration in data.yaml and in checkpoints."""
 INNER_SET = "set"

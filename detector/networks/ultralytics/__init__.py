@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from detector.networks.ultralytics.export import write_exported
 from detector.networks.ultralytics.network import TorchNetwork
-from detector.networks.ultralytics.weights import averaged, new_network, publish, write_interpolated
+from detector.networks.ultralytics.weights import averaged, new_network, publish, write_interpolated, write_reader
 
-__all__ = ["TorchNetwork", "averaged", "new_network", "publish", "write_exported", "write_interpolated"]
+__all__ = ["TorchNetwork", "averaged", "new_network", "publish", "write_exported", "write_interpolated", "write_reader"]

@@ -116,17 +116,29 @@ def publish(
     checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any],
     write_down: Callable[[Path], None] | None = None,
 ) -> None:  # fmt: skip
-    """Write weights to distribute: the network in half precision and the config, nothing of this machine.
+    """Write a run's weights to distribute, see :func:`write_reader`.
 
     Args:
         checkpoint: of the run.
+        target, config, facts, write_down: as there.
+    """
+    write_reader(open_weights(checkpoint)[0], target, config, facts, write_down)
+
+
+def write_reader(
+    net: Any, target: Path, config: ReadingConfig, facts: dict[str, Any],
+    write_down: Callable[[Path], None] | None = None,
+) -> None:  # fmt: skip
+    """Write weights to distribute: the network in half precision and the config, nothing of this machine.
+
+    Args:
+        net: the network; it is not to be trained any further.
         target: file to write.
         config: what readers must know.
         facts: of the run, for a person.
         write_down: called with the whole file just before it takes its place.
     """
-    model, _ = open_weights(checkpoint)
-    model = model.float().to(memory_format=torch.contiguous_format).half().eval()
+    model = net.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
     model.args = {"task": "detect", "imgsz": max(config.shape_hw or DEFAULT_SHAPE_HW)}
     model.names = class_names(model, config.symbols)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -86,7 +87,8 @@ class Cluster:
             pool = ray.data.ActorPoolStrategy(
                 min_size=1, max_size=len(jobs), initial_size=workers, max_tasks_in_flight_per_actor=1
             )
-            arguments = (pickle.dumps(function), None if gpu else 1, self.attempts, key, MAX_LOSSES + 1)
+            begin = partial(_begin, self.attempts, key)
+            arguments = (pickle.dumps(function), None if gpu else 1, begin, MAX_LOSSES + 1)
             results = data.map_batches(
                 _Worker, fn_constructor_args=arguments, batch_size=1, compute=pool, num_cpus=1, num_gpus=int(gpu)
             )
@@ -195,26 +197,36 @@ class _Worker:
     Args:
         function: pickled.
         max_cores: that the function may use; None for all, as beside a GPU.
-        attempts: handle of the :class:`_Attempts` of all workers.
-        key: of the call that the jobs are of.
+        begin: called with a job's number; returns how often the job was begun, this time included.
         most: times that a job may be begun.
     """
 
-    def __init__(self, function: bytes, max_cores: int | None, attempts: Any, key: str, most: int) -> None:
+    def __init__(self, function: bytes, max_cores: int | None, begin: Callable[[int], int], most: int) -> None:
         limit_cores(max_cores)
         self._function: Callable[[Any], Any] = pickle.loads(function)
-        self._attempts, self._key, self._most = attempts, key, most
+        self._begin, self._most = begin, most
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         outcomes = [self._outcome(int(number), job) for number, job in zip(batch["number"], batch["job"], strict=True)]
         return {"number": batch["number"], "outcome": outcomes}
 
     def _outcome(self, number: int, job: bytes) -> bytes:
-        import ray
-
-        if ray.get(self._attempts.begin.remote((self._key, number))) > self._most:
+        if self._begin(number) > self._most:
             return pickle.dumps(_Outcome(is_lost=True))
         return _Outcome.pickled(self._function, pickle.loads(job))
+
+
+def _begin(attempts: Any, key: str, number: int) -> int:
+    """Count once more that a job of a call was begun, and return how often it was.
+
+    Args:
+        attempts: handle of an :class:`_Attempts`.
+        key: of the call.
+        number: of the job.
+    """
+    import ray
+
+    return int(ray.get(attempts.begin.remote((key, number))))
 
 
 def _call_pickled(call: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -143,11 +144,18 @@ def _cores(_: int) -> int:
 def test_a_worker_takes_no_more_cores_than_are_its_own(most: int | None) -> None:
     before = cores()
     try:
-        worker = _Worker(pickle.dumps(_cores), most)
-        assert pickle.loads(worker({"job": [pickle.dumps(0)]})["result"][0]) == (most or before)
+        worker = _Worker(pickle.dumps(_cores), most, lambda number: 1, 1)
+        (outcome,) = worker({"number": [7], "job": [pickle.dumps(0)]})["outcome"]
+        assert pickle.loads(outcome).result() == (most or before)
     finally:
         limit_cores(None)
     assert cores() == before
+
+
+def test_a_job_that_ended_its_workers_is_begun_no_more() -> None:
+    worker = _Worker(pickle.dumps(os._exit), None, {7: 2, 8: 3}.__getitem__, 1)
+    outcomes = worker({"number": [7, 8], "job": [pickle.dumps(1)] * 2})["outcome"]
+    assert [pickle.loads(outcome).is_lost for outcome in outcomes] == [True, True]
 
 
 def test_without_an_address_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,9 @@ from detector.text.reading_config import ReadingConfig
 SOURCE_KEY = "detector_source"
 """Where an exported file says which weights it was made of: their SHA-256."""
 
+INT8_KEY = "detector_int8"
+"""Where an exported file says that it computes in 8-bit integers, and so may read other strings; missing in others."""
+
 
 def metadata_for(config: ReadingConfig, source: str) -> dict[str, str]:
     """Return what an exported file of this config carries, beside Ultralytics' own metadata."""

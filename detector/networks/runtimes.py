@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from detector.data.parallel import network_threads
 from detector.data.trust import parse_yaml
 from detector.errors import DependencyError, WeightsError, is_installed
-from detector.networks.metadata import SOURCE_KEY, config_in, names_in
+from detector.networks.metadata import INT8_KEY, SOURCE_KEY, config_in, names_in
 from detector.networks.network import of_symbols
 from detector.networks.nms import candidates, check_output
 from detector.text.detections import CharDetections
@@ -102,6 +102,11 @@ class ExportedNetwork:
         """SHA-256 of the weights that the file was exported from, where it says so."""
         return self._engine.metadata.get(SOURCE_KEY)
 
+    @property
+    def is_int8(self) -> bool:
+        """Whether the file computes in 8-bit integers, and so may read other strings than its weights."""
+        return INT8_KEY in self._engine.metadata
+
     def __call__(self, images: NDArray[np.uint8]) -> list[CharDetections]:
         """Detect candidates in pixels of the letterboxed pictures, uint8 (n, H, W, 3) BGR."""
         return candidates(of_symbols(self.output(images), self.names))
@@ -120,7 +125,7 @@ class ExportedNetwork:
 
     def _run(self, images: NDArray[np.uint8], run: _Run) -> NDArray[np.float32]:
         """Return the output of as many pictures as the engine takes in one call, or fewer."""
-        blob = np.divide(np.ascontiguousarray(images.transpose(0, 3, 1, 2)[:, ::-1]), np.float32(255), dtype=np.float32)
+        blob = blob_of(images)
         if self._engine.batch is not None and len(blob) < self._engine.batch:  # a file that takes so many and no others
             blob = np.concatenate([blob, np.repeat(blob[-1:], self._engine.batch - len(blob), 0)])
         try:
@@ -136,6 +141,11 @@ class ExportedNetwork:
             ) from error
         check_output(output.shape)
         return output[: len(images)]
+
+
+def blob_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Convert letterboxed pictures uint8 (n, H, W, 3) BGR to what exported files take: (n, 3, H, W) RGB, 0 to 1."""
+    return np.divide(np.ascontiguousarray(images.transpose(0, 3, 1, 2)[:, ::-1]), np.float32(255), dtype=np.float32)
 
 
 def is_onnx(path: Path) -> bool:

@@ -75,7 +75,10 @@ def _in_torch(path: Path) -> Network:
 
 
 def exported_before(weights: Path, backend: str | None = None) -> ExportedNetwork | None:
-    """Open the earlier export of a ``.pt``, beside it or in the cache; None if there is none of these weights."""
+    """Open the earlier export of a ``.pt``, beside it or in the cache; None if there is none of these weights.
+
+    One in 8 bits is not taken: it may read other strings.
+    """
     source = file_hash(weights)
     cached = _cached(source)
     for path in (weights.with_suffix(".onnx"), cached):
@@ -85,7 +88,7 @@ def exported_before(weights: Path, backend: str | None = None) -> ExportedNetwor
             except DetectorError as error:
                 log.info("%s is not used: %s", path, error)
                 continue
-            if network.source == source:
+            if network.source == source and not network.is_int8:
                 if path == cached:
                     used_now(path)
                 return network

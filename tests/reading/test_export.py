@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from detector.networks.metadata import config_in, metadata_for
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import SHIPPED
 from detector.reading import export as exporting
+from detector.reading.opening import exported_before
 from tests.conftest import Toy, ToyRun
 
 FORMATS = [
@@ -186,6 +189,92 @@ def test_a_gpu_is_for_engines_alone(weights: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("detector.networks.device.pick_device", lambda _: torch.device("cuda:0"))
     with pytest.raises(ArgumentError, match=r"device='0' has no effect: format=onnx is written on a CPU"):
         detector.export(weights, device="0")
+
+
+# 8 bits
+
+
+@pytest.fixture(scope="module")
+def in_32_bits(toy_run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    weights = Path(shutil.copyfile(toy_run.weights, tmp_path_factory.mktemp("exported") / "toy.pt"))
+    return detector.export(weights)
+
+
+@pytest.fixture(scope="module")
+def in_8_bits(toy: Toy, in_32_bits: Path) -> Path:
+    """What the toy's weights are in 8 bits, beside what they are in 32."""
+    written = detector.export(in_32_bits.with_suffix(".pt"), int8=True, sample=sorted(toy.source.iterdir())[40:60])
+    assert {path.name for path in written.parent.iterdir()} == {"toy.pt", "toy.onnx", "toy.int8.onnx"}
+    return written
+
+
+def test_a_file_in_8_bits_is_smaller_and_reads_nearly_the_same(
+    in_8_bits: Path, in_32_bits: Path, pictures: list[Path]
+) -> None:
+    assert in_8_bits.stat().st_size < 0.6 * in_32_bits.stat().st_size
+    read, wanted = (Reader(path, device="cpu") for path in (in_8_bits, in_32_bits))
+    assert read.config == wanted.config and read.backend == "onnx"
+    differing = sum(a != b for a, b in zip(texts(read, pictures), texts(wanted, pictures), strict=True))
+    assert differing <= len(pictures) // 10
+    image = np.random.default_rng(0).integers(0, 256, (1, *read.config.shape_hw, 3), dtype=np.uint8)  # type: ignore[misc]
+    outputs = [ExportedNetwork(path).output(image) for path in (in_8_bits, in_32_bits)]
+    assert not np.array_equal(*outputs), "it computes in 8 bits"
+
+
+def test_its_metadata_is_that_of_the_export_and_says_8_bits(in_8_bits: Path, in_32_bits: Path) -> None:
+    import onnx
+
+    def entries(path: Path) -> dict[str, str]:
+        return {entry.key: entry.value for entry in onnx.load(path).metadata_props if entry.key != "date"}
+
+    assert entries(in_8_bits) == {**entries(in_32_bits), "detector_int8": "True"}
+
+
+@pytest.mark.parametrize("name", ["toy.onnx", "toy.int8.onnx"])
+def test_a_pt_is_never_read_in_8_bits(
+    in_8_bits: Path, in_32_bits: Path, weights: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
+    shutil.copyfile(in_8_bits, weights.with_name(name))
+    assert exported_before(weights) is None
+    shutil.copyfile(in_32_bits, weights.with_name("toy.onnx"))
+    network = exported_before(weights)
+    assert network is not None and not network.is_int8
+
+
+def test_8_bits_need_no_sample_and_tell_how_many_readings_differ(
+    weights: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handlers = list(logging.getLogger().handlers)
+    asked = ["export", str(weights), "--int8", "--out", str(weights.with_name("small.onnx"))]
+    with caplog.at_level("INFO", "detector"):
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert done.exit_code == 0 and done.stdout.strip() == str(weights.with_name("small.onnx"))
+    assert re.search(r"in 8 bits .*toy\.pt reads \d+ of 128 pictures otherwise than in 32", caplog.text)
+    assert "pre-processing" not in done.output + caplog.text + "".join(capfd.readouterr())
+    assert logging.getLogger().handlers == handlers
+
+
+def test_8_bits_that_read_otherwise_are_not_written(
+    weights: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real: Callable[..., list[detector.CharDetections]] = ExportedNetwork.__call__
+
+    def one_less(self: ExportedNetwork, images: object) -> list[detector.CharDetections]:
+        return [found[1:] if self.is_int8 else found for found in real(self, images)]
+
+    monkeypatch.setattr(ExportedNetwork, "__call__", one_less)
+    with pytest.raises(
+        WeightsError, match=r"toy\.pt reads otherwise in 8 bits: of \d+ pictures that .* a larger sample"
+    ):
+        detector.export(weights, int8=True, sample=pictures[:10])
+    assert [path.name for path in weights.parent.iterdir()] == ["toy.pt"]
+
+
+@pytest.mark.parametrize("format", ["openvino", "engine"])
+def test_8_bits_are_for_onnx_alone(weights: Path, format: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"int8=True is for ONNX alone, not for format='{format}': leave it out"):
+        detector.export(weights, format=format, int8=True)
 
 
 # What a reader runs

@@ -6,11 +6,11 @@ import ctypes
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 from typing import Any
 
@@ -39,7 +39,7 @@ from detector.reading.threaded import AHEAD, DetectedBatch, ThreadedPipeline
 from detector.reading.two_pass import ReadingPipeline
 from detector.text.decode import decode_again
 from detector.text.detections import CharDetections, Reading
-from detector.text.forms.fitting import MAX_LEARNT, fit_string_model
+from detector.text.forms.fitting import FIRST_LEARNT, MAX_LEARNT, fit_string_model
 from detector.text.forms.string_model import StringModel
 from detector.text.reading_config import ReadingConfig
 
@@ -224,6 +224,44 @@ class Reader:
 
         return fitted, readings()
 
+    def learning_stream(
+        self, source: Source, on_learnt: Callable[[StringModel], None] = lambda model: None
+    ) -> Iterator[tuple[str, Reading | Failure]]:
+        """Yield readings as :meth:`stream` does; after 300 different strings those that come are read as these look.
+
+        For what has no end or comes slowly: :meth:`fitted_stream` would keep readings back. Nothing is learnt where
+        :meth:`fitted_to` would learn nothing.
+
+        Args:
+            source: as of :meth:`stream`.
+            on_learnt: called with what was learnt, before the first picture that is read by it.
+
+        Raises:
+            SourceError: as :meth:`stream`.
+        """
+        live = is_live(source)
+        return self._learning(iter(live_pictures(source) if live else named_pictures(source)), live, on_learnt)
+
+    def _learning(
+        self, pictures: Iterator[NamedPicture], live: bool, on_learnt: Callable[[StringModel], None]
+    ) -> Iterator[tuple[str, Reading | Failure]]:
+        reader, first = self, dict[str, Reading]()
+        if not self._is_constrained:
+            # Of a list some batches have begun when one is read: so many pictures, to their end.
+            head = pictures if live else islice(pictures, FIRST_LEARNT)
+            for name, reading in self._frame_by_frame(head) if live else self._decoded(head):
+                if isinstance(reading, Reading) and reading:
+                    first.setdefault(reading.text, reading)
+                yield name, reading if isinstance(reading, Failure) else self._as_labelled(reading)
+                if live and len(first) == FIRST_LEARNT:
+                    break
+            if (following := next(pictures, None)) is None:
+                return
+            pictures, reader = chain([following], pictures), self._fitted(first.values())
+            if reader.string_model is not None:
+                on_learnt(reader.string_model)
+        yield from reader._stream(pictures, live)
+
     @property
     def _is_constrained(self) -> bool:
         """Whether it has a pattern or a string model, which go before what a folder tells."""
@@ -275,22 +313,25 @@ class Reader:
             source: as ``yolo predict`` takes it: a picture; a video; a folder, searched through; Parquet shards, see
                 :mod:`detector.data.packs.shards`; a pattern such as ``new/*.png``; a ``.txt`` file with a source a
                 line; a camera's index, the address of a stream or a ``.streams`` file of such; or any iterable of
-                pictures. Frames are named ``video.mp4#12``; what is
-                damaged or lost of a video or a stream is a failure.
+                pictures. Frames are named ``video.mp4#12``; what a video or a stream has lost or damaged is a failure.
 
         Raises:
             SourceError: if there is no such folder or file, or a camera or stream cannot be opened.
         """
-        if is_live(source):
-            return (
-                (name, Failure(name, str(frame)) if isinstance(frame, ImageError) else self.read(frame))
-                for name, frame in live_pictures(source)
-            )
-        return self._stream(named_pictures(source))
+        live = is_live(source)
+        return self._stream(live_pictures(source) if live else named_pictures(source), live)
 
-    def _stream(self, pictures: Iterable[NamedPicture]) -> Iterator[tuple[str, Reading | Failure]]:
-        for name, reading in self._decoded(pictures):
+    def _stream(self, pictures: Iterable[NamedPicture], live: bool = False) -> Iterator[tuple[str, Reading | Failure]]:
+        for name, reading in self._frame_by_frame(pictures) if live else self._decoded(pictures):
             yield name, reading if isinstance(reading, Failure) else self._as_labelled(reading)
+
+    def _frame_by_frame(self, frames: Iterable[NamedPicture]) -> Iterator[tuple[str, Reading | Failure]]:
+        """As :meth:`_decoded`, each picture before the next one is asked for."""
+        for name, frame in frames:
+            if isinstance(frame, ImageError):
+                yield name, Failure(name, str(frame))
+            else:
+                yield name, self._pipeline([read_named(frame)])[0]
 
     def _decoded(
         self, pictures: Iterable[NamedPicture], keeps_evidence: bool = False

@@ -450,7 +450,7 @@ def test_predict_reads_a_folder_as_its_strings_look(tmp_path: Path, monkeypatch:
     texts += [f"O{a}{n}" for n, a in enumerate("BCDEF", 340)]
     pictures = write_pictures(tmp_path, [f"{i:03}.png" for i in range(len(texts))])
     seen = [text.replace("O", "0") for text in texts]  # a typeface whose O is its 0
-    spellings = iter(seen * 5)
+    spellings = iter(seen * 6)
 
     def detect(_: object, prepared: Sequence[object]) -> list[detector.CharDetections]:
         """Sure characters in a row, as if the next text were in the picture."""
@@ -472,9 +472,14 @@ def test_predict_reads_a_folder_as_its_strings_look(tmp_path: Path, monkeypatch:
         (row["text"], row["unconstrained_text"]) for row in rows
     ]
     listed = "\n".join(map(str, sorted(pictures.iterdir())))
-    for command in [*asked, "--no-format"], [*asked[:2], "-", *asked[3:]]:  # a list may come slowly
+    from_list = [*asked[:2], "-", *asked[3:]]
+    for command in [*asked, "--no-format"], from_list:  # a list may come slowly
         alone = CliRunner().invoke(app, command, input=listed)
         assert [line.split("\t")[1] for line in alone.stdout.splitlines()] == seen
         assert "look like" not in alone.stderr
+    monkeypatch.setattr("detector.reading.reader.FIRST_LEARNT", 20)
+    told = CliRunner().invoke(app, from_list, input=listed)
+    assert [line.split("\t")[1] for line in told.stdout.splitlines()] == texts
+    assert told.stderr.count("these look like AA999") == 1
     pattern = CliRunner().invoke(app, [*asked, "--pattern", "XX999"])
     assert "look like" not in pattern.stderr

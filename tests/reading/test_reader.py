@@ -7,7 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -554,3 +554,33 @@ def test_a_reader_fitted_to_pictures(
     with pytest.raises(SourceError, match="has no end"):
         reader.fitted_to("0")
     assert Reader(reader.weights, pattern="X").fitted_to(pictures).string_model is None
+
+
+def test_a_live_stream_is_read_by_its_first_strings(
+    reader: Reader, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fit_string_model_to_labels([f"7{a}{b}" for a in "AKT" for b in "AKT"] * 3, reader.config.symbols)
+    assert model is not None
+    shown = [*pictures[:3], *pictures]  # the first ones are seen twice
+    fitted_to = list[str]()
+
+    def frames(_: object) -> Iterator[tuple[str, Path | ImageError]]:
+        yield from ((f"0#{number}", picture) for number, picture in enumerate(shown))
+        yield "0", ImageError("the line was lost")
+
+    def fit(readings: Iterable[Reading], *_: object) -> object:
+        fitted_to.extend(reading.text for reading in readings)
+        return model
+
+    monkeypatch.setattr("detector.reading.reader.live_pictures", frames)
+    monkeypatch.setattr("detector.reading.reader.fit_string_model", fit)
+    monkeypatch.setattr("detector.reading.reader.FIRST_LEARNT", 4)
+    by_model = reader.fitted_to(pictures)
+    fitted_to.clear()
+    learnt = list[object]()
+    *streamed, (_, lost) = reader.learning_stream("0", learnt.append)
+    assert isinstance(lost, Failure) and "lost" in lost.reason
+    assert learnt == [model] and len(fitted_to) == len(set(fitted_to)) == 4
+    first = next(n for n in range(len(shown)) if {reader.read(p).text for p in shown[:n]} - {""} == set(fitted_to))
+    for number, (picture, (_, reading)) in enumerate(zip(shown, streamed, strict=True)):
+        assert reading == (reader if number < first else by_model).read(picture)

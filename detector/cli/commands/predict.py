@@ -164,8 +164,8 @@ def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name:
 def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterator[tuple[str, Reading | Failure]]:
     """Yield readings of all sources in order; files are read as one folder, and a missing one is a failure.
 
-    With ``string_format`` the readings of files are as their common format has them; those of what is live, or of a
-    list on stdin, which may come slowly, are one by one.
+    With ``string_format`` the readings of files are as their common format has them; of what is live, or of a list on
+    stdin, which may come slowly, those that come after the first few hundred.
 
     Raises:
         SourceError: if there is but one source, and it is missing; if a camera or stream cannot be opened.
@@ -175,7 +175,12 @@ def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterat
     for live, group in groupby(sources, lambda source: is_live(source) or source == "-"):
         names = list(group)
         for part in names if live or len(sources) == 1 else [names]:
-            yield from reader.stream(part) if live or not string_format else _of_one_format(reader, part)
+            if not string_format:
+                yield from reader.stream(part)
+            elif live:
+                yield from reader.learning_stream(part, say_format_read)
+            else:
+                yield from _of_one_format(reader, part)
 
 
 def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[str, Reading | Failure]]:

@@ -23,6 +23,9 @@ from detector.text.forms.string_model import OTHER, StringFormat, StringModel, k
 MAX_LEARNT = 2000
 """Most strings that a model is fitted to: enough for every format, and few enough to keep in memory."""
 
+FIRST_LEARNT = 300
+"""Different strings that the form of what has no end is learnt from; more would gain little, and come late."""
+
 _MAX_FORMATS = 4  # for strings of one length
 _FOLDS = 4
 _ITERATIONS = 25

@@ -151,4 +151,4 @@ def test_evaluation_compares_in_the_order_of_the_reader(
     label_file(tmp_path, "labels.csv", f"image,text\na.png,{typed}\nb.png,AB\n")
     config = ReadingConfig("".join({*typed, *"AB"} - {" "}), visual_order=typed_by_reader)
     pictures, _ = _labelled(tmp_path, None, {"labels": "auto", "visual_order": option}, config)
-    assert pictures[0][1] == {"typed": typed, "shown": shown}[label]
+    assert pictures[0].text == {"typed": typed, "shown": shown}[label]

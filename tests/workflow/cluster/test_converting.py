@@ -95,17 +95,15 @@ def test_a_set_in_shards_does_not_depend_on_who_wrote_them(
 
 def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) -> None:
     """Those of both halves, each about the pictures that it was not trained on, with the calibration they have."""
-    import torch
-
     from detector.conversion.locating.boxes import boxes_of
     from detector.conversion.locating.cross_fitting import CrossFitted, half_of
-    from detector.conversion.locating.detectors import new_detector, trained_network
+    from detector.conversion.locating.detectors import Learnt, new_detector, trained_network
     from detector.conversion.locating.locator import Located, Locator
     from detector.networks.arithmetic import one_thread_each
 
     table, locators = Alphabet("ЖШЮЯ"), list[Locator]()
     for half in (0, 1):
-        torch.save(new_detector(table.symbols, half).state_dict(), tmp_path / f"{half}.pt")
+        Learnt(new_detector(table.symbols, half).state_dict(), ()).write(tmp_path / f"{half}.pt")
         network = trained_network(tmp_path / f"{half}.pt", table.symbols, "cpu")
         locators.append(Locator(network, table, length=4, shape_hw=(64, 192)))
         locators[half]._calibration = PlattScaling(1.5, half)

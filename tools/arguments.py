@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.results import DATA, ROOT
@@ -20,6 +21,21 @@ def add_data_and_out(parser: argparse.ArgumentParser, name: str) -> None:
     """Add --data, and --out, by default runs/``name``."""
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     add_out(parser, name)
+
+
+def add_sample(parser: argparse.ArgumentParser, sets: Sequence[str], default: Sequence[str], pictures: int) -> None:
+    """Add --sets, --data, --pictures and --seed, by which pictures of sets are drawn.
+
+    Args:
+        parser: to add them to.
+        sets: that can be chosen.
+        default: those that are taken if none is chosen.
+        pictures: of each set, unless another number is given.
+    """
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(default), metavar="SET", help=", ".join(sets))
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+    parser.add_argument("--pictures", type=int, default=pictures, help="of each set; 0 takes all")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
 
 
 def parse_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:

@@ -25,8 +25,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tools.arguments import add_sample
 from tools.processes import answer_as_peer, ask_peer
-from tools.results import DATA, ROOT, machine, write_json
+from tools.results import ROOT, machine, write_json
 
 # At the top nothing but the standard library: the peers' Python, which has no detector, runs this file too.
 
@@ -209,10 +210,7 @@ def main() -> None:
     if answer_as_peer(answer):
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--pictures", type=int, default=110, help="of each set; 0 takes all")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    add_sample(parser, SETS, SETS, 110)
     parser.add_argument("--weights", type=Path, default=None, help="others than the shipped ones")
     parser.add_argument("--peers-python", default=sys.executable, help="that runs RapidOCR and ddddocr")
     parser.add_argument("--no-peers", action="store_true", help="read with this project's weights only")

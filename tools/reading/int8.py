@@ -20,8 +20,9 @@ from typing import Any
 
 import detector
 from detector.text.metrics import mcnemar
+from tools.arguments import add_sample
 from tools.peers.zero_shot import SETS, normalise, sample
-from tools.results import DATA, ROOT, machine, machine_lines, write_json
+from tools.results import ROOT, machine, machine_lines, write_json
 
 
 def measure(name: str, readers: list[detector.Reader], rows: list[tuple[str, str]]) -> dict[str, Any]:
@@ -75,10 +76,7 @@ def table(sets: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET", help=", ".join(SETS))
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--pictures", type=int, default=400, help="of each set; 0 takes all")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    add_sample(parser, SETS, SETS, 400)
     parser.add_argument("--weights", type=Path, default=None, help="a .pt others than the shipped ones")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "int8.json")
     args = parser.parse_args()

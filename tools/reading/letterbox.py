@@ -24,8 +24,9 @@ from detector.networks.shipped import SHIPPED
 from detector.reading.export import export
 from detector.reading.two_pass import Prepared, ReadingPipeline
 from detector.text.metrics import mcnemar
+from tools.arguments import add_sample
 from tools.peers.zero_shot import SETS, normalise, sample
-from tools.results import DATA, ROOT, machine, machine_lines, write_json
+from tools.results import ROOT, machine, machine_lines, write_json
 
 SHRUNK = ("plates-us-crops", "plates-vn8", "captcha-generic")
 """Sets most of whose pictures are larger than the network's input."""
@@ -70,10 +71,7 @@ def measure(name: str, pipeline: ReadingPipeline, rows: list[tuple[str, str]]) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SHRUNK), metavar="SET")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
-    parser.add_argument("--pictures", type=int, default=500, help="of each set; 0 takes all")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
+    add_sample(parser, SETS, SHRUNK, 500)
     parser.add_argument("--weights", type=Path, default=None, help="an exported .onnx file, or a .pt that is exported")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "letterbox.json")
     args = parser.parse_args()

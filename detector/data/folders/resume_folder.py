@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.atomic import atomic_write
-from detector.data.folders.owned import OwnedFiles
+from detector.data.folders.owned import OwnedFiles, file_hash
 
 log = logging.getLogger("detector")
 
@@ -33,7 +33,7 @@ def package_hash(package: Path = PACKAGE) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".pt", ".onnx", ".yaml")):
         name = path.relative_to(package).as_posix()
-        digest.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(f"{name}\0{file_hash(path)}".encode())
     return digest.hexdigest()
 
 

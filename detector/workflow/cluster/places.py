@@ -13,6 +13,7 @@ from pyarrow import fs
 
 from detector.data.atomic import atomic_write, delete_strays, part_name, written_as
 from detector.data.folders.image_files import in_natural_order
+from detector.data.labels.listings import writable
 from detector.data.packs.shards import is_shard_name, no_shards, shard_files
 from detector.errors import ArgumentError, DatasetError, SourceError
 
@@ -196,5 +197,5 @@ def _check_name(path: str) -> None:
     Raises:
         SourceError: if it is not UTF-8.
     """
-    if any("\ud800" <= character <= "\udfff" for character in path):
+    if writable(path) != path:
         raise SourceError(f"{path}: the name is not UTF-8, and pyarrow takes no other: rename it.")

@@ -1,7 +1,7 @@
 """Artificial pictures for the shipped weights, in arrays that can be mapped into memory.
 
     python tools/weights/synth_store.py OUT --count 120000 [--seed 1] [--length 8] [--min-length 3] [--words FILE]
-        [--digits FOLDER] [--styles NAMES]
+        [--digits FOLDER] [--styles NAMES] [--width 256]
 
 Writes OUT/images.npy, uint8 (count, 64, 256, 3) BGR, OUT/texts.npy (count,), OUT/boxes_xyxy.npy, float32 (count, 8, 4)
 in pixels, rows after the last character zero, OUT/others_xyxy.npy, the same of characters of other alphabets, and
@@ -23,6 +23,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from detector.data.letterbox import letterbox
 from detector.synth import SynthConfig, Synthesizer, read_texts
 from detector.synth.faces.fonts import described_fonts
 from detector.text.alphabet import Alphabet
@@ -79,9 +80,10 @@ def _fill(job: tuple[SynthConfig, Path, int, int]) -> int:
     store, synthesizer = Store.open(folder, "r+"), Synthesizer(config)
     for i in range(start, stop):
         picture = synthesizer(i)
-        store.images[i], store.texts[i] = picture.image, picture.text
-        store.boxes_xyxy[i, : len(picture.boxes_xyxy)] = picture.boxes_xyxy
-        others_xyxy = picture.others_xyxy[: store.others_xyxy.shape[1]]
+        store.texts[i] = picture.text
+        store.images[i], transform = letterbox(picture.image, SIZE_WH[::-1])
+        store.boxes_xyxy[i, : len(picture.boxes_xyxy)] = transform.to_letterboxed(picture.boxes_xyxy)
+        others_xyxy = transform.to_letterboxed(picture.others_xyxy)[: store.others_xyxy.shape[1]]
         store.others_xyxy[i, : len(others_xyxy)] = others_xyxy
     store.drawn[start:stop] = True
     return stop - start
@@ -111,6 +113,9 @@ def main() -> None:
     parser.add_argument(
         "--styles", default=None, help="others than this recipe's, separated by commas; none for two lines"
     )
+    parser.add_argument(
+        "--width", type=int, default=SIZE_WH[0], help="of the pictures, in pixels: narrow ones are letterboxed"
+    )
     parser.add_argument("--workers", type=int, default=None)
     args = parser.parse_args()
     if args.count <= HELD_OUT:
@@ -124,7 +129,8 @@ def main() -> None:
     styles += ("counter", "handwriting", "inkjet", "engraved", "curved", "painted", "document", "scripts")
     if args.styles:
         styles = tuple(args.styles.split(","))
-    config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=SIZE_WH, styles=styles, seed=args.seed)
+    size_wh = (args.width, SIZE_WH[1])
+    config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=size_wh, styles=styles, seed=args.seed)
     Store.create(args.out, args.count, args.length)
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 20

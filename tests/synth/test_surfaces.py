@@ -15,6 +15,7 @@ import pytest
 from detector.synth import SynthConfig, Synthesizer, SynthImage, synthesizer
 from detector.synth.faces.drops import DOTS5, DropFace
 from detector.synth.faces.glyphs import CAP, FontFace
+from detector.synth.faces.segments import dot_grid
 from detector.synth.painting.grounds import TEXTURES
 from detector.synth.style import Style
 from detector.synth.styles import KINDS
@@ -133,6 +134,17 @@ def test_drops_draw_every_sign_another_way_each_time(rows: int) -> None:
         assert even is not None
         shapes.add((even.mask.shape, even.mask.tobytes()))
     assert len(shapes) == len(symbols), "no two signs look alike"
+
+
+@pytest.mark.parametrize("rows", [7, 9, 14])
+def test_dots_show_signs_of_hairlines(rows: int) -> None:
+    hairline = np.zeros((CAP, CAP // 2), np.uint8)
+    hairline[:, CAP // 4] = 255
+    hairline[0] = 255
+    grid = dot_grid(hairline, rows, least_ink=110)
+    assert grid.shape[0] == rows
+    assert grid.any(1).all(), "the upright stroke leaves a dot in each row"
+    assert grid[0].all(), "and the level one in each column"
 
 
 def test_five_rows_have_every_sign_of_the_alphabet() -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from detector.synth.faces.glyphs import CAP, FontFace, Glyph, cropped
-from detector.synth.faces.segments import DOTS
+from detector.synth.faces.segments import DOTS, dot_grid
 from detector.synth.style import Style
 
 _VARIANTS = 6  # drawings of each sign, so that two in a text differ
@@ -85,9 +85,7 @@ class DropFace:
         glyph = self.font.draw(sign)
         if glyph is None:
             return np.zeros((1, 1), bool), 0.0
-        h, w = glyph.mask.shape
-        size = (max(1, round(w / CAP * self.rows)), max(1, round(h / CAP * self.rows)))
-        return np.asarray(cv2.resize(glyph.mask, size, interpolation=cv2.INTER_AREA) > 110), glyph.top
+        return dot_grid(glyph.mask, self.rows, 110), glyph.top
 
 
 def drop_faces(rng: Random, style: Style, font: FontFace) -> Callable[[], DropFace]:

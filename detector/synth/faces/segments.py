@@ -232,7 +232,18 @@ class DotFace:
         glyph = self.font.draw(sign)
         if glyph is None:
             return None
-        h, w = glyph.mask.shape
-        size = (max(2, round(w / CAP * self.rows)), max(2, round(h / CAP * self.rows)))
-        small = cv2.resize(glyph.mask, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(small > (96 if self.rows == 7 else 70))
+        return dot_grid(glyph.mask, self.rows, 96 if self.rows == 7 else 70)
+
+
+def dot_grid(mask: Mask, rows: int, least_ink: int) -> np.ndarray:
+    """Return which dots show a sign on a grid with ``rows`` dots to a capital's height, bool (rows, columns).
+
+    Args:
+        mask: ink of the sign, uint8 (H, W), CAP pixels to a capital's height.
+        rows: dots of a capital's height.
+        least_ink: ink of a dot's cell, 0 to 255, where the fullest cell has 255: hairlines leave dots, too.
+    """
+    h, w = mask.shape
+    size = (max(1, round(w / CAP * rows)), max(1, round(h / CAP * rows)))
+    cells = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cells > least_ink / 255 * float(cells.max()))

@@ -26,7 +26,7 @@ import numpy as np
 from detector.data.letterbox import letterbox
 from detector.synth import SynthConfig, Synthesizer, read_texts
 from detector.synth.faces.fonts import described_fonts
-from detector.text.alphabet import Alphabet
+from detector.text.alphabet import DEFAULT_LENGTH, Alphabet
 
 SIZE_WH = (256, 64)
 CHUNK = 500  # consecutive pictures of one kind, drawn by one process
@@ -131,7 +131,7 @@ def main() -> None:
         styles = tuple(args.styles.split(","))
     size_wh = (args.width, SIZE_WH[1])
     config = SynthConfig(length=args.length, min_length=args.min_length, size_wh=size_wh, styles=styles, seed=args.seed)
-    Store.create(args.out, args.count, args.length)
+    Store.create(args.out, args.count, max(args.length, DEFAULT_LENGTH))  # stores are drawn from together
     (args.out / "config.json").write_text(json.dumps({k: str(v) for k, v in vars(args).items() if v is not None}))
     configs = [config] * 20
     if not args.styles:  # square plates, and labels, have two lines; this high a picture is only their middle size

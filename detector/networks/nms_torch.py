@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
 from detector.networks import nms
 from detector.text.candidates import MAX_CANDIDATES, MIN_SCORE
@@ -39,6 +38,8 @@ def candidates_on_device(output: torch.Tensor) -> list[CharDetections]:
 
 
 def _candidates(output: torch.Tensor) -> list[CharDetections]:
+    import torchvision  # seconds, which a CPU need not wait for
+
     boxes, classes = output[:, :4].float(), output[:, 4:].float()
     objectness = 1 - (1 - classes.clamp(0, 1)).prod(1)  # (batch, places)
     picture, anchor = torch.nonzero(objectness >= MIN_SCORE, as_tuple=True)  # of each candidate

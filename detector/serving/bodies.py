@@ -18,6 +18,7 @@ UNNAMED = "picture"
 
 _MAX_NAME = 1000  # characters; names are part of the answer, and file systems have shorter ones
 _MAX_VALUES = 1000  # of JSON for each picture: a list takes twenty times the memory of its two bytes
+_MAX_HEADER, _MAX_PARAMETERS = 4000, 100  # characters and semicolons of a header: the library's time is their product
 
 
 class BodyError(Exception):
@@ -65,7 +66,7 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
         BodyError: if the body cannot be parsed, or has no picture or too many.
     """
     header = Message()
-    header["content-type"] = content_type or "application/octet-stream"
+    header["content-type"] = _bounded(content_type) or "application/octet-stream"
     kind = header.get_content_type()
     if kind == "multipart/form-data":
         upload = _multipart(body, str(header.get_param("boundary") or ""), max_pictures)
@@ -83,6 +84,18 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
     if not upload.pictures:
         raise BodyError("there is no picture in the body: send one or more.")
     return upload
+
+
+def _bounded(header: str) -> str:
+    """Return the value of a header that is not too long to be taken apart.
+
+    Raises:
+        BodyError: if it is.
+    """
+    if len(header) > _MAX_HEADER or header.count(";") > _MAX_PARAMETERS:
+        most = f"{_MAX_HEADER} characters and {_MAX_PARAMETERS} semicolons"
+        raise BodyError(f"the header {header[:100]!r}… is too long to be taken apart: send at most {most}.")
+    return header
 
 
 def _too_many(max_pictures: int) -> BodyError:
@@ -166,7 +179,7 @@ class _Parts:
     def _header_end(self) -> None:
         if bytes(self._field).lower() in (b"content-disposition", b"content-type"):
             value = self._value.decode("utf-8", "replace").replace("\r", " ").replace("\n", " ")
-            self._header[self._field.decode("ascii", "replace")] = value
+            self._header[self._field.decode("ascii", "replace")] = _bounded(value)
         self._field.clear()
         self._value.clear()
 
@@ -175,12 +188,14 @@ class _Parts:
         file_name = _text(self._header.get_param("filename", header="content-disposition"))
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
         if file_name is None and self._header.get_content_maintype() != "image":
-            if name == "model":
-                self.upload.model = data.decode("utf-8", "replace")
-                return
-            raise BodyError(
-                f"the part {(name or '')[:100]!r} is no picture: it has no file name (only model has none)."
-            )
+            if name != "model":
+                raise BodyError(
+                    f"the part {(name or '')[:100]!r} is no picture: it has no file name (only model has none)."
+                )
+            if self.upload.model is not None:
+                raise BodyError("the body has more than one part 'model': send one.")
+            self.upload.model = data.decode("utf-8", "replace")
+            return
         if len(self.upload.pictures) == self._max_pictures:
             raise _too_many(self._max_pictures)
         self.upload.add(file_name, data)

@@ -40,6 +40,7 @@ TAKEN: dict[str, tuple[bytes, str, list[str], list[bytes], str | None]] = {
         b"--b0undary\r\nContent-Disposition: form-data; name=f; filename*=utf-8''%C3%BC.png\r\n\r\nxy\r\n--b0undary--",
         MULTIPART, ["ü.png"], [b"xy"], None,
     ),
+    "a name with many signs": (*multipart(("f", "a;" * 90 + ".png", A)), ["a;" * 90 + ".png"], [A], None),
     "an empty part": (*multipart(("f", "a.png", b"")), ["a.png"], [b""], None),
     "base64": (in_json(in_base64(A), in_base64(B)), "application/json", ["picture-1", "picture-2"], [A, B], None),
     "base64 with names": (
@@ -80,6 +81,11 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
     "another boundary": (multipart(("f", "a", A), boundary="other")[0], MULTIPART, 400, "cannot be taken apart"),
     "half a body": (multipart(("f", "a.png", A))[0][:-20], MULTIPART, 400, "ends before its last boundary"),
     "a field": (*multipart(("note", None, b"hello")), 400, "the part 'note' is no picture"),
+    "two models": (*multipart(("model", None, b"a"), ("model", None, b"b"), ("f", "a", A)), 400, "more than one part"),
+    # The standard library takes seconds for a header of 60 KB of these, in which nobody is answered.
+    "a header of parameters": (A, 'multipart/form-data; x="' + ";" * 60_000, 400, "too long to be taken apart"),
+    "a header that is a book": (A, "multipart/form-data; x*" + "1" * 5000 + "*=y", 400, "too long to be taken apart"),
+    "a part with such a header": (*multipart(("f", ";" * 2000, A)), 400, "too long to be taken apart"),
     "empty parts": (b"", MULTIPART, 400, "ends before its last boundary"),
 }  # fmt: skip
 

@@ -87,7 +87,8 @@ class RequestFormatter(PrintableFormatter):
         if "method" not in request:
             return super().formatMessage(record)
         pictures = f", {counted(request['pictures'], 'picture')}" if "pictures" in request else ""
-        return f"{request['method']} {request['path']}: {request['status']}{pictures}, {request['ms']:.0f} ms"
+        path = request["path"].replace("\n", "\\n")  # else a client could write lines of its own
+        return f"{request['method']} {path}: {request['status']}{pictures}, {request['ms']:.0f} ms"
 
 
 def is_for_a_person(record: logging.LogRecord) -> bool:

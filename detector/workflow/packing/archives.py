@@ -50,7 +50,15 @@ class _Member(NamedTuple):
 
 
 class _Header(tarfile.TarInfo):
-    """A header whose texts are bounded: the library takes them into memory, and compressed they are small."""
+    """A header whose texts are bounded: the library takes them into memory, and compressed they are small.
+
+    Its size is not below 0, either: before 3.11.14 Python goes back by it, to read the same members without end.
+    """
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise tarfile.ReadError(f"a header gives its size as {count} bytes")
+        return int(super()._block(count))  # type: ignore[misc]
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADER_TEXTS and self.size > _MAX_HEADER_TEXT:

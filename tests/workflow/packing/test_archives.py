@@ -143,6 +143,18 @@ def test_a_header_that_no_memory_holds(tmp_path: Path, kind: bytes) -> None:
         read(tmp_path / "a.tar.gz")
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
+def test_a_size_below_nothing(tmp_path: Path, kind: bytes) -> None:
+    """Python would go back by it, to read the same member without end."""
+    file = tar(tmp_path / "a.tar", [("a.png", PNG)])
+    whole, header = file.read_bytes(), tarfile.TarInfo("b.png")
+    place = 512 + -(-len(PNG) // 512) * 512
+    header.type, header.size = kind, -512
+    file.write_bytes(whole[:place] + header.tobuf(tarfile.GNU_FORMAT) + whole[place:])
+    with pytest.raises(SourceError, match=r"a\.tar cannot .*\(a header gives its size as -\d+ bytes\)"):
+        read(file)
+
+
 def test_pictures_of_one_key_are_not_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key ends at the first dot, so that dates in names make it that of a whole archive."""
     monkeypatch.setattr("detector.workflow.packing.archives._MAX_GROUP_BYTES", 4000)

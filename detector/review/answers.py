@@ -121,9 +121,7 @@ class Answers:
         return Answer(HTTPStatus.OK, data, _CONTENT_TYPES[Path(name).suffix], "no-cache")
 
     def _items(self, _: str) -> Answer:
-        items = self.session.items()
-        changes = self.session.since(0)
-        convertible = self.reconversion is not None
+        changes = self.session.since(0)  # before the items: what changes in between is told once more, and not never
         return _json(
             {
                 "kind": self.subject.kind,
@@ -131,11 +129,11 @@ class Answers:
                 "decisions": str(relative_path(self.subject.decisions)),
                 "next_step": self.subject.next_step,
                 "space": self.subject.space,
-                "convertible": convertible,
+                "convertible": self.reconversion is not None,
                 "unconvertible": self.reconversion.unknown if self.reconversion else "",
                 "number": changes.number,
                 "generation": changes.generation,
-                "items": [_plain(item) for item in items],
+                "items": [_plain(item) for item in self.session.items()],
             }
         )
 

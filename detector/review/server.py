@@ -85,9 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _MAX_BODY:  # close: the body would be taken for the next request
-            self.close_connection = True
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.LENGTH_REQUIRED)
+        is_large = len(length) > 9 or (length.isdecimal() and int(length) > _MAX_BODY)  # int() refuses 4,301 digits
+        if is_large or not length.isdecimal():
+            self.close_connection = True  # the body would be taken for the next request
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_large else HTTPStatus.LENGTH_REQUIRED)
             return
         self._send(self.server.answers.answer(self._request(self.rfile.read(int(length)))))
 

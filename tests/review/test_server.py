@@ -17,8 +17,10 @@ import pytest
 
 from detector.errors import ArgumentError
 from detector.review.answers import PAGE
+from detector.review.items import Item
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
+from detector.review.session import ReviewSession
 from tests.builders import bad_files
 from tests.review.builders import Client, decisions, serve, small_set, suspects
 
@@ -155,6 +157,20 @@ def test_items_are_those_of_the_set(client: Client, tmp_path: Path) -> None:
     assert [symbol for symbol, _ in detail["read"]] == [*"AB00000D"]
 
 
+def test_a_decision_while_the_list_is_asked_for_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ReviewSession.items
+
+    def items(session: ReviewSession) -> list[Item]:
+        before = listed(session)
+        session.decide(before[0].key, before[0].version, "drop")  # in another window, once the list is made
+        return before
+
+    monkeypatch.setattr(ReviewSession, "items", items)
+    answer = client.get("items").json
+    told = client.get(f"changes/{answer['number']}").json["items"]
+    assert [item["decision"] for item in (answer["items"][0], *told)] == ["", "drop"]
+
+
 def test_pictures_are_encoded_anew(client: Client) -> None:
     key = client.items()[0]["key"]
     for name in ("picture", "thumbnail"):
@@ -224,11 +240,12 @@ def test_a_body_that_is_no_json(client: Client) -> None:
         assert (reply.status, reply.json) == (422, {"error": "This request is no JSON."})
 
 
-def test_a_large_or_endless_body_ends_the_connection(client: Client) -> None:
+@pytest.mark.parametrize(("length", "status"), [(str(1 << 40), 413), ("9" * 5000, 413), ("-1", 411), (None, 411)])
+def test_a_large_or_endless_body_ends_the_connection(client: Client, length: str | None, status: int) -> None:
     usual = {"Origin": f"http://{client.host}", "Content-Type": "application/json"}
-    for headers, status in (({"Content-Length": str(1 << 40)}, 413), ({"Transfer-Encoding": "chunked"}, 411)):
-        reply = client.ask("POST", f"/{client.token}/decide", usual | headers, "" if status == 413 else None)
-        assert reply.status == status
+    told = {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": length}
+    reply = client.ask("POST", f"/{client.token}/decide", usual | told, None if length is None else "")
+    assert (reply.status, reply.headers["Connection"]) == (status, "close")
 
 
 def test_other_methods_are_not_known(client: Client) -> None:

@@ -36,11 +36,11 @@ def files(folder: Path, contents: Mapping[str, str], pictures: tuple[str, ...] =
     return folder
 
 
-def mark(text: str) -> str:
+def mark(text: str | None) -> str:
     return json.dumps([{"transcription": text, "points": [[1, 1], [9, 1], [9, 9], [1, 9]], "difficult": False}])
 
 
-def task(image: str, *texts: str) -> dict[str, object]:
+def task(image: str, *texts: str | None) -> dict[str, object]:
     result = [{"type": "rectanglelabels", "value": {"x": 1}}, {"type": "textarea", "value": {"text": list(texts)}}]
     return {"id": 1, "data": {"ocr": image}, "annotations": [{"result": result}]}
 
@@ -348,6 +348,25 @@ SINGLE: dict[str, tuple[str, str, str]] = {
     ),
     "several texts of Label Studio": (
         "x.json", json.dumps([task("a.png", "A"), task("b.png", "A", "B")]), "2 texts are marked in it: crop",
+    ),
+    "null as a text of PPOCRLabel": (
+        "Label.txt", f"a.png\t{mark('A')}\nb.png\t{mark(None)}\n", "nothing was typed for it",
+    ),
+    "a box of PPOCRLabel that was drawn only": (
+        "Label.txt", f"a.png\t{mark('A')}\nb.png\t{mark('TEMPORARY')}\n", "'TEMPORARY', which PPOCRLabel writes where",
+    ),
+    "a box that PPOCRLabel could not read": (
+        "Label.txt", f"a.png\t{mark('A')}\nb.png\t{mark('NULL')}\n", "'NULL', which PPOCRLabel writes where none",
+    ),
+    "nothing marked by PPOCRLabel": ("Label.txt", f"a.png\t{mark('A')}\nb.png\t[]\n", "nothing was typed for it"),
+    "null as a text of Label Studio": (
+        "x.json", json.dumps([task("a.png", "A"), task("b.png", None)]), "nothing was typed for it",
+    ),
+    "null as a text of COCO": (
+        "x.json", json.dumps({
+            "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+            "annotations": [{"image_id": 1, "text": "AB"}, {"image_id": 2, "text": None}]}),
+        "nothing was typed for it",
     ),
     "nothing typed": ("x.json", json.dumps([task("a.png", "A"), task("b.png")]), "nothing was typed for it"),
     "nothing typed in CVAT": (

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
+from detector.data.labels.formats.fields import row_of_texts
 from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table
 
 _TEXTS = ("text", "utf8_string", "transcription", "caption")
@@ -58,9 +59,8 @@ def _by_image(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _texts(content: Mapping[str, Any]) -> Iterator[Row]:
     by_image = _by_image(content)
     for number, image in enumerate(content["images"], 1):
-        texts = [str(a[key]) for a in by_image.get(_id(image.get("id")), []) for key in _TEXTS if key in a]
-        problem = "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
-        yield Row(number, str(image["file_name"]), texts[0] if texts else "", problem)
+        texts = [a[key] for a in by_image.get(_id(image.get("id")), []) for key in _TEXTS if key in a]
+        yield row_of_texts(number, str(image["file_name"]), texts)
 
 
 def _boxes(content: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.images import MAX_PIXELS
+from detector.data.labels.formats.fields import row_of_texts
 from detector.data.labels.formats.model import DrawnBox, Row, quoted
 from detector.text.line_grouping import deskew_picture, reading_order
 
@@ -91,12 +92,9 @@ def marks_as_labels(pictures: Sequence[Sequence[Mark]]) -> RowOfMarks | str:
 
 def _typed_row(line: int, image: str, marks: Sequence[Mark]) -> Row:
     typed = [mark.text for mark in marks if mark.text]
-    texts = [text for text in typed if not is_symbol(text)] or typed
-    if len(texts) != 1:
-        several = f"{len(texts)} texts are marked in it: crop them to pictures of one"
-        return Row(line, image, "", several if texts else "nothing was typed for it")
-    characters = [mark for mark in marks if is_symbol(mark.symbol) and mark.text != texts[0]]
-    return Row(line, image, texts[0], "", _symbols_row(line, image, characters).drawn)
+    row = row_of_texts(line, image, [text for text in typed if not is_symbol(text)] or typed)
+    characters = [mark for mark in marks if is_symbol(mark.symbol) and mark.text != row.text]
+    return row if row.problem else row._replace(drawn=_symbols_row(line, image, characters).drawn)
 
 
 def _symbols_row(line: int, image: str, marks: Sequence[Mark]) -> Row:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detector.data.labels.formats.model import Columns, json_of, quoted
+from detector.data.labels.formats.model import Columns, Row, json_of, quoted
 from detector.errors import SourceError, argument
 
 _IMAGES = """image images image_path image_name image_file img img_path img_name
@@ -80,3 +80,11 @@ def text_in(value: Any, depth: int = 6) -> str | None:
         if len(texts) == 1:
             return text_in(texts[0], depth - 1)
     return None
+
+
+def row_of_texts(line: int, image: str, values: Sequence[Any]) -> Row:
+    """Return the row of a picture in which these values were typed, one for each mark: the text of the only one."""
+    if len(values) > 1:
+        return Row(line, image, "", f"{len(values)} texts are marked in it: crop them to pictures of one")
+    text = text_in(values[0]) if values else None  # null is no text, and not the text "None"
+    return Row(line, image, text or "", "nothing was typed for it" if text is None else "")

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from detector.data.folders.image_files import is_image_name
-from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
+from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, row_of_texts, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, json_of
 
 _OWN_KEYS = frozenset(
@@ -57,7 +57,7 @@ def _of_tasks(tasks: Sequence[Any]) -> Iterator[Row]:
         values = [result.get("value") for result in results if isinstance(result, dict)]
         typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
         texts = [text for value in typed for text in (value if isinstance(value, list) else [value])]
-        yield Row(number, image, str(texts[0]) if texts else "", _problem(texts))
+        yield row_of_texts(number, image, texts)
 
 
 def _marks(task: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -71,16 +71,15 @@ def _row(number: int, entry: Mapping[str, Any]) -> Row:
     image = _image(values_by_name)
     values = [value for key, value in values_by_name.items() if plain(key) in TEXT_COLUMNS and value not in ("", None)]
     typed = [value for value in values if not _is_shape(value)]
-    texts = [text for value in typed for text in _texts(value)]
-    return Row(number, image, texts[0] if texts else "", _problem(texts))
+    return row_of_texts(number, image, [text for value in typed for text in _texts(value)])
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Any) -> list[Any]:
     content = json_of(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
     if isinstance(content, dict):
         content = content.get("text", content)
     if isinstance(content, list):
-        return [str(text) for text in content]
+        return content
     text = text_in(value)
     return [] if text is None else [text]
 
@@ -97,12 +96,6 @@ def _image(values: Mapping[str, Any]) -> str:
 
 def _name(path: str) -> str:
     return os.path.basename(unquote(path).replace("\\", "/"))
-
-
-def _problem(texts: Sequence[Any]) -> str:
-    if not texts:
-        return "nothing was typed for it"
-    return "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
 
 
 FORMAT = Format("label-studio", (".json", ".csv"), recognise)

@@ -11,7 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from detector.data.labels.formats.fields import row_of_texts
 from detector.data.labels.formats.model import Format, Head, Row, Table, json_of, opened_lines
+
+_UNTYPED = ("TEMPORARY", "NULL", "待识别", "无法识别")
+"""What PPOCRLabel writes, in its two languages, for a box without a text: drawn only, or not read by its reader."""
 
 
 def recognise(head: Head) -> Table | str | None:
@@ -33,11 +37,14 @@ def _rows(file: Path) -> Iterator[Row]:
         if marks is None:
             yield Row(number, image, "", "no list of marks after a tab")
             continue
-        texts = [str(mark.get("transcription", "")) for mark in marks]
-        problem = "" if len(texts) == 1 else f"{len(texts)} texts are marked in it: crop them to pictures of one"
-        if texts == ["###"]:
-            problem = "its text is marked as unreadable (###)"
-        yield Row(number, image, texts[0] if texts else "", problem)
+        row = row_of_texts(number, image, [mark.get("transcription") for mark in marks])
+        if row.text == "###":
+            row = row._replace(problem="its text is marked as unreadable (###)")
+        elif row.text in _UNTYPED:
+            row = row._replace(
+                problem=f"its text is {row.text!r}, which PPOCRLabel writes where none was typed: type it"
+            )
+        yield row
 
 
 FORMAT = Format("ppocrlabel", (".txt", ""), recognise)

@@ -342,6 +342,7 @@ def test_what_cannot_be_read_says_what_it_is(tmp_path: Path, contents: dict[str,
     assert len(str(caught.value)) < 1200
 
 
+VIA_SHAPE = '{"name": "rect", "x": 1, "y": 1, "width": 5, "height": 9}'
 SINGLE: dict[str, tuple[str, str, str]] = {
     "several texts of PPOCRLabel": (
         "Label.txt", f"a.png\t{mark('A')}\nb.png\t{mark('A')[:-1]}, {mark('B')[1:]}\n", "2 texts are marked in it",
@@ -389,6 +390,20 @@ SINGLE: dict[str, tuple[str, str, str]] = {
     "a word among boxes": (
         "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,AB,1,1,2,2\na.png,C,3,1,4,2\na.png,D,5,1,6,2\n",
         "the box 'AB' is of no single character",
+    ),
+    "a box that lacks fields": (
+        "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,A,1,1,2,2\nb.png,B,3,1\nb.png,C,5,1,6,2\n",
+        r"a box has too few fields \(line 4\)",
+    ),
+    "a damaged region of VIA": (
+        "via.csv",
+        "filename,file_attributes,region_shape_attributes,region_attributes\n" + "".join(
+            f"""{name},{{}},"{shape.replace('"', '""')}","{{""name"": ""{symbol}""}}"\n"""
+            for name, symbol, shape in (
+                ("a.png", "A", VIA_SHAPE), ("b.png", "A", VIA_SHAPE), ("b.png", "B", VIA_SHAPE[:-9]),
+            )
+        ),
+        "the mark 'B' is no upright box",
     ),
     "an empty box": (
         "boxes.csv", "image,char,x1,y1,x2,y2\na.png,A,1,1,2,2\nb.png,A,1,1,1,2\n", "no width or no height",

@@ -55,11 +55,11 @@ def _rows(head: Head, columns: _Columns) -> Iterator[Row]:
     first_lines: dict[str, int] = {}
     problems: dict[str, str] = {}
     for _, line, fields in islice(csv_rows(head.file, columns.delimiter), 1, None):  # after the header
-        if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
-            yield Row(line, fields[columns.image] if len(fields) > columns.image else "", "", "too few fields")
-            continue
-        image = fields[columns.image]
+        image = fields[columns.image] if len(fields) > columns.image else ""
         first_lines.setdefault(image, line)
+        if len(fields) <= max(columns.image, columns.symbol, *columns.corners):
+            problems[image] = f"a box has too few fields (line {line})"  # its text would lack a character
+            continue
         try:
             x1, y1, x2, y2 = (float(fields[i]) for i in columns.corners)
         except ValueError:

@@ -36,7 +36,7 @@ def _of_csv(head: Head, places: Sequence[int]) -> list[_Picture]:
     for _, line, fields in islice(csv_rows(head.file), 1, None):  # after the header
         name, of_file, shape, attributes = (fields[place] if place < len(fields) else "" for place in places)
         picture = pictures.setdefault(name, (line, name, _of_file(json_of(of_file))))
-        if json_of(shape):
+        if shape.strip() and json_of(shape) != {}:  # what cannot be parsed is a mark without a box, and not nothing
             picture[2].append(_mark({"shape_attributes": json_of(shape), "region_attributes": json_of(attributes)}))
     return [*pictures.values()]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from detector.data.labels.formats import FORMATS, SIDECARS, TABLE_SUFFIXES
 from detector.data.labels.sources import FORMATS as NAMED
-from detector.data.labels.sources import SHARDS, Source, read_source
+from detector.data.labels.sources import SHARDS, LabelOptions, Source, read_source
 from detector.errors import SourceError
 from tests.builders import write_pictures
 
@@ -292,6 +292,25 @@ def test_drawn_boxes_beside_texts_are_taken_where_they_agree(tmp_path: Path) -> 
     assert drawn[0] is not None and drawn[0].shape == (3, 4) and drawn[1] is None
     assert "1 pictures have drawn boxes of other symbols than their text" in source.notes[-1]
     assert "drawn boxes from boxes.csv" in source.detail
+
+
+SPELT: dict[str, tuple[str, LabelOptions, str, list[int]]] = {
+    "small letters": ("ab", {"upper": True}, "AB", [0, 1]),
+    "separators": ("A-B", {"ignore": "-"}, "AB", [0, 2]),
+    "a stand-in for the space": ("A_B", {"space": "_"}, "A B", [0, 2]),
+    "full-width letters": ("ＡB", {}, "AB", [0, 1]),
+}
+
+
+@pytest.mark.parametrize(("symbols", "options", "text", "kept"), SPELT.values(), ids=SPELT.keys())
+def test_drawn_boxes_are_kept_however_their_text_is_spelt(
+    tmp_path: Path, symbols: str, options: LabelOptions, text: str, kept: list[int]
+) -> None:
+    boxes = [(symbol, 10 * i, 1, 10 * i + 8, 9) for i, symbol in enumerate(symbols)]
+    source = read_source(files(tmp_path, {"a.xml": voc(boxes)}, ("a.png",)), **options)
+    drawn = source.items[0].boxes_xyxy
+    assert pairs(source) == {"a.png": text} and drawn is not None
+    assert drawn[:, 0].tolist() == [10.0 * i for i in kept]
 
 
 def test_boxes_of_two_lines_are_read_line_by_line(tmp_path: Path) -> None:

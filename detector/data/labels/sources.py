@@ -326,7 +326,7 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
         if entry.path in first_outcome:
             repeats.setdefault(entry.path, []).append((len(outcomes), text))
         first_outcome.setdefault(entry.path, len(outcomes))
-        boxes = _boxes(entry.drawn, text)
+        boxes = _boxes(entry.drawn, text, spelling)
         unused_boxes += bool(entry.drawn) and boxes is None
         confidence = entry.confidence if entry.status == SURE else None
         outcomes.append(LabelledImage(Path(entry.path), text, entry.name, boxes, confidence))
@@ -364,11 +364,12 @@ def _no_text(text: str) -> str:
     return "" if text else "the label is empty"
 
 
-def _boxes(drawn_boxes: Sequence[DrawnBox], text: str) -> NDArray[np.float32] | None:
-    """Return the drawn boxes if they are of the text's symbols, in its order; otherwise None."""
-    if not drawn_boxes or [box.symbol for box in drawn_boxes] != [sign for sign in text if not sign.isspace()]:
+def _boxes(drawn_boxes: Sequence[DrawnBox], text: str, spelling: Spelling) -> NDArray[np.float32] | None:
+    """Return the drawn boxes if they are of the text's symbols as it spells them, in its order; otherwise None."""
+    spelt = [(symbol, box[1:]) for box in drawn_boxes if (symbol := spelling(box.symbol))]  # not of ignored signs
+    if not spelt or [symbol for symbol, _ in spelt] != [sign for sign in text if not sign.isspace()]:
         return None
-    return np.array([box[1:] for box in drawn_boxes], np.float32)  # (n, 4)
+    return np.array([corners for _, corners in spelt], np.float32)  # (n, 4)
 
 
 def _refuse_repeats(

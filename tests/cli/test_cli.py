@@ -90,12 +90,23 @@ def test_train_arguments_that_are_no_pairs() -> None:
     ],
     ids=["source", "data", "yolo argument", "yolo value", "weights", "device", "size", "usage"],
 )
-def test_errors_are_one_message_and_a_code(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
-    done = run(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_errors_are_one_message_and_a_code(
+    arguments: list[str], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["detector", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, log = capsys.readouterr()
+    assert ended.value.code == code, log
+    assert says in log and "Traceback" not in log and out == ""
+
+
+def test_an_error_of_the_command_is_the_exit_code_of_its_process(tmp_path: Path) -> None:
+    done = run("convert", "nowhere", "out", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "no file or folder" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

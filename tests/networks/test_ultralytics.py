@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -131,24 +126,3 @@ def test_a_batch_may_be_on_its_device_already() -> None:
     assert given["img"][0, 0, 5, 9] == images[0, 5, 9, 2] / np.float32(255)  # red first
     assert given["bboxes"].tolist() == [[12 / 64, 12 / 32, 8 / 64, 16 / 32]]
     assert all(torch.equal(given[name], there[name]) for name in given)
-
-
-@pytest.mark.parametrize("asked", [None, "3"])
-def test_threads_that_are_asked_for_are_those_of_the_user(asked: str | None) -> None:
-    """Importing Ultralytics sets OMP_NUM_THREADS: readers and training would follow it."""
-    code = (
-        "import detector.networks.ultralytics; "
-        "from detector.data.parallel import requested_threads, cores, network_threads;"
-        "print(requested_threads(), network_threads() == min(requested_threads() or 999, cores()))"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    environment |= {} if asked is None else {"OMP_NUM_THREADS": asked}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )  # fmt: skip
-    assert done.stdout.split() == [str(asked), "True"], done.stderr

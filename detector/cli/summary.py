@@ -1,4 +1,4 @@
-"""What several commands tell of the inputs that they took: what strings look like, pre-labels, what was refused."""
+"""What several commands tell: what strings look like, pre-labels, what was refused, that nothing was learnt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detector.cli.terminal import say
-from detector.errors import counted
+from detector.errors import NotLearnedError, counted, relative_path
 
 if TYPE_CHECKING:
     from detector.conversion.report import ConversionReport
     from detector.text.forms.string_model import StringModel
+    from detector.training.result import TrainingResult
     from detector.workflow.pack import PackReport
 
 _LISTED = 20  # reasons of refusal that are told
@@ -40,3 +41,16 @@ def say_refused(report: ConversionReport | PackReport, rejects: Path) -> None:
         say(f"  refused {count}: {reason}, for example {report.examples[reason]}", always=True)
     if report.refused:
         say(f"refused inputs and their reasons: {rejects}")
+
+
+def check_learnt(result: TrainingResult) -> None:
+    """Check that training learnt anything.
+
+    Raises:
+        NotLearnedError: if not one validation picture is read right.
+    """
+    if not result.learnt:
+        raise NotLearnedError(
+            f"not one of {result.metrics.count} validation pictures is read right by {result.path}: train longer "
+            f"(epochs=…), or look at {relative_path(result.set_folder) / 'report.html'}."
+        )

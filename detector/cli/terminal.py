@@ -10,9 +10,14 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
+
+from detector.errors import STOPPED
 
 log = logging.getLogger("detector")
 
@@ -54,6 +59,16 @@ def say(message: str, *, always: bool = False) -> None:
     """Print one message for a person; ``always``: an error, or an input that was refused."""
     if always or not _quiet:
         console.print(printable(message), markup=False)
+
+
+@contextmanager
+def stoppable(state: str) -> Iterator[None]:
+    """Let Ctrl-C end the block with a message of what it leaves, and with the exit code that shells have for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"detector: stopped by Ctrl-C; {state}", always=True)
+        raise typer.Exit(STOPPED) from None
 
 
 class Results:

@@ -11,8 +11,8 @@ from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line
 from detector.cli.summary import say_prelabels, say_refused
-from detector.cli.terminal import put, say
-from detector.errors import SOME_REFUSED, STOPPED, counted
+from detector.cli.terminal import put, say, stoppable
+from detector.errors import SOME_REFUSED, counted
 
 if TYPE_CHECKING:
     from detector.conversion.settings import ConversionOptions
@@ -40,16 +40,12 @@ def command(
     from detector.reading.pages.report import REPORT
     from detector.workflow.cluster.converting import converting_on
 
-    try:
-        with converting_on(ray, conversion["device"]), progress_bar() as progress:
-            report = convert(
-                source, out, overwrite=overwrite, shards=ray is not None if shards is None else shards,
-                progress=progress, **conversion,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        state = f"{out} is as it was, and the same command goes on where this one was."
-        say(f"detector: stopped by Ctrl-C; {state}", always=True)
-        raise typer.Exit(STOPPED) from None
+    state = f"{out} is as it was, and the same command goes on where this one was."
+    with stoppable(state), converting_on(ray, conversion["device"]), progress_bar() as progress:
+        report = convert(
+            source, out, overwrite=overwrite, shards=ray is not None if shards is None else shards, progress=progress,
+            **conversion,
+        )  # fmt: skip
     splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
     say(f"{counted(report.inputs, 'input')}: {splits}; {counted(report.suspects, 'suspect')}; {report.refused} refused")
     say_prelabels(report)

@@ -11,9 +11,9 @@ from detector.cli import options
 from detector.cli.commands.train import parse_arguments
 from detector.cli.progress import progress_bar
 from detector.cli.repeated import command_line, given, repeated
-from detector.cli.summary import say_prelabels, say_refused
-from detector.cli.terminal import put, say
-from detector.errors import SOME_REFUSED, STOPPED, NotLearnedError, counted, relative_path
+from detector.cli.summary import check_learnt, say_prelabels, say_refused
+from detector.cli.terminal import put, say, stoppable
+from detector.errors import SOME_REFUSED, counted, relative_path
 
 if TYPE_CHECKING:
     from detector.conversion.settings import ConversionOptions
@@ -51,20 +51,12 @@ def command(
     test_from = context.get_parameter_source("test")
     if test_from is None or test_from.name == "DEFAULT":
         del conversion["test"]  # none is held out beside other pictures
-    try:
-        with progress_bar() as progress:
-            result = fit(source, out, held_out=held_out, training=training, progress=progress, **conversion)
-    except KeyboardInterrupt:
-        say(f"detector: stopped by Ctrl-C; this goes on where it was: {repeated(context)}", always=True)
-        raise typer.Exit(STOPPED) from None
+    with stoppable(f"this goes on where it was: {repeated(context)}"), progress_bar() as progress:
+        result = fit(source, out, held_out=held_out, training=training, progress=progress, **conversion)
     _say_summary(result, context)
     put(f"exact match: {result.evaluation.exact_match:.3f} (n={result.evaluation.count})")
     put(relative_path(result.path))
-    if not result.training.learnt:
-        raise NotLearnedError(
-            f"not one of {result.training.metrics.count} validation pictures is read right by {result.path}: train "
-            f"longer (epochs=…), or look at {relative_path(result.conversion.data_yaml.parent) / 'report.html'}."
-        )
+    check_learnt(result.training)
     if result.conversion.refused:
         raise typer.Exit(SOME_REFUSED)
 

@@ -14,9 +14,9 @@ import typer
 from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
 from detector.cli.summary import say_format_read
-from detector.cli.terminal import Results, json_text, put, say
+from detector.cli.terminal import Results, json_text, put, say, stoppable
 from detector.data.text_files import Writer
-from detector.errors import SOME_REFUSED, STOPPED, ArgumentError, SourceError, counted
+from detector.errors import SOME_REFUSED, ArgumentError, SourceError, counted
 
 if TYPE_CHECKING:
     from detector.reading.reader import Failure, Reader
@@ -117,16 +117,12 @@ def command(
         raise typer.Exit(SOME_REFUSED)
 
 
-def _into_files(weights: str, shards: list[str], out: str, **options: Any) -> None:
+def _into_files(weights: str, shards: list[str], out: str, **arguments: Any) -> None:
     """Read shards into files of readings."""
     from detector.workflow.cluster.reading import predict_shards
 
-    try:
-        with progress_bar() as progress:
-            readings = predict_shards(weights, shards, out, progress=progress, **options)
-    except KeyboardInterrupt:
-        say(f"detector: stopped by Ctrl-C; what is in {out} is whole, and the same command goes on.", always=True)
-        raise typer.Exit(STOPPED) from None
+    with stoppable(f"what is in {out} is whole, and the same command goes on."), progress_bar() as progress:
+        readings = predict_shards(weights, shards, out, progress=progress, **arguments)
     say_format_read(readings.string_model)
     pictures, shards_read = counted(readings.pictures, "picture"), counted(readings.shards, "shard")
     say(f"{pictures} of {shards_read} read in {readings.seconds:.0f} s")

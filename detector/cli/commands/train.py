@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from detector.cli.repeated import command_line
+from detector.cli.summary import check_learnt
 from detector.cli.terminal import put, say
-from detector.errors import STOPPED, ArgumentError, NotLearnedError, counted, relative_path
+from detector.errors import STOPPED, ArgumentError, counted, relative_path
 
 
 def command(
@@ -46,11 +47,7 @@ def command(
             always=True,
         )
         raise typer.Exit(STOPPED)
-    if not result.learnt:
-        raise NotLearnedError(
-            f"not one of {result.metrics.count} validation pictures is read right by {result.path}: train longer "
-            f"(epochs=…), or look at {relative_path(result.set_folder) / 'report.html'}."
-        )
+    check_learnt(result)
     say(f"weights: {result.path}")
     predict = command_line("detector", "predict", result.path, "PICTURES")
     evaluate = command_line("detector", "evaluate", result.path, relative_path(result.set_folder))

@@ -10,8 +10,8 @@ import typer
 from detector.cli import options
 from detector.cli.progress import progress_bar
 from detector.cli.summary import say_refused
-from detector.cli.terminal import put, say
-from detector.errors import SOME_REFUSED, STOPPED, counted
+from detector.cli.terminal import put, say, stoppable
+from detector.errors import SOME_REFUSED, counted
 
 
 def command(
@@ -33,15 +33,11 @@ def command(
     """Pictures and their labels -> Parquet shards, which predict, evaluate and convert take as their folder."""
     from detector.workflow.pack import pack
 
-    try:
-        with progress_bar() as progress:
-            report = pack(
-                source, out, labels=labels, space=space, ignore=ignore, text_column=text_column,
-                image_column=image_column, rows=rows, progress=progress,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        say("detector: stopped by Ctrl-C; the same command goes on where this one was.", always=True)
-        raise typer.Exit(STOPPED) from None
+    with stoppable("the same command goes on where this one was."), progress_bar() as progress:
+        report = pack(
+            source, out, labels=labels, space=space, ignore=ignore, text_column=text_column,
+            image_column=image_column, rows=rows, progress=progress,
+        )  # fmt: skip
     shards, without = counted(report.shards, "shard"), report.pictures - report.labelled
     say(f"{counted(report.pictures, 'picture')} in {shards}, {without} without a text; {report.refused} refused")
     say_refused(report, report.rejects)

@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder  # noqa: E402
+from tests.builders import TOY_LENGTH, TOY_SYMBOLS, dejavu, toy_folder  # noqa: E402
 
 # A busy machine is slow, and that is no failure. The same examples each time, so that a change that passes here passes
 # elsewhere; `pytest --hypothesis-profile=explore` looks for new ones.
@@ -92,6 +92,21 @@ def network_attempts(_no_network: None) -> Iterator[list[str]]:
 def ultralytics_offline() -> None:
     """Ultralytics with its network calls switched off, for tests that import it themselves."""
     importlib.import_module("detector.networks.ultralytics.library").put_fonts_in_place()
+
+
+@pytest.fixture(scope="session")
+def few_fonts() -> None:
+    """Three fonts are found on this machine, which may have thousands, here and in processes that tests start.
+
+    How fonts are looked through, tests/synth tells.
+    """
+    from detector.synth.faces import fonts
+    from detector.text.alphabet import Alphabet
+
+    usable, few = fonts.usable_fonts, [dejavu(name) for name in ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fonts, "usable_fonts", lambda paths, alphabet: usable(few, alphabet))
+        fonts.described_fonts(Alphabet())  # which keeps what it found
 
 
 @dataclass(frozen=True)

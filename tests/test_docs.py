@@ -80,6 +80,7 @@ def test_shown_python_compiles_and_names_what_is_public(page: Path) -> None:
             assert name in detector.__all__
 
 
+@pytest.mark.usefixtures("few_fonts")
 @pytest.mark.parametrize("block", shown_python(PYTHON)[1:], ids=lambda block: block.splitlines()[-1])
 def test_python_of_the_reference_runs(
     block: str, toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

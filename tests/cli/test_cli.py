@@ -272,6 +272,7 @@ def test_stages_tell_by_their_names_how_they_went(
     ]
 
 
+@pytest.mark.usefixtures("few_fonts")
 def test_synth_then_predict(tmp_path: Path) -> None:
     made = run("synth", "made", "-n", "3", "--styles", "plain", "--workers", "1", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
@@ -440,6 +441,7 @@ def test_options_are_taken_by_their_old_names(option: list[str], monkeypatch: py
     assert ("--blank is deprecated: it is called --space now." in done.stderr) == option[0].startswith("--blank")
 
 
+@pytest.mark.usefixtures("few_fonts")
 def test_quiet_tells_results_and_errors_only(tmp_path: Path) -> None:
     drawn = ["synth", "--count", "2", "--workers", "1", "--styles", "segments"]
     said, quiet = (CliRunner().invoke(app, [*q, *drawn, str(tmp_path / f"of{len(q)}")]) for q in ([], ["-q"]))

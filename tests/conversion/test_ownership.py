@@ -132,6 +132,7 @@ def test_a_demo_deletes_nothing_of_others(tmp_path: Path, file: str) -> None:
     assert contents(tmp_path) == {file: b"hours of work"}
 
 
+@pytest.mark.usefixtures("few_fonts")
 def test_what_is_put_into_a_demo_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt

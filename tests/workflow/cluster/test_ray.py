@@ -108,6 +108,7 @@ def test_a_cluster_writes_what_one_machine_does_and_raises_what_it_raises(
     run("-c", ON_RAY, str(toy_run.weights), str(toy.source), str(tmp_path))
 
 
+@pytest.mark.usefixtures("few_fonts")
 def test_no_picture_is_lost_or_read_twice_where_nodes_and_the_driver_are_killed(tmp_path: Path) -> None:
     """`tools/cluster/killed_nodes.py` kills in ten rounds, of 2,000 pictures."""
     small = ("--pictures", "200", "--rows", "10", "--rounds", "1", "--out", str(tmp_path))

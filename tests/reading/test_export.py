@@ -72,12 +72,12 @@ def test_exported_weights_read_as_the_pt(weights: Path, pictures: list[Path], fo
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], format: str) -> None:
+def test_yolo_opens_what_was_exported(weights: Path, exported: Path, format: str) -> None:
     import torch
 
     from detector.networks.ultralytics import TorchNetwork
 
-    written = detector.export(weights, format=format)
+    written = exported if format == "onnx" else detector.export(weights, format=format)
     network = TorchNetwork.open(written, torch.device("cpu"))  # through Ultralytics' own backend
     assert network.config == Reader(written, device="cpu").config
     images = np.random.default_rng(0).integers(0, 256, (3, *network.config.shape_hw, 3), dtype=np.uint8)  # type: ignore[union-attr, misc]
@@ -85,8 +85,8 @@ def test_yolo_opens_what_was_exported(weights: Path, pictures: list[Path], forma
     assert np.allclose(network.output(images), ours, atol=0.5), "Ultralytics lets OpenVINO compute in bfloat16"
 
 
-def test_every_rule_travels(weights: Path) -> None:
-    held = Reader(detector.export(weights), device="cpu").config
+def test_every_rule_travels(weights: Path, exported: Path) -> None:
+    held = Reader(exported, device="cpu").config
     assert held == Reader(weights, device="cpu", backend="torch").config
     metadata = metadata_for(held, "x")
     assert config_in(metadata) == held
@@ -105,9 +105,10 @@ def test_what_reads_other_strings_is_not_written(weights: Path, monkeypatch: pyt
     assert [path.name for path in weights.parent.iterdir()] == ["toy.pt"]
 
 
-def test_only_an_earlier_export_is_replaced(weights: Path, tmp_path: Path) -> None:
-    target = weights.with_suffix(".onnx")
-    assert detector.export(weights) == detector.export(weights) == target
+def test_only_an_earlier_export_is_replaced(weights: Path, exported: Path) -> None:
+    target = Path(shutil.copyfile(exported, weights.with_suffix(".onnx")))
+    before = target.stat().st_ino
+    assert detector.export(weights) == target and target.stat().st_ino != before
     target.write_bytes(b"of somebody else")
     with pytest.raises(DetectorError, match=r"\.onnx is no earlier export: move it away"):
         detector.export(weights)
@@ -195,49 +196,44 @@ def test_a_gpu_is_for_engines_alone(weights: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="module")
-def in_32_bits(toy_run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    weights = Path(shutil.copyfile(toy_run.weights, tmp_path_factory.mktemp("exported") / "toy.pt"))
-    return detector.export(weights)
-
-
-@pytest.fixture(scope="module")
-def in_8_bits(toy: Toy, in_32_bits: Path) -> Path:
+def in_8_bits(toy: Toy, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the toy's weights are in 8 bits, beside what they are in 32."""
-    written = detector.export(in_32_bits.with_suffix(".pt"), int8=True, sample=sorted(toy.source.iterdir())[40:60])
+    folder = Path(shutil.copytree(exported.parent, tmp_path_factory.mktemp("8 bits") / "toy"))
+    written = detector.export(folder / "toy.pt", int8=True, sample=sorted(toy.source.iterdir())[40:60])
     assert {path.name for path in written.parent.iterdir()} == {"toy.pt", "toy.onnx", "toy.int8.onnx"}
     return written
 
 
 def test_a_file_in_8_bits_is_smaller_and_reads_nearly_the_same(
-    in_8_bits: Path, in_32_bits: Path, pictures: list[Path]
+    in_8_bits: Path, exported: Path, pictures: list[Path]
 ) -> None:
-    assert in_8_bits.stat().st_size < 0.6 * in_32_bits.stat().st_size
-    read, wanted = (Reader(path, device="cpu") for path in (in_8_bits, in_32_bits))
+    assert in_8_bits.stat().st_size < 0.6 * exported.stat().st_size
+    read, wanted = (Reader(path, device="cpu") for path in (in_8_bits, exported))
     assert read.config == wanted.config and read.backend == "onnx"
     differing = sum(a != b for a, b in zip(texts(read, pictures), texts(wanted, pictures), strict=True))
     assert differing <= len(pictures) // 10
     image = np.random.default_rng(0).integers(0, 256, (1, *read.config.shape_hw, 3), dtype=np.uint8)  # type: ignore[misc]
-    outputs = [ExportedNetwork(path).output(image) for path in (in_8_bits, in_32_bits)]
+    outputs = [ExportedNetwork(path).output(image) for path in (in_8_bits, exported)]
     assert not np.array_equal(*outputs), "it computes in 8 bits"
 
 
-def test_its_metadata_is_that_of_the_export_and_says_8_bits(in_8_bits: Path, in_32_bits: Path) -> None:
+def test_its_metadata_is_that_of_the_export_and_says_8_bits(in_8_bits: Path, exported: Path) -> None:
     import onnx
 
     def entries(path: Path) -> dict[str, str]:
         return {entry.key: entry.value for entry in onnx.load(path).metadata_props if entry.key != "date"}
 
-    assert entries(in_8_bits) == {**entries(in_32_bits), "detector_int8": "True"}
+    assert entries(in_8_bits) == {**entries(exported), "detector_int8": "True"}
 
 
 @pytest.mark.parametrize("name", ["toy.onnx", "toy.int8.onnx"])
 def test_a_pt_is_never_read_in_8_bits(
-    in_8_bits: Path, in_32_bits: Path, weights: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    in_8_bits: Path, exported: Path, weights: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(weights.parent / "cache"))
     shutil.copyfile(in_8_bits, weights.with_name(name))
     assert exported_before(weights) is None
-    shutil.copyfile(in_32_bits, weights.with_name("toy.onnx"))
+    shutil.copyfile(exported, weights.with_name("toy.onnx"))
     network = exported_before(weights)
     assert network is not None and not network.is_int8
 
@@ -321,13 +317,12 @@ def test_an_export_of_other_weights_is_not_taken(
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[Path], batch: int) -> None:
+def test_a_file_that_takes_one_shape_and_so_many(exported: Path, tmp_path: Path, batch: int) -> None:
     """As plain `yolo export` writes it."""
     import onnx
 
-    written = detector.export(weights)
-    model = onnx.load(str(written))
-    config = Reader(written, device="cpu").config
+    model = onnx.load(str(exported))
+    config = Reader(exported, device="cpu").config
     assert config.shape_hw is not None
     for dimension, size in zip(
         model.graph.input[0].type.tensor_type.shape.dim, (batch, 3, *config.shape_hw), strict=True
@@ -336,13 +331,13 @@ def test_a_file_that_takes_one_shape_and_so_many(weights: Path, pictures: list[P
     kept = [entry for entry in model.metadata_props if not entry.key.startswith("detector")]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
-    plain = weights.with_name("plain.onnx")
+    plain = tmp_path / "plain.onnx"
     onnx.save(model, str(plain))
     reader = Reader(plain, device="cpu")
     assert reader.config.symbols == config.symbols and reader.config.shape_hw == config.shape_hw
     assert ExportedNetwork(plain).config is None
     images = np.random.default_rng(0).integers(0, 256, (4, *config.shape_hw, 3), dtype=np.uint8)
-    assert np.allclose(ExportedNetwork(plain).output(images), ExportedNetwork(written).output(images), atol=1e-4)
+    assert np.allclose(ExportedNetwork(plain).output(images), ExportedNetwork(exported).output(images), atol=1e-4)
 
 
 def test_a_batch_shared_by_cores_gives_what_single_pictures_give(monkeypatch: pytest.MonkeyPatch) -> None:

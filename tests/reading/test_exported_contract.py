@@ -25,11 +25,6 @@ OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="no OpenVINO
 
 
 @pytest.fixture(scope="module")
-def exported(toy_run: ToyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return detector.export(toy_run.weights, tmp_path_factory.mktemp("exported") / "toy.onnx")
-
-
-@pytest.fixture(scope="module")
 def pictures(toy: Toy) -> list[Path]:
     return sorted(toy.source.iterdir())[:40]
 

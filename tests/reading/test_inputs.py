@@ -21,14 +21,9 @@ from detector.data.images import read_image
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.inputs import is_live, named_pictures
 from tests.builders import forbid, write_pictures, write_shard
-from tests.conftest import Toy, ToyRun
+from tests.conftest import Toy
 
 FRAMES = 5
-
-
-@pytest.fixture(scope="module")
-def reader(toy_run: ToyRun) -> Reader:
-    return Reader(toy_run.weights, device="cpu")
 
 
 def names(source: object) -> list[str]:

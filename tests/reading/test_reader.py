@@ -31,11 +31,6 @@ from tests.conftest import Toy, ToyRun
 
 
 @pytest.fixture(scope="module")
-def reader(toy_run: ToyRun) -> Reader:
-    return Reader(toy_run.weights, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def pictures(toy: Toy) -> list[Path]:
     return sorted(toy.source.iterdir())
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -12,11 +12,12 @@ import matplotlib
 import numpy as np
 import pytest
 
-from detector.synth import SynthConfig, Synthesizer, SynthImage, synthesizer
+from detector.synth import SynthConfig, Synthesizer
 from detector.synth.painting import disguise as disguises
 from detector.synth.painting.canvas import Canvas
 from detector.synth.style import Style
 from detector.synth.texts import CAPTCHAS
+from tests.synth.conftest import styled, styled_once
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 CONFIG = SynthConfig(
@@ -24,16 +25,7 @@ CONFIG = SynthConfig(
 )
 CLEAN = Style(faces="plain", gap=0.4, ground="white", contrast=220, grey=True, cap_px=32, margin=0.12)
 
-Draw = Callable[[Style, int], SynthImage]
-
-
-@pytest.fixture
-def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
-    def drawn(style: Style, index: int) -> SynthImage:
-        monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: style)
-        return Synthesizer(CONFIG)(index)
-
-    return drawn
+draw, draw_once = partial(styled, config=CONFIG), partial(styled_once, config=CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +41,7 @@ def draw(monkeypatch: pytest.MonkeyPatch) -> Draw:
     ],
     ids=str,
 )
-def test_boxes_hold_the_ink_and_nothing_else(draw: Draw, looks: dict[str, object], slack: int) -> None:
+def test_boxes_hold_the_ink_and_nothing_else(looks: dict[str, object], slack: int) -> None:
     for i in range(15):
         made = draw(replace(CLEAN, **looks), i)
         ink = made.image.min(-1) < 150
@@ -62,7 +54,7 @@ def test_boxes_hold_the_ink_and_nothing_else(draw: Draw, looks: dict[str, object
 
 
 @pytest.mark.parametrize("path", ["straight", "bent", "curve", "sine", "arc", "oval", "short"])
-def test_strokes_cross_the_text_and_spare_each_sign(monkeypatch: pytest.MonkeyPatch, draw: Draw, path: str) -> None:
+def test_strokes_cross_the_text_and_spare_each_sign(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     inks: list[tuple[np.ndarray, np.ndarray]] = []
 
     def strokes(rng: Random, style: Style, canvas: Canvas, cap_px: float, colours: list) -> None:
@@ -87,11 +79,11 @@ def test_strokes_cross_the_text_and_spare_each_sign(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("shape", ["arcs", "bands", "half", "checks", "blocks", "discs"])
 @pytest.mark.parametrize("ink", ["one", "each"])
-def test_ink_and_ground_change_places_in_a_shape(draw: Draw, shape: str, ink: str) -> None:
+def test_ink_and_ground_change_places_in_a_shape(shape: str, ink: str) -> None:
     style = replace(CLEAN, ink=ink, grey=ink == "one", contrast=150)
     changed = []
     for i in range(12):
-        plain, made = draw(style, i), draw(replace(style, inverted=shape), i)
+        plain, made = draw_once(style, i), draw(replace(style, inverted=shape), i)
         np.testing.assert_array_equal(made.boxes_xyxy, plain.boxes_xyxy)
         before, after = (picture.image.min(-1) < 150 for picture in (plain, made))
         differs = before != after
@@ -99,7 +91,7 @@ def test_ink_and_ground_change_places_in_a_shape(draw: Draw, shape: str, ink: st
     assert np.mean(changed) > 0.5
 
 
-def test_specks_keep_ink_denser_than_ground(draw: Draw) -> None:
+def test_specks_keep_ink_denser_than_ground() -> None:
     style = replace(CLEAN, weight=4, speckle=0.3, stray=0.15, faces="sans", cap_px=44)
     for i in range(15):
         made, plain = draw(style, i), draw(replace(style, speckle=0.0, stray=0.0), i)
@@ -110,24 +102,24 @@ def test_specks_keep_ink_denser_than_ground(draw: Draw) -> None:
 
 @pytest.mark.parametrize("grid_over", [False, True])
 @pytest.mark.parametrize("grid_ink", ["pale", "text", "ground"])
-def test_a_grid_leaves_the_text(draw: Draw, grid_over: bool, grid_ink: str) -> None:
+def test_a_grid_leaves_the_text(grid_over: bool, grid_ink: str) -> None:
     for i in range(8):
         style = replace(CLEAN, grid=0.4, grid_ink=grid_ink, grid_over=grid_over)
-        made, plain = draw(style, i), draw(CLEAN, i)
+        made, plain = draw(style, i), draw_once(CLEAN, i)
         text = plain.image.min(-1) < 100
         assert (made.image != plain.image).any()
         assert (made.image.min(-1)[text] < 160).mean() > 0.6
 
 
-def test_solids_have_sides_that_differ_from_their_faces(draw: Draw) -> None:
+def test_solids_have_sides_that_differ_from_their_faces() -> None:
     for i in range(8):
-        made, plain = draw(replace(CLEAN, effect="extruded", extrusion=0.15), i), draw(CLEAN, i)
+        made, plain = draw(replace(CLEAN, effect="extruded", extrusion=0.15), i), draw_once(CLEAN, i)
         sides = (made.image.min(-1) < 235) & (plain.image.min(-1) > 240)
         assert sides.sum() > 30
         assert np.median(made.image.min(-1)[sides]) > np.median(made.image.min(-1)[plain.image.min(-1) < 60]) + 30
 
 
-def test_pepper_is_black_and_white(draw: Draw) -> None:
+def test_pepper_is_black_and_white() -> None:
     style = replace(CLEAN, ground="light", contrast=60)
     made, plain = draw(replace(style, pepper=0.06), 1), draw(style, 1)
     differs = (made.image != plain.image).any(-1)

@@ -96,6 +96,7 @@ def test_points_units_and_captions_have_no_box(monkeypatch: pytest.MonkeyPatch) 
     assert beside == 8
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("style", ["segments", "lcd", "led", "counter"])
 def test_displays_show_numbers_nearly_always(style: str) -> None:
     make = Synthesizer(replace(CONFIG, styles=(style,)))

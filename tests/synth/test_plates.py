@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from detector.synth import SynthConfig, Synthesizer
+from detector.synth import SynthConfig
 from detector.synth.faces.fonts import capitals_of
 from detector.synth.faces.foreign import foreign_face
 from detector.synth.faces.glyphs import CAP, FontFace, GlyphCache
@@ -24,19 +24,13 @@ from detector.synth.setting.typesetting import Placed, Typesetter, bounds, corne
 from detector.synth.style import Style
 from detector.synth.texts import Line, free_text, slashable, with_foreign
 from detector.text.alphabet import Alphabet
+from tests.synth.conftest import styled, styled_once
 
 FOLDER = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 FONT = FOLDER / "DejaVuSans.ttf"
 SYMBOLS = Alphabet().symbols
 CONFIG = SynthConfig(fonts=(FONT,), seed=5, styles=("plain",), min_length=4)
 CLEAR = Style(faces="plain", gap=0.3, ground="white", contrast=220, grey=True, cap_px=30, margin=0.1)
-
-
-def drawn(monkeypatch: pytest.MonkeyPatch, style: Style, config: SynthConfig = CONFIG) -> Synthesizer:
-    from detector.synth import synthesizer
-
-    monkeypatch.setattr(synthesizer, "style_of", lambda rng, name: style)
-    return Synthesizer(config)
 
 
 @pytest.mark.parametrize("name", FITTINGS)
@@ -61,9 +55,9 @@ def test_a_fitting_stands_beside_the_signs_and_has_no_label(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_an_effect_changes_the_picture_and_leaves_it_legible(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    clear = [drawn(monkeypatch, CLEAR)(i) for i in range(12)]
-    changed = [drawn(monkeypatch, replace(CLEAR, camera=(name,)))(i) for i in range(12)]
+def test_an_effect_changes_the_picture_and_leaves_it_legible(name: str) -> None:
+    clear = [styled_once(CLEAR, i, CONFIG) for i in range(12)]
+    changed = [styled(replace(CLEAR, camera=(name,)), i, CONFIG) for i in range(12)]
     for before, after in zip(clear, changed, strict=True):
         assert after.text == before.text
         np.testing.assert_array_equal(after.boxes_xyxy, before.boxes_xyxy)
@@ -75,17 +69,17 @@ def test_an_effect_changes_the_picture_and_leaves_it_legible(monkeypatch: pytest
     assert any((a.image != b.image).any() for a, b in zip(clear, changed, strict=True))
 
 
-def test_signs_of_another_script_are_drawn_and_not_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, foreign = drawn(monkeypatch, CLEAR), drawn(monkeypatch, replace(CLEAR, foreign=1))
+def test_signs_of_another_script_are_drawn_and_not_labelled() -> None:
     ink_beside = 0
     for i in range(20):
-        made = foreign(i)
+        made = styled(replace(CLEAR, foreign=1), i, CONFIG)
         assert len(made.boxes_xyxy) == len(made.text) and set(made.text) <= set(SYMBOLS)
         for x1, y1, x2, y2 in made.boxes_xyxy.round().astype(int):
             made.image[y1:y2, x1:x2] = 255
         ink_beside += (made.image.min(-1) < 128).sum() > 20
     assert ink_beside == 20
-    assert all(len(plain(i).boxes_xyxy) == len(plain(i).text) for i in range(5))
+    plain = [styled_once(CLEAR, i, CONFIG) for i in range(5)]
+    assert all(len(made.boxes_xyxy) == len(made.text) for made in plain)
 
 
 @pytest.mark.parametrize("symbols", [SYMBOLS, "ЖЩЯ0189", "ب123"])

@@ -87,6 +87,7 @@ def test_boxes_lie_inside_and_one_stands_for_each_symbol(style: str, layout: str
         assert layout == "fixed" or made.text == made.text.lstrip()
 
 
+@pytest.mark.usefixtures("few_fonts")
 def test_a_pen_writes_what_no_font_is_named_for(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     draw = PenFace.draw
@@ -190,6 +191,7 @@ def test_texts_of_a_file(tmp_path: Path) -> None:
         read_texts(tmp_path / "none.txt")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_plates_have_runs_of_letters_and_of_digits() -> None:
     """As printed codes do: at most three of them more often than in captchas, which are drawn freely."""
 
@@ -241,6 +243,7 @@ def test_a_space_leaves_a_gap() -> None:
         assert gaps[2] > np.delete(gaps, 2).max() + 8, made.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_spaces_share_is_kept() -> None:
     make = Synthesizer(replace(PLAIN, spaces=0.5))
     short = [(" " in t or len(t) < 8) for t in (make(i).text for i in range(120))]

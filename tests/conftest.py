@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import socket
@@ -29,6 +30,17 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], 
 settings.register_profile("tests", patient, derandomize=True)
 settings.register_profile("explore", patient, max_examples=2000)
 settings.load_profile("tests")
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: no collection of garbage need look through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """At the end it goes as ever: extensions complain of what would be left."""
+    gc.unfreeze()
+
 
 TOY_EPOCHS = 24  # the toy reads its validation pictures from about 20 on
 

@@ -31,6 +31,7 @@ settings.register_profile("tests", patient, derandomize=True)
 settings.register_profile("explore", patient, max_examples=2000)
 settings.load_profile("tests")
 
+
 def pytest_collection_finish() -> None:
     """What was imported and collected stays to the end: no collection of garbage need look through it again."""
     gc.collect()

@@ -22,6 +22,7 @@ Progress = Callable[[str, int, int], None]
 
 _spread: ContextVar[Spread | None] = ContextVar("spread", default=None)
 _most_cores: int | None = None
+_SHORT_JOBS = 1000  # in one task of a pool, each of which has an overhead
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -79,6 +80,13 @@ def prefetch_map(
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def thread_map(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """Map many short jobs, which mostly wait for files, in threads, in order."""
+    chunks = chunked(jobs, _SHORT_JOBS)
+    parts = prefetch_map(lambda chunk: [function(job) for job in chunk], chunks, 2 * cores())
+    return [result for part in parts for result in part]
 
 
 @contextmanager

@@ -109,6 +109,8 @@ def test_a_list_that_was_cut_off_while_it_grew(tmp_path: Path) -> None:
         file.write("half a na")
     assert list(OwnedFiles(tmp_path / "x").rows)[-1] == "more.txt"
     assert OwnedFiles(tmp_path / "x").others() == []
+    OwnedFiles(tmp_path / "x").add("later.txt")
+    assert list(OwnedFiles(tmp_path / "x").rows)[-2:] == ["more.txt", "later.txt"]
 
 
 @pytest.mark.parametrize("text", ["", "path\n", "a,b,c\n1,2,3\n", '"'])

@@ -13,23 +13,18 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from detector.data.atomic import atomic_write, writing, written_as
-from detector.data.parallel import chunked, cores
+from detector.data.parallel import thread_map
 from detector.data.text_files import Writer, read_rows
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 LIST = "files.csv"
 """Name of the list, in the folder that it is of."""
 
-_CHUNK = 1000  # files that a thread hashes in one task
 _SMALL = 1 << 16  # bytes
 
 
@@ -84,7 +79,7 @@ class OwnedFiles:
             return
         self.root.mkdir(parents=True, exist_ok=True)
         buffer = io.StringIO(newline="")
-        writer = Writer(buffer, () if self.exists else Row._fields)
+        writer = Writer(buffer, () if self.exists else Row._fields)  # an empty line ends one that a kill cut off
         for path in unlisted:
             self.rows[path] = Row(path)
             writer.row(self.rows[path])
@@ -107,7 +102,7 @@ class OwnedFiles:
         known = {path: row for path, row in (hashed or {}).items() if os.path.isfile(self.root / path)}
         settled = {*unchecked, *known}
         unknown = [path for path in self.rows if path not in settled and not path.endswith(f"/{LIST}")]
-        existing = [row for row in _in_threads(self._seal, unknown) if row is not None]
+        existing = [row for row in thread_map(self._seal, unknown) if row is not None]
         sealed = {row.path: row for row in existing} | known
         listed = [path for path in self.rows if path in sealed or path in unchecked or path.endswith(f"/{LIST}")]
         self._replace([sealed.get(path, Row(path)) for path in listed])
@@ -142,7 +137,7 @@ class OwnedFiles:
                         foreign.append(path)
                     else:
                         to_hash.append(row)
-        changed = _in_threads(lambda row: file_hash(self.root / row.path) != row.sha256, to_hash)
+        changed = thread_map(lambda row: file_hash(self.root / row.path) != row.sha256, to_hash)
         foreign += [row.path for row, is_changed in zip(to_hash, changed, strict=True) if is_changed]
         for inner in self._inner():
             foreign += [f"{inner.root.relative_to(self.root).as_posix()}/{path}" for path in inner.others()]
@@ -222,10 +217,3 @@ def _is_left_by_programs(path: str) -> bool:
     """Test whether a file manager or Ultralytics made the file, which is made again if it is deleted."""
     folder, _, name = path.rpartition("/")
     return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and name.endswith(".cache"))
-
-
-def _in_threads(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-    """Return results of ``function``, which mostly waits for files, in order."""
-    with ThreadPoolExecutor(2 * cores()) as pool:
-        parts = pool.map(lambda chunk: [function(item) for item in chunk], chunked(items, _CHUNK))
-        return [result for part in parts for result in part]

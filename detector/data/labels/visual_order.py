@@ -46,7 +46,7 @@ def logical_order(text: str) -> list[int]:
 
 def to_logical(text: str) -> str:
     """Invert :func:`to_visual` where that is possible, see :func:`has_one_order`."""
-    return _reordered(text, logical_order(text)) if is_right_to_left(text) else text
+    return _reordered(text, logical_order(text))
 
 
 def has_one_order(text: str) -> bool:

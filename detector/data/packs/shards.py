@@ -300,7 +300,8 @@ def check_columns(file: Path, present: pa.Schema) -> None:
     """
     import pyarrow as pa
 
-    for name, kind in zip(schema().names, schema().types, strict=True):
+    for field in schema():
+        name = field.name
         if len(present.get_all_field_indices(name)) != 1:
             if name in ("id", "bytes"):
                 column_names = ", ".join(present.names[:12]) or "none at all"
@@ -315,7 +316,7 @@ def check_columns(file: Path, present: pa.Schema) -> None:
         is_text, is_integer = _is_string(column_type), pa.types.is_integer(column_type)
         is_of_kind = {"bytes": is_binary, "width": is_integer, "height": is_integer}
         if not is_of_kind.get(name, is_text or (name == "text" and pa.types.is_null(column_type))):
-            raise SourceError(f"{file}: its column {name!r} is {column_type}, and of shards it is {kind}.")
+            raise SourceError(f"{file}: its column {name!r} is {column_type}, and of shards it is {field.type}.")
 
 
 def _is_string(kind: pa.DataType) -> bool:

@@ -24,7 +24,7 @@ import json
 import logging
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ from detector.data.folders.owned import OwnedFiles
 from detector.data.images import read_file, read_image
 from detector.data.letterbox import LetterboxTransform, letterbox
 from detector.data.packs.shard_rows import shard_of
-from detector.data.parallel import chunked, cores
+from detector.data.parallel import cores, thread_map
 from detector.data.sets.yolo_dataset import CharacterSet, parse_labels, split_images
 from detector.errors import DatasetError, ImageError
 
@@ -85,8 +85,6 @@ class Share:
 
     def rows(self, pictures: int) -> NDArray[np.int64]:
         """Rows of so many, in order; shares are disjoint, and all rows together."""
-        if self.count == 1:
-            return np.arange(pictures)
         drawn: NDArray[np.int64] = np.random.default_rng(pictures).permutation(pictures)[self.rank :: self.count]
         return np.sort(drawn)
 
@@ -205,9 +203,7 @@ class _Store:
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
         share_rows = self.share.rows(len(rows)).tolist()
-        with ThreadPoolExecutor(cores()) as pool:  # chunks, since each task of a thread pool has an overhead
-            parts = pool.map(lambda chunk: [zlib.crc32(images[i]) for i in chunk], chunked(share_rows, _CHUNK))
-            checksums = [checksum for part in parts for checksum in part]
+        checksums = thread_map(lambda i: zlib.crc32(images[i]), share_rows)
         damaged = [rows[i] for i, checksum in zip(share_rows, checksums, strict=True) if rows[i].checksum != checksum]
         if damaged:
             log.warning("%s: %d of %d pictures are damaged, and packed again", self.table, len(damaged), len(rows))
@@ -352,6 +348,3 @@ def _hash(data: bytes) -> bytes:
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
     return DatasetError(f"{path}: {error}; the set was changed since it was converted: convert again.")
-
-
-__all__: Sequence[str] = ("FOLDER", "Packed", "Share", "open_packed")

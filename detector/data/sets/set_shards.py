@@ -87,9 +87,8 @@ def table_of(pictures: Sequence[SetPicture]) -> pa.Table:
     columns = set_schema()
     import pyarrow as pa
 
-    fields = [columns.field(name) for name in SetPicture._fields]
-    arrays = [pa.array(values, field.type) for values, field in zip(zip(*pictures, strict=True), fields, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    described = pa.schema([columns.field(name) for name in SetPicture._fields])
+    return pa.Table.from_pylist([picture._asdict() for picture in pictures], described)
 
 
 def write_set_shard(job: ShardJob) -> WrittenShard:
@@ -101,21 +100,15 @@ def write_set_shard(job: ShardJob) -> WrittenShard:
     """
     import pyarrow as pa
 
-    columns, names = set_schema(), SetPicture._fields[:4]
-    pictures = (
-        ShardPicture(picture_id, _bytes_of(path), text, width, height)
-        for path, picture_id, text, width, height in zip(
-            job.pictures, *(job.rows.column(name).to_pylist() for name in names), strict=True
-        )
-    )
+    columns = set_schema()
+    at, field = columns.get_field_index("bytes"), columns.field("bytes")
+    pictures = (ShardPicture(path.name, _bytes_of(path)) for path in job.pictures)
     job.path.parent.mkdir(parents=True, exist_ok=True)
     start = 0
     with atomic_write(job.path) as part, parquet_writer(part, columns) as writer:
         for group in row_groups(pictures):
-            rows = job.rows.slice(start, len(group))
-            data = pa.array([picture.data for picture in group], columns.field("bytes").type)
-            arrays = [data if name == "bytes" else rows.column(name).combine_chunks() for name in columns.names]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=columns))
+            data = pa.array([picture.data for picture in group], field.type)
+            writer.write_table(job.rows.slice(start, len(group)).add_column(at, field, data))
             start += len(group)
     with opened_parquet(job.path) as parquet:
         count = parquet.metadata.num_rows

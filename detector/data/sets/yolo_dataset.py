@@ -247,11 +247,8 @@ def link_or_copy(source: Path, target: Path) -> bool:
 
 def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
     """Write :data:`MANIFEST` and :data:`REJECTS`."""
-    for name, header, rows in (
-        (MANIFEST, ManifestRow._fields, manifest),
-        (REJECTS, RejectRow._fields, rejects),
-    ):
-        write_csv(root / name, header, rows)
+    write_csv(root / MANIFEST, ManifestRow._fields, manifest)
+    write_csv(root / REJECTS, RejectRow._fields, rejects)
 
 
 def read_manifest(root: Path) -> list[ManifestRow]:

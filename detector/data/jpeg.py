@@ -46,7 +46,8 @@ class Jpeg:
         kind: the frame marker: 0xC0 and 0xC1 are sequential, 0xC2 is progressive, others are rare.
         size_wh: of the picture before EXIF rotation; (0, 0) if unknown.
         components: by id.
-        scans: in order; ``data`` has the data of the last one.
+        code_segments: of Huffman tables, as they are.
+        scans: in order.
         restart_interval: units from one restart marker to the next; 0 if there are none.
         data_at: where the data of the first scan begin.
     """
@@ -56,7 +57,6 @@ class Jpeg:
     components: dict[int, Component] = field(default_factory=dict)
     code_segments: list[bytes] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
-    data: bytes = b""
     restart_interval: int = 0
     data_at: int = 0
 
@@ -172,12 +172,12 @@ def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
     """
     if not grey_units and header.kind != _PROGRESSIVE:
         return False
-    parsed, at = Jpeg(), 2
+    parsed, at, last_scan = Jpeg(), 2, b""
     while at < len(data):
         at = _segments(parsed, data, at)
         end = _MARKER.search(data, at)
-        parsed.data = data[at : end.start() if end else len(data)]
-        at = end.start() if end else len(data)
+        stop = end.start() if end else len(data)
+        last_scan, at = data[at:stop], stop
         if end is None or end[1] == b"\xd9":
             break
     if parsed.kind not in _DECODED_KINDS or not parsed.scans:
@@ -187,7 +187,7 @@ def cut(data: bytes, header: Jpeg, grey_units: int) -> bool:
         return True  # a component without data, or damage that looks like the start of another scan
     if parsed.kind == _PROGRESSIVE:  # cut in its first scans: refinements are missing
         return not all(_is_complete(parsed, part) for part in parsed.components)
-    flat_bits, bits = _flat_unit(parsed) * grey_units, "".join(f"{byte:08b}" for byte in _last_bytes(parsed.data))
+    flat_bits, bits = _flat_unit(parsed) * grey_units, "".join(f"{byte:08b}" for byte in _last_bytes(last_scan))
     return not any(
         bits[len(bits) - pad :].count("0") == 0 and bits[: len(bits) - pad].endswith(flat_bits)
         for pad in range(_PADDING)

@@ -336,12 +336,13 @@ def passed_over_in_short(passed_over: dict[str, str]) -> str:
 
 def folder_contents(root: Path) -> str:
     """Describe how many files of which kinds a folder holds."""
-    suffixes = Counter(os.path.splitext(name)[1].lower() or "without suffix" for _, _, n in os.walk(root) for name in n)
+    walked = list(os.walk(root))
+    suffixes = Counter(os.path.splitext(name)[1].lower() or "without suffix" for _, _, n in walked for name in n)
     kinds = ", ".join(
         f"{times} {suffix}" for suffix, times in sorted(suffixes.items(), key=lambda x: (-x[1], x[0]))[:6]
     )
     contents = f"{suffixes.total()} files ({kinds})" if kinds else "no files at all"
-    links = [os.path.join(folder, name) for folder, names, _ in os.walk(root) for name in names]
+    links = [os.path.join(folder, name) for folder, names, _ in walked for name in names]
     links = [name_below(root, path) for path in links if os.path.islink(path)]
     return f"{contents}, and links to folders, which are not followed ({abridged(links, 3)})" if links else contents
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.jsonl import entry_row
+from detector.data.labels.formats.fields import text_in
+from detector.data.labels.formats.jsonl import table_of
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, quoted
-from detector.errors import SourceError
 
 _LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
 
@@ -61,17 +60,12 @@ def _of_pairs(content: Any) -> list[dict[str, Any]]:
     return [{"image": image, "text": text} for image, text in content]
 
 
-def _of_records(head: Head, records: Sequence[Any]) -> Table | str | None:
+def _of_records(head: Head, records: Sequence[Any]) -> Table:
     keys = list(records[0])
     if "instances" in keys and isinstance(records[0]["instances"], list):
         flat = [_with_instance(record) if isinstance(record, dict) else record for record in records]
         return _of_records(head, flat)
-    try:
-        image, text = columns_of(head.file, keys, head.columns)
-    except SourceError as error:
-        return str(error)
-    detail = f", keys {quoted(keys[image], 40)} and {quoted(keys[text], 40)}"
-    return Table(head.file, "json", partial(_of_list, records, keys[image], keys[text]), detail)
+    return table_of(head, "json", keys, partial(enumerate, records, 1))
 
 
 def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
@@ -80,14 +74,6 @@ def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
     texts = [instance.get("text") for instance in entries if isinstance(instance, dict)]
     fields = {key: value for key, value in record.items() if key not in ("instances", "text")}
     return {**fields, "text": texts}
-
-
-def _of_list(records: Sequence[Any], image: str, text: str) -> Iterator[Row]:
-    for number, record in enumerate(records, 1):
-        if isinstance(record, dict):
-            yield entry_row(number, record, image, text)
-        else:
-            yield Row(number, "", "", "not a JSON object")
 
 
 def _of_map(texts_by_name: dict[str, Any]) -> Iterator[Row]:

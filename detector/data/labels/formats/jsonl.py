@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,27 @@ def recognise(head: Head) -> Table | str | None:
         is_expected = head.is_requested or head.file.suffix.lower() in (".jsonl", ".ndjson")
         problem = f"{head.file} is not JSON lines: its first line is no JSON object: {head.first}."
         return problem if is_expected else None
-    keys = list(record)
-    image, text = columns_of(head.file, keys, head.columns)
-    detail = f", keys {quoted(keys[image], 40)} and {quoted(keys[text], 40)}"
-    return Table(head.file, "jsonl", partial(_rows, head.file, keys[image], keys[text]), detail)
+    return table_of(head, "jsonl", list(record), partial(_entries, head.file))
 
 
-def entry_row(number: int, entry: Mapping[str, Any], image: str, text: str) -> Row:
-    """Return the input that an object describes with these keys."""
+def table_of(head: Head, form: str, keys: Sequence[str], entries: Callable[[], Iterable[tuple[int, Any]]]) -> Table:
+    """Return the table of objects with these keys.
+
+    Args:
+        form: the format's name.
+        entries: gives the objects with their numbers; may be called again and again.
+
+    Raises:
+        SourceError: if the keys of image and text cannot be told.
+    """
+    image, text = (keys[place] for place in columns_of(head.file, keys, head.columns))
+    detail = f", keys {quoted(image, 40)} and {quoted(text, 40)}"
+    return Table(head.file, form, lambda: (_row(*entry, image, text) for entry in entries()), detail)
+
+
+def _row(number: int, entry: Any, image: str, text: str) -> Row:
+    if not isinstance(entry, dict):
+        return Row(number, "", "", "not a JSON object")
     listed, label = entry.get(image), text_in(entry.get(text))
     problem = "" if label is not None else f"{text!r} is not a string"
     if not isinstance(listed, str):
@@ -32,14 +45,8 @@ def entry_row(number: int, entry: Mapping[str, Any], image: str, text: str) -> R
     return Row(number, listed, label or "", problem)
 
 
-def _rows(file: Path, image: str, text: str) -> Iterator[Row]:
-    for number, line in opened_lines(file):
-        entry = json_of(line)
-        yield (
-            entry_row(number, entry, image, text)
-            if isinstance(entry, dict)
-            else Row(number, "", "", "not a JSON object")
-        )
+def _entries(file: Path) -> Iterator[tuple[int, Any]]:
+    return ((number, json_of(line)) for number, line in opened_lines(file))
 
 
 FORMAT = Format("jsonl", (".jsonl", ".ndjson", ".json", ".txt", ""), recognise)

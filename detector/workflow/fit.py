@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -186,12 +186,8 @@ def _convert(folder: FitFolder, call: _Call) -> ConversionReport:
 
 def _plain(report: ConversionReport) -> dict[str, Any]:
     """Return the plain values of a report for JSON; the rest is stored in the set."""
-    return {
-        "source": report.source, "inputs": report.inputs, "splits": report.splits, "suspects": report.suspects,
-        "reasons": dict(report.reasons), "layout_share": report.layout_share, "seconds": report.seconds,
-        "to_review": report.to_review, "explained": list(report.explained), "examples": report.examples,
-        "prelabels": report.prelabels, "expected_wrong": report.expected_wrong, "waiting": report.waiting,
-    }  # fmt: skip
+    names = [field.name for field in fields(report) if field.name not in ("data_yaml", "config")]
+    return {name: getattr(report, name) for name in names}
 
 
 def _report_of(stored: dict[str, Any], folder: FitFolder) -> ConversionReport:

@@ -215,8 +215,8 @@ def _labels_by_picture(
         source = read_source(root, labels=labels, **spelling)
     if source is None:
         return {}
-    for name, reason in ((refused.name, refused.reason) for refused in source.refused):
-        log.warning("a label that is not usable: %s: %s", name, reason)
+    for refused in source.refused:
+        log.warning("a label that is not usable: %s: %s", refused.name, refused.reason)
     persons = [item for item in source.items if item.confidence is None]
     if persons:
         log.info("labels of a person: %d, from %s", len(persons), source.label_file or source.format)

@@ -175,7 +175,7 @@ def pattern_of(texts: Iterable[str]) -> str | None:
 
 def _rare_symbols(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
     """Count wrong readings that miss symbols which are rare in training."""
-    training_counts = Counter(sign for row in manifest if row.image.startswith("images/train/") for sign in {*row.text})
+    training_counts = Counter(sign for row in manifest if row.folder == "train" for sign in {*row.text})
     missing_symbols = [
         {label[i] for i in differing(label, text)[0]} - {evidence.space} for _, label, text in evidence.wrong
     ]
@@ -266,7 +266,7 @@ def _too_little_training(evidence: Evidence) -> Limit | None:
 def _few_pictures(evidence: Evidence, manifest: Sequence[ManifestRow]) -> Limit | None:
     """Estimate the wrong readings due to few pictures, from the gap between training and held-out pictures."""
     learnt, held_out = evidence.learnt, evidence.evaluation
-    training_count = sum(row.image.startswith("images/train/") for row in manifest)
+    training_count = sum(row.folder == "train" for row in manifest)
     count = min(len(evidence.wrong), round((learnt.exact_match - held_out.exact_match) * held_out.count))
     if count < 1 or (training_count >= _SMALL_SET and learnt.interval[0] <= held_out.interval[1]):
         return None

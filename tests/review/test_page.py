@@ -387,6 +387,10 @@ def test_a_screen_reader_hears_where_it_is(browser: Any, tmp_path: Path) -> None
             ".map(node => node.id)"
         )
         assert nameless == []
+        assert page.get_by_role("alert").count() == 1, "what is not there yet when its text comes is not read aloud"
+        assert page.get_by_role("toolbar").count() == 0, "arrows go to other pictures, and not from tool to tool"
+        page.click("#zoom")
+        assert page.locator("#zoomed").inner_text() in page.locator("#zoom").get_attribute("aria-label")
         cell = page.locator("#cell-1")
         assert (cell.get_attribute("aria-posinset"), cell.get_attribute("aria-setsize")) == ("2", "3")
         assert cell.get_attribute("aria-label") == "AB00001C, not decided"

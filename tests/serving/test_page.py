@@ -38,6 +38,7 @@ def test_one_picture_is_shown_with_its_boxes(
     page: Any, tmp_path: Path, pictures: list[bytes], texts: list[str]
 ) -> None:
     (tmp_path / "one.png").write_bytes(pictures[0])
+    assert page.get_by_role("status").count() == 1, "screen readers read out what comes into what was there before"
     page.set_input_files("#files", tmp_path / "one.png")
     page.wait_for_selector("#frame svg")
     assert page.text_content("#result-text") == texts[0]

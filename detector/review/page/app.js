@@ -4,7 +4,7 @@ import { Finish } from "./finish.js";
 import { Picture } from "./picture.js";
 import * as server from "./server.js";
 import { Strip } from "./strip.js";
-import { compared, showMarked, spelled, verdict, visible } from "./texts.js";
+import { compared, showMarked, spelled, verdict } from "./texts.js";
 
 const EVERY = 2000; // milliseconds between questions for what other windows decided
 const LONG = 14; // symbols from which a label is written smaller
@@ -123,7 +123,7 @@ function reading(item) {
   if (!item.read) return;
   const marked = changed ? compared(field.value, item.typed_read) : state.detail?.read;
   showMarked(get("reading"), marked ?? [...item.read].map(symbol => [symbol, false]));
-  get("reading-said").textContent = `${spelled(item.typed_read)}`;
+  get("reading-said").textContent = spelled(item.typed_read);
 }
 
 function speak(item) {
@@ -250,7 +250,7 @@ function zoom() {
 
 function zoomed(times) {
   get("zoomed").textContent = times > 1 ? `${times}×` : "Zoom";
-  get("zoom").setAttribute("aria-label", times > 1 ? `Zoom, ${times} times` : "Zoom");
+  get("zoom").setAttribute("aria-label", times > 1 ? `Zoom ${times}×` : "Zoom");
 }
 
 function help() {

@@ -36,13 +36,13 @@ export class Finish {
 
   invite() {
     const { decided, all } = this.counts();
-    const { kind, convertible, unconvertible, decisions, next_step: next } = this.review;
+    const { convertible, unconvertible, decisions, next_step: next } = this.review;
     const possible = convertible && !unconvertible;
     this.say(
       `${decided.toLocaleString("en")} of ${pictures(all)} decided. Every decision is in ${decisions}.` +
       (possible ? " Converting again takes them up." : unconvertible ? ` ${unconvertible}` : ""),
     );
-    this.next(possible ? "" : next, kind);
+    this.next(possible ? "" : next);
     get("convert").hidden = !possible;
     (possible ? get("convert") : get("end-close")).focus();
   }

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def mark(text: str | None) -> str:
     return json.dumps([{"transcription": text, "points": [[1, 1], [9, 1], [9, 9], [1, 9]], "difficult": False}])
 
 
-def task(image: str, *texts: str | None) -> dict[str, object]:
+def task(image: str, *texts: str | None) -> dict[str, Any]:
     result = [{"type": "rectanglelabels", "value": {"x": 1}}, {"type": "textarea", "value": {"text": list(texts)}}]
     return {"id": 1, "data": {"ocr": image}, "annotations": [{"result": result}]}
 
@@ -299,6 +300,7 @@ SPELT: dict[str, tuple[str, LabelOptions, str, list[int]]] = {
     "separators": ("A-B", {"ignore": "-"}, "AB", [0, 2]),
     "a stand-in for the space": ("A_B", {"space": "_"}, "A B", [0, 2]),
     "full-width letters": ("ＡB", {}, "AB", [0, 1]),
+    "right to left, which boxes show": ("גבא7", {"visual_order": True}, "גבא7", [0, 1, 2, 3]),
 }
 
 
@@ -381,6 +383,19 @@ SINGLE: dict[str, tuple[str, str, str]] = {
     "nothing marked by PPOCRLabel": ("Label.txt", f"a.png\t{mark('A')}\nb.png\t[]\n", "nothing was typed for it"),
     "null as a text of Label Studio": (
         "x.json", json.dumps([task("a.png", "A"), task("b.png", None)]), "nothing was typed for it",
+    ),
+    "two persons' texts in Label Studio": (
+        "x.json", json.dumps([
+            task("a.png", "A") | {"annotations": 2 * task("", "A")["annotations"]},
+            task("b.png") | {"annotations": task("", "AB")["annotations"] + task("", "A8")["annotations"]},
+        ]),
+        r"its annotations differ \('AB', 'A8'\): keep one",
+    ),
+    "a first annotation of COCO without a text": (
+        "x.json", json.dumps({
+            "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],
+            "annotations": [{"image_id": 2, "bbox": [1, 1, 5, 5]}, {"image_id": 1, "text": "AB"}]}),
+        "nothing was typed for it",
     ),
     "null as a text of COCO": (
         "x.json", json.dumps({

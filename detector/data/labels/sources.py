@@ -316,9 +316,12 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
     unused_boxes = 0
     entries = [entry for entry in listing.entries if not entry.waits]
     waiting = len(listing.entries) - len(entries)
+    as_drawn = replace(spelling, visual_order=False)  # drawn boxes are in the order of the picture whatever is typed
     for entry in entries:
-        text = spelling(entry.raw)
-        reason = entry.reason or _dropped(entry) or spelling.problem(entry.raw) or _no_text(text)
+        entry_spelling = as_drawn if entry.raw == "".join(box.symbol for box in entry.drawn) else spelling
+        text = entry_spelling(entry.raw)
+        dropped = "a person dropped it" if entry.status == DROPPED else ""
+        reason = entry.reason or dropped or entry_spelling.problem(entry.raw) or _no_text(text)
         place_note = f" ({entry.place})" if entry.place else ""
         if reason or entry.path is None:
             outcomes.append(Refused(entry.name, reason + place_note))
@@ -352,10 +355,6 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
         listing.root, listing.format, listing.files, listing.detail, items, refused, listing.unlisted,
         tuple(notes), listing.searched, waiting,
     )  # fmt: skip
-
-
-def _dropped(entry: Entry) -> str:
-    return "a person dropped it" if entry.status == DROPPED else ""
 
 
 def _no_text(text: str) -> str:

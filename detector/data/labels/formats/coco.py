@@ -18,7 +18,7 @@ def recognise(head: Head) -> Table | str | None:
     if not _is_coco(content):
         return f"{head.file} is no COCO file: it needs images and annotations." if head.is_requested else None
     annotations = content["annotations"]
-    if annotations and any(key in annotations[0] for key in _TEXTS):
+    if any(key in annotation for annotation in annotations for key in _TEXTS):
         return Table(head.file, "coco", partial(_texts, content), ", a text for each annotation", second_choice=True)
     names = _names(content)
     used = [names.get(_id(a.get("category_id")), "") for a in annotations]

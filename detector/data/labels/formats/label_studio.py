@@ -1,6 +1,6 @@
 """``label-studio``: exports of Label Studio: JSON with its annotations, JSON-MIN and CSV.
 
-The picture is the task's value that is a path or an address; the text the one that a person typed.
+The picture is the task's value that is a path or an address; the text is what was typed, the same by every person.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, row_of_texts, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, json_of
+from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, json_of, quoted
 
 _OWN_KEYS = frozenset(
     "id annotation_id annotator created_at updated_at lead_time annotations predictions data meta project".split()
@@ -51,18 +51,27 @@ def _of_tasks(tasks: Sequence[Any]) -> Iterator[Row]:
             yield Row(number, "", "", "no task of Label Studio")
             continue
         image = _image(task["data"])
-        annotations = [annotation for annotation in _marks(task) if not annotation.get("was_cancelled")]
-        results = annotations[-1].get("result") if annotations else None
-        results = results if isinstance(results, list) else []
-        values = [result.get("value") for result in results if isinstance(result, dict)]
-        typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
-        texts = [text for value in typed for text in (value if isinstance(value, list) else [value])]
-        yield row_of_texts(number, image, texts)
+        typed = [texts for annotation in _annotations(task) if (texts := _typed(annotation))]
+        if any(texts != typed[0] for texts in typed):
+            differing = ", ".join(quoted(text, 40) for texts in typed for text in texts)
+            yield Row(number, image, "", f"its annotations differ ({differing}): keep one of them")
+        else:
+            yield row_of_texts(number, image, typed[0] if typed else [])
 
 
-def _marks(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _annotations(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     marks = task.get("annotations") or task.get("completions") or []
-    return [mark for mark in marks if isinstance(mark, dict)] if isinstance(marks, list) else []
+    marks = [mark for mark in marks if isinstance(mark, dict)] if isinstance(marks, list) else []
+    return [mark for mark in marks if not mark.get("was_cancelled")]
+
+
+def _typed(annotation: Mapping[str, Any]) -> list[Any]:
+    results = annotation.get("result")
+    values = (
+        [result.get("value") for result in results if isinstance(result, dict)] if isinstance(results, list) else []
+    )
+    typed = [value["text"] for value in values if isinstance(value, dict) and "text" in value]
+    return [text for value in typed for text in (value if isinstance(value, list) else [value])]
 
 
 def _row(number: int, entry: Mapping[str, Any]) -> Row:

@@ -123,10 +123,17 @@ def test_what_a_spreadsheet_rounded_is_a_problem() -> None:
     assert Spelling().problem("1E5") == Spelling().problem("AB") == ""
 
 
-@pytest.mark.parametrize("raw", ["nan", " NaN", "#N/A", "#REF!"])
+SPREADSHEET_ERRORS = ["#N/A", "#NV", "#Н/Д", "#REF!", "#WERT!", "#NAME?", "#DIV/0!", "#¿NOMBRE?", "Err:508", "########"]
+
+
+@pytest.mark.parametrize("raw", ["nan", " NaN", *SPREADSHEET_ERRORS])
 def test_what_programs_write_for_nothing_is_no_label(raw: str) -> None:
     assert "where there is none" in Spelling().problem(raw)
-    assert Spelling().problem("None") == ""
+
+
+def test_labels_that_look_like_errors_of_spreadsheets() -> None:
+    assert [Spelling().problem(raw) for raw in ("None", "NV", "#12", "#AB", "A#", "##", "ERR508")] == [""] * 7
+    assert Spelling(keep="0123456789#").problem("###") == "", "a symbol of the alphabet"
 
 
 def test_letters_that_look_alike_are_told() -> None:

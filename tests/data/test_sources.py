@@ -262,6 +262,16 @@ def readings_only(folder: Path) -> None:
     (folder / "list.csv").write_text("picture,reading kWh\n000001.png,4798\n000002.png,21812\n", encoding="utf-8")
 
 
+def table(text: str) -> Callable[[Path], None]:
+    """Numbered pictures, and beside them a table that does not say which column is what."""
+
+    def build(folder: Path) -> None:
+        numbered(folder)
+        (folder / "meters.csv").write_text(text, encoding="utf-8")
+
+    return build
+
+
 NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "two label files": (two_that_disagree, ["train.csv (csv", "val.csv (csv", "labels=", "Choose one", "'B'", "'C'"]),
     "empty folder": (lambda folder: None, ["no files at all", "Accepted:"]),
@@ -273,6 +283,22 @@ NOT_UNDERSTOOD: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "a column of another name": (
         readings_only,
         ["its columns are 'picture', 'reading kWh'", "text_column='reading kWh'"],
+    ),
+    "two columns of other names": (
+        table("Datei;Stand;Tag\n000001.png;4798;1\n"),
+        ["no known image column and no known text column", "image_column='NAME' and text_column='NAME'"],
+    ),
+    "a title above the header": (
+        table("Meters in March;;\n;;\nimage;text;day\n000001.png;4798;1\n"),
+        ["its columns are 'Meters in March'", "delete what stands above"],
+    ),
+    "three columns and no header": (
+        table("000001.png;4798;1\n000002.png;21812;1\n"),
+        ["'000001.png' is a picture: put a line with the columns' names before it"],
+    ),
+    "pictures that are formulas": (
+        table('image;text\n"=HYPERLINK(""000001.png"")";4798\n'),
+        ["meters.csv: none of its pictures is there", "no such file: =HYPERLINK", "line 2"],
     ),
     "Latin-1": (latin1, ["labels.csv, line 3: the byte 0xc4 is not UTF-8", "iconv -f cp1252 -t utf-8"]),
     "UTF-16": (utf16, ["labels.csv is UTF-16", "iconv -f utf-16"]),

@@ -25,9 +25,9 @@ _PLAIN_SPACES = " \t\r\n\x0b\x0c\x85\u2028\u2029"  # at the ends of labels
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
 _FLOAT = re.compile(r"(?![0-9]{1,3}[.,]000\Z)([0-9]+)[.,]0+")  # 33,000 may be a thousand times as much
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
-_MISSING_VALUES = frozenset(
-    {"nan", "NaN", "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!"}
-)  # what programs write for a missing value
+_MISSING_VALUES = re.compile(
+    r"nan|NaN|Err:[0-9]{3}|#NV|#[^\W\d_]/[^\W\d_]!?|#[¡¿]?[^\W\d_]+(?:/0)?[!?]|#{3,}"
+)  # what programs write for a missing value, spreadsheets in the language of their menus, or where a column is narrow
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invisible characters of other categories
 _TEXT_MARK = "'"  # which spreadsheets take before what looks like a number and is a text
@@ -82,7 +82,7 @@ class Spelling:
             return f"the label has {len(raw)} characters, and is none: is a quote not closed?"
         if _ROUNDED.fullmatch(raw.strip()):
             return f"the label {raw.strip()!r} is a number that a spreadsheet rounded, and its digits are lost"
-        if raw.strip() in _MISSING_VALUES:
+        if _MISSING_VALUES.fullmatch(raw.strip()) and "#" not in self.keep:
             return f"the label {raw.strip()!r} is what a table program writes where there is none"
         if self.visual_order:
             typed = replace(self, visual_order=False)(raw)

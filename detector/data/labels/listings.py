@@ -140,7 +140,10 @@ def find_listings(root: Path, format_name: str | None, columns: Columns) -> tupl
 
 
 def _without_pictures(listing: Listing) -> str:
-    return f"{listing.files[0].name}: none of its pictures is there."
+    """Say that no row of a label file has a picture and a label, with the first row's reason."""
+    refused = next((entry for entry in listing.entries if entry.reason), None)
+    example = f", for example: {refused.reason} ({refused.place or refused.name})" if refused else ""
+    return f"{listing.files[0].name}: none of its pictures is there{example}."
 
 
 def _folders_below(root: Path) -> list[Path]:

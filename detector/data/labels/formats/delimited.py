@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows
+from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, quoted
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
 from detector.errors import SourceError
 
@@ -53,11 +53,19 @@ def _with_header(head: Head, kind: str) -> tuple[Table | None, str]:
         try:
             image, text = columns_of(head.file, delimited.rows[0], head.columns)
         except SourceError as error:
-            problem = problem or str(error)  # of the likeliest delimiter
+            problem = problem or str(error) + _no_header(delimited.rows[0])  # of the likeliest delimiter
             continue
         columns = _Columns(image, text, len(delimited.rows[0]), _prelabel_places(delimited.rows))
         return _table(head, kind, delimited, columns), ""
     return None, problem or f"{head.file} has no column of images and one of texts; its first line is {head.first}."
+
+
+def _no_header(fields: list[str]) -> str:
+    """Say what to do where a first line has a picture, or a title alone; "" where it may name columns."""
+    filled = [field.strip() for field in fields if field.strip()]
+    if pictures := [field for field in filled if _is_image(field)]:
+        return f" {quoted(pictures[0], 60)} is a picture: put a line with the columns' names before it."
+    return " Or delete what stands above the line with the columns' names." if len(filled) == 1 < len(fields) else ""
 
 
 def _without_header(head: Head, kind: str) -> Table | None:

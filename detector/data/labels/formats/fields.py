@@ -39,32 +39,40 @@ def columns_of(file: Path, header: Sequence[str], columns: Columns) -> tuple[int
     Raises:
         SourceError: if one cannot be told; naming the columns, and the option that says it.
     """
-    names = [plain(name) for name in header]
-    numbers = []
+    numbers: list[int] = []
+    problems, options = [], []
     for kind, requested, usual in zip(("image", "text"), columns, (IMAGE_COLUMNS, TEXT_COLUMNS), strict=True):
-        if requested is None:
-            matches = [i for i, name in enumerate(names) if name in usual]
-            if kind == "image" and not matches:
-                matches = [i for i, name in enumerate(names) if name in ID_COLUMNS]
-        else:
-            matches = [i for i, name in enumerate(header) if name.strip() == requested.strip()]
-            matches = matches or [
-                i for i, name in enumerate(header) if name.strip().lower() == requested.strip().lower()
-            ]
-        if len(matches) != 1:
-            problem = f"no column {requested!r}" if requested is not None else f"no known {kind} column"
-            if matches:
-                matching = ", ".join(quoted(header[i], 30) for i in matches[:_MAX_SHOWN])
-                problem = f"{len(matches)} columns that may be the {kind} ({matching})"
-            listed = ", ".join(quoted(name, 30) for name in header[:_MAX_SHOWN])
-            listed += ", …" if len(header) > _MAX_SHOWN else ""
-            others = [name.strip() for i, name in enumerate(header) if i not in numbers]
-            likely = others[0] if kind == "text" and len(others) == 1 else "NAME"
-            raise SourceError(
-                f"{file} has {problem}; its columns are {listed}. Say which: {argument(f'{kind}_column', likely)}."
-            )
-        numbers.append(matches[0])
+        matches = _matches(header, requested, usual, ID_COLUMNS if kind == "image" else frozenset())
+        if len(matches) == 1:
+            numbers.append(matches[0])
+            continue
+        problem = f"no column {requested!r}" if requested is not None else f"no known {kind} column"
+        if matches:
+            matching = ", ".join(quoted(header[i], 30) for i in matches[:_MAX_SHOWN])
+            problem = f"{len(matches)} columns that may be the {kind} ({matching})"
+        others = [name.strip() for i, name in enumerate(header) if i not in numbers]
+        likely = others[0] if kind == "text" and len(others) == 1 else "NAME"
+        problems.append(problem)
+        options.append(argument(f"{kind}_column", likely))
+    if problems:
+        listed = ", ".join(quoted(name, 30) for name in header[:_MAX_SHOWN])
+        listed += ", …" if len(header) > _MAX_SHOWN else ""
+        what, say = " and ".join(problems), " and ".join(options)
+        raise SourceError(f"{file} has {what}; its columns are {listed}. Say which: {say}.")
     return numbers[0], numbers[1]
+
+
+def _matches(
+    header: Sequence[str], requested: str | None, usual: frozenset[str], second_choice: frozenset[str]
+) -> list[int]:
+    """Numbers of the columns that have the requested name, in any case if none has it in that, or a usual one."""
+    if requested is None:
+        names = [plain(name) for name in header]
+        matches = [i for i, name in enumerate(names) if name in usual]
+        return matches or [i for i, name in enumerate(names) if name in second_choice]
+    wanted = requested.strip()
+    matches = [i for i, name in enumerate(header) if name.strip() == wanted]
+    return matches or [i for i, name in enumerate(header) if name.strip().lower() == wanted.lower()]
 
 
 def text_in(value: Any, depth: int = 6) -> str | None:

@@ -119,11 +119,8 @@ class Reader:
         self.min_confidence, self.alternatives = min_confidence, alternatives
         self.weights = path = weights_path(weights)
         self._open_arguments: dict[str, Any] = {
-            "device": device,
-            "backend": backend,
-            "pattern": pattern,
-            "trust": trust,
-        }
+            "device": device, "backend": backend, "pattern": pattern, "trust": trust,
+        }  # fmt: skip
         self._opened = self._open()
         config = config_of(self._network, path)
         self.config = config if pattern is None else replace(config, pattern=pattern, string_model=None)
@@ -131,10 +128,9 @@ class Reader:
 
     def _open(self) -> tuple[int, Network]:
         """Open the network, and return it with the number of this process: a forked child lacks its threads."""
-        with trusting(self._open_arguments["trust"]):
-            return os.getpid(), open_network(
-                self.weights, self._open_arguments["device"], self._open_arguments["backend"]
-            )
+        device, backend, trust = (self._open_arguments[name] for name in ("device", "backend", "trust"))
+        with trusting(trust):
+            return os.getpid(), open_network(self.weights, device, backend)
 
     @property
     def _network(self) -> Network:
@@ -186,11 +182,13 @@ class Reader:
         pictures = _finite_pictures(source)
         return self if self._is_constrained else self._fitted(r for _, r in self._decoded(islice(pictures, MAX_LEARNT)))
 
-    def fitted_stream(self, source: Source) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
+    def fitted_stream(
+        self, source: Source, on_held: Callable[[int], None] = lambda count: None
+    ) -> tuple[Reader, Iterator[tuple[str, Reading | Failure]]]:
         """Return the reader of :meth:`fitted_to`, and all readings of ``source``, as of :meth:`stream`, in one pass.
 
         The first readings come when 2,000 pictures have been seen, or all; at once where nothing is learnt because
-        the reader has a pattern or a string model.
+        the reader has a pattern or a string model. ``on_held`` is told how many are kept back so far.
 
         Raises:
             SourceError: as :meth:`fitted_to`.
@@ -200,7 +198,9 @@ class Reader:
             return self, self._stream(pictures)
         head, source_error = list[tuple[str, Reading | Failure]](), None
         try:
-            head.extend(self._decoded(islice(pictures, MAX_LEARNT), keeps_evidence=True))
+            for named in self._decoded(islice(pictures, MAX_LEARNT), keeps_evidence=True):
+                head.append(named)
+                on_held(len(head))
         except Exception as error:  # whatever the caller's iterable raises: after what came before it
             source_error = error
         fitted = self._fitted(reading for _, reading in head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,8 +129,7 @@ def label(
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
     undecided = [path for path in paths if str(path) not in decided]
-    fitted, readings = reader.fitted_stream(undecided) if string_format else (reader, reader.stream(undecided))
-    reading_of, failures = _collect_readings(readings, undecided, progress)
+    fitted, reading_of, failures = _readings_of(undecided, reader, string_format, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
     are_sure = sure_of(list(reading_of.values()), max_wrong)
     rows = _rows(reading_of, are_sure, target)
@@ -171,21 +170,27 @@ def _is_candidate(reading: Reading) -> bool:
     return bool(reading) and reading.confidence >= _MIN_CONFIDENCE
 
 
-def _collect_readings(
-    readings: Iterable[tuple[str, Reading | Failure]],
-    paths: Sequence[Path],
-    progress: Progress | None,
-) -> tuple[dict[Path, Reading], list[tuple[Path, Failure]]]:
-    """Return the readings by path, and the pictures that cannot be decoded."""
+def _readings_of(
+    paths: Sequence[Path], reader: Reader, string_format: bool, progress: Progress | None
+) -> tuple[Reader, dict[Path, Reading], list[tuple[Path, Failure]]]:
+    """Return the reader, fitted to the pictures if wanted, their readings, and pictures that cannot be decoded."""
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        if progress is not None and count > told:  # readings that were kept back come once more
+            told = count
+            progress("read", count, len(paths))
+
+    fitted, readings = reader.fitted_stream(paths, tell) if string_format else (reader, reader.stream(paths))
     reading_of, failures = dict[Path, Reading](), list[tuple[Path, Failure]]()
     for count, (path, (_, reading)) in enumerate(zip(paths, readings, strict=True), 1):
         if isinstance(reading, Failure):
             failures.append((path, reading))
         else:
             reading_of[path] = reading
-        if progress is not None:
-            progress("read", count, len(paths))
-    return reading_of, failures
+        tell(count)
+    return fitted, reading_of, failures
 
 
 def _rows(reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: Path) -> list[Prelabel]:

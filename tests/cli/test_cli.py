@@ -258,6 +258,17 @@ def test_readings_that_go_to_a_file_are_told_once_in_a_while(
     assert [message.split(" in ")[0] for message in caplog.messages] == ["1 picture read", "1234 pictures read"]
 
 
+def test_readings_that_are_held_back_are_told_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path, ["1.png", "2.png", "3.png"])
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "detector"):
+        CliRunner().invoke(app, ["predict", "shipped", str(tmp_path), "--device", "cpu"])
+    counts = [message.split(" in ")[0] for message in caplog.messages if " read in " in message]
+    assert counts[:3] == ["1 picture read", "2 pictures read", "3 pictures read"] and len(counts) > 3
+
+
 def test_stages_tell_by_their_names_how_they_went(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

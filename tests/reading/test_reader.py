@@ -535,7 +535,9 @@ def test_a_reader_fitted_to_pictures(
     fitted = reader.fitted_to(pictures)
     assert fitted.string_model is model and reader.string_model is None
     told = fitted.read_many(pictures)
-    again, stream = reader.fitted_stream([*pictures, tmp_path / "missing.png"])
+    held: list[int] = []
+    again, stream = reader.fitted_stream([*pictures, tmp_path / "missing.png"], held.append)
+    assert held == list(range(1, len(pictures) + 2)), "told before the first reading comes"
     assert again.string_model is model
     *streamed, (name, failure) = stream
     assert [reading for _, reading in streamed] == told

@@ -41,7 +41,9 @@ def test_pictures_without_labels_get_some(reader: Reader, pictures: tuple[Path, 
     (folder / "broken.png").write_bytes(b"no picture")
     out = folder.parent / "tables" / "pre.csv"
     out.parent.mkdir()
-    report = detector.label(reader, folder, out, max_wrong=0.5)
+    told: list[int] = []
+    report = detector.label(reader, folder, out, max_wrong=0.5, progress=lambda _, done, __: told.append(done))
+    assert told == list(range(1, 14)), "each picture once, as it is read"
     rows = {Path(row.image).name: row for row in read_prelabels(out)}
     assert rows.keys() == {*texts, "broken.png"} and rows["IMG_0.png"].image == "../new/IMG_0.png"
     assert rows["broken.png"] == Prelabel("../new/broken.png", "", 0.0, "unreadable")

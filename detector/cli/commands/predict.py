@@ -96,7 +96,11 @@ def command(
         row(("image", "text", "confidence", "rejected_text", "rejected", "error", "unconstrained_text"))
     pictures = failed = rejected = 0
     reading_log = ReadingLog()
-    for name, reading in _streamed(reader, source, string_format):
+
+    def tell_held(count: int) -> None:
+        reading_log.report(pictures + count)
+
+    for name, reading in _streamed(reader, source, string_format, tell_held):
         pictures += 1
         if isinstance(reading, Failure):
             failed += 1
@@ -157,11 +161,14 @@ def _print_reading(output: Format, row: Callable[[tuple[str, ...]], None], name:
         put(f"{_field(name)}\t\trejected {reading.rejected_text!r}: {reading.rejected}")
 
 
-def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterator[tuple[str, Reading | Failure]]:
+def _streamed(
+    reader: Reader, sources: list[str], string_format: bool, on_held: Callable[[int], None]
+) -> Iterator[tuple[str, Reading | Failure]]:
     """Yield readings of all sources in order; files are read as one folder, and a missing one is a failure.
 
     With ``string_format`` the readings of files are as their common format has them; of what is live, or of a list on
-    stdin, which may come slowly, those that come after the first few hundred.
+    stdin, which may come slowly, those that come after the first few hundred. ``on_held`` is told of those that are
+    kept back.
 
     Raises:
         SourceError: if there is but one source, and it is missing; if a camera or stream cannot be opened.
@@ -176,12 +183,14 @@ def _streamed(reader: Reader, sources: list[str], string_format: bool) -> Iterat
             elif live:
                 yield from reader.learning_stream(part, say_format_read)
             else:
-                yield from _of_one_format(reader, part)
+                yield from _of_one_format(reader, part, on_held)
 
 
-def _of_one_format(reader: Reader, source: str | list[str]) -> Iterator[tuple[str, Reading | Failure]]:
+def _of_one_format(
+    reader: Reader, source: str | list[str], on_held: Callable[[int], None]
+) -> Iterator[tuple[str, Reading | Failure]]:
     """Yield readings of files by their common format, and print the format."""
-    fitted, readings = reader.fitted_stream(source)
+    fitted, readings = reader.fitted_stream(source, on_held)
     if fitted.string_model != reader.string_model:
         say_format_read(fitted.string_model)
     yield from readings

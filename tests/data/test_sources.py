@@ -39,6 +39,17 @@ NAMES: dict[str, tuple[str, str | None, str]] = {
     "running number after _": ("AB12_7.png", None, "AB12"),
     "running number after -": ("AB12-0.jpg", None, "AB12"),
     "copy of a file": ("AB12 (2).png", None, "AB12"),
+    "copy of a copy, by Windows": ("AB12 - Copy - Copy (2).png", None, "AB12"),
+    "copy, by macOS": ("AB12 copy 3.png", None, "AB12"),
+    "copy, by Linux": ("AB12 (copy).png", None, "AB12"),
+    "copy, by hand": ("AB12-copy.png", None, "AB12"),
+    "copy of a numbered file, in German": ("AB12_3 - Kopie.png", None, "AB12"),
+    "copy of": ("Copy of AB12.png", None, "AB12"),
+    "a text that is a copy's word": ("copy.png", None, "copy"),
+    "a text that ends in one": ("CARBON COPY.png", None, "CARBON COPY"),
+    "escapes of an address": ("A%C3%84%2012%20%282%29.png", None, "AÄ 12"),
+    "no escapes of an address": ("50%41%2F%C3.png", None, "50%41%2F%C3"),
+    "two endings": ("AB12.JPG.png", None, "AB12"),
     "one running number only": ("AB-12-3.png", None, "AB-12"),
     "letters are no running number": ("AB_C.png", None, "AB_C"),
     "nothing before the number": ("_12.png", None, "_12"),
@@ -66,6 +77,11 @@ def test_names(tmp_path: Path, name: str, space: str | None, text: str) -> None:
 def test_names_say_what_they_took_for_running_numbers(tmp_path: Path) -> None:
     source = read_source(write_pictures(tmp_path, ["AB-1234.png", "CD.png"]))
     assert "1 end in a running number that is no text ('AB-1234' is 'AB')" in source.detail
+
+
+def test_names_say_what_they_took_for_no_part_of_a_text(tmp_path: Path) -> None:
+    source = read_source(write_pictures(tmp_path, ["AB12.png", "AB12-copy.png", "CD%2034.png"]))
+    assert "2 have what programs add to names ('AB12-copy' is 'AB12')" in source.detail
 
 
 PLATES = ["51F-88270.png", "51F-01234.png", "30A-37715.png", "30A-00412.png", "29A-86594.png"]
@@ -462,8 +478,9 @@ def test_folders_that_count_from_0_have_the_texts_of_their_label_files(tmp_path:
         [f"{split}/{i}.png" for split in ("a", "b") for i in range(1, 5)],
         [f"{i:05d}.png" for i in (3, 17, 80, 99, 41)],
         [f"{folder}/{i}.png" for folder in "abc" for i in range(10, 13)],
+        [f"{text}/{i}.png" for text in ("AB12", "CD34", "EF56") for i in (1, 2)],
     ],
-    ids=["in each folder", "from 1", "zeros lead", "through each"],
+    ids=["in each folder", "from 1", "zeros lead", "through each", "two in each folder"],
 )
 def test_numbers_are_not_taken_for_texts_in_any_folder(tmp_path: Path, names: list[str]) -> None:
     write_pictures(tmp_path, names)

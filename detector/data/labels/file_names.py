@@ -4,6 +4,10 @@
 nothing precedes them or the mark is part of labels. After another mark (``TEXT.1.png``, ``TEXT 2.png``, ``TEXT~3.png``)
 they are one if all names together look counted. Roboflow's names (``TEXT_jpg.rf.HASH.jpg``) are texts with such
 numbers.
+
+**What programs add** is no text either: a second ending (``TEXT.jpg.png``), a copy's word (``TEXT - Copy (2).png``,
+``TEXT-copy.png``, ``Copy of TEXT.png``, in the languages that file managers are used in most) and the escapes of
+addresses (``AB%2012.png`` is ``AB 12``).
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
+from detector.data.folders.image_files import is_image_name
 from detector.errors import SourceError, argument
 from detector.text.alphabet import count_through
 
@@ -27,6 +33,11 @@ _WORD_FIRST = re.compile(r"[^\W\d_]{3,}_(?=.)")
 _HASHED = re.compile(r"(.+)_([0-9A-Za-z]+)$", re.DOTALL)
 _HASH_TAIL = re.compile(r"._[0-9a-fA-F]{8,}$")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|tiff?|gif|avif)\.rf\.[0-9A-Za-z]{8,}$", re.IGNORECASE)
+_COPY = "[Cc]opy|[Kk]opie|[Cc]opie|[Cc]opia|[Cc]ópia|[Kk]opia|[Kk]opya|[Кк]опия|副本|コピー|복사본"  # no COPY of a text
+_COPIED = re.compile(rf"(?:[ _-]+(?:{_COPY})| ?\((?:{_COPY})\))(?: [0-9]+| ?\([0-9]+\))?$")
+_COPY_OF = re.compile(rf"(?:{_COPY}) (?:of|von|de|di|van|av) (?=.)")
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]")  # signs that stand in addresses as they are
 _THOUSANDS = re.compile(r"[0-9]{1,3}([., ])[0-9]{3}(?:\1[0-9]{3})*", re.ASCII)
 _DATE = re.compile(
     r"(?<![0-9])(?:19|20)[0-9]{2}([-_. ]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?:[0-9]{4,9})?(?![0-9])"
@@ -58,9 +69,25 @@ class Names:
         return without_number(stem, self.label_marks, self.other_marks), ""
 
 
+def bare_stem(name: str) -> str:
+    """File name without suffix."""
+    return os.path.splitext(os.path.basename(name))[0]
+
+
 def stem_of(name: str) -> str:
-    """File name without suffix and without Roboflow's addition."""
-    return _ROBOFLOW.sub("", os.path.splitext(os.path.basename(name))[0])
+    """File name without suffix and without what programs add to names: the text, and a running number maybe."""
+    stem = _ROBOFLOW.sub("", bare_stem(name))
+    stem = os.path.splitext(stem)[0] if is_image_name(stem) else stem
+    stem = _ESCAPES.sub(_without_escapes, stem)
+    while (shorter := _COPY_OF.sub("", _COPIED.sub("", stem), count=1)) not in (stem, ""):
+        stem = shorter
+    return stem
+
+
+def _without_escapes(escapes: re.Match[str]) -> str:
+    """Decode escapes, where they are those of an address: of signs that cannot stand there as they are, in UTF-8."""
+    signs = unquote(escapes[0], errors="replace")
+    return escapes[0] if "\ufffd" in signs or "/" in signs or "\0" in signs or _UNESCAPED.search(signs) else signs
 
 
 def without_number(stem: str, label_marks: frozenset[str], other_marks: bool = False) -> str:
@@ -220,13 +247,17 @@ def _mostly_alike(stems: Sequence[str], examples: str) -> str:
     return ""
 
 
+def _counts_from_start(numbers: Sequence[int]) -> bool:
+    """Test whether the numbers of one folder count through; one or two are no count unless they are the first."""
+    return count_through(numbers) if len(numbers) > 2 else sorted(numbers) in ([0], [1], [0, 1], [1, 2])
+
+
 def _are_counted(names: Sequence[str], texts: Sequence[str]) -> bool:
     """Test whether names of digits are counted, in each folder or in all: few numbers are left out, or zeros lead."""
     by_folder: dict[str, list[int]] = {}
     for name, text in zip(names, texts, strict=True):
         by_folder.setdefault(os.path.dirname(name), []).append(int(text))
-    large = [numbers for numbers in by_folder.values() if len(numbers) > 2]
-    in_each = sum(len(numbers) for numbers in large if count_through(numbers))
+    in_each = sum(len(numbers) for numbers in by_folder.values() if _counts_from_start(numbers))
     widths = {len(text) for text in texts}
     padded = len(widths) == 1 and min(widths) >= 4 and max(map(int, texts)) < 10 ** (min(widths) - 2)
     return padded or 10 * in_each >= 9 * len(texts) or count_through([int(text) for text in texts])

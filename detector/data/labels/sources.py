@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.folders.image_files import image_files, is_image_name
-from detector.data.labels.file_names import NAME_FORMATS, Names, recognise_names, stem_of
+from detector.data.labels.file_names import NAME_FORMATS, Names, bare_stem, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
 from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on
 from detector.data.labels.listings import (
@@ -298,6 +298,8 @@ def _name_listing(
     if numbered := [pair for pair in texts if names_format.kind == "names" and pair[1][0] != stem_of(pair[0])]:
         example = f"{stem_of(numbered[0][0])!r} is {numbered[0][1][0]!r}"
         detail += f"; {len(numbered)} end in a running number that is no text ({example})"
+    if added := [name for name, _ in texts if stem_of(name) != bare_stem(name)]:
+        detail += f"; {len(added)} have what programs add to names ({bare_stem(added[0])!r} is {stem_of(added[0])!r})"
     return Listing(root, names_format.kind, (), detail, entries, searched=True)
 
 

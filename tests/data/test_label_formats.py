@@ -295,6 +295,12 @@ def test_drawn_boxes_beside_texts_are_taken_where_they_agree(tmp_path: Path) -> 
     assert "drawn boxes from boxes.csv" in source.detail
 
 
+def test_folders_of_yolo_have_classes_of_their_own(tmp_path: Path) -> None:
+    box = [("0", 2, 3, 9, 18)]
+    contents = {"1/a.txt": yolo(box), "1/classes.txt": "A\nB\n", "2/b.txt": yolo(box), "2/classes.txt": "B\nA\n"}
+    assert pairs(read_source(files(tmp_path, contents, ("1/a.png", "2/b.png")))) == {"1/a.png": "A", "2/b.png": "B"}
+
+
 SPELT: dict[str, tuple[str, LabelOptions, str, list[int]]] = {
     "small letters": ("ab", {"upper": True}, "AB", [0, 1]),
     "separators": ("A-B", {"ignore": "-"}, "AB", [0, 2]),

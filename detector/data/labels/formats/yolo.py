@@ -5,8 +5,8 @@ The classes' names come from ``data.yaml``, ``classes.txt``, ``obj.names`` or ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +25,16 @@ _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
     if not any(map(is_boxes, readable(files))):
         return None
-    names = _classes(root, files[0])
+    classes_in = cache(partial(_classes, root))
+    names = classes_in(files[0].parent)
     if not names:
         return f"{root} has boxes of classes whose names are not there: put a data.yaml or classes.txt beside them."
-    return partial(_read, names) if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
+    return partial(_read, classes_in) if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
 
 
-def _classes(root: Path, file: Path) -> Mapping[int, str]:
-    for folder in (file.parent, *file.parents):
+def _classes(root: Path, of: Path) -> Mapping[int, str]:
+    """Names of the classes of the files in a folder: labelImg numbers them anew in each."""
+    for folder in (of, *of.parents):
         for name in (*_DESCRIPTIONS, *_LISTS):
             if (folder / name).is_file() and (names := _names(folder / name)):
                 return names
@@ -75,8 +77,8 @@ def _numbers(fields: list[str]) -> list[float] | None:
     return numbers if len(numbers) in (5, *range(7, 2000, 2)) and inside else None
 
 
-def _read(classes: Mapping[int, str], file: Path, picture: Path) -> Row:
-    boxes = []
+def _read(classes_in: Callable[[Path], Mapping[int, str]], file: Path, picture: Path) -> Row:
+    boxes, classes = [], classes_in(file.parent)
     try:
         height, width = read_image(picture).shape[:2]
     except ImageError as error:

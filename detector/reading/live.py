@@ -34,7 +34,8 @@ class _Line:
 
     def __init__(self, source: str, news: Condition) -> None:
         self.source, self.news = source, news
-        self.name = re.sub(r"//[^/@]*@", "//", source)  # without a password
+        # Without a password, which may have an @ itself: FFmpeg's host begins after the last one, too.
+        self.name = re.sub(r"//[^/?#]*@", "//", source)
         self.video = _opened(source)
         if not self.video.isOpened():
             self.video.release()

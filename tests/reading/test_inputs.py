@@ -20,6 +20,7 @@ from detector import Failure, Reader, Reading
 from detector.data.images import read_image
 from detector.errors import DetectorError, ImageError, SourceError
 from detector.reading.inputs import is_live, named_pictures
+from detector.reading.live import live_frames
 from tests.builders import forbid, write_pictures, write_shard
 from tests.conftest import Toy
 
@@ -174,6 +175,15 @@ def test_what_is_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copyfile("a.png", "0")
     assert not is_live("0"), "a file of this name comes first"
     assert not is_live("a.png") and not is_live([np.zeros((8, 8, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("password", ["secret", "se@cret", "s@e@cret", ""])
+def test_a_password_is_never_shown(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detector.reading.live._opened", lambda source: cv2.VideoCapture())
+    with pytest.raises(SourceError, match=r"^rtsp://camera:554/1\?of=a@b cannot be opened"):
+        next(live_frames(f"rtsp://user:{password}@camera:554/1?of=a@b"))
+    with pytest.raises(SourceError, match=r"^rtsp://camera\?of=a@b cannot be opened"):
+        next(live_frames("rtsp://camera?of=a@b"))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -336,8 +346,6 @@ def test_a_camera_that_drops_the_line(camera: Callable[[int], str]) -> None:
 
 
 def test_a_camera_that_comes_back(camera: Callable[[int], str]) -> None:
-    from detector.reading.live import live_frames
-
     found = list(live_frames(camera(3)))
     assert any(isinstance(held, np.ndarray) for _, held in found)
     assert all(held.mean() > 40 for _, held in found if isinstance(held, np.ndarray)), "none is black"

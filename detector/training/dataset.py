@@ -42,6 +42,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         images: uint8 (n, H, W, 3), BGR, mapped from the disk.
         boxes: of each picture, float32 (m, 4) xyxy in pixels of the letterboxed picture.
         ids: of each picture, int64 (m,).
+        shape_hw: of all pictures.
         texts: of each picture, spaces included.
         im_files: of each picture, its path.
         rows: of the share, int64.
@@ -68,6 +69,7 @@ class TextDataset(Dataset[dict[str, Any]]):
                 abridged(missing, 5),
             )  # fmt: skip
         self.images, self.boxes, self.ids = packed.images, packed.boxes_xyxy, packed.ids
+        self.shape_hw = shape_hw
         self.share, self._packed = share or Share(), packed
         self.rows = self.share.rows(len(packed.names))
         self.texts = [texts[f"images/{split}/{name}"] for name in packed.names]
@@ -85,12 +87,11 @@ class TextDataset(Dataset[dict[str, Any]]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.batch([index], self.rgb([index]), [self.boxes[index]], [self.ids[index]])
+        return self.unchanged([index], self.rgb([index]))
 
     def rgb(self, indices: Sequence[int] | NDArray[np.int64], pinned: bool = False) -> Tensor:
         """Return network input, uint8 (n, 3, H, W), NHWC in memory; ``pinned`` for a copy to a GPU."""
-        _, height, width, _ = self.images.shape
-        batch = torch.empty((len(indices), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        batch = torch.empty((len(indices), *self.shape_hw, 3), dtype=torch.uint8, pin_memory=pinned)
         pixels = batch.numpy()
         np.take(self.images, indices, axis=0, out=pixels, mode="clip")  # the default mode copies twice
         _swap_colours(pixels)
@@ -109,9 +110,12 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     def planned(self, indices: Sequence[int], images: Tensor, plan: Plan) -> dict[str, Any]:
         """Return a batch as :meth:`batch` does, of ``images`` as they are, with the boxes moved by the plan."""
-        boxes, ids = [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
-        shape_hw = (self.images.shape[1], self.images.shape[2])
-        return self.batch(indices, images, *move_boxes(plan, shape_hw, boxes, ids))
+        boxes_xyxy, ids = [self.boxes[i] for i in indices], [self.ids[i] for i in indices]
+        return self.batch(indices, images, *move_boxes(plan, self.shape_hw, boxes_xyxy, ids))
+
+    def unchanged(self, indices: Sequence[int], images: Tensor) -> dict[str, Any]:
+        """Return a batch as :meth:`batch` does, of ``images`` as they are, with the boxes of the set."""
+        return self.batch(indices, images, [self.boxes[i] for i in indices], [self.ids[i] for i in indices])
 
     def batch(
         self,
@@ -121,8 +125,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         ids: Sequence[NDArray[np.int64]],
     ) -> dict[str, Any]:
         """Return a batch in Ultralytics' form: boxes as cxcywh, shares of 1; ``images`` uint8 (n, 3, H, W) RGB."""
-        height, width = self.images.shape[1:3]
-        shares = to_shares(np.asarray(np.concatenate(boxes_xyxy), np.float32), (width, height))
+        shares = to_shares(np.asarray(np.concatenate(boxes_xyxy), np.float32), self.shape_hw[::-1])
         return {
             "img": images,
             "cls": torch.from_numpy(np.concatenate(ids)).float()[:, None],
@@ -130,8 +133,8 @@ class TextDataset(Dataset[dict[str, Any]]):
             "batch_idx": torch.from_numpy(np.repeat(np.arange(len(ids)), [len(k) for k in ids])).float(),
             "im_file": [self.im_files[i] for i in indices],
             "text": [self.texts[i] for i in indices],
-            "ori_shape": [(height, width)] * len(indices),
-            "resized_shape": [(height, width)] * len(indices),
+            "ori_shape": [self.shape_hw] * len(indices),
+            "resized_shape": [self.shape_hw] * len(indices),
             "ratio_pad": [((1.0, 1.0), (0.0, 0.0))] * len(indices),
         }
 
@@ -247,8 +250,8 @@ class TextLoader:
 
     def _on_device(self, device: torch.device) -> Tensor:
         """Copy the share to the device, uint8 (n, 3, H, W) RGB, NHWC in memory."""
-        rows, (_, height, width, _) = self.dataset.rows, self.dataset.images.shape
-        share = torch.empty((len(rows), height, width, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
+        rows, shape_hw = self.dataset.rows, self.dataset.shape_hw
+        share = torch.empty((len(rows), *shape_hw, 3), dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
         for start in range(0, len(rows), _MOVED_AT_ONCE):
             chunk = rows[start : start + _MOVED_AT_ONCE]
             share[start : start + len(chunk)] = self.dataset.rgb(chunk, self._pinned)
@@ -277,8 +280,7 @@ class TextLoader:
     def _batch(self, chunk: Sequence[int]) -> dict[str, Any]:
         if isinstance(self._augment, Augment):
             return self.dataset.augmented(chunk, self._augment)
-        _, height, width, _ = self.dataset.images.shape
-        plan = None if self._augment is None else self._augment.plan(len(chunk), (height, width))
+        plan = None if self._augment is None else self._augment.plan(len(chunk), self.dataset.shape_hw)
         if plan is not None and self._on_cpu:
             return self.dataset.changed(chunk, plan)
         if self._resident is not None:
@@ -286,10 +288,9 @@ class TextLoader:
             images = self._resident[torch.from_numpy(places).to(self._resident.device)]
         else:
             images = self.dataset.rgb(chunk, self._pinned)
-        if plan is not None:
-            return {**self.dataset.planned(chunk, images, plan), "plan": plan}
-        boxes, ids = [self.dataset.boxes[i] for i in chunk], [self.dataset.ids[i] for i in chunk]
-        return self.dataset.batch(chunk, images, boxes, ids)
+        if plan is None:
+            return self.dataset.unchanged(chunk, images)
+        return {**self.dataset.planned(chunk, images, plan), "plan": plan}
 
     def reset(self) -> None:
         """Do nothing: no state is kept between epochs."""

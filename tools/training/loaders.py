@@ -185,10 +185,6 @@ def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
         batch_augment, picture_augment = BatchAugment(), Augment()
         shape_hw = trainer.shape_hw
 
-        def plain_batch(chunk: list[int]) -> object:
-            boxes, ids = [dataset.boxes[i] for i in chunk], [dataset.ids[i] for i in chunk]
-            return dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
-
         def opencv_batch(chunk: list[int]) -> object:
             return dataset.changed(chunk, batch_augment.plan(len(chunk), shape_hw))
 
@@ -198,7 +194,7 @@ def augment(data: Path, args: argparse.Namespace) -> dict[str, float]:
             return augment_torch.apply(plan, batch["img"].float() / 255)
 
         makers: dict[str, Callable[[list[int]], object]] = {
-            "no augmentation": plain_batch,
+            "no augmentation": lambda chunk: dataset.unchanged(chunk, dataset.rgb(chunk)),
             "Albumentations, augment=picture": lambda chunk: dataset.augmented(chunk, picture_augment),
             "plan, torch": torch_batch,
             "plan, OpenCV, augment=device": opencv_batch,

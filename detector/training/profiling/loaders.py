@@ -38,11 +38,10 @@ class FileLoader:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         data = self.dataset
-        shape_hw = (data.images.shape[1], data.images.shape[2])
         for chunk in chunked(range(len(data)), self.batch_size):
-            pixels = np.stack([letterbox(read_image(data.im_files[i]), shape_hw)[0] for i in chunk])[..., ::-1]
+            pixels = np.stack([letterbox(read_image(data.im_files[i]), data.shape_hw)[0] for i in chunk])[..., ::-1]
             images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-            yield data.batch(chunk, images, [data.boxes[i] for i in chunk], [data.ids[i] for i in chunk])
+            yield data.unchanged(chunk, images)
 
 
 @dataclass
@@ -57,20 +56,15 @@ class NaiveLoader:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         data = self.dataset
-        height, width = data.images.shape[1:3]
         for chunk in chunked(range(len(data)), self.batch_size):
             images: list[NDArray[np.float64]] = []
             labels = []
             for i in chunk:
-                picture = Image.fromarray(read_image(data.im_files[i])[..., ::-1]).resize((width, height))
+                picture = Image.fromarray(read_image(data.im_files[i])[..., ::-1]).resize(data.shape_hw[::-1])
                 images.append(np.array(picture, np.float64) / 255.0)
                 label = np.zeros((_LENGTH, _SYMBOLS))
                 for place, symbol in enumerate(data.ids[i][:_LENGTH]):
                     label[place, symbol % _SYMBOLS] = 1.0
                 labels.append(label)
             stacked, one_hot = np.array(images), np.array(labels)
-            batch = data.batch(
-                chunk, torch.from_numpy(stacked).permute(0, 3, 1, 2), [data.boxes[i] for i in chunk],
-                [data.ids[i] for i in chunk],
-            )  # fmt: skip
-            yield {**batch, "label": one_hot}
+            yield {**data.unchanged(chunk, torch.from_numpy(stacked).permute(0, 3, 1, 2)), "label": one_hot}

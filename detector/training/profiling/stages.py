@@ -25,7 +25,6 @@ def stage_ms(
     chunk = list(range(size))
     paths = dataset.im_files[:size]
     decoded = [read_image(path) for path in paths]
-    boxes, ids = [dataset.boxes[i] for i in chunk], [dataset.ids[i] for i in chunk]
     pixels = dataset.rgb(chunk, pinned=device.type == "cuda")
     on_device = pixels.to(device)
     shape_hw = trainer.shape_hw
@@ -40,11 +39,11 @@ def stage_ms(
         calls["augment"] = lambda: augment_opencv.apply(policy.plan(size, shape_hw), dataset.images[:size])
     else:
         calls["augment"] = lambda: augment_torch.apply(policy.plan(size, shape_hw), on_device.float() / 255)
-    calls["collate"] = lambda: dataset.batch(chunk, dataset.rgb(chunk), boxes, ids)
+    calls["collate"] = lambda: dataset.unchanged(chunk, dataset.rgb(chunk))
     if device.type == "cuda":
         calls["copy"] = lambda: pixels.to(device, non_blocking=True)
     seconds_of = {name: median_seconds(call, seconds / 3, sync) for name, call in calls.items()}
-    batch = trainer.preprocess_batch(dataset.batch(chunk, on_device, boxes, ids))
+    batch = trainer.preprocess_batch(dataset.unchanged(chunk, on_device))
     forward: list[float] = []
     backward: list[float] = []
     train_step(trainer, batch)

@@ -41,7 +41,7 @@ class TextValidator(DetectionValidator):  # type: ignore[misc]
     def postprocess(self, preds: Any) -> list[dict[str, torch.Tensor]]:
         """Read the strings from the raw predictions, then suppress as Ultralytics does, for mAP."""
         detections = candidates(prediction(preds))
-        width = float(self.dataloader.dataset.images.shape[2])
+        width = float(self.dataloader.dataset.shape_hw[1])
         self.read = [r.text for r in decode_batch(detections, self.config, [width] * len(detections))]
         suppressed: list[dict[str, torch.Tensor]] = super().postprocess(preds)
         return suppressed

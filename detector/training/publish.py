@@ -73,7 +73,7 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
 
     characters, config, split = trainer.characters, trainer.config, trainer.args.split
     labels = [row.text for row in characters.rows(split)[0]]
-    epochs = trainer.results()[: trainer.saved_epochs or None]  # Ctrl-C may come between a row and its weights
+    epochs = trainer.finished_epochs()
     log.info("choosing weights and calibrating confidences on %s of the split %r", counted(len(labels), "picture"),
              split)  # fmt: skip
     is_best_better = best_beyond_chance(epochs, len(labels), sum(map(len, labels))) and trainer.best.exists()
@@ -128,6 +128,18 @@ class Validation:
     device: str | None = None
     seed: int = 0
 
+    def dataset(self) -> TextDataset:
+        """Open the split.
+
+        Raises:
+            DatasetError: if it is empty or damaged, or the config names no shape.
+        """
+        from detector.training.dataset import TextDataset
+
+        if self.config.shape_hw is None:
+            raise DatasetError(f"{self.characters.root} does not say the network's shape: convert again.")
+        return TextDataset(self.characters, self.split, self.config.shape_hw)
+
 
 def interpolate_weights(trained: Path, start: Path | None, validation: Validation) -> tuple[Path, float]:
     """Choose among interpolations of trained and start weights the one that reads most of a split.
@@ -145,13 +157,10 @@ def interpolate_weights(trained: Path, start: Path | None, validation: Validatio
         ``trained`` itself.
     """
     from detector.networks import ultralytics
-    from detector.training.dataset import TextDataset
 
     if start is None:
         return trained, 0.0
-    config = _as_trained(validation.config)
-    assert config.shape_hw is not None  # a trainer needs one
-    dataset = TextDataset(validation.characters, validation.split, config.shape_hw)
+    config, dataset = _as_trained(validation.config), validation.dataset()
     # Drawn: the first ones by name are often of a few texts only.
     rows = sorted(random.Random(validation.seed).sample(range(len(dataset)), min(_SCORED, len(dataset))))
 
@@ -161,9 +170,7 @@ def interpolate_weights(trained: Path, start: Path | None, validation: Validatio
     def missed(weights: Path) -> list[float]:
         network = ultralytics.TorchNetwork.open(weights, pick_device(validation.device))
         readings = _read_letterboxed(network, config, dataset, rows)
-        return [
-            _missed([dataset.texts[row]], [reading], config.space) for row, reading in zip(rows, readings, strict=True)
-        ]
+        return [_missed(dataset.texts[row], reading, config.space) for row, reading in zip(rows, readings, strict=True)]
 
     trained_errors = missed(trained)
     min_missed, best, best_share = sum(trained_errors), trained, 0.0
@@ -178,7 +185,7 @@ def interpolate_weights(trained: Path, start: Path | None, validation: Validatio
     return best, best_share
 
 
-def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> float:
+def _missed(label: str, reading: Reading, space: str) -> float:
     """Symbols that are wrong, and of the right ones how much they lack of sure, squared, as a Brier score has it.
 
     A dozen validation pictures have too few mistakes to tell good weights from better ones: how sure the right symbols
@@ -186,27 +193,23 @@ def _missed(labels: Sequence[str], readings: Sequence[Reading], space: str) -> f
     """
     uncertainty = sum(
         (1 - character.confidence) ** 2
-        for label, reading in zip(labels, readings, strict=True)
         for character, is_correct in zip(reading.characters, right_characters(label, reading, space), strict=True)
         if is_correct
     )
-    return score_texts(labels, [reading.shown_text for reading in readings], space).errors + uncertainty
+    return score_texts([label], [reading.shown_text], space).errors + uncertainty
 
 
 def _read_letterboxed(
     network: ultralytics.TorchNetwork, config: ReadingConfig, dataset: TextDataset, rows: Sequence[int]
 ) -> list[Reading]:
     """Read these pictures of a set with a network, in one pass."""
-    assert config.shape_hw is not None
-    readings: list[Reading] = []
+    width, readings = float(dataset.shape_hw[1]), list[Reading]()
     for batch in chunked(rows, MAX_BATCH):
         batch_detections = network(dataset.images[list(batch)])
-        width = float(config.shape_hw[1])
         decoded = decode_batch(batch_detections, config, [width] * len(batch_detections))
-        evidence = (Evidence(detections, width, lambda boxes: boxes) for detections in batch_detections)
         readings += [
-            replace(reading, evidence=reading_evidence)
-            for reading, reading_evidence in zip(decoded, evidence, strict=True)
+            replace(reading, evidence=Evidence(detections, width, lambda boxes: boxes))
+            for reading, detections in zip(decoded, batch_detections, strict=True)
         ]
     return readings
 
@@ -230,14 +233,9 @@ def calibrated(weights: Path, validation: Validation) -> tuple[ReadingConfig, Te
         DatasetError: if the split is empty or damaged, or the config names no shape.
     """
     from detector.networks import ultralytics
-    from detector.training.dataset import TextDataset
 
-    characters, shape_hw = validation.characters, validation.config.shape_hw
-    if shape_hw is None:
-        raise DatasetError(f"{weights} does not say the network's shape: train again.")
-    config = _as_trained(validation.config)
+    config, dataset = _as_trained(validation.config), validation.dataset()
     network = ultralytics.TorchNetwork.open(weights, pick_device(validation.device))
-    dataset = TextDataset(characters, validation.split, shape_hw)
 
     def judged(config: ReadingConfig, readings: Sequence[Reading]) -> _Choice:
         score = score_texts(dataset.texts, [reading.shown_text for reading in readings], config.space)
@@ -250,7 +248,7 @@ def calibrated(weights: Path, validation: Validation) -> tuple[ReadingConfig, Te
         two_pass_readings += two_pass_reader([read_image(path) for path in paths])
     two_pass = judged(replace(config, two_pass=True), two_pass_readings)
     best = two_pass if two_pass.score.errors < one_pass.score.errors + math.sqrt(one_pass.score.errors) else one_pass
-    labels = [row.text for row in characters.rows("train")[0]]
+    labels = [row.text for row in validation.characters.rows("train")[0]]
     lookalikes = measured_lookalikes(best.readings, dataset.texts, config.symbols)
     model = fit_string_model_to_labels(labels, config.symbols) if config.pattern is None else None
     if model is None:  # readings are the same: look-alikes are for folders that tell what their strings look like

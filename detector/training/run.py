@@ -142,7 +142,7 @@ def _run(
         device = plan.overrides.get("device")
         log.info("%s", say_device(group.process_device() if group.joined() else pick_device(device)))
         trainer = text_trainer.run_trainer(plan.overrides, augment_on, plan.trained, progress, job)
-        finished = trainer.results()[: trainer.saved_epochs or None]
+        finished = trainer.finished_epochs()
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
         target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)

@@ -225,7 +225,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         The run's table and its arguments tell all, so that a run that goes on ends as one that was not stopped.
         """
         new_ending = group.broadcast(
-            lambda: ending(self.results()[:finished], len(self.test_loader.dataset), self.args.patience)
+            lambda: ending(read_results(self.save_dir)[:finished], len(self.test_loader.dataset), self.args.patience)
         )
         if new_ending is None or new_ending.end >= self.args.epochs:
             return
@@ -236,9 +236,9 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             )  # fmt: skip
         self._ending, self.epochs = new_ending, new_ending.end
 
-    def results(self) -> list[dict[str, str]]:
-        """Return the rows of ``results.csv``, one for each finished epoch."""
-        return read_results(self.save_dir)
+    def finished_epochs(self) -> list[dict[str, str]]:
+        """Return the rows of ``results.csv`` whose weights are kept: Ctrl-C may come between a row and its weights."""
+        return read_results(self.save_dir)[: self.saved_epochs or None]
 
     def time_left(self) -> str:
         """Return the time that training takes from now on at most, as text; empty where it is over."""

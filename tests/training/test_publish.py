@@ -150,12 +150,10 @@ def test_surer_weights_miss_less_where_both_read_the_same() -> None:
     def reading(text: str, confidence: float) -> Reading:
         return Reading(text, confidence, tuple(Character(s, confidence, (0, 0, 1, 1)) for s in text))
 
-    sure, unsure = [reading("A1", 0.9)], [reading("A1", 0.6)]
-    assert _missed(["A1"], sure, " ") < _missed(["A1"], unsure, " ") < 1
-    assert _missed(["A2"], sure, " ") >= 1, "a symbol that is wrong counts as one, however sure it is"
-    assert _missed(["A2"], [reading("A1", 0.99)], " ") < _missed(["A2"], sure, " ") < 2, (
-        "the right one beside it counts"
-    )
+    sure, unsure = reading("A1", 0.9), reading("A1", 0.6)
+    assert _missed("A1", sure, " ") < _missed("A1", unsure, " ") < 1
+    assert _missed("A2", sure, " ") >= 1, "a symbol that is wrong counts as one, however sure it is"
+    assert _missed("A2", reading("A1", 0.99), " ") < _missed("A2", sure, " ") < 2, "the right one beside it counts"
 
 
 # Which symbols it takes for others

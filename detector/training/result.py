@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detector.text.metrics import TextScore
+from detector.training.run_folder import LAST
 from detector.training.validation.evidence import FEW
 
 
@@ -51,5 +52,5 @@ class TrainingStopped(KeyboardInterrupt):
         self.result = result
         super().__init__(
             f"{result.path} is what was learnt in {result.epochs} epochs; "
-            f"resume={result.run_folder / 'weights' / 'last.pt'} goes on"
+            f"resume={result.run_folder / 'weights' / LAST} goes on"
         )

@@ -18,11 +18,11 @@ from detector.errors import ArgumentError, DatasetError, DetectorError, ImageErr
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device
 from detector.text.metrics import TextScore
-from detector.training.arguments.defaults import DEFAULTS, RUNS, training_arguments
+from detector.training.arguments.defaults import DEFAULTS, training_arguments
 from detector.training.arguments.ineffective import check_freeze
 from detector.training.publish import publish, target_of
 from detector.training.result import TrainingResult, TrainingStopped
-from detector.training.run_folder import checkpoint_of
+from detector.training.run_folder import RUNS, checkpoint_of
 from detector.training.validation.evidence import FEW, say_few
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _joint_plan(data: str | None, arguments: dict[str, Any]) -> tuple[RunPlan, J
         overrides = arguments if arguments.get("resume") else {k: v for k, v in arguments.items() if k == "device"}
         arguments = {**overrides, "resume": run}
     if resume := arguments.get("resume"):
-        checkpoint = group.broadcast(lambda: checkpoint_of(resume, RUNS))
+        checkpoint = group.broadcast(lambda: checkpoint_of(resume))
         alike.check_same_checkpoint(checkpoint)
         arguments = {**arguments, "resume": str(checkpoint)}
     plans = group.gather(lambda: _plan(data, arguments))
@@ -201,7 +201,7 @@ def _plan(data: str | None, arguments: dict[str, Any]) -> RunPlan:
     if not (resume := arguments.get("resume")):
         return RunPlan(_new_run(data, arguments))
     others = {name: value for name, value in arguments.items() if name != "resume"}
-    return resumed(resume, RUNS, data, others) or RunPlan(_new_run(*begun_anew(resume, RUNS, data, others)))
+    return resumed(resume, data, others) or RunPlan(_new_run(*begun_anew(resume, data, others)))
 
 
 def _check_folder(folder: Path) -> None:

@@ -27,6 +27,9 @@ from detector.data.atomic import atomic_write
 from detector.data.folders.owned import file_hash
 from detector.errors import DetectorError
 
+RUNS = Path("runs")
+"""Where runs land, and the newest one to resume is looked for."""
+
 ARGUMENTS, RESULTS, LAST, BEST = "args.yaml", "results.csv", "last.pt", "best.pt"
 
 START = "start.pt"
@@ -124,10 +127,9 @@ def clear_earlier(run: Path, model: str) -> str:
 
 
 def forget(run: Path) -> None:
-    """Delete checkpoints and arguments that a run in this folder would resume from; published weights stay."""
-    weights = run / "weights"
-    for path in (run / ARGUMENTS, run / _PUBLISHED, run / RESULTS, weights / LAST, weights / BEST, weights / START):
-        path.unlink(missing_ok=True)
+    """Delete all that a run in this folder would be resumed by; published weights stay."""
+    for name in FILES:
+        (run / name).unlink(missing_ok=True)
 
 
 def read_results(run: Path) -> list[dict[str, str]]:
@@ -155,25 +157,21 @@ def keep_results(run: Path, epochs: int) -> None:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def checkpoint_of(resume: str | Path | bool, runs: Path) -> Path:
-    """Return the named checkpoint, or ``weights/last.pt`` of the run's folder or of the newest run."""
+def checkpoint_of(resume: str | Path | bool) -> Path:
+    """Return the named checkpoint, or ``weights/last.pt`` of the run's folder or of the newest run.
+
+    Raises:
+        DetectorError: if there is none in :data:`RUNS`, the only place where it is looked for.
+    """
     if not isinstance(resume, (str, Path)):
-        return latest_run(runs) / "weights" / LAST
+        return _latest_run() / "weights" / LAST
     path = Path(os.path.abspath(resume))
     return path / "weights" / LAST if path.is_dir() else path
 
 
-def latest_run(runs: Path) -> Path:
-    """Return the newest of some runs.
-
-    Args:
-        runs: folder of the runs; nothing outside of it is looked at.
-
-    Raises:
-        DetectorError: if there is none.
-    """
-    files = [*runs.glob(f"*/weights/{LAST}"), *runs.glob(f"*/{ARGUMENTS}")]
+def _latest_run() -> Path:
+    files = [*RUNS.glob(f"*/weights/{LAST}"), *RUNS.glob(f"*/{ARGUMENTS}")]
     if not files:
-        raise DetectorError(f"There is no run to resume in {runs.absolute()}: give resume=RUN/weights/last.pt.")
+        raise DetectorError(f"There is no run to resume in {RUNS.absolute()}: give resume=RUN/weights/last.pt.")
     newest = max(files, key=lambda path: path.stat().st_mtime)
     return (newest.parent if newest.name == ARGUMENTS else newest.parent.parent).absolute()

@@ -14,10 +14,8 @@ from detector.networks.device import pick_device
 from detector.networks.shipped import NETWORK, shipped_detector
 from detector.training.arguments.ineffective import AUGMENTATIONS
 from detector.training.augment.policy import Policy
+from detector.training.run_folder import RUNS
 from detector.training.validation.evidence import default_patience
-
-RUNS = Path("runs")
-"""Where runs land."""
 
 DEFAULTS: dict[str, Any] = {
     # Text has a direction and is read whole: nothing is mirrored, tiled or cut off.

@@ -44,14 +44,11 @@ class RunPlan:
     trained: bool = False
 
 
-def resumed(
-    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
-) -> RunPlan | None:
+def resumed(resume: str | Path | bool, data: str | Path | None, arguments: Mapping[str, Any]) -> RunPlan | None:
     """Return how a run is resumed; None where it stopped before its first checkpoint.
 
     Args:
-        resume: checkpoint or folder of the run; True is the newest in ``runs``.
-        runs: folder of runs.
+        resume: checkpoint or folder of the run; True is the newest.
         data: the set, if it is another place than that where the run began.
         arguments: more of `yolo train`.
 
@@ -60,7 +57,7 @@ def resumed(
         DatasetError: if the set is not where it was, or is another one.
         WeightsError: if weights would run code.
     """
-    checkpoint = checkpoint_of(resume, runs)
+    checkpoint = checkpoint_of(resume)
     run = checkpoint.parent.parent
     if not checkpoint.is_file():
         if checkpoint.name == LAST and (run / ARGUMENTS).is_file():
@@ -96,7 +93,7 @@ def resumed(
 
 
 def begun_anew(
-    resume: str | Path | bool, runs: Path, data: str | Path | None, arguments: Mapping[str, Any]
+    resume: str | Path | bool, data: str | Path | None, arguments: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """Return set and arguments of a run that stopped before its first checkpoint, to begin in the same folder.
 
@@ -106,7 +103,7 @@ def begun_anew(
         DetectorError: if its arguments cannot be read.
         DatasetError: if the set is not where it was.
     """
-    run = checkpoint_of(resume, runs).parent.parent
+    run = checkpoint_of(resume).parent.parent
     try:
         stored = known_arguments(yaml.safe_load((run / ARGUMENTS).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):

@@ -272,6 +272,11 @@ def test_weights_of_another_run_are_not_replaced(copied: Path, monkeypatch: pyte
     assert Path("weights/copy.pt").read_bytes() == b"of somebody else"
 
 
+def test_epochs_that_are_not_followed_do_not_end_a_run(copied: Path) -> None:
+    detector.train(resume=copied, epochs=1)
+    assert results(copied) == ["1", "2"]
+
+
 def test_a_line_that_was_cut_off_is_no_epoch(copied: Path) -> None:
     with (copied / "results.csv").open("a") as file:
         file.write("2,3.1")

@@ -30,6 +30,8 @@ from detector.training.validation.stopping import ending
 
 log = logging.getLogger("detector")
 
+_TAKEN_UP = ("patience", "time")  # of what ends training, all that Ultralytics lets a run that goes on change
+
 
 @dataclass(frozen=True)
 class RunPlan:
@@ -85,7 +87,8 @@ def resumed(resume: str | Path | bool, data: str | Path | None, arguments: Mappi
         )
     began_with = content.get("train_args") or {}
     characters = _set_of(run, data, began_with.get("data"), "".join(network.names.values()))
-    trained = at_end or _is_trained(run, content["epoch"] + 1, {**began_with, **arguments}, characters)
+    in_force = {**began_with, **{name: arguments[name] for name in _TAKEN_UP if name in arguments}}
+    trained = at_end or _is_trained(run, content["epoch"] + 1, in_force, characters)
     log.info("%s goes on with the set %s", run, characters.root)
     run_arguments = {"data": str(characters.yaml_path), "model": str(checkpoint), "resume": str(checkpoint)}
     device = {"device": began_with["device"]} if began_with.get("device") else {}

@@ -36,6 +36,7 @@ from detector.networks.ultralytics.library import (
     quiet,
     strip_optimizer,
     torch_distributed_zero_first,
+    unset_deterministic,
 )
 from detector.networks.ultralytics.opening import library_trust, open_weights
 from detector.networks.ultralytics.weights import load_by_symbol
@@ -355,6 +356,7 @@ def run_trainer(
             if RANK in (-1, 0):
                 for path in filter(Path.exists, (trainer.last, trainer.best)):
                     _stripped(path)
+            unset_deterministic()  # as the end of training does it
             return trainer
         if progress is not None:
             trainer.add_callback(

@@ -241,6 +241,7 @@ def test_a_set_that_changes_while_it_is_learnt(
             shutil.copytree(toy.root, root, dirs_exist_ok=True)
         detector.train(places[0], resume=copied)
         assert results(copied) == ["1", "2"], "nothing is learnt again"
+    assert not torch.are_deterministic_algorithms_enabled(), "torch is left as it was"
     assert sorted(contents(Path("weights"))) == ["copy.pt"]
     assert root.exists() == (change is not move), "a set that is gone is not made anew"
 

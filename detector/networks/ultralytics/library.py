@@ -43,6 +43,7 @@ __all__ = [
     "strip_optimizer",
     "tasks_module",
     "torch_distributed_zero_first",
+    "unset_deterministic",
     "yaml_model_load",
 ]  # fmt: skip
 
@@ -102,6 +103,7 @@ with contextlib.redirect_stdout(sys.stderr):  # its first start says so; stdout 
         intersect_dicts,
         strip_optimizer,
         torch_distributed_zero_first,
+        unset_deterministic,
     )
 
 DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"

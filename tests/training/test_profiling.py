@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from detector.cli import app
 from detector.data.sets.yolo_dataset import read_set
 from detector.errors import DetectorError
-from detector.training.dataset import TextDataset
+from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.profiling.loaders import FileLoader, NaiveLoader
-from detector.training.profiling.measure import _advice, profile
+from detector.training.profiling.measure import _advice, _subset, profile
 from tests.conftest import Toy, char_network
 
 STAGES = ["decode", "fit", "augment", "collate", "forward", "backward", "validate"]
@@ -67,6 +67,14 @@ def test_all_ways_to_load_give_the_same_batch(toy: Toy) -> None:
     assert naive["label"].shape == (8, 8, 37) and naive["label"].sum() == sum(map(len, dataset.ids[:8]))
     for name in ("bboxes", "cls", "batch_idx"):
         assert torch.equal(files[name], naive[name])
+
+
+def test_of_some_pictures_no_others_go_to_the_device(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    some, moved = _subset(TextDataset(read_set(toy.root), "train", (64, 192)), 5), list[int]()
+    real = TextDataset.rgb
+    monkeypatch.setattr(TextDataset, "rgb", lambda *called: moved.extend(called[1]) or real(*called))
+    (batch,) = TextLoader(some, 8, EpochOrder(some, shuffled=False), resident=True)
+    assert moved == [0, 1, 2, 3, 4] and len(batch["img"]) == 5
 
 
 @pytest.mark.parametrize("wrong", [{"loader": "keras"}, {"augment": "gpu"}], ids=str)

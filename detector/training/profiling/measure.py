@@ -145,7 +145,7 @@ def _check(name: str, value: str, choices: Sequence[str]) -> None:
 def _subset(dataset: TextDataset, pictures: int | None) -> TextDataset:
     """Return the dataset with its first pictures only."""
     subset = copy(dataset)
-    for name in ("images", "boxes", "ids", "texts", "im_files", "labels"):
+    for name in ("images", "boxes", "ids", "texts", "im_files", "labels", "rows"):
         setattr(subset, name, getattr(dataset, name)[:pictures])
     return subset
 

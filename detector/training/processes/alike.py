@@ -54,7 +54,7 @@ def check_same_set(characters: CharacterSet) -> None:
         config = (characters.config.symbols, characters.config.shape_hw)
         return hashlib.blake2b(repr((config, rows)).encode(), digest_size=8).hexdigest(), f"{len(rows)} pictures"
 
-    _compare(f"{characters.root}", *_split(group.gather(fingerprinted)))
+    _compare(f"{characters.root}", fingerprinted)
 
 
 def opened(open_split: Callable[[], T], fingerprint: Callable[[T], str], place: str) -> T:
@@ -69,7 +69,7 @@ def opened(open_split: Callable[[], T], fingerprint: Callable[[T], str], place: 
         splits.append(open_split())
         return fingerprint(splits[0]), "what was packed"
 
-    _compare(place, *_split(group.gather(fingerprinted)))
+    _compare(place, fingerprinted)
     return splits[0]
 
 
@@ -98,17 +98,14 @@ def check_same_checkpoint(path: Path) -> None:
     group.gather(check)
 
 
-def _split(fingerprinted: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [fingerprint for fingerprint, _ in fingerprinted], [words for _, words in fingerprinted]
-
-
-def _compare(place: str, fingerprints: list[str], words: list[str]) -> None:
-    """Refuse fingerprints that differ."""
-    hosts = group.gather(lambda: f"{place} on {socket.gethostname()}")
-    for number, (fingerprint, host) in enumerate(zip(fingerprints, hosts, strict=True)):
-        if fingerprint != fingerprints[0]:
+def _compare(place: str, fingerprinted: Callable[[], tuple[str, str]]) -> None:
+    """Refuse what has another fingerprint in another process; beside it, ``fingerprinted`` says what it is of."""
+    of_each = group.gather(lambda: (f"{place} on {socket.gethostname()}", *fingerprinted()))
+    first_place, first_fingerprint, first_words = of_each[0]
+    for number, (other_place, fingerprint, words) in enumerate(of_each):
+        if fingerprint != first_fingerprint:
             raise DatasetError(
-                f"process 0 has {hosts[0]} ({words[0]}, fingerprint {fingerprints[0]}), and process {number} "
-                f"{host} ({words[number]}, fingerprint {fingerprint}): copy one set to all machines, or share its "
+                f"process 0 has {first_place} ({first_words}, fingerprint {first_fingerprint}), and process {number} "
+                f"{other_place} ({words}, fingerprint {fingerprint}): copy one set to all machines, or share its "
                 "folder."
             )

@@ -64,8 +64,8 @@ class Arithmetic:
 
     def possible(self) -> bool:
         """Test whether this machine, and OMP_NUM_THREADS where it is set, permit it."""
-        threads = self.threads == network_threads() if requested_threads() else 1 <= self.threads <= cores()
-        return threads and (fast_bfloat16() or not self.bfloat16)
+        has_threads = self.threads == network_threads() if requested_threads() else 1 <= self.threads <= cores()
+        return has_threads and (fast_bfloat16() or not self.bfloat16)
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

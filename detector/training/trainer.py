@@ -198,8 +198,7 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
         if self.cpu_ranks:  # all alike
             return Arithmetic(network_threads(), all(group.gather(fast_bfloat16)) if bfloat16 is None else bfloat16)
         path = self.save_dir / ARITHMETIC
-        saved_arithmetic = Arithmetic.read(path) if self.resume else None
-        arithmetic, step_seconds = saved_arithmetic, dict[Arithmetic, float]()
+        arithmetic, step_seconds = Arithmetic.read(path) if self.resume else None, dict[Arithmetic, float]()
         if arithmetic is None:
             arithmetic, step_seconds = choose_arithmetic(self._step_that_changes_nothing(), bfloat16=bfloat16)
         arithmetic.write(path)

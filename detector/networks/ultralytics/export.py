@@ -56,10 +56,10 @@ def write_exported(
     """
     model, _ = open_weights(weights)
     model.pt_path = str(folder / weights.name)  # what it writes goes beside
-    batch = {"batch": MAX_BATCH if kind == "engine" else 1}  # TensorRT plans for a largest batch
     any_shape = any_shape or kind == "engine"
     overrides = {
-        "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False, **batch,
+        "format": kind, "imgsz": list(shape_hw), "dynamic": any_shape, "device": device, "simplify": False,
+        "batch": MAX_BATCH if kind == "engine" else 1,  # TensorRT plans for a largest batch
     }  # fmt: skip
     if kind == "openvino":
         import_openvino()

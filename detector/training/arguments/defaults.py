@@ -69,9 +69,10 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     if "epochs" not in arguments and "time" not in arguments:
         steps = _STEPS // 2 if from_weights else _STEPS
         # Below 1 it is a share of the GPU's memory, and nobody knows yet how many pictures these are.
-        epochs = math.ceil(steps * (batch if batch >= 1 else _BATCH) / max(pictures, 1))
+        step_pictures = batch if batch >= 1 else _BATCH
+        epochs = math.ceil(steps * step_pictures / max(pictures, 1))
         overrides["epochs"] = min(max(epochs, 10), _MAX_EPOCHS)
-        steps_an_epoch = math.ceil(pictures / (batch if batch >= 1 else _BATCH))
+        steps_an_epoch = math.ceil(pictures / step_pictures)
         overrides.setdefault("patience", default_patience(len(validation_rows), steps_an_epoch))
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own

@@ -111,7 +111,7 @@ class BatchAugment:
         def identity() -> NDArray[np.float64]:
             return np.tile(np.eye(3), (count, 1, 1))
 
-        affine, turn, slant, size = identity(), identity(), identity(), identity()
+        turn, slant, size = identity(), identity(), identity()
         angle = np.deg2rad(rng.uniform(-policy.degrees, policy.degrees, count))
         turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)
         turn[:, 0, 1], turn[:, 1, 0] = np.sin(angle), -np.sin(angle)

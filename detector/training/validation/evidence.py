@@ -32,7 +32,7 @@ def say_few(pictures: int) -> str:
 
 
 def default_patience(pictures: int, steps_an_epoch: int) -> int:
-    """Return the default patience in epochs: about 150 steps; 0 (never stop early) with :data:`FEW` pictures."""
+    """Return the default patience in epochs: about 150 steps; 0 (never stop early) with fewer than :data:`FEW`."""
     return 0 if pictures < FEW else max(_MIN_PATIENCE, math.ceil(_STEPS / max(1, steps_an_epoch)))
 
 

@@ -44,7 +44,8 @@ def library_device(device: Any) -> Any:
 
 def first_process() -> bool:
     """Test whether this is the only process, or the first of ``torchrun``: it writes and prints."""
-    return os.environ.get("RANK", "0") == "0"
+    # As Ultralytics has it: where there is one process, a RANK of something else says nothing.
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def say_device(device: torch.device) -> str:

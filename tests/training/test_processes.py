@@ -27,6 +27,7 @@ import torch
 import detector
 from detector.data.sets.yolo_dataset import read_set
 from detector.errors import ArgumentError, DatasetError, DetectorError
+from detector.networks.device import first_process
 from detector.training.processes import alike, group, restart
 from detector.training.processes.restart import Job
 from tests.conftest import Toy, char_network
@@ -322,6 +323,18 @@ def test_a_process_alone_is_of_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     assert restart.this_job("set", {}) is None
     assert group.gather(lambda: 7) == [7] and group.broadcast(lambda: 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("world_size", "rank", "is_first"),
+    [(None, None, True), (None, "3", True), ("1", "3", True), ("2", "0", True), ("2", "1", False)],
+)
+def test_which_process_writes_and_prints(
+    monkeypatch: pytest.MonkeyPatch, world_size: str | None, rank: str | None, is_first: bool
+) -> None:
+    for name, value in (("WORLD_SIZE", world_size), ("RANK", rank)):
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    assert first_process() is is_first
 
 
 def test_processes_that_cannot_meet_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

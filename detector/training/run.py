@@ -18,7 +18,7 @@ from detector.errors import ArgumentError, DatasetError, DetectorError, ImageErr
 from detector.networks.arithmetic import kept_threads
 from detector.networks.device import first_process, library_device, pick_device, say_device
 from detector.text.metrics import TextScore
-from detector.training.arguments.defaults import DEFAULTS, training_arguments
+from detector.training.arguments.defaults import training_arguments
 from detector.training.arguments.ineffective import check_freeze
 from detector.training.publish import publish, target_of
 from detector.training.result import TrainingResult, TrainingStopped
@@ -122,7 +122,7 @@ def run_training(
     folder = Path(weights)
     if not isinstance(trust, bool):
         raise ArgumentError(f"trust={trust!r}: give True, or leave it out.")
-    check_arguments(arguments, DEFAULTS["optimizer"])
+    check_arguments(arguments)
     if "device" in arguments:
         arguments["device"] = library_device(arguments["device"])
     _check_folder(folder)  # said before hours of training

@@ -111,9 +111,9 @@ def test_names_as_an_alphabet() -> None:
 
 
 def test_arguments() -> None:
-    check_arguments({"epochs": 3, "imgsz": 96, "lr0": 0.1}, "AdamW")
+    check_arguments({"epochs": 3, "imgsz": 96, "lr0": 0.1})
     with pytest.raises(DetectorError) as caught:
-        check_arguments({"epoch": 3}, "AdamW")
+        check_arguments({"epoch": 3})
     assert "epochs" in str(caught.value), "it says what was meant"
     assert "Arguments received" not in str(caught.value)
 

@@ -17,21 +17,18 @@ from detector.networks.ultralytics.library import (
     yaml_model_load,
 )
 from detector.networks.ultralytics.opening import open_weights
+from detector.training.arguments.defaults import DEFAULTS
 from detector.training.arguments.ineffective import check_effect
 
 
-def check_arguments(arguments: dict[str, Any], optimizer: str) -> None:
+def check_arguments(arguments: dict[str, Any]) -> None:
     """Refuse what `yolo train` would not know, in its words, what makes no sense for text, and what has no effect.
-
-    Args:
-        arguments: that were given.
-        optimizer: in force where none is given.
 
     Raises:
         ArgumentError: naming the argument.
     """
     check_values(arguments)
-    check_effect(arguments, DEFAULT_CFG_DICT, optimizer)
+    check_effect(arguments, DEFAULT_CFG_DICT, DEFAULTS["optimizer"])
 
 
 def check_values(arguments: dict[str, Any]) -> None:

@@ -65,6 +65,12 @@ class Calibration:
         return Calibration(**{name: PlattScaling(**values) for name, values in plain.items()})
 
 
+def log_odds(probability: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+    """Return ``log(p / (1 - p))``, of the same shape; probabilities are clipped to ``margin`` and 1 minus it first."""
+    clipped = np.clip(probability, margin, 1 - margin)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
 def fit_platt(scores: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
     """Fit the map with the greatest posterior to scores; the identity where there are none.
 
@@ -75,8 +81,7 @@ def fit_platt(scores: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
         scores: in [0, 1].
         correct: one for each score.
     """
-    clipped = np.clip(np.asarray(scores, np.float64), _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
-    logits = np.log(clipped / (1 - clipped))
+    logits = log_odds(np.asarray(scores, np.float64), _MIN_PROBABILITY)
     slope, offset = _newton(logits, np.asarray(correct, np.float64), None)
     if slope < _MIN_SLOPE:
         slope, offset = _newton(logits, np.asarray(correct, np.float64), _MIN_SLOPE)

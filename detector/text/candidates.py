@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.text.calibration import log_odds
 from detector.text.detections import CharDetections
 from detector.text.forms.lookalikes import symbol_likelihood
-from detector.text.line_grouping import deskew, reading_order
+from detector.text.line_grouping import deskew, pairwise_overlap, reading_order
 from detector.text.reading_config import ReadingConfig
 
 MIN_SCORE = 0.02
@@ -124,8 +125,7 @@ def gather(batch: Sequence[CharDetections], config: ReadingConfig, widths: Seque
     )  # fmt: skip
     place = np.arange(shape[0])[:, None], reading_order(deskewed)
     probability = np.where(deskewed.outlier, 0.0, probability)
-    clipped = np.clip(probability, 1e-4, 1 - 1e-4)
-    odds = np.where(probability > 0, np.log(clipped / (1 - clipped)), NEVER)[place]
+    odds = np.where(probability > 0, log_odds(probability, 1e-4), NEVER)[place]
     top_class_id, top_confidence = _likeliest(batch, considered)
     along, line = deskewed.boxes_xyxy[place], deskewed.line[place]
     return Candidates(
@@ -173,5 +173,4 @@ def _overlap_at_most(boxes: NDArray[np.float64], max_share: float) -> NDArray[np
     """Test which pairs of boxes share at most ``max_share`` of the narrower one's width, (batch, n, n)."""
     x1, x2 = boxes[..., 0], boxes[..., 2]
     width = np.maximum(x2 - x1, 1e-6)
-    overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
-    return np.asarray(overlap <= max_share * np.minimum(width[:, :, None], width[:, None]))
+    return np.asarray(pairwise_overlap(x1, x2) <= max_share * np.minimum(width[:, :, None], width[:, None]))

@@ -8,7 +8,6 @@ outliers; and every box is narrowed by the overlap that neighbouring anchors typ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -124,10 +123,8 @@ def _anchors(boxes: Floats, objectness: Floats) -> _Anchors:
     """Select the anchors of candidates (batch, n, 4) xyxy, (batch, n), the surest first."""
     n = objectness.shape[1]
     x1, y1, x2, y2 = np.moveaxis(boxes, 2, 0)
-    overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])  # (batch, n, n)
-    overlap_y = np.minimum(y2[:, :, None], y2[:, None]) - np.maximum(y1[:, :, None], y1[:, None])
-    np.maximum(overlap, 0, out=overlap)
-    overlap *= np.maximum(overlap_y, 0, out=overlap_y)  # an area now
+    overlap = np.maximum(pairwise_overlap(x1, x2), 0)
+    overlap *= np.maximum(pairwise_overlap(y1, y2), 0)  # an area now
     area = np.maximum((x2 - x1) * (y2 - y1), 1e-9)
     is_duplicate = overlap > _MAX_OVERLAP * np.minimum(area[:, :, None], area[:, None])
     is_duplicate &= np.tri(n, k=-1, dtype=bool)  # of i by a surer j
@@ -136,6 +133,15 @@ def _anchors(boxes: Floats, objectness: Floats) -> _Anchors:
     places[:, :n] = np.argsort(~is_anchor, axis=1, kind="stable")[:, :_ANCHORS]
     valid = np.arange(_ANCHORS) < is_anchor.sum(1)[:, None]
     return _Anchors(places, valid)
+
+
+def pairwise_overlap(low: Floats, high: Floats) -> Floats:
+    """Return by how much each two intervals of a picture overlap, (batch, n, n); below 0 is a gap.
+
+    Args:
+        low, high: (batch, n), the ends of the intervals.
+    """
+    return np.asarray(np.minimum(high[:, :, None], high[:, None]) - np.maximum(low[:, :, None], low[:, None]))
 
 
 def _lower_median(values: Floats, valid: NDArray[np.bool_]) -> Floats:
@@ -197,21 +203,20 @@ def _lines(
     valid = anchors.valid
     ordered = np.sort(np.where(valid, anchors.of(across), np.inf), axis=1)  # (batch, _ANCHORS)
     count = valid.sum(1)
-    lowest = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)]
-    middle = np.where(count > 0, (ordered[:, 0] + lowest) / 2, 0.0)
-    middle = np.where(np.isfinite(middle), middle, 0.0)
+    lowest = np.where(count > 0, ordered[np.arange(len(ordered)), np.maximum(count - 1, 0)], 0.0)
+    ordered = np.minimum(ordered, lowest[:, None])  # padding lies on the lowest anchor, and makes no gap
+    middle = (ordered[:, 0] + lowest) / 2
     line = np.zeros(across.shape, np.int64)
     if max_lines == 1:
         return line, middle
-    filled = np.where(np.isfinite(ordered), ordered, lowest[:, None])
-    gaps = np.diff(np.where(np.isfinite(filled), filled, 0.0), axis=1)
+    gaps = np.diff(ordered, axis=1)
     if not (gaps > _LINE_GAP * height[:, None]).any():
         return line, middle
     widest = np.argsort(-gaps, axis=1, kind="stable")[:, : max_lines - 1]
     for k in range(widest.shape[1]):
         place = widest[:, k : k + 1]
         gap = np.take_along_axis(gaps, place, 1)
-        border = np.take_along_axis(filled, place, 1) + gap / 2
+        border = np.take_along_axis(ordered, place, 1) + gap / 2
         is_break = gap > _LINE_GAP * height[:, None]
         if ends_along is not None:
             is_break &= _are_stacked(anchors.of(across), anchors.of(ends_along), valid, border)
@@ -230,9 +235,8 @@ def _are_stacked(across: Floats, ends_along: Floats, valid: NDArray[np.bool_], b
     """
     above, below = valid & (across <= border), valid & (across > border)
     x1, x2 = ends_along[..., 0], ends_along[..., 1]
-    overlap = np.minimum(x2[:, :, None], x2[:, None]) - np.maximum(x1[:, :, None], x1[:, None])
     narrower = np.minimum((x2 - x1)[:, :, None], (x2 - x1)[:, None])
-    is_stacked = overlap > _MIN_STACKED_OVERLAP * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
+    is_stacked = pairwise_overlap(x1, x2) > _MIN_STACKED_OVERLAP * narrower  # (batch, _ANCHORS, _ANCHORS), symmetric
     has_partner = np.where(above, (is_stacked & below[:, None]).any(2), (is_stacked & above[:, None]).any(2))
     emptier_side = np.where((above.sum(1) <= below.sum(1))[:, None], above, below)
     return np.asarray(2 * (has_partner & emptier_side).sum(1) >= emptier_side.sum(1))[:, None]
@@ -336,6 +340,3 @@ def reading_order(deskewed: Deskewed) -> NDArray[np.intp]:
     """Return the indices of the candidates in reading order, (batch, n): line by line, each from left to right."""
     centre = deskewed.boxes_xyxy[..., 0] + deskewed.boxes_xyxy[..., 2]
     return np.lexsort((centre, deskewed.line), axis=1)
-
-
-__all__: Sequence[str] = ("MAX_LINES", "Deskewed", "deskew", "deskew_picture", "reading_order")

@@ -26,7 +26,7 @@ from detector.networks.nms import candidates
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.reading.two_pass import second_view
 from detector.text.alphabet import Alphabet
-from detector.text.calibration import PlattScaling, fit_platt
+from detector.text.calibration import PlattScaling, fit_platt, log_odds
 from detector.text.candidates import Candidates, gather
 from detector.text.detections import CharDetections
 from detector.text.forms.automaton import any_string
@@ -321,14 +321,13 @@ def _by_chain(
 
 def _calibrated(odds: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the probability that each box is right, (n,), from its log odds and its symbol's share."""
-    score = np.clip(share / (1 + np.exp(-odds)), 1e-6, 1 - 1e-6)
-    return np.asarray(1 / (1 + np.exp(-_LOGIT_DETECTED - _SLOPE * np.log(score / (1 - score)))))
+    score = share / (1 + np.exp(-odds))
+    return np.asarray(1 / (1 + np.exp(-_LOGIT_DETECTED - _SLOPE * log_odds(score, 1e-6))))
 
 
 def _interpolated(boxes: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Boxes (n, 4) without the gaps of nan: where nothing was seen, as large as the others and between its neighbours.
-
-    Where nothing at all was seen, the picture's width is shared out.
+    """Fill gaps in boxes (n, 4) xyxy: rows of nan, where nothing was seen, get the median size of the others and a
+    place between their neighbours. Where nothing at all was seen, the picture's width is shared out.
     """
     height, width = size_hw
     present = ~np.isnan(boxes[:, 0])

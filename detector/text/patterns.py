@@ -39,20 +39,11 @@ _MAX_REPEATS = 99
 _MAX_STATES = 2000
 
 
-def letters_of(alphabet: Alphabet) -> str:
-    """Return the symbols that "A" stands for in a format."""
-    return "".join(s for s in alphabet.symbols if s.isalpha())
-
-
-def digits_of(alphabet: Alphabet) -> str:
-    """Return the symbols that "9" stands for in a format."""
-    return "".join(s for s in alphabet.symbols if s.isdigit())
-
-
 @lru_cache(maxsize=64)  # needed for every sign of every text that is drawn
 def pools_of(alphabet: Alphabet) -> dict[str, str]:
     """Return the symbols that each of the signs "A", "9" and "X" of a format stands for."""
-    return {"A": letters_of(alphabet), "9": digits_of(alphabet), "X": alphabet.symbols}
+    letters, digits = ("".join(filter(is_of_kind, alphabet.symbols)) for is_of_kind in (str.isalpha, str.isdigit))
+    return {"A": letters, "9": digits, "X": alphabet.symbols}
 
 
 def is_labelled(sign: str, alphabet: Alphabet) -> bool:
@@ -77,10 +68,9 @@ def format_problems(pattern: str, alphabet: Alphabet, length: int) -> list[str]:
             problems.append(f"the pattern {form!r} has {slips[0]!r}, no symbol of the alphabet: A stands for a letter")
         if len(labelled) > length:
             problems.append(f"the pattern {form!r} has {len(labelled)} symbols, more than length {length}")
-        if "A" in form and not letters_of(alphabet):
-            problems.append(f"the pattern {form!r} wants letters and the alphabet has none")
-        if "9" in form and not digits_of(alphabet):
-            problems.append(f"the pattern {form!r} wants digits and the alphabet has none")
+        for sign, kind in (("A", "letters"), ("9", "digits")):
+            if sign in form and not pools_of(alphabet)[sign]:
+                problems.append(f"the pattern {form!r} wants {kind} and the alphabet has none")
     return problems
 
 
@@ -109,7 +99,7 @@ class _Parser:
         self.text, self.position, self.length = text, 0, length
         self.symbols = frozenset(alphabet.symbols + alphabet.space)
         self.classes = {
-            "d": frozenset(digits_of(alphabet)), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.space),
+            "d": frozenset(pools_of(alphabet)["9"]), "w": frozenset(alphabet.symbols), "s": frozenset(alphabet.space),
         }  # fmt: skip
 
     def parse(self) -> Expression:
@@ -292,10 +282,7 @@ def compile_pattern(pattern: str, alphabet: Alphabet, length: int, min_count: in
         AlphabetError: if the pattern is not understood, or no such string fits it.
     """
     layers, edges = _explore(pattern, alphabet, length, max_count)
-    accepting = [
-        [c >= min_count and c > 0 and not p and e.accepts_empty for e, c, p in sorted(layer, key=layer.__getitem__)]
-        for layer in layers
-    ]
+    accepting = [[c >= min_count and c > 0 and not p and e.accepts_empty for e, c, p in layer] for layer in layers]
     automaton = _prune(layers, edges, accepting)
     if not automaton.layers:
         counts = f"{min_count}" if min_count == max_count else f"{min_count} to {max_count}"
@@ -312,19 +299,18 @@ _State = tuple[Expression, int, int]
 
 def _explore(
     pattern: str, alphabet: Alphabet, length: int, max_count: int
-) -> tuple[list[dict[_State, int]], list[list[Edge]]]:
-    """Return the states after 0, 1, … ``length`` symbols with their numbers, and the edges into those after 1, 2, …"""
+) -> tuple[list[list[_State]], list[list[Edge]]]:
+    """Return the states after 0, 1, … ``length`` symbols, and the edges into those after 1, 2, …"""
     derivatives = _derivatives(pattern, alphabet, length)
     expr = derivatives.expression
     groups = [[alphabet.symbols.index(s) for s in group] for group in equivalent_symbols(expr, alphabet.symbols)]
-    layers: list[dict[_State, int]] = [{(expr, 0, 0): 0}]
+    layers: list[list[_State]] = [[(expr, 0, 0)]]
     edges: list[list[Edge]] = []
     for _ in range(length):
         target_of: dict[_State, int] = {}
         by_pair: dict[tuple[int, int], set[int]] = {}
         spaces: list[Edge] = []
-        for state, source in layers[-1].items():
-            expr, count, pending = state
+        for source, (expr, count, pending) in enumerate(layers[-1]):
             for ids in groups if count < max_count else ():
                 if (derivative := derivatives.after(expr, alphabet.symbols[ids[0]])) != NONE:
                     target = target_of.setdefault((derivative, count + 1, 0), len(target_of))
@@ -334,27 +320,26 @@ def _explore(
                 spaces.append(Edge(source, target, None))
         if len(target_of) > _MAX_STATES:
             raise AlphabetError(f"The pattern {pattern!r} is too involved ({len(target_of)} states): make it simpler.")
-        layers.append(target_of)
+        layers.append(list(target_of))
         edges.append([*spaces, *(Edge(s, t, frozenset(ids)) for (s, t), ids in by_pair.items())])
     return layers, edges
 
 
-def _prune(layers: list[dict[_State, int]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
+def _prune(layers: list[list[_State]], edges: list[list[Edge]], accepting: list[list[bool]]) -> Automaton:
     """Return the automaton without the states from which no accepting state can be reached."""
     alive = [{i for i, ends in enumerate(layer) if ends} for layer in accepting]
     for t in range(len(edges) - 1, -1, -1):
         alive[t] |= {edge.source for edge in edges[t] if edge.target in alive[t + 1]}
     deepest = max((t for t, states in enumerate(alive) if states), default=0)
     renumbered = [{state: i for i, state in enumerate(sorted(states))} for states in alive[: deepest + 1]]
-    states_of = [{i: state for state, i in layer.items()} for layer in layers]
     return Automaton(
         layers=tuple(
             tuple(Edge(renumbered[t][e.source], renumbered[t + 1][e.target], e.class_ids)
                   for e in edges[t] if e.source in renumbered[t] and e.target in renumbered[t + 1])
             for t in range(deepest)
         ),
-        counts=tuple(tuple(states_of[t][state][1] for state in states) for t, states in enumerate(renumbered)),
-        pending=tuple(tuple(states_of[t][state][2] for state in states) for t, states in enumerate(renumbered)),
+        counts=tuple(tuple(layers[t][state][1] for state in states) for t, states in enumerate(renumbered)),
+        pending=tuple(tuple(layers[t][state][2] for state in states) for t, states in enumerate(renumbered)),
         accepting=tuple(tuple(accepting[t][state] for state in states) for t, states in enumerate(renumbered)),
     )  # fmt: skip
 

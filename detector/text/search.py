@@ -72,11 +72,6 @@ class Trellis:
     ends: NDArray[np.float64]
     tops: NDArray[np.float64]
 
-    @property
-    def decides_spaces(self) -> bool:
-        """Whether the automaton, a pattern's, decides where spaces are."""
-        return self.automaton.is_pattern
-
     def best(self, row: int) -> Chain | None:
         """Return the likeliest string of picture ``row``; None if there is none."""
         return self._best[row]
@@ -165,9 +160,8 @@ class Trellis:
         self, candidates: Sequence[int], classes: Sequence[int], spaces: Sequence[int], shares: Sequence[float] = (),
         *, score: float,
     ) -> Chain:  # fmt: skip
-        return Chain(
-            tuple(candidates), tuple(classes), tuple(spaces) if self.decides_spaces else None, score, tuple(shares)
-        )
+        decided_spaces = tuple(spaces) if self.automaton.is_pattern else None
+        return Chain(tuple(candidates), tuple(classes), decided_spaces, score, tuple(shares))
 
     def chains(self, row: int, steps: int) -> Iterator[Chain]:
         """Yield strings of picture ``row``, the likeliest first; the same string may come more than once.

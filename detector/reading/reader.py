@@ -180,7 +180,9 @@ class Reader:
             SourceError: if there is no such folder or file, or it is live and has no end.
         """
         pictures = _finite_pictures(source)
-        return self if self._is_constrained else self._fitted(r for _, r in self._decoded(islice(pictures, MAX_LEARNT)))
+        if self.config.is_constrained:
+            return self
+        return self._fitted(reading for _, reading in self._decoded(islice(pictures, MAX_LEARNT)))
 
     def fitted_stream(
         self, source: Source, on_held: Callable[[int], None] = lambda count: None
@@ -194,7 +196,7 @@ class Reader:
             SourceError: as :meth:`fitted_to`.
         """
         pictures = _finite_pictures(source)
-        if self._is_constrained:
+        if self.config.is_constrained:
             return self, self._stream(pictures)
         head, source_error = list[tuple[str, Reading | Failure]](), None
         try:
@@ -227,9 +229,10 @@ class Reader:
     def learning_stream(
         self, source: Source, on_learnt: Callable[[StringModel], None] = lambda model: None
     ) -> Iterator[tuple[str, Reading | Failure]]:
-        """Yield readings as :meth:`stream` does; after 300 different strings those that come are read as these look.
+        """Yield readings as :meth:`stream` does; those that come later are read as the first ones look.
 
-        For what has no end or comes slowly: :meth:`fitted_stream` would keep readings back. Nothing is learnt where
+        For what has no end or comes slowly: :meth:`fitted_stream` would keep readings back. A live source is learnt
+        from until it has shown 300 different strings, any other from its first 300 pictures. Nothing is learnt where
         :meth:`fitted_to` would learn nothing.
 
         Args:
@@ -246,7 +249,7 @@ class Reader:
         self, pictures: Iterator[NamedPicture], live: bool, on_learnt: Callable[[StringModel], None]
     ) -> Iterator[tuple[str, Reading | Failure]]:
         reader, first = self, dict[str, Reading]()
-        if not self._is_constrained:
+        if not self.config.is_constrained:
             # Of a list some batches have begun when one is read: so many pictures, to their end.
             head = pictures if live else islice(pictures, FIRST_LEARNT)
             for name, reading in self._frame_by_frame(head) if live else self._decoded(head):
@@ -261,11 +264,6 @@ class Reader:
             if reader.string_model is not None:
                 on_learnt(reader.string_model)
         yield from reader._stream(pictures, live)
-
-    @property
-    def _is_constrained(self) -> bool:
-        """Whether it has a pattern or a string model, which go before what a folder tells."""
-        return self.config.pattern is not None or self.config.string_model is not None
 
     def _fitted(self, readings: Iterable[Reading | Failure]) -> Reader:
         """Return a reader of the same network that knows what these readings, in pictures' order, look like."""

@@ -136,15 +136,15 @@ class ReadingPipeline:
         if not self.two_pass:
             return {}, []
         # Where to zoom what strings look like has no say: what it overrules is what would be read without it.
-        is_free = self.config.pattern is None and self.config.string_model is None
-        free_config = self.config if is_free else replace(self.config, pattern=None, string_model=None)
+        is_constrained = self.config.is_constrained
+        free_config = replace(self.config, pattern=None, string_model=None) if is_constrained else self.config
         readings = self._readings(prepared, detections, free_config)
         zooms = [
             zoom
             for row, (picture, reading) in enumerate(zip(prepared, readings, strict=True))
             if (zoom := self._zoom(row, picture, reading)) is not None
         ]
-        if self.alternatives or not is_free:  # these are looked for once, in all that was seen
+        if self.alternatives or is_constrained:  # these are looked for once, in all that was seen
             return {}, zooms
         unsettled = {zoom.row for zoom in zooms}
         return {row: reading for row, reading in enumerate(readings) if row not in unsettled}, zooms

@@ -100,6 +100,11 @@ class ReadingConfig:
         return Alphabet(self.symbols, self.space)
 
     @property
+    def is_constrained(self) -> bool:
+        """Whether a pattern or a string model says what strings look like; it goes before what readings tell."""
+        return self.pattern is not None or self.string_model is not None
+
+    @property
     def known_lookalikes(self) -> Lookalikes:
         """Pairs of look-alikes that were measured for the network, or else those of the shipped weights."""
         return SHIPPED_LOOKALIKES if self.lookalikes is None else self.lookalikes

@@ -124,7 +124,7 @@ def make_request(
     """
     reader = Reader(weights, **arguments)
     model = None
-    if string_format and reader.config.pattern is None and reader.string_model is None:
+    if string_format and not reader.config.is_constrained:
         rows = (data or b"" for shard in shard_list for _, data in pictures_of(shard))
         model = reader.fitted_to(islice(rows, MAX_LEARNT)).string_model
     return ReadingRequest(weights, arguments, _weights_hash(reader.weights), package_hash(), model)

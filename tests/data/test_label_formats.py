@@ -403,6 +403,13 @@ SINGLE: dict[str, tuple[str, str, str]] = {
             "annotations": [{"image_id": 2, "bbox": [1, 1, 5, 5]}, {"image_id": 1, "text": "AB"}]}),
         "nothing was typed for it",
     ),
+    "null in a JSON object": ("x.json", '{"a.png": "A", "c.png": "C", "b.png": null}', "its text is not a string"),
+    "an id of two pictures in COCO": (
+        "x.json", json.dumps({
+            "images": [{"id": i, "file_name": name} for i, name in ((1, "a.png"), (2, "b.png"), (2, "c.png"))],
+            "annotations": [{"image_id": 1, "text": "AB"}, {"image_id": 2, "text": "CD"}]}),
+        "its id 2 is that of another picture, too",
+    ),
     "null as a text of COCO": (
         "x.json", json.dumps({
             "images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}],

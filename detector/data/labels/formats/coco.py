@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,12 +20,14 @@ def recognise(head: Head) -> Table | str | None:
         return f"{head.file} is no COCO file: it needs images and annotations." if head.is_requested else None
     annotations = content["annotations"]
     if any(key in annotation for annotation in annotations for key in _TEXTS):
-        return Table(head.file, "coco", partial(_texts, content), ", a text for each annotation", second_choice=True)
+        return Table(
+            head.file, "coco", partial(_rows, content, _text_row), ", a text for each annotation", second_choice=True
+        )
     names = _names(content)
     used = [names.get(_id(a.get("category_id")), "") for a in annotations]
     if not are_symbols(used):
         return f"{head.file} {no_symbols(used)}."
-    return Table(head.file, "coco", partial(_boxes, content, names), ", character boxes")
+    return Table(head.file, "coco", partial(_rows, content, partial(_box_row, names)), ", character boxes")
 
 
 def _is_coco(content: Any) -> bool:
@@ -49,33 +52,34 @@ def _names(content: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _by_image(content: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _rows(content: Mapping[str, Any], row_of: Callable[[int, str, list[dict[str, Any]]], Row]) -> Iterator[Row]:
     by_image: dict[str, list[dict[str, Any]]] = {}
     for annotation in content["annotations"]:
         by_image.setdefault(_id(annotation.get("image_id")), []).append(annotation)
-    return by_image
+    images = [(_id(image.get("id")), str(image["file_name"])) for image in content["images"]]
+    uses = Counter(image_id for image_id, _ in {*images})
+    for number, (image_id, name) in enumerate(images, 1):
+        if uses[image_id] > 1:  # as in files that were joined: whose annotations are they?
+            yield Row(
+                number, name, "", f"its id {image_id} is that of another picture, too: give each an id of its own"
+            )
+        else:
+            yield row_of(number, name, by_image.get(image_id, []))
 
 
-def _texts(content: Mapping[str, Any]) -> Iterator[Row]:
-    by_image = _by_image(content)
-    for number, image in enumerate(content["images"], 1):
-        texts = [a[key] for a in by_image.get(_id(image.get("id")), []) for key in _TEXTS if key in a]
-        yield row_of_texts(number, str(image["file_name"]), texts)
+def _text_row(number: int, name: str, annotations: Sequence[Mapping[str, Any]]) -> Row:
+    return row_of_texts(number, name, [a[key] for a in annotations for key in _TEXTS if key in a])
 
 
-def _boxes(content: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[Row]:
-    by_image = _by_image(content)
-    for number, image in enumerate(content["images"], 1):
-        boxes, problem = [], ""
-        for annotation in by_image.get(_id(image.get("id")), []):
-            try:
-                x, y, width, height = map(float, annotation.get("bbox", ()))
-            except (TypeError, ValueError):
-                problem = "a box is not x, y, width, height"
-                continue
-            boxes.append(DrawnBox(names.get(_id(annotation.get("category_id")), ""), x, y, x + width, y + height))
-        name = str(image["file_name"])
-        yield Row(number, name, "", problem) if problem else drawn_row(number, name, boxes)
+def _box_row(names: Mapping[str, str], number: int, name: str, annotations: Sequence[Mapping[str, Any]]) -> Row:
+    boxes = []
+    for annotation in annotations:
+        try:
+            x, y, width, height = map(float, annotation.get("bbox", ()))
+        except (TypeError, ValueError):
+            return Row(number, name, "", "a box is not x, y, width, height")
+        boxes.append(DrawnBox(names.get(_id(annotation.get("category_id")), ""), x, y, x + width, y + height))
+    return drawn_row(number, name, boxes)
 
 
 FORMAT = Format("coco", (".json", ""), recognise)

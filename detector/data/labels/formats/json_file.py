@@ -27,10 +27,10 @@ def recognise(head: Head) -> Table | str | None:
         return _of_records(head, records)
     if isinstance(content, dict) and content:
         first_items = list(content.items())[:HEAD_LINES]
-        texts = [text_in(value) for _, value in first_items]
+        readable = sum(text_in(value) is not None for _, value in first_items)
         plausible = sum(head.folders.plausible(name) for name, _ in first_items)
         plain = all(isinstance(value, str) for _, value in first_items)
-        if None not in texts and (2 * plausible > len(first_items) or plain or head.is_requested):
+        if 2 * readable > len(first_items) and (2 * plausible > len(first_items) or plain or head.is_requested):
             return Table(head.file, "json", partial(_of_map, content), ", a text for each name")
     return f"{head.file} is JSON of another kind than a text for each picture: it begins with {quoted(head.text, 60)}."
 

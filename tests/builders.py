@@ -83,6 +83,16 @@ def label_file(folder: Path, name: str, content: str | bytes, images: tuple[str,
     return folder
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    """Every file below a folder by its path there."""
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def pairs(source: Any) -> dict[str, str]:
+    """The texts of a source by the names of their pictures."""
+    return {item.name: item.text for item in source.items}
+
+
 def forbid(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Listing ``folder`` is denied, to the super-user, too."""
     real = os.scandir
@@ -127,6 +137,8 @@ def sixteen_bit(height: int = 20, width: int = 30) -> NDArray[np.uint16]:
 
 
 TOY_SYMBOLS, TOY_LENGTH, TOY_SIZE_WH = "7AKT", 4, (96, 32)  # in code-point order
+TOY_OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
+"""What a conversion is told of the toy."""
 
 
 def dejavu(name: str = "DejaVuSans-Bold") -> Path:

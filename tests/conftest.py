@@ -22,7 +22,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, dejavu, toy_folder  # noqa: E402
+from tests.browser import chromium  # noqa: E402
+from tests.builders import TOY_OPTIONS, dejavu, toy_folder  # noqa: E402
 
 # A busy machine is slow, and that is no failure. The same examples each time, so that a change that passes here passes
 # elsewhere; `pytest --hypothesis-profile=explore` looks for new ones.
@@ -151,9 +152,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
     folder = tmp_path_factory.mktemp("toy")
     source = toy_folder(folder / "source", 60)
-    report = conversion.convert(
-        source, folder / "toy", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu"
-    )
+    report = conversion.convert(source, folder / "toy", **TOY_OPTIONS)
     root = folder / "toy"
     return Toy(source, root, report, frozenset(path.name for path in root.iterdir()))
 
@@ -179,6 +178,13 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
             toy.report.data_yaml, model=str(char_network()), epochs=TOY_EPOCHS, batch=8, device="cpu"
         )
     return ToyRun(folder / trained.path, folder / "runs" / "toy", validated)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, while the tests of a module run: beside Playwright's event loop other tests could run none."""
+    with chromium() as browser:
+        yield browser
 
 
 def char_network() -> Path:

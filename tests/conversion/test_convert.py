@@ -34,6 +34,7 @@ from detector.data.sets.yolo_dataset import (
 from detector.errors import DatasetError, DetectorError, DiskFullError, ImageError, NotLearnedError, SourceError
 from tests.builders import (
     TOY_LENGTH,
+    TOY_OPTIONS,
     TOY_SYMBOLS,
     bad_files,
     encoded,
@@ -836,7 +837,7 @@ def test_each_reason_has_an_example(toy: Toy, tmp_path: Path) -> None:
     source = tmp_path / "in"
     shutil.copytree(toy.source, source)
     write_pictures(source, ["7Q.png", "AQ.png"])
-    report = convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
+    report = convert(source, tmp_path / "out", **TOY_OPTIONS)
     ((kind, count),) = report.reasons.items()
     assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")
 

@@ -14,7 +14,7 @@ from detector.conversion.locating import run
 from detector.conversion.locating.locator import UNKNOWN, Locator, known_classes
 from detector.data.sets.yolo_dataset import parse_labels, read_manifest
 from detector.text.alphabet import Alphabet
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
+from tests.builders import TOY_LENGTH, TOY_OPTIONS, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
 from tests.conftest import Toy
 
 
@@ -114,7 +114,7 @@ def test_pictures_of_a_large_set_that_no_round_looks_at_are_converted_as_the_oth
     (source / "labels.csv").write_text(f"image,text\n{rows}", encoding="utf-8")
 
     def converted(name: str) -> dict[str, tuple[str, str, str]]:
-        convert(source, tmp_path / name, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
+        convert(source, tmp_path / name, **TOY_OPTIONS)
         return {row.source: (row.text, row.status, row.method) for row in read_manifest(tmp_path / name)}
 
     whole = converted("whole")
@@ -203,7 +203,7 @@ def test_boxes_that_a_person_drew_stay_and_the_others_are_inferred(toy: Toy, tmp
             for symbol, (x1, y1, x2, y2) in zip(name.split("-")[0].replace("_", ""), boxes, strict=True)
         ), encoding="utf-8",
     )  # fmt: skip
-    convert(source, tmp_path / "out", alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
+    convert(source, tmp_path / "out", **TOY_OPTIONS)
     for row in read_manifest(tmp_path / "out"):
         boxes = drawn.get(row.source)
         assert row.method.split()[0] == ("detected" if boxes is None else "drawn")

@@ -14,15 +14,10 @@ from detector.data.sets.yolo_dataset import read_set
 from detector.errors import DatasetError, DetectorError
 from detector.training.dataset import TextDataset
 from detector.workflow.demo import demo
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS
+from tests.builders import TOY_OPTIONS, contents
 from tests.conftest import Toy
 
-OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
 SHAPE_HW = (64, 192)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def put(path: str) -> Callable[[Path], object]:
@@ -60,7 +55,7 @@ def test_what_a_user_put_into_a_set_stays(toy: Toy, tmp_path: Path, change: Any,
     change(root)
     before = contents(root)
     with pytest.raises(DatasetError, match=rf"set also holds {named}, which no conversion wrote or .* changed since"):
-        convert(toy.source, root, overwrite=True, **OPTIONS)
+        convert(toy.source, root, overwrite=True, **TOY_OPTIONS)
     assert contents(root) == before
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
@@ -72,7 +67,7 @@ def test_what_others_made_from_a_set_goes_with_it(toy: Toy, tmp_path: Path) -> N
     for path in ("labels/train.cache", "images/.DS_Store", "Thumbs.db"):
         (root / path).write_text("")
     shutil.rmtree(root / "work")  # may be deleted at any time
-    convert(toy.source, root, overwrite=True, **OPTIONS)
+    convert(toy.source, root, overwrite=True, **TOY_OPTIONS)
     assert not (root / "packed").exists() and not (root / "Thumbs.db").exists()
 
 
@@ -83,10 +78,10 @@ def test_what_is_put_there_while_a_run_goes_on_stays(toy: Toy, tmp_path: Path) -
         (root / "images" / "mine.txt").write_text("mine")
 
     with pytest.raises(DatasetError, match=r"also holds images/mine.txt"):
-        convert(toy.source, root, overwrite=True, progress=progress, **OPTIONS)
+        convert(toy.source, root, overwrite=True, progress=progress, **TOY_OPTIONS)
     assert (root / "images" / "mine.txt").read_text() == "mine"
     (root / "images" / "mine.txt").unlink()
-    convert(toy.source, root, overwrite=True, **OPTIONS)
+    convert(toy.source, root, overwrite=True, **TOY_OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
 
@@ -95,7 +90,7 @@ def test_what_is_put_there_while_a_run_goes_on_stays(toy: Toy, tmp_path: Path) -
 def test_a_folder_of_the_user_s_beside_a_set_stays(toy: Toy, tmp_path: Path, name: str, file: str) -> None:
     put(f"{name}/{file}")(tmp_path)
     with pytest.raises(DatasetError, match=rf"{name} is needed .*{file}.*: move it away"):
-        convert(toy.source, tmp_path / "set", **OPTIONS)
+        convert(toy.source, tmp_path / "set", **TOY_OPTIONS)
     assert contents(tmp_path) == {f"{name}/{file}": b"hours of work"}
 
 
@@ -105,13 +100,13 @@ def test_what_a_user_put_beside_what_was_stopped_stays(toy: Toy, tmp_path: Path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(toy.source, tmp_path / "set", progress=progress, **OPTIONS)
+        convert(toy.source, tmp_path / "set", progress=progress, **TOY_OPTIONS)
     mine = tmp_path / "set.part" / "images" / "train" / "mine.png"
     put(str(mine.relative_to(tmp_path)))(tmp_path)
     with pytest.raises(DatasetError, match=r"set.part is needed .*images/train/mine.png"):
-        convert(toy.source, tmp_path / "set", **OPTIONS)
+        convert(toy.source, tmp_path / "set", **TOY_OPTIONS)
     mine.unlink()
-    convert(toy.source, tmp_path / "set", **OPTIONS)
+    convert(toy.source, tmp_path / "set", **TOY_OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
 
 
@@ -120,7 +115,7 @@ def test_a_set_of_an_earlier_version_has_no_list(toy: Toy, tmp_path: Path) -> No
     (root / "files.csv").unlink()
     before = contents(root)
     with pytest.raises(DatasetError, match=r"has no files.csv.* Move it away .*review.* the decisions in it"):
-        convert(toy.source, root, overwrite=True, **OPTIONS)
+        convert(toy.source, root, overwrite=True, **TOY_OPTIONS)
     assert contents(root) == before
 
 

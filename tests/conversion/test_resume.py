@@ -21,20 +21,16 @@ from detector.data.folders.resume_folder import PACKAGE, ResumeFolder, package_h
 from detector.data.images import read_image as read_picture
 from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import DatasetError
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
+from tests.builders import TOY_OPTIONS, TOY_SYMBOLS, contents, toy_folder
 from tests.conftest import Toy
 from tests.kills import FORKS, start_server
 
-OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu",
-}  # fmt: skip
 KILLS = 12
 
 
-def contents(root: Path) -> dict[str, bytes]:
+def written(root: Path) -> dict[str, bytes]:
     """All of a set but what is kept for the next run."""
-    files = (p for p in root.rglob("*") if p.is_file() and p.relative_to(root).parts[0] != "work")
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
+    return {name: content for name, content in contents(root).items() if not name.startswith("work/")}
 
 
 def test_what_is_kept_is_of_this_package_with_its_weights(tmp_path: Path) -> None:
@@ -61,7 +57,7 @@ def small_pieces(set_attribute: Any) -> None:
 def convert_apart(source: Path, out: Path, more: dict[str, Any]) -> None:
     """What a process that may be killed does."""
     small_pieces(lambda name, value: pytest.MonkeyPatch().setattr(name, value))
-    convert(source, out, **{**OPTIONS, **more})
+    convert(source, out, **{**TOY_OPTIONS, **more})
 
 
 def unknown_folder(folder: Path) -> Path:
@@ -88,7 +84,7 @@ def undisturbed(source: Path, out: Path, **more: Any) -> tuple[dict[str, bytes],
     process = start(source, out, **more)
     process.join()
     assert process.exitcode == 0
-    return contents(out), time.perf_counter() - began
+    return written(out), time.perf_counter() - began
 
 
 def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
@@ -107,7 +103,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
             process.join()
             killed += 1
         if out.exists():  # done, or killed right after
-            assert contents(out) == expected
+            assert written(out) == expected
             shutil.rmtree(out)
             ended += 1
         else:
@@ -129,7 +125,7 @@ def test_killed_while_it_trains_itself_it_ends_in_the_same_bytes(tmp_path: Path)
         process.join()
         training.append(bool(list((tmp_path / "out.part" / "work").glob("training-*.pt"))))
     assert any(training), "it was never killed in the middle of training"
-    assert contents(out) == expected
+    assert written(out) == expected
 
 
 def test_killed_while_a_review_is_taken_up_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:
@@ -193,15 +189,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
 def test_what_was_found_is_not_sought_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
     counted.stop_after = 20
     with pytest.raises(KeyboardInterrupt):
-        convert(toy.source, tmp_path / "out", **OPTIONS)
+        convert(toy.source, tmp_path / "out", **TOY_OPTIONS)
     assert counted.take() == (60, 20)
     assert not (tmp_path / "out").exists()
     counted.stop_after = -1
     told: list[tuple[str, int, int]] = []
-    convert(toy.source, tmp_path / "out", progress=lambda *stage: told.append(stage), **OPTIONS)
+    convert(toy.source, tmp_path / "out", progress=lambda *stage: told.append(stage), **TOY_OPTIONS)
     assert counted.take() == (0, 44)  # 16 of the 20 were kept, in whole pieces of 8
     assert next(stage for stage in told if stage[0] == "locate") == ("locate", 16, 60)  # so that the time left is right
-    convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
+    convert(toy.source, tmp_path / "out", overwrite=True, **TOY_OPTIONS)
     assert counted.take() == (0, 0)  # a finished set keeps it, too
 
 
@@ -225,27 +221,27 @@ def test_work_of_other_arguments_is_thrown_away(
 ) -> None:
     shutil.copytree(toy.root, tmp_path / "out")
     with caplog.at_level(logging.INFO, "detector"):
-        convert(toy.source, tmp_path / "out", overwrite=True, **{**OPTIONS, **change})
+        convert(toy.source, tmp_path / "out", overwrite=True, **{**TOY_OPTIONS, **change})
     assert counted.take() == (60, 60)
     assert "is of another request" in caplog.text
 
 
 def test_work_of_other_pictures_is_thrown_away(counted: Counted, tmp_path: Path) -> None:
     source, out = toy_folder(tmp_path / "source", 40), tmp_path / "out"
-    convert(source, out, **OPTIONS)
+    convert(source, out, **TOY_OPTIONS)
     counted.take()
     one = sorted(source.iterdir())[0]
     os.utime(one, ns=(one.stat().st_atime_ns, one.stat().st_mtime_ns + 1))
-    convert(source, out, overwrite=True, **OPTIONS)
+    convert(source, out, overwrite=True, **TOY_OPTIONS)
     assert counted.take() == (40, 40)
     one.unlink()
-    convert(source, out, overwrite=True, **OPTIONS)
+    convert(source, out, overwrite=True, **TOY_OPTIONS)
     assert counted.take() == (39, 39)
 
 
 def test_suspects_may_be_kept_without_finding_boxes_again(toy: Toy, counted: Counted, tmp_path: Path) -> None:
     shutil.copytree(toy.root, tmp_path / "out")
-    convert(toy.source, tmp_path / "out", overwrite=True, keep_suspects=True, **OPTIONS)
+    convert(toy.source, tmp_path / "out", overwrite=True, keep_suspects=True, **TOY_OPTIONS)
     assert counted.take() == (0, 0)
 
 
@@ -254,11 +250,11 @@ def test_a_replacement_that_was_killed_half_way(toy: Toy, counted: Counted, tmp_
     shutil.copytree(toy.root, tmp_path / "out.replaced")
     (tmp_path / "out.part").mkdir()
     with pytest.raises(DatasetError, match="out exists"):
-        convert(toy.source, tmp_path / "out", **OPTIONS)
-    assert contents(tmp_path / "out") == contents(toy.root)
+        convert(toy.source, tmp_path / "out", **TOY_OPTIONS)
+    assert written(tmp_path / "out") == written(toy.root)
     shutil.copytree(toy.root, tmp_path / "out.replaced")  # and one that was killed while it cleared up
     shutil.rmtree(tmp_path / "out.replaced" / "images")
-    convert(toy.source, tmp_path / "out", overwrite=True, **OPTIONS)
+    convert(toy.source, tmp_path / "out", overwrite=True, **TOY_OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
@@ -266,16 +262,16 @@ def test_damaged_work_is_sought_again(
     toy: Toy, counted: Counted, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = tmp_path / "out"
-    convert(toy.source, out, **OPTIONS)
+    convert(toy.source, out, **TOY_OPTIONS)
     counted.take()
-    before = contents(out)
+    before = written(out)
     for name in ("boxes-000003.npz", "looked-000001.json"):
         piece = out / "work" / name
         piece.write_bytes(piece.read_bytes()[:100])
-    convert(toy.source, out, overwrite=True, **OPTIONS)
+    convert(toy.source, out, overwrite=True, **TOY_OPTIONS)
     assert counted.take() == (8, 8)
     assert "boxes-000003.npz is damaged" in caplog.text and "looked-000001.json is damaged" in caplog.text
-    assert contents(out).keys() == before.keys()
+    assert written(out).keys() == before.keys()
 
 
 def test_files_appear_whole(tmp_path: Path) -> None:

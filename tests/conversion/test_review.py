@@ -19,12 +19,9 @@ from detector.conversion.review import Review, ReviewRow
 from detector.data.labels.sources import LabelledImage, Source
 from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import DatasetError
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS
+from tests.builders import TOY_OPTIONS
 from tests.conftest import Toy
 
-OPTIONS: dict[str, Any] = {
-    "alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu",
-}  # fmt: skip
 HEADER = ["source", "text", "read", "confidence", "status", "decision", "corrected"]
 
 
@@ -63,7 +60,7 @@ class Reviewed:
 
     def again(self, **more: Any) -> ConversionReport:
         self.located.clear()
-        return convert(self.source, self.root, overwrite=True, **OPTIONS, **more)
+        return convert(self.source, self.root, overwrite=True, **TOY_OPTIONS, **more)
 
     def rows(self) -> dict[str, Any]:
         return {row.source: row for row in read_manifest(self.root)}
@@ -171,7 +168,7 @@ def test_another_file_goes_before_the_set_s_own(reviewed: Reviewed, tmp_path: Pa
 def test_a_first_conversion_takes_a_review_too(reviewed: Reviewed, tmp_path: Path) -> None:
     name = next(iter(reviewed.rows()))
     mine = decide(tmp_path / "mine.csv", (name, "drop", ""))
-    convert(reviewed.source, tmp_path / "new", review=mine, **OPTIONS)
+    convert(reviewed.source, tmp_path / "new", review=mine, **TOY_OPTIONS)
     assert name not in {row.source for row in read_manifest(tmp_path / "new")}
     assert lines(tmp_path / "new")[name]["decision"] == "drop"
 

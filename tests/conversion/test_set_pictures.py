@@ -20,13 +20,12 @@ from detector.data.sets.set_shards import WrittenShard
 from detector.data.sets.yolo_dataset import BOXES, MANIFEST, SPLITS, ManifestRow, read_set
 from detector.errors import DatasetError, DependencyError, ImageError
 from detector.review.sets import ReviewedSet
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS
+from tests.builders import TOY_OPTIONS
 from tests.conftest import Toy, char_network
 
 pyarrow = pytest.importorskip("pyarrow", reason="shards need the extra shards")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
 ROWS = 20
 
 
@@ -43,7 +42,7 @@ def in_shards(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> InShards:
     root = tmp_path_factory.mktemp("shards") / "toy"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(set_pictures, "MAX_ROWS", ROWS)
-        return InShards(root, detector.convert(toy.source, root, shards=True, **OPTIONS))
+        return InShards(root, detector.convert(toy.source, root, shards=True, **TOY_OPTIONS))
 
 
 def rows_of(root: Path) -> list[dict[str, Any]]:
@@ -147,7 +146,7 @@ def test_shards_become_shards(toy: Toy, in_shards: InShards, tmp_path: Path) -> 
     packed = [ShardPicture(file.name, file.read_bytes(), file.name.split("-")[0]) for file in files]
     (tmp_path / "packed").mkdir()
     assert len(list(write_shards([*packed, ShardPicture("x-1.png", b"", "A")], tmp_path / "packed", rows=25))) == 3
-    report = detector.convert(tmp_path / "packed", tmp_path / "toy", shards=True, **OPTIONS)
+    report = detector.convert(tmp_path / "packed", tmp_path / "toy", shards=True, **TOY_OPTIONS)
     assert (report.converted, report.refused, report.inputs) == (60, 1, 61)
     told = [{(row.source, row.text, row.split) for row in read_set(root).manifest()}
             for root in (tmp_path / "toy", in_shards.root)]  # fmt: skip
@@ -164,7 +163,7 @@ def test_one_form_replaces_the_other_and_takes_up_its_work(toy: Toy, tmp_path: P
             if done < total:
                 stages.add(stage)
 
-        detector.convert(toy.source, root, overwrite=True, shards=shards, progress=tell, **OPTIONS)
+        detector.convert(toy.source, root, overwrite=True, shards=shards, progress=tell, **TOY_OPTIONS)
         assert (root / BOXES).is_file() != shards and (root / "labels").is_dir() != shards
         assert bool(list(root.glob("images/train/*.parquet"))) == shards
     assert not stages & {"check", "locate"}, "what was found out is the same in both"
@@ -183,9 +182,9 @@ def test_what_killed_workers_left_is_gone(toy: Toy, tmp_path: Path, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(set_pictures, "write_set_shard", after_another)
         with pytest.raises(ImageError, match="a picture is gone"):
-            detector.convert(toy.source, tmp_path / "toy", shards=True, **OPTIONS)
+            detector.convert(toy.source, tmp_path / "toy", shards=True, **TOY_OPTIONS)
     assert list((tmp_path / "toy.part").rglob("*.part"))
-    detector.convert(toy.source, tmp_path / "toy", shards=True, **OPTIONS)
+    detector.convert(toy.source, tmp_path / "toy", shards=True, **TOY_OPTIONS)
     assert [path.name for path in tmp_path.iterdir()] == ["toy"] and not list(tmp_path.rglob("*.part"))
 
 
@@ -198,7 +197,7 @@ def test_a_shard_that_lacks_rows_ends_the_conversion(toy: Toy, tmp_path: Path, m
 
     monkeypatch.setattr(set_pictures, "write_set_shard", short)
     with pytest.raises(DatasetError, match=r"part-00000\.parquet has \d+ rows, and should have \d+: convert again"):
-        detector.convert(toy.source, tmp_path / "toy", shards=True, **OPTIONS)
+        detector.convert(toy.source, tmp_path / "toy", shards=True, **TOY_OPTIONS)
     assert not (tmp_path / "toy").exists()
 
 
@@ -207,7 +206,7 @@ def test_without_the_extra_it_is_said_before_anything_is_done(
 ) -> None:
     monkeypatch.setattr("detector.errors.is_installed", lambda module: module != "pyarrow")
     with pytest.raises(DependencyError, match=r"A converted set in shards .*string-detector\[shards\]"):
-        detector.convert(toy.source, tmp_path / "toy", shards=True, **OPTIONS)
+        detector.convert(toy.source, tmp_path / "toy", shards=True, **TOY_OPTIONS)
     assert not list(tmp_path.iterdir())
 
 

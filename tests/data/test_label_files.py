@@ -12,14 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector.data.labels.formats.model import HEAD_BYTES, MAX_BESIDE_BYTES
-from detector.data.labels.sources import Source, read_source
+from detector.data.labels.sources import read_source
 from detector.errors import SourceError
-from tests.builders import label_file, write_pictures
-
-
-def pairs(source: Source) -> dict[str, str]:
-    return {item.name: item.text for item in source.items}
-
+from tests.builders import label_file, pairs, write_pictures
 
 AB = {"a.png": "007", "b.png": "XY"}
 

@@ -17,15 +17,11 @@ from hypothesis import strategies as st
 
 from detector.data.labels.formats import FORMATS, SIDECARS, TABLE_SUFFIXES
 from detector.data.labels.sources import FORMATS as NAMED
-from detector.data.labels.sources import SHARDS, LabelOptions, Source, read_source
+from detector.data.labels.sources import SHARDS, LabelOptions, read_source
 from detector.errors import SourceError
-from tests.builders import write_pictures
+from tests.builders import pairs, write_pictures
 
 AB = {"a.png": "007", "b.png": "XY"}
-
-
-def pairs(source: Source) -> dict[str, str]:
-    return {item.name: item.text for item in source.items}
 
 
 def files(folder: Path, contents: Mapping[str, str], pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:

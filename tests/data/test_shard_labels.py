@@ -10,15 +10,11 @@ import pytest
 from detector.data.images import read_file
 from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
-from tests.builders import encoded, label_file, noise_picture, write_pictures, write_shard
+from tests.builders import encoded, label_file, noise_picture, pairs, write_pictures, write_shard
 
 pytest.importorskip("pyarrow", reason="Parquet needs the extra shards")
 
 PNG, JPEG = (encoded(noise_picture(16, 8), kind) for kind in ("PNG", "JPEG"))
-
-
-def pairs(source: Source) -> dict[str, str]:
-    return {item.name: item.text for item in source.items}
 
 
 def reasons(source: Source) -> list[tuple[str, str]]:

@@ -21,13 +21,9 @@ from detector.data.labels.sources import (
     read_source,
 )
 from detector.errors import SourceError
-from tests.builders import forbid, label_file, labelled_folder, write_pictures
+from tests.builders import forbid, label_file, labelled_folder, pairs, write_pictures
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
-def pairs(source: Source) -> dict[str, str]:
-    return {item.name: item.text for item in source.items}
 
 
 def reasons(source: Source) -> dict[str, str]:

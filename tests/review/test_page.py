@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,12 @@ from detector.conversion.review import review_rows, write_rows
 from detector.data.labels.prelabels import Prelabel, write_prelabels
 from detector.errors import DetectorError
 from detector.review import reconversion
-from tests.browser import SIZES, chromium, opened
+from tests.browser import SIZES, opened
 from tests.builders import write_pictures
 from tests.review.builders import Suspect, decisions, serve, small_set, suspects
 
 SCREEN = SIZES["screen"]
 HOSTILE = '<img src=x onerror="document.title=1">'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(params=SIZES.values(), ids=SIZES.keys())

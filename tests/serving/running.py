@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ import detector
 from tests.replies import Reply
 
 GUARD = 600.0  # seconds after which a test is taken to hang
+
+
+def until(happens: Callable[[], object]) -> None:
+    """Wait for what other threads or processes do; something that never happens fails the test."""
+    stop = time.monotonic() + GUARD
+    while not happens():
+        assert time.monotonic() < stop
+        time.sleep(0.005)
 
 
 class Answer(Reply):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from detector.serving.batching import Batcher, Job, QueueFullError
-from tests.serving.running import GUARD
+from tests.serving.running import GUARD, until
 
 
 class Pipeline:
@@ -65,13 +64,6 @@ def rig() -> Iterator[Rig]:
     yield rig
     rig.pipeline.go.set()
     rig.batcher.close()
-
-
-def until(happens: Callable[[], object]) -> None:
-    stop = time.monotonic() + GUARD
-    while not happens():
-        assert time.monotonic() < stop
-        time.sleep(0.001)
 
 
 def until_two_are_under_way(rig: Rig) -> list[Job]:

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ import detector
 from detector.errors import ArgumentError
 from detector.networks.shipped import SHIPPED
 from detector.reading.reader import Reader, threaded_pipeline
-from tests.serving.running import GUARD, Process, ask, multipart, running
+from tests.serving.running import GUARD, Process, ask, multipart, running, until
 
 PNG = "image/png"
 
@@ -51,14 +50,6 @@ def head(length: int, kind: str = PNG) -> bytes:
 def counted(port: int, line: str) -> float:
     lines = [told for told in ask(port, "/metrics").body.decode().splitlines() if told.startswith(line)]
     return sum(float(told.rpartition(" ")[2]) for told in lines)
-
-
-def until(happens: object) -> None:
-    assert callable(happens)
-    stop = time.monotonic() + GUARD
-    while not happens():
-        assert time.monotonic() < stop
-        time.sleep(0.02)
 
 
 def test_half_a_body_and_then_silence_is_given_up(process: Process) -> None:

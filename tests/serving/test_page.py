@@ -9,17 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser import SIZES, chromium, opened
+from tests.browser import SIZES, opened
 from tests.serving.running import Process
 
 KEY = "the-key-of-this-test"
 HOSTILE = "=1+1 <img src=x onerror=alert(1)>.png"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,8 @@ from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError
 from detector.workflow import fit as fitting
 from detector.workflow.fit_folder import fit_command, fit_files
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
+from tests.builders import TOY_LENGTH, TOY_OPTIONS, TOY_SYMBOLS, toy_folder
 
-OPTIONS: dict[str, Any] = {"alphabet": TOY_SYMBOLS, "length": TOY_LENGTH, "space": "_", "device": "cpu"}
 TRAINING = {"batch": 16}
 
 
@@ -31,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fit(source: Path, out: Path, **more: Any) -> detector.FitResult:
-    return detector.fit(source, out, **{"epochs": 1, "training": TRAINING, **OPTIONS, **more})
+    return detector.fit(source, out, **{"epochs": 1, "training": TRAINING, **TOY_OPTIONS, **more})
 
 
 @pytest.fixture(scope="module")

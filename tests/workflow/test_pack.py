@@ -22,6 +22,7 @@ from detector.data.sets.yolo_dataset import read_manifest, read_rejects
 from detector.errors import ArgumentError, DatasetError, DependencyError, SourceError
 from detector.workflow.fit_folder import pictures_of
 from tests.builders import (
+    contents,
     encoded,
     label_file,
     labelled_folder,
@@ -44,10 +45,6 @@ def rows(out: Path | PackReport) -> list[ShardPicture]:
 
 def texts(out: Path | PackReport) -> dict[str, str | None]:
     return {row.id: row.text for row in rows(out)}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_a_labelled_folder(tmp_path: Path) -> None:
@@ -102,7 +99,7 @@ def test_pictures_without_labels(tmp_path: Path, write: Callable[[Path], Any], i
 def test_what_is_packed_is_packed_again_to_the_same_bytes(tmp_path: Path) -> None:
     source = labelled_folder(tmp_path / "plates", {f"{i}.png": f"A{i}" for i in range(7)})
     first = pack(source, tmp_path / "a", rows=3)
-    assert content(pack(first, tmp_path / "b", rows=3).out) == content(first.out)
+    assert contents(pack(first, tmp_path / "b", rows=3).out) == contents(first.out)
 
 
 def test_a_packed_folder_becomes_the_set_of_the_folder(tmp_path: Path) -> None:
@@ -204,7 +201,7 @@ def test_a_killed_call_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
         for shard in done.glob("*.parquet"):
             assert shard.read_bytes() == (tmp_path / "whole" / shard.name).read_bytes(), "whole, or not there"
     assert kills >= 2
-    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert not (tmp_path / "out.part").exists()
 
 
@@ -214,7 +211,7 @@ def test_a_call_that_was_killed_when_all_was_there_is_through(tmp_path: Path) ->
     assert killed(pack_in_three, source, root=tmp_path, name="out/part-00001.json", step=0)
     assert (tmp_path / "out" / "request.json").is_file()
     report = pack(source, tmp_path / "out", rows=3)
-    assert content(report.out) == content(whole.out)
+    assert contents(report.out) == contents(whole.out)
     assert (report.inputs, report.labelled, report.reasons) == (whole.inputs, whole.labelled, whole.reasons)
 
 
@@ -239,7 +236,7 @@ def test_a_source_that_has_changed_is_packed_as_it_is(tmp_path: Path, change: Ca
     change(source)
     pack(source, tmp_path / "out", rows=3)
     pack(source, tmp_path / "anew", rows=3)
-    assert content(tmp_path / "out") == content(tmp_path / "anew")
+    assert contents(tmp_path / "out") == contents(tmp_path / "anew")
     kept = (tmp_path / "out" / "part-00000.parquet").stat().st_mtime_ns == before
     assert kept is (change in (CHANGES["nothing"], CHANGES["another picture"], CHANGES["the missing one is there"]))
 
@@ -256,7 +253,7 @@ def test_a_stopped_call_goes_through_the_source_once(tmp_path: Path, monkeypatch
     opened = []
     tar_open = tarfile.open
     monkeypatch.setattr(tarfile, "open", lambda *args, **named: opened.append(args) or tar_open(*args, **named))
-    assert content(pack(source, tmp_path / "out", rows=3).out) == content(whole.out)
+    assert contents(pack(source, tmp_path / "out", rows=3).out) == contents(whole.out)
     assert len(opened) == 1
 
 

@@ -20,6 +20,7 @@ from detector.cli import app
 from detector.data.atomic import part_name
 from detector.errors import ArgumentError, DatasetError, DependencyError, ImageError, SourceError
 from detector.reading.inputs import named_pictures
+from tests.builders import contents
 from tests.conftest import Toy, ToyRun
 from tests.workflow.cluster.object_store import object_store
 
@@ -53,10 +54,6 @@ def packed(pictures: list[ShardPicture], tmp_path: Path) -> Path:
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [row for file in sorted(folder.glob("*.parquet")) for row in parquet.read_table(file).to_pylist()]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_rows_are_what_a_reader_reads_in_the_order_of_the_shards(

@@ -27,7 +27,7 @@ from detector.text.alphabet import Alphabet
 from detector.text.calibration import PlattScaling
 from detector.workflow.cluster.converting import converting_on, ordered_results
 from detector.workflow.cluster.ray_cluster import _Worker
-from tests.builders import TOY_LENGTH, TOY_SYMBOLS, toy_folder
+from tests.builders import TOY_OPTIONS, toy_folder
 from tests.conftest import Toy
 
 
@@ -36,22 +36,32 @@ class Processes:
 
     gpus = 0
 
-    def __init__(self) -> None:
-        self.done: list[int] = []
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self.pool, self.done = pool, list[int]()
 
     def call(self, function: Callable[..., Any], *arguments: Any, gpu: bool = False) -> Any:
         raise NotImplementedError
 
     def map(self, function: Callable[[Any], Any], jobs: Sequence[Any], gpu: bool = False) -> Iterator[Any]:
         pickled = pickle.dumps(function)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            results = [pool.submit(_call, pickled, pickle.dumps(job)) for job in jobs]
-            self.done.append(len(results))
-            yield from (result.result() for result in reversed(results))
+        results = [self.pool.submit(_call, pickled, pickle.dumps(job)) for job in jobs]
+        self.done.append(len(results))
+        yield from (result.result() for result in reversed(results))
 
 
 def _call(work: bytes, job: bytes) -> Any:
     return pickle.loads(work)(pickle.loads(job))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture
+def workers(pool: ProcessPoolExecutor) -> Processes:
+    return Processes(pool)
 
 
 def tree(root: Path, names: frozenset[str]) -> dict[str, bytes]:
@@ -65,35 +75,33 @@ def tree(root: Path, names: frozenset[str]) -> dict[str, bytes]:
 
 
 def test_a_set_does_not_depend_on_who_checked_and_located(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, workers: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "_CHUNK", 16)
-    workers, root = Processes(), tmp_path / toy.root.name
+    root = tmp_path / toy.root.name
     with spreading(partial(ordered_results, workers, False)):
-        report = detector.convert(toy.source, root, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu")
+        report = detector.convert(toy.source, root, **TOY_OPTIONS)
     assert workers.done[0] == 4 and len(workers.done) >= 2, "60 pictures are checked in four jobs, and located"
     assert report.splits == toy.report.splits and report.explained == toy.report.explained
     assert tree(root, toy.tree - {"packed"}) == tree(toy.root, toy.tree - {"packed"})
 
 
 def test_a_set_in_shards_does_not_depend_on_who_wrote_them(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Toy, workers: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyarrow", reason="shards need the extra shards")
     monkeypatch.setattr(set_pictures, "MAX_ROWS", 20)
-    workers, written = Processes(), {}
+    written = {}
     for folder in ("here", "there"):
         root = tmp_path / folder / toy.root.name
         with spreading(partial(ordered_results, workers, False)) if folder == "there" else nullcontext():
-            detector.convert(
-                toy.source, root, alphabet=TOY_SYMBOLS, length=TOY_LENGTH, space="_", device="cpu", shards=True
-            )
+            detector.convert(toy.source, root, shards=True, **TOY_OPTIONS)
         written[folder] = tree(root, frozenset(path.name for path in root.iterdir()))
     assert workers.done[-1] == 5, "of the three splits"
     assert written["here"] == written["there"]
 
 
-def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) -> None:
+def test_trained_detectors_say_the_same_wherever_they_are_asked(workers: Processes, tmp_path: Path) -> None:
     """Those of both halves, each about the pictures that it was not trained on, with the calibration they have."""
     from detector.conversion.locating.boxes import boxes_of
     from detector.conversion.locating.cross_fitting import CrossFitted, half_of
@@ -113,7 +121,7 @@ def test_trained_detectors_say_the_same_wherever_they_are_asked(tmp_path: Path) 
     ask = partial(boxes_of, partial(CrossFitted(tuple(locators), table).locate, 3))
     with one_thread_each():
         here = list(spread_map(ask, [items[:5], items[5:]]))
-    with spreading(partial(ordered_results, Processes(), False)):
+    with spreading(partial(ordered_results, workers, False)):
         there = list(spread_map(ask, [items[:5], items[5:]]))
     assert [len(batch) for batch in here] == [5, 3]
     located, elsewhere = ([boxes.located for batch in batches for boxes in batch] for batches in (here, there))
@@ -128,8 +136,8 @@ def _negative(number: int) -> int:
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_results_come_in_order(count: int) -> None:
-    with spreading(partial(ordered_results, Processes(), False)):
+def test_results_come_in_order(workers: Processes, count: int) -> None:
+    with spreading(partial(ordered_results, workers, False)):
         assert list(spread_map(_negative, range(count))) == [-number for number in range(count)]
     assert list(spread_map(_negative, range(count))) == [-number for number in range(count)], "in threads again"
 

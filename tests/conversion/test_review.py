@@ -42,11 +42,10 @@ def decide(path: Path, *rows: tuple[str, ...], delimiter: str = ",", header: str
 
 
 class Reviewed:
-    """A copy of the toy's set in which half of the pictures are suspects, and how to convert it again."""
+    """A copy of a set of the toy, and how to convert it again so that half of the pictures are suspects."""
 
-    def __init__(self, toy: Toy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.source, self.root = toy.source, folder / "set"
-        shutil.copytree(toy.root, self.root)
+    def __init__(self, root: Path, toy: Toy, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.source, self.root = toy.source, Path(shutil.copytree(root, folder / "set"))
         sure = sorted(float(row.confidence) for row in read_manifest(toy.root))
         monkeypatch.setattr(conversion, "MIN_CONFIDENCE", (sure[29] + sure[30]) / 2)
         self.located: list[int] = []
@@ -70,12 +69,19 @@ class Reviewed:
             return list(csv.reader(file))[1:]
 
 
-@pytest.fixture
-def reviewed(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reviewed:
-    made = Reviewed(toy, tmp_path, monkeypatch)
-    made.again()
+@pytest.fixture(scope="module")
+def with_suspects(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy's set with the suspects; read-only."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Reviewed(toy.root, toy, tmp_path_factory.mktemp("suspects"), patch)
+        made.again()
     assert made.located == []
-    return made
+    return made.root
+
+
+@pytest.fixture
+def reviewed(toy: Toy, with_suspects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reviewed:
+    return Reviewed(with_suspects, toy, tmp_path, monkeypatch)
 
 
 def test_suspects_are_listed_the_likeliest_errors_first(reviewed: Reviewed) -> None:

@@ -214,10 +214,11 @@ def _without_contradictions(
     """
     rejects = [RejectRow(item.name, checks[item.name].problem) for item in items if checks[item.name].problem]
     readable = [item for item in items if not checks[item.name].problem]
-    texts_by_digest: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}  # by a person, or by a reader
+    by_person, by_reader = dict[str, set[str]](), dict[str, set[str]]()  # texts of each digest
     for item in readable:
-        texts_by_digest[item.confidence is None].setdefault(checks[item.name].digest, set()).add(item.text)
-    labels = texts_by_digest[False] | texts_by_digest[True]  # a person's go before pre-labels
+        texts_of = by_person if item.confidence is None else by_reader
+        texts_of.setdefault(checks[item.name].digest, set()).add(item.text)
+    labels = by_reader | by_person  # a person's go before pre-labels
     accepted = []
     for item in readable:
         check = checks[item.name]

@@ -149,7 +149,7 @@ class SetWriter:
 
     def _error_probabilities(self, boxes_of: Callable[[LabelledImage], Boxes]) -> dict[str, float]:
         """Return the probability that each label is wrong, by the picture's name."""
-        labels = [visible_ids(item, self.settings.alphabet) for item in self.inputs.items]
+        labels = [visible_ids(item.text, self.settings.alphabet) for item in self.inputs.items]
         located = [boxes_of(item).located for item in self.inputs.items]
         log_probs = np.array([characters.label_log_prob for characters in located])
         symbols = len({*np.concatenate(labels).tolist()})
@@ -160,7 +160,7 @@ class SetWriter:
 
     def _add(self, item: LabelledImage, boxes: Boxes) -> ManifestRow:
         """Add one picture with its boxes, and return its row."""
-        label_ids = visible_ids(item, self.settings.alphabet)
+        label_ids = visible_ids(item.text, self.settings.alphabet)
         located = boxes.located
         split = self.inputs.split[item.text]
         prelabel = 1.0 if item.confidence is None else item.confidence

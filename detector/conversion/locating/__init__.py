@@ -116,12 +116,10 @@ def _suited(
         by_count.setdefault(count, []).append(labelled.text)
     alphabet, suited = run.settings.alphabet, []
     for item in sample:
-        label = visible_ids(item, alphabet)
+        label = visible_ids(item.text, alphabet)
         as_long = [text for text in by_count[len(label)] if text != item.text]
         as_long = as_long or [labelled.text for labelled in run.inputs.items if labelled.text != item.text]
-        other_text = visible_symbols(as_long[int(rng.integers(len(as_long)))], alphabet)
-        padded = alphabet.encode([other_text], run.settings.length)[0]
-        other_label = padded[padded < len(alphabet)]
+        other_label = visible_ids(as_long[int(rng.integers(len(as_long)))], alphabet)
         suited.append(locator_of(item).identified([picture_of(item)], [label], [other_label])[0])
     return np.array(suited, bool)
 

@@ -180,9 +180,9 @@ def visible_symbols(text: str, alphabet: Alphabet) -> str:
     return text.replace(alphabet.space, "")
 
 
-def visible_ids(item: LabelledImage, alphabet: Alphabet) -> Ids:
-    """Return the class ids of the symbols that have boxes, (n,)."""
-    symbols = visible_symbols(item.text, alphabet)
+def visible_ids(text: str, alphabet: Alphabet) -> Ids:
+    """Return the class ids of the symbols that have boxes, int64 (n,)."""
+    symbols = visible_symbols(text, alphabet)
     ids: Ids = alphabet.encode([symbols], len(symbols))[0]
     return ids
 

@@ -39,6 +39,6 @@ class CrossFitted:
         located: dict[int, Located] = {}
         for locator in self.locators:
             rows = [i for i, item in enumerate(items) if self.locator(item) is locator]
-            labels = [visible_ids(items[i], self.alphabet) for i in rows]
+            labels = [visible_ids(items[i].text, self.alphabet) for i in rows]
             located.update(zip(rows, locator.locate([images[i] for i in rows], labels), strict=True))
         return [replace(located[i], round=number) for i in range(len(items))]

@@ -108,20 +108,20 @@ def label_log_probs(
     all_strings = np.full((size, n + 1), 2 * NEVER)
     all_strings[:, n] = 0
     for j in range(n):  # candidates are in reading order: all that may stand before one are done
-        all_strings[:, j] = odds[:, j] + _log_sum(all_strings + barrier[:, :, j], 1)
+        all_strings[:, j] = odds[:, j] + np.logaddexp.reduce(all_strings + barrier[:, :, j], 1)
     total = np.full((size, n + 1), 2 * NEVER)
     total[:, n] = 0
     ends = [total]
     rows = np.arange(size)[:, None], np.arange(n)[None]
     for t in range(ids.shape[1]):
         emitted = odds + log_shares[(*rows, ids[:, t][:, None])]  # (batch, n)
-        matched = emitted + _log_sum(total[:, :, None] + barrier, 1)
+        matched = emitted + np.logaddexp.reduce(total[:, :, None] + barrier, 1)
         total = total + np.log(_OVERLOOKED)
         total[:, :n] = np.logaddexp(total[:, :n], matched)
         ends.append(total)
     lengths = np.array([len(label) for label in labels], np.intp)
     of_label = np.stack(ends)[lengths, np.arange(size)]  # (batch, n + 1)
-    return np.minimum(_log_sum(of_label, 1) - _log_sum(all_strings, 1), 0.0)
+    return np.asarray(np.minimum(np.logaddexp.reduce(of_label, 1) - np.logaddexp.reduce(all_strings, 1), 0.0))
 
 
 def calibration_pairs(candidates: Candidates, alignments: Sequence[Alignment]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -172,9 +172,3 @@ def _gains(candidates: Candidates, ids: NDArray[np.int64]) -> Floats:
 def _with_start(barrier: Floats) -> Floats:
     """Add a row for the start, from where all candidates may follow, (batch, n + 1, n); it is the last row."""
     return np.concatenate([barrier, np.zeros((len(barrier), 1, barrier.shape[2]))], 1)
-
-
-def _log_sum(values: Floats, axis: int) -> Floats:
-    """Return the log of a sum of exponentials."""
-    peak = values.max(axis, keepdims=True)
-    return np.asarray(np.log(np.exp(values - peak).sum(axis)) + peak.squeeze(axis))

@@ -38,7 +38,7 @@ class Run:
 
     def labels(self, items: Sequence[LabelledImage]) -> list[Ids]:
         """Return the class ids of each item's symbols, without spaces."""
-        return [visible_ids(item, self.settings.alphabet) for item in items]
+        return [visible_ids(item.text, self.settings.alphabet) for item in items]
 
     def locator(self, network: Network, *, shape_hw: tuple[int, int] | None = None, by_class: bool = True) -> Locator:
         """Make a detector that locates this set's labels; see :class:`Locator`."""

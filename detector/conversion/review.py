@@ -212,7 +212,7 @@ def _corrected(item: LabelledImage, text: str) -> LabelledImage:
 
 
 def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
-    """Something else was read, and the label's own symbols were hardly seen."""
+    """Sort key, likeliest label errors first: something else was read, and the label's own symbols were hardly seen."""
     return not row.read, float(row.confidence), row.source
 
 

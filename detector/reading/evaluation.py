@@ -201,8 +201,8 @@ class Evaluation:
         return calibration_curve([confidence for confidence, _ in pairs], [right for _, right in pairs])
 
     def coverage(self, precision: float = PRECISION) -> Coverage:
-        """How many readings may be taken as they are, if as large a share of these must be right, and by which
-        ``min_confidence``.
+        """Count the readings that may be taken as they are if this share of them must be right, and find the
+        ``min_confidence`` that picks them.
 
         Raises:
             ArgumentError: if ``precision`` is not in (0, 1].
@@ -222,8 +222,7 @@ class Evaluation:
         return replace(coverage, threshold=max(coverage.threshold, self.min_confidence))
 
     def against(self, other: Evaluation) -> Comparison:
-        """Whether this reader is better or worse than another on the same pictures; what is not right counts as such,
-        rejected or not.
+        """Compare this reader with another on the same pictures; what is not right counts as such, rejected or not.
 
         Raises:
             DetectorError: if they did not read the same pictures.

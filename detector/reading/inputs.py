@@ -56,8 +56,8 @@ def is_live(source: Source) -> bool:
 
 
 def live_pictures(source: Source) -> Iterator[NamedPicture]:
-    """The frames of a live source as they come, named ``source#number``; those that come too fast are passed over, and
-    what a line lost that dropped is told in its place.
+    """Yield the frames of a live source as they come, named ``source#number``; those that come too fast are passed
+    over, and what a line lost that dropped is told in its place.
 
     Raises:
         SourceError: if it cannot be opened.
@@ -241,7 +241,7 @@ def _in_shard(file: Path) -> Iterator[NamedPicture]:
 
 
 def _frames(path: Path) -> Iterator[NamedPicture]:
-    """Frames of a video until none is left; frames that are damaged and an end that is missing are named, too.
+    """Yield the frames of a video until none is left; damaged frames and a missing end are named, too.
 
     How many a file says that it has is a guess in some formats.
     """
@@ -300,5 +300,5 @@ def _listed_name(line: str, folder: Path = Path()) -> str:
 
 
 def _matching_files(pattern: str) -> list[str]:
-    """Files of a pattern, sorted; folders are searched only where the pattern says so."""
+    """Find the files of a pattern, sorted; folders are searched only where the pattern says so."""
     return sorted(file for file in glob.glob(pattern, recursive=True) if os.path.isfile(file))

@@ -324,7 +324,7 @@ class Reader:
             yield name, reading if isinstance(reading, Failure) else self._as_labelled(reading)
 
     def _frame_by_frame(self, frames: Iterable[NamedPicture]) -> Iterator[tuple[str, Reading | Failure]]:
-        """As :meth:`_decoded`, each picture before the next one is asked for."""
+        """Yield what :meth:`_decoded` does, each picture before the next one is asked for."""
         for name, frame in frames:
             if isinstance(frame, ImageError):
                 yield name, Failure(name, str(frame))
@@ -334,7 +334,7 @@ class Reader:
     def _decoded(
         self, pictures: Iterable[NamedPicture], keeps_evidence: bool = False
     ) -> Iterator[tuple[str, Reading | Failure]]:
-        """Readings in the order of the picture, of batches that are each some steps behind the one before."""
+        """Yield readings with characters from left to right, also where labels are not; batches are read ahead."""
         steps = replace(self._pipeline, keeps_evidence=keeps_evidence)
         coming, errors = iter(pictures), list[Exception]()
         waiting: deque[tuple[list[str], Future[DetectedBatch]]] = deque()

@@ -105,7 +105,7 @@ class ThreadedPipeline:
         return [picture if isinstance(picture, str) else self._finish(next(readings)) for picture in batch.prepared]
 
     def _prepare(self, pictures: Sequence[Picture | ImageError]) -> list[Prepared | str]:
-        """Decoded and letterboxed; the reason where that cannot be."""
+        """Decode and letterbox pictures; the reason stands for one where that cannot be done."""
         prepared: list[Prepared | str] = []
         for picture in pictures:
             try:

@@ -122,7 +122,7 @@ class ReadingPipeline:
         return Prepared(letterboxed, transform, image, scale)
 
     def detect(self, prepared: Sequence[Prepared]) -> list[CharDetections]:
-        """Candidates in each letterboxed picture."""
+        """Detect candidates in each letterboxed picture, in its pixels."""
         return in_batches(self.network, [picture.letterboxed for picture in prepared])
 
     def zoom(
@@ -172,7 +172,7 @@ class ReadingPipeline:
     def decode(
         self, prepared: Sequence[Prepared], detections: Sequence[CharDetections], settled: Mapping[int, Reading]
     ) -> list[Reading]:
-        """Readings of all pictures, with boxes in the pictures' own pixels; those that are ``settled`` stay."""
+        """Decode all pictures, with boxes in the pictures' own pixels; readings that are ``settled`` by row stay."""
         rows = [row for row in range(len(prepared)) if row not in settled]
         decoded = self._readings(
             [prepared[row] for row in rows], [detections[row] for row in rows], self.config, self.alternatives
@@ -236,6 +236,7 @@ def _with_border(image: NDArray[np.uint8], corner_xy: tuple[int, int]) -> tuple[
 
 
 def _is_pale(image: NDArray[np.uint8]) -> bool:
+    """Test a picture (H, W, 3) BGR for few grey levels; the darkest and lightest 2 % do not count."""
     dark, light = np.percentile(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), [2, 98])
     return bool(light - dark < _PALE)
 

@@ -75,7 +75,7 @@ def trained_network(path: Path, symbols: str, device: str | None) -> PicklableNe
 
 
 def _trained_on_a_worker(path: Path, symbols: str, device: str | None) -> PicklableNetwork:
-    """With one thread, as each has where :func:`detector.networks.arithmetic.one_thread_each` shares the cores out."""
+    """Open it with one thread for each caller, as :func:`detector.networks.arithmetic.one_thread_each` does here."""
     import torch
 
     torch.set_num_threads(1)

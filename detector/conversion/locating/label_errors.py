@@ -70,7 +70,7 @@ def label_error_probabilities(
 
 
 def _confusions(labels: Sequence[list[int]], read: Sequence[list[int]]) -> NDArray[np.float64]:
-    """Probability that what was read is what stands for a label in this set, (n,); 0 where that is nothing usual.
+    """Return the probability that each reading is how this set shows its label, (n,); 0 where that is nothing usual.
 
     Where many labels have a symbol that is read as another one, it is drawn like that one, as O and 0 on some plates;
     label errors hardly ever agree on a pair.

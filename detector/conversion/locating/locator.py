@@ -79,8 +79,12 @@ class Located:
     round: int = 0
 
     def stage(self, i: int) -> str:
-        """Where box ``i`` comes from: "drawn" by a person, "detected" by the shipped detector, "trained-N" by that of a
-        round of self-training, or "interpolated" between its neighbours."""
+        """Tell where box ``i`` comes from.
+
+        Returns:
+            "drawn" by a person, "detected" by the shipped detector, "trained-N" by that of a round of self-training, or
+            "interpolated" between its neighbours.
+        """
         if self.round == DRAWN:
             return "drawn"
         return "interpolated" if not self.detected[i] else f"trained-{self.round}" if self.round else "detected"
@@ -304,6 +308,17 @@ class Locator:
 def _by_chain(
     detected: Candidates, row: int, label: Ids, chain: Alignment, read: Ids, size_hw: tuple[int, int], lines: int
 ) -> Located:
+    """Return where a label's characters are, by the best chain of candidates.
+
+    Args:
+        detected: candidates of the batch.
+        row: of the picture in it.
+        label: class ids, (n,).
+        chain: of the label.
+        read: class ids of what is read without the label.
+        size_hw: height and width of the picture, in pixels.
+        lines: most lines that were looked for.
+    """
     boxes = np.full((len(label), 4), np.nan)
     aligned = chain.candidates != MISSED
     confidence = np.full(len(label), _INTERPOLATED if 2 * aligned.sum() > len(label) else _GUESSED)

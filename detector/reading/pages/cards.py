@@ -144,7 +144,7 @@ def mark_symbols(text: Sequence[str], places: Collection[int]) -> MarkedSymbols:
 
 
 def compare_symbols(text: str, read: str, space: str) -> tuple[MarkedSymbols, MarkedSymbols]:
-    """Symbols of the label and of the reading, each with whether the other differs there; spaces are not read."""
+    """Return the symbols of label and reading, each with whether the other differs there; spaces are not read."""
     places = [i for i, symbol in enumerate(text) if symbol != space]
     in_text, in_read = set[int](), set[int]()
     if read:

@@ -122,7 +122,7 @@ def _bars(counts: dict[str, int]) -> list[Bar]:
 
 
 def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
-    """Commonest reason first."""
+    """Group refused inputs by the kind of reason, the commonest first."""
     by_kind: dict[str, list[RejectRow]] = {}
     for row in rejects:
         by_kind.setdefault(row.kind, []).append(row)
@@ -131,8 +131,7 @@ def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
 
 
 def _cards(root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, max_pictures: int) -> list[Card]:
-    """Cards of the first pictures: of suspects those that were read otherwise, and of these, as of others, the least
-    sure."""
+    """Make cards of the first pictures: suspects that were read otherwise come first, and then the least sure."""
 
     def rank(row: ManifestRow) -> tuple[bool, float, str]:
         try:

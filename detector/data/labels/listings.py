@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The inputs of one source or label file; the fields are those of a source."""
+    """The inputs of one source or label file; the fields are those of a source, ``second_choice`` that of a table."""
 
     root: Path
     format: str
@@ -63,7 +63,7 @@ class Listing:
     unlisted: int = 0
     notes: tuple[str, ...] = ()
     searched: bool = False
-    tables: tuple[Table, ...] = field(default=(), compare=False)
+    second_choice: bool = False
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -186,9 +186,7 @@ def _text_listings(root: Path, listings: list[Listing], passed_over: dict[str, s
     Raises:
         SourceError: if two have different labels for one picture.
     """
-    first_choices = [
-        listing for listing in listings if not listing.tables[0].second_choice and not listing.is_constant
-    ] or listings
+    first_choices = [listing for listing in listings if not (listing.second_choice or listing.is_constant)] or listings
     texts = [listing for listing in first_choices if not listing.is_drawn] or first_choices
     called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
     text_listings: list[Listing] = []
@@ -211,7 +209,7 @@ def _text_listings(root: Path, listings: list[Listing], passed_over: dict[str, s
 
 
 def _contradiction(root: Path, listings: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
-    tables = ", ".join(str(table_listing.tables[0]) for table_listing in listings[:_MAX_SHOWN])
+    tables = ", ".join(one.detail for one in listings[:_MAX_SHOWN])
     names = f"{tables}, …" if len(listings) > _MAX_SHOWN else tables
     label = f"{name_below(root, path)} is {listing.labels[path][:40]!r} in {listing.files[0].name}"
     return SourceError(
@@ -288,7 +286,7 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
     in_listings = len({p for p in pictures if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
     return Listing(
         root, table.format, (table.file,), str(table), entries, images - in_listings,
-        _note_on_guesses(root, table, path_of, guesses), bool(guesses), (table,),
+        _note_on_guesses(root, table, path_of, guesses), bool(guesses), table.second_choice,
     )  # fmt: skip
 
 

@@ -55,7 +55,10 @@ def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (
         raise ArgumentError("There is no model to serve: give a Reader, or several by name.")
     for name in readers:
         if not _NAME.fullmatch(name):
-            raise ArgumentError(f"{name!r} cannot name a model: letters, digits, '.', '_' and '-' can.")
+            raise ArgumentError(
+                f"{name!r} cannot name a model: up to 64 letters, digits, '.', '_' and '-' can. Give it such a name, "
+                "as NAME=WEIGHTS or as a key of models."
+            )
     service = Service(readers, Limits(**limits), Keys(keys))
     app = FastAPI(
         title="detector", version=detector.__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan,

@@ -18,6 +18,7 @@ REFUSED: dict[str, tuple[list[str], type[DetectorError], str]] = {
     "no weights": (["none.pt"], WeightsError, "no weights at none.pt"),
     "one name for two": (["shipped", "weights/shipped.onnx"], ArgumentError, "both called 'shipped': give them names"),
     "a name that is none": (["a b=shipped"], ArgumentError, "'a b' cannot name a model"),
+    "a long name": (["a" * 65 + "=shipped"], ArgumentError, "up to 64 letters, digits, '.', '_' and '-' can. Give it"),
     "a limit below": (["shipped", "--max-pictures", "0"], ArgumentError, "--max-pictures 0: it must be above 0"),
     "a short queue": (["shipped", "--max-queue", "8"], ArgumentError, "--max-queue 8 has no place for a request of"),
     "no keys": (["shipped", "--keys", "none.txt"], ArgumentError, "The keys in none.txt cannot be read"),

@@ -86,7 +86,7 @@ def read_image(picture: Picture, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
 
 def _decoded(picture: Picture, max_pixels: int) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+        return _from_array(np.asarray(picture))  # a matrix has no third dimension, and would keep it from others
     if isinstance(picture, Image.Image):
         return _from_pillow(picture, max_pixels)
     if isinstance(picture, bytes | bytearray | memoryview):

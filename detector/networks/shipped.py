@@ -24,8 +24,10 @@ def weights_path(weights: str | os.PathLike[str] | None) -> Path:
     """Return the path of weights; None and "shipped" are the package's own.
 
     Raises:
-        WeightsError: if there is nothing.
+        WeightsError: if there is nothing, or it is no path.
     """
+    if not isinstance(weights, (str, os.PathLike, type(None))):
+        raise WeightsError(f"{weights!r} is no path of weights: give a file that `detector train` wrote, or 'shipped'.")
     path = SHIPPED if weights is None or weights == "shipped" else Path(weights)
     if not path.exists():
         name, equals, _ = str(weights).partition("=")

@@ -107,13 +107,17 @@ def require_many(pictures: Iterable[Picture], method: str) -> Iterable[Picture]:
     """Return the pictures; refuse a single one, whose letters, bytes or rows would be taken for pictures.
 
     Raises:
-        DetectorError: if it is one picture, and not many.
+        DetectorError: if it is one picture, and not many, or none at all.
     """
     is_single = isinstance(pictures, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image))
     if is_single or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
         raise DetectorError(
             f"{method} takes many pictures, and got one ({type(pictures).__name__}): put it into a list, or use read."
         )
+    try:
+        iter(pictures)
+    except TypeError:
+        raise DetectorError(f"{method} takes many pictures, and got {pictures!r}: give a list of pictures.") from None
     return pictures
 
 

@@ -19,7 +19,7 @@ from detector.data.labels.visual_order import in_logical_order
 from detector.data.letterbox import letterbox
 from detector.data.parallel import chunked
 from detector.data.trust import trusting
-from detector.errors import ArgumentError, ImageError, SourceError
+from detector.errors import ImageError, SourceError
 from detector.networks.network import MAX_BATCH, Network, config_of
 from detector.networks.runtimes import ExportedNetwork
 from detector.networks.shipped import weights_path
@@ -36,7 +36,7 @@ from detector.reading.inputs import (
 )
 from detector.reading.opening import open_network
 from detector.reading.threaded import AHEAD, DetectedBatch, ThreadedPipeline
-from detector.reading.two_pass import ReadingPipeline
+from detector.reading.two_pass import ReadingPipeline, check_arguments
 from detector.text.decode import decode_again
 from detector.text.detections import CharDetections, Reading
 from detector.text.forms.fitting import FIRST_LEARNT, MAX_LEARNT, fit_string_model
@@ -92,7 +92,8 @@ class Reader:
         WeightsError: if the weights are missing, damaged, not for single characters, or would run code.
         DependencyError: if the backend asked for is not installed, or torch where only that can run the weights.
         AlphabetError: if the pattern is not understood, or allows nothing that these weights read.
-        ArgumentError: if ``min_confidence`` is no share of 1, or ``alternatives`` below 0.
+        ArgumentError: if ``min_confidence`` is no share of 1, ``alternatives`` no number from 0 on, or another argument
+            of another kind.
     """
 
     config: ReadingConfig
@@ -110,12 +111,7 @@ class Reader:
         two_pass: bool | None = None,
         trust: bool = False,
     ) -> None:
-        if pattern is not None and not isinstance(pattern, str):
-            raise ArgumentError(f"pattern={pattern!r} is no text: alternatives are joined, as in 'AAA9999|AAA999'.")
-        if not 0 <= min_confidence <= 1 or alternatives < 0:
-            raise ArgumentError(
-                f"min_confidence runs from 0 to 1 and alternatives from 0 on, got {min_confidence} and {alternatives}."
-            )
+        check_arguments(pattern, min_confidence, alternatives, two_pass)
         self.min_confidence, self.alternatives = min_confidence, alternatives
         self.weights = path = weights_path(weights)
         self._open_arguments: dict[str, Any] = {

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.letterbox import GREY, LetterboxTransform, letterbox, shape_for
+from detector.errors import ArgumentError
 from detector.networks.network import Network, in_batches
 from detector.reading.box_fusion import weighted_boxes_fusion
 from detector.text.decode import decode_batch
@@ -31,6 +33,26 @@ _SHRUNK = 0.8  # of its size, that is what such a text has in the second pass
 _PALE = 150  # grey levels between the 2nd and the 98th percentile: a text in glare, haze or the dark has fewer
 _CLIP_LIMIT = 2.0  # of the equalization (CLAHE): how much it may raise contrast, and with it noise
 _TILES_XY = (8, 2)  # of the equalization: light falls unevenly along a text more than across it
+
+
+def check_arguments(pattern: object, min_confidence: object, alternatives: object, two_pass: object) -> None:
+    """Refuse arguments of a reader that are none, of whatever kind.
+
+    Raises:
+        ArgumentError: naming the value, and what it may be.
+    """
+    if pattern is not None and not isinstance(pattern, str):
+        raise ArgumentError(f"pattern={pattern!r} is no text: alternatives are joined, as in 'AAA9999|AAA999'.")
+    is_share = isinstance(min_confidence, Real) and 0 <= float(min_confidence) <= 1
+    if not is_share or not isinstance(alternatives, Integral) or int(alternatives) < 0:
+        raise ArgumentError(
+            f"min_confidence runs from 0 to 1 and alternatives from 0 on, in whole numbers, got {min_confidence!r} and "
+            f"{alternatives!r}."
+        )
+    if two_pass is not None and not isinstance(two_pass, (bool, np.bool_)):  # a text, say "no", would count as true
+        raise ArgumentError(
+            f"two_pass={two_pass!r} is no choice: give True or False, or None for what the weights say."
+        )
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,11 @@ ARRAYS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_a_matrix_is_a_grey_picture() -> None:
+    assert np.array_equal(read_image(np.asmatrix(BGR[:, :, 0])), np.repeat(BGR[:, :, :1], 3, axis=2))
+
+
 @pytest.mark.parametrize(("array", "expected"), ARRAYS.values(), ids=ARRAYS.keys())
 def test_arrays(array: Any, expected: Any) -> None:
     before = array.copy()

@@ -205,6 +205,12 @@ def test_a_folder_below_that_cannot_be_read_is_one_failure(
         reader.stream(tmp_path / "b")
 
 
+@pytest.mark.parametrize("none", [None, 5, 0.5], ids=repr)
+def test_what_is_no_picture_is_not_many(reader: Reader, none: Any) -> None:
+    with pytest.raises(DetectorError, match=f"read_many takes many pictures, and got {none}: give a list"):
+        reader.read_many(none)
+
+
 @pytest.mark.parametrize(
     "one", ["a.png", Path("a.png"), b"\x89PNG", np.zeros((8, 8, 3), np.uint8), Image.new("L", (8, 8))], ids=type
 )

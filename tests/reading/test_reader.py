@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -170,6 +171,23 @@ def test_a_reader_that_cannot_be_asked_so(toy_run: ToyRun) -> None:
         Reader(toy_run.weights, device="cpu", pattern=["AA", "KK"])  # type: ignore[arg-type]
     with pytest.raises(DetectorError, match=r"min_confidence runs from 0 to 1 .* got 1\.5 and 0"):
         Reader(toy_run.weights, device="cpu", min_confidence=1.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"min_confidence": "0.5"}, "got '0.5' and 0"),
+        ({"min_confidence": None}, "got None and 0"),
+        ({"min_confidence": float("nan")}, "got nan and 0"),
+        ({"alternatives": 1.5}, "got 0.0 and 1.5"),
+        ({"two_pass": "no"}, "two_pass='no' is no choice"),
+        ({"weights": 5}, "5 is no path of weights"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(DetectorError) as caught:
+        Reader(**arguments)
+    assert words in str(caught.value)
 
 
 def test_many_in_another_order(reader: Reader, pictures: list[Path]) -> None:

@@ -181,6 +181,20 @@ def toy_run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> ToyRun:
 
 
 @pytest.fixture(scope="module")
+def fixed_arithmetic() -> Iterator[None]:
+    """Trainings of a module compute alike, and none measures first which arithmetic is fast."""
+    from detector.networks.arithmetic import Arithmetic, fast_bfloat16
+    from detector.training import trainer
+
+    def fixed(*_: Any, bfloat16: bool | None) -> tuple[Arithmetic, dict[Arithmetic, float]]:
+        return Arithmetic(1, fast_bfloat16() if bfloat16 is None else bfloat16), {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "choose_arithmetic", fixed)
+        yield
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, while the tests of a module run: beside Playwright's event loop other tests could run none."""
     with chromium() as browser:

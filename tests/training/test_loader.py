@@ -21,15 +21,10 @@ from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader, fits_in_memory
 from tests.conftest import Toy, char_network
+from tests.training.conftest import SHAPE_HW
 
-SHAPE_HW = (64, 192)
 ROOT = Path(detector.__file__).parent.parent
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
-
-
-@pytest.fixture(scope="module")
-def dataset(toy: Toy) -> TextDataset:
-    return TextDataset(read_set(toy.root), "train", SHAPE_HW)
 
 
 def loader(
@@ -163,9 +158,9 @@ def test_the_trainer_follows_the_plan(toy: Toy, tmp_path: Path) -> None:
     assert "plan" not in next(iter(made.get_dataloader("", 16, rank=-1, mode="val")))
 
 
-@pytest.mark.parametrize(("augment", "kind"), [(None, BatchAugment), ("device", BatchAugment), ("picture", Augment)])
+@pytest.mark.parametrize(("augment", "kind"), [("device", BatchAugment), ("picture", Augment)])
 def test_training_with_either_way_to_augment(
-    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str | None, kind: type
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, augment: str, kind: type
 ) -> None:
     from detector.training import trainer as text_trainer
 
@@ -173,9 +168,8 @@ def test_training_with_either_way_to_augment(
     used = []
     made = text_trainer.TextTrainer.augmentation
     monkeypatch.setattr(text_trainer.TextTrainer, "augmentation", lambda self: (used.append(made(self)), used[-1])[1])
-    chosen = {} if augment is None else {"augment": augment}
     weights = detector.train(
-        toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", **chosen
+        toy.report.data_yaml, model=str(char_network()), epochs=1, batch=16, device="cpu", augment=augment
     )
     assert {type(u) for u in used} == {kind}
     assert weights.path.is_file()

@@ -18,8 +18,7 @@ from detector.text.reading_config import ReadingConfig
 from detector.training.dataset import TextDataset
 from tests.builders import drawn_texts, seen
 from tests.conftest import Toy, ToyRun
-
-SHAPE_HW = (64, 192)
+from tests.training.conftest import SHAPE_HW
 
 # Between where training started and where it ended
 

@@ -15,7 +15,7 @@ import torch
 import detector
 from detector.errors import DatasetError, DetectorError
 from detector.training.run_folder import Published
-from tests.builders import toy_folder
+from tests.builders import contents, toy_folder
 from tests.conftest import Toy, char_network
 from tests.kills import killed, start_server
 
@@ -26,10 +26,6 @@ def results(folder: Path) -> list[str]:
     """The epochs of a run's table."""
     with (folder / "results.csv").open(newline="") as file:
         return [row["epoch"] for row in csv.DictReader(file)]
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
 def train(data: Path, model: str, epochs: int) -> None:
@@ -138,7 +134,6 @@ def stopped(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(text_trainer, "choose_arithmetic", _fixed)
         patch.setattr(text_trainer.TextTrainer, "save_model", save_then_stop)
         with pytest.raises(Stopped):
             detector.train(toy.root, model=str(char_network()), epochs=2, batch=16, device="cpu", name="x")
@@ -148,10 +143,7 @@ def stopped(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copied(stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, in the folder where the test runs."""
-    from detector.training import trainer as text_trainer
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(text_trainer, "choose_arithmetic", _fixed)
     return Path(shutil.copytree(stopped, tmp_path / "elsewhere" / "copy"))
 
 

@@ -26,8 +26,7 @@ from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.validation.evidence import FEW
 from tests.builders import TOY_SYMBOLS
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
-
-SHAPE_HW = (64, 192)
+from tests.training.conftest import SHAPE_HW
 
 
 def results(folder: Path) -> list[dict[str, str]]:
@@ -396,7 +395,6 @@ def test_resume_goes_on_where_a_run_stopped(toy: Toy, tmp_path: Path, monkeypatc
     assert replace(config, calibration=None, two_pass=None, lookalikes=None) == toy.report.config
 
 
-@pytest.mark.usefixtures("fixed_threads")
 def test_ctrl_c_leaves_weights_and_going_on_replaces_them(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,7 +458,6 @@ def stop_after(patch: pytest.MonkeyPatch, epochs: int) -> None:
 # Ending
 
 
-@pytest.mark.usefixtures("fixed_threads")
 def test_training_ends_when_it_is_done_also_if_it_was_stopped(
     toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -482,15 +479,6 @@ def test_training_ends_when_it_is_done_also_if_it_was_stopped(
         detector.train(**short(toy, **chosen, name="cut"))
     detector.train(resume=tmp_path / "runs" / "cut" / "weights" / "last.pt")
     assert [float(row["lr/pg0"]) for row in results(tmp_path / "runs" / "cut")] == rates
-
-
-@pytest.fixture
-def fixed_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is measured: two runs compute alike."""
-    from detector.networks.arithmetic import Arithmetic
-    from detector.training import trainer as text_trainer
-
-    monkeypatch.setattr(text_trainer, "choose_arithmetic", lambda *_, **__: (Arithmetic(1, False), {}))
 
 
 def test_patience_and_epochs_that_are_asked_for_are_followed(toy: Toy) -> None:
@@ -541,11 +529,6 @@ def test_folders_that_no_weights_can_be_written_into(toy: Toy, tmp_path: Path, m
 
 
 # What the network is shown
-
-
-@pytest.fixture(scope="module")
-def dataset(toy: Toy) -> TextDataset:
-    return TextDataset(read_set(toy.root), "train", SHAPE_HW)
 
 
 def loader(dataset: TextDataset, augmented: bool, training: bool = True, seed: int = 0) -> TextLoader:

@@ -34,7 +34,7 @@ def fit(source: Path, out: Path, **more: Any) -> detector.FitResult:
 
 
 @pytest.fixture(scope="module")
-def fitted(source: Path) -> detector.FitResult:
+def fitted(source: Path, fixed_arithmetic: None) -> detector.FitResult:
     return fit(source, source.parent / "reader")
 
 

@@ -124,6 +124,7 @@ def _join_group(device: Any) -> torch.device:
     What each will train on is told before, by the store alone: a machine whose GPU is not found would otherwise be
     waited for by those that have one.
     """
+    import torch._dynamo  # wrapping a network imports it, and imported in a group it holds that to the end
     from torch.distributed.rendezvous import rendezvous
 
     try:

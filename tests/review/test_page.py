@@ -323,7 +323,8 @@ def test_pre_labels_have_no_boxes_to_hide(browser: Any, tmp_path: Path) -> None:
             press(page, *keys)
             assert said.inner_text() == "Pre-labels are texts alone, without boxes."
             press(page, "ArrowDown")
-            page.wait_for_function("() => document.getElementById('said').textContent === ''")
+            at(page, 1)
+            assert said.inner_text() == ""
         assert boxes.get_attribute("aria-pressed") == "true"
 
 

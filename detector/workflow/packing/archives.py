@@ -36,6 +36,7 @@ _MAX_HEADER_TEXT = 1_000_000  # bytes of a name, or of other text that belongs t
 _HEADER_TEXTS = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
 )  # fmt: skip
+_SPARSE = "a member is a sparse file, which is not read: leave --sparse of tar out"
 
 
 class _Member(NamedTuple):
@@ -52,6 +53,7 @@ class _Member(NamedTuple):
 class _Header(tarfile.TarInfo):
     """A header whose texts are bounded: the library takes them into memory, and compressed they are small.
 
+    So are the tables of sparse files, whose forms that have them beside the header are refused.
     Its size is not below 0, either: before 3.11.14 Python goes back by it, to read the same members without end.
     """
 
@@ -65,6 +67,12 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a header has {self.size} bytes of text, and at most {_MAX_HEADER_TEXT} are read")
         header: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]  # it is there to be overridden
         return header
+
+    def _proc_sparse(self, _: tarfile.TarFile) -> tarfile.TarInfo:
+        raise tarfile.ReadError(_SPARSE)
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise tarfile.ReadError(_SPARSE)
 
 
 def tar_files(path: Path) -> list[Path]:

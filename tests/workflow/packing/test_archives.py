@@ -143,6 +143,22 @@ def test_a_header_that_no_memory_holds(tmp_path: Path, kind: bytes) -> None:
         read(tmp_path / "a.tar.gz")
 
 
+SPARSE: dict[str, dict[str, str]] = {"GNU": {}, "pax": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}}
+
+
+@pytest.mark.parametrize("headers", SPARSE.values(), ids=SPARSE)
+def test_tables_of_sparse_files_are_not_read(tmp_path: Path, headers: dict[str, str]) -> None:
+    """They follow their header, as long as one likes, and the library takes them into memory."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+        info = tarfile.TarInfo("b.png")
+        info.type, info.pax_headers = tarfile.REGTYPE if headers else tarfile.GNUTYPE_SPARSE, headers
+        info.size = len(PNG)
+        archive.addfile(info, io.BytesIO(PNG))
+    with pytest.raises(SourceError, match=r"a\.tar cannot .*\(a member is a sparse file, .* leave --sparse"):
+        read(tmp_path / "a.tar")
+
+
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
 def test_a_size_below_nothing(tmp_path: Path, kind: bytes) -> None:
     """Python would go back by it, to read the same member without end."""

@@ -57,8 +57,8 @@ print(json.dumps([[key for key in INTEGRATIONS if SETTINGS[key]], *threads]))
 USERS = {"wandb": True, "mlflow": False, "raytune": True}  # Ray Tune is not running
 
 
-@pytest.mark.parametrize("threads", [None, 3])
-def test_an_import_follows_the_users_settings_and_threads(tmp_path: Path, threads: int | None) -> None:
+@pytest.mark.parametrize("threads", [None, 3, ""])
+def test_an_import_follows_the_users_settings_and_threads(tmp_path: Path, threads: int | str | None) -> None:
     """Importing Ultralytics sets OMP_NUM_THREADS: readers and training would follow it."""
     file = tmp_path / "Ultralytics" / "settings.json"
     file.parent.mkdir()
@@ -66,7 +66,8 @@ def test_an_import_follows_the_users_settings_and_threads(tmp_path: Path, thread
     asked = None if threads is None else str(threads)
     done = run(["-c", ASKED], tmp_path, OMP_NUM_THREADS=asked, XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [["wandb"] if sys.platform == "linux" else [], threads, True]
+    on = ["wandb"] if sys.platform == "linux" else []
+    assert json.loads(done.stdout.splitlines()[-1]) == [on, threads or None, True]
     assert json.loads(file.read_text()) == USERS, "nothing is written"
 
 

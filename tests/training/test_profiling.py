@@ -56,6 +56,7 @@ def test_nothing_is_left(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     found = profile(toy.root, model=char_network(), imgsz=96, batch=8, loader="naive", device="cpu:0", seconds=0.01)
     assert list(tmp_path.iterdir()) == []
     assert found.shape_hw == (32, 96) and found.augment == "off"
+    assert not torch.are_deterministic_algorithms_enabled(), "set by the trainer for the whole process"
 
 
 def test_all_ways_to_load_give_the_same_batch(toy: Toy) -> None:

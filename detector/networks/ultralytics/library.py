@@ -113,8 +113,11 @@ DDP_BUFFERS = "forward_sync_buffers" if TORCH_2_13 else "broadcast_buffers"
 def _after_import(image_open: Any, omp_threads: str | None) -> None:
     """Undo what the import changed for the whole process; messages go to stderr."""
     PIL.Image.open = image_open  # Ultralytics' own wants pi-heif for every file that Pillow cannot identify
-    if omp_threads is None:  # Ultralytics sets it to 1, and nobody could tell that from what the user asked for
+    # Ultralytics sets it to 1, and nobody could tell that from what the user asked for.
+    if omp_threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)
+    else:
+        os.environ["OMP_NUM_THREADS"] = omp_threads
     for handler in LOGGER.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from detector.data.parallel import Progress, no_progress
 from detector.data.sets.yolo_dataset import read_set
 from detector.data.trust import trusting
 from detector.errors import ArgumentError
+from detector.networks.arithmetic import kept_threads
 from detector.networks.device import library_device
+from detector.networks.ultralytics.library import unset_deterministic
 from detector.training.arguments.checks import check_start, check_values
 from detector.training.arguments.defaults import training_arguments
 from detector.training.augment.plan import BatchAugment
@@ -104,7 +106,10 @@ def profile(
     check_values(arguments)
     characters = read_set(data)
     place = private_folder() / "profile"
-    with trusting(trust), folder_beside(place) as folder, contextlib.redirect_stdout(io.StringIO()):
+    with (
+        trusting(trust), folder_beside(place) as folder, contextlib.redirect_stdout(io.StringIO()),
+        _training_settings_undone(),
+    ):  # fmt: skip
         run_arguments = {"epochs": 1, "val": True, "project": str(folder), "name": "profile"}
         on = library_device(arguments.get("device"))
         overrides = training_arguments(characters, {**arguments, **run_arguments, "device": on})
@@ -135,6 +140,16 @@ def profile(
         rates, step * 1e3, share, limit * 1e3, size / step, stages, bottleneck, advice, len(dataset), size,
         trainer.shape_hw, loader, augment_on, str(trainer.device), Path(overrides["model"]).name,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _training_settings_undone() -> Iterator[None]:
+    """After the block, undo what a trainer sets for the whole process: threads, deterministic algorithms."""
+    with kept_threads():
+        try:
+            yield
+        finally:
+            unset_deterministic()
 
 
 def _check(name: str, value: str, choices: Sequence[str]) -> None:

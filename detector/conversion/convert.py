@@ -35,6 +35,7 @@ from detector.conversion.settings import TEST_SHARE, VAL_SHARE, Settings
 from detector.data.atomic import writing
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.labels.label_texts import Spelling
+from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
 from detector.data.packs.shards import require_parquet
@@ -51,9 +52,8 @@ from detector.errors import (
     argument,
     counted,
 )
-from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet, symbols_of, what_takes_most
+from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, MAX_LENGTH, Alphabet, symbols_of
 from detector.text.patterns import compile_pattern
-from detector.text.reading_config import MAX_LENGTH
 
 log = logging.getLogger("detector")
 

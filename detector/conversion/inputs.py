@@ -12,11 +12,12 @@ from detector.conversion.settings import Settings
 from detector.data.atomic import atomic_write
 from detector.data.folders.resume_folder import ResumeFolder
 from detector.data.images import read_file, read_image
+from detector.data.labels.remedies import separators_of, what_takes_most
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import Progress, chunked, spread_map
 from detector.data.sets.yolo_dataset import RejectRow
 from detector.errors import ImageError, SourceError
-from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen, separators_of, what_takes_most
+from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen
 from detector.text.patterns import REGEX, matches
 
 _YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())

@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import LabelledImage, LabelOptions, given_options, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
 from detector.data.sets.yolo_dataset import is_converted, read_set
 from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.inputs import is_several
 from detector.reading.reader import Failure, Reader
-from detector.text.alphabet import DEFAULT_SYMBOLS, what_takes_most
+from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.calibration import right_characters, right_string
 from detector.text.detections import Reading
 from detector.text.forms.fitting import fit_string_model_to_labels

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.text.alphabet import MAX_LENGTH
 from detector.text.calibration import log_odds
 from detector.text.detections import CharDetections
 from detector.text.forms.lookalikes import symbol_likelihood
@@ -18,7 +19,7 @@ from detector.text.reading_config import ReadingConfig
 MIN_SCORE = 0.02
 """Least objectness of a candidate that enters the search."""
 
-MAX_CANDIDATES = 48
+MAX_CANDIDATES = MAX_LENGTH
 """Most candidates of a picture that enter the search: the best ones."""
 
 NEVER = -1e9

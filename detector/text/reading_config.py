@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.errors import DatasetError
-from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, Alphabet
+from detector.text.alphabet import DEFAULT_LENGTH, DEFAULT_SYMBOLS, MAX_LENGTH, Alphabet
 from detector.text.calibration import Calibration
 from detector.text.forms.automaton import Automaton
 from detector.text.forms.lookalikes import SHIPPED_LOOKALIKES, Lookalikes, channel
 from detector.text.forms.string_model import StringModel
 from detector.text.patterns import compile_pattern
 from detector.text.spacing import TextLayout
-
-MAX_LENGTH = 1000
-"""Most symbols of a string: codes are short, and all work grows with their length."""
 
 MAX_SIDE = 10_000
 """Most pixels of a side of the network's input."""

@@ -554,8 +554,9 @@ def test_shares_that_leave_nothing(tmp_path: Path, val: float, test: float) -> N
 
 
 def test_all_numbers_that_make_no_sense_are_named_at_once(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match=r"lines is .* 1 or 2, got 3; .*seed is .*got -2"):
-        convert(tmp_path, tmp_path / "out", lines=3, seed=-2)
+    named = r"length is .* 1 to 48, got 49; lines is .* 1 or 2, got 3; seed is .*got -2"
+    with pytest.raises(DetectorError, match=named):
+        convert(tmp_path, tmp_path / "out", length=49, lines=3, seed=-2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -131,8 +131,8 @@ def _respelt(result: Evaluation, reader: Reader, context: typer.Context) -> str:
 
     Without them its scores say nothing.
     """
+    from detector.data.labels.remedies import spelling_that_takes_most
     from detector.data.sets.yolo_dataset import is_converted
-    from detector.text.alphabet import spelling_that_takes_most
 
     if 2 * result.score.right >= result.count or is_converted(Path(context.params["source"])):
         return ""

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from detector.data.folders.image_files import is_image_name
+from detector.data.labels.remedies import count_through
 from detector.errors import SourceError, argument
-from detector.text.alphabet import count_through
 
 NAME_FORMATS = ("names", "hash-names")
 

@@ -54,6 +54,7 @@ WRONG_IN_THE_SET = {
         "train_a_car_000977": "19620", "train_a_car_001027": "15775", "train_a_car_001037": "110820",
         "train_a_car_001068": "28304", "train_a_car_001086": "97060", "train_a_car_001163": "5965",
         "train_a_car_001165": "15371", "train_a_car_001167": "109", "train_a_car_001192": "198",
+        "train_a_car_001209": "11574",
     },
 }  # fmt: skip
 """The true texts of pictures whose labels are wrong in the set, by the first part of the file's name."""

@@ -24,12 +24,18 @@ from detector.data.labels.listings import writable
 from detector.errors import SourceError, counted
 from detector.workflow.packing.items import PackItem, PackSource, file_state, in_memory, refused_item
 
+try:
+    from lzma import LZMAError
+except ImportError:  # of a Python without it, where tarfile names a .tar.xz itself
+    LZMAError = tarfile.ReadError  # type: ignore[misc,assignment]
+
 log = logging.getLogger("detector")
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _MAX_LABEL_BYTES = 1_000_000
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)  # as WebDataset has it: up to the first dot
 _BLOCK = 512  # bytes of a header
+_CHUNK = 1 << 20  # bytes that are read at once of what follows the end
 _MAX_GROUP_BYTES = 100_000_000  # of members of one key
 _MEMBER_BYTES = 1000  # of memory that a member takes beside its content
 _MAX_HEADER_TEXT = 1_000_000  # bytes of a name, or of other text that belongs to a header
@@ -202,8 +208,11 @@ def _problem(info: tarfile.TarInfo, name: str, max_bytes: int) -> str:
 def _check_end(file: Path, archive: tarfile.TarFile) -> None:
     """Refuse an archive that does not end where it ends: the library takes damage for the end.
 
+    It is read to the end of its file, where gzip has the checksum of all that came before.
+
     Raises:
         SourceError: naming the place.
+        OSError: if the checksum is another.
     """
     stream = archive.fileobj
     assert stream is not None
@@ -213,6 +222,8 @@ def _check_end(file: Path, archive: tarfile.TarFile) -> None:
         log.warning("%s has no mark at its end: if it was cut, pictures are missing", file)
     elif block.strip(b"\0") or len(block) < _BLOCK:
         raise SourceError(f"{file} is damaged or cut at byte {archive.offset}: make it again.")
+    while stream.read(_CHUNK):
+        pass
 
 
 @contextmanager
@@ -220,7 +231,7 @@ def _tar_errors(file: Path) -> Iterator[None]:
     """Make what the library raises in the block an error that names the file."""
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, LZMAError, OSError, ValueError) as error:
         raise SourceError(
             f"{file} cannot be read as a tar file ({error or type(error).__name__}): make it again."
         ) from error

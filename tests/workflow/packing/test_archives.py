@@ -206,6 +206,17 @@ def test_an_archive_that_was_cut(tmp_path: Path, suffix: str, end: int) -> None:
         read(file)
 
 
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_archive_that_was_damaged(tmp_path: Path, kind: str) -> None:
+    """A picture that may be decoded, and is another: the checksum alone tells, at the very end of gzip."""
+    file = tar(tmp_path / f"a.tar.{kind}", [("a.png", noise_picture(400, 300).tobytes())], f"w:{kind}")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(SourceError, match=rf"a\.tar\.{kind} cannot be read as a tar file"):
+        read(file)
+
+
 def test_an_archive_without_its_end_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tar(tmp_path / "a.tar", [("a.png", PNG)])
     file.write_bytes(file.read_bytes()[: 512 + -(-len(PNG) // 512) * 512])

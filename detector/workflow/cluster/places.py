@@ -58,7 +58,7 @@ class Place:
         return Place(self.filesystem, f"{self.path.rstrip('/')}/{name}")
 
     def info(self) -> Any:
-        """Return pyarrow's ``FileInfo`` of it: type and size."""
+        """Return pyarrow's ``FileInfo`` of it: type, size and time."""
         return self.filesystem.get_file_info(self.path)
 
     def write(self, content: Any) -> None:
@@ -119,11 +119,13 @@ class Shard:
         name: of the file, without its folder.
         place: of the file.
         size: in bytes.
+        mtime_ns: when it was written last, in nanoseconds since 1970; None where its file system does not tell.
     """
 
     name: str
     place: Place
     size: int
+    mtime_ns: int | None
 
 
 def shards_of(sources: Sequence[str | os.PathLike[str]]) -> list[Shard]:
@@ -168,15 +170,16 @@ def _local_shards(place: Place) -> list[Shard]:
     for file in shard_files(place.path):
         _check_name(str(file))
         try:
-            size = os.path.getsize(file)
+            status = os.stat(file)
+            size, mtime_ns = status.st_size, status.st_mtime_ns
         except OSError:  # who reads it will say so, after all others
-            size = 0
-        shards.append(Shard(file.name, Place(place.filesystem, str(file)), size))
+            size, mtime_ns = 0, None
+        shards.append(Shard(file.name, Place(place.filesystem, str(file)), size, mtime_ns))
     return shards
 
 
-def _remote_shards(place: Place, name: str) -> list[Shard]:
-    """List the shards at a place, called ``name`` in errors, that is not on this machine."""
+def _remote_shards(place: Place, called: str) -> list[Shard]:
+    """List the shards at a place, ``called`` so in errors, that is not on this machine."""
     info = place.info()
     if info.is_file:
         infos = {info.base_name: info}
@@ -184,10 +187,10 @@ def _remote_shards(place: Place, name: str) -> list[Shard]:
         folder = place.filesystem.get_file_info(fs.FileSelector(place.path))
         infos = {entry.base_name: entry for entry in folder if entry.is_file and is_shard_name(entry.base_name)}
     if not infos:
-        raise no_shards(name)
+        raise no_shards(called)
     return [
-        Shard(base_name, Place(place.filesystem, infos[base_name].path), infos[base_name].size)
-        for base_name in in_natural_order(infos)
+        Shard(name, Place(place.filesystem, infos[name].path), infos[name].size, infos[name].mtime_ns)
+        for name in in_natural_order(infos)
     ]
 
 

@@ -1,7 +1,8 @@
 """The readings of one shard, as a Parquet file of the same name, written atomically.
 
 Its metadata has the size of the shard and a hash of everything that it was read with. A worker that is given the same
-shard again, after a node or the whole run was lost, sees by them that its readings exist.
+shard again, after a node or the whole run was lost, sees by them, and by the times of both files, that its readings
+exist. Times are in no metadata: readings are the same, byte for byte, wherever they are made.
 """
 
 from __future__ import annotations
@@ -189,6 +190,8 @@ def _columns(reading: Reading | Failure) -> dict[str, Any]:
 def stored_tally(target: Place, shard: Shard, digest: str) -> Tally | None:
     """Return the counts of existing readings of a shard; None if there are none, or the shard has changed since.
 
+    It has where its size is another, or it was written after its readings, where file systems tell when.
+
     Args:
         target: file of the readings.
         shard: the shard.
@@ -197,13 +200,15 @@ def stored_tally(target: Place, shard: Shard, digest: str) -> Tally | None:
     Raises:
         DatasetError: if ``target`` is another file, which is never replaced.
     """
-    if not target.info().is_file:
+    info = target.info()
+    if not info.is_file:
         return None
     try:
         with target.filesystem.open_input_file(target.path) as stream:
             metadata = json.loads(parquet.read_metadata(stream).metadata[_METADATA])
         if metadata["request"] == digest:
-            is_current = metadata["shard_bytes"] == shard.size
+            is_later = None not in (shard.mtime_ns, info.mtime_ns) and shard.mtime_ns > info.mtime_ns
+            is_current = metadata["shard_bytes"] == shard.size and not is_later
             return Tally(metadata["pictures"], metadata["failed"], metadata["rejected"]) if is_current else None
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         pass

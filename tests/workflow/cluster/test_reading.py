@@ -111,6 +111,20 @@ def test_a_shard_that_has_changed_is_read_again(
     assert again.pictures == 2 * ROWS + 3 and len(rows_of(out)) == 2 * ROWS + 3
 
 
+def test_a_shard_that_was_replaced_by_one_of_its_size_is_read_again(
+    packed: Path, pictures: list[ShardPicture], toy_run: ToyRun, tmp_path: Path
+) -> None:
+    arguments: dict[str, Any] = {"string_format": False, "device": "cpu"}
+    before = detector.predict_shards(toy_run.weights, packed, tmp_path / "out", **arguments)
+    shard, data = packed / "part-00000.parquet", pictures[0].data
+    assert data is not None
+    shard.write_bytes(shard.read_bytes().replace(data, bytes(len(data))))
+    after = detector.predict_shards(toy_run.weights, packed, tmp_path / "out", **arguments)
+    assert (after.pictures, after.failed) == (before.pictures, before.failed + 1)
+    (row, *_) = rows_of(tmp_path / "out")
+    assert row["id"] == pictures[0].id and row["error"]
+
+
 def test_files_of_others_are_never_replaced(packed: Path, toy_run: ToyRun, tmp_path: Path) -> None:
     out = tmp_path / "out"
     detector.predict_shards(toy_run.weights, packed, out, device="cpu")

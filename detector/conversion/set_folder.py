@@ -28,6 +28,9 @@ WORK = "work"
 INNER_LISTS = (f"{WORK}/{LIST}", f"{PACKED}/{LIST}")
 """Lists of the folders that :mod:`detector.data.folders.resume_folder` and :mod:`detector.data.sets.packed` write."""
 
+WAIT = 2.0
+"""Seconds to wait for another process that writes a decision, before that is an error."""
+
 _MAX_SHOWN = 5  # files that a message names
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal
 
-from detector.conversion.set_folder import alone
+from detector.conversion.set_folder import WAIT, alone
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -17,7 +17,7 @@ from detector.data.labels.prelabels import (
     write_prelabels,
 )
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import WAIT, file_state
+from detector.review.review_files import file_state
 from detector.workflow.fit_folder import fit_command, fit_of
 
 

@@ -6,11 +6,8 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from detector.conversion.review import ReviewRow, review_rows, write_rows
-from detector.conversion.set_folder import alone
+from detector.conversion.set_folder import WAIT, alone
 from detector.review.items import Item
-
-WAIT = 2.0
-"""Seconds to wait for another process that is writing, before that is an error."""
 
 
 class ReviewFile:

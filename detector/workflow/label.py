@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.conversion.set_folder import WAIT, alone
 from detector.data.folders.image_files import image_files
 from detector.data.labels.prelabels import (
     DOUBTFUL,
@@ -86,7 +87,7 @@ def label(
     Sure are the readings with the highest confidences, as many as are expected to have at most the share ``max_wrong``
     of wrong ones: since confidences are calibrated, the expected number of wrong readings is the sum of 1 - confidence.
     The others are doubtful, and a person should decide on them, the most informative ones first. A person's decisions
-    in an earlier table are kept.
+    in an earlier table are kept, also those that are made while this reads.
 
     Args:
         weights: the reader, or weights to read with.
@@ -105,6 +106,7 @@ def label(
         ArgumentError: if ``max_wrong`` is no share.
         SourceError: if there are no pictures, or labels cannot be read; if there is something else at ``out``.
         WeightsError: as :class:`detector.Reader`.
+        DatasetError: if another process keeps the table locked.
     """
     if not 0 <= max_wrong < 1:
         raise ArgumentError(f"max_wrong is a share, 0 or more and less than 1, got {max_wrong}.")
@@ -121,24 +123,27 @@ def label(
     spelling: SpellingOptions = {
         "space": space, "upper": upper, "ignore": ignore, "text_column": text_column, "image_column": image_column,
     }  # fmt: skip
-    decided = {**_labels_by_picture(root, labels, target, spelling), **decisions}
+    labelled = _labels_by_picture(root, labels, target, spelling)
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
-    undecided = [path for path in paths if str(path) not in decided]
+    undecided = [path for path in paths if str(path) not in {**labelled, **decisions}]
     fitted, reading_of, failures = _readings_of(undecided, reader, string_format, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
     are_sure = sure_of(list(reading_of.values()), max_wrong)
-    rows = _rows(reading_of, are_sure, target)
-    rows += decided.values()  # also those on pictures of another folder, or that are deleted
-    rows += [Prelabel(_table_path(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
-    write_prelabels(target, rows)
-    confidences = [
-        reading.confidence for reading, is_sure in zip(reading_of.values(), are_sure, strict=True) if is_sure
-    ]
+    read = _rows(reading_of, are_sure, target)
+    unreadable = [Prelabel(_table_path(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
+    with alone(target.resolve(), WAIT):
+        latest = _decisions_by_picture(target, decisions.keys() - labelled.keys())  # reading may have taken hours
+        decided = {**labelled, **latest}
+        rows = [row for row in read if _picture_of(row, target) not in decided]
+        rows += decided.values()  # also those on pictures of another folder, or that are deleted
+        rows += [row for row in unreadable if _picture_of(row, target) not in decided]
+        write_prelabels(target, rows)
+    confidences = [row.confidence for row in rows if row.status == SURE]
     return LabelReport(
         target, Counter(row.status for row in rows), min(confidences, default=1.0),
         sum(1 - confidence for confidence in confidences), tuple(failure for _, failure in failures), model,
@@ -228,12 +233,21 @@ def _labels_by_picture(
     return {str(item.path): Prelabel(_table_path(item.path, target), item.text, 1.0, PERSON) for item in persons}
 
 
-def _decisions_by_picture(target: Path) -> dict[str, Prelabel]:
-    """Return the rows of an existing table that a person decided on, by picture."""
-    if not target.exists():
-        return {}
-    rows = [row for row in read_prelabels(target) if row.status in (PERSON, DROPPED)]
-    return {os.path.normpath(target.parent / row.image): row for row in rows}
+def _decisions_by_picture(target: Path, earlier: Collection[str] = ()) -> dict[str, Prelabel]:
+    """Return the rows of an existing table that a person decided on, by picture.
+
+    Args:
+        target: the table.
+        earlier: pictures of decisions, whose rows are also returned where they were taken back.
+    """
+    rows = [(_picture_of(row, target), row) for row in read_prelabels(target)] if target.exists() else []
+    taken_back = {picture: row for picture, row in rows if picture in earlier}
+    return {**taken_back, **{picture: row for picture, row in rows if row.status in (PERSON, DROPPED)}}
+
+
+def _picture_of(row: Prelabel, target: Path) -> str:
+    """Return the path of a row's picture."""
+    return os.path.normpath(target.parent / row.image)
 
 
 def _table_path(path: Path, target: Path) -> str:

@@ -92,6 +92,27 @@ def test_what_a_person_decided_stays(reader: Reader, pictures: tuple[Path, dict[
     assert persons == {"IMG_0.png": "KKK", "IMG_1.png": "NEW", "IMG_2.png": "A7A7"}
 
 
+def test_what_a_person_decides_meanwhile_stays(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    folder, texts = pictures
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = folder / "pre.csv"
+    write_prelabels(out, [Prelabel("IMG_1.png", "A", 1.0, "person")])
+    meanwhile = [
+        Prelabel("IMG_0.png", "KKK", 1.0, "person"), Prelabel("IMG_5.png", "", 1.0, "dropped"),
+        Prelabel("broken.png", "", 1.0, "dropped"), Prelabel("IMG_1.png", "A7", 0.25, "doubtful"),
+    ]  # fmt: skip
+
+    def decide(_: str, done: int, total: int) -> None:
+        if done == total:
+            write_prelabels(out, meanwhile)
+
+    report = detector.label(reader, folder, out, max_wrong=0.5, progress=decide)
+    rows = read_prelabels(out)
+    assert {*meanwhile} <= {*rows}, "also what was taken back"
+    assert sorted(row.image for row in rows) == sorted([*texts, "broken.png"])
+    assert report.counts["sure"] == sum(row.status == "sure" for row in rows)
+
+
 def test_labelled_pictures_of_another_folder_are_in_the_table(
     reader: Reader, pictures: tuple[Path, dict[str, str]]
 ) -> None:

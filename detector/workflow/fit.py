@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -21,7 +21,7 @@ from detector.data.folders.resume_folder import package_hash
 from detector.data.labels.sources import READ_BY, Source, absolute_labels, check_source, read_source
 from detector.data.parallel import Progress, no_progress
 from detector.data.sets.yolo_dataset import read_set
-from detector.errors import ArgumentError
+from detector.errors import ArgumentError, DetectorError
 from detector.reading.evaluation import Evaluation, evaluate
 from detector.reading.pages.evaluation_page import write_evaluation
 from detector.reading.reader import Reader
@@ -107,7 +107,8 @@ def fit(
 
     Raises:
         ArgumentError: if an argument makes no sense.
-        DetectorError: if ``out`` holds something else; and whatever conversion, training and evaluation raise.
+        DetectorError: if ``out``, or the place of the weights in it, holds something else; and whatever conversion,
+            training and evaluation raise.
         TrainingStopped: on Ctrl-C, after at least one epoch.
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
@@ -209,6 +210,7 @@ def _train(folder: FitFolder, call: _Call, report: ConversionReport) -> Training
     stored = folder.finished(_TRAINING, key)
     if stored is not None and files_hash(folder.weights) == stored["weights"]:
         return _result_of(stored, folder)
+    _check_weights(folder)
     place: dict[str, Any] = {"weights": folder.root, "progress": call.progress}
     if folder.is_begun(_TRAINING, key) and (folder.run_folder / ARGUMENTS).is_file():
         result = _resume(folder, report, place)
@@ -220,10 +222,29 @@ def _train(folder: FitFolder, call: _Call, report: ConversionReport) -> Training
     return result
 
 
-def _resume(folder: FitFolder, report: ConversionReport, place: dict[str, Any]) -> TrainingResult:
-    """Resume a stopped run; if it had finished but was not recorded, rebuild its result from the weights."""
+def _check_weights(folder: FitFolder) -> None:
+    """Refuse to replace weights that this fit did not write.
+
+    Raises:
+        DetectorError: naming them.
+    """
     published = Published.read(folder.run_folder)
-    if published is None or not published.done or not (folder.weights.exists() and published.owns(folder.weights)):
+    if published is not None and not published.owns(folder.weights):
+        raise DetectorError(
+            f"{folder.weights} is not what this fit wrote there, and is not replaced: move it away, and fit again."
+        )
+
+
+def _resume(folder: FitFolder, report: ConversionReport, place: dict[str, Any]) -> TrainingResult:
+    """Resume a stopped run; if it had finished but was not recorded, rebuild its result from the weights.
+
+    Where these are gone they are chosen and written again, and nothing is trained.
+    """
+    published = Published.read(folder.run_folder)
+    if published is not None and published.done and not folder.weights.exists():
+        published = replace(published, run=str(folder.run_folder), done=False)  # a copied fit has another folder
+        published.write()
+    if published is None or not published.done:
         return train(report, resume=folder.run_folder, **place)
     epochs = len(read_results(folder.run_folder))
     metrics = evaluate(folder.weights, report.data_yaml, split="val").score

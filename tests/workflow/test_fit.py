@@ -158,6 +158,22 @@ def test_a_run_that_only_was_not_written_down_is_not_trained_again(copy: Path, s
     assert result.training.metrics.count == result.conversion.splits["val"]
 
 
+def test_weights_that_are_gone_are_written_again(
+    copy: Path, source: Path, fitted: detector.FitResult, steps: list[str]
+) -> None:
+    weights = copy / "reader.pt"
+    weights.unlink()
+    result = fit(source, copy)
+    assert steps == ["train, resumed"] and result.path == weights
+    assert result.training.epochs == 1 and result.metrics == fitted.metrics
+    assert not result.training.interrupted and Path(fitted).is_file()
+    weights.write_bytes(b"of somebody else")
+    for more in ({}, {"epochs": 2}):
+        with pytest.raises(DetectorError, match=r"reader\.pt is not what this fit wrote there, .* move it away"):
+            fit(source, copy, **more)
+    assert weights.read_bytes() == b"of somebody else" and steps == ["train, resumed"]
+
+
 def test_a_conversion_that_was_stopped_goes_on(source: Path, tmp_path: Path, untrained: None) -> None:
     def stopping(stage: str, done: int, total: int) -> None:
         if stage == "write" and done == 30:

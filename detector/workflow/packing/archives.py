@@ -42,7 +42,7 @@ _MAX_HEADER_TEXT = 1_000_000  # bytes of a name, or of other text that belongs t
 _HEADER_TEXTS = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
 )  # fmt: skip
-_SPARSE = "a member is a sparse file, which is not read: leave --sparse of tar out"
+_SPARSE = "a member is a sparse file, which is not read: make the archive without tar's option sparse"
 
 
 class _Member(NamedTuple):

@@ -21,6 +21,7 @@ from __future__ import annotations
 import collections.abc
 import pathlib
 import re
+import shlex
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -128,14 +129,20 @@ def arguments_as_options() -> collections.abc.Iterator[None]:
 
 
 def argument(name: str, value: object = True) -> str:
-    """Name an argument of a public function for a message: ``visual_order=True``, or ``--visual-order``."""
+    """Name an argument of a public function for a message: ``visual_order=True``, or ``--visual-order``.
+
+    An option is as a shell takes it.
+    """
     if not _as_options:
         return f"{name}={value if isinstance(value, (bool, int, float)) else str(value)!r}"
     option = f"--{name.replace('_', '-')}"
     if value is True:
         return option
     text = str(value)
-    return f"{option} {text if re.fullmatch('[A-Za-z0-9_./]+', text) else repr(text)}"
+    quoted = shlex.quote(text)
+    if quoted == text and not re.fullmatch("[A-Za-z0-9_./]+", text):
+        quoted = f"'{text}'"  # signs that a shell takes as they are: one sees where they end
+    return f"{option} {quoted}"
 
 
 def abridged(items: collections.abc.Collection[str], limit: int, separator: str = ", ") -> str:

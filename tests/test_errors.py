@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ NAMED: list[tuple[str, object, str, str]] = [
     ("labels", Path("a b.csv"), "labels='a b.csv'", "--labels 'a b.csv'"),
     ("labels", "names", "labels='names'", "--labels names"),
     ("ignore", "-", "ignore='-'", "--ignore '-'"),
+    ("ignore", "-'", 'ignore="-\'"', "--ignore '-'\"'\"''"),
+    ("pattern", r"regex:\d", r"pattern='regex:\\d'", r"--pattern 'regex:\d'"),
 ]
 
 
@@ -27,6 +30,7 @@ def test_an_argument_is_named_where_it_is_given(name: str, value: object, in_pyt
     assert argument(name, value) == in_python
     with arguments_as_options():
         assert argument(name, value) == as_option
+        assert shlex.split(as_option)[1:] == ([] if value is True else [str(value)])
     assert argument(name, value) == in_python
 
 

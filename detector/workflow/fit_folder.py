@@ -45,9 +45,18 @@ class Request(NamedTuple):
 
 def pictures_of(source: Source) -> Path:
     """Return the folder that all pictures of a source are in, or its parent if it is called ``images``."""
-    files = [shard_of(item.path) or item.path for item in source.items]
-    folder = Path(os.path.commonpath([file.parent.resolve() for file in files] or [source.root.resolve()]))
+    return _folder_of({(shard_of(item.path) or item.path).parent for item in source.items} or {source.root})
+
+
+def _folder_of(folders: Iterable[Path]) -> Path:
+    """Return the folder that all of these are in, see :func:`pictures_of`."""
+    folder = Path(os.path.commonpath([folder.resolve() for folder in folders]))
     return folder.parent if folder.name.lower() == "images" else folder
+
+
+def _is_of_same(earlier: Path, pictures: Path) -> bool:
+    """Test whether a fit to the pictures of a folder may be gone on with by those of another: one is in the other."""
+    return earlier == pictures or earlier in pictures.parents or pictures in earlier.parents
 
 
 def fit_files(name: str) -> list[str]:
@@ -77,7 +86,7 @@ class FitFolder:
         if not self.state and self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise DetectorError(f"{root} holds something else than an earlier fit: choose another folder.")
         earlier = Path(self.state.setdefault("pictures", str(pictures)))
-        if earlier != pictures and earlier not in pictures.parents and pictures not in earlier.parents:
+        if not _is_of_same(earlier, pictures):
             raise DetectorError(
                 f"{root} is the reader of {earlier}: choose another folder for {pictures}, {argument('out', 'FOLDER')}."
             )
@@ -180,6 +189,13 @@ def _request(root: Path) -> Request | None:
         return Request(**_read_state(root / STATE)["request"])
     except (KeyError, TypeError):
         return None
+
+
+def takes(root: Path, pictures: Iterable[Path]) -> bool:
+    """Test whether the fit in a folder, if there is one, would take a source with these pictures, and no others."""
+    folders = {picture.parent for picture in pictures}
+    earlier = _read_state(root / STATE).get("pictures")
+    return not folders or earlier is None or _is_of_same(Path(earlier), _folder_of(folders))
 
 
 def fit_of(pictures: Iterable[Path]) -> Path | None:

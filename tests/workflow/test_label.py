@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prela
 from detector.data.labels.sources import read_source
 from detector.errors import ArgumentError, SourceError
 from detector.reading.reader import Reader
+from detector.workflow.label import LabelReport
 from tests.builders import toy_folder
 
 
@@ -164,6 +167,27 @@ def test_the_command(pictures: tuple[Path, dict[str, str]]) -> None:
     assert done.exit_code == 3 and done.stdout.splitlines()[-1] == str(out), done.output
     with out.open(newline="", encoding="utf-8") as file:
         assert next(csv.reader(file)) == ["image", "text", "confidence", "status"]
-    assert "13 pictures" in done.stderr and f"detector fit {out}" in done.stderr
+    assert "13 pictures" in done.stderr and f"detector fit {out}" in done.stderr and "--out" not in done.stderr
     refused = CliRunner().invoke(app, ["label", "shipped", str(folder), str(out), "--max-wrong", "2"])
     assert "--max-wrong is a share" in str(refused.exception)
+
+
+@pytest.mark.parametrize(("of", "more"), {"new": " --out ", "": " --out ", "other": ""}.items())
+def test_the_command_goes_on_with_a_fit_that_takes_its_pictures(
+    pictures: tuple[Path, dict[str, str]], of: str, more: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = pictures
+    weights, out = folder.parent / "readers" / "plates" / "plates.pt", folder.parent / "pre.csv"
+    weights.parent.mkdir(parents=True)
+    request = {"source": str(folder), "held_out": "", "training": {}, "conversion": {}}
+    state = {"pictures": str(folder.parent / of), "request": request}
+    (weights.parent / "fit.json").write_text(json.dumps(state), encoding="utf-8")
+
+    def labelled(*_: object, **__: object) -> LabelReport:
+        write_prelabels(out, [Prelabel("new/IMG_0.png", "A7", 1.0, "person"), Prelabel("gone/x.png", "", 0, "dropped")])
+        return LabelReport(out, Counter(person=1), 1.0, 0.0)
+
+    monkeypatch.setattr("detector.workflow.label.label", labelled)
+    done = CliRunner().invoke(app, ["label", str(weights), str(folder), str(out)])
+    said = " ".join(done.stderr.split())
+    assert f"next: detector fit {out}{more}" in said and bool(more) == ("--out" in said)

@@ -46,7 +46,7 @@ def command(
     check_source(source)  # before a network is loaded: a slip is told at once
     if not 0 <= max_wrong < 1:
         raise ArgumentError(f"--max-wrong is a share, 0 or more and less than 1, got {max_wrong:g}.")
-    from detector.workflow.fit_folder import fit_command
+    from detector.workflow.fit_folder import fit_command, takes
     from detector.workflow.label import label
 
     with progress_bar() as progress:
@@ -67,7 +67,10 @@ def command(
         say(f"none is sure: even of the surest ones more than {100 * max_wrong:g}% are expected wrong")
     for failure in report.failures:
         say(f"{failure.name}: {failure.reason}", always=True)
-    step = fit_command(Path(weights).parent, out)
+    statuses = (prelabels.PERSON, prelabels.SURE, prelabels.DOUBTFUL)  # of what a fit may learn
+    pictures = [out.parent / row.image for row in prelabels.read_prelabels(out) if row.status in statuses]
+    root = Path(weights).parent
+    step = fit_command(root if takes(root, pictures) else None, out)
     if report.counts[prelabels.DOUBTFUL]:
         step = f"{command_line('detector', 'review', out)}, as far as you like, then {step}"
     say(f"next: {step}")

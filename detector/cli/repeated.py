@@ -20,7 +20,10 @@ def given(context: typer.Context, names: Collection[str], **changed: Any) -> lis
     for parameter in context.command.params:
         value = changed.get(str(parameter.name), context.params.get(str(parameter.name)))
         if parameter.name in names and value != parameter.default and value is not None:
-            options += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
+            if isinstance(value, bool):  # --two-pass or --no-two-pass
+                options += (parameter.opts if value else parameter.secondary_opts)[:1]
+            else:
+                options += [parameter.opts[0], str(value)]
     return options
 
 

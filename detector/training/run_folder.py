@@ -25,7 +25,7 @@ from pathlib import Path
 
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import file_hash
-from detector.errors import DetectorError
+from detector.errors import ArgumentError, DetectorError
 
 RUNS = Path("runs")
 """Where runs land, and the newest one to resume is looked for."""
@@ -161,10 +161,13 @@ def checkpoint_of(resume: str | Path | bool) -> Path:
     """Return the named checkpoint, or ``weights/last.pt`` of the run's folder or of the newest run.
 
     Raises:
-        DetectorError: if there is none in :data:`RUNS`, the only place where it is looked for.
+        ArgumentError: if it is no path, and not True.
+        DetectorError: if there is none in :data:`RUNS`, the only place where the newest run is looked for.
     """
-    if not isinstance(resume, (str, Path)):
+    if resume is True:
         return _latest_run() / "weights" / LAST
+    if not isinstance(resume, (str, Path)):
+        raise ArgumentError(f"resume={resume!r}: give a run's folder or checkpoint, or True for the newest run.")
     path = Path(os.path.abspath(resume))
     return path / "weights" / LAST if path.is_dir() else path
 

@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import detector
 from detector import Alphabet, cli, synth
 from detector.cli import app, main, progress
 from detector.cli.commands.train import parse_arguments
+from detector.cli.repeated import repeated
 from detector.conversion import convert as conversion
 from detector.errors import ArgumentError, DetectorError
 from detector.reading import evaluation
@@ -52,6 +55,9 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
         (["data=x.yaml", "epochs=50"], {"data": "x.yaml", "epochs": 50}),
         (["lr0=1e-3"], {"lr0": 0.001}),
         (["resume"], {"resume": True}),
+        (["resume=True"], {"resume": True}),
+        (["resume=20261130"], {"resume": "20261130"}),
+        (["resume=none"], {"resume": None}),
         (["--epochs=3"], {"epochs": 3}),
         (["device=cpu", "amp=False"], {"device": "cpu", "amp": False}),
         (["name=one"], {"name": "one"}),
@@ -433,6 +439,17 @@ def test_streams_that_are_closed_are_as_if_they_led_nowhere(closed: str, tmp_pat
     for arguments, code in (("pack new out", 0), ("pack new out --rows 2", 6)):
         command = f"{shlex.quote(sys.executable)} -m detector {arguments} {closed}"
         assert subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True).returncode == code
+
+
+@pytest.mark.parametrize("options", [["--no-two-pass"], ["--two-pass", "--upper"], ["--ignore", "- "]])
+def test_a_command_that_is_repeated_is_the_same(options: list[str]) -> None:
+    def evaluate(*words: str) -> typer.Context:
+        return get_command(app).commands["evaluate"].make_context("evaluate", [*words])  # type: ignore[attr-defined,no-any-return]
+
+    context = evaluate("shipped", "labels.csv", *options)
+    detector_word, verb, *words = shlex.split(repeated(context))
+    assert (detector_word, verb) == ("detector", "evaluate") and {*options} <= {*words}
+    assert evaluate(*words).params == context.params
 
 
 RENAMED = {"a word": ["--blank", "_"], "one word": ["--blank=_"], "the new name": ["--space", "_"]}

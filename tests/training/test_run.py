@@ -267,6 +267,9 @@ def test_nothing_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DetectorError, match=r"no run to resume in .*runs"):
         detector.train(resume=True)
+    run: Any = 20261130
+    with pytest.raises(ArgumentError, match="resume=20261130: give a run's folder"):
+        detector.train(resume=run)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def parse_arguments(arguments: list[str]) -> dict[str, Any]:
                 f"{argument} needs a value: write {name}=…, for example data=datasets/plates/data.yaml."
             )
         parsed[name] = (value if name in _TEXTS else _value(value)) if equals else True
+        if name == "resume" and not isinstance(parsed[name], bool | None):
+            parsed[name] = value  # a run, whatever its name looks like
     if isinstance(freeze := parsed.get("freeze"), str):  # 0,1,2
         parsed["freeze"] = [_value(layer.strip()) for layer in freeze.split(",")]
     return parsed

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+import numpy as np
 
 from detector.conversion.settings import Settings
 from detector.data.atomic import atomic_write
@@ -16,9 +19,11 @@ from detector.data.labels.remedies import separators_of, what_takes_most
 from detector.data.labels.sources import LabelledImage, Source, reasons_of
 from detector.data.parallel import Progress, chunked, spread_map
 from detector.data.sets.yolo_dataset import RejectRow
-from detector.errors import ImageError, SourceError
+from detector.errors import ImageError, SourceError, counted
 from detector.text.alphabet import Alphabet, alphabet_of, first_cluster, is_unseen
 from detector.text.patterns import REGEX, matches
+
+log = logging.getLogger("detector")
 
 _YOLO_READS = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp .jp2 .avif".split())
 SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg", ".dib": ".bmp"}  # other names of formats that yolo reads
@@ -79,7 +84,7 @@ def accept(source: Source, settings: Settings, resume: ResumeFolder, progress: P
     held_out = [item for item in items if item.confidence is not None and split[item.text] != "train"]
     rejects += [RejectRow(i.name, f"the pre-label {i.text!r} is the text of a held-out picture") for i in held_out]
     held_out_names = {item.name for item in held_out}
-    accepted = [item for item in items if item.name not in held_out_names]
+    accepted = _with_boxes_inside([item for item in items if item.name not in held_out_names], checks)
     return Inputs(accepted, [checks[item.name].size_wh for item in accepted], split, rejects)
 
 
@@ -231,6 +236,25 @@ def _without_contradictions(
         else:
             accepted.append(item)
     return accepted, rejects
+
+
+def _with_boxes_inside(items: list[LabelledImage], checks: dict[str, FileCheck]) -> list[LabelledImage]:
+    """Leave out drawn boxes of another picture or of another size of it: those of which a centre is not inside."""
+    outside = {item.name for item in items if not _is_drawn_inside(item, checks[item.name].size_wh)}
+    if outside:
+        log.warning(
+            "drawn boxes of %s lie outside, as of %s, and are not used: were they drawn on pictures of another size?",
+            counted(len(outside), "picture"), min(outside),
+        )  # fmt: skip
+    return [replace(item, boxes_xyxy=None) if item.name in outside else item for item in items]
+
+
+def _is_drawn_inside(item: LabelledImage, size_wh: tuple[int, int]) -> bool:
+    """Test whether the centre of every drawn box is in the picture."""
+    if item.boxes_xyxy is None:
+        return True
+    centres = (item.boxes_xyxy[:, :2] + item.boxes_xyxy[:, 2:]) / 2
+    return bool(((centres >= 0) & (centres <= np.array(size_wh))).all())
 
 
 def assign_splits(texts: set[str], val: float, test: float, seed: int = 0) -> dict[str, str]:

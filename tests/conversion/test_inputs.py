@@ -97,6 +97,18 @@ def test_drawn_boxes_stay_with_their_picture(tmp_path: Path) -> None:
     assert drawn["images/b.png"] is None
 
 
+def test_boxes_drawn_on_a_larger_picture_are_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labelled_folder(tmp_path, {"a.png": "AB", "b.png": "CD"})
+    (tmp_path / "boxes.csv").write_text(
+        "image,char,x1,y1,x2,y2\nimages/a.png,A,1,1,4,7\nimages/a.png,B,8,1,12,7\n"
+        "images/b.png,C,2,2,8,7\nimages/b.png,D,16,2,22,7\n"
+    )
+    work = ResumeFolder.open(tmp_path / "work", {})
+    inputs = accept(read_source(tmp_path), Settings(Alphabet(), 8), work, lambda *_: None)
+    assert [item.name for item in inputs.items if item.boxes_xyxy is not None] == ["images/a.png"]
+    assert "drawn boxes of 1 picture lie outside, as of images/b.png" in caplog.text
+
+
 def test_pre_labels_are_learnt_and_judge_nothing(tmp_path: Path) -> None:
     person = {f"{i}.png": f"A{i:02}" for i in range(40)}
     sure = {f"s{i}.png": f"B{i:02}" for i in range(40)} | {f"t{i}.png": f"A{i:02}" for i in range(40)}

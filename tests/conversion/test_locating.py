@@ -11,8 +11,8 @@ import pytest
 
 from detector.conversion.convert import convert
 from detector.conversion.locating import run
-from detector.conversion.locating.locator import UNKNOWN, Locator, known_classes
-from detector.data.sets.yolo_dataset import parse_labels, read_manifest
+from detector.conversion.locating.locator import UNKNOWN, Locator, as_drawn, known_classes
+from detector.data.sets.yolo_dataset import format_labels, parse_labels, read_manifest
 from detector.text.alphabet import Alphabet
 from tests.builders import TOY_LENGTH, TOY_OPTIONS, TOY_SYMBOLS, iou, toy_folder, toy_synthesizer
 from tests.conftest import Toy
@@ -186,6 +186,14 @@ def test_the_toy_has_as_many_symbols_as_its_labels(toy: Toy) -> None:
     assert (len(TOY_SYMBOLS), TOY_LENGTH) == (4, 4)
     for row in read_manifest(toy.root):
         assert row.method == f"detected {len(row.text.replace(' ', ''))}"
+
+
+def test_a_drawn_box_is_cut_off_where_it_leaves_the_picture(tmp_path: Path) -> None:
+    drawn = np.array([[-3, 2, 70, 43], [80, 2, 150, 40]], np.float32)
+    one = as_drawn(located(Painted(), bars("AB"), "AB"), drawn, (40, 160))
+    (tmp_path / "a.txt").write_text(format_labels([0, 1], one.boxes_xyxy, 160, 40))
+    _, boxes_xyxy = parse_labels(tmp_path / "a.txt", 160, 40, 4)
+    assert np.allclose(boxes_xyxy, [[0, 2, 70, 40], [80, 2, 150, 40]], atol=0.01)
 
 
 def test_boxes_that_a_person_drew_stay_and_the_others_are_inferred(toy: Toy, tmp_path: Path) -> None:

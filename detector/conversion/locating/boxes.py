@@ -129,7 +129,7 @@ def boxes_of(locate: Locate, batch: Sequence[LabelledImage]) -> list[Boxes]:
     sizes = [(image.shape[1], image.shape[0]) for image in images]
     located = locate(batch, images)
     return [
-        Boxes(size_wh, as_drawn(characters, item.boxes_xyxy))
+        Boxes(size_wh, as_drawn(characters, item.boxes_xyxy, size_wh[::-1]))
         for item, size_wh, characters in zip(batch, sizes, located, strict=True)
     ]
 

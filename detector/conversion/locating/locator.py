@@ -90,13 +90,20 @@ class Located:
         return "interpolated" if not self.detected[i] else f"trained-{self.round}" if self.round else "detected"
 
 
-def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None) -> Located:
-    """Replace the boxes by those that a person drew around the label's symbols, where there are any."""
+def as_drawn(located: Located, boxes_xyxy: NDArray[np.float32] | None, size_hw: tuple[int, int]) -> Located:
+    """Replace the boxes by those that a person drew around the label's symbols, where there are any.
+
+    Args:
+        located: in a picture.
+        boxes_xyxy: drawn, (n, 4), in its pixels; their centres are in it, and what leaves it is cut off.
+        size_hw: height and width of the picture, in pixels.
+    """
     if boxes_xyxy is None or len(boxes_xyxy) != len(located.boxes_xyxy):
         return located
     count = len(boxes_xyxy)
     confidence = np.full(count, _DRAWN_CONFIDENCE)
-    return replace(located, boxes_xyxy=boxes_xyxy, confidence=confidence, detected=np.ones(count, bool), round=DRAWN)
+    inside = _with_area(boxes_xyxy.astype(np.float64), size_hw)
+    return replace(located, boxes_xyxy=inside, confidence=confidence, detected=np.ones(count, bool), round=DRAWN)
 
 
 def known_classes(alphabet: Alphabet, names: dict[int, str]) -> Ids:

@@ -92,6 +92,18 @@ def test_whole_numbers(raws: list[str], whole: bool) -> None:
     assert texts == ([re.sub("[.,]0+$", "", raw) for raw in raws] if whole else raws)
 
 
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [({"keep": "0123456789."}, ["12.0", "7.0", "33.0"]), ({"ignore": "."}, ["120", "70", "330"]),
+     ({"ignore": ","}, ["12", "7", "33"])],
+)  # fmt: skip
+def test_a_point_that_is_kept_or_ignored_is_no_spreadsheet_s(options: dict[str, str], texts: list[str]) -> None:
+    spelling = Spelling(whole_numbers=True, **options)
+    raws = ["12.0", "7.0", "33.0"]
+    assert [spelling(raw) for raw in raws] == texts
+    assert len(notes_on(raws, spelling)) == (options == {"ignore": ","})
+
+
 def test_a_space_before_a_label_is_told() -> None:
     (note,) = notes_on([" AB12", "CD 34", "EF56"], Spelling())
     assert note.startswith("1 of 3 labels begin with a space, as ' AB12'")

@@ -23,7 +23,7 @@ Spell = Callable[[str], str]
 
 _PLAIN_SPACES = " \t\r\n\x0b\x0c\x85\u2028\u2029"  # at the ends of labels
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
-_FLOAT = re.compile(r"(?![0-9]{1,3}[.,]000\Z)([0-9]+)[.,]0+")  # 33,000 may be a thousand times as much
+_FLOAT = re.compile(r"(?![0-9]{1,3}[.,]000\Z)([0-9]+)([.,])0+")  # 33,000 may be a thousand times as much
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
 _MISSING_VALUES = re.compile(
     r"nan|NaN|Err:[0-9]{3}|#NV|#[^\W\d_]/[^\W\d_]!?|#[¡¿]?[^\W\d_]+(?:/0)?[!?]|#{3,}"
@@ -46,7 +46,8 @@ class Spelling:
         ignore: signs that are removed first, such as ``"-."``.
         keep: symbols that are not normalised although they are compatibility forms: those of an alphabet.
         visual_order: whether labels are in logical order and texts are to be in visual order.
-        whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`.
+        whole_numbers: whether ``33019.0`` is ``33019``, see :func:`are_whole_numbers`; not where the point is a sign
+            of ``keep`` or ``ignore``.
         text_marks: whether ``'00123`` is ``00123``, see :func:`are_marked_as_texts`.
     """
 
@@ -62,8 +63,7 @@ class Spelling:
         """Convert a label; "" if there is no text."""
         text = plain_form(raw, self._unchanged_signs)
         text = text.lstrip(_PLAIN_SPACES).removeprefix(_TEXT_MARK) if self.text_marks else text
-        if self.whole_numbers and (match := _FLOAT.fullmatch(text.strip(_PLAIN_SPACES))):
-            text = match[1]
+        text = self._whole_number(text) or text
         for sign in self.ignore:
             text = text.replace(sign, "")
         if self.space and self.space != " ":
@@ -75,6 +75,11 @@ class Spelling:
     @property
     def _unchanged_signs(self) -> str:
         return unicodedata.normalize("NFC", self.keep + (self.space or "") + self.ignore)
+
+    def _whole_number(self, text: str) -> str:
+        """Return the number to which a table program added ``.0``; "" of another label."""
+        match = _FLOAT.fullmatch(text.strip(_PLAIN_SPACES)) if self.whole_numbers else None
+        return match[1] if match and match[2] not in self.keep + self.ignore else ""
 
     def problem(self, raw: str) -> str:
         """Return what is wrong with a label apart from its symbols; "" if nothing."""
@@ -169,7 +174,7 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
         kinds.append("Excel's formula")
     if spelling.text_marks and raw.lstrip().startswith(_TEXT_MARK):
         kinds.append("a spreadsheet's sign for text")
-    if spelling.whole_numbers and _FLOAT.fullmatch(plain_form(raw).strip()):
+    if spelling._whole_number(plain_form(raw)):
         kinds.append("a number with .0")
     if raw.isascii():
         return kinds

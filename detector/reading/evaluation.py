@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from detector.data.labels.prelabels import PERSON
 from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import LabelledImage, LabelOptions, given_options, read_source, reasons_of
 from detector.data.labels.visual_order import to_logical
@@ -383,10 +384,15 @@ def _labelled(
     source = read_source(path, keep=config.symbols, **options)
     for note in source.notes:
         log.warning("%s", note)
-    pictures = [item for item in source.items if not is_several(item.path)]
+    proposed = sum(item.confidence is not None for item in source.items)
+    left_out = f"pre-labels that no person has confirmed are left out, for they judge no reader: {proposed}"
+    if proposed:
+        log.warning("%s: %s", path, left_out)
+    pictures = [item for item in source.items if item.confidence is None and not is_several(item.path)]
     videos = [Failure(item.name, "not a picture") for item in source.items if is_several(item.path)]
     unusable = (*(Failure(reject.name, reject.reason) for reject in source.refused), *videos)
     if not pictures:
-        reasons = reasons_of([(failure.name, failure.reason) for failure in unusable])
-        raise SourceError(f"{path}: no labelled picture is left; {reasons}.")
+        reasons = [reasons_of([(failure.name, failure.reason) for failure in unusable])] if unusable else []
+        reasons += [f"{left_out}; put the status {PERSON!r} into rows that are right"] if proposed else []
+        raise SourceError(f"{path}: no labelled picture is left; {'; '.join(reasons)}.")
     return pictures, unusable

@@ -17,7 +17,7 @@ from detector import Failure, Reader, Reading
 from detector.cli import app
 from detector.data.images import read_image
 from detector.data.labels.sources import read_source
-from detector.errors import ArgumentError, DetectorError
+from detector.errors import ArgumentError, DetectorError, SourceError
 from detector.reading.evaluation import EvaluatedPicture, Evaluation, evaluate
 from detector.reading.pages.evaluation_page import write_evaluation
 from detector.text.detections import Character
@@ -306,6 +306,18 @@ def test_labels_that_a_reader_cannot_give_are_told(tmp_path: Path, caplog: pytes
     assert done.stderr.splitlines()[-1] == f"next: detector evaluate shipped {tmp_path} --upper"
     assert "--upper takes 2 of" in caplog.text and "read as" not in done.stderr
     assert "1 of 2 labels are none that this reader can give" in caplog.text and "upper=True" in caplog.text
+
+
+def test_a_reader_s_own_pre_labels_judge_no_reader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        noise_picture().save(tmp_path / name)
+    table = "image,text,confidence,status\na.png,AB12,1.0,person\nb.png,CD34,0.99,sure\nc.png,EF56,0.98,sure\n"
+    (tmp_path / "labels.csv").write_text(table)
+    assert [row.name for row in detector.evaluate("shipped", tmp_path).rows] == ["a.png"]
+    assert "pre-labels that no person has confirmed are left out, for they judge no reader: 2" in caplog.text
+    (tmp_path / "labels.csv").write_text(table.replace("1.0,person", "0.9,sure"))
+    with pytest.raises(SourceError, match=r"picture is left; pre-labels .* no reader: 3; put the status"):
+        detector.evaluate("shipped", tmp_path)
 
 
 def test_look_alikes_and_the_form_of_labels_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,6 +355,17 @@ def test_labels_csv_goes_before_others_and_says_so(tmp_path: Path) -> None:
     assert "passed over: labels_old.csv" in source.detail
 
 
+def test_a_damaged_labels_csv_is_not_passed_over(tmp_path: Path) -> None:
+    label_file(tmp_path, "labels.csv", "image,text\na.png,A\n".encode("utf-16"))
+    label_file(tmp_path, "train.csv", "image,text\na.png,B\n")
+    for labels in ("auto", "csv"):
+        with pytest.raises(SourceError, match=r"labels.csv is UTF-16.*goes before other label files.*train.csv"):
+            read_source(tmp_path, labels=labels)
+    assert pairs(read_source(tmp_path, labels=tmp_path / "train.csv")) == {"a.png": "B"}
+    (tmp_path / "labels.csv").rename(tmp_path / "labels.txt")  # which may be a list of classes
+    assert pairs(read_source(tmp_path)) == {"a.png": "B"}
+
+
 def test_forced_names_are_taken_as_they_are(tmp_path: Path) -> None:
     numbered(tmp_path)
     (tmp_path / "labels.csv").write_text("image,text\n000001.png,A\n")

@@ -29,6 +29,7 @@ from detector.errors import ImageError, SourceError, abridged, argument
 
 _MAX_SHOWN = 6  # skipped files in one message
 _BESIDE_SUFFIXES = frozenset(os.path.splitext(f"x{sidecar.suffix}")[1] for sidecar in SIDECARS)
+_FIRST = frozenset({"csv", "tsv", "jsonl"})  # endings of the labels.* that is read whatever other tables there are
 _MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
 
 
@@ -157,11 +158,16 @@ def _folders_below(root: Path) -> list[Path]:
 def _tables(
     root: Path, folder: Path, format_name: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
 ) -> tuple[list[Table], SourceError | None]:
-    """Recognise the label files of a folder; also the error of a file that is named labels."""
+    """Recognise the label files of a folder; also the error of a file that is named labels.
+
+    Raises:
+        SourceError: if a table that goes before all others cannot be read, and others can.
+    """
     listing = Folders([folder]).listing(str(folder))
     pictures = {os.path.splitext(name)[0] for name in listing if is_image_name(name)}  # x.txt beside x.png is no list
     tables: list[Table] = []
     problem: SourceError | None = None
+    is_first = False  # whether the problem is that of the table that goes before others
     for name in sorted(listing):
         stem, suffix = os.path.splitext(name)
         relative = name_below(root, folder / name)
@@ -176,7 +182,12 @@ def _tables(
         except SourceError as error:
             passed_over[relative] = str(error).replace(str(folder / name), name)
             if stem.lower() == "labels":
-                problem = error
+                kind = suffix.lower().removeprefix(".")  # a labels.txt may as well be a list of classes
+                problem = problem if is_first else error
+                is_first |= folder == root and kind in _FIRST and format_name in (None, kind)
+    if is_first and tables:
+        choice = argument("labels", tables[0].file)
+        raise SourceError(f"{problem} It goes before other label files: mend it, or choose another, say {choice}.")
     return tables, None if tables else problem
 
 

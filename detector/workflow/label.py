@@ -11,6 +11,8 @@ from pathlib import Path
 
 from detector.conversion.set_folder import WAIT, alone
 from detector.data.folders.image_files import image_files
+from detector.data.labels.formats import TABLE_NAMES
+from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -24,7 +26,7 @@ from detector.data.labels.prelabels import (
 from detector.data.labels.sources import SpellingOptions, check_source, read_label_files, read_source
 from detector.data.packs.shards import is_shards
 from detector.data.parallel import Progress
-from detector.errors import ArgumentError, SourceError
+from detector.errors import ArgumentError, SourceError, counted
 from detector.reading.reader import Failure, Reader
 from detector.text.detections import Reading
 from detector.text.forms.string_model import StringModel
@@ -124,6 +126,7 @@ def label(
         "space": space, "upper": upper, "ignore": ignore, "text_column": text_column, "image_column": image_column,
     }  # fmt: skip
     labelled = _labels_by_picture(root, labels, target, spelling)
+    _warn_of_other_texts(labelled, decisions, target, spelling)
     paths = [path for path, problem in image_files(root) if problem is None]
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
@@ -217,12 +220,15 @@ def _labels_by_picture(
     root: Path, labels: str | os.PathLike[str] | None, target: Path, spelling: SpellingOptions
 ) -> dict[str, Prelabel]:
     """Return the rows of a person's labels, by picture; pre-labels are left out."""
+    # The table that is written is no label file beside others: what it says of a picture is their own older text.
     if labels is None:
         source = read_label_files(root, target, **spelling)
     elif Path(labels).is_dir():
-        source = read_source(labels, **spelling)
+        source = read_label_files(Path(os.path.abspath(labels)), target, **spelling) or read_source(labels, **spelling)
     else:
-        source = read_source(root, labels=labels, **spelling)
+        name = str(labels)
+        source = read_label_files(root, target, name, **spelling) if name in TABLE_NAMES else None
+        source = source or read_source(root, labels=labels, **spelling)
     if source is None:
         return {}
     for refused in source.refused:
@@ -231,6 +237,24 @@ def _labels_by_picture(
     if persons:
         log.info("labels of a person: %d, from %s", len(persons), source.label_file or source.format)
     return {str(item.path): Prelabel(_table_path(item.path, target), item.text, 1.0, PERSON) for item in persons}
+
+
+def _warn_of_other_texts(
+    labelled: Mapping[str, Prelabel], decisions: Mapping[str, Prelabel], target: Path, spelling: SpellingOptions
+) -> None:
+    """Warn where a person's labels have another text than a person's row in the table, which stays as it is."""
+    spell = Spelling(spelling.get("space"), spelling.get("upper", False), spelling.get("ignore", ""))
+    others = [
+        (path, labelled[path].text, row.text) for path, row in decisions.items()
+        if row.status == PERSON and path in labelled and spell(row.text) != spell(labelled[path].text)
+    ]  # fmt: skip
+    if others:
+        path, text, in_table = others[0]
+        log.warning(
+            "%s: kept %s of a person although the labels have another text, as of %s: %r in the table, %r in the "
+            "labels. Delete what is out of date from the table, and label again",
+            target, counted(len(others), "row"), path, in_table, text,
+        )  # fmt: skip
 
 
 def _decisions_by_picture(target: Path, earlier: Collection[str] = ()) -> dict[str, Prelabel]:

@@ -128,6 +128,26 @@ def test_labelled_pictures_of_another_folder_are_in_the_table(
     assert source.count + source.waiting == 3 + len(texts)
 
 
+@pytest.mark.parametrize("labels", [None, "csv", "new"])
+def test_a_label_that_is_corrected_later_is_told(
+    reader: Reader, pictures: tuple[Path, dict[str, str]], labels: str | None, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """Not as a contradiction of two label files, of which one is the table that is written."""
+    folder, _ = pictures
+    monkeypatch.chdir(folder.parent)
+    out = folder / "pre.csv"
+    (folder / "train.csv").write_text("image,text\nIMG_1.png,OLD\nIMG_2.png,A7\n", encoding="utf-8")
+    detector.label(reader, folder, out, labels=labels)
+    assert "another text" not in caplog.text
+    (folder / "train.csv").write_text("image,text\nIMG_1.png,NEW\nIMG_2.png,A7\n", encoding="utf-8")
+    detector.label(reader, folder, out, labels=labels)
+    assert (
+        "kept 1 row of a person" in caplog.text and "IMG_1.png: 'OLD' in the table, 'NEW' in the labels" in caplog.text
+    )
+    assert Prelabel("IMG_1.png", "OLD", 1.0, "person") in read_prelabels(out)
+
+
 REFUSED: dict[str, tuple[str, dict[str, float], type[Exception], str]] = {
     "no folder": ("nowhere", {}, SourceError, "There is no file or folder"),
     "a file": ("new/IMG_0.png", {}, SourceError, "is a file: give the folder"),

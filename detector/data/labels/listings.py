@@ -113,8 +113,10 @@ def one_listing(root: Path, file: Path, format_name: str | None, columns: Column
     return _resolved(root, table, bases, Tails(root))
 
 
-def find_listings(root: Path, format_name: str | None, columns: Columns) -> tuple[list[Listing], dict[str, str]]:
-    """Find the label files in ``root``, otherwise those below it; and why others were skipped, by name."""
+def find_listings(
+    root: Path, format_name: str | None, columns: Columns, but: Path | None = None
+) -> tuple[list[Listing], dict[str, str]]:
+    """Find the label files in ``root``, otherwise those below it, ``but`` one; and why others were skipped, by name."""
     tails = Tails(root)
     passed_over: dict[str, str] = {}
     problem: SourceError | None = None
@@ -122,7 +124,7 @@ def find_listings(root: Path, format_name: str | None, columns: Columns) -> tupl
     for folders in ([root], _folders_below(root)):
         listings: list[Listing] = []
         for folder in folders:
-            tables, error = _tables(root, folder, format_name, columns, passed_over, tails)
+            tables, error = _tables(root, folder, format_name, columns, passed_over, tails, but)
             problem = problem or error
             listings += [_resolved(root, table, table.bases, tails) for table in tables]
         listings_with_labels = [listing for listing in listings if listing.labels]
@@ -156,9 +158,10 @@ def _folders_below(root: Path) -> list[Path]:
 
 
 def _tables(
-    root: Path, folder: Path, format_name: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails
-) -> tuple[list[Table], SourceError | None]:
-    """Recognise the label files of a folder; also the error of a file that is named labels.
+    root: Path, folder: Path, format_name: str | None, columns: Columns, passed_over: dict[str, str], tails: Tails,
+    but: Path | None,
+) -> tuple[list[Table], SourceError | None]:  # fmt: skip
+    """Recognise the label files of a folder, ``but`` one; also the error of a file that is named labels.
 
     Raises:
         SourceError: if a table that goes before all others cannot be read, and others can.
@@ -175,7 +178,7 @@ def _tables(
             passed_over[relative] = f"{name} is {description}."
         is_elsewhere = folder != root and suffix.lower() in _BESIDE_SUFFIXES and tails.has_stem(stem)
         beside = stem.removesuffix(".gt") in pictures or is_elsewhere
-        if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside:
+        if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside or folder / name == but:
             continue
         try:
             tables.append(recognise(folder / name, format_name, columns))

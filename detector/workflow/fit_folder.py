@@ -16,11 +16,13 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from detector.conversion.review import REVIEW
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import LIST
+from detector.data.labels.prelabels import read_prelabels
 from detector.data.labels.sources import SPELLING, Source
 from detector.data.packs.shard_rows import shard_of
 from detector.data.sets.yolo_dataset import BOXES, INNER_SET, MANIFEST
@@ -157,30 +159,44 @@ class FitFolder:
         return files_hash(*(self.set_folder / name for name in ("data.yaml", MANIFEST, BOXES)))
 
 
-def fit_command(root: Path | None, prelabels: Path | None = None) -> str:
+def fit_command(root: Path | None, prelabels: Path | None = None, space: str | None = None) -> str:
     """Return the command that made a fit, as one types it in the working folder, or the one that adds pre-labels to it.
 
     Args:
         root: the fit's folder; None, or a folder that is none, for a new one of the pre-labels.
         prelabels: a table to take in place of the source, whose labels are in it.
+        space: the stand-in for a space in that table; None takes the fit's, if texts of the table have it.
 
     Returns:
         The command; "" if there is none to tell.
     """
     request = None if root is None else _request(root)
     if root is None or request is None:
-        return "" if prelabels is None else shlex.join(["detector", "fit", str(relative_path(prelabels))])
+        return "" if prelabels is None else _command(prelabels, {"space": space} if space else {})
     options = dict(request.conversion)
     if prelabels is not None:
+        space = space or _stand_in(options.get("space"), prelabels)
         options = {name: value for name, value in options.items() if name not in ("labels", *SPELLING)}
+        options |= {"space": space} if space else {}
     if request.held_out:
         options["held_out"] = relative_path(Path(request.held_out))
     if prelabels is not None or root.resolve() != (FITS / Path(_read_state(root / STATE)["pictures"]).name).resolve():
         options["out"] = relative_path(root)
-    source = relative_path(prelabels or Path(request.source))
-    words = ["detector", "fit", str(source), *(f"{name}={value}" for name, value in request.training.items())]
+    return _command(prelabels or Path(request.source), options, request.training)
+
+
+def _command(source: Path, options: Mapping[str, Any], training: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Spell a fit of a source as a command."""
+    words = ["detector", "fit", str(relative_path(source)), *(f"{name}={value}" for name, value in training.items())]
     with arguments_as_options():
         return " ".join([shlex.join(words), *(argument(name, value) for name, value in options.items())])
+
+
+def _stand_in(space: str | None, prelabels: Path) -> str | None:
+    """Return the stand-in for a space if texts of a table have it, as those that are labelled with one do."""
+    if not space or not prelabels.is_file() or not any(space in row.text for row in read_prelabels(prelabels)):
+        return None
+    return space
 
 
 def _request(root: Path) -> Request | None:

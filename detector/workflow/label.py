@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,8 @@ def label(
         out: table to write, see :mod:`detector.data.labels.prelabels`; ``convert`` and ``fit`` take it.
         labels: a person's labels: a label file or format, as ``convert`` takes them, or another folder of labelled
             pictures, which are added to the table; None takes label files in the folder, if there are any.
-        space, upper, ignore, text_column, image_column: for a person's labels, as ``convert`` takes them.
+        space, upper, ignore, text_column, image_column: for a person's labels, as ``convert`` takes them; the table has
+            the stand-in ``space``, too, with which it is read.
         max_wrong: share of sure readings that may be expected to be wrong, in [0, 1).
         string_format: whether to fit a string model to the readings, see :meth:`detector.Reader.fitted_to`.
         device: as Ultralytics spells it.
@@ -137,7 +138,7 @@ def label(
     fitted, reading_of, failures = _readings_of(undecided, reader, string_format, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
     are_sure = sure_of(list(reading_of.values()), max_wrong)
-    read = _rows(reading_of, are_sure, target)
+    read = _rows(reading_of, are_sure, target, lambda text: _with_stand_in(text, space, fitted.config.space))
     unreadable = [Prelabel(_table_path(path, target), "", 0.0, UNREADABLE) for path, _ in failures]
     with alone(target.resolve(), WAIT):
         latest = _decisions_by_picture(target, decisions.keys() - labelled.keys())  # reading may have taken hours
@@ -201,8 +202,18 @@ def _readings_of(
     return fitted, reading_of, failures
 
 
-def _rows(reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: Path) -> list[Prelabel]:
-    """Return rows in order: doubtful readings, the most informative first; then sure ones, the least sure first."""
+def _with_stand_in(text: str, stand_in: str | None, space: str = " ") -> str:
+    """Return a text as it is read with the stand-in, by which spaces at both ends count for nothing."""
+    return text.replace(space, stand_in) if stand_in else text
+
+
+def _rows(
+    reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: Path, spelt: Callable[[str], str]
+) -> list[Prelabel]:
+    """Return rows in order: doubtful readings, the most informative first; then sure ones, the least sure first.
+
+    ``spelt`` gives a reading the spelling of the table.
+    """
     pairs = list(reading_of.items())
     doubtful = [pair for pair, is_sure in zip(pairs, are_sure, strict=True) if not is_sure]
     ordered_doubtful = [doubtful[place] for place in informative_order([reading for _, reading in doubtful])]
@@ -210,7 +221,7 @@ def _rows(reading_of: Mapping[Path, Reading], are_sure: Sequence[bool], target: 
         (pair for pair, is_sure in zip(pairs, are_sure, strict=True) if is_sure), key=lambda pair: pair[1].confidence
     )
     return [
-        Prelabel(_table_path(path, target), reading.shown_text, reading.confidence, status)
+        Prelabel(_table_path(path, target), spelt(reading.shown_text), reading.confidence, status)
         for status, group in ((DOUBTFUL, ordered_doubtful), (SURE, ordered_sure))
         for path, reading in group
     ]
@@ -236,7 +247,12 @@ def _labels_by_picture(
     persons = [item for item in source.items if item.confidence is None]
     if persons:
         log.info("labels of a person: %d, from %s", len(persons), source.label_file or source.format)
-    return {str(item.path): Prelabel(_table_path(item.path, target), item.text, 1.0, PERSON) for item in persons}
+    return {
+        str(item.path): Prelabel(
+            _table_path(item.path, target), _with_stand_in(item.text, spelling.get("space")), 1.0, PERSON
+        )
+        for item in persons
+    }
 
 
 def _warn_of_other_texts(

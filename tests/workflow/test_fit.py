@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import detector
 from detector.cli import app
 from detector.conversion.settings import ConversionOptions
+from detector.data.labels.prelabels import Prelabel, write_prelabels
 from detector.data.sets.yolo_dataset import read_manifest
 from detector.errors import ArgumentError, DetectorError
 from detector.workflow import fit as fitting
@@ -94,6 +95,9 @@ def test_a_fit_tells_the_command_that_goes_on(
     assert fit_command(fitted.folder, fitted.folder.parent / "a b.csv") == f"detector fit 'a b.csv' {before} {after}"
     assert fit_command(source) == "", "no fit"
     assert fit_command(source, Path("new.csv")) == "detector fit new.csv"
+    assert fit_command(source, Path("new.csv"), "_") == "detector fit new.csv --space _"
+    write_prelabels(Path("spaced.csv"), [Prelabel("a.png", "_A", 1.0, "person")])
+    assert fit_command(fitted.folder, Path("spaced.csv")).endswith("--device cpu --space _ --out reader")
 
 
 def test_no_held_out_text_was_trained_on(fitted: detector.FitResult) -> None:

@@ -122,10 +122,24 @@ def test_labelled_pictures_of_another_folder_are_in_the_table(
     folder, texts = pictures
     labelled = toy_folder(folder.parent / "labelled", 3, start=50)
     out = detector.label(reader, folder, folder.parent / "pre.csv", labels=labelled, space="_").path
-    source = read_source(out)
+    source = read_source(out, space="_")
     persons = {item.path.name: item.text for item in source.items if item.confidence is None}
     assert persons == {path.name: path.stem.split("-")[0].replace("_", " ").rstrip() for path in labelled.iterdir()}
     assert source.count + source.waiting == 3 + len(texts)
+
+
+def test_spaces_survive_a_stand_in(reader: Reader, pictures: tuple[Path, dict[str, str]]) -> None:
+    """Also at the start, where plain ones are stripped once there is a stand-in."""
+    folder, _ = pictures
+    (folder / "labels.csv").write_text("image,text\nIMG_3.png,_A_7\n", encoding="utf-8")
+    plain = {
+        row.image: row.text for row in read_prelabels(detector.label(reader, folder, folder.parent / "a.csv").path)
+    }
+    out = detector.label(reader, folder, folder.parent / "b.csv", space="_").path
+    rows = {row.image: row for row in read_prelabels(out)}
+    assert {item.name: item.text for item in read_source(out, space="_").items}["new/IMG_3.png"] == " A 7"
+    assert rows["new/IMG_3.png"].text == "_A_7"
+    assert all(row.text == plain[name].replace(" ", "_") for name, row in rows.items())
 
 
 @pytest.mark.parametrize("labels", [None, "csv", "new"])

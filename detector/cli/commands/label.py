@@ -70,7 +70,7 @@ def command(
     statuses = (prelabels.PERSON, prelabels.SURE, prelabels.DOUBTFUL)  # of what a fit may learn
     pictures = [out.parent / row.image for row in prelabels.read_prelabels(out) if row.status in statuses]
     root = Path(weights).parent
-    step = fit_command(root if takes(root, pictures) else None, out)
+    step = fit_command(root if takes(root, pictures) else None, out, spelling.get("space"))
     if report.counts[prelabels.DOUBTFUL]:
         step = f"{command_line('detector', 'review', out)}, as far as you like, then {step}"
     say(f"next: {step}")

@@ -55,6 +55,34 @@ def test_a_label_file_has_labels_of_a_person_and_sure_ones(tmp_path: Path) -> No
     assert (source.waiting, source.unlisted, source.count) == (2, 0, 3)
 
 
+BESIDE: dict[str, tuple[list[str], dict[str, tuple[str, float | None]]]] = {
+    "sure, as a person has it": (["a.png,AB12,0.9,sure"], {"a.png": ("AB12", None)}),
+    "sure, otherwise": (["a.png,XY99,0.9,sure", "b.png,CD,0.9,sure"], {"a.png": ("AB12", None), "b.png": ("CD", 0.9)}),
+    "doubtful": (["a.png,AB1,0.2,doubtful", "b.png,CD,0.9,sure"], {"a.png": ("AB12", None), "b.png": ("CD", 0.9)}),
+    "dropped": (["a.png,XY,1,dropped", "b.png,CD,0.9,sure"], {"b.png": ("CD", 0.9)}),
+    "of a person": (["a.png,AB12,1,person", "b.png,CD,0.9,sure"], {"a.png": ("AB12", None), "b.png": ("CD", 0.9)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "texts"), BESIDE.values(), ids=BESIDE)
+def test_a_person_s_label_file_goes_before_pre_labels(
+    tmp_path: Path, rows: list[str], texts: dict[str, tuple[str, float | None]]
+) -> None:
+    table(tmp_path, *rows)
+    (tmp_path / "train.csv").write_text("image,text\na.png,AB12\n", encoding="utf-8")
+    source = read_source(tmp_path)
+    assert {item.name: (item.text, item.confidence) for item in source.items} == texts
+    assert [refused.name for refused in source.refused] == ([] if "a.png" in texts else ["a.png"])
+    assert source.waiting == 0
+
+
+def test_two_persons_of_another_mind_are_an_error(tmp_path: Path) -> None:
+    table(tmp_path, "a.png,XY99,1,person")
+    (tmp_path / "train.csv").write_text("image,text\na.png,AB12\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"a.png is 'XY99' in prelabels.csv, 'AB12' in train.csv"):
+        read_source(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("header", "row", "confidence"),
     {

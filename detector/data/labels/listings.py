@@ -24,7 +24,7 @@ from detector.data.labels.formats import (
 from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import description_of
-from detector.data.labels.prelabels import DOUBTFUL, PERSON, UNREADABLE
+from detector.data.labels.prelabels import DOUBTFUL, DROPPED, PERSON, UNREADABLE
 from detector.errors import ImageError, SourceError, abridged, argument
 
 _MAX_SHOWN = 6  # skipped files in one message
@@ -51,6 +51,11 @@ class Entry(NamedTuple):
         """Whether it is no input yet: a pre-label that a person has to decide on."""
         return not self.reason and self.status in (DOUBTFUL, UNREADABLE)
 
+    @property
+    def rank(self) -> int:
+        """Which row of a picture goes before those of other files: 0 a person drops it, 1 a person, 2 a reader."""
+        return {DROPPED: 0, PERSON: 1}.get(self.status, 2)
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -67,10 +72,10 @@ class Listing:
     second_choice: bool = False
 
     @cached_property
-    def labels(self) -> dict[str, str]:
-        """Label of each usable picture."""
+    def labels(self) -> dict[str, Entry]:
+        """Row of each usable picture, that of a person who drops it, too."""
         return {
-            entry.path: entry.raw
+            entry.path: entry
             for entry in self.entries
             if entry.path is not None and not entry.reason and not entry.waits
         }
@@ -207,13 +212,13 @@ def _text_listings(root: Path, listings: list[Listing], passed_over: dict[str, s
     for listing in sorted(texts, key=lambda listing: -len(listing.labels)):
         if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
             continue
-        if not any(listing.labels.items() <= other.labels.items() for other in text_listings):
+        if not any(_covers(other, listing) for other in text_listings):
             text_listings.append(listing)
     text_listings = [listing for listing in listings if listing in text_listings]  # in the order of their names
     for i, listing in enumerate(text_listings):
         for other in text_listings[i + 1 :]:
             for path in listing.labels.keys() & other.labels.keys():
-                if listing.labels[path].strip() != other.labels[path].strip():
+                if _contradict(listing.labels[path], other.labels[path]):
                     raise _contradiction(root, text_listings, listing, other, path)
     box_listings = [listing for listing in first_choices if listing.is_drawn]
     box_listings = [] if any(listing.is_drawn for listing in text_listings) else box_listings
@@ -222,12 +227,32 @@ def _text_listings(root: Path, listings: list[Listing], passed_over: dict[str, s
     return [_with_boxes(listing, box_listings) for listing in text_listings]
 
 
+def _covers(other: Listing, listing: Listing) -> bool:
+    """Test whether all that a label file says is said by another, where a person's row goes before a reader's."""
+    pairs = ((entry, other.labels.get(path)) for path, entry in listing.labels.items())
+    return all(row and (row.rank == 0 or (row.rank <= entry.rank and row.raw == entry.raw)) for entry, row in pairs)
+
+
+def _contradict(one: Entry, other: Entry) -> bool:
+    """Test whether neither of two labels of a picture goes before the other, and their texts differ."""
+    return one.rank == other.rank != 0 and one.raw.strip() != other.raw.strip()
+
+
+def _before_others(entries: list[Entry]) -> list[Entry]:
+    """Leave out rows of pictures for which another file's go before them, as a person's do before a reader's."""
+    best: dict[str | None, int] = {}
+    for entry in entries:
+        if not entry.reason:
+            best[entry.path] = min(entry.rank, best.get(entry.path, entry.rank))
+    return [entry for entry in entries if entry.reason or entry.rank == best[entry.path]]
+
+
 def _contradiction(root: Path, listings: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
     tables = ", ".join(one.detail for one in listings[:_MAX_SHOWN])
     names = f"{tables}, …" if len(listings) > _MAX_SHOWN else tables
-    label = f"{name_below(root, path)} is {listing.labels[path][:40]!r} in {listing.files[0].name}"
+    label = f"{name_below(root, path)} is {listing.labels[path].raw[:40]!r} in {listing.files[0].name}"
     return SourceError(
-        f"{root} has {len(listings)} label files: {names}, and {label}, {other.labels[path][:40]!r} in "
+        f"{root} has {len(listings)} label files: {names}, and {label}, {other.labels[path].raw[:40]!r} in "
         f"{other.files[0].name}. Choose one, say {argument('labels', listing.files[0])}."
     )
 
@@ -255,6 +280,7 @@ def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str
             for listing in listings
             for entry in listing.entries
         ]
+        entries = _before_others(entries)
     listed = {entry.path for entry in entries}
     searched = any(listing.searched or listing.files[0].parent != root for listing in listings)
     unlisted = listings[0].unlisted

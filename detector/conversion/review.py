@@ -212,8 +212,8 @@ def _corrected(item: LabelledImage, text: str) -> LabelledImage:
 
 
 def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
-    """Sort key, likeliest label errors first: something else was read, and the label's own symbols were hardly seen."""
-    return not row.read, float(row.confidence), row.source
+    """Sort key, likeliest label errors first: the label was not read, and its own symbols were hardly seen."""
+    return row.seems_read, float(row.confidence), row.source
 
 
 def _read(path: Path) -> list[tuple[str, ReviewRow]]:

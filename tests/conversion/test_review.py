@@ -90,7 +90,7 @@ def test_suspects_are_listed_the_likeliest_errors_first(reviewed: Reviewed) -> N
     for name, line in listed.items():
         assert [line[key] for key in HEADER[:5]] == [getattr(rows[name], key) for key in HEADER[:5]]
         assert (line["decision"], line["corrected"]) == ("", "")
-    order = [(not line["read"], float(line["confidence"])) for line in listed.values()]
+    order = [(rows[name].seems_read, float(line["confidence"])) for name, line in listed.items()]
     assert order == sorted(order)
 
 

@@ -152,6 +152,13 @@ def test_suspects_come_first_those_read_otherwise_on_top(page: Page) -> None:
     assert page.section("suspect").count(".png") == 3
 
 
+def test_suspects_in_which_nothing_was_read_come_before_those_read_as_labelled(tmp_path: Path) -> None:
+    rows = [row("a.png", "AK7T", confidence=0.01), row("b.png", "KK", confidence=0.04), row("c.png", "A7")]
+    rows[1] = rows[1]._replace(method="interpolated 2")
+    page = page_of(make_set(tmp_path / "set", rows))
+    assert [text.split()[0] for text in page.all("li", "card")] == ["KK", "AK7T", "A7"]
+
+
 def test_label_and_reading_are_set_side_by_side(page: Page) -> None:
     cards = {text[-5:]: text for text in page.all("li", "card")}
     assert "label AAAA read AAKA 0.0400 · train" in cards["e.png"]

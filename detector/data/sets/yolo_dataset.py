@@ -76,6 +76,11 @@ class ManifestRow(NamedTuple):
         """The folder under images/: a split, or that of the pictures that are kept out of training."""
         return self.image.split("/")[1]
 
+    @property
+    def seems_read(self) -> bool:
+        """Whether it was read as labelled; where nothing was read, ``read`` is empty, too, and boxes were not seen."""
+        return not self.read and "interpolated" not in self.method and "drawn" not in self.method
+
 
 class BoxRow(NamedTuple):
     """One character of a set: box in pixels, confidence in [0, 1], and the stage that made the box.

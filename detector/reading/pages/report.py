@@ -99,7 +99,7 @@ def write_report(root: Path, *, final_root: Path | None = None, max_pictures: in
         galleries=[
             Gallery(
                 "Suspects",
-                "Label and picture may disagree. Those that read otherwise come first, the least sure on top.",
+                "Label and picture may disagree. Those not read as labelled come first, the least sure on top.",
                 _cards(root, suspects, config, max_pictures), len(suspects), "suspect",
             ),
             Gallery(
@@ -131,11 +131,11 @@ def _refusals(rejects: Sequence[RejectRow]) -> list[Refusals]:
 
 
 def _cards(root: Path, rows: Sequence[ManifestRow], config: ReadingConfig, max_pictures: int) -> list[Card]:
-    """Make cards of the first pictures: suspects that were read otherwise come first, and then the least sure."""
+    """Make cards of the first pictures: suspects that were not read as labelled come first, then the least sure."""
 
     def rank(row: ManifestRow) -> tuple[bool, float, str]:
         try:
-            return row.status == "suspect" and not row.read, float(row.confidence), row.image
+            return row.status == "suspect" and row.seems_read, float(row.confidence), row.image
         except ValueError:
             raise DatasetError(
                 f"{root / MANIFEST}: {row.image} has the confidence {row.confidence!r}, no number: convert again."

@@ -233,9 +233,10 @@ def _labels_by_picture(
     """Return the rows of a person's labels, by picture; pre-labels are left out."""
     # The table that is written is no label file beside others: what it says of a picture is their own older text.
     if labels is None:
-        source = read_label_files(root, target, **spelling)
+        source = read_label_files(root, target, None, **spelling)
     elif Path(labels).is_dir():
-        source = read_label_files(Path(os.path.abspath(labels)), target, **spelling) or read_source(labels, **spelling)
+        source = read_label_files(Path(os.path.abspath(labels)), target, None, **spelling)
+        source = source or read_source(labels, **spelling)
     else:
         name = str(labels)
         source = read_label_files(root, target, name, **spelling) if name in TABLE_NAMES else None

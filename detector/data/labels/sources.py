@@ -220,17 +220,15 @@ def _source_of(listing: Listing, spelling: Spelling) -> Source:
     return _spelt(listing, replace(spelling, whole_numbers=are_whole_numbers(raws), text_marks=marked))
 
 
-def read_label_files(
-    root: Path, but: Path, format_name: str | None = None, **options: Unpack[SpellingOptions]
-) -> Source | None:
-    """Read the label files of a folder, ``but`` one, of any format or of one, as :func:`read_source` does; None if
-    there are none, whatever names its pictures have.
+def read_label_files(root: Path, but: Path, kind: str | None, **options: Unpack[SpellingOptions]) -> Source | None:
+    """Read the label files of a folder, ``but`` one, of one format or any, as :func:`read_source` does; None if there
+    are none, whatever names its pictures have.
 
     Raises:
         SourceError: if one is ambiguous or damaged.
     """
     columns = options.get("image_column"), options.get("text_column")
-    listings, passed_over = find_listings(root, format_name, columns, but)
+    listings, passed_over = find_listings(root, kind, columns, but)
     if not listings:
         return None
     spelling = Spelling(options.get("space"), options.get("upper", False), options.get("ignore", ""))

@@ -134,7 +134,7 @@ def label(
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
-    undecided = [path for path in paths if str(path) not in {**labelled, **decisions}]
+    undecided = [path for path in paths if str(path) not in labelled and str(path) not in decisions]
     fitted, reading_of, failures = _readings_of(undecided, reader, string_format, progress)
     model = None if fitted.string_model == reader.string_model else fitted.string_model
     are_sure = sure_of(list(reading_of.values()), max_wrong)

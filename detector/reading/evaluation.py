@@ -338,7 +338,9 @@ def evaluate(
         "labels": labels, "space": space, "upper": upper, "ignore": ignore, "text_column": text_column,
         "image_column": image_column, "visual_order": visual_order,
     }  # fmt: skip
-    pictures, unusable = _labelled(Path(source), split, options, reader.config)
+    pictures, unusable, notes = labelled_pictures(Path(source), split, options, reader.config)
+    for note in notes:
+        log.warning("%s", note)
     texts = [picture.text for picture in pictures]
     alphabet, length = reader.config.alphabet, reader.config.length
     if problems := [problem for text in texts if (problem := alphabet.problem(text, length, fixed=True))]:
@@ -360,10 +362,10 @@ def evaluate(
     )  # fmt: skip
 
 
-def _labelled(
+def labelled_pictures(
     path: Path, split: str | None, options: LabelOptions, config: ReadingConfig
-) -> tuple[list[LabelledImage], tuple[Failure, ...]]:
-    """Return the labelled pictures, and the unusable inputs.
+) -> tuple[list[LabelledImage], tuple[Failure, ...], tuple[str, ...]]:
+    """Return the labelled pictures, the unusable inputs, and notes on what was read.
 
     Args:
         path: of a converted set, or of labelled pictures.
@@ -377,17 +379,14 @@ def _labelled(
         characters = read_set(path)
         (rows,) = characters.rows(split or "test")
         order = to_logical if config.visual_order else str  # the set's texts are in the order of the picture
-        return [LabelledImage(characters.root / row.image, order(row.text), row.image) for row in rows], ()
+        return [LabelledImage(characters.root / row.image, order(row.text), row.image) for row in rows], (), ()
     if split is not None:
         raise ArgumentError(f"{path} is no converted set and has no split {split!r}: leave it out, or name a set.")
-    options = {**options, "visual_order": options["visual_order"] and not config.visual_order}
+    options = {**options, "visual_order": options.get("visual_order", False) and not config.visual_order}
     source = read_source(path, keep=config.symbols, **options)
-    for note in source.notes:
-        log.warning("%s", note)
     proposed = sum(item.confidence is not None for item in source.items)
     left_out = f"pre-labels that no person has confirmed are left out, for they judge no reader: {proposed}"
-    if proposed:
-        log.warning("%s: %s", path, left_out)
+    notes = (*source.notes, *([f"{path}: {left_out}"] if proposed else []))
     pictures = [item for item in source.items if item.confidence is None and not is_several(item.path)]
     videos = [Failure(item.name, "not a picture") for item in source.items if is_several(item.path)]
     unusable = (*(Failure(reject.name, reject.reason) for reject in source.refused), *videos)
@@ -395,4 +394,4 @@ def _labelled(
         reasons = [reasons_of([(failure.name, failure.reason) for failure in unusable])] if unusable else []
         reasons += [f"{left_out}; put the status {PERSON!r} into rows that are right"] if proposed else []
         raise SourceError(f"{path}: no labelled picture is left; {'; '.join(reasons)}.")
-    return pictures, unusable
+    return pictures, unusable, notes

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from detector.conversion.convert import convert
 from detector.conversion.report import ConversionReport
@@ -18,14 +18,23 @@ from detector.conversion.request import pictures_hash
 from detector.conversion.set_folder import alone
 from detector.conversion.settings import ConversionOptions
 from detector.data.folders.resume_folder import package_hash
-from detector.data.labels.sources import READ_BY, Source, absolute_labels, check_source, read_source
+from detector.data.labels.sources import (
+    FORMATS,
+    READ_BY,
+    LabelOptions,
+    Source,
+    absolute_labels,
+    check_source,
+    read_source,
+)
 from detector.data.parallel import Progress, no_progress
-from detector.data.sets.yolo_dataset import read_set
-from detector.errors import ArgumentError, DetectorError
-from detector.reading.evaluation import Evaluation, evaluate
+from detector.data.sets.yolo_dataset import is_converted, read_set
+from detector.errors import ArgumentError, DetectorError, SourceError
+from detector.reading.evaluation import Evaluation, evaluate, labelled_pictures
 from detector.reading.pages.evaluation_page import write_evaluation
 from detector.reading.reader import Reader
 from detector.text.metrics import TextScore
+from detector.text.reading_config import ReadingConfig
 from detector.training.result import TrainingResult
 from detector.training.run import train
 from detector.training.run_folder import ARGUMENTS, Published, forget, read_results
@@ -99,7 +108,8 @@ def fit(
     Args:
         source: folder or label file, as :func:`detector.convert` takes it; pre-labels are for training only.
         out: folder to work in; None takes ``readers/NAME``, by the name of the source's folder.
-        held_out: other labelled pictures to evaluate on, instead of a share of the texts.
+        held_out: other labelled pictures to evaluate on, instead of a share of the texts; a label file that ``labels``
+            names is the source's, not theirs.
         epochs: as for :func:`detector.train`.
         training: more arguments of :func:`detector.train`, except those that name files and folders.
         progress: called with (stage, done, total).
@@ -121,6 +131,7 @@ def fit(
         source, read_source(source, **_label_options(options)), held_out, options,
         {**({} if epochs is None else {"epochs": epochs}), **(training or {})}, progress or no_progress,
     )  # fmt: skip
+    _check_held_out(call)
     pictures = pictures_of(call.labelled)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
     with alone(folder.root):
@@ -150,9 +161,37 @@ class _Call:
     progress: Progress
 
 
-def _label_options(options: ConversionOptions) -> dict[str, Any]:
+def _label_options(options: ConversionOptions) -> LabelOptions:
     """Select the options that say how labels are read."""
-    return {name: value for name, value in options.items() if name in READ_BY}
+    return cast(LabelOptions, {name: value for name, value in options.items() if name in READ_BY})
+
+
+def _held_out_options(call: _Call) -> LabelOptions:
+    """Return the options by which the held-out pictures' labels are read: a label file is the source's alone."""
+    assert call.held_out is not None
+    if is_converted(Path(call.held_out)):
+        return {}
+    options = _label_options(call.options)
+    if "labels" in options and os.fspath(options["labels"]) not in ("auto", *FORMATS):
+        del options["labels"]
+    return options
+
+
+def _check_held_out(call: _Call) -> None:
+    """Refuse held-out pictures without labels, and those that the source holds, too.
+
+    Raises:
+        SourceError: naming them.
+    """
+    if call.held_out is None:
+        return
+    pictures, *_ = labelled_pictures(Path(call.held_out), None, _held_out_options(call), ReadingConfig())
+    trained_on = {os.path.realpath(item.path) for item in call.labelled.items}
+    if both := [picture.name for picture in pictures if os.path.realpath(picture.path) in trained_on]:
+        raise SourceError(
+            f"{call.held_out}: {len(both)} of its {len(pictures)} pictures are in {call.source}, too, for example "
+            f"{both[0]}: a reader is judged by pictures that it was not trained on. Move them out of one of both."
+        )
 
 
 def _request(call: _Call) -> Request:
@@ -277,7 +316,7 @@ def _evaluate(folder: FitFolder, call: _Call, report: ConversionReport, trained:
     if call.held_out is None:
         pictures: dict[str, Any] = {"source": report.data_yaml, "split": split}
     else:
-        pictures = {"source": call.held_out, **_label_options(call.options)}
+        pictures = {"source": call.held_out, **_held_out_options(call)}
     evaluation = evaluate(reader, progress=partial(call.progress, "read"), **pictures)
     characters = read_set(report.data_yaml)
     learnt = score_of_learnt(reader, characters, call.options.get("seed", 0))

@@ -213,6 +213,25 @@ def test_other_pictures_to_evaluate_on(source: Path, tmp_path: Path, untrained: 
     assert result.conversion.splits["test"] == 0
 
 
+def test_the_sources_label_file_is_not_that_of_the_held_out_pictures(
+    source: Path, tmp_path: Path, untrained: None
+) -> None:
+    others = toy_folder(tmp_path / "others", 12, start=100)
+    listed = tmp_path / "listed.csv"
+    rows = [f"{source.name}/{path.name},{path.stem.rpartition('-')[0]}" for path in sorted(source.glob("*.png"))]
+    listed.write_text("\n".join(["image,text", *rows]))
+    result = fit(source, tmp_path / "reader", labels=listed, held_out=others)
+    assert {row.path.parent for row in result.evaluation.rows} == {others}
+
+
+def test_held_out_pictures_that_are_trained_on_are_refused_before_anything_is_done(
+    source: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DetectorError, match=r"60 of its 60 pictures are in .*, too"):
+        fit(source, tmp_path / "reader", held_out=source)
+    assert not (tmp_path / "reader").exists()
+
+
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a folder of something else": ({"out": "other"}, DetectorError, "holds something else than an earlier fit"),
     "where things are": (

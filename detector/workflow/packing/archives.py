@@ -55,6 +55,11 @@ class _Member(NamedTuple):
     state: str
     problem: str = ""
 
+    @property
+    def stem(self) -> str:
+        """The name up to the last dot."""
+        return os.path.splitext(self.name)[0]
+
 
 class _Header(tarfile.TarInfo):
     """A header whose texts are bounded: the library takes them into memory, and compressed they are small.
@@ -117,8 +122,11 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
     for members in _groups(_members(file), labelled):
         pictures = [member for member in members if is_image_name(member.name.rpartition("/")[2])]
         labels = [member for member in members if member not in pictures]
-        text, problem = _text_of(labels, text_column) if labelled else (None, "")
+        used: list[_Member] = []
         for member in pictures:
+            own = _labels_of(member, pictures, labels) if labelled else []
+            used += own
+            text, problem = _text_of(own, text_column)
             reason = member.problem or problem
             if member.name in names:
                 reason = "an earlier member of the archive has its name"
@@ -126,11 +134,12 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
             state = f"{of_file} {member.state}"
             picture = PackItem(before + member.name, text, state, in_memory(member.data))
             yield refused_item(before + member.name, reason) if reason else picture
-        if not pictures and labelled:
+        if labelled:
             for member in labels:
-                yield refused_item(
-                    before + member.name, "a label without its picture: members of one key follow each other"
-                )
+                if not pictures or (member.kind == "txt" and member not in used):
+                    yield refused_item(
+                        before + member.name, "a label without its picture: members of one key follow each other"
+                    )
 
 
 def _groups(members: Iterable[_Member], labelled: bool) -> Iterator[list[_Member]]:
@@ -148,6 +157,20 @@ def _groups(members: Iterable[_Member], labelled: bool) -> Iterator[list[_Member
                 together, size = [], 0
         if together:
             yield together
+
+
+def _labels_of(picture: _Member, pictures: list[_Member], labels: list[_Member]) -> list[_Member]:
+    """Return a picture's labels out of those of its key.
+
+    Those of its own name come first, as of ``2026.11.30-0001.jpg``; then those of the key, ``0001.txt``, that
+    ``0001.left.jpg`` and ``0001.right.jpg`` share; then one of each kind that has no other picture's name.
+    """
+    own = [label for label in labels if label.stem == picture.stem]
+    of_key = [label for label in labels if label.stem == label.key]
+    stems = {other.stem for other in pictures}
+    shared = [label for label in labels if label.stem not in stems]
+    is_one_each = len({label.kind for label in shared}) == len(shared)
+    return own or of_key or (shared if is_one_each else [])
 
 
 def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:

@@ -60,6 +60,11 @@ GOOD: dict[str, tuple[list[Member], list[tuple[str, str | None, bytes]]]] = {
         [("a.left.png", PNG), ("a.right.png", PNG), ("a.txt", b"AB")],
         [("a.left.png", "AB", PNG), ("a.right.png", "AB", PNG)]
     ),
+    "dots in all names": (
+        [("1.1-0.png", PNG), ("1.1-0.txt", b"AB"), ("1.1-1.txt", b"CD"), ("1.1-1.png", PNG), ("1.1-2.png", PNG)],
+        [("1.1-0.png", "AB", PNG), ("1.1-1.png", "CD", PNG), ("1.1-2.png", None, PNG)]
+    ),
+    "a label with a longer name": ([("a.png", PNG), ("a.text.txt", b"AB")], [("a.png", "AB", PNG)]),
     "other members": (
         [("README.md", b"x"), ("._a.png", b"x"), ("a.png", PNG), ("a.npy", b"x")], [("a.png", None, PNG)]
     ),

@@ -13,6 +13,7 @@ from detector.conversion.set_folder import WAIT, alone
 from detector.data.folders.image_files import image_files
 from detector.data.labels.formats import TABLE_NAMES
 from detector.data.labels.label_texts import Spelling
+from detector.data.labels.listings import writable
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -49,7 +50,8 @@ class LabelReport(os.PathLike[str]):
         counts: number of pictures by status.
         threshold: lowest confidence of a sure reading; 1 if there is none.
         expected_wrong: how many of the sure readings are expected to be wrong, by their confidences.
-        failures: pictures that cannot be decoded.
+        failures: pictures that cannot be decoded; and, which have no row, subfolders that cannot be read and pictures
+            whose names are not valid UTF-8.
         string_model: fitted to the folder's readings and used for them; None if none was.
     """
 
@@ -128,7 +130,7 @@ def label(
     }  # fmt: skip
     labelled = _labels_by_picture(root, labels, target, spelling)
     _warn_of_other_texts(labelled, decisions, target, spelling)
-    paths = [path for path, problem in image_files(root) if problem is None]
+    paths, passed_over = _pictures_below(root, target)
     if not paths:
         raise SourceError(f"There is no picture in {root}.")
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
@@ -150,8 +152,22 @@ def label(
     confidences = [row.confidence for row in rows if row.status == SURE]
     return LabelReport(
         target, Counter(row.status for row in rows), min(confidences, default=1.0),
-        sum(1 - confidence for confidence in confidences), tuple(failure for _, failure in failures), model,
+        sum(1 - confidence for confidence in confidences), (*passed_over, *(failure for _, failure in failures)), model,
     )  # fmt: skip
+
+
+def _pictures_below(root: Path, target: Path) -> tuple[list[Path], list[Failure]]:
+    """Return the pictures of a folder, and what can have no row in the table ``target``, with the reasons."""
+    paths, passed_over = list[Path](), list[Failure]()
+    for path, problem in image_files(root):
+        name = writable(str(path))
+        if problem is not None:
+            passed_over.append(Failure(name, str(problem)))
+        elif writable(_table_path(path, target)) != _table_path(path, target):
+            passed_over.append(Failure(name, "the file name is not valid UTF-8"))
+        else:
+            paths.append(path)
+    return paths, passed_over
 
 
 def sure_of(readings: Sequence[Reading], max_wrong: float) -> list[bool]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -114,6 +117,27 @@ def test_what_a_person_decides_meanwhile_stays(reader: Reader, pictures: tuple[P
     assert {*meanwhile} <= {*rows}, "also what was taken back"
     assert sorted(row.image for row in rows) == sorted([*texts, "broken.png"])
     assert report.counts["sure"] == sum(row.status == "sure" for row in rows)
+
+
+def test_what_can_have_no_row_is_told(
+    reader: Reader, pictures: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, texts = pictures
+    (folder / "IMG_0.png").rename(folder / os.fsdecode(b"z\xff.png"))
+    closed = folder / "closed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def scan(path: str) -> Any:  # as for another user: root reads everything
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    report = detector.label(reader, folder, folder.parent / "pre.csv")
+    assert len(read_prelabels(report.path)) == len(texts) - 1
+    reasons = {Path(failure.name).name: failure.reason for failure in report.failures}
+    assert reasons.keys() == {"z\\udcff.png", "closed"} and "not valid UTF-8" in reasons["z\\udcff.png"]
 
 
 def test_labelled_pictures_of_another_folder_are_in_the_table(

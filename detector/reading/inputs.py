@@ -184,6 +184,9 @@ def _pictures_of(source: Picture, lists: _Lists | None = None) -> Iterator[Named
     if source == "-":
         yield from named_pictures(source)
         return
+    if not str(source).strip():  # as of a variable that is not set: Path takes it for this folder
+        yield str(source), ImageError("an empty name")
+        return
     path = Path(source)
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:

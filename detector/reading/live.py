@@ -1,9 +1,10 @@
 """Cameras and network streams: frames as they come, those that come faster than they are read passed over.
 
 A line that drops is opened again a few times, a second apart. What was lost is told in the place of a frame: no frame
-is made up. OpenCV opens and decodes; its ``read`` hands out old frames where reading is slow, and ends where a line
-drops, and so does supervision's generator of frames. Ultralytics' loader gives black frames for lost ones, and is not
-in the base install.
+is made up. A video or picture at an address has an end, as a file has, and all its frames are read. OpenCV opens and
+decodes; its ``read`` hands out old frames where reading is slow, and ends where a line drops, and so does
+supervision's generator of frames. Ultralytics' loader gives black frames for lost ones, and is not in the base
+install.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Condition, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.data.folders.image_files import IMAGE_SUFFIXES
 from detector.errors import ImageError, SourceError
 
 AGAIN_SECONDS = (1.0, 1.0, 2.0)
 """Before each try to open a line again that dropped; after them it is given up."""
+
+_PAUSE = 0.05  # seconds between looks at whether a line is wanted any longer
 
 Frame = tuple[str, NDArray[np.uint8] | ImageError]
 """A frame, or what was lost, and its name."""
@@ -40,6 +45,9 @@ class _Line:
         if not self.video.isOpened():
             self.video.release()
             raise SourceError(f"{self.name} cannot be opened as a camera or stream.")
+        # A stream does not know how many frames it has; a picture is one, which FFmpeg would give again and again.
+        is_picture = os.path.splitext(urlsplit(source).path)[1].lower() in IMAGE_SUFFIXES
+        self.is_file = os.path.exists(source) or is_picture or self.video.get(cv2.CAP_PROP_FRAME_COUNT) > 0
         self.frame: NDArray[np.uint8] | None = None
         self.losses: list[str] = []
         self.number, self.has_ended, self.is_running = 0, False, True
@@ -53,7 +61,7 @@ class _Line:
                 if has_frame:
                     frame_count += 1
                     self._report(image)
-                elif os.path.exists(self.source):  # a file has an end
+                elif self.is_file:
                     break
                 elif self._opened_again():
                     self._report(loss=f"the line was lost after {frame_count} frames, and is there again")
@@ -64,21 +72,23 @@ class _Line:
             self.video.release()
             with self.news:
                 self.has_ended = True
-                self.news.notify()
+                self.news.notify_all()
 
     def _report(self, image: Any = None, loss: str | None = None) -> None:
         with self.news:
             if loss is None:
-                self.frame = np.asarray(image, np.uint8)  # the one before, if nobody took it, is passed over
+                while self.is_file and self.frame is not None and self.is_running:
+                    self.news.wait(_PAUSE)
+                self.frame = np.asarray(image, np.uint8)  # of a stream the one before may be passed over
             else:
                 self.losses.append(loss)
-            self.news.notify()
+            self.news.notify_all()
 
     def _opened_again(self) -> bool:
         for seconds in AGAIN_SECONDS:
             until = time.monotonic() + seconds
             while self.is_running and time.monotonic() < until:
-                time.sleep(0.05)
+                time.sleep(_PAUSE)
             if not self.is_running:
                 return False
             self.video.release()
@@ -94,6 +104,7 @@ class _Line:
             self.number += 1
             frames.append((f"{self.name}#{self.number}", self.frame))
             self.frame = None
+            self.news.notify_all()
         frames += [(self.name, ImageError(loss)) for loss in self.losses]
         self.losses.clear()
         return frames

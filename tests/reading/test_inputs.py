@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.server
 import io
 import re
@@ -53,6 +54,7 @@ def test_names_on_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_empty_name_is_not_this_folder() -> None:
     with pytest.raises(SourceError, match="An empty name is no source"):
         named_pictures("")
+    assert [str(problem) for _, problem in named_pictures(["", " "])] == ["an empty name"] * 2
 
 
 def test_frames_of_a_video_are_read_and_named(reader: Reader, toy: Toy, video: Path) -> None:
@@ -356,6 +358,19 @@ def test_a_camera_that_comes_back(camera: Callable[[int], str]) -> None:
     assert any(isinstance(held, np.ndarray) for _, held in found)
     assert all(held.mean() > 40 for _, held in found if isinstance(held, np.ndarray)), "none is black"
     assert re.fullmatch(r"the line was lost after \d+ frames", str(found[-1][1]))
+
+
+def test_a_file_at_an_address_has_an_end(reader: Reader, toy: Toy, video: Path, tmp_path: Path) -> None:
+    """A camera's frames are passed over where reading is slow; those of a file are not."""
+    write_pictures(tmp_path, ["a.png"])
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        found = list(reader.stream(f"{address}/{video.name}"))
+        assert [name for name, _ in found] == [f"{address}/{video.name}#{i}" for i in range(1, FRAMES + 1)]
+        assert [name for name, _ in live_frames(f"{address}/a.png?size=9")] == [f"{address}/a.png?size=9#1"]
+        server.shutdown()
 
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"

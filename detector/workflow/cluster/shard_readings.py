@@ -71,7 +71,7 @@ class ReadingRequest:
     Args:
         weights: a path that exists on each machine, or "shipped".
         arguments: of :class:`detector.Reader`.
-        weights_hash: of the weights' file; "" for a folder.
+        weights_hash: of the weights' file, or of the files of an exported folder.
         package: hash of this package.
         string_model: fitted to the readings of the first pictures; None if none was fitted.
     """
@@ -98,7 +98,7 @@ class ReadingRequest:
             DetectorError: if the weights or this package differ from those where the request was made.
         """
         reader = Reader(self.weights, **self.arguments)
-        if _weights_hash(reader.weights) != self.weights_hash or package_hash() != self.package:
+        if hash_of_weights(reader.weights) != self.weights_hash or package_hash() != self.package:
             raise DetectorError(
                 f"{os.uname().nodename} has another {self.weights}, or another version of this package, than the "
                 "machine that began: readings would depend on where they are made. Install the same on all."
@@ -128,12 +128,15 @@ def make_request(
     if string_format and not reader.config.is_constrained:
         rows = (data or b"" for shard in shard_list for _, data in pictures_of(shard))
         model = reader.fitted_to(islice(rows, MAX_LEARNT)).string_model
-    return ReadingRequest(weights, arguments, _weights_hash(reader.weights), package_hash(), model)
+    return ReadingRequest(weights, arguments, hash_of_weights(reader.weights), package_hash(), model)
 
 
-def _weights_hash(path: Path) -> str:
-    """Hash a file of weights; "" for a folder."""
-    return file_hash(path) if path.is_file() else ""
+def hash_of_weights(path: Path) -> str:
+    """Hash a file of weights, or the files of an exported folder with their names."""
+    if path.is_file():
+        return file_hash(path)
+    hashes = {file.relative_to(path).as_posix(): file_hash(file) for file in path.rglob("*") if file.is_file()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
 def pictures_of(shard: Shard) -> Iterator[tuple[str, bytes | None]]:

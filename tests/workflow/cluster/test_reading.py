@@ -278,6 +278,14 @@ def test_readings_of_another_package_or_weights_are_not_made(
         request.open()
 
 
+def test_exported_folders_are_told_apart(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"2"), ("same", b"1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "reader.bin").write_bytes(content)
+    first, other, same = (shard_readings.hash_of_weights(tmp_path / name) for name in ("a", "b", "same"))
+    assert first == same != other
+
+
 KILLED = """
 import os, signal, sys
 import detector

@@ -65,8 +65,8 @@ def export(
 
     Args:
         weights: a ``.pt`` file; None or "shipped" takes the shipped weights.
-        out: what to write, replaced if it is an earlier export; None names it after the weights, beside them, an 8-bit
-            file ``….int8.onnx``.
+        out: what to write, replaced if it is an earlier export; None names it after the weights, beside them (the
+            shipped ones: in ``weights/``, for the package stays as it is), an 8-bit file ``….int8.onnx``.
         format: "onnx", "openvino" or "engine" (TensorRT, on the GPU that it will run on).
         int8: compute most convolutions in 8-bit integers (static quantization), for CPUs; ONNX alone. Readers of the
             ``.pt`` do not take such a file for its export.
@@ -96,7 +96,8 @@ def export(
         )
     path = weights_path(weights)
     require(f"format={format}", *TORCH, "matplotlib", *_MODULES_OF[format])
-    target = Path(out) if out is not None else path.with_name(path.stem + ".int8" * int8 + SUFFIXES[format])
+    folder = Path("weights") if weights in (None, "shipped") else path.parent
+    target = Path(out) if out is not None else folder / (path.stem + ".int8" * int8 + SUFFIXES[format])
     if not target.name.endswith(SUFFIXES[format]):
         raise ArgumentError(f"{target} must end in {SUFFIXES[format]}, by which Ultralytics tells the format.")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -350,7 +350,16 @@ def test_a_batch_shared_by_cores_gives_what_single_pictures_give(monkeypatch: py
 
 def test_the_shipped_export_is_that_of_the_shipped_weights() -> None:
     network = ExportedNetwork(SHIPPED.with_suffix(".onnx"))
-    assert network.source == file_hash(SHIPPED), "run `detector export shipped`"
+    assert network.source == file_hash(SHIPPED), "run tools/weights/ship_weights.py"
+
+
+def test_an_export_of_the_shipped_weights_leaves_the_package_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file_hash(SHIPPED.with_suffix(".onnx"))
+    monkeypatch.chdir(tmp_path)
+    assert detector.export("shipped") == Path("weights") / "detector.onnx"
+    assert (tmp_path / "weights" / "detector.onnx").exists() and file_hash(SHIPPED.with_suffix(".onnx")) == before
 
 
 def test_reading_with_the_shipped_weights_loads_no_torch() -> None:

@@ -28,7 +28,9 @@ def command(
     int8: Annotated[bool, typer.Option("--int8", help="ONNX in 8-bit integers: faster on many CPUs, less exact.")] = (
         False
     ),
-    out: Annotated[Path | None, typer.Option(help="What to write. [beside the weights]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="What to write. [beside the weights; of the package's: in weights/]")
+    ] = None,
     sample: Annotated[
         list[str] | None, typer.Option(help="Pictures or folders whose strings are compared, too; may be repeated.")
     ] = None,

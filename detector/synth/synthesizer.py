@@ -66,6 +66,7 @@ class Synthesizer:
     def __init__(self, config: SynthConfig) -> None:
         self.config = config
         self._faces = Faces(config)
+        self._has_spaces = bool(config.spaces) or any(config.alphabet.space in text for text in config.texts or ())
 
     def __call__(self, index: int) -> SynthImage:
         """Picture ``index``, 0 or more."""
@@ -98,7 +99,7 @@ class Synthesizer:
         if any(option is not None for option in (config.fonts, config.glyphs, config.pattern, config.texts)):
             # Given texts are not disambiguated by neighbours.
             style = replace(style, twins="", slashed=style.slashed[:1])
-        if config.spaces or config.pattern is not None or cells:  # their gaps would look like spaces
+        if self._has_spaces or config.pattern is not None or cells:  # their gaps would look like spaces
             style = replace(style, separators="", ending="", grouped=False, emblems=0.0, foreign=0, foreign_share=0.0)
         if cells:
             style = replace(

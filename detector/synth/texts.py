@@ -104,7 +104,7 @@ def free_text(rng: Random, symbols: str, length: int, style: str) -> str:
             kinds.reverse()
         return "".join(text)
     if kind == "free" and style in ("plate", "vehicle"):
-        symbols = "".join(letters + digits)
+        symbols = "".join(letters + digits) or symbols
     drawn = rng.choices({"free": list(symbols), "letters": letters, "digits": digits}[kind], k=length)
     if style == "handwriting" and "0" in digits and set(drawn) <= {*digits} and rng.random() < 0.3:  # a round amount
         zeros = rng.randint(1, 4)

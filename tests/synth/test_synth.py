@@ -243,6 +243,13 @@ def test_a_space_leaves_a_gap() -> None:
         assert gaps[2] > np.delete(gaps, 2).max() + 8, made.text
 
 
+def test_nothing_but_a_space_leaves_a_gap_where_given_texts_have_spaces() -> None:
+    styles = ("plate", "vehicle", "scripts")
+    make = Synthesizer(replace(CONFIG, styles=styles, texts=("ABC123", "ABC 123"), size_wh=(256, 64)))
+    for made in (make(i) for i in range(60)):
+        assert made.text in ("ABC123", "ABC 123") and len(made.boxes_xyxy) == 6
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_spaces_share_is_kept() -> None:
     make = Synthesizer(replace(PLAIN, spaces=0.5))
@@ -278,7 +285,7 @@ def test_pattern_is_kept(pattern: str, form: str) -> None:
         assert len(made.boxes_xyxy) == len(made.text.replace(" ", ""))
 
 
-@pytest.mark.parametrize("symbols", ["ÄÖÜß", "ЖЩЯ0189", "abcXYZ", "01"])
+@pytest.mark.parametrize("symbols", ["ÄÖÜß", "ЖЩЯ0189", "abcXYZ", "01", "+-*"])
 def test_other_alphabets(symbols: str) -> None:
     make = Synthesizer(replace(CONFIG, alphabet=Alphabet(symbols), length=5))
     assert all(set(make(i).text) <= set(symbols) for i in range(30))

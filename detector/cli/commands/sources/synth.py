@@ -43,7 +43,7 @@ def command(
     from detector.text.alphabet import Alphabet, symbols_of
 
     width, _, height = size.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
         raise ArgumentError(f"--size is WIDTHxHEIGHT in pixels, for example 256x64, got {size!r}.")
     config = SynthConfig(
         alphabet=Alphabet() if alphabet is None else Alphabet(symbols_of(alphabet)),

@@ -191,7 +191,7 @@ def test_names_and_labels_do_no_harm_on_the_page(tmp_path: Path) -> None:
         EvaluatedPicture(tmp_path / "1.png", nasty, "A", Failure(nasty, nasty)),
         row(2, "<u>", "<s>", rejected=nasty),
     )
-    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title=nasty)
+    write_evaluation(Evaluation(rows, " ", 1.0), tmp_path / "page.html", title=f"{nasty}\udcff")
     page = Page(tmp_path / "page.html")
     assert not {"img", "u", "s"} & set(page.tags)
     assert page.source.count("</style>") == 1

@@ -124,7 +124,7 @@ def write_page(path: Path, template: str, space: str, **content: Any) -> None:
     templates.globals.update(tile=_TILE_WH[0], strip=_STRIP)
     page = templates.get_template(template).stream(**content)
     with atomic_write(path) as part:
-        page.dump(str(part), encoding="utf-8")
+        page.dump(str(part), encoding="utf-8", errors="backslashreplace")  # names of files need not be UTF-8
 
 
 def as_many_as_fit(cards: Iterable[Card]) -> list[Card]:

@@ -173,7 +173,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
         except cv2.error:  # more pixels than OpenCV allows; Pillow's message is clearer
             pixels = None
         if pixels is not None:
-            if header is not None and jpeg.cut(data, header, _grey_units(pixels, header)):
+            if header is not None and _is_cut(data, header, pixels):
                 raise ImageError("truncated (the JPEG's data end before its picture does)")
             return _from_array(pixels) if flag == cv2.IMREAD_UNCHANGED else np.asarray(pixels, np.uint8)
     try:
@@ -210,19 +210,23 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in _PILLOW_FORMATS if name in Image.OPEN)
 
 
-def _grey_units(pixels: NDArray[Any], header: jpeg.Jpeg) -> int:
-    """Return how many of the last coded units are flat grey like missing data, the one before them too: 8, 1 or 0."""
-    if not (pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all(1).any():
-        return 0
-    (width, height), (across, down) = header.size_wh, header.unit_wh
-    rows = max(1, (height - 1) % down)  # decoders smooth colours across unit borders
-    for units in (8, 1):
-        columns = (width - 1) % across + units * across
-        for high, wide in ((rows, columns), (columns, rows)):  # the picture may have been rotated
-            for part in (pixels[-high:], pixels[:high]):
-                if columns <= width and ((part[:, -wide:] == 128).all() or (part[:, :wide] == 128).all()):
-                    return units
-    return 0
+def _is_cut(data: bytes, header: jpeg.Jpeg, pixels: NDArray[Any]) -> bool:
+    """Test whether a JPEG lacks data at its end, where its pixels are grey like missing data, or where it has scans."""
+    # Its last pixels may be in any corner, for EXIF may have turned it.
+    ends_grey = bool((pixels[[0, 0, -1, -1], [0, -1, 0, -1]] == 128).all(1).any())
+    if (ends_grey or header.kind == jpeg.PROGRESSIVE) and jpeg.lacks_scans(data):
+        return True
+    if not ends_grey:
+        return False
+    try:  # in Pillow, for OpenCV writes a line to stderr where it passes over bytes
+        one, other = (
+            Image.open(io.BytesIO(jpeg.with_more_data(data, seed)), formats=("JPEG",)).tobytes() for seed in (1, 2)
+        )
+    except MemoryError:
+        raise
+    except Exception:  # a note in its header makes Pillow's reader raise nearly anything, and is nothing to OpenCV
+        return False
+    return one != other
 
 
 def _png_for_opencv(data: bytes) -> tuple[int | None, bytes]:

@@ -487,6 +487,35 @@ def test_jpegs_that_are_grey(mode: str, how: dict[str, Any]) -> None:
             assert read_image(encoded(picture, "JPEG", **chosen)).shape == (height, width, 3)
 
 
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("how", [{}, {"restart_marker_blocks": 1}, {"restart_marker_blocks": 3}, {"progressive": True}])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_jpegs_with_grey_margins(orientation: int, how: dict[str, Any], subsampling: int, capfd: Any) -> None:
+    """Beside a picture, around it, or of noise that is grey once it is rounded; taken without a line on stderr."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pictures = {"noise": Image.fromarray(np.random.default_rng(0).normal(128.2, 0.5, (61, 160)).astype(np.uint8))}
+    for margin in (3, 12, 15, 40):
+        for left, top in ((0, 0), (margin, 0), (0, margin), (margin, margin)):
+            picture = Image.new("RGB", (160, 61), "#808080")
+            picture.paste(blots(160 - margin, 61 - margin, "RGB"), (left, top))
+            pictures[f"{margin} pixels beside {left}, {top}"] = picture
+        picture = Image.new("RGB", (160, 2 * margin + 20), "#808080")
+        picture.paste(blots(160 - 2 * margin, 20, "RGB"), (margin, margin))
+        pictures[f"{margin} pixels around"] = picture
+    for name, picture in pictures.items():
+        for quality in (75, 95, 100):
+            data = encoded(picture.convert("RGB"), "JPEG", quality=quality, subsampling=subsampling, exif=exif, **how)
+            assert read_image(data).size == 3 * picture.width * picture.height, name
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("rest", [b"\xff\xe1", b"\xff\xe1\0"])
+def test_a_comment_over_the_end_of_a_grey_jpeg_is_not_walked_for_ever(rest: bytes) -> None:
+    data = encoded(Image.new("RGB", (64, 64), "#808080"), "JPEG")
+    assert read_image(data[:-2] + b"\xff\xfe\0\x04\xff\xd9" + rest).shape == (64, 64, 3)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turned_jpegs_that_are_cut(orientation: int) -> None:
     exif = Image.Exif()

@@ -13,6 +13,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+import zlib
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -176,6 +178,8 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
             if header is not None and _is_cut(data, header, pixels):
                 raise ImageError("truncated (the JPEG's data end before its picture does)")
             return _from_array(pixels) if flag == cv2.IMREAD_UNCHANGED else np.asarray(pixels, np.uint8)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        _check_sums(data)
     try:
         opened = Image.open(io.BytesIO(data), formats=_formats())
     except UnidentifiedImageError:
@@ -237,11 +241,8 @@ def _png_for_opencv(data: bytes) -> tuple[int | None, bytes]:
     """
     depth, colour_type = data[24:26] if len(data) > 25 else (8, 0)  # 4 and 6 have an alpha channel
     flag: int | None = cv2.IMREAD_UNCHANGED if colour_type in (4, 6) or depth == 16 else cv2.IMREAD_COLOR
-    parts, start, at, has_pixels = list[bytes](), 0, 8, False
-    while at + 12 <= len(data):
-        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if kind == b"IEND":
-            return flag, b"".join([*parts, data[start:]]) if parts else data
+    parts, start, has_pixels = list[bytes](), 0, False
+    for kind, at, end in _png_chunks(data):
         if kind in (b"tRNS", b"eXIf"):
             flag = None
         elif kind == b"IDAT":
@@ -249,8 +250,26 @@ def _png_for_opencv(data: bytes) -> tuple[int | None, bytes]:
         elif kind in _PNG_NOTES and not has_pixels:
             parts.append(data[start:at])
             start = end
+    return flag, b"".join([*parts, data[start:]]) if parts else data
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk of a PNG, the last one included, where it begins and where it ends."""
+    kind, at = b"", 8
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise ImageError("truncated (the PNG ends before its last chunk)")
+        kind, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield kind, at, end
         at = end
-    raise ImageError("truncated (the PNG ends before its last chunk)")
+
+
+def _check_sums(data: bytes) -> None:
+    """Refuse a PNG with a wrong checksum, as OpenCV does: Pillow compares none of those of pixels."""
+    for kind, at, end in _png_chunks(data):
+        is_needed = kind[:1].isupper() or kind in (b"tRNS", b"eXIf")
+        if is_needed and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise ImageError(f"damaged (the checksum of the PNG's chunk {kind.decode('latin-1')!a} is wrong)")
 
 
 def _from_pillow(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:

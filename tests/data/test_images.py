@@ -245,6 +245,33 @@ def test_bad_files_are_refused_in_the_users_terms(kind: str, data: bytes) -> Non
         read_image(data)
 
 
+CHECKSUMS = {
+    "RGB": (encoded(noise_picture(), "PNG"), "IHDR IDAT"),
+    "stored": (encoded(noise_picture(), "PNG", compress_level=0), "IDAT"),
+    "palette": (encoded(noise_picture().quantize(16), "PNG"), "PLTE IDAT"),
+    "transparent palette": (encoded(palette_with_transparency(), "PNG", transparency=1), "PLTE tRNS IDAT"),
+    "turned": (rotated_by_exif(noise_picture(), 6, "PNG"), "IHDR eXIf IDAT"),
+    "16 bits": (encoded(Image.fromarray(sixteen_bit()), "PNG"), "IDAT"),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKSUMS)
+def test_wrong_checksums_of_a_png_are_told(kind: str) -> None:
+    """Of any chunk that makes pixels, whichever library decodes it, and wherever in the chunk a bit is another."""
+    data, chunks = CHECKSUMS[kind]
+    assert read_image(data).size
+    for chunk in chunks.split():
+        at = data.index(chunk.encode())
+        size = int.from_bytes(data[at - 4 : at], "big")
+        for place in {at + 4 + i for i in (0, size // 3, size - 1, size, size + 3)}:
+            damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+            # what a header says may be refused before its checksum is compared
+            words = None if chunk == "IHDR" else f"^damaged .the checksum of the PNG's chunk '{chunk}' is wrong"
+            with pytest.raises(ImageError, match=words):
+                read_image(damaged)
+                pytest.fail(f"{chunk}, byte {place - at}")
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"])
 def test_no_prefix_of_a_file_is_accepted(kind: str) -> None:
     data = encoded(noise_picture(24, 16), kind)

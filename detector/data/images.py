@@ -4,8 +4,8 @@ From a path, the bytes of a file, a Pillow image or an array, :func:`read_image`
 (H, W, 3) in BGR order: upright, contiguous, never shared with the caller.
 
 Ordinary JPEG and PNG files are decoded by OpenCV. What OpenCV decodes wrongly (CMYK, transparent palettes, an EXIF
-rotation in a PNG) and all other formats go through Pillow. Truncated files are refused, since OpenCV would return them
-half grey.
+rotation in a PNG) and all other formats go through Pillow, and where it keeps too few of 16 bits a colour, through
+OpenCV again. Truncated files are refused, since OpenCV would return them half grey.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ MIN_SIDE = 4
 """Minimum side of a picture in pixels."""
 
 _ORIENTATION = 0x112  # EXIF's tag
+
+_DARK = 64  # of 255: where no sample is above it, the highest two of 16 bits may be unused
 
 _PNG_NOTES = frozenset(b"iCCP sRGB gAMA cHRM sBIT hIST pHYs sPLT tEXt zTXt iTXt tIME oFFs pCAL sCAL".split())
 """Chunks that change no pixel that OpenCV decodes."""
@@ -193,7 +195,7 @@ def _from_bytes(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
     with opened:
         if opened.format == "TIFF" and _has_pages(data):
             raise ImageError("several pages: save each of them as a picture of its own")
-        return _from_pillow(opened, max_pixels)
+        return _from_pillow(opened, max_pixels, encoded)
 
 
 def _has_pages(data: bytes) -> bool:
@@ -272,23 +274,63 @@ def _check_sums(data: bytes) -> None:
             raise ImageError(f"damaged (the checksum of the PNG's chunk {kind.decode('latin-1')!a} is wrong)")
 
 
-def _from_pillow(image: Image.Image, max_pixels: int) -> NDArray[np.uint8]:
+def _from_pillow(image: Image.Image, max_pixels: int, encoded: bytes = b"") -> NDArray[np.uint8]:
     _check_size(image.size, max_pixels)
     try:
+        is_deep = _is_deep(image)
         upright = ImageOps.exif_transpose(image)
         mode = upright.mode
         if mode.startswith("I"):  # 16 or 32 bits of grey
             return _from_array(_narrow(np.asarray(upright)))
         if mode != "F":
-            if upright.has_transparency_data:
-                return _from_array(np.asarray(upright.convert("RGBA"))[:, :, [2, 1, 0, 3]])
-            return _from_array(np.asarray(upright.convert("RGB"))[:, :, ::-1])
+            has_alpha = upright.has_transparency_data
+            colour = np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))[:, :, [2, 1, 0, 3][: 3 + has_alpha]]
+            if image.format == "JPEG2000" and _has_deep_colours(encoded):  # Pillow makes black of their white
+                return _from_array(_all_bits(colour, encoded, cv2.IMREAD_UNCHANGED))
+            samples = np.asarray(upright) if mode == "CMYK" else colour[:, :, :3]
+            if is_deep and samples.max(initial=0) <= _DARK:
+                return _from_array(_all_bits(colour, encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH))
+            return _from_array(colour)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly anything
         word = "truncated" if "truncated" in str(error) else "damaged"
         raise ImageError(f"{word} ({error})") from error
     raise ImageError("pixels are 32-bit floats: save the picture with 8 or 16 bits a sample")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Test whether an image that is not loaded has 16 bits a sample in its file; of JPEG 2000 Pillow does not tell."""
+    tiles = [tile.args for tile in getattr(image, "tile", [])]
+    return any(";16" in str(args) or (image.format == "PPM" and args[1:] == (65535,)) for args in tiles)
+
+
+def _has_deep_colours(encoded: bytes) -> bool:
+    """Test whether a JPEG 2000 has several components of more than eight bits (ITU-T T.800, A.5.1)."""
+    size = encoded[max(0, encoded.find(b"\xff\x4f\xff\x51")) :][40:43]
+    return len(size) == 3 and size[:2] > b"\0\1" and size[2] & 127 > 7
+
+
+def _all_bits(colour: NDArray[np.uint8], encoded: bytes, flag: int) -> NDArray[np.uint16]:
+    """Decode a file of more than eight bits a colour by OpenCV, with all of them.
+
+    Args:
+        colour: shape (H, W, 3 or 4), BGR or BGRA: the highest eight, from Pillow.
+        encoded: the file; empty if there is none.
+        flag: OpenCV's.
+    """
+    try:
+        deep = np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), flag))
+    except cv2.error:  # there is no file, or it is of a kind that OpenCV does not know
+        deep = np.zeros(0)
+    # OpenCV has to have made the same picture, as upright and as coloured; 10 and 12 bits of JPEG 2000 fill no 16.
+    if deep.dtype == np.uint16 and deep.shape[:2] == colour.shape[:2] and deep.shape[2:] in ((3,), (4,)):
+        samples, shown = np.asarray(deep, np.uint16), colour[:, :, :3]
+        for bits in (8, 6, 4, 2):
+            if ((samples[:, :, :3] >> bits).astype(np.uint8) - shown + np.uint8(1) <= 2).all():  # modulo 256
+                alpha = colour[:, :, 3:].astype(np.uint16) * 257 if samples.shape[2] == 3 else samples[:, :, 3:]
+                return np.concatenate([samples[:, :, :3], alpha], 2)
+    raise ImageError("more than 8 bits a colour, in a form that is not decoded: save it as PNG, and give that file")
 
 
 def _narrow(grey: NDArray[Any]) -> NDArray[np.uint16]:

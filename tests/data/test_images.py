@@ -408,6 +408,61 @@ def test_16_bits_that_hold_fewer(kind: str, bits: int) -> None:
     np.testing.assert_array_equal(read_image(held), np.repeat(plain[:, :, None], 3, axis=2))
 
 
+def deep_colour(kind: str, samples: Any) -> bytes:
+    """A file of 16 bits a colour; shape (H, W, 3 or 4), BGR or BGRA."""
+    options = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000] if kind == ".jp2" else []  # lossless
+    ok, data = cv2.imencode(kind, samples, options)
+    assert ok
+    return bytes(data.tobytes())
+
+
+def turned_png(data: bytes, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = exif.tobytes().removeprefix(b"Exif\0\0")
+    size, checksum = len(content).to_bytes(4, "big"), zlib.crc32(b"eXIf" + content).to_bytes(4, "big")
+    return data[:33] + size + b"eXIf" + content + checksum + data[33:]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("kind", [".tiff", ".jp2", ".ppm", ".png"])
+def test_16_bits_a_colour_of_all_formats(kind: str, bits: int) -> None:
+    """Also those that Pillow decodes, which keeps the highest eight bits, and of JPEG 2000 makes white black."""
+    plain = np.asarray(blots(160, 80, "RGB"))[:, :, ::-1].copy()
+    plain[:8], plain[8:16] = 255, 0
+    data = deep_colour(kind, plain.astype(np.uint16) << (bits - 8) | (1 << (bits - 8)) - 1)
+    np.testing.assert_allclose(read_image(data).astype(int), plain, atol=1)  # Pillow rounds those of a PPM
+    if kind == ".png":
+        np.testing.assert_array_equal(read_image(turned_png(data, 1)), plain)
+        np.testing.assert_array_equal(read_image(turned_png(data, 6)), np.rot90(plain, -1))
+
+
+@pytest.mark.parametrize("kind", [".jp2", ".png"])
+def test_16_bits_a_colour_with_opacity(kind: str) -> None:
+    plain = np.asarray(blots(160, 80, "RGB"))[:, :, ::-1]
+    alpha = np.full((80, 160, 1), 65535, np.uint16)
+    alpha[:40] = 0
+    data = deep_colour(kind, np.concatenate([plain.astype(np.uint16) << 2, alpha], 2))
+    for held in (data, turned_png(data, 1)) if kind == ".png" else (data,):
+        pixels = read_image(held)
+        assert (pixels[:40] == 255).all()
+        np.testing.assert_array_equal(pixels[40:], plain[40:])
+
+
+def test_16_bits_a_colour_of_which_eight_were_lost() -> None:
+    """Pillow opened the file, or it is in colours that OpenCV does not decode; where all bits are used, none matter."""
+    samples = np.asarray(blots(160, 80, "RGB"))[:, :, ::-1].astype(np.uint16)
+    shallow, full = deep_colour(".tiff", samples), deep_colour(".tiff", samples * 257)
+    cmyk = bytearray(deep_colour(".tiff", np.concatenate([samples, samples[:, :, :1]], 2)))
+    cmyk[cmyk.index(b"\x06\x01\x03\0\x01\0\0\0", int.from_bytes(cmyk[4:8], "little")) + 8] = (
+        5  # PhotometricInterpretation
+    )
+    for held in (Image.open(io.BytesIO(shallow)), bytes(cmyk)):
+        with pytest.raises(ImageError, match=r"^more than 8 bits a colour.*save it as PNG"):
+            read_image(held)
+    np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(full))), samples)
+
+
 def big_png(width: int, height: int) -> bytes:
     """A file that says that it is so large."""
     data = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))

@@ -147,10 +147,12 @@ class PictureFiles:
     def _name(self, item: LabelledImage) -> str:
         """Return a unique file name, the source's as far as possible; labels are found by it without the suffix."""
         stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
-        if _on_any_disk(stem) in self._used:
-            stem = f"{stem}_{hashlib.sha256(item.name.encode()).hexdigest()[:8]}"
-        self._used.add(_on_any_disk(stem))
-        return stem
+        name, hashed = stem, item.name
+        while _on_any_disk(name) in self._used:
+            name = f"{stem}_{hashlib.sha256(hashed.encode()).hexdigest()[:8]}"
+            hashed += "\0"  # another hash, where a picture has this one or is called so
+        self._used.add(_on_any_disk(name))
+        return name
 
 
 def _on_any_disk(name: str) -> str:

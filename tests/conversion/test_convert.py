@@ -637,6 +637,34 @@ def test_names_that_clash_get_one_of_their_own(toy: Toy, tmp_path: Path) -> None
     assert len({label_of(tmp_path / "out", row) for row in rows}) == len(rows) == len(labels_of(tmp_path / "out"))
 
 
+CLASHES = {
+    "hashes that begin alike": (
+        ["000001/plate.jpg", "006573/plate.jpg", "094657/plate.jpg"],
+        ["plate", "plate_957508aa", "plate_4d246749"],
+    ),
+    "a picture is called as the hash of another": (
+        ["a/plate.png", "b/plate_957508aa.png", "006573/plate.jpg"],
+        ["plate", "plate_957508aa", "plate_f3267550"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("names", "stems"), CLASHES.values(), ids=CLASHES)
+def test_names_that_clash_again(toy: Toy, tmp_path: Path, names: list[str], stems: list[str]) -> None:
+    source, lines = tmp_path / "source", ["image,text"]
+    for name, picture in zip([*names, *map("{}.png".format, range(9))], sorted(toy.source.iterdir()), strict=False):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(picture, source / name)
+        lines.append(f"{name},{picture.stem.split('-')[0]}")
+    (source / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    convert(source, tmp_path / "out", space="_", **OPTIONS)
+    rows = {row.source: row for row in read_manifest(tmp_path / "out")}
+    assert [Path(rows[name].image).stem for name in names] == stems
+    for row in rows.values():
+        ids, _ = parse_labels(label_of(tmp_path / "out", row), 96, 32, len(TOY_SYMBOLS))
+        assert "".join(TOY_SYMBOLS[i] for i in ids) == row.text.replace(" ", ""), "each has its own labels"
+
+
 def test_line_ends_in_names_are_kept_in_the_tables_and_nowhere_else(toy: Toy, tmp_path: Path) -> None:
     source = toy_folder(tmp_path / "source", 8)
     odd, gone = "A\rK\n7", "mis\rsing.png"

@@ -28,6 +28,7 @@ from detector.data.text_files import Writer
 from detector.errors import DatasetError, counted
 from detector.text.reading_config import ReadingConfig
 
+_LONGEST = 255  # bytes that file systems take of a name
 _TOGETHER = 256  # pictures that are put on the list of files at once, which is opened for it
 
 
@@ -149,7 +150,9 @@ class PictureFiles:
         stem = re.sub(r"[\x00-\x1f\x7f]", "_", item.path.stem).strip("._") or "image"  # lists have a path a line
         name, hashed = stem, item.name
         while _on_any_disk(name) in self._used:
-            name = f"{stem}_{hashlib.sha256(hashed.encode()).hexdigest()[:8]}"
+            mark = f"_{hashlib.sha256(hashed.encode()).hexdigest()[:8]}"
+            room = _LONGEST - len(mark) - len(item.path.suffix)  # no picture's is shorter than that of labels
+            name = stem.encode()[:room].decode("utf-8", "ignore") + mark
             hashed += "\0"  # another hash, where a picture has this one or is called so
         self._used.add(_on_any_disk(name))
         return name

@@ -649,6 +649,10 @@ CLASHES = {
 }
 
 
+    "with a mark too long for a disk": (
+        [f"a/{'é' * 125}.png", f"b/{'é' * 125}.png", f"c/{'é' * 125}.jpeg"],
+        ["é" * 125, f"{'é' * 121}_dfb61e79", f"{'é' * 120}_06f9d357"],
+    ),
 @pytest.mark.parametrize(("names", "stems"), CLASHES.values(), ids=CLASHES)
 def test_names_that_clash_again(toy: Toy, tmp_path: Path, names: list[str], stems: list[str]) -> None:
     source, lines = tmp_path / "source", ["image,text"]

@@ -21,6 +21,7 @@ from detector.conversion.set_folder import (
     WORK,
     alone,
     begin,
+    bytes_of,
     check_outside,
     check_pictures,
     check_target,
@@ -145,7 +146,7 @@ def convert(
     with alone(target), writing(part, lambda: "the same call"):
         recover(target)
         check_target(target, Path(source), overwrite)  # what is there now, be it another run's
-        earlier_review = _bytes_of(final_review)
+        earlier_review = bytes_of(final_review)
         decisions = read_review(
             *([final_review] if earlier_review is not None else []), *([Path(review)] if review else [])
         )
@@ -184,11 +185,8 @@ def convert(
         )
         texts = {item.name: item.text for item in labelled.items if item.name in decisions.rows}
         config, layout_share = writer.write(located.boxes.__getitem__, located.shape_hw, decisions, texts, progress)
-        if (edited_review := _bytes_of(final_review)) != earlier_review and edited_review is not None:
-            (part / REVIEW).write_bytes(edited_review)
-            log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", final_review)
         keep_arguments(resume.path(ARGUMENTS), arguments)
-        put_in_place(target)
+        put_in_place(target, earlier_review)
     error_shares = [1 - item.confidence for item in inputs.items if item.confidence is not None]
     return ConversionReport(
         data_yaml=target / "data.yaml",
@@ -301,7 +299,3 @@ def _likelier_reason(source: Source, inputs: Inputs, visual_order: bool) -> str:
             f"of the picture: where they are as one types them, say {argument('visual_order')}"
         )
     return ""
-
-
-def _bytes_of(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None

@@ -165,15 +165,38 @@ def check_outside(target: Path, searched: Path) -> None:
         )
 
 
-def put_in_place(target: Path) -> None:
-    """Replace ``target`` by the finished set; at any moment one of them is complete."""
+def put_in_place(target: Path, earlier_review: bytes | None) -> None:
+    """Replace ``target`` by the finished set; at any moment one of them is complete.
+
+    Args:
+        target: the folder.
+        earlier_review: the decisions in it that are taken up; if they were edited since, the set gets the edited file.
+    """
     replaced = _replaced(target)
     if target.exists():
         check_replaceable(target)  # again: the run may have taken hours
         target.rename(replaced)
+        try:
+            _keep_edits(target, earlier_review)
+        except BaseException:
+            replaced.rename(target)
+            raise
     part_of(target).rename(target)
     if replaced.exists():
         _discard(replaced)
+
+
+def _keep_edits(target: Path, earlier_review: bytes | None) -> None:
+    """Keep what was decided while the set was made; under its name it can be edited until it is renamed."""
+    edited_review = bytes_of(_replaced(target) / REVIEW)
+    if edited_review is not None and edited_review != earlier_review:
+        (part_of(target) / REVIEW).write_bytes(edited_review)
+        log.warning("%s was edited while this ran, and stays as it is: convert again to take it up", target / REVIEW)
+
+
+def bytes_of(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is none."""
+    return path.read_bytes() if path.is_file() else None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from detector.conversion import convert as conversion
+from detector.conversion import set_folder
 from detector.conversion.convert import convert
 from detector.conversion.locating.locator import Locator
 from detector.conversion.report import ConversionReport
@@ -263,6 +264,26 @@ def test_edits_made_while_it_runs_are_not_overwritten(reviewed: Reviewed, caplog
     with caplog.at_level(logging.INFO, "detector"):
         reviewed.again()
     assert second not in reviewed.rows() and "decisions taken up from the review: 2" in caplog.text
+
+
+def test_edits_made_in_the_last_moment_are_not_lost(
+    reviewed: Reviewed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spreadsheet saves while the set is put in place, after the earlier one was checked."""
+    name = next(iter(reviewed.rows()))
+    real = set_folder.check_replaceable
+
+    def save_after(target: Path) -> None:
+        real(target)
+        if (target.with_name(f"{target.name}.part") / "manifest.csv").exists():
+            decide(target / "review.csv", (name, "drop", ""))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(set_folder, "check_replaceable", save_after)
+        reviewed.again()
+    assert f"{reviewed.root / 'review.csv'} was edited while this ran" in caplog.text
+    reviewed.again()
+    assert name not in reviewed.rows() and "drop" in (reviewed.root / "review.csv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("corrected", "kept"), [("AX", True), ("A X", True), ("ABC", False)])

@@ -209,12 +209,13 @@ def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
     part = part_of(target)
     part.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(part.with_name(part.name + ".lock"))
-    if (file := Path(lock.lock_file)).exists() and file.stat().st_size:  # it would be emptied
-        raise DatasetError(f"{file} is needed as a lock, and holds something else: move it away.")
+    with suppress(FileNotFoundError):  # another process may take its own away at any moment
+        if (file := Path(lock.lock_file)).stat().st_size:  # it would be emptied
+            raise DatasetError(f"{file} is needed as a lock, and holds something else: move it away.")
     try:
         lock.acquire(timeout=wait, poll_interval=0.01)
     except Timeout:
-        if not Path(lock.lock_file).exists():
+        if not os.access(part.parent, os.W_OK):
             raise DatasetError(f"{part.parent} cannot be written to: choose another folder.") from None
         raise DatasetError(f"Another run is writing {target}: wait for it, or choose another folder.") from None
     except (OSError, NotImplementedError):  # a file system without locks

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections import Counter
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -911,6 +912,27 @@ def test_names_that_are_one_on_some_disks_stay_apart(toy: Toy, tmp_path: Path) -
         shutil.copyfile(made, tmp_path / "source" / folder / name)
     lines = [f"a/one.png,{first.name.split('-')[0]}", f"b/ONE.png,{second.name.split('-')[0]}"]
     (tmp_path / "source" / "labels.csv").write_text("image,text\n" + "\n".join(lines) + "\n")
+def test_a_lock_that_others_hold_for_moments(tmp_path: Path) -> None:
+    """Who waits for it gets it, or is told that another run is at it, also where that one is through by then."""
+    entered, told = [], []
+
+    def hold() -> None:
+        for _ in range(150):
+            try:
+                with alone(tmp_path / "out", 0.02):
+                    entered.append(1)
+            except Exception as error:
+                told.append(str(error))
+
+    threads = [threading.Thread(target=hold) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(entered) + len(told) == 600
+    assert {*told} <= {f"Another run is writing {tmp_path / 'out'}: wait for it, or choose another folder."}
+
+
     convert(tmp_path / "source", tmp_path / "out", space="_", **OPTIONS)
     names = [Path(row.image).name.casefold() for row in read_manifest(tmp_path / "out")]
     assert len(set(names)) == 2

@@ -88,6 +88,9 @@ class ReadingConfig:
         for pair, share in self.lookalikes or ():
             if not (len(pair) == 2 and set(pair) <= set(self.symbols) and 0 <= share <= 1):
                 raise DatasetError(f"Pairs of symbols that look alike have a share of 1 each, got {pair!r}: {share!r}.")
+        for name in ("two_pass", "visual_order"):
+            if (value := getattr(self, name)) not in (True, False, *((None,) if name == "two_pass" else ())):
+                raise DatasetError(f"{_KEYS_IN_FILES.get(name, name)} is true or false, got {value!r}.")
         object.__setattr__(self, "pattern", self.pattern or None)
         allowed_strings(self)  # refuse a pattern that cannot be met here, not with the first picture
 

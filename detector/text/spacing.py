@@ -7,12 +7,15 @@ from top to bottom. All boxes here are deskewed ones (:mod:`detector.text.line_g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.text.alphabet import MAX_LENGTH
 from detector.text.line_grouping import MAX_LINES, deskew, reading_order
 
 MEASURES = ("gap", "pitch", "excess", "ratio")
@@ -50,6 +53,7 @@ class TextLayout:
 
     Raises:
         ValueError: if a value makes no sense.
+        TypeError: if one is of another type.
     """
 
     kind: str = "proportional"
@@ -70,11 +74,26 @@ class TextLayout:
             raise ValueError(f"a layout is proportional or fixed by {measures}; got {self.kind!r}, {self.measure!r}")
         if self.kind == "fixed" and not self.pitch > 0:
             raise ValueError(f"a fixed pitch must be above 0, got {self.pitch}")
-        if not (1 <= self.lines <= MAX_LINES and self.between_lines >= 0):
+        for name in ("lines", "between_lines"):
+            object.__setattr__(self, name, index(getattr(self, name)))
+        if not (1 <= self.lines <= MAX_LINES and 0 <= self.between_lines <= MAX_LENGTH):
             raise ValueError(
-                f"a layout has 1 to {MAX_LINES} lines and no less than 0 spaces between them, "
+                f"a layout has 1 to {MAX_LINES} lines and 0 to {MAX_LENGTH} spaces between them, "
                 f"got {self.lines} and {self.between_lines}"
             )
+        self._check_measures()
+
+    def _check_measures(self) -> None:
+        """Refuse numbers that are none, which would be found out with the first picture, or never."""
+        if not all(map(math.isfinite, self.thresholds)) or list(self.thresholds) != sorted(self.thresholds):
+            raise ValueError(f"thresholds are numbers, none below the one before it, got {list(self.thresholds)}")
+        for name in ("origin", "pitch", "max_plain"):
+            if (value := getattr(self, name)) is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is a number, got {value}")
+        if not 0 <= self.lowest_line <= 1:
+            raise ValueError(f"lowest_line is a share, 0 to 1, got {self.lowest_line}")
+        if self.stacked not in (True, False):
+            raise ValueError(f"stacked is true or false, got {self.stacked!r}")
 
     def places(
         self, boxes_xyxy: NDArray[np.floating], width: float, length: int, line: NDArray[np.int64] | None = None

@@ -536,6 +536,17 @@ HELD: dict[str, tuple[dict[str, Any], str]] = {
     "no layout": ({"layout": None}, "The reading configuration cannot be understood"),
     "a length in words": ({"length": "eight"}, "The reading configuration cannot be understood"),
     "half a shape": ({"shape_hw": [64]}, "The reading configuration cannot be understood"),
+    "half a line": ({"layout": {"lines": 1.5}}, "The reading configuration cannot be understood"),
+    "half a space between lines": (
+        {"layout": {"between_lines": 1.5}},
+        "The reading configuration cannot be understood",
+    ),
+    "a height in words": ({"layout": {"lowest_line": "x"}}, "The reading configuration cannot be understood"),
+    "an origin in words": ({"layout": {"origin": "x"}}, "The reading configuration cannot be understood"),
+    "a bound in words": ({"layout": {"plain_most": "x"}}, "The reading configuration cannot be understood"),
+    "two passes in words": ({"second_look": "no"}, "second_look is true or false, got 'no'"),
+    "an order in words": ({"visual_order": "no"}, "visual_order is true or false, got 'no'"),
+    "no order": ({"visual_order": None}, "visual_order is true or false, got None"),
     "symbols that are a number": ({"symbols": 123}, "The reading configuration cannot be understood"),
 }
 

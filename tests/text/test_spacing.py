@@ -108,6 +108,16 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str]] = {
     "no pitch": ({"kind": "fixed"}, "a fixed pitch must be above 0, got 0.0"),
     "negative pitch": ({"kind": "fixed", "pitch": -0.1}, "a fixed pitch must be above 0, got -0.1"),
     "no number": ({"kind": "fixed", "pitch": float("nan")}, "a fixed pitch must be above 0, got nan"),
+    "endless pitch": ({"kind": "fixed", "pitch": float("inf")}, "pitch is a number, got inf"),
+    "no origin": ({"kind": "fixed", "pitch": 0.1, "origin": float("nan")}, "origin is a number, got nan"),
+    "no bound": ({"measure": "ratio", "max_plain": float("nan")}, "max_plain is a number, got nan"),
+    "no threshold": ({"thresholds": (0.5, float("nan"))}, r"thresholds are numbers, .* got \[0.5, nan\]"),
+    "decreasing thresholds": ({"thresholds": (0.5, 0.1)}, r"none below the one before it, got \[0.5, 0.1\]"),
+    "no lines": ({"lines": 0}, "1 to 4 lines .*, got 0 and 0"),
+    "many spaces between lines": ({"between_lines": 49}, "0 to 48 spaces between them, got 1 and 49"),
+    "no share": ({"lowest_line": float("nan")}, "lowest_line is a share, 0 to 1, got nan"),
+    "more than a share": ({"lowest_line": 5}, "lowest_line is a share, 0 to 1, got 5"),
+    "a word": ({"stacked": "no"}, "stacked is true or false, got 'no'"),
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.text.alphabet import MAX_LENGTH
 from detector.text.forms.automaton import Automaton, Edge
 
 DIGIT, LETTER, OTHER = 0, 1, 2
@@ -25,6 +26,7 @@ _NAMED_SHARE = 0.9  # a description names the symbol, or the kind, that has this
 _NAMED_WEIGHT = 0.05  # a description names formats with this share of all strings
 _MIN_WEIGHT = 0.005  # the search ignores formats with a smaller share of all strings
 _MAX_ROUNDING = 0.006  # of a sum of probabilities that are stored with three digits, each off by at most half a percent
+_LEAST = 1e-9  # weight and share, which no number of strings comes near; products of smaller ones may be 0
 _MIN_SHARE = 0.03  # that the search gives any length, so that an exception is read where its pixels are sure
 
 
@@ -50,7 +52,8 @@ class StringModel:
         shares: by length, its share of the strings that the model was fitted to, in (0, 1].
 
     Raises:
-        ValueError: if values are no probabilities, or a format does not have (length, classes) of them.
+        ValueError: if values are no probabilities, a format does not have (length, classes) of them, or there is none
+            beside the uniform component.
     """
 
     alphabet: str
@@ -59,12 +62,18 @@ class StringModel:
 
     def __post_init__(self) -> None:
         for length, formats in self.formats.items():
+            if len(formats) < 2:
+                raise ValueError(f"strings of {length} symbols have no format beside the uniform component")
             for form in formats:
                 sums = form.symbols.sum(1) if form.symbols.shape == (length, len(self.alphabet)) else np.zeros(1)
-                if not (0 < form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=_MAX_ROUNDING)):
+                if not (
+                    _LEAST <= form.weight <= 1 and (form.symbols > 0).all() and np.allclose(sums, 1, atol=_MAX_ROUNDING)
+                ):
                     raise ValueError(f"a format of {length} symbols has no probabilities for each")
-        if not all(0 < share <= 1 for share in self.shares.values()) or not set(self.formats) <= set(self.shares):
+        if not all(_LEAST <= share <= 1 for share in self.shares.values()) or not {*self.formats} <= {*self.shares}:
             raise ValueError(f"shares of lengths are above 0 and at most 1, got {self.shares}")
+        if not all(1 <= length <= MAX_LENGTH for length in self.shares):
+            raise ValueError(f"strings have 1 to {MAX_LENGTH} symbols, got {sorted(self.shares)}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StringModel) and self.to_dict() == other.to_dict()

@@ -153,15 +153,23 @@ def test_a_config_holds_it() -> None:
     assert "string_model" not in FREE.to_dict()
 
 
+UNIFORM = {"weight": 1.0, "symbols": [[1 / 36] * 36]}
+
+
 @pytest.mark.parametrize(
     "held",
     [
         7,
         {"five": {"share": 1.0, "formats": []}},
         {"5": {"share": 0.0, "formats": []}},
-        {"5": {"share": 1.0, "formats": [{"weight": 1.0, "symbols": [[0.5, 0.5]]}]}},
-        {"1": {"share": 1.0, "formats": [{"weight": 1.0, "symbols": [[1.0] * 36]}]}},
-        {"1": {"share": 1.0, "formats": [{"weight": float("nan"), "symbols": [[1 / 36] * 36]}]}},
+        {"1": {"share": 1.0, "formats": [UNIFORM, {"weight": 1.0, "symbols": [[0.5, 0.5]]}]}},
+        {"1": {"share": 1.0, "formats": [UNIFORM, {"weight": 1.0, "symbols": [[1.0] * 36]}]}},
+        {"1": {"share": 1.0, "formats": [UNIFORM, {**UNIFORM, "weight": float("nan")}]}},
+        {"1": {"share": 1.0, "formats": [UNIFORM]}},
+        {"1": {"share": 1.0, "formats": [UNIFORM, {**UNIFORM, "weight": 5e-324}]}},
+        {"1": {"share": 5e-324, "formats": [UNIFORM, UNIFORM]}},
+        {"-1": {"share": 1.0, "formats": []}},
+        {"1000000000": {"share": 1.0, "formats": []}},
     ],
 )
 def test_a_damaged_one_is_refused(held: object) -> None:
@@ -222,5 +230,5 @@ def test_what_three_digits_leave_of_any_format_is_a_format() -> None:
             for _ in range(50):
                 rows = np.maximum(rng.dirichlet(np.full(len(symbols), concentration), 8), 1e-12)
                 form = StringFormat(1.0, rows / rows.sum(1, keepdims=True))
-                model = StringModel(symbols, {8: (form,)}, {8: 1.0})
+                model = StringModel(symbols, {8: (form, form)}, {8: 1.0})
                 assert StringModel.from_dict(model.to_dict(), symbols) == model

@@ -22,7 +22,7 @@ def keep_arguments(path: Path, arguments: Mapping[str, Any]) -> None:
     stored["source"] = str(Path(stored["source"]).absolute())
     stored["labels"] = absolute_labels(stored["labels"])
     with atomic_write(path) as part:
-        part.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(stored, indent=1) + "\n", encoding="ascii")
 
 
 def stored_arguments(root: Path) -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ from detector.data.labels.label_texts import Spelling
 from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import Source, read_source
 from detector.data.labels.visual_order import is_right_to_left
-from detector.data.packs.shards import require_parquet
+from detector.data.packs.shards import check_shards_folder, require_parquet
 from detector.data.parallel import Progress, no_progress
 from detector.data.sets.yolo_dataset import SPLITS, SUSPECTS, RejectRow, examples_of
 from detector.errors import (
@@ -132,15 +132,17 @@ def convert(
             so far is kept; or if shards are to be written without the extra "shards".
         DiskFullError: if the disk is full; what was found out so far is kept.
         DatasetError: if ``out`` exists, or would be replaced and is no converted set or holds the pictures; if
-            something else is in the way beside it; if lines of a review make no sense.
+            something else is in the way beside it; if lines of a review make no sense; if shards are to lie where
+            the name is not UTF-8.
     """
     arguments = {**locals()}  # first of all: just the arguments
     began = time.perf_counter()
     _check_numbers(length, val, test, lines, train_scale, seed)
+    target = target_of(out)
     if shards:
         require_parquet("A converted set in shards")
+        check_shards_folder(target)
     progress = progress or no_progress
-    target = target_of(out)
     part, final_review = part_of(target), target / REVIEW
     check_target(target, Path(source), overwrite)  # before anything is made for it
     with alone(target), writing(part, lambda: "the same call"):

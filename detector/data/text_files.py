@@ -36,6 +36,15 @@ def bounded_lines(stream: TextIO, file: Path, max_length: int, content: str) -> 
         yield line
 
 
+def is_utf8(text: str) -> bool:
+    """Test whether a text can be written in UTF-8: names of files, whose bytes may be any, need not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Writable(Protocol):
     def write(self, text: str, /) -> Any: ...
 
@@ -65,6 +74,11 @@ class Writer:
     def rows(self, rows: Iterable[Iterable[Any]]) -> None:
         """Write many rows, each as it comes."""
         self._writer.writerows(rows)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines in UTF-8, but for paths in them, which have the bytes that the disk has and need not be UTF-8."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -22,7 +22,7 @@ from detector.training.arguments.defaults import training_arguments
 from detector.training.arguments.ineffective import check_freeze
 from detector.training.publish import publish, target_of
 from detector.training.result import TrainingResult, TrainingStopped
-from detector.training.run_folder import RUNS, checkpoint_of
+from detector.training.run_folder import RUNS, check_recordable, checkpoint_of
 from detector.training.validation.evidence import FEW, say_few
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def train(
         DatasetError: if the set is missing or damaged.
         ArgumentError: if an argument is not one of ``yolo train``'s, or its value makes no sense.
         WeightsError: if ``model`` or ``pretrained`` is nothing to start from.
-        DetectorError: if there is no run to resume, or weights cannot be written into the folder for them.
+        DetectorError: if there is no run to resume, weights cannot be written into the folder for them, or the name
+            of a file or folder that the run records is not UTF-8.
         TrainingStopped: on Ctrl-C, if an epoch was finished; its ``result`` is what was learnt so far.
         KeyboardInterrupt: on Ctrl-C before that.
     """
@@ -199,9 +200,12 @@ def _plan(data: str | None, arguments: dict[str, Any]) -> RunPlan:
     from detector.training.arguments.resumed import RunPlan, begun_anew, resumed
 
     if not (resume := arguments.get("resume")):
-        return RunPlan(_new_run(data, arguments))
-    others = {name: value for name, value in arguments.items() if name != "resume"}
-    return resumed(resume, data, others) or RunPlan(_new_run(*begun_anew(resume, data, others)))
+        plan = RunPlan(_new_run(data, arguments))
+    else:
+        others = {name: value for name, value in arguments.items() if name != "resume"}
+        plan = resumed(resume, data, others) or RunPlan(_new_run(*begun_anew(resume, data, others)))
+    check_recordable(plan.overrides.values())
+    return plan
 
 
 def _check_folder(folder: Path) -> None:

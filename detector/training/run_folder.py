@@ -20,11 +20,14 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from detector.data.atomic import atomic_write
 from detector.data.folders.owned import file_hash
+from detector.data.text_files import is_utf8
 from detector.errors import ArgumentError, DetectorError
 
 RUNS = Path("runs")
@@ -45,6 +48,20 @@ _PUBLISHED = "published.json"
 
 FILES = (ARGUMENTS, RESULTS, ARITHMETIC, _PUBLISHED, *(f"weights/{name}" for name in (LAST, BEST, START)))
 """All that training with the default arguments leaves in a run's folder."""
+
+
+def check_recordable(values: Iterable[Any]) -> None:
+    """Refuse paths and names that :data:`ARGUMENTS`, which Ultralytics writes in UTF-8, cannot hold.
+
+    Raises:
+        DetectorError: naming the first.
+    """
+    for value in values:
+        if not is_utf8(str(value)):
+            raise DetectorError(
+                f"{value}: the name is not UTF-8, and a training run, which records it, takes no other: rename it, or "
+                "choose another folder."
+            )
 
 
 @dataclass(frozen=True)

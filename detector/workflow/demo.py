@@ -18,6 +18,7 @@ from detector.reading.evaluation import Evaluation
 from detector.reading.reader import Reader
 from detector.synth import SynthConfig, write_set
 from detector.synth.write_set import file_names
+from detector.training.run_folder import check_recordable
 from detector.workflow.fit import fit
 from detector.workflow.fit_folder import fit_files
 
@@ -70,11 +71,12 @@ def demo(
 
     Raises:
         ArgumentError: if a number makes no sense.
-        DetectorError: if ``out`` holds something else.
+        DetectorError: if ``out`` holds something else, or its name is not UTF-8.
     """
     if pictures < 1 or epochs < 1 or seed < 0:  # before the earlier demo is gone
         raise ArgumentError(f"pictures and epochs are 1 or more, seed 0 or more, got {pictures}, {epochs} and {seed}.")
     root = Path(out).resolve()
+    check_recordable([root])
     owned = _clear_demo(root)
     owned.add(*_names(pictures))  # before they are written, so that a later demo can replace a stopped one
     start = time.perf_counter()

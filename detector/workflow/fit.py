@@ -37,7 +37,7 @@ from detector.text.metrics import TextScore
 from detector.text.reading_config import ReadingConfig
 from detector.training.result import TrainingResult
 from detector.training.run import train
-from detector.training.run_folder import ARGUMENTS, Published, forget, read_results
+from detector.training.run_folder import ARGUMENTS, Published, check_recordable, forget, read_results
 from detector.workflow.fit_folder import FITS, FitFolder, Request, files_hash, pictures_of, request_hash
 from detector.workflow.limits import Evidence, Limit, limits_of, score_of_learnt
 
@@ -117,8 +117,8 @@ def fit(
 
     Raises:
         ArgumentError: if an argument makes no sense.
-        DetectorError: if ``out``, or the place of the weights in it, holds something else; and whatever conversion,
-            training and evaluation raise.
+        DetectorError: if ``out``, or the place of the weights in it, holds something else, or its name is not UTF-8;
+            and whatever conversion, training and evaluation raise.
         TrainingStopped: on Ctrl-C, after at least one epoch.
         KeyboardInterrupt: on Ctrl-C elsewhere.
     """
@@ -134,6 +134,7 @@ def fit(
     _check_held_out(call)
     pictures = pictures_of(call.labelled)
     folder = FitFolder(FITS / pictures.name if out is None else Path(out), pictures)
+    check_recordable([folder.root, *call.training.values()])  # before hours of conversion
     with alone(folder.root):
         folder.keep_request(_request(call))
         report = _convert(folder, call)

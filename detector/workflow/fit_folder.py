@@ -144,7 +144,7 @@ class FitFolder:
         self.state[step] = {"key": key, "result": result}
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.root / STATE) as part:
-            part.write_text(json.dumps(self.state, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(self.state, indent=1, default=str) + "\n", encoding="ascii")
 
     def keep_request(self, request: Request) -> None:
         """Record what is asked for; the next step is written with it."""

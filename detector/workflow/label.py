@@ -27,6 +27,7 @@ from detector.data.labels.prelabels import (
 from detector.data.labels.sources import SpellingOptions, check_source, read_label_files, read_source
 from detector.data.packs.shards import is_shards
 from detector.data.parallel import Progress
+from detector.data.text_files import is_utf8
 from detector.errors import ArgumentError, SourceError, counted
 from detector.reading.reader import Failure, Reader
 from detector.text.detections import Reading
@@ -132,7 +133,8 @@ def label(
     _warn_of_other_texts(labelled, decisions, target, spelling)
     paths, passed_over = _pictures_below(root, target)
     if not paths:
-        raise SourceError(f"There is no picture in {root}.")
+        reasons = "; ".join(f"{failure.name}: {failure.reason}" for failure in passed_over[:3])
+        raise SourceError(f"There is no picture in {writable(str(root))} to read{f' ({reasons})' * bool(reasons)}.")
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)
@@ -163,7 +165,7 @@ def _pictures_below(root: Path, target: Path) -> tuple[list[Path], list[Failure]
         name = writable(str(path))
         if problem is not None:
             passed_over.append(Failure(name, str(problem)))
-        elif writable(_table_path(path, target)) != _table_path(path, target):
+        elif not is_utf8(_table_path(path, target)):
             passed_over.append(Failure(name, "the file name is not valid UTF-8"))
         else:
             paths.append(path)

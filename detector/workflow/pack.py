@@ -29,6 +29,7 @@ from detector.data.labels.listings import writable
 from detector.data.packs.shards import (
     MAX_ROWS,
     ShardPicture,
+    check_shards_folder,
     counts_of,
     require_parquet,
     shard_files,
@@ -131,7 +132,7 @@ def pack(
         ArgumentError: if ``rows`` is below 1.
         DependencyError: if the extra is not installed.
         SourceError: if there is no picture, or the source is ambiguous or broken.
-        DatasetError: if ``out`` exists, or ``OUT.part`` holds other files.
+        DatasetError: if ``out`` exists, or its name is not UTF-8; if ``OUT.part`` holds other files.
         DiskFullError: if there is no room.
     """
     if rows < 1:
@@ -144,6 +145,7 @@ def pack(
         "pyarrow": version("pyarrow"),
     }  # fmt: skip
     target = target_of(out)
+    check_shards_folder(target)
     if target.exists() and request_of(target) != request:
         raise DatasetError(f"{target} exists: choose another folder.")
     if Path(source).is_dir():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
-from collections import Counter
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from detector.conversion.arguments import stored_arguments
 from detector.conversion.convert import convert
 from detector.conversion.inputs import assign_splits
 from detector.conversion.report import ConversionReport
@@ -647,13 +649,13 @@ CLASHES = {
         ["a/plate.png", "b/plate_957508aa.png", "006573/plate.jpg"],
         ["plate", "plate_957508aa", "plate_f3267550"],
     ),
-}
-
-
     "with a mark too long for a disk": (
         [f"a/{'é' * 125}.png", f"b/{'é' * 125}.png", f"c/{'é' * 125}.jpeg"],
         ["é" * 125, f"{'é' * 121}_dfb61e79", f"{'é' * 120}_06f9d357"],
     ),
+}
+
+
 @pytest.mark.parametrize(("names", "stems"), CLASHES.values(), ids=CLASHES)
 def test_names_that_clash_again(toy: Toy, tmp_path: Path, names: list[str], stems: list[str]) -> None:
     source, lines = tmp_path / "source", ["image,text"]
@@ -876,6 +878,27 @@ def test_each_reason_has_an_example(toy: Toy, tmp_path: Path) -> None:
     assert count == 2 and report.examples[kind].startswith("7Q.png: the label '7Q' has 'Q'")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot exist there")
+def test_folders_whose_names_are_no_unicode(toy: Toy, tmp_path: Path) -> None:
+    source, root = (tmp_path / os.fsdecode(name) for name in (b"pl\xe4tze", b"s\xe4tze"))
+    try:
+        shutil.copytree(toy.source, source)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    with pytest.raises(DatasetError, match="the name is not UTF-8, and pyarrow takes no other"):
+        convert(source, root, shards=True, **TOY_OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+    for overwrite in (False, True):
+        convert(source, root, overwrite=overwrite, **TOY_OPTIONS)
+        arguments = stored_arguments(root)
+        assert arguments is not None and arguments["source"] == str(source)
+    assert read_manifest(root) == read_manifest(toy.root)
+    listed = (root / "train.txt").read_bytes().splitlines()
+    assert {os.fsdecode(path) for path in listed} == {str(path) for path in (root / "images" / "train").iterdir()}
+    assert os.fsencode(root / "obj.names") in (root / "obj.data").read_bytes()
+    assert "s\\udce4tze" in (root / "report.html").read_text(encoding="utf-8")
+
+
 # Runs that meet each other, or something that changed
 
 
@@ -887,6 +910,27 @@ def test_two_runs_do_not_write_one_set(toy: Toy, tmp_path: Path) -> None:
         convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_lock_that_others_hold_for_moments(tmp_path: Path) -> None:
+    """Who waits for it gets it, or is told that another run is at it, also where that one is through by then."""
+    entered, told = [], []
+
+    def hold() -> None:
+        for _ in range(150):
+            try:
+                with alone(tmp_path / "out", 0.02):
+                    entered.append(1)
+            except Exception as error:
+                told.append(str(error))
+
+    threads = [threading.Thread(target=hold) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(entered) + len(told) == 600
+    assert {*told} <= {f"Another run is writing {tmp_path / 'out'}: wait for it, or choose another folder."}
 
 
 def test_a_picture_that_goes_while_a_run_goes_on_is_named_and_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:
@@ -912,27 +956,6 @@ def test_names_that_are_one_on_some_disks_stay_apart(toy: Toy, tmp_path: Path) -
         shutil.copyfile(made, tmp_path / "source" / folder / name)
     lines = [f"a/one.png,{first.name.split('-')[0]}", f"b/ONE.png,{second.name.split('-')[0]}"]
     (tmp_path / "source" / "labels.csv").write_text("image,text\n" + "\n".join(lines) + "\n")
-def test_a_lock_that_others_hold_for_moments(tmp_path: Path) -> None:
-    """Who waits for it gets it, or is told that another run is at it, also where that one is through by then."""
-    entered, told = [], []
-
-    def hold() -> None:
-        for _ in range(150):
-            try:
-                with alone(tmp_path / "out", 0.02):
-                    entered.append(1)
-            except Exception as error:
-                told.append(str(error))
-
-    threads = [threading.Thread(target=hold) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(entered) + len(told) == 600
-    assert {*told} <= {f"Another run is writing {tmp_path / 'out'}: wait for it, or choose another folder."}
-
-
     convert(tmp_path / "source", tmp_path / "out", space="_", **OPTIONS)
     names = [Path(row.image).name.casefold() for row in read_manifest(tmp_path / "out")]
     assert len(set(names)) == 2

@@ -127,6 +127,12 @@ def test_a_demo_deletes_nothing_of_others(tmp_path: Path, file: str) -> None:
     assert contents(tmp_path) == {file: b"hours of work"}
 
 
+def test_a_demo_whose_name_is_no_unicode_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DetectorError, match=r"d.mo: the name is not UTF-8, .* choose another folder"):
+        demo(tmp_path / "d\udce4mo", pictures=2)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("few_fonts")
 def test_what_is_put_into_a_demo_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: Any, **__: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -529,6 +530,18 @@ def test_folders_that_no_weights_can_be_written_into(toy: Toy, tmp_path: Path, m
         with pytest.raises(DetectorError, match=said):
             detector.train(**short(toy, epochs=1, **chosen))
     assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot exist there")
+@pytest.mark.parametrize("argument", ["project", "name"])
+def test_runs_whose_names_are_no_unicode(
+    toy: Toy, tmp_path: Path, argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's list of arguments cannot hold them."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DetectorError, match=r"pl.tze: the name is not UTF-8, .* choose another folder"):
+        detector.train(**short(toy, epochs=1, **{argument: "pl\udce4tze"}))
+    assert not any(tmp_path.iterdir())
 
 
 # What the network is shown

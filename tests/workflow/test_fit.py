@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,26 @@ def test_what_cannot_be_fitted(
     with pytest.raises(kind, match=message):
         fit(arguments.pop("source", source), out, **arguments)
     assert (tmp_path / "other" / "thesis.tex").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot exist there")
+def test_folders_whose_names_are_no_unicode(
+    source: Path, tmp_path: Path, untrained: None, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such pictures are fitted; no run is trained in such a folder, which is said before anything is done."""
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"pl\xe4tze")
+    try:
+        shutil.copytree(source, name)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    with pytest.raises(DetectorError, match=r"readers/pl.tze: the name is not UTF-8, .* choose another folder"):
+        detector.fit(name, **TOY_OPTIONS)
+    assert os.listdir() == [name] and steps == []
+    for _ in range(2):
+        fit(Path(name), tmp_path / "out")
+        assert steps == ["convert", "train"], "the second call finds all done"
+    assert name in fit_command(tmp_path / "out")
 
 
 def test_options_are_those_of_convert() -> None:

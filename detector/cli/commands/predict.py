@@ -15,7 +15,7 @@ from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
 from detector.cli.summary import say_format_read
 from detector.cli.terminal import Results, json_text, put, say, stoppable
-from detector.data.text_files import Writer
+from detector.data.text_files import Writer, is_utf8
 from detector.errors import SOME_REFUSED, ArgumentError, SourceError, counted
 
 if TYPE_CHECKING:
@@ -199,15 +199,7 @@ def _of_one_format(
 def _line(fields: dict[str, Any]) -> str:
     """Return a JSON object as a line; in ASCII where UTF-8 cannot hold it, as halves of broken names."""
     line = json_text(fields)
-    return line if line.isascii() or _is_utf8(line) else json.dumps(fields)
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return line if line.isascii() or is_utf8(line) else json.dumps(fields)
 
 
 def _field(name: str) -> str:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detector.data.atomic import atomic_write
 from detector.data.folders.image_files import image_files, in_natural_order, is_folder
-from detector.errors import SourceError, counted, require
+from detector.data.text_files import is_utf8
+from detector.errors import DatasetError, SourceError, counted, require
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +63,12 @@ def require_parquet(what: str = "Parquet") -> None:
         DependencyError: if the extra is not installed.
     """
     require(what, "pyarrow")
+
+
+def check_shards_folder(folder: Path) -> None:
+    """Refuse, with a DatasetError, to write shards where pyarrow, which writes them, could not open them."""
+    if not is_utf8(str(folder.absolute())):
+        raise DatasetError(f"{folder.absolute()}: the name is not UTF-8, and pyarrow takes no other: choose another.")
 
 
 def schema() -> pa.Schema:
@@ -285,7 +292,9 @@ def arrow_errors(file: Path, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise SourceError(f"There is no file {file}.") from None
-    except (pa.ArrowException, OSError, UnicodeError) as error:  # the latter of a name that is not UTF-8
+    except UnicodeEncodeError:
+        raise SourceError(f"{file}: the name is not UTF-8, and pyarrow takes no other: rename it.") from None
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise SourceError(
             f"{file} cannot be read as {kind} ({reason}): write it again, or take it out of the folder."

@@ -38,7 +38,7 @@ from detector.data.letterbox import from_shares, to_shares
 from detector.data.packs.shard_rows import place_of, shard_of
 from detector.data.packs.shards import is_shard_name, is_shards, shard_files
 from detector.data.sets.set_shards import row_labels, set_row_paths
-from detector.data.text_files import read_rows, write_csv
+from detector.data.text_files import read_rows, write_csv, write_lines
 from detector.data.trust import parse_yaml
 from detector.errors import DatasetError
 from detector.text.reading_config import ReadingConfig
@@ -301,14 +301,13 @@ def write_descriptions(root: Path, final_root: Path, config: ReadingConfig, imag
     """
     splits = [split for split in SPLITS if images.get(split)]
     write_data_yaml(root, config, splits)
-    (root / "obj.names").write_text("".join(f"{s}\n" for s in config.symbols), encoding="utf-8")
+    write_lines(root / "obj.names", config.symbols)
     lines = [f"classes = {len(config.symbols)}"]
     for split in splits:
-        (root / f"{split}.txt").write_text("".join(f"{final_root / i}\n" for i in images[split]), encoding="utf-8")
+        write_lines(root / f"{split}.txt", (f"{final_root / image}" for image in images[split]))
         key = "valid" if split == "val" else split
         lines.append(f"{key} = {final_root / f'{split}.txt'}")
-    lines += [f"names = {final_root / 'obj.names'}", "backup = backup/"]
-    (root / "obj.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_lines(root / "obj.data", [*lines, f"names = {final_root / 'obj.names'}", "backup = backup/"])
 
 
 def set_name(root: Path) -> str:

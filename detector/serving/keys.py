@@ -70,7 +70,7 @@ def read_keys(file: Path | None, variable: str) -> list[str]:
     keys = os.environ.get(variable, "").replace(",", " ").split()
     if file is not None:
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ArgumentError(f"The keys in {file} cannot be read: {error}.") from error
         file_keys = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

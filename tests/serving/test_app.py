@@ -187,6 +187,9 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("THE_KEYS", f"{'a' * 16},{'b' * 16} {'c' * 16}")
     (tmp_path / "keys").write_text(f"# of the gate\n\n  {'d' * 20}  \n", encoding="utf-8")
     assert read_keys(tmp_path / "keys", "THE_KEYS") == ["a" * 16, "b" * 16, "c" * 16, "d" * 20]
+    for editor in ("utf-8-sig", "utf-8"):  # some begin a file with a mark, which is no part of the first key
+        (tmp_path / "keys").write_text("e" * 16 + "\n", encoding=editor)
+        assert read_keys(tmp_path / "keys", "THE_KEYS")[3:] == ["e" * 16]
     (tmp_path / "keys").write_text("# none yet\n", encoding="utf-8")
     for file, said in ((tmp_path / "keys", "holds no key"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(ArgumentError, match=said):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from typing import Any
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 UNNAMED = "picture"
@@ -69,7 +69,7 @@ def pictures_in(body: bytes, content_type: str, max_pictures: int) -> Pictures:
     header["content-type"] = _bounded(content_type) or "application/octet-stream"
     kind = header.get_content_type()
     if kind == "multipart/form-data":
-        upload = _multipart(body, str(header.get_param("boundary") or ""), max_pictures)
+        upload = _multipart(body, _parameter(header, "content-type", "boundary"), max_pictures)
     elif kind == "application/json":
         upload = _json(body, max_pictures)
     elif kind.startswith("image/") or kind == "application/octet-stream":
@@ -131,16 +131,16 @@ def _json(body: bytes, max_pictures: int) -> Pictures:
     return upload
 
 
-def _multipart(body: bytes, boundary: str, max_pictures: int) -> Pictures:
+def _multipart(body: bytes, boundary: str | None, max_pictures: int) -> Pictures:
     """Parse multipart/form-data: parts with a file name or an image's type are pictures, ``model`` names the model."""
     if not boundary:
         raise BodyError("multipart/form-data without a boundary: let the client set Content-Type by itself.")
     parts = _Parts(max_pictures)
-    parser = MultipartParser(boundary.encode("latin-1", "replace"), parts.callbacks())  # type: ignore[arg-type]
     try:
+        parser = MultipartParser(boundary.encode("latin-1", "replace"), parts.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise BodyError(f"the multipart body cannot be taken apart: {error}.") from None
     if not parts.complete:
         raise BodyError("the multipart body ends before its last boundary.")
@@ -184,8 +184,8 @@ class _Parts:
         self._value.clear()
 
     def _end(self) -> None:
-        name = _text(self._header.get_param("name", header="content-disposition"))
-        file_name = _text(self._header.get_param("filename", header="content-disposition"))
+        name = _parameter(self._header, "content-disposition", "name")
+        file_name = _parameter(self._header, "content-disposition", "filename")
         data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
         if file_name is None and self._header.get_content_maintype() != "image":
             if name != "model":
@@ -204,12 +204,24 @@ class _Parts:
         self.complete = True
 
 
-def _text(parameter: object) -> str | None:
-    """Return the text of a header's parameter, which may be a (charset, language, text) of RFC 2231."""
-    if isinstance(parameter, tuple):
-        charset, _, raw = parameter
-        try:
-            return str(raw).encode("latin-1", "replace").decode(str(charset or "utf-8"), "replace")
-        except LookupError:
-            return str(raw)
-    return None if parameter is None else str(parameter)
+def _parameter(headers: Message, header: str, name: str) -> str | None:
+    """Return the text of a header's parameter, which may be a (charset, language, text) of RFC 2231.
+
+    Raises:
+        BodyError: if it cannot be taken apart.
+    """
+    try:
+        parameter = headers.get_param(name, header=header)
+        return _decoded(*parameter) if isinstance(parameter, tuple) else parameter
+    except Exception:  # of the standard library: what it raises for a stranger's header, no page lists
+        raise BodyError(
+            f"the parameters of {header} {str(headers[header])[:100]!r} cannot be taken apart: send each of them once, "
+            "as NAME=\"TEXT\" or NAME*=utf-8''TEXT."
+        ) from None
+
+
+def _decoded(charset: str | None, _: str | None, text: str) -> str:
+    try:
+        return text.encode("latin-1", "replace").decode(charset or "utf-8", "replace")
+    except LookupError:  # no such charset
+        return text

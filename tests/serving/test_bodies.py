@@ -25,6 +25,12 @@ def in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def named(name: str) -> tuple[bytes, str]:
+    """A body of one part whose file name is written as RFC 2231 has it, and its Content-Type."""
+    head = f"--b0undary\r\nContent-Disposition: form-data; name=f; filename*={name}"
+    return head.encode() + b"\r\n\r\nxy\r\n--b0undary--", MULTIPART
+
+
 TAKEN: dict[str, tuple[bytes, str, list[str], list[bytes], str | None]] = {
     "one as it is": (A, "image/png", ["picture-1"], [A], None),
     "without a type": (A, "", ["picture-1"], [A], None),
@@ -36,10 +42,10 @@ TAKEN: dict[str, tuple[bytes, str, list[str], list[bytes], str | None]] = {
         MULTIPART, ["picture-1"], [b"xy"], None,
     ),
     "names beyond ASCII": (*multipart(("f", "Ж 車.png", A)), ["Ж 車.png"], [A], None),
-    "a name by RFC 2231": (
-        b"--b0undary\r\nContent-Disposition: form-data; name=f; filename*=utf-8''%C3%BC.png\r\n\r\nxy\r\n--b0undary--",
-        MULTIPART, ["ü.png"], [b"xy"], None,
-    ),
+    "a name by RFC 2231": (*named("utf-8''%C3%BC.png"), ["ü.png"], [b"xy"], None),
+    "a name in an unknown charset": (*named("klingon''x"), ["x"], [b"xy"], None),
+    "a boundary by RFC 2231": (named("utf-8''x")[0], "multipart/form-data; boundary*=utf-8''b0undary", ["x"], [b"xy"],
+                               None),
     "a name with many signs": (*multipart(("f", "a;" * 90 + ".png", A)), ["a;" * 90 + ".png"], [A], None),
     "an empty part": (*multipart(("f", "a.png", b"")), ["a.png"], [b""], None),
     "base64": (in_json(in_base64(A), in_base64(B)), "application/json", ["picture-1", "picture-2"], [A, B], None),
@@ -86,6 +92,12 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
     "a header of parameters": (A, 'multipart/form-data; x="' + ";" * 60_000, 400, "too long to be taken apart"),
     "a header that is a book": (A, "multipart/form-data; x*" + "1" * 5000 + "*=y", 400, "too long to be taken apart"),
     "a part with such a header": (*multipart(("f", ";" * 2000, A)), 400, "too long to be taken apart"),
+    "a name in two ways": (*named("utf-8''x; filename*0=y"), 400, "the parameters of content-disposition"),
+    "a name in a charset that is none": (*named("undefined''x"), 400, "undefined''x\" cannot be taken apart"),
+    "a name in a charset that has no such bytes": (*named("idna''x"), 400, 'send each of them once, as NAME="TEXT"'),
+    "a charset with a zero": (*named("a%00b''x"), 400, "cannot be taken apart: send"),
+    "a boundary in two ways": (A, MULTIPART + "; boundary*=utf-8''x; boundary*0=y", 400, "parameters of content-type"),
+    "a boundary that is a book": (A, "multipart/form-data; boundary=" + "b" * 300, 400, "cannot be taken apart"),
     "empty parts": (b"", MULTIPART, 400, "ends before its last boundary"),
 }  # fmt: skip
 
@@ -104,6 +116,18 @@ def test_what_goes_in_comes_out(pictures: list[bytes]) -> None:
     assert pictures_in(body, kind, 5).pictures == pictures
     body = in_json(*map(in_base64, pictures))
     assert pictures_in(body, "application/json", 5).pictures == pictures
+
+
+PIECES = ["*", "0", "*1", "*0*", "=", "''", '"', ";", "%", "x", "utf-8", "hex", "a/b", "\0", "é", "filename"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_any_header_is_taken_or_refused(parameters: str) -> None:
+    for body, kind in (named(parameters), (named("x")[0], "multipart/form-data; boundary" + parameters)):
+        try:
+            assert pictures_in(body, kind, 5).pictures
+        except BodyError as refused:
+            assert str(refused)
 
 
 @given(st.binary(max_size=300), st.sampled_from([MULTIPART, "application/json", "image/png", "text/x; boundary=b"]))

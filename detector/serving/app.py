@@ -15,6 +15,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 import detector
 from detector.errors import ArgumentError
@@ -63,6 +64,7 @@ def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (
     app = FastAPI(
         title="detector", version=detector.__version__, docs_url=None, redoc_url=None, lifespan=service.lifespan,
         description="Reads the strings in pictures of short codes.",
+        redirect_slashes=False,  # clients that follow lose the body; behind a proxy the key would go to plain HTTP
     )  # fmt: skip
     app.state.service = service
     _add_routes(app, service)
@@ -93,11 +95,29 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         responses={200: {"content": {"text/plain": {}}}},
     )  # fmt: skip
     app.add_api_route("/docs", _docs, methods=["GET"], include_in_schema=False)
-    app.mount("/", StaticFiles(directory=STATIC, html=True))
+    # Not mounted, since a mount at "/" has every path and method: of other methods routes would not say what they take.
+    app.router.default = _Page(directory=STATIC, html=True)
 
 
 async def _docs() -> FileResponse:
     return FileResponse(STATIC / "docs.html")
+
+
+class _Page(StaticFiles):
+    """The files of the page, for paths that no route has."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return a file.
+
+        Raises:
+            HTTPException: if there is none, or another method than GET is asked for.
+        """
+        if Path(path).parts[:1] == ("v1",):
+            detail = f"there is nothing at {scope['path'][:100]!r}: POST to /v1/read, or GET /v1/models."
+            raise HTTPException(404, detail)
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        return await super().get_response(path, scope)
 
 
 class _Body:

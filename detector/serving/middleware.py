@@ -56,7 +56,7 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 0
+        start, status, is_head = time.perf_counter(), 0, scope["method"] == "HEAD"
         request_id = _request_id(scope)
 
         async def answer(message: Message) -> None:
@@ -67,10 +67,13 @@ class Requests:
                 if self._is_draining():
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            # HEAD is GET without its body; a route that takes both would be described twice.
+            await self._app({**scope, "method": "GET"} if is_head else scope, receive, answer)
         except Exception:
             log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:

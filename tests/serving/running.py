@@ -39,12 +39,15 @@ class Answer(Reply):
         return [reading.get("text") for reading in self.json["readings"]]
 
 
-def ask(port: int, path: str, body: bytes | None = None, **headers: str) -> Answer:
-    """One request on a connection of its own; names of headers are written with ``_`` for ``-``."""
+def ask(port: int, path: str, body: bytes | None = None, method: str = "", **headers: str) -> Answer:
+    """One request on a connection of its own; names of headers are written with ``_`` for ``-``.
+
+    Without a method it is POST with a body, else GET.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET" if body is None else "POST", path, body, named)
+        connection.request(method or ("GET" if body is None else "POST"), path, body, named)
         response = connection.getresponse()
         return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
     finally:

@@ -160,7 +160,7 @@ def test_keys_hold_below_another_address(shipped: Reader, pictures: list[bytes],
             start = "" if options else "/ocr"  # a proxy takes it off
             for path in ("/v1/read", "/v1/read?model=model", "//v1/read", "/%76%31/read"):
                 status = ask(port, start + path, pictures[0], Content_Type=PNG).status
-                assert status == (405 if path.startswith("//") else 401), path
+                assert status == (404 if path.startswith("//") else 401), path
             assert ask(port, f"{start}/v1/models").status == 401
             assert ask(port, f"{start}/v1/read", pictures[0], Content_Type=PNG, X_API_Key=KEY).texts == [texts[0]]
             assert 'requests_total{path="/v1/read",status="200"} 1.0' in ask(port, f"{start}/metrics").body.decode()
@@ -197,6 +197,36 @@ def test_keys_come_from_a_file_and_the_environment(tmp_path: Path, monkeypatch: 
     for key, said in (("short", "has 5 characters"), ("with a space " * 2, "no space"), ("ключ" * 8, "ASCII")):
         with pytest.raises(ArgumentError, match=said):
             Keys([key])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/models", "/metrics", "/", "/docs", "/openapi.json"])
+def test_head_is_answered_as_get_is_without_a_body(port: int, path: str) -> None:
+    got, head = ask(port, path), ask(port, path, method="HEAD")
+    assert (head.status, head.body) == (200, b"")
+    names = ("content-type", "content-length")
+    if path == "/metrics":  # its numbers change
+        names = names[:1]
+    assert [head.headers[name] for name in names] == [got.headers[name] for name in names]
+
+
+ELSEWHERE: dict[str, tuple[str, str, int, str]] = {
+    "reading by GET": ("GET", "/v1/read", 405, "POST"),
+    "reading by PUT": ("PUT", "/v1/read", 405, "POST"),
+    "models by POST": ("POST", "/v1/models", 405, "GET"),
+    "health by POST": ("POST", "/healthz", 405, "GET"),
+    "the page by POST": ("POST", "/", 405, "GET, HEAD"),
+    "reading with a slash": ("POST", "/v1/read/", 404, "nothing at '/v1/read/': POST to /v1/read"),
+    "models with a slash": ("GET", "/v1/models/", 404, "nothing at '/v1/models/'"),
+    "something else": ("DELETE", "/v1/plates", 404, "nothing at '/v1/plates'"),
+    "no file of the page": ("GET", "/nothing.js", 404, "Not Found"),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status", "said"), ELSEWHERE.values(), ids=ELSEWHERE.keys())
+def test_other_paths_and_methods(port: int, method: str, path: str, status: int, said: str) -> None:
+    answer = ask(port, path, method=method)
+    assert answer.status == status
+    assert said in (answer.headers["allow"] if status == 405 else answer.json["detail"])
 
 
 def test_every_answer_has_an_id_and_safe_headers(port: int) -> None:

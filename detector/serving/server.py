@@ -129,10 +129,14 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait until clients have left, since closing a connection could cut off a request that is being sent."""
+        """Wait until clients have left, since closing a connection could cut off a request that is being sent.
+
+        Without connections, too: who sends requests here, a balancer, has to see at ``/readyz`` that it ends.
+        """
+        seconds = self._service.limits.drain_seconds
         self._service.is_draining = True
-        log.info("ending: what was taken is finished")
-        stop = time.monotonic() + self._service.limits.drain_seconds
-        while self.server_state.connections and time.monotonic() < stop and not self.force_exit:
+        log.info("ending in %g s: what was taken is finished. Ctrl-C ends it at once", seconds)
+        stop = time.monotonic() + seconds
+        while time.monotonic() < stop and not self.force_exit:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)

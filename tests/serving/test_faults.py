@@ -233,6 +233,18 @@ def test_the_end_under_load_loses_nothing_that_was_taken(pictures: list[bytes], 
     assert len({line["request_id"] for line in requests}) == len(requests)
 
 
+def test_an_end_is_seen_by_who_comes_later_and_may_be_hurried() -> None:
+    """A balancer, which asks now and then on a connection of its own, hears of the end while nobody is connected."""
+    with Process("shipped", "--drain-seconds", "100000") as process:
+        process.process.send_signal(signal.SIGTERM)
+        until(lambda: any(line["message"].startswith("ending") for line in process.lines))
+        for _ in range(3):
+            answer = ask(process.port, "/readyz")
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+        process.process.send_signal(signal.SIGINT)
+        assert process.process.wait(GUARD) == 0
+
+
 def test_a_model_file_that_is_replaced_changes_nothing_until_the_next_start(
     tmp_path: Path, pictures: list[bytes], texts: list[str]
 ) -> None:

@@ -32,6 +32,7 @@ STATIC = Path(__file__).parent / "static"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LARGE_BODY = 1_000_000  # bytes; larger bodies are parsed in a thread, so that they do not delay other requests
+_UNREAD_BODIES = 8  # times the largest body: so much of one that is too large is thrown away, for its client to hear so
 _WARM_UP_PICTURE = np.full((64, 256, 3), 255, np.uint8)
 _CLIENT_GONE = 499  # nginx's status of a client that closed its connection; it is only logged
 
@@ -68,7 +69,10 @@ def create_app(models: Reader | Mapping[str, Reader], *, keys: Iterable[str] = (
     )  # fmt: skip
     app.state.service = service
     _add_routes(app, service)
-    app.add_middleware(Requests, metrics=service.metrics, is_draining=lambda: service.is_draining)
+    app.add_middleware(
+        Requests, metrics=service.metrics, is_draining=lambda: service.is_draining,
+        max_unread=_UNREAD_BODIES * service.limits.max_bytes,
+    )  # fmt: skip
     return app
 
 

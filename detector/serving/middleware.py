@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -21,6 +23,8 @@ PATHS = ("/v1/read", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.
 
 PICTURES = "detector_pictures"
 """Key of a request's scope: number of its pictures."""
+
+_UNREAD_SECONDS = 2.0  # for which what a client still sends is thrown away, once it has its answer
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
@@ -46,10 +50,11 @@ class Requests:
         app: the service.
         metrics: of the service.
         is_draining: returns whether the service is ending; then each answer closes its connection.
+        max_unread: most bytes of a body that are thrown away after its answer.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
-        self._app, self._metrics, self._is_draining = app, metrics, is_draining
+    def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool], max_unread: int) -> None:
+        self._app, self._metrics, self._is_draining, self._max_unread = app, metrics, is_draining, max_unread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,22 +63,32 @@ class Requests:
             return
         start, status, is_head = time.perf_counter(), 0, scope["method"] == "HEAD"
         request_id = _request_id(scope)
+        is_received = is_unread = False
+
+        async def take() -> Message:
+            nonlocal is_received
+            message = await receive()
+            is_received = not _has_more(message)
+            return message
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_unread
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message.get("headers", ()), *_HEADERS, (b"x-request-id", request_id.encode())]
                 if self._is_draining():
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}
-            elif is_head:
-                message = {**message, "body": b""}
+            else:
+                if is_head:
+                    message = {**message, "body": b""}
+                if not is_received and not message.get("more_body", False):
+                    is_unread, message = True, {**message, "more_body": True}
             await send(message)
 
         try:
             # HEAD is GET without its body; a route that takes both would be described twice.
-            await self._app({**scope, "method": "GET"} if is_head else scope, receive, answer)
+            await self._app({**scope, "method": "GET"} if is_head else scope, take, answer)
         except Exception:
             log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
@@ -81,6 +96,9 @@ class Requests:
             await _send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
         finally:
             self._log_request(scope, status, time.perf_counter() - start, request_id)
+        if is_unread:  # only now, when nothing of the request is in memory any more
+            await _throw_away(receive, self._max_unread)
+            await send({"type": "http.response.body", "body": b""})
 
     def _log_request(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -108,6 +126,22 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return str(value, "ascii")
     return f"{random.getrandbits(64):016x}"  # need not be secret
+
+
+def _has_more(message: Message) -> bool:
+    return message["type"] == "http.request" and bool(message.get("more_body"))
+
+
+async def _throw_away(receive: Receive, most: int) -> None:
+    """Receive the rest of a body, for a bounded time and number of bytes, and forget it.
+
+    The server closes the connection of an answer that is complete, and with bytes in it that nobody has read, a closed
+    connection is reset: a client that sends all before it reads would lose the answer.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_UNREAD_SECONDS):
+            while most >= 0 and _has_more(message := await receive()):
+                most -= len(message.get("body", b""))
 
 
 async def _send_json(send: Send, status: int, detail: str) -> None:

@@ -152,6 +152,23 @@ def test_only_who_has_a_key_may_ask(shipped: Reader, pictures: list[bytes]) -> N
             assert ask(port, path).status == 200, path
 
 
+UNREAD = {
+    "no key": ("/v1/read", {}, 401),
+    "too large": ("/v1/read", {"X_API_Key": KEY}, 413),
+    "a path": ("/healthz", {}, 405),
+}
+
+
+@pytest.mark.parametrize(("path", "headers", "status"), UNREAD.values(), ids=UNREAD.keys())
+def test_who_sends_all_before_it_reads_hears_why_it_is_refused(
+    shipped: Reader, path: str, headers: dict[str, str], status: int
+) -> None:
+    with running(detector.create_app(shipped, keys=[KEY], max_bytes=2_000_000)) as port:
+        for closing in ({}, {"Connection": "close"}):  # urllib closes each
+            answer = ask(port, path, bytes(10_000_000), Content_Type=PNG, **headers, **closing)
+            assert answer.status == status and answer.json["detail"]
+
+
 def test_keys_hold_below_another_address(shipped: Reader, pictures: list[bytes], texts: list[str]) -> None:
     app, part = (detector.create_app(shipped, keys=[KEY]) for _ in range(2))
     within = Starlette(routes=[Mount("/ocr", part)], lifespan=lambda _: part.router.lifespan_context(part))

@@ -9,7 +9,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -93,7 +93,7 @@ class Requests:
             log.exception("a request failed", extra={FIELDS: {"request_id": request_id}})
             if status:
                 raise  # the answer has begun
-            await _send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
+            await send_json(answer, 500, f"this is a fault of the service; its log has it as {request_id}.")
         finally:
             self._log_request(scope, status, time.perf_counter() - start, request_id)
         if is_unread:  # only now, when nothing of the request is in memory any more
@@ -144,8 +144,9 @@ async def _throw_away(receive: Receive, most: int) -> None:
                 most -= len(message.get("body", b""))
 
 
-async def _send_json(send: Send, status: int, detail: str) -> None:
+async def send_json(send: Send, status: int, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send the whole answer to a request that is turned away."""
     body = json.dumps({"detail": detail}).encode()
     plain = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": plain})
+    await send({"type": "http.response.start", "status": status, "headers": [*plain, *headers]})
     await send({"type": "http.response.body", "body": body})

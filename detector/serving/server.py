@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import socket
@@ -11,10 +12,12 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from detector.errors import ArgumentError, argument
 from detector.serving.app import Service
+from detector.serving.middleware import send_json
 
 log = logging.getLogger("detector.serving")
 
@@ -47,7 +50,7 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
             f"{argument('host', host)} with {argument('port', port)} cannot be listened on ({reason}): give another."
         ) from error
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, ws="none", limit_concurrency=_MAX_CONNECTIONS,
+        app, log_config=None, access_log=False, server_header=False, ws="none",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=_END_SECONDS, http=_Connection,
     )  # fmt: skip
     address = f"[{host}]" if ":" in host else host
@@ -57,7 +60,10 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection with limits of time and size for the head of a request; uvicorn and its parser have none."""
+    """A connection with limits of time and size for the head of a request; uvicorn and its parser have none.
+
+    What it turns away itself has the form of all other refusals; uvicorn sends plain text.
+    """
 
     _timer: asyncio.TimerHandle | None = None
     _head_size = 0
@@ -69,20 +75,26 @@ class _Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Start the time limit of a head that is not complete yet; close the connection of one that is too long."""
-        self._head_size += len(data)
-        super().data_received(data)
-        if self._head_size > _MAX_HEAD and not self.transport.is_closing():
-            if self._timer is not None:
-                self.send_400_response(f"The head of a request has at most {_MAX_HEAD} bytes.")
+        rest = memoryview(data)
+        while rest and not self.transport.is_closing():
+            # Never more than a head may still have, else one that ends within these bytes would not be measured.
+            part, rest = rest[: _MAX_HEAD - self._head_size], rest[_MAX_HEAD - self._head_size :]
+            self._head_size += len(part)
+            if part:
+                super().data_received(part)  # type: ignore[arg-type]  # the parser takes any buffer
+            elif self._timer is not None:
+                self.send_400_response(f"the head of a request has at most {_MAX_HEAD} bytes.")
             else:  # trailers, or what is beside the bytes of a chunk: the application may have begun its answer
                 self.transport.close()
-        elif self._timer is None and (self.cycle is None or self.cycle.response_complete):
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_head()
 
     def on_headers_complete(self) -> None:
         """Stop the time limit: the application has one for the body."""
         self._stop_waiting()
         self._head_size = 0
+        crowded = len(self.connections) >= _MAX_CONNECTIONS
+        self.app = _turn_away if crowded else self.config.loaded_app
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -100,6 +112,17 @@ class _Connection(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, and close the connection."""
+        body = json.dumps({"detail": msg}).encode()
+        headers = [
+            *self.server_state.default_headers, (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)), (b"connection", b"close"),
+        ]  # fmt: skip
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + lines + b"\r\n" + body)
+        self.transport.close()
+
     def _wait_for_head(self) -> None:
         seconds = self.config.app.state.service.limits.body_seconds  # type: ignore[union-attr]
         self._timer = self.loop.call_later(seconds, self.transport.close)
@@ -108,6 +131,12 @@ class _Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _turn_away(_: Scope, __: Receive, send: Send) -> None:
+    log.warning("too many connections: a request is answered with 503")
+    detail = f"{_MAX_CONNECTIONS} connections are open, as many as are served at once: come again."
+    await send_json(send, 503, detail, [(b"connection", b"close"), (b"retry-after", b"1")])
 
 
 class _Server(uvicorn.Server):

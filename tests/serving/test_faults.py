@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def raw(port: int, data: bytes, stay: bool = True) -> bytes:
 
 def head(length: int, kind: str = PNG) -> bytes:
     return f"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def detail(answer: bytes) -> str:
+    return json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
 
 
 def counted(port: int, line: str) -> float:
@@ -80,9 +85,25 @@ ENDLESS = b"a" * 70_000  # beyond the limit, and so few that all are received be
 
 
 @pytest.mark.parametrize("before", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "], ids=["address", "header"])
-def test_a_head_without_an_end_is_refused(process: Process, before: bytes) -> None:
-    said = raw(process.port, before + ENDLESS)
-    assert said.startswith(b"HTTP/1.1 400 ") and b"at most 65536 bytes" in said
+@pytest.mark.parametrize("after", [b"", b"\r\n\r\n"], ids=["no end", "an end"])
+def test_a_long_head_is_refused(process: Process, before: bytes, after: bytes) -> None:
+    said = raw(process.port, before + ENDLESS + after)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert detail(said) == "the head of a request has at most 65536 bytes."
+
+
+@pytest.mark.parametrize(("length", "status"), [(65_536, 200), (65_537, 400)])
+def test_the_longest_head_is_measured_alone(process: Process, pictures: list[bytes], length: int, status: int) -> None:
+    """With a body of any size behind it, in one piece or after a pause."""
+    body, kind = multipart(("f", "a.png", pictures[0]), ("f", "b.png", bytes(1_000_000 if status == 200 else 0)))
+    whole = head(len(body), kind).removesuffix(b"\r\n") + b"Connection: close\r\nX-Long: "
+    whole += b"a" * (length - len(whole) - 4) + b"\r\n\r\n"
+    assert len(whole) == length
+    for first in (b"", whole[:100]):
+        with socket.create_connection(("127.0.0.1", process.port), timeout=GUARD) as connection:
+            connection.sendall(first)
+            connection.sendall((whole + body).removeprefix(first))
+            assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
 
 
 def test_trailers_without_an_end_are_given_up(process: Process) -> None:
@@ -110,7 +131,20 @@ def test_half_a_body_and_a_closed_connection(process: Process, pictures: list[by
     ids=["TLS", "no request", "a length below 0", "two lengths"],
 )  # fmt: skip
 def test_what_is_no_request_is_refused(process: Process, data: bytes) -> None:
-    assert raw(process.port, data).startswith(b"HTTP/1.1 400 ")
+    said = raw(process.port, data)
+    assert said.startswith(b"HTTP/1.1 400 ") and detail(said) == "Invalid HTTP request received."
+
+
+def test_too_many_connections_are_told_so() -> None:
+    with Process("shipped") as process, ExitStack() as idle:
+        for _ in range(899):
+            idle.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=GUARD))
+        answers = []
+        until(lambda: answers.append(ask(process.port, "/healthz")) or answers[-1].status == 503)
+        assert "900 connections are open" in answers[-1].json["detail"]
+        assert (answers[-1].headers["retry-after"], answers[-1].headers["connection"]) == ("1", "close")
+        idle.close()
+        until(lambda: ask(process.port, "/healthz").status == 200)
 
 
 def test_more_bytes_than_are_taken(process: Process) -> None:

@@ -54,6 +54,37 @@ class ReviewRow(NamedTuple):
     corrected: str = ""
 
 
+class ReviewLine(NamedTuple):
+    """One line of a file as it is: where it ends, what it says, and all its fields, those of other columns, too."""
+
+    place: str
+    row: ReviewRow
+    fields: list[str]
+
+
+class ReviewTable(NamedTuple):
+    """A file as it is, with the columns and notes that a person added; the header names all fields of its lines."""
+
+    header: list[str]
+    lines: list[ReviewLine]
+
+    def with_decision(self, row: ReviewRow) -> ReviewTable:
+        """Return the table in which all lines about a picture are decided as the row is; it is added if none is."""
+        decided = {"text": row.text, "decision": row.decision, "corrected": row.corrected}
+        lines = [self._replaced(line, decided) if line.row.source == row.source else line for line in self.lines]
+        if all(line.row.source != row.source for line in lines):
+            lines.append(self._replaced(ReviewLine("", row, []), row._asdict()))
+        return self._replace(lines=lines)
+
+    def _replaced(self, line: ReviewLine, named: Mapping[str, str]) -> ReviewLine:
+        """Return a line with other fields in these columns."""
+        fields = [*line.fields, *[""] * (len(self.header) - len(line.fields))]
+        places = {name: place for place, name in enumerate(self.header)}  # the last of a name counts, as in reading
+        for name, value in named.items():
+            fields[places[name]] = value
+        return ReviewLine(line.place, line.row._replace(**named), fields)
+
+
 @dataclass(frozen=True)
 class Review:
     """Decisions by source, and where each one is written."""
@@ -127,7 +158,7 @@ def read_review(*paths: Path) -> Review:
     rows: dict[str, ReviewRow] = {}
     places: dict[str, str] = {}
     for path in paths:
-        for place, row in _read(path):
+        for place, row, _ in review_table(path).lines:
             if row.decision:
                 rows.pop(row.source, None)  # so that it stands where the later file has it
                 rows[row.source], places[row.source] = row, place
@@ -140,13 +171,19 @@ def review_rows(path: Path) -> list[ReviewRow]:
     Raises:
         DatasetError: as :func:`read_review`.
     """
-    return [row for _, row in _read(path)]
+    return [line.row for line in review_table(path).lines if any(line.row)]
 
 
 def write_rows(path: Path, rows: Iterable[ReviewRow]) -> None:
     """Atomically write these lines, replacing the file."""
     with atomic_write(path) as part:
         write_csv(part, ReviewRow._fields, rows)
+
+
+def write_table(path: Path, table: ReviewTable) -> None:
+    """Atomically write a table with all its columns, replacing the file."""
+    with atomic_write(path) as part:
+        write_csv(part, table.header, (line.fields for line in table.lines))
 
 
 def own_columns(path: Path) -> list[str]:
@@ -216,23 +253,26 @@ def _likeliest_error(row: ManifestRow) -> tuple[bool, float, str]:
     return row.seems_read, float(row.confidence), row.source
 
 
-def _read(path: Path) -> list[tuple[str, ReviewRow]]:
+def review_table(path: Path) -> ReviewTable:
+    """Read a file as it is.
+
+    Raises:
+        DatasetError: as :func:`read_review`.
+    """
     raw_rows = _rows(_text_of(path), path)
     header = next(raw_rows, ("", []))[1]
     missing = {"source", "decision"} - set(header)
     if missing:
         columns = ", ".join(ReviewRow._fields)
         raise DatasetError(f"{path} has no column {' and '.join(sorted(missing))}: the columns are {columns}.")
-    rows: list[tuple[str, ReviewRow]] = []
+    lines: list[ReviewLine] = []
     first_of: dict[str, tuple[str, ReviewRow]] = {}
     problems: list[str] = []
     for place, fields in raw_rows:
         line = dict(zip(header, fields, strict=False))
         row = ReviewRow(**{name: line.get(name, "") for name in ReviewRow._fields})
         row = row._replace(decision=row.decision.strip().lower())
-        if not any(row):
-            continue
-        if not row.source:
+        if any(row) and not row.source:
             problems.append(f"{place}: no source is named")
         elif row.decision and row.decision not in DECISIONS:
             problems.append(f"{place}: the decision {row.decision!r} is none of {', '.join(DECISIONS)}")
@@ -246,9 +286,11 @@ def _read(path: Path) -> list[tuple[str, ReviewRow]]:
             earlier = first_of.setdefault(row.source, (place, row))
             if (earlier[1].decision, earlier[1].corrected) != (row.decision, row.corrected):
                 problems.append(f"{place}: {row.source!r} is decided otherwise in {earlier[0]}")
-        rows.append((place, row))
+        if any(fields):
+            lines.append(ReviewLine(place, row, fields))
     _refuse(problems)
-    return rows
+    header += [""] * (max((len(line.fields) for line in lines), default=0) - len(header))
+    return ReviewTable(header + [name for name in ReviewRow._fields if name not in header], lines)
 
 
 def _text_of(path: Path) -> str:

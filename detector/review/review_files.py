@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from pathlib import Path
 
-from detector.conversion.review import ReviewRow, review_rows, write_rows
+from detector.conversion.review import ReviewRow, ReviewTable, review_table, write_table
 from detector.conversion.set_folder import WAIT, alone
 from detector.review.items import Item
 
@@ -24,6 +24,7 @@ class ReviewFile:
         self.path = path
         self.rows: dict[str, ReviewRow] = {}
         self._owner = owner or path
+        self._table = ReviewTable([*ReviewRow._fields], [])
         self._state: Hashable = None
 
     def changed(self) -> bool:
@@ -37,10 +38,13 @@ class ReviewFile:
             DatasetError: if rows make no sense; all of them are named.
         """
         self._state = file_state(self.path)  # before reading, so that a later write counts as a change
-        self.rows = {row.source: row for row in review_rows(self.path)} if self._state is not None else {}
+        self._table = ReviewTable([*ReviewRow._fields], []) if self._state is None else review_table(self.path)
+        self.rows = {row.source: row for _, row, _ in self._table.lines if row.source}
 
     def save(self, item: Item) -> bool:
-        """Write the file with the decision on an item, unless somebody else changed it; other rows stay as they are.
+        """Write the file with the decision on an item, unless somebody else changed it.
+
+        Other rows stay as they are, and so do columns that a person added.
 
         Returns:
             Whether it was written.
@@ -54,9 +58,11 @@ class ReviewFile:
             row = self.rows.get(item.name) or ReviewRow(
                 item.name, item.text, item.read, item.confidence, item.status or "ok"
             )
-            rows = {**self.rows, item.name: row._replace(decision=item.decision, corrected=item.corrected)}
-            write_rows(self.path, rows.values())
-            self.rows, self._state = rows, file_state(self.path)
+            row = row._replace(decision=item.decision, corrected=item.corrected)
+            table = self._table.with_decision(row)
+            write_table(self.path, table)
+            self._table, self._state = table, file_state(self.path)
+            self.rows[item.name] = row
             return True
 
 

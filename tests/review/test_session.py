@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.conversion.review import review_rows, write_rows
+from detector.conversion.review import own_columns, review_rows, write_rows
 from detector.conversion.set_folder import alone
 from detector.errors import ArgumentError, DatasetError
 from detector.review import review_files
@@ -123,6 +123,31 @@ def test_what_a_table_program_writes_is_kept(root: Path) -> None:
     changes = session.since(number)
     assert changes.generation > 0, "the list has a line more"
     assert session.items()[-1].name == "sure.png"
+
+
+OWN_COLUMNS = {
+    "the last column": ("source,text,read,confidence,status,decision,corrected,note", "{},AB1,,,suspect,,,ask Ana"),
+    "a column between, of a table program": ("source;note;decision", "{};ask Ana;"),
+    "beyond the header": ("source,decision", "{},,ask Ana"),
+    "a column without a name": ("source,,decision,corrected", "{},ask Ana,,"),
+}
+
+
+@pytest.mark.parametrize(("header", "line"), OWN_COLUMNS.values(), ids=OWN_COLUMNS.keys())
+def test_what_a_person_notes_beside_decisions_stays(root: Path, header: str, line: str) -> None:
+    names = [suspect.source for suspect in suspects(3)]
+    empty = line.format("").replace("AB1", "").replace("suspect", "").replace("ask Ana", "for all of them")
+    path = root / "review.csv"
+    path.write_text("\n".join([header, *map(line.format, names), empty, ""]))
+    session = ReviewSession(ReviewedSet(root))
+    items = session.items()[:3]
+    decide(session, items[0], "accept")
+    decide(session, items[1], "correct", "AB2")
+    decide(ReviewSession(ReviewedSet(root)), items[2], "drop")
+    assert [decisions(root)[name] for name in names] == [("accept", ""), ("correct", "AB2"), ("drop", "")]
+    lines = path.read_text().splitlines()
+    assert [line.count("ask Ana") for line in lines] == [0, 1, 1, 1, 0] and "for all of them" in lines[4]
+    assert own_columns(path) == (["note"] if "note" in header else []), "which a conversion names"
 
 
 def test_a_file_that_makes_no_sense_is_told_and_left_alone(root: Path) -> None:

@@ -32,14 +32,17 @@ class ReviewFile:
         return file_state(self.path) != self._state
 
     def load(self) -> None:
-        """Read the rows from the file.
+        """Read the rows from the file; of several about one picture that which decides, as for a conversion.
 
         Raises:
             DatasetError: if rows make no sense; all of them are named.
         """
         self._state = file_state(self.path)  # before reading, so that a later write counts as a change
         self._table = ReviewTable([*ReviewRow._fields], []) if self._state is None else review_table(self.path)
-        self.rows = {row.source: row for _, row, _ in self._table.lines if row.source}
+        self.rows = {}
+        for _, row, _ in self._table.lines:
+            if row.source and (row.decision or row.source not in self.rows):
+                self.rows[row.source] = row
 
     def save(self, item: Item) -> bool:
         """Write the file with the decision on an item, unless somebody else changed it.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detector.conversion.review import own_columns, review_rows, write_rows
+from detector.conversion.review import own_columns, read_review, review_rows, write_rows
 from detector.conversion.set_folder import alone
 from detector.errors import ArgumentError, DatasetError
 from detector.review import review_files
@@ -148,6 +148,25 @@ def test_what_a_person_notes_beside_decisions_stays(root: Path, header: str, lin
     lines = path.read_text().splitlines()
     assert [line.count("ask Ana") for line in lines] == [0, 1, 1, 1, 0] and "for all of them" in lines[4]
     assert own_columns(path) == (["note"] if "note" in header else []), "which a conversion names"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_lines_about_a_picture_that_with_a_decision_counts(root: Path, order: tuple[int, int]) -> None:
+    path = root / "review.csv"
+    first, *others = review_rows(path)
+    lines = [first._replace(decision="drop"), first]
+    write_rows(path, [lines[order[0]], *others, lines[order[1]]])
+    session = ReviewSession(ReviewedSet(root))
+    items = session.items()
+    assert [item.name for item in items] == [row.source for row in (first, *others)]
+    assert [item.decision for item in items[:2]] == ["drop", ""]
+    decide(session, items[1], "accept")
+    assert {name: row.decision for name, row in read_review(path).rows.items()} == {
+        items[0].name: "drop", items[1].name: "accept",
+    }  # fmt: skip
+    decide(session, session.items()[0], "correct", "AB2")
+    assert read_review(path).rows[first.source].corrected == "AB2"
+    assert decisions(root)[first.source] == ("correct", "AB2"), "no line says anything else"
 
 
 def test_a_file_that_makes_no_sense_is_told_and_left_alone(root: Path) -> None:

@@ -19,7 +19,7 @@ from detector.data.labels.sources import READ_BY
 from detector.data.labels.visual_order import to_logical, to_visual
 from detector.errors import DatasetError, argument, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile
+from detector.review.review_files import ReviewFile, is_outdated
 from detector.review.sets import ReviewedSet
 
 
@@ -179,11 +179,13 @@ class EvaluatedSource:
         return [self._item(reading) for reading in self._wrong_readings.values()]
 
     def _item(self, reading: WrongReading) -> Item:
-        row = self._file.rows.get(reading.name)
+        text, row = self._visual(reading.label), self._file.rows.get(reading.name)
+        if row and is_outdated(row, text):
+            row = None
         return Item(
             name=reading.name,
             picture=reading.path,
-            text=self._visual(reading.label),
+            text=text,
             typed=self._typed(reading.label),
             read=self._visual(reading.reading),
             typed_read=self._typed(reading.reading),

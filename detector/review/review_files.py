@@ -47,7 +47,8 @@ class ReviewFile:
     def save(self, item: Item) -> bool:
         """Write the file with the decision on an item, unless somebody else changed it.
 
-        Other rows stay as they are, and so do columns that a person added.
+        An "accept" is of the label that the person saw. Other rows stay as they are, and so do columns that a person
+        added.
 
         Returns:
             Whether it was written.
@@ -61,12 +62,18 @@ class ReviewFile:
             row = self.rows.get(item.name) or ReviewRow(
                 item.name, item.text, item.read, item.confidence, item.status or "ok"
             )
-            row = row._replace(decision=item.decision, corrected=item.corrected)
+            text = item.text if item.decision == "accept" else row.text
+            row = row._replace(text=text, decision=item.decision, corrected=item.corrected)
             table = self._table.with_decision(row)
             write_table(self.path, table)
             self._table, self._state = table, file_state(self.path)
             self.rows[item.name] = row
             return True
+
+
+def is_outdated(row: ReviewRow, text: str) -> bool:
+    """Test whether a row accepts another label than this, so that it is to be decided on anew."""
+    return row.decision == "accept" and row.text not in ("", text)
 
 
 def file_state(path: Path) -> Hashable:

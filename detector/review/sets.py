@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,9 @@ from detector.conversion.review import REVIEW, ReviewRow
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.visual_order import to_logical
 from detector.data.sets.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set, set_name
-from detector.errors import AlphabetError, relative_path
+from detector.errors import AlphabetError, ArgumentError, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
-from detector.review.review_files import ReviewFile, file_state
+from detector.review.review_files import ReviewFile, file_state, is_outdated
 from detector.text.alphabet import Alphabet
 from detector.workflow.fit_folder import STATE, fit_command
 
@@ -91,9 +92,18 @@ class ReviewedSet:
     def save(self, item: Item) -> bool:
         """Write ``review.csv`` with the decision on an item, unless the set was changed; return whether it was written.
 
+        Where the set may have a corrected label and the file the source's, only a conversion finds out what the source
+        has: the label that is accepted is written as a correction, which holds whatever that is.
+
         Raises:
+            ArgumentError: if a label is accepted that the next conversion would refuse.
             DatasetError: if a conversion of the set is going on.
         """
+        manifest, row = self.manifest.get(item.name), self._file.rows.get(item.name)
+        if item.decision == "accept" and manifest and row and _may_be_corrected(manifest, row):
+            if problem := self.problem(item.typed):
+                raise ArgumentError(problem)
+            item = replace(item, decision="correct", corrected=item.typed)
         return not self.changed() and self._file.save(item)
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
@@ -110,8 +120,10 @@ class ReviewedSet:
 
     def _item(self, name: str) -> Item:
         manifest, row = self.manifest.get(name), self._file.rows.get(name, ReviewRow(name, ""))
-        # After a correction and a conversion the set has the corrected label, and the row of the review the source's.
-        current = row if manifest is None or (row.decision == "correct" and row.text) else manifest
+        if manifest is not None and is_outdated(row, manifest.text):
+            row = row._replace(text="", decision="")
+        # What the next conversion takes if a correction is taken back is the source's label, which the row has.
+        current = row if manifest is None or _may_be_corrected(manifest, row) else manifest
         return Item(
             name=name,
             picture=self._picture(name, manifest),
@@ -134,3 +146,8 @@ class ReviewedSet:
         source = Path(self._source)
         picture = (source if source.is_dir() else source.parent) / name
         return picture if picture.is_file() else None
+
+
+def _may_be_corrected(manifest: ManifestRow, row: ReviewRow) -> bool:
+    """Test whether the set may have a corrected label and the row the source's; of suspects the set has that, too."""
+    return manifest.status != "suspect" and row.text not in ("", manifest.text)

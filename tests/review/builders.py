@@ -15,6 +15,7 @@ from detector.conversion.review import ReviewRow, review_rows, write_rows
 from detector.data.sets.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
+from detector.review.session import ReviewSession
 from detector.text.alphabet import DEFAULT_SYMBOLS
 from detector.text.reading_config import ReadingConfig
 from tests.builders import encoded, noise_picture
@@ -74,6 +75,23 @@ def small_set(
 def decisions(root: Path) -> dict[str, tuple[str, str]]:
     """Decision and correction of each picture, as ``review.csv`` has them."""
     return {row.source: (row.decision, row.corrected) for row in review_rows(root / "review.csv")}
+
+
+def evaluation(path: Path, source: Path, wrong: list[tuple[str, Path, str, str]]) -> Path:
+    """What `detector evaluate` writes of these wrong readings: name, picture, label and reading. Returns ``path``."""
+    readings = [
+        {"name": name, "path": str(picture), "label": label, "reading": reading, "confidence": 0.9,
+         "characters": [{"symbol": reading[0], "confidence": 0.9, "xyxy": [1.0, 2.0, 9.0, 14.0]}]}
+        for name, picture, label, reading in wrong
+    ]  # fmt: skip
+    path.write_text(json.dumps({"source": str(source), "wrong": readings}))
+    return path
+
+
+def decide(session: ReviewSession, name: str, decision: str, corrected: str = "") -> None:
+    """A decision on the picture of that name, as the page shows it."""
+    item = next(item for item in session.items() if item.name == name)
+    session.decide(item.key, item.version, decision, corrected)
 
 
 class Client:

@@ -126,7 +126,7 @@ def test_what_a_table_program_writes_is_kept(root: Path) -> None:
 
 
 OWN_COLUMNS = {
-    "the last column": ("source,text,read,confidence,status,decision,corrected,note", "{},AB1,,,suspect,,,ask Ana"),
+    "the last column": ("source,text,read,confidence,status,decision,corrected,note", "{},,,,suspect,,,ask Ana"),
     "a column between, of a table program": ("source;note;decision", "{};ask Ana;"),
     "beyond the header": ("source,decision", "{},,ask Ana"),
     "a column without a name": ("source,,decision,corrected", "{},ask Ana,,"),
@@ -136,7 +136,7 @@ OWN_COLUMNS = {
 @pytest.mark.parametrize(("header", "line"), OWN_COLUMNS.values(), ids=OWN_COLUMNS.keys())
 def test_what_a_person_notes_beside_decisions_stays(root: Path, header: str, line: str) -> None:
     names = [suspect.source for suspect in suspects(3)]
-    empty = line.format("").replace("AB1", "").replace("suspect", "").replace("ask Ana", "for all of them")
+    empty = line.format("").replace("suspect", "").replace("ask Ana", "for all of them")
     path = root / "review.csv"
     path.write_text("\n".join([header, *map(line.format, names), empty, ""]))
     session = ReviewSession(ReviewedSet(root))

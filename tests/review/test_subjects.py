@@ -30,14 +30,9 @@ from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, write_pictures
 from tests.conftest import Toy, ToyRun
-from tests.review.builders import Client, Suspect, decisions, serve, small_set, suspects
+from tests.review.builders import Client, Suspect, decide, decisions, evaluation, serve, small_set, suspects
 
 HANG = 600.0  # seconds
-
-
-def decide(session: ReviewSession, name: str, decision: str, corrected: str = "") -> None:
-    item = next(item for item in session.items() if item.name == name)
-    session.decide(item.key, item.version, decision, corrected)
 
 
 @pytest.mark.parametrize("name", ["", "data.yaml", "review.csv"])
@@ -132,16 +127,6 @@ def test_what_cannot_be_reviewed_is_told(tmp_path: Path, name: str, content: str
         path.write_text(content)
     with pytest.raises(DetectorError, match=said):
         ReviewSession(open_subject(path))
-
-
-def evaluation(path: Path, source: Path, wrong: list[tuple[str, Path, str, str]]) -> Path:
-    readings = [
-        {"name": name, "path": str(picture), "label": label, "reading": reading, "confidence": 0.9,
-         "characters": [{"symbol": reading[0], "confidence": 0.9, "xyxy": [1.0, 2.0, 9.0, 14.0]}]}
-        for name, picture, label, reading in wrong
-    ]  # fmt: skip
-    path.write_text(json.dumps({"source": str(source), "wrong": readings}))
-    return path
 
 
 def test_wrong_readings_of_a_set_are_decided_on_in_the_set(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from detector.data.labels.label_rules import rules_of_any
 from detector.data.labels.sources import READ_BY
 from detector.data.labels.visual_order import to_logical, to_visual
 from detector.errors import DatasetError, argument, relative_path
@@ -162,6 +163,7 @@ class EvaluatedSource:
         self.converted: Path | None = None
         self.decisions = path.absolute().with_suffix(".review.csv")
         self.next_step = _conversion_command(evaluation, self.decisions)
+        self._rules = rules_of_any(evaluation.label_options)
         self._typed_space = str(evaluation.label_options.get("space") or " ")
         # Whether labels are typed in another order than that of the picture, and whether the evaluation has that one.
         self._is_reordered = bool(evaluation.label_options.get("visual_order"))
@@ -204,8 +206,8 @@ class EvaluatedSource:
         return (to_logical(text) if self._in_visual_order else text).replace(self.space, self._typed_space)
 
     def problem(self, corrected: str) -> str:
-        """Accept any label: only the conversion that takes the file knows which are allowed."""
-        return ""
+        """Return why no conversion would take a text; only that which takes the file has an alphabet and a length."""
+        return self._rules.problem(corrected)
 
     def save(self, item: Item) -> bool:
         """Write the file with this decision, unless somebody else changed it; return whether it was written."""

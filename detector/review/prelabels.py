@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from detector.conversion.set_folder import WAIT, alone
+from detector.data.labels.label_rules import LabelRules, rules_of_any, rules_of_next
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,
@@ -16,9 +17,11 @@ from detector.data.labels.prelabels import (
     read_prelabels,
     write_prelabels,
 )
+from detector.data.labels.sources import SPELLING
+from detector.errors import AlphabetError
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
 from detector.review.review_files import file_state
-from detector.workflow.fit_folder import fit_command, fit_of
+from detector.workflow.fit_folder import conversion_of, fit_command, fit_of
 
 
 class ReviewedPrelabels:
@@ -36,6 +39,7 @@ class ReviewedPrelabels:
         self.converted: Path | None = None
         self.decisions = path.resolve()
         self.next_step = ""
+        self._rules = rules_of_any({})
         self._rows: list[Prelabel] = []
         self._proposed: dict[str, Prelabel] = {}  # rows as the reader wrote them, to undo decisions
         self._state: Hashable = None
@@ -53,7 +57,9 @@ class ReviewedPrelabels:
         self._state = file_state(self.decisions)
         self._rows = read_prelabels(self.decisions)
         labelled = (self.decisions.parent / row.image for row in self._rows if row.status == PERSON)
-        self.next_step = fit_command(fit_of(labelled), self.decisions)
+        fit = fit_of(labelled)
+        self.next_step = fit_command(fit, self.decisions)
+        self._rules = _rules_of_fit(fit)
         for row in self._rows:
             if row.status in (DOUBTFUL, UNREADABLE):
                 self._proposed[row.image] = row
@@ -77,8 +83,8 @@ class ReviewedPrelabels:
         )
 
     def problem(self, corrected: str) -> str:
-        """Accept any label: only the conversion that takes the table knows which are allowed."""
-        return ""
+        """Return why the fit that takes the table would refuse a text; of a new fit, why any would."""
+        return self._rules.problem(corrected)
 
     def save(self, item: Item) -> bool:
         """Write the table with this decision, unless somebody else changed it; return whether it was written.
@@ -104,3 +110,18 @@ class ReviewedPrelabels:
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:
         """Return no boxes: the table has only texts."""
         return NO_BOXES
+
+
+def _rules_of_fit(fit: Path | None) -> LabelRules:
+    """Return the rules of the fit that takes a table, with its options but for the spelling of its own source.
+
+    The stand-in for spaces stays: the fit is told with it once a text of the table has it.
+    """
+    conversion = None if fit is None else conversion_of(fit)
+    if conversion is None:
+        return rules_of_any({})
+    options = {name: value for name, value in conversion.items() if name == "space" or name not in SPELLING}
+    try:
+        return rules_of_next(options)
+    except AlphabetError:  # the fit was refused for it
+        return rules_of_any(options)

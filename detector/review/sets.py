@@ -10,10 +10,10 @@ from typing import Literal
 
 from detector.conversion.arguments import stored_arguments
 from detector.conversion.review import REVIEW, ReviewRow
-from detector.data.labels.label_texts import Spelling
+from detector.data.labels.label_rules import rules_of
 from detector.data.labels.visual_order import to_logical
 from detector.data.sets.yolo_dataset import MANIFEST, ManifestRow, label_file, parse_labels, read_set, set_name
-from detector.errors import AlphabetError, ArgumentError, relative_path
+from detector.errors import ArgumentError, relative_path
 from detector.review.items import NO_BOXES, CharacterBoxes, Item
 from detector.review.review_files import ReviewFile, file_state, is_outdated
 from detector.text.alphabet import Alphabet
@@ -50,15 +50,12 @@ class ReviewedSet:
         self.space = self._config.space
         # How labels are spelt in the source follows from the arguments of the conversion, if they are stored.
         self._source = arguments.get("source")
-        self._is_auto_alphabet = arguments.get("alphabet") == "auto"
-        self._length = int(arguments.get("length", self._config.length))
         self._typed_space = str(arguments.get("space") or " ")
-        self._spelling = Spelling(
-            arguments.get("space"),
-            bool(arguments.get("upper")),
-            str(arguments.get("ignore") or ""),
-            "" if self._is_auto_alphabet else self._config.symbols,
-            self._config.visual_order,
+        self._rules = rules_of(
+            {**arguments, "visual_order": self._config.visual_order},
+            Alphabet(self._config.symbols, self.space),
+            arguments.get("alphabet") == "auto",  # then the next conversion takes all symbols of the labels
+            int(arguments.get("length", self._config.length)),
         )
         self._state = file_state(self.root / MANIFEST)
         self.manifest = {row.source: row for row in characters.manifest()}
@@ -79,15 +76,7 @@ class ReviewedSet:
 
     def problem(self, corrected: str) -> str:
         """Return why the next conversion would refuse a text; "" if it would not."""
-        symbols = self._config.symbols
-        text, problem = self._spelling(corrected), self._spelling.problem(corrected)
-        if self._is_auto_alphabet:  # the next conversion takes all symbols of the labels
-            symbols += "".join(sorted({*text} - {*symbols, self.space}))
-        try:
-            problem = problem or Alphabet(symbols, self.space).problem(text, self._length) or ""
-        except AlphabetError as error:
-            return str(error)
-        return f"{problem[:1].upper()}{problem[1:]}." if problem else ""
+        return self._rules.problem(corrected)
 
     def save(self, item: Item) -> bool:
         """Write ``review.csv`` with the decision on an item, unless the set was changed; return whether it was written.

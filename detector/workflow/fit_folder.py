@@ -207,6 +207,12 @@ def _request(root: Path) -> Request | None:
         return None
 
 
+def conversion_of(root: Path) -> dict[str, Any] | None:
+    """Return the options of the conversion that a fit was asked for, but defaults; None as :func:`_request`."""
+    request = _request(root)
+    return None if request is None else dict(request.conversion)
+
+
 def takes(root: Path, pictures: Iterable[Path]) -> bool:
     """Test whether the fit in a folder, if there is one, would take a source with these pictures, and no others."""
     folders = {picture.parent for picture in pictures}

@@ -59,6 +59,16 @@ class _Lines:
         self.file.write(line.removesuffix("\r\n") + "\n")
 
 
+class _Collected:
+    """Collects what is written, a row at a time."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line.encode())
+
+
 class Writer:
     """Writes a header, if given, and rows to a text file that was opened with ``newline=""``."""
 
@@ -79,6 +89,13 @@ class Writer:
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write lines in UTF-8, but for paths in them, which have the bytes that the disk has and need not be UTF-8."""
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> list[bytes]:
+    """Return each row as :func:`write_csv` writes it, for tables in which single rows are replaced."""
+    collected = _Collected()
+    Writer(collected).rows(rows)
+    return collected.lines
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

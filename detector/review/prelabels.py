@@ -14,8 +14,8 @@ from detector.data.labels.prelabels import (
     PERSON,
     UNREADABLE,
     Prelabel,
+    PrelabelLines,
     read_prelabels,
-    write_prelabels,
 )
 from detector.data.labels.sources import SPELLING
 from detector.errors import AlphabetError
@@ -40,7 +40,7 @@ class ReviewedPrelabels:
         self.decisions = path.resolve()
         self.next_step = ""
         self._rules = rules_of_any({})
-        self._rows: list[Prelabel] = []
+        self._lines = PrelabelLines([], ())
         self._proposed: dict[str, Prelabel] = {}  # rows as the reader wrote them, to undo decisions
         self._state: Hashable = None
 
@@ -55,15 +55,16 @@ class ReviewedPrelabels:
             SourceError: if it is no table of pre-labels.
         """
         self._state = file_state(self.decisions)
-        self._rows = read_prelabels(self.decisions)
-        labelled = (self.decisions.parent / row.image for row in self._rows if row.status == PERSON)
+        rows = read_prelabels(self.decisions)
+        labelled = (self.decisions.parent / row.image for row in rows if row.status == PERSON)
         fit = fit_of(labelled)
         self.next_step = fit_command(fit, self.decisions)
         self._rules = _rules_of_fit(fit)
-        for row in self._rows:
+        for row in rows:
             if row.status in (DOUBTFUL, UNREADABLE):
                 self._proposed[row.image] = row
-        return [self._item(row, self._proposed[row.image]) for row in self._rows if row.image in self._proposed]
+        self._lines = PrelabelLines(rows, self._proposed)
+        return [self._item(row, self._proposed[row.image]) for row in rows if row.image in self._proposed]
 
     def _item(self, row: Prelabel, proposed: Prelabel) -> Item:
         decision, corrected = "", ""
@@ -102,9 +103,8 @@ class ReviewedPrelabels:
                 "correct": proposed._replace(text=item.corrected, confidence=1.0, status=PERSON),
                 "drop": proposed._replace(status=DROPPED),
             }[item.decision]
-            rows = [decided if row.image == item.name else row for row in self._rows]
-            write_prelabels(self.decisions, rows)
-            self._rows, self._state = rows, file_state(self.decisions)
+            self._lines.write(self.decisions, decided)
+            self._state = file_state(self.decisions)
             return True
 
     def boxes(self, item: Item, size_wh: tuple[int, int]) -> CharacterBoxes:

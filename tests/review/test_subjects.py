@@ -268,6 +268,34 @@ def test_pre_labels_become_a_persons_labels(tmp_path: Path) -> None:
     assert [item.name for item in ReviewSession(open_subject(table)).items()] == ["d.png", "e.png"]
 
 
+ODD = ["", "a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", " a ", "\u0628", "\U0001f600", "="]
+
+
+@pytest.mark.parametrize("decision", ["accept", "correct", "drop", ""])
+def test_each_decision_leaves_the_other_rows_of_a_table_byte_for_byte(tmp_path: Path, decision: str) -> None:
+    table = tmp_path / "labels.csv"
+    statuses = ["doubtful", "sure", "person", "dropped"]
+    rows = [Prelabel(f"{n}{text}.png", f"{text}A", 0.5, statuses[n % 4]) for n, text in enumerate(ODD * 4)]
+    write_prelabels(table, [*rows, rows[0]])  # of which one picture is there twice
+    session = ReviewSession(open_subject(table))
+    wanted = read_prelabels(table)
+    for item in session.items():
+        decide(session, item.name, "drop")
+        decide(session, item.name, decision, "AB9" if decision == "correct" else "")
+        wanted = [_decided(row, decision) if row.image == item.name else row for row in wanted]
+        write_prelabels(tmp_path / "wanted.csv", wanted)
+        assert table.read_bytes() == (tmp_path / "wanted.csv").read_bytes()
+
+
+def _decided(row: Prelabel, decision: str) -> Prelabel:
+    return {
+        "accept": row._replace(confidence=1.0, status="person"),
+        "correct": row._replace(text="AB9", confidence=1.0, status="person"),
+        "drop": row._replace(status="dropped"),
+        "": row,
+    }[decision]
+
+
 def test_pre_labels_go_to_the_reader_of_their_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [Prelabel("plates/c.png", "AB3", 1.0, "person"), Prelabel("new/a.png", "A", 0.4, "doubtful")]

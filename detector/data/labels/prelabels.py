@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from detector.data.atomic import atomic_write
-from detector.data.text_files import read_rows, write_csv
+from detector.data.text_files import csv_lines, read_rows, write_csv
 from detector.errors import SourceError
 
 PERSON = "person"
@@ -51,8 +51,38 @@ class Prelabel(NamedTuple):
 def write_prelabels(path: Path, rows: Iterable[Prelabel]) -> None:
     """Atomically write the table, in UTF-8."""
     with atomic_write(path) as part:
-        plain = ((row.image, row.text, f"{row.confidence:.4f}", row.status) for row in rows)
-        write_csv(part, Prelabel._fields, plain)
+        write_csv(part, Prelabel._fields, map(_plain, rows))
+
+
+class PrelabelLines:
+    """A table as the lines of its file, for writing it again and again with a few other rows: that takes little time.
+
+    Args:
+        rows: of the table; several may be of one picture.
+        changing: the pictures whose rows may change.
+    """
+
+    def __init__(self, rows: Iterable[Prelabel], changing: Container[str]) -> None:
+        """Format all rows."""
+        rows = list(rows)
+        self._lines = csv_lines([Prelabel._fields, *map(_plain, rows)])
+        self._places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows, 1):
+            if row.image in changing:
+                self._places.setdefault(row.image, []).append(place)
+
+    def write(self, path: Path, row: Prelabel) -> None:
+        """Atomically write the table with this row in place of those of its picture, as :func:`write_prelabels`."""
+        lines, (line,) = self._lines.copy(), csv_lines([_plain(row)])
+        for place in self._places[row.image]:
+            lines[place] = line
+        with atomic_write(path) as part:
+            part.write_bytes(b"".join(lines))
+        self._lines = lines
+
+
+def _plain(row: Prelabel) -> tuple[str, str, str, str]:
+    return row.image, row.text, f"{row.confidence:.4f}", row.status
 
 
 def read_prelabels(path: Path) -> list[Prelabel]:

@@ -21,7 +21,7 @@ from detector.data.labels.visual_order import (
     to_logical,
     to_visual,
 )
-from detector.reading.evaluation import _labelled
+from detector.reading.evaluation import labelled_pictures
 from detector.reading.reader import Reader
 from detector.text.decode import decode
 from detector.text.detections import Alternative, Character, CharDetections, Evidence, Reading
@@ -150,5 +150,5 @@ def test_evaluation_compares_in_the_order_of_the_reader(
     typed, shown = ORDERS["an Arabic plate"]
     label_file(tmp_path, "labels.csv", f"image,text\na.png,{typed}\nb.png,AB\n")
     config = ReadingConfig("".join({*typed, *"AB"} - {" "}), visual_order=typed_by_reader)
-    pictures, _ = _labelled(tmp_path, None, {"labels": "auto", "visual_order": option}, config)
+    pictures, *_ = labelled_pictures(tmp_path, None, {"labels": "auto", "visual_order": option}, config)
     assert pictures[0].text == {"typed": typed, "shown": shown}[label]

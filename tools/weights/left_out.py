@@ -1,12 +1,12 @@
 """What a kind of artificial picture is worth elsewhere: networks trained without one of the stores read the real sets.
 
-    python tools/weights/left_out.py STORE STORE [STORE ...] [--minutes 5] [--processes 2]
+    python tools/weights/left_out.py STORE STORE [STORE ...] [--pictures 48000] [--processes 2]
 
-Stores of one kind each (synth_store.py --styles). From random weights, with the same seed and for the same minutes, a
+Stores of one kind each (synth_store.py --styles). From random weights, with the same seed and as many pictures, a
 network is trained on all of them, and one on all but each; so a kind that is left out gives its share of the pictures
-to the others. They read all pictures of the sets one by one, without a string model; compared is the exact match of
-letters and digits, as in zero_shot.py. Leaves OUT/NAME.json, skips what is there, and prints all of OUT as a Markdown
-table.
+to the others. They read all pictures of the sets, each by itself, without a string model; compared is the exact match
+of letters and digits, as in zero_shot.py. Leaves OUT/NAME.json, skips what is there, and prints all of OUT as a
+Markdown table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import detector
 from detector.networks import ultralytics
 from detector.text.reading_config import ReadingConfig
-from tools.arguments import add_out, add_sample, parse_arguments
+from tools.arguments import add_data_and_out, parse_arguments
 from tools.peers import zero_shot
 from tools.processes import environment
 from tools.results import machine, machine_lines, measure_once, read_results
@@ -37,7 +37,7 @@ def train(stores: Sequence[Path], out: Path, args: argparse.Namespace) -> None:
     """Train a network from random weights on ``stores``, and write the weights of a reader to ``out``."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "detector.pt"
-        options = ("--minutes", str(args.minutes), "--processes", str(args.processes), "--seed", str(args.seed))
+        options = ("--pictures", str(args.pictures), "--processes", str(args.processes), "--seed", str(args.seed))
         command = (sys.executable, "-m", "tools.weights.train_detector", *map(str, stores), str(checkpoint), *options)
         subprocess.run(command, check=True, env=environment(), stdout=sys.stderr)
         ultralytics.publish(checkpoint, out, ReadingConfig(layout=LAYOUT), {})
@@ -60,8 +60,8 @@ def measure(left_out: str, stores: Sequence[Path], args: argparse.Namespace) -> 
     """Train on ``stores`` and read all sets."""
     weights = args.out / f"{left_out.replace(' ', '-')}.pt"
     train(stores, weights, args)
-    scores = {name: read(weights, zero_shot.sample(name, args.data, args.pictures, args.seed)) for name in args.sets}
-    return {"left_out": left_out, "minutes": args.minutes, "sets": scores, "machine": machine()}
+    scores = {name: read(weights, zero_shot.sample(name, args.data, 0, args.seed)) for name in args.sets}
+    return {"left_out": left_out, "pictures": args.pictures, "sets": scores, "machine": machine()}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -85,11 +85,12 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="+", type=Path, metavar="STORE")
-    add_sample(parser, zero_shot.SETS, zero_shot.SETS, 0)
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training, each")
+    parser.add_argument("--sets", nargs="+", choices=zero_shot.SETS, default=list(zero_shot.SETS), metavar="SET")
+    parser.add_argument("--pictures", type=int, default=48_000, help="that each network learns from")
+    parser.add_argument("--seed", type=int, default=0, help="of training")
     parser.add_argument("--processes", type=int, default=2, help="that share each batch")
     parser.add_argument("--again", action="store_true", help="run what is done already, too")
-    add_out(parser, "left_out")
+    add_data_and_out(parser, "left_out")
     args = parse_arguments(parser)
     if len(args.stores) < 2:
         parser.error("name two stores at least: one is left out at a time.")

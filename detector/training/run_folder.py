@@ -20,7 +20,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,14 @@ def publishing(run: Path, target: Path) -> Published:
     return Published(str(run), target.name, (file_hash(target),) if target.is_file() else (), done=False)
 
 
-def keep_start(run: Path, model: str) -> None:
-    """Copy the weights that a run starts from into its folder; a structure is not copied."""
+def keep_start(run: Path, weights: str | None) -> None:
+    """Copy the weights that a run starts from into its folder; None where it starts from scratch."""
     start = run / "weights" / START
-    if not model.endswith(".pt"):
+    if weights is None:
         start.unlink(missing_ok=True)  # of another run in this folder (exist_ok)
-    elif not (start.exists() and start.samefile(model)):
+    elif not (start.exists() and start.samefile(weights)):
         with atomic_write(start) as part:
-            shutil.copyfile(model, part)
+            shutil.copyfile(weights, part)
 
 
 def start_of(run: Path) -> Path | None:
@@ -124,23 +124,24 @@ def start_of(run: Path) -> Path | None:
     return start if start.is_file() else None
 
 
-def clear_earlier(run: Path, model: str) -> str:
+def clear_earlier(run: Path, arguments: Mapping[str, Any], start: str | None) -> dict[str, Any]:
     """Delete what an earlier run in the same folder (``exist_ok``) would be resumed by.
 
     Args:
         run: the folder, which need not be there.
-        model: what the new run starts from.
+        arguments: of the new run.
+        start: which of them names the weights that it starts from; None where that is from scratch.
 
     Returns:
-        ``model``, or where it is kept: it may have been of the earlier run.
+        The arguments; those weights are where they are kept, as they may have been of the earlier run.
     """
     if not run.is_dir():
-        return model
+        return dict(arguments)
     (run / "weights").mkdir(exist_ok=True)
-    keep_start(run, model)
+    keep_start(run, arguments[start] if start else None)
     for path in (run / _PUBLISHED, run / RESULTS, run / "weights" / LAST, run / "weights" / BEST):
         path.unlink(missing_ok=True)
-    return str(start_of(run) or model)
+    return {**arguments, start: str(run / "weights" / START)} if start else dict(arguments)
 
 
 def forget(run: Path) -> None:

@@ -40,6 +40,7 @@ from detector.networks.ultralytics.library import (
 )
 from detector.networks.ultralytics.opening import library_trust, open_weights
 from detector.networks.ultralytics.weights import load_by_symbol
+from detector.training.arguments.defaults import start_argument
 from detector.training.augment import on_gpu as augment_torch
 from detector.training.augment.plan import BatchAugment
 from detector.training.augment.policy import Augment, Policy, from_dict
@@ -341,16 +342,17 @@ def run_trainer(
     put_fonts_in_place()
     is_new = RANK in (-1, 0) and not overrides.get("resume")
     silence = contextlib.nullcontext() if progress is None else quiet()
+    start = start_argument(overrides)
     with library_trust(), contextlib.redirect_stdout(sys.stderr), silence:  # its progress bars
         if is_new and overrides.get("exist_ok"):
             run = Path(get_save_dir(get_cfg(DEFAULT_CFG_DICT, overrides)))
-            overrides = {**overrides, "model": clear_earlier(run, str(overrides["model"]))}
+            overrides = clear_earlier(run, overrides, start)
         with writing(overrides.get("project") or overrides["model"]):
             if job is not None:
                 overrides = restart.agree_on_folder(job, overrides)
             trainer: TextTrainer = kind(overrides=overrides)
         if is_new:
-            keep_start(trainer.save_dir, str(overrides["model"]))
+            keep_start(trainer.save_dir, overrides[start] if start else None)
         if trained:
             if RANK in (-1, 0):
                 for path in filter(Path.exists, (trainer.last, trainer.best)):

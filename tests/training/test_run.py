@@ -295,6 +295,37 @@ def test_what_training_cannot_start_from(
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        ({}, "shipped"),
+        ({"pretrained": True}, "shipped"),
+        ({"pretrained": False}, None),
+        ({"pretrained": "FILE"}, "file"),
+        ({"model": str(char_network()), "pretrained": "FILE"}, "file"),
+        ({"model": "FILE", "pretrained": False}, None),
+        ({"model": str(char_network())}, None),
+    ],
+)
+def test_a_run_keeps_the_weights_that_it_starts_from(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], start: str | None
+) -> None:
+    """The learning rate of fine-tuning is for these alone."""
+    from detector.networks.shipped import SHIPPED
+    from detector.training.arguments.defaults import training_arguments
+
+    monkeypatch.chdir(tmp_path)
+    file, _ = saved("7AKT", tmp_path / "file.pt")
+    given = {name: str(file) if value == "FILE" else value for name, value in arguments.items()}
+    assert training_arguments(read_set(toy.root), given)["lr0"] == (0.002 if start is None else 0.001)
+    detector.train(toy.root, device="cpu", epochs=1, imgsz=64, name="x", **given)
+    kept = tmp_path / "runs" / "x" / "weights" / "start.pt"
+    if start is None:
+        assert not kept.exists() and "towards_start" not in facts_of(tmp_path / "weights" / "x.pt")
+    else:
+        assert kept.read_bytes() == (SHIPPED if start == "shipped" else file).read_bytes()
+
+
 def test_a_run_that_is_finished_cannot_be_resumed(toy_run: ToyRun, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"junk")
     for weights in (toy_run.weights, toy_run.folder / "weights" / "last.pt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     processes = group.count()
     batch = arguments.get("batch", math.ceil(batch_for(device.type, pictures) / processes) * processes)
     model = str(arguments.get("model") or shipped_detector(characters.config.symbols) or NETWORK)
-    from_weights = model.endswith(".pt")
+    from_weights = start_argument({**arguments, "model": model}) is not None
     policy = {k: v for k, v in asdict(Policy()).items() if k != "photometric"}
     overrides = {
         **DEFAULTS,
@@ -77,6 +78,18 @@ def training_arguments(characters: CharacterSet, arguments: dict[str, Any]) -> d
     overrides.setdefault("patience", 0)  # as many epochs, or hours, as are asked for
     overrides["project"] = str(Path(overrides["project"]).resolve())  # a relative one lands beside Ultralytics' own
     return overrides
+
+
+def start_argument(arguments: Mapping[str, Any]) -> str | None:
+    """Return which argument names the weights that training starts from; None where it starts from scratch.
+
+    As Ultralytics' trainer has it: other weights replace those of ``model``, and ``pretrained=False`` takes its
+    structure alone.
+    """
+    pretrained = arguments.get("pretrained")
+    if isinstance(pretrained, str):
+        return "pretrained"
+    return "model" if pretrained is not False and str(arguments.get("model")).lower().endswith(".pt") else None
 
 
 def _check_last_step(pictures: int, batch: float, imgsz: int, processes: int) -> None:

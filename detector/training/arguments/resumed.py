@@ -15,6 +15,7 @@ from detector.errors import DatasetError, DetectorError, WeightsError
 from detector.networks.ultralytics.library import in_short
 from detector.networks.ultralytics.opening import open_weights
 from detector.training.arguments.checks import check_start, check_values, known_arguments
+from detector.training.arguments.defaults import start_argument
 from detector.training.run_folder import (
     ARGUMENTS,
     BEST,
@@ -115,8 +116,8 @@ def begun_anew(
         ) from None
     check_values(stored)
     characters = _set_of(run, data, stored.pop("data", None))
-    if str(stored.get("model")).endswith(".pt"):
-        stored["model"] = str(start_of(run) or stored["model"])
+    if (name := start_argument(stored)) and (start := start_of(run)):
+        stored[name] = str(start)
     log.info("%s was stopped before its first epoch was finished: it begins anew", run)
     place = {"save_dir": str(run), "project": str(run.parent), "name": run.name}
     return str(characters.yaml_path), {**stored, **arguments, **place}

@@ -134,14 +134,28 @@ def clear_earlier(run: Path, arguments: Mapping[str, Any], start: str | None) ->
 
     Returns:
         The arguments; those weights are where they are kept, as they may have been of the earlier run.
+
+    Raises:
+        ArgumentError: if another argument names weights of the earlier run; nothing is deleted then.
     """
     if not run.is_dir():
         return dict(arguments)
+    for name in ("model", "pretrained", "distill_model"):
+        path = Path(str(arguments.get(name)))
+        if name != start and any(_is_same(path, run / "weights" / file) for file in (LAST, BEST, START)):
+            raise ArgumentError(
+                f"{name}={path} is of the run that exist_ok=True replaces: copy it to another folder first, or give "
+                "another name=."
+            )
     (run / "weights").mkdir(exist_ok=True)
     keep_start(run, arguments[start] if start else None)
     for path in (run / _PUBLISHED, run / RESULTS, run / "weights" / LAST, run / "weights" / BEST):
         path.unlink(missing_ok=True)
     return {**arguments, start: str(run / "weights" / START)} if start else dict(arguments)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.is_file() and other.is_file() and path.samefile(other)
 
 
 def forget(run: Path) -> None:

@@ -25,7 +25,7 @@ from detector.training.arguments.defaults import DEFAULTS
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.validation.evidence import FEW
-from tests.builders import TOY_SYMBOLS
+from tests.builders import TOY_SYMBOLS, contents
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
 from tests.training.conftest import SHAPE_HW
 
@@ -324,6 +324,39 @@ def test_a_run_keeps_the_weights_that_it_starts_from(
         assert not kept.exists() and "towards_start" not in facts_of(tmp_path / "weights" / "x.pt")
     else:
         assert kept.read_bytes() == (SHIPPED if start == "shipped" else file).read_bytes()
+
+
+@pytest.mark.parametrize("argument", ["model", "pretrained"])
+def test_a_run_may_start_from_the_one_that_it_replaces(
+    toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(toy_run.folder, tmp_path / "runs" / "x")
+    last = tmp_path / "runs" / "x" / "weights" / "last.pt"
+    learnt = last.read_bytes()
+    detector.train(toy.root, device="cpu", epochs=1, imgsz=64, name="x", exist_ok=True, **{argument: str(last)})
+    assert last.with_name("start.pt").read_bytes() == learnt != last.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"distill_model": "last.pt"}, {"model": "best.pt", "pretrained": False}, {"distill_model": "a link"}]
+)
+def test_what_a_run_needs_of_the_one_that_it_replaces_is_not_deleted(
+    toy: Toy, toy_run: ToyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = shutil.copytree(toy_run.folder, tmp_path / "runs" / "x")
+    (tmp_path / "link.pt").symlink_to(run / "weights" / "last.pt")
+    before = contents(run)
+    places = {"last.pt": run / "weights" / "last.pt", "best.pt": run / "weights" / "best.pt"}
+    given = {
+        name: str(places.get(value, tmp_path / "link.pt")) if value else value for name, value in arguments.items()
+    }
+    with pytest.raises(
+        ArgumentError, match=rf"{min(arguments)}=.*pt is of the run that exist_ok=True replaces: copy it"
+    ):
+        detector.train(toy.root, device="cpu", epochs=1, name="x", exist_ok=True, **given)
+    assert contents(run) == before
 
 
 def test_a_run_that_is_finished_cannot_be_resumed(toy_run: ToyRun, tmp_path: Path) -> None:

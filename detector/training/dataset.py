@@ -240,7 +240,7 @@ class TextLoader:
     ) -> None:
         self.dataset, self.batch_size = dataset, min(batch_size, len(dataset))
         self._order, self.sampler, self.epoch = order, order.sampler, 0
-        self._augment, self._drop_last = augment, drop_last
+        self._augment, self.drop_last = augment, drop_last
         device = device or torch.device("cpu")
         self._pinned, self._on_cpu = device.type == "cuda", device.type == "cpu"
         if resident is None:
@@ -259,7 +259,7 @@ class TextLoader:
 
     def __len__(self) -> int:
         full_batches, remainder = divmod(len(self.sampler), self.batch_size)
-        return max(1, full_batches + (remainder > 0 and not self._drop_last))
+        return max(1, full_batches + (remainder > 0 and not self.drop_last))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if self._augment is not None:

@@ -775,6 +775,11 @@ def test_imgsz_is_the_longer_side(toy: Toy, tmp_path: Path, imgsz: int, shape_hw
     assert tuple(batch["img"].shape[2:]) == shape_hw
 
 
+def test_a_network_of_one_cell_is_trained(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert detector.train(**short(toy, imgsz=32, epochs=1, name="x")).epochs == 1
+
+
 def test_what_is_done_anyway_may_be_said(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from detector.training.arguments.defaults import training_arguments
 

@@ -20,7 +20,7 @@ import torch
 
 import detector
 from detector.data.sets.yolo_dataset import read_manifest, read_set
-from detector.errors import ArgumentError, DatasetError, DetectorError, DiskFullError, WeightsError
+from detector.errors import ArgumentError, DatasetError, DependencyError, DetectorError, DiskFullError, WeightsError
 from detector.training.arguments.defaults import DEFAULTS
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
@@ -125,7 +125,10 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
     ("arguments", "says"),
     [
         ({"time": -1}, "time=-1: give hours"),
-        ({"batch": 0}, "batch=0"),
+        ({"batch": 0}, "batch=0: give pictures of a step, a whole number from 1 on"),
+        ({"batch": 2.5}, "batch=2.5: give pictures of a step, a whole number from 1 on"),
+        ({"batch": -2}, "batch=-2"),
+        ({"seed": 2**32}, "seed=4294967296: give a number from 0 to 4294967295"),
         ({"imgsz": 0}, "imgsz=0"),
         ({"lr0": -1.0}, "lr0"),
         ({"epochs": "010"}, "epochs"),
@@ -138,6 +141,16 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
 def test_values_that_make_no_sense_are_refused(toy: Toy, arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
         detector.train(**short(toy, **arguments))
+
+
+@pytest.mark.parametrize("value", [8, "int8"])
+def test_a_missing_quantizer_is_named(toy: Toy, value: Any) -> None:
+    from detector.errors import is_installed
+
+    if is_installed("modelopt"):
+        pytest.skip("it is there")
+    with pytest.raises(DependencyError, match=rf"quantize={value} needs modelopt.*: run `pip install 'nvidia-modelopt"):
+        detector.train(**short(toy, quantize=value))
 
 
 # What a run leaves

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.letterbox import STRIDE
-from detector.errors import ArgumentError, WeightsError
+from detector.errors import ArgumentError, DependencyError, WeightsError, is_installed
 from detector.networks.ultralytics.library import (
     DEFAULT_CFG_DICT,
     DetectionModel,
@@ -19,6 +19,9 @@ from detector.networks.ultralytics.library import (
 from detector.networks.ultralytics.opening import open_weights
 from detector.training.arguments.defaults import DEFAULTS
 from detector.training.arguments.ineffective import check_effect
+
+_QUANTIZERS = {"modelopt": "'nvidia-modelopt>=0.44'", "huggingface_hub": "huggingface_hub"}
+"""Modules that Ultralytics trains with for ``quantize=8``, and the packages that have them."""
 
 
 def check_arguments(arguments: dict[str, Any]) -> None:
@@ -41,17 +44,39 @@ def check_values(arguments: dict[str, Any]) -> None:
         with quiet():  # it would show all of its own help first
             check_dict_alignment(DEFAULT_CFG_DICT, arguments)
         library_arguments = {name: value for name, value in arguments.items() if name in DEFAULT_CFG_DICT}
-        get_cfg(DEFAULT_CFG_DICT, library_arguments)
+        quantize = get_cfg(DEFAULT_CFG_DICT, library_arguments).quantize  # 8 has several names
     except (SyntaxError, TypeError, ValueError) as error:
         raise ArgumentError(str(error).split("Arguments received")[0].strip()) from None
     if arguments.get("time") is not None and not arguments["time"] > 0:
         raise ArgumentError(f"time={arguments['time']}: give hours, more than 0, or leave it out.")
-    if arguments.get("batch") == 0:
-        raise ArgumentError("batch=0: give pictures of a step, 1 or more, or leave it out.")
+    if (seed := arguments.get("seed", 0)) >= 2**32:
+        raise ArgumentError(f"seed={seed}: give a number from 0 to {2**32 - 1}.")
+    if quantize == 8 and (missing := [name for name in _QUANTIZERS if not is_installed(name)]):
+        packages = " ".join(_QUANTIZERS[name] for name in missing)
+        raise DependencyError(
+            f"quantize={arguments['quantize']} needs {' and '.join(missing)}: run `pip install {packages}`, or leave it "
+            "out."
+        )
+    _check_batch(arguments.get("batch", 1))
     if not isinstance(imgsz := arguments.get("imgsz", STRIDE), int) or imgsz < 1:
         raise ArgumentError(f"imgsz={imgsz!r}: give one number, the longer side; the set says its shape.")
     if isinstance(arguments.get("scale"), (list, tuple)):
         raise ArgumentError(f"scale={arguments['scale']}: give one number, by how much sizes may differ.")
+
+
+def _check_batch(batch: Any) -> None:
+    """Refuse what is neither pictures of a step nor, as Ultralytics has it, a share of the GPU's memory.
+
+    Raises:
+        ArgumentError: saying what may be given.
+    """
+    if isinstance(batch, int) and (batch == -1 or batch >= 1):
+        return
+    if not (isinstance(batch, float) and 0 < batch < 1):
+        raise ArgumentError(
+            f"batch={batch!r}: give pictures of a step, a whole number from 1 on, or leave it out; a share such as "
+            "0.7, or -1, is of the GPU's memory."
+        )
 
 
 def check_start(model: str) -> None:

@@ -14,7 +14,7 @@ from detector.training.arguments.ineffective import INEFFECTIVE, check_freeze
 from tests.conftest import Toy, char_network
 
 FOLLOWED = (
-    "model data epochs time patience batch imgsz save save_period device project name exist_ok pretrained cls_remap "
+    "model data epochs time patience batch imgsz save_period device project name exist_ok pretrained cls_remap "
     "optimizer verbose seed deterministic cos_lr resume amp profile freeze compile split save_json conf iou max_det "
     "plots visualize agnostic_nms save_txt save_conf show_labels show_conf lr0 lrf momentum weight_decay "
     "warmup_epochs warmup_momentum warmup_bias_lr distill_model dis box cls cls_pw dfl nbs degrees translate scale "
@@ -29,7 +29,7 @@ OTHER: dict[str, Any] = {
     "tracker": "botsort.yaml", "dnn": True, "show": True, "save_frames": True, "save_crop": True, "show_boxes": False,
     "line_width": 2, "format": "onnx", "optimize": True, "dynamic": True, "simplify": False, "opset": 12,
     "workspace": 2.0, "copy_paste_mode": "mixup", "auto_augment": "augmix", "close_mosaic": 3, "nms": False,
-    "quantize": 16,
+    "quantize": 16, "save": False,
 }  # fmt: skip
 """A value that is none of those in force; 0.7 for the others, which are shares and gains."""
 

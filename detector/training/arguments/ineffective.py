@@ -25,6 +25,7 @@ INEFFECTIVE: dict[str, tuple[tuple[Any, ...], str]] = {
     "channels_last": ((True, None), "weights and pictures lie channels last"),
     "fraction": ((), _ALL), "classes": ((), _ALL),
     "val": ((), "the strings that are read tell which weights to publish"),
+    "save": ((), "a run goes on, and its weights are chosen, by its checkpoints"),
     "single_cls": ((), "the characters are the classes, and there would be one"),
     "cfg": ((), "such a file would replace what text needs: give its values as NAME=VALUE"),
     "nms": ((None, True), "overlapping boxes are suppressed in validation, whatever the network could do without"),

@@ -129,6 +129,8 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(
         ({"batch": 2.5}, "batch=2.5: give pictures of a step, a whole number from 1 on"),
         ({"batch": -2}, "batch=-2"),
         ({"seed": 2**32}, "seed=4294967296: give a number from 0 to 4294967295"),
+        ({"name": "a/b"}, "name=a/b: give a name without a folder; project=FOLDER says where"),
+        ({"name": ".."}, "name=.."),
         ({"imgsz": 0}, "imgsz=0"),
         ({"lr0": -1.0}, "lr0"),
         ({"epochs": "010"}, "epochs"),

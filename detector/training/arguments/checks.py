@@ -52,11 +52,11 @@ def check_values(arguments: dict[str, Any]) -> None:
     if (seed := arguments.get("seed", 0)) >= 2**32:
         raise ArgumentError(f"seed={seed}: give a number from 0 to {2**32 - 1}.")
     if quantize == 8 and (missing := [name for name in _QUANTIZERS if not is_installed(name)]):
-        packages = " ".join(_QUANTIZERS[name] for name in missing)
-        raise DependencyError(
-            f"quantize={arguments['quantize']} needs {' and '.join(missing)}: run `pip install {packages}`, or leave it "
-            "out."
-        )
+        command = " ".join(["pip install", *(_QUANTIZERS[name] for name in missing)])
+        needed = " and ".join(missing)
+        raise DependencyError(f"quantize={arguments['quantize']} needs {needed}: run `{command}`, or leave it out.")
+    if (name := str(arguments.get("name") or "x")) != Path(name).name or name == "..":
+        raise ArgumentError(f"name={name}: give a name without a folder; project=FOLDER says where runs lie.")
     _check_batch(arguments.get("batch", 1))
     if not isinstance(imgsz := arguments.get("imgsz", STRIDE), int) or imgsz < 1:
         raise ArgumentError(f"imgsz={imgsz!r}: give one number, the longer side; the set says its shape.")

@@ -53,7 +53,7 @@ def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
     from detector.networks.ultralytics.library import increment_path
 
     earlier = Published.read(run)
-    if earlier is not None and earlier.run == str(run) and earlier.owns(folder / earlier.name):
+    if earlier is not None and earlier.is_of(run) and earlier.owns(folder / earlier.name):
         return folder / earlier.name
     return Path(increment_path(folder / f"{run.name}.pt", exist_ok))
 

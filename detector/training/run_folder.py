@@ -98,6 +98,10 @@ class Published:
         """Return the record with one more hash of weights that may lie there."""
         return replace(self, sha256=(*self.sha256, sha256))
 
+    def is_of(self, run: Path) -> bool:
+        """Test whether a folder is the run's own, however its path is spelt, and no copy of it."""
+        return os.path.realpath(self.run) == os.path.realpath(run)
+
     def owns(self, path: Path) -> bool:
         """Test whether the path holds these weights, or nothing."""
         return not path.exists() or (path.is_file() and file_hash(path) in self.sha256)

@@ -245,16 +245,31 @@ def test_a_checkpoint_without_its_run_is_no_run(copied: Path, tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "last.pt"]
 
 
-def test_weights_of_another_run_are_not_replaced(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C left weights; what lies there when the run has gone on may be something else."""
+def go_on_until_ctrl_c(run: Path) -> None:
     from detector.training import trainer as text_trainer
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"copy.pt is what was learnt"):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt, match=r"copy.pt is what was learnt"):
         patch.setattr(text_trainer.TextTrainer, "validate", stop)
-        detector.train(resume=copied)
+        detector.train(resume=run)
+
+
+def test_a_run_that_a_link_leads_to_is_itself(copied: Path) -> None:
+    go_on_until_ctrl_c(copied)
+    link = copied.parent.parent / "link"
+    link.symlink_to(copied.parent)
+    assert detector.train(resume=link / "copy").path == Path("weights/copy.pt")
+    assert sorted(contents(Path("weights"))) == ["copy.pt"]
+    for place in (copied, link / "copy"):
+        with pytest.raises(DetectorError, match=r"is finished, and left the weights copy\.pt"):
+            detector.train(resume=place)
+
+
+def test_weights_of_another_run_are_not_replaced(copied: Path) -> None:
+    """Ctrl-C left weights; what lies there when the run has gone on may be something else."""
+    go_on_until_ctrl_c(copied)
     again = Path(shutil.copytree(copied, copied.parent / "again"))  # a copy has left nothing
     left = Path("weights/copy.pt").read_bytes()
     assert (

@@ -70,7 +70,7 @@ def resumed(resume: str | Path | bool, data: str | Path | None, arguments: Mappi
     at_end = content.get("epoch", -1) < 0
     published = Published.read(run)
     in_run = checkpoint.parent.name == "weights" and (run / ARGUMENTS).is_file() and (run / RESULTS).is_file()
-    if at_end and published is not None and published.done and published.run == str(run):
+    if at_end and published is not None and published.done and published.is_of(run):
         raise DetectorError(
             f"{run} is finished, and left the weights {published.name}: there is nothing to resume. To train on from "
             f"it, start a new run with model={checkpoint}."

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import detector
-from detector.errors import DatasetError, DetectorError
+from detector.errors import ArgumentError, DatasetError, DetectorError
 from detector.training.run_folder import Published
 from tests.builders import contents, toy_folder
 from tests.conftest import Toy, char_network
@@ -280,9 +280,36 @@ def test_weights_of_another_run_are_not_replaced(copied: Path) -> None:
     assert Path("weights/copy.pt").read_bytes() == b"of somebody else"
 
 
-def test_epochs_that_are_not_followed_do_not_end_a_run(copied: Path) -> None:
-    detector.train(resume=copied, epochs=1)
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"epochs": 4, "lr0": 0.5}, "epochs=4, lr0=0.5 would not be followed by .*copy, which goes on with its own"),
+        ({"epochs": 1, "progress": lambda *_: None}, "epochs=1 would not be followed"),
+        ({"model": "other.pt"}, "model=other.pt would not"),
+        ({"pretrained": False}, "pretrained=False would not"),
+        ({"name": "other", "project": "elsewhere/other"}, "other would not"),
+        ({"exist_ok": True}, "exist_ok=True would not"),
+    ],
+)
+def test_arguments_that_a_run_would_not_follow_are_refused(copied: Path, arguments: dict[str, Any], says: str) -> None:
+    before = contents(copied)
+    with pytest.raises(ArgumentError, match=says):
+        detector.train(resume=copied, **arguments)
+    assert contents(copied) == before
+
+
+def test_arguments_that_a_run_follows_are_taken(copied: Path) -> None:
+    """Its own ones, too."""
+    own = {"epochs": 2, "name": "copy", "project": "elsewhere", "model": "elsewhere/copy/weights/last.pt", "workers": 0}
+    detector.train(resume=copied, batch=24, device="cpu", plots=False, **own)
     assert results(copied) == ["1", "2"]
+    assert "batch: 24" in (copied / "args.yaml").read_text()
+
+
+def test_a_run_that_begins_anew_stays_in_its_folder(copied: Path) -> None:
+    (copied / "weights" / "last.pt").unlink()
+    with pytest.raises(ArgumentError, match=r"name=other would not be followed by .*copy"):
+        detector.train(resume=copied, name="other")
 
 
 def test_a_line_that_was_cut_off_is_no_epoch(copied: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import yaml
 
 from detector.data.sets.yolo_dataset import CharacterSet, read_set
-from detector.errors import DatasetError, DetectorError, WeightsError
-from detector.networks.ultralytics.library import in_short
+from detector.errors import ArgumentError, DatasetError, DetectorError, WeightsError
+from detector.networks.ultralytics.library import DEFAULT_CFG_DICT, in_short
 from detector.networks.ultralytics.opening import open_weights
 from detector.training.arguments.checks import check_start, check_values, known_arguments
 from detector.training.arguments.defaults import start_argument
+from detector.training.arguments.ineffective import INEFFECTIVE
 from detector.training.run_folder import (
     ARGUMENTS,
     BEST,
@@ -32,6 +34,11 @@ from detector.training.validation.stopping import ending
 log = logging.getLogger("detector")
 
 _TAKEN_UP = ("patience", "time")  # of what ends training, all that Ultralytics lets a run that goes on change
+
+_CHANGEABLE = (
+    *_TAKEN_UP, "augmentations", "batch", "device", "distill_model", "freeze", "imgsz", "plots", "save_period",
+)  # fmt: skip
+"""All arguments of a run that Ultralytics lets one that goes on change, and that are followed here."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ def resumed(resume: str | Path | bool, data: str | Path | None, arguments: Mappi
         arguments: more of `yolo train`.
 
     Raises:
+        ArgumentError: if an argument is another than the run's, and would not be followed.
         DetectorError: if there is nothing to go on with, saying why.
         DatasetError: if the set is not where it was, or is another one.
         WeightsError: if weights would run code.
@@ -87,6 +95,7 @@ def resumed(resume: str | Path | bool, data: str | Path | None, arguments: Mappi
             f"model={checkpoint}."
         )
     began_with = content.get("train_args") or {}
+    _check_followed(checkpoint, arguments, {**DEFAULT_CFG_DICT, **began_with})
     characters = _set_of(run, data, began_with.get("data"), "".join(network.names.values()))
     in_force = {**began_with, **{name: arguments[name] for name in _TAKEN_UP if name in arguments}}
     trained = at_end or _is_trained(run, content["epoch"] + 1, in_force, characters)
@@ -104,6 +113,7 @@ def begun_anew(
     Args: as for :func:`resumed`.
 
     Raises:
+        ArgumentError: if it is asked to lie elsewhere.
         DetectorError: if its arguments cannot be read.
         DatasetError: if the set is not where it was.
     """
@@ -115,12 +125,43 @@ def begun_anew(
             f"{run} was stopped before it began, and {run / ARGUMENTS} cannot be read: start it again with data=…."
         ) from None
     check_values(stored)
+    place = {name: arguments[name] for name in ("name", "project") if name in arguments}
+    _check_followed(run / "weights" / LAST, place, {})
     characters = _set_of(run, data, stored.pop("data", None))
     if (name := start_argument(stored)) and (start := start_of(run)):
         stored[name] = str(start)
     log.info("%s was stopped before its first epoch was finished: it begins anew", run)
-    place = {"save_dir": str(run), "project": str(run.parent), "name": run.name}
+    place |= {"save_dir": str(run), "project": str(run.parent), "name": run.name}
     return str(characters.yaml_path), {**stored, **arguments, **place}
+
+
+def _check_followed(checkpoint: Path, arguments: Mapping[str, Any], in_force: Mapping[str, Any]) -> None:
+    """Refuse arguments that a run which goes on would not follow; Ultralytics warns at most.
+
+    Args:
+        checkpoint: of the run.
+        arguments: that were given.
+        in_force: those of the run.
+
+    Raises:
+        ArgumentError: naming all of them.
+    """
+    run = checkpoint.parent.parent
+    places = {"model": checkpoint, "project": run.parent}
+    of_run = {**in_force, "name": run.name, "project": None}
+
+    def is_followed(name: str, value: Any) -> bool:
+        if name in places and os.path.realpath(str(value)) == os.path.realpath(places[name]):
+            return True
+        # Of what has no effect in any run, only values that are in force anyway are accepted.
+        return name in _CHANGEABLE or name in INEFFECTIVE or bool(value == of_run.get(name))
+
+    ignored = [f"{name}={value}" for name, value in arguments.items() if not is_followed(name, value)]
+    if ignored:
+        raise ArgumentError(
+            f"{', '.join(ignored)} would not be followed by {run}, which goes on with its own arguments: leave out "
+            f"what differs, or start a new run with model={checkpoint}. {', '.join(sorted(_CHANGEABLE))} may change."
+        )
 
 
 def check_resumable(path: Path) -> tuple[Any, dict[str, Any]]:

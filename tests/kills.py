@@ -15,7 +15,7 @@ from detector.data.atomic import written_as
 FORKS = multiprocessing.get_context("forkserver")
 """Processes are forked from one that has imported everything: they start at once."""
 
-_STEPS = {"os.rename": 1, "os.remove": 0}
+_STEPS = {"os.rename": 1, "os.link": 1, "os.remove": 0}
 """Events of the interpreter that put files in place or take them away, and which argument says what."""
 
 

@@ -39,9 +39,33 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises."""
     with writing(path), part_beside(path) as part:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        _synchronise(part)
         part.replace(path)
+
+
+@contextmanager
+def atomic_create(path: Path) -> Iterator[Path]:
+    """Atomically write ``path`` as :func:`atomic_write` does, and replace nothing.
+
+    Raises:
+        FileExistsError: if something is there, also if it came while the block ran.
+    """
+    with writing(path), part_beside(path) as part:
+        yield part
+        _synchronise(part)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: of two that come in the same instant the later one stays
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+            part.replace(path)
+
+
+def _synchronise(part: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

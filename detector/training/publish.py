@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detector.data.atomic import atomic_create, atomic_write
 from detector.data.folders.owned import file_hash
 from detector.data.images import read_image
 from detector.data.parallel import chunked
@@ -48,29 +51,34 @@ MEANS = tuple(f"weights/mean-{share:g}.pt" for share in _START_SHARES)
 _SCORED = 1000  # pictures of the validation split, drawn, that tell the best share
 
 
-def target_of(run: Path, folder: Path, exist_ok: bool) -> Path:
-    """Return where a run's weights land: the earlier place, unless another file lies there now; else a free one."""
-    from detector.networks.ultralytics.library import increment_path
+def target_of(run: Path, folder: Path, exist_ok: bool) -> tuple[Path, bool]:
+    """Return where a run's weights land: the earlier place, unless another file lies there now; else a free one.
 
+    Returns:
+        The path, and whether what lies there is replaced; otherwise nothing lay there just now.
+    """
     earlier = Published.read(run)
-    if earlier is not None and earlier.is_of(run) and earlier.owns(folder / earlier.name):
-        return folder / earlier.name
-    return Path(increment_path(folder / f"{run.name}.pt", exist_ok))
+    if earlier is not None and earlier.is_of(run):
+        place = folder / earlier.name
+        is_there = os.path.lexists(place)  # asked first: what comes later is of another run
+        if earlier.owns(place):
+            return place, is_there
+    names = (f"{run.name}{number}.pt" for number in chain([""], (f"-{number}" for number in count(2))))
+    place = next(place for name in names if exist_ok or not os.path.lexists(place := folder / name))
+    return place, exist_ok
 
 
-def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
+def publish(trainer: Any, folder: Path, device: str | None) -> tuple[Path, TextScore]:
     """Write a run's weights to read with: epoch and interpolation are chosen on the validation split.
 
     Args:
         trainer: that of the run, finished or stopped after an epoch or more.
-        target: file to write.
+        folder: that they land in.
         device: as Ultralytics spells it.
 
     Returns:
-        How what these weights read of the validation split compares with its labels.
+        The file, and how what its weights read of the validation split compares with the labels.
     """
-    from detector.networks import ultralytics
-
     characters, config, split = trainer.characters, trainer.config, trainer.args.split
     labels = [row.text for row in characters.rows(split)[0]]
     epochs = trainer.finished_epochs()
@@ -90,15 +98,10 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
             "the weights to read with are %.0f%% those that training started from, which read better",
             100 * share,
         )
-    record = publishing(trainer.save_dir, target)
-
-    def write_down(part: Path) -> None:
-        record.with_more(file_hash(part)).write()
-
-    ultralytics.publish(chosen, target, config, facts, write_down)
+    target = _put_in_place(trainer, folder, chosen, config, facts)
     if share:
         chosen.unlink()
-    Published(record.run, record.name, (file_hash(target),), done=not trainer.interrupted).write()  # last
+    Published(str(trainer.save_dir), target.name, (file_hash(target),), done=not trainer.interrupted).write()  # last
     if score.count < FEW:
         log.info("validation: %d of %d pictures are read right, too few to tell anything", score.right, score.count)
     else:
@@ -107,7 +110,29 @@ def publish(trainer: Any, target: Path, device: str | None) -> TextScore:
             "validation: %d of %d pictures are read right, %.1f%% (95 %%: %.1f to %.1f%%)",
             score.right, score.count, 100 * score.exact_match, 100 * low, 100 * high,
         )  # fmt: skip
-    return score
+    return target, score
+
+
+def _put_in_place(trainer: Any, folder: Path, checkpoint: Path, config: ReadingConfig, facts: dict[str, Any]) -> Path:
+    """Write the weights and return their path, which is chosen anew where another run takes it meanwhile."""
+    from detector.networks import ultralytics
+
+    while True:
+        target, replaces = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
+        record = publishing(trainer.save_dir, target, replaces)
+
+        def write_down(part: Path, record: Published = record) -> None:
+            record.with_more(file_hash(part)).write()
+
+        try:
+            ultralytics.publish(
+                checkpoint, target, config, facts, write_down, atomic_write if replaces else atomic_create
+            )
+        except FileExistsError:
+            if replaces or not os.path.lexists(target):  # it is the folder that is a file
+                raise
+        else:
+            return target
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,12 @@ def _run(
         finished = trainer.finished_epochs()
         if trainer.interrupted and not (first_process() and finished and trainer.last.exists()):
             raise KeyboardInterrupt
-        target = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
-        with writing(target, lambda: f"resume={trainer.last}"), _needing_the_set(trainer.last):
-            published = publish(trainer, target, device) if first_process() else TextScore(0, 0, 0, 0)
+        with writing(folder, lambda: f"resume={trainer.last}"), _needing_the_set(trainer.last):
+            if first_process():
+                target, published = publish(trainer, folder, device)
+            else:
+                target, _ = target_of(trainer.save_dir, folder, trainer.args.exist_ok)
+                published = TextScore(0, 0, 0, 0)
         if not trainer.interrupted:
             group.gather(lambda: None)  # torchrun of another machine may hold what this one's depends on
     return TrainingResult(

@@ -107,9 +107,10 @@ class Published:
         return not path.exists() or (path.is_file() and file_hash(path) in self.sha256)
 
 
-def publishing(run: Path, target: Path) -> Published:
-    """Return the record of a run's weights, written before they are; ``target`` may then be replaced."""
-    return Published(str(run), target.name, (file_hash(target),) if target.is_file() else (), done=False)
+def publishing(run: Path, target: Path, replaces: bool) -> Published:
+    """Return the record of a run's weights, written before they are; ``replaces``: what lies there is its own."""
+    hashes = (file_hash(target),) if replaces and target.is_file() else ()
+    return Published(str(run), target.name, hashes, done=False)
 
 
 def keep_start(run: Path, weights: str | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detector.data.atomic import atomic_write, folder_beside, part_name, writing, written_as
+from detector.data.atomic import atomic_create, atomic_write, folder_beside, part_name, writing, written_as
 from detector.data.folders.user_cache import cache_folder, keep_newest, private_folder
 from detector.errors import DatasetError, DiskFullError
 
@@ -210,3 +210,30 @@ def test_of_a_cache_the_newest_stay_and_what_kills_left_goes_with_the_others(tmp
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     keep_newest(tmp_path, "*.json", 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [half, "new.json", "other.npy"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_created_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    """Also on file systems that have no links."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a"
+    with atomic_create(path) as part:
+        part.write_text("one")
+    assert path.read_text() == "one"
+    with pytest.raises(FileExistsError), atomic_create(path) as part:
+        part.write_text("two")
+    path.unlink()
+    with pytest.raises(FileExistsError), atomic_create(path) as part:
+        part.write_text("three")
+        path.write_text("one")
+    assert path.read_text() == "one" and [file.name for file in tmp_path.iterdir()] == ["a"]
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(FileExistsError), atomic_create(path) as part:
+        part.write_text("four")
+    assert path.is_symlink() and not path.exists()

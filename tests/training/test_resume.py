@@ -245,6 +245,23 @@ def test_a_checkpoint_without_its_run_is_no_run(copied: Path, tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["elsewhere", "last.pt"]
 
 
+def test_a_run_that_ends_at_the_same_time_keeps_its_weights(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the name after this one has chosen it, and before its weights lie there."""
+    other, write = Path("weights/copy.pt"), Published.write
+
+    def write_beside_another(self: Published) -> None:
+        write(self)
+        if not other.exists():
+            other.write_bytes(b"of another run")
+
+    monkeypatch.setattr(Published, "write", write_beside_another)
+    assert detector.train(resume=copied).path == Path("weights/copy-2.pt")
+    assert other.read_bytes() == b"of another run"
+    assert sorted(contents(Path("weights"))) == ["copy-2.pt", "copy.pt"]
+    assert detector.Reader("weights/copy-2.pt", device="cpu", backend="torch").config.symbols == "7AKT"
+    assert (published := Published.read(copied)) is not None and (published.name, published.done) == ("copy-2.pt", True)
+
+
 def go_on_until_ctrl_c(run: Path) -> None:
     from detector.training import trainer as text_trainer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -115,19 +116,21 @@ def write_interpolated(trained: Path, start: Path, share: float, symbols: str, t
 def publish(
     checkpoint: Path, target: Path, config: ReadingConfig, facts: dict[str, Any],
     write_down: Callable[[Path], None] | None = None,
+    writer: Callable[[Path], AbstractContextManager[Path]] = atomic_write,
 ) -> None:  # fmt: skip
     """Write a run's weights to distribute, see :func:`write_reader`.
 
     Args:
         checkpoint: of the run.
-        target, config, facts, write_down: as there.
+        target, config, facts, write_down, writer: as there.
     """
-    write_reader(open_weights(checkpoint)[0], target, config, facts, write_down)
+    write_reader(open_weights(checkpoint)[0], target, config, facts, write_down, writer)
 
 
 def write_reader(
     net: Any, target: Path, config: ReadingConfig, facts: dict[str, Any],
     write_down: Callable[[Path], None] | None = None,
+    writer: Callable[[Path], AbstractContextManager[Path]] = atomic_write,
 ) -> None:  # fmt: skip
     """Write weights to distribute: the network in half precision and the config, nothing of this machine.
 
@@ -137,6 +140,7 @@ def write_reader(
         config: what readers must know.
         facts: of the run, for a person.
         write_down: called with the whole file just before it takes its place.
+        writer: puts the file in place: ``atomic_write``, or ``atomic_create``, which replaces nothing.
     """
     model = net.float().to(memory_format=torch.contiguous_format).half().eval()
     model.criterion = None
@@ -156,7 +160,7 @@ def write_reader(
         CONFIG_KEY: {**config.to_dict(), "facts": facts},
     }
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as part:
+    with writer(target) as part:
         with part.open("wb") as file:
             torch.save(content, file)
         if write_down is not None:

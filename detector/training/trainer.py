@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import shutil
@@ -123,6 +122,11 @@ class TextTrainer(DetectionTrainer):  # type: ignore[misc]
             augment=self.augmentation() if training else None, device=self.device,
             drop_last=training and bool(self.args.compile),
         )  # fmt: skip
+
+    def auto_batch(self) -> int:
+        """Choose a batch by the GPU's memory and the manifest: Ultralytics would read files, and write beside them."""
+        [rows] = self.characters.rows("train")
+        return int(super(DetectionTrainer, self).auto_batch(max(len(row.text) for row in rows), len(rows)))
 
     def augmentation(self) -> Augment | BatchAugment:
         """Make the run's augmentation; a list given as ``augmentations`` replaces its photometric part."""
@@ -391,10 +395,3 @@ def prepared_trainer(overrides: dict[str, Any], augment_on: str | None = None) -
     trainer.epoch = 0
     trainer.model.train()
     return trainer
-
-
-def validate_once(trainer: TextTrainer) -> None:
-    """Validate silently, with a trainer that has taken a step."""
-    trainer.train_time_start = time.time()
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):
-        trainer.validator(trainer)

@@ -25,7 +25,7 @@ from detector.training.arguments.defaults import DEFAULTS
 from detector.training.augment.policy import Augment, Policy
 from detector.training.dataset import EpochOrder, TextDataset, TextLoader
 from detector.training.validation.evidence import FEW
-from tests.builders import TOY_SYMBOLS, contents
+from tests.builders import TOY_OPTIONS, TOY_SYMBOLS, contents
 from tests.conftest import TOY_EPOCHS, Toy, ToyRun, char_network
 from tests.training.conftest import SHAPE_HW
 
@@ -413,6 +413,24 @@ def test_what_a_desktop_leaves_in_a_set_is_no_picture(toy: Toy, tmp_path: Path) 
     (root / "images" / "train" / ".DS_Store").write_bytes(b"junk")
     seen, before = (TextDataset(read_set(folder), "train", SHAPE_HW) for folder in (root, toy.root))
     assert len(seen) == len(before)
+
+
+@pytest.mark.parametrize(("batch", "sharded"), [(-1, False), (0.5, True)])
+def test_a_batch_that_the_gpu_s_memory_tells_needs_no_files(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: float, sharded: bool
+) -> None:
+    """Nor does it leave any: Ultralytics' own dataset would."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "set"
+    if sharded:
+        pytest.importorskip("pyarrow")
+        detector.convert(toy.source, root, shards=True, **TOY_OPTIONS)
+    else:
+        shutil.copytree(toy.root, root)
+    before = contents(root).keys()
+    assert detector.train(root, model=char_network(), batch=batch, imgsz=64, epochs=1, device="cpu").epochs == 1
+    left = {name for name in contents(root).keys() - before if not name.startswith("packed/")}
+    assert left == set()
 
 
 def test_a_gpu_that_is_not_there(toy: Toy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +11,9 @@ from typing import Any
 
 import torch
 
+from detector.networks.ultralytics.library import quiet
 from detector.training.profiling.loaders import Loader
-from detector.training.trainer import TextTrainer, validate_once
+from detector.training.trainer import TextTrainer
 
 AT_LEAST = 3  # times that anything is measured
 
@@ -94,5 +97,12 @@ def step_seconds(trainer: TextTrainer, loader: Loader, seconds: float) -> tuple[
 def validation_ms(trainer: TextTrainer) -> float:
     """Measure milliseconds a picture of a whole validation: forward, strings and mAP."""
     start = time.perf_counter()
-    validate_once(trainer)
+    _validate_once(trainer)
     return (time.perf_counter() - start) / len(trainer.test_loader.dataset) * 1e3
+
+
+def _validate_once(trainer: TextTrainer) -> None:
+    """Validate silently, with a trainer that has taken a step."""
+    trainer.train_time_start = time.time()
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):
+        trainer.validator(trainer)

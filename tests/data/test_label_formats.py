@@ -317,6 +317,17 @@ def test_drawn_boxes_are_kept_however_their_text_is_spelt(
     assert drawn[:, 0].tolist() == [10.0 * i for i in kept]
 
 
+def test_a_box_that_is_there_twice_is_one_character_and_two_at_one_place_are_none(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png", "c.png"])
+    (tmp_path / "classes.txt").write_text("A\nB\n")
+    one, next_one, moved = "0 0.2 0.5 0.2 0.8", "0 0.5 0.5 0.2 0.8", "0 0.201 0.5 0.2 0.8"
+    for name, rows in (("a", [one, next_one, one]), ("b", [one, moved]), ("c", [one, "1" + moved[1:]])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(rows))
+    source = read_source(tmp_path, labels="yolo")
+    assert {item.name: item.text for item in source.items} == {"a.png": "AA", "b.png": "A"}
+    assert [refused.reason for refused in source.refused] == ["boxes of 'A' and of 'B' are at the same place"]
+
+
 def test_boxes_of_two_lines_are_read_line_by_line(tmp_path: Path) -> None:
     square = "a.png,A,2,1,9,9\na.png,B,12,1,19,9\na.png,1,1,11,8,19\na.png,2,12,11,18,19\n"
     floating = "b.png,A,2,0,9,8\nb.png,B,11,12,18,20\nb.png,C,20,0,28,8\n"

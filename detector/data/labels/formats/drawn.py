@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from detector.data.images import MAX_PIXELS
 from detector.data.labels.formats.fields import row_of_texts
 from detector.data.labels.formats.model import DrawnBox, Row, quoted
+from detector.text.alphabet import MAX_LENGTH
 from detector.text.line_grouping import deskew_picture, reading_order
 
 MAX_LINES = 2
+
+_MAX_BOXES = 1000  # of a picture, compared with each other
+_SAME_PLACE = 0.9  # IoU from which two boxes are of the same character
 
 
 def is_symbol(name: str) -> bool:
@@ -42,13 +46,39 @@ def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:
         return Row(line, image, "", "a box has no width or no height")
     if not boxes:
         return Row(line, image, "", "no box is drawn")
+    if len(boxes) > _MAX_BOXES:
+        return Row(line, image, "", f"{len(boxes)} boxes are drawn, and a text has at most {MAX_LENGTH} characters")
     corners = np.array([box[1:] for box in boxes], np.float64)  # (n, 4)
     if not (np.abs(corners) <= MAX_PIXELS).all():
         return Row(line, image, "", "a box lies where no picture reaches")
+    named = [box._replace(symbol=unicodedata.normalize("NFC", box.symbol)) for box in boxes]
+    once, problem = _without_repeats(named, corners)
+    if problem:
+        return Row(line, image, "", problem)
+    corners = np.array([box[1:] for box in once], np.float64)
     lines = MAX_LINES if _are_stacked(corners) else 1
     order = reading_order(deskew_picture(corners, float(corners[:, 2].max()), lines))[0]
-    ordered = tuple(boxes[i]._replace(symbol=unicodedata.normalize("NFC", boxes[i].symbol)) for i in order)
+    ordered = tuple(once[i] for i in order)
     return Row(line, image, "".join(box.symbol for box in ordered), "", ordered)
+
+
+def _without_repeats(boxes: list[DrawnBox], corners: NDArray[np.float64]) -> tuple[list[DrawnBox], str]:
+    """Return the boxes without those that are there already, as merged exports have them; and what is wrong.
+
+    Args:
+        boxes: of one picture.
+        corners: theirs, (n, 4) xyxy.
+    """
+    low, high = np.maximum(corners[:, None, :2], corners[:, :2]), np.minimum(corners[:, None, 2:], corners[:, 2:])
+    shared = (high - low).clip(0).prod(2)  # (n, n)
+    areas = (corners[:, 2:] - corners[:, :2]).prod(1)
+    firsts, seconds = np.nonzero(np.triu(shared > _SAME_PLACE * (areas[:, None] + areas - shared), 1))
+    for first, second in zip(firsts, seconds, strict=True):
+        one, other = boxes[first].symbol, boxes[second].symbol
+        if one != other:
+            return boxes, f"boxes of {quoted(one, 40)} and of {quoted(other, 40)} are at the same place"
+    repeats = set(seconds.tolist())
+    return [box for place, box in enumerate(boxes) if place not in repeats], ""
 
 
 class Mark(NamedTuple):

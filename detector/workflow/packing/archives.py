@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from detector.data.folders.image_files import MAX_BYTES, in_natural_order, is_image_name
+from detector.data.folders.image_files import MAX_BYTES, image_files, in_natural_order, is_image_name
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
 from detector.data.labels.formats.model import json_of
 from detector.data.labels.listings import writable
@@ -87,12 +87,16 @@ class _Header(tarfile.TarInfo):
 
 
 def tar_files(path: Path) -> list[Path]:
-    """Return the file, or the archives of a folder in natural order; none where a folder has pictures, too."""
+    """Return the file, or the archives of a folder in natural order; none where pictures lie in or below it, too."""
     if path.is_file():
         return [path] if path.name.lower().endswith(_SUFFIXES) else []
     names = [entry.name for entry in os.scandir(path)] if path.is_dir() else []
     archive_names = [name for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
-    return [] if any(map(is_image_name, names)) else [path / name for name in in_natural_order(archive_names)]
+    if archive_names and any(problem is None for _, problem in image_files(path)):  # of which they are a copy, likely
+        told = f"{path / archive_names[0]}" + ("" if len(archive_names) == 1 else f" and {len(archive_names) - 1} more")
+        log.warning("%s: left out, as pictures lie beside it; to pack what is in it, name it alone", told)
+        return []
+    return [path / name for name in in_natural_order(archive_names)]
 
 
 def read_archives(files: list[Path], labelled: bool, text_column: str | None) -> PackSource:

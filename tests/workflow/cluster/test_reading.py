@@ -129,7 +129,7 @@ def test_files_of_others_are_never_replaced(packed: Path, toy_run: ToyRun, tmp_p
     out = tmp_path / "out"
     detector.predict_shards(toy_run.weights, packed, out, device="cpu")
     before = contents(out)
-    with pytest.raises(DatasetError, match=r"part-00000\.parquet is of other weights, options or pictures"):
+    with pytest.raises(DatasetError, match=r"part-00000\.parquet is of other weights or options"):
         detector.predict_shards(toy_run.weights, packed, out, min_confidence=0.5, device="cpu")
     assert contents(out) == before
     for content in (b"", b"a letter"):

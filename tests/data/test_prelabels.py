@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -89,13 +90,79 @@ def test_two_persons_of_another_mind_are_an_error(tmp_path: Path) -> None:
         "other capitals": (HEADER.upper(), "a.png,AB,0.9,Sure", 0.9),
         "another order": ("status,text,image,confidence\n", "sure,AB,a.png,0.9", 0.9),
         "semicolons, as a spreadsheet saves": ("image;text;confidence;status\n", "a.png;AB;0.9;sure", 0.9),
-        "another table's status": (HEADER, "a.png,AB,0.9,done", None),
+        "another table's status": ("image,text,confidence,status,by\n", "a.png,AB,0.9,done,me", None),
+        "another table's status, one as here": (
+            "image,text,status\n",
+            "a.png,AB,done\nb.png,CD,done\nc.png,,sure",
+            None,
+        ),
         "another table's confidence": ("image,text,confidence\n", "a.png,AB,0.9", None),
     }.values(),
 )
 def test_a_table_is_recognised(tmp_path: Path, header: str, row: str, confidence: float | None) -> None:
-    (item,) = read_source(table(tmp_path, row, header=header)).items
+    item = read_source(table(tmp_path, row, header=header)).items[0]
     assert (item.text, item.confidence) == ("AB", confidence)
+
+
+ODD = "the status {!r} is none of person, sure, doubtful, dropped, unreadable (line {})"
+EDITED: dict[str, tuple[str, list[str], dict[str, str]]] = {
+    "a mistyped status": (
+        HEADER, ["a.png,AB,0.9,sure", "b.png,CD,1,persn", "c.png,XX,0.1,doubtful"], {"b.png": ODD.format("persn", 3)},
+    ),
+    "a cleared status": (
+        HEADER, ["a.png,AB,0.9,sure", "b.png,CD,1,", "c.png,XX,0.1,doubtful"], {"b.png": ODD.format("", 3)},
+    ),
+    "no status is known": (
+        HEADER, ["a.png,AB,1,person", "b.png,CD,1,", "c.png,XX,0.1,zweifelhaft"],
+        {"b.png": ODD.format("", 3), "c.png": ODD.format("zweifelhaft", 4)},
+    ),
+    "a separator after each row": (
+        HEADER.replace(",", ";"), ["a.png;AB;0.9;sure;", "b.png;CD;0.3;doubtful;", "c.png;XX;0.1;doubtful;"], {},
+    ),
+    "a separator after each row and the header": (
+        "image,text,confidence,status,\n", ["a.png,AB,0.9,sure,", "c.png,XX,0.1,doubtful,"], {},
+    ),
+    "a short row": (
+        HEADER, ["a.png,AB,0.9,sure", "b.png,CD", "c.png,XX,0.1,doubtful"], {"b.png": ODD.format("", 3)},
+    ),
+    "no confidences": (
+        "image,text,status\n", ["a.png,AB,person", "b.png,CD,sure", "c.png,XX,doubtful", "d.png,YY,persn"],
+        {"b.png": "no column confidence says how sure it is (line 3)", "d.png": ODD.format("persn", 5)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("header", "rows", "refused"), EDITED.values(), ids=EDITED)
+def test_an_edited_table_makes_no_labels_of_doubtful_rows(
+    tmp_path: Path, header: str, rows: list[str], refused: dict[str, str]
+) -> None:
+    source = read_source(table(tmp_path, *rows, header=header))
+    assert [(item.name, item.text) for item in source.items] == [("a.png", "AB")]
+    assert {row.name: row.reason for row in source.refused} == refused
+    assert source.waiting == len(rows) - 1 - len(refused)
+
+
+@pytest.mark.parametrize("with_confidence", [True, False])
+@pytest.mark.parametrize("kind", ["json", "jsonl"])
+def test_pre_labels_in_json(tmp_path: Path, kind: str, with_confidence: bool) -> None:
+    """As pandas writes the table: rows are labels as they are in the CSV."""
+    write_pictures(tmp_path, [f"{name}.png" for name in "abcd"])
+    rows: list[dict[str, object]] = [
+        {"image": "a.png", "text": "XX", "confidence": 0.1, "status": "doubtful"},
+        {"image": "b.png", "text": "AB", "confidence": 1, "status": "person"},
+        {"image": "c.png", "text": "CD", "confidence": 0.97, "status": "sure"},
+        {"image": "d.png", "text": "YY", "confidence": 0.2, "status": None},
+    ]
+    if not with_confidence:
+        rows = [{key: value for key, value in row.items() if key != "confidence"} for row in rows]
+    lines = [json.dumps(row) for row in rows]
+    content = "\n".join(lines) if kind == "jsonl" else f"[{','.join(lines)}]"
+    (tmp_path / f"prelabels.{kind}").write_text(content, encoding="utf-8")
+    source = read_source(tmp_path)
+    sure: list[tuple[str, str, float | None]] = [("c.png", "CD", 0.97)] if with_confidence else []
+    assert [(item.name, item.text, item.confidence) for item in source.items] == [("b.png", "AB", None), *sure]
+    assert [row.name for row in source.refused] == (["d.png"] if with_confidence else ["c.png", "d.png"])
+    assert (source.waiting, source.unlisted) == (1, 0)
 
 
 @pytest.mark.parametrize("said", ["", "nan", "1.5", "-0.1", "high"])

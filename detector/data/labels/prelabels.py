@@ -8,7 +8,7 @@ A row a picture, those that a person is best asked about first. Columns:
     status      :data:`PERSON`, :data:`SURE`, :data:`DOUBTFUL`, :data:`DROPPED` or :data:`UNREADABLE`
 
 A table with these four columns is a label file like others: a person's labels are labels, sure ones are learnt and
-nothing else, doubtful ones are none yet.
+nothing else, doubtful ones are none yet. A row whose status is mistyped or cleared is refused, and no label.
 """
 
 from __future__ import annotations
@@ -114,13 +114,18 @@ def read_prelabels(path: Path) -> list[Prelabel]:
     return rows
 
 
-def judged(confidence: str, status: str) -> tuple[float, str]:
-    """Return the confidence of a row's fields, 1 where a person decided, and their problem, "" if there is none."""
+def judged(confidence: str | None, status: str) -> tuple[float, str]:
+    """Return the confidence of a row's fields, 1 where a person decided, and their problem, "" if there is none.
+
+    ``confidence`` is None in a table without such a column.
+    """
     name = status.strip().lower()
     if name not in STATUSES:
         return 0.0, f"the status {status!r} is none of {', '.join(STATUSES)}"
     if name in (PERSON, DROPPED):
         return 1.0, ""
+    if confidence is None:
+        return 0.0, f"no column {CONFIDENCE} says how sure it is" if name == SURE else ""
     try:
         value = float(confidence)
     except ValueError:
@@ -130,7 +135,16 @@ def judged(confidence: str, status: str) -> tuple[float, str]:
     return value, ""
 
 
-def are_prelabels(statuses: Iterable[str]) -> bool:
-    """Test whether all values of a column are statuses of pre-labels."""
-    names = {status.strip().lower() for status in statuses}
-    return bool(names) and names <= {*STATUSES}
+def are_prelabels(columns: Iterable[str], statuses: Iterable[str]) -> bool:
+    """Test whether a table has pre-labels, some of which a person may have mistyped or cleared.
+
+    Args:
+        columns: their names.
+        statuses: of the first rows; where no confidence stands beside them, most of a table of pre-labels are known.
+    """
+    names = {column.strip().lower() for column in columns} - {""}
+    if STATUS not in names:
+        return False
+    known = [name in STATUSES for status in statuses if (name := status.strip().lower())]
+    is_exact = names == {*Prelabel._fields}
+    return is_exact or (any(known) if CONFIDENCE in names else 2 * sum(known) > len(known))

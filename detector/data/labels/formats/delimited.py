@@ -1,7 +1,7 @@
 """Tables between delimiters: ``csv`` (commas, semicolons, tabs or bars) and ``tsv``.
 
 A header with a column of images and one of texts, in any order; or two columns, no header. Fields are quoted where
-needed. Excel's first line ``sep=;`` names the delimiter. Columns of a status and a confidence make a table of
+needed. Excel's first line ``sep=;`` names the delimiter. A column of statuses makes a table of
 :mod:`detector.data.labels.prelabels` of it.
 """
 
@@ -38,7 +38,7 @@ class _Columns(NamedTuple):
     image: int
     text: int
     width: int
-    prelabel_places: tuple[int, int] | None = None
+    prelabel_places: tuple[int | None, int] | None = None
 
 
 def _recognise(head: Head, kind: str) -> Table | str | None:
@@ -98,13 +98,14 @@ def _delimited(head: Head, kind: str) -> Iterator[_Delimited]:
         yield _Delimited(delimiter, padded, rows)
 
 
-def _prelabel_places(rows: list[list[str]]) -> tuple[int, int] | None:
-    """Places of confidence and status in a table of pre-labels; None where it is another."""
+def _prelabel_places(rows: list[list[str]]) -> tuple[int | None, int] | None:
+    """Places of confidence, None without one, and status in a table of pre-labels; None where it is another."""
     names = [name.strip().lower() for name in rows[0]]
-    if CONFIDENCE not in names or STATUS not in names:
+    if STATUS not in names:
         return None
-    places = names.index(CONFIDENCE), names.index(STATUS)
-    return places if are_prelabels(row[places[1]] for row in rows[1:] if len(row) == len(names)) else None
+    status = names.index(STATUS)
+    is_one = are_prelabels(names, (row[status] for row in rows[1:] if len(row) > status))
+    return (names.index(CONFIDENCE) if CONFIDENCE in names else None, status) if is_one else None
 
 
 def _table(head: Head, kind: str, delimited: _Delimited, columns: _Columns) -> Table:
@@ -134,8 +135,8 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
         fields += [""] * (width - len(fields))
         row = Row(first_line, fields[image], text_in(fields[label]) or "", problem)
         if columns.prelabel_places:
-            confidence_text, status = (fields[place] for place in columns.prelabel_places)
-            confidence, status_problem = judged(confidence_text, status)
+            confidence_place, status = columns.prelabel_places[0], fields[columns.prelabel_places[1]]
+            confidence, status_problem = judged(None if confidence_place is None else fields[confidence_place], status)
             row = row._replace(problem=problem or status_problem, status=status.strip().lower(), confidence=confidence)
         yield row
 

@@ -1,14 +1,19 @@
-"""``jsonl``: one JSON object a line, with keys of an image and a text, as HuggingFace's ``metadata.jsonl`` has them."""
+"""``jsonl``: one JSON object a line, with keys of an image and a text, as HuggingFace's ``metadata.jsonl`` has them.
+
+A key of statuses makes a table of :mod:`detector.data.labels.prelabels` of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, json_of, opened_lines, quoted
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, json_of, opened_lines, quoted
+from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
 
 
 def recognise(head: Head) -> Table | str | None:
@@ -32,7 +37,30 @@ def table_of(head: Head, form: str, keys: Sequence[str], entries: Callable[[], I
     """
     image, text = (keys[place] for place in columns_of(head.file, keys, head.columns))
     detail = f", keys {quoted(image, 40)} and {quoted(text, 40)}"
+    own_keys = {key.strip().lower(): key for key in keys}
+    status, confidence = own_keys.get(STATUS), own_keys.get(CONFIDENCE)
+    first = (entry for _, entry in islice(entries(), HEAD_LINES if status else 0))
+    if status and are_prelabels(keys, (_spelt(entry.get(status)) for entry in first if isinstance(entry, dict))):
+        judge = partial(_judged, status=status, confidence=confidence)
+        return Table(
+            head.file, form, lambda: (judge(_row(*entry, image, text), entry[1]) for entry in entries()),
+            f"{detail}, pre-labels",
+        )  # fmt: skip
     return Table(head.file, form, lambda: (_row(*entry, image, text) for entry in entries()), detail)
+
+
+def _judged(row: Row, entry: Any, status: str, confidence: str | None) -> Row:
+    """Return the row of a pre-label, whose status and confidence have these keys."""
+    if not isinstance(entry, dict):
+        return row
+    said = _spelt(entry.get(status))
+    value, problem = judged(None if confidence is None else _spelt(entry.get(confidence)), said)
+    return row._replace(problem=row.problem or problem, status=said.strip().lower(), confidence=value)
+
+
+def _spelt(value: Any) -> str:
+    """Return a value as a table would have it: null is an empty field."""
+    return "" if value is None else str(value)
 
 
 def _row(number: int, entry: Any, image: str, text: str) -> Row:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from detector.conversion.set_folder import WAIT, alone
 from detector.data.folders.image_files import image_files
+from detector.data.labels.entries import writable
 from detector.data.labels.formats import TABLE_NAMES
 from detector.data.labels.label_texts import Spelling
-from detector.data.labels.listings import writable
 from detector.data.labels.prelabels import (
     DOUBTFUL,
     DROPPED,

@@ -25,7 +25,7 @@ from detector.data.atomic import atomic_write, writing
 from detector.data.folders.owned import LIST, OwnedFiles
 from detector.data.folders.resume_folder import REQUEST, ResumeFolder, package_hash, request_of
 from detector.data.images import picture_size_wh
-from detector.data.labels.listings import writable
+from detector.data.labels.entries import writable
 from detector.data.packs.shards import (
     MAX_ROWS,
     ShardPicture,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from detector.data.folders.image_files import is_image_name, picture_suffix
+from detector.data.labels.entries import Entry, Listing
 from detector.data.labels.formats import Columns
-from detector.data.labels.listings import Entry, Listing
 from detector.data.packs.shard_rows import check_row_groups, row_path
 from detector.data.packs.shards import opened_shard, read_shard, shard_files
 from detector.errors import SourceError, argument, counted

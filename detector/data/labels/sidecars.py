@@ -8,8 +8,9 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from detector.data.folders.image_files import image_files
+from detector.data.labels.entries import Entry, Listing, name_below, writable
 from detector.data.labels.formats import SIDECARS, Folders, Row, Sidecar
-from detector.data.labels.listings import Entry, Listing, name_below, passed_over_in_short, unreadable_folders, writable
+from detector.data.labels.listings import passed_over_in_short, unreadable_folders
 from detector.errors import SourceError
 
 _LOOKED_INTO = 20  # files beside pictures that are read to recognise their format

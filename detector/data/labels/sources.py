@@ -28,12 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.folders.image_files import image_files, is_image_name
+from detector.data.labels.entries import Entry, Listing, writable
 from detector.data.labels.file_names import NAME_FORMATS, Names, bare_stem, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
 from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on
 from detector.data.labels.listings import (
-    Entry,
-    Listing,
     find_listings,
     folder_contents,
     join_listings,
@@ -41,7 +40,6 @@ from detector.data.labels.listings import (
     one_listing,
     passed_over_in_short,
     unreadable_folders,
-    writable,
 )
 from detector.data.labels.prelabels import DROPPED, PERSON, SURE
 from detector.data.labels.shards import FORMAT as SHARDS

@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from detector.data.atomic import atomic_write, delete_strays, part_name, written_as
 from detector.data.folders.image_files import in_natural_order
-from detector.data.labels.listings import writable
+from detector.data.labels.entries import writable
 from detector.data.packs.shards import is_shard_name, no_shards, shard_files
 from detector.errors import ArgumentError, DatasetError, SourceError
 

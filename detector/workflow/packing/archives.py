@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from detector.data.folders.image_files import MAX_BYTES, image_files, in_natural_order, is_image_name
+from detector.data.labels.entries import writable
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain, text_in
 from detector.data.labels.formats.model import json_of
-from detector.data.labels.listings import writable
 from detector.errors import SourceError, counted
 from detector.workflow.packing.items import PackItem, PackSource, file_state, in_memory, refused_item
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detector.data.folders.image_files import image_files, is_image_name, picture_suffix
+from detector.data.labels.entries import name_below
 from detector.data.labels.formats.fields import TEXT_COLUMNS, plain
 from detector.data.labels.formats.model import Columns
-from detector.data.labels.listings import name_below
 from detector.data.packs.shards import (
     SUFFIX,
     arrow_errors,

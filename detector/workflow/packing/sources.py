@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from detector.data.images import read_file
+from detector.data.labels.entries import Entry, Listing, name_below, writable
 from detector.data.labels.formats import Columns
-from detector.data.labels.listings import Entry, Listing, name_below, writable
 from detector.data.labels.prelabels import DROPPED, PERSON
 from detector.data.labels.sources import check_source, read_listing
 from detector.data.packs.shards import COLUMNS, NO_BYTES, is_shards, opened_parquet, read_shard, shard_files

@@ -1,0 +1,164 @@
+"""The inputs of label files, and which files are read where a folder has several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from detector.data.folders.image_files import is_image_name
+from detector.data.labels.formats import DrawnBox
+from detector.data.labels.prelabels import DOUBTFUL, DROPPED, PERSON, UNREADABLE
+from detector.errors import SourceError, argument
+
+MAX_SHOWN = 6
+"""Files in one message."""
+
+_MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
+
+
+class Entry(NamedTuple):
+    """One input: its name, the picture (None if missing), the raw label, and why it cannot be used."""
+
+    name: str
+    path: str | None
+    raw: str
+    reason: str = ""
+    line: int = 0
+    place: str = ""
+    drawn: tuple[DrawnBox, ...] = ()
+    status: str = PERSON
+    confidence: float = 1.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is no input yet: a pre-label that a person has to decide on."""
+        return not self.reason and self.status in (DOUBTFUL, UNREADABLE)
+
+    @property
+    def rank(self) -> int:
+        """Which row of a picture goes before those of other files: 0 a person drops it, 1 a person, 2 a reader."""
+        return {DROPPED: 0, PERSON: 1}.get(self.status, 2)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The inputs of one source or label file; the fields are those of a source, ``second_choice`` that of a table."""
+
+    root: Path
+    format: str
+    files: tuple[Path, ...]
+    detail: str
+    entries: list[Entry]
+    unlisted: int = 0
+    notes: tuple[str, ...] = ()
+    searched: bool = False
+    second_choice: bool = False
+
+    @cached_property
+    def labels(self) -> dict[str, Entry]:
+        """Row of each usable picture, that of a person who drops it, too."""
+        return {
+            entry.path: entry
+            for entry in self.entries
+            if entry.path is not None and not entry.reason and not entry.waits
+        }
+
+    @cached_property
+    def is_drawn(self) -> bool:
+        """Whether its labels are drawn boxes."""
+        return any(entry.drawn for entry in self.entries)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all its labels are the same: then it lists something else, such as a processing state."""
+        return len(self.entries) >= _MIN_CONSTANT and len({entry.raw for entry in self.entries}) == 1
+
+    @property
+    def names_pictures(self) -> bool:
+        """Whether most of its rows name picture files, existing or not."""
+        named = sum(is_image_name(os.path.basename(entry.name)) for entry in self.entries)
+        return not self.entries or 2 * named > len(self.entries)
+
+
+def chosen_listings(root: Path, listings: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
+    """Choose the label files that are read: no second choices beside others, no subsets of others.
+
+    Raises:
+        SourceError: if two have different labels for one picture.
+    """
+    first_choices = [listing for listing in listings if not (listing.second_choice or listing.is_constant)] or listings
+    texts = [listing for listing in first_choices if not listing.is_drawn] or first_choices
+    called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
+    text_listings: list[Listing] = []
+    for listing in sorted(texts, key=lambda listing: -len(listing.labels)):
+        if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
+            continue
+        if not any(_covers(other, listing) for other in text_listings):
+            text_listings.append(listing)
+    text_listings = [listing for listing in listings if listing in text_listings]  # in the order of their names
+    for i, listing in enumerate(text_listings):
+        for other in text_listings[i + 1 :]:
+            for path in listing.labels.keys() & other.labels.keys():
+                if _contradict(listing.labels[path], other.labels[path]):
+                    raise _contradiction(root, text_listings, listing, other, path)
+    box_listings = [listing for listing in first_choices if listing.is_drawn]
+    box_listings = [] if any(listing.is_drawn for listing in text_listings) else box_listings
+    unread = [listing for listing in listings if listing not in text_listings and listing not in box_listings]
+    passed_over |= {name_below(root, listing.files[0]): "" for listing in unread}
+    return [_with_boxes(listing, box_listings) for listing in text_listings]
+
+
+def _covers(other: Listing, listing: Listing) -> bool:
+    """Test whether all that a label file says is said by another, where a person's row goes before a reader's."""
+    pairs = ((entry, other.labels.get(path)) for path, entry in listing.labels.items())
+    return all(row and (row.rank == 0 or (row.rank <= entry.rank and row.raw == entry.raw)) for entry, row in pairs)
+
+
+def _contradict(one: Entry, other: Entry) -> bool:
+    """Test whether neither of two labels of a picture goes before the other, and their texts differ."""
+    return one.rank == other.rank != 0 and one.raw.strip() != other.raw.strip()
+
+
+def before_others(entries: list[Entry]) -> list[Entry]:
+    """Leave out rows of pictures for which another file's go before them, as a person's do before a reader's."""
+    best: dict[str | None, int] = {}
+    for entry in entries:
+        if not entry.reason:
+            best[entry.path] = min(entry.rank, best.get(entry.path, entry.rank))
+    return [entry for entry in entries if entry.reason or entry.rank == best[entry.path]]
+
+
+def _contradiction(root: Path, listings: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
+    tables = ", ".join(one.detail for one in listings[:MAX_SHOWN])
+    names = f"{tables}, …" if len(listings) > MAX_SHOWN else tables
+    label = f"{name_below(root, path)} is {listing.labels[path].raw[:40]!r} in {listing.files[0].name}"
+    return SourceError(
+        f"{root} has {len(listings)} label files: {names}, and {label}, {other.labels[path].raw[:40]!r} in "
+        f"{other.files[0].name}. Choose one, say {argument('labels', listing.files[0])}."
+    )
+
+
+def _with_boxes(listing: Listing, box_listings: Sequence[Listing]) -> Listing:
+    """Add boxes that another file has of its pictures."""
+    if not box_listings:
+        return listing
+    boxes = {entry.path: entry.drawn for other in box_listings for entry in other.entries if entry.drawn}
+    entries = [entry._replace(drawn=boxes.get(entry.path, ())) for entry in listing.entries]
+    names = ", ".join(other.files[0].name for other in box_listings)
+    return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
+
+
+def writable(text: str) -> str:
+    """Escape what UTF-8 cannot encode (surrogates of broken names)."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def name_below(root: Path, path: Path | str) -> str:
+    """Path relative to the root, with ``/`` between folders."""
+    prefix, full = os.path.join(root, ""), str(path)
+    below = full[len(prefix) :] if full.startswith(prefix) else os.path.relpath(full, root)
+    return below.replace(os.sep, "/")

@@ -355,6 +355,45 @@ def test_labels_csv_goes_before_others_and_says_so(tmp_path: Path) -> None:
     assert "passed over: labels_old.csv" in source.detail
 
 
+CONSTANT: dict[str, tuple[dict[str, list[str]], str | None]] = {
+    "a folder a text": ({"x/labels.csv": ["AB"] * 5, "y/labels.csv": ["CD"] * 4, "z/labels.csv": ["EF"]}, ""),
+    "folders of lists of other names": ({"x/list.csv": ["AB"] * 5, "y/list.csv": ["CD", "EF"]}, ""),
+    "all of one text": ({"x/labels.csv": ["AB"] * 5}, ""),
+    "states of all pictures": ({"plates.csv": ["AB", "CD", "EF", "GH"], "state.csv": ["done"] * 4}, "state.csv"),
+    "states of more pictures": ({"plates.csv": ["AB", "CD", "EF"], "state.csv": ["done"] * 4}, None),
+}
+
+
+@pytest.mark.parametrize(("tables", "passed_over"), CONSTANT.values(), ids=CONSTANT)
+def test_files_with_one_text_are_left_out_only_where_others_have_their_pictures(
+    tmp_path: Path, tables: dict[str, list[str]], passed_over: str | None
+) -> None:
+    texts = {}
+    for table_name, of_table in tables.items():
+        folder = (tmp_path / table_name).parent
+        names = [f"{i}.png" for i in range(len(of_table))]
+        rows = "".join(f"{name},{text}\n" for name, text in zip(names, of_table, strict=True))
+        label_file(folder, Path(table_name).name, f"image,text\n{rows}", tuple(names))
+        if table_name != passed_over:
+            texts |= {
+                (folder / name).relative_to(tmp_path).as_posix(): t for name, t in zip(names, of_table, strict=True)
+            }
+    if passed_over is None:
+        with pytest.raises(SourceError, match=r"'AB' in plates\.csv, 'done' in state\.csv"):
+            read_source(tmp_path)
+        return
+    source = read_source(tmp_path)
+    assert pairs(source) == texts
+    assert source.detail.partition("; passed over: ")[2] == passed_over
+
+
+def test_parts_of_which_one_has_one_text_are_both_read(tmp_path: Path) -> None:
+    label_file(tmp_path, "train.csv", "image,text\na.png,AB\nb.png,CD\n")
+    rows = "".join(f"{i}.png,EF\n" for i in range(4))
+    label_file(tmp_path, "val.csv", f"image,text\n{rows}", tuple(f"{i}.png" for i in range(4)))
+    assert len(pairs(read_source(tmp_path))) == 6
+
+
 def test_a_damaged_labels_csv_is_not_passed_over(tmp_path: Path) -> None:
     label_file(tmp_path, "labels.csv", "image,text\na.png,A\n".encode("utf-16"))
     label_file(tmp_path, "train.csv", "image,text\na.png,B\n")

@@ -17,7 +17,7 @@ from detector.errors import SourceError, argument
 MAX_SHOWN = 6
 """Files in one message."""
 
-_MIN_CONSTANT = 4  # so many rows with one and the same text are no list of labels
+_MIN_CONSTANT = 4  # so many rows with one and the same text may be no list of labels
 
 
 class Entry(NamedTuple):
@@ -73,9 +73,18 @@ class Listing:
         return any(entry.drawn for entry in self.entries)
 
     @property
+    def is_called_labels(self) -> bool:
+        """Whether its file's name says that it has labels."""
+        return self.files[0].stem.lower() == "labels"
+
+    @property
     def is_constant(self) -> bool:
-        """Whether all its labels are the same: then it lists something else, such as a processing state."""
-        return len(self.entries) >= _MIN_CONSTANT and len({entry.raw for entry in self.entries}) == 1
+        """Whether all its labels are the same: it may list something else, such as a processing state."""
+        return (
+            not self.is_called_labels
+            and len(self.entries) >= _MIN_CONSTANT
+            and len({entry.raw for entry in self.entries}) == 1
+        )
 
     @property
     def names_pictures(self) -> bool:
@@ -85,17 +94,21 @@ class Listing:
 
 
 def chosen_listings(root: Path, listings: list[Listing], passed_over: dict[str, str]) -> list[Listing]:
-    """Choose the label files that are read: no second choices beside others, no subsets of others.
+    """Choose the label files that are read: no second choices beside others, no subsets of others, no states of files.
 
     Raises:
         SourceError: if two have different labels for one picture.
     """
-    first_choices = [listing for listing in listings if not (listing.second_choice or listing.is_constant)] or listings
+    first_choices = [listing for listing in listings if not listing.second_choice]
+    texts_of = {path for listing in first_choices if not listing.is_constant for path in listing.labels}
+    first_choices = [
+        listing for listing in first_choices if not (listing.is_constant and listing.labels.keys() <= texts_of)
+    ] or listings
     texts = [listing for listing in first_choices if not listing.is_drawn] or first_choices
-    called_so = {listing.files[0].parent for listing in texts if listing.files[0].stem.lower() == "labels"}
+    called_so = {listing.files[0].parent for listing in texts if listing.is_called_labels}
     text_listings: list[Listing] = []
     for listing in sorted(texts, key=lambda listing: -len(listing.labels)):
-        if listing.files[0].parent in called_so and listing.files[0].stem.lower() != "labels":
+        if listing.files[0].parent in called_so and not listing.is_called_labels:
             continue
         if not any(_covers(other, listing) for other in text_listings):
             text_listings.append(listing)

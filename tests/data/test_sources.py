@@ -218,6 +218,32 @@ def test_a_label_file_elsewhere(tmp_path: Path) -> None:
     assert [item.path for item in source.items] == [tmp_path / "pictures" / "a.png", tmp_path / "pictures" / "b.png"]
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_label_file_s_name_that_two_files_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[str | Path]
+) -> None:
+    """The working directory's was taken for that of the source."""
+    here, there = tmp_path / "labels.csv", tmp_path / "p" / "labels.csv"
+    label_file(tmp_path, "labels.csv", "image,text\na.png,CWD\n")
+    label_file(there.parent, "labels.csv", "image,text\na.png,P\n", ("a.png",))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as caught:
+        read_source("p", labels=kind("labels.csv"))
+    assert f"may be {here} or {there}. Say labels='{here}' or labels='{there}'." in str(caught.value)
+    for said, text in ((str(here), "CWD"), (str(there), "P"), ("p/labels.csv", "P")):
+        source = read_source("p", labels=kind(said))
+        assert [item.text for item in source.items] == [text]
+        assert source.detail.startswith(f"{here if text == 'CWD' else there} (csv")
+    assert read_source("p", labels="./labels.csv").items[0].text == "CWD"
+    assert read_source(".", labels=kind("labels.csv")).items[0].text == "CWD", "which is one file"
+    here.unlink()
+    assert read_source("p", labels=kind("labels.csv")).items[0].text == "P"
+    there.unlink()
+    (tmp_path / "p" / "other.csv").write_text("image,text\na.png,O\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="there is no such file"):
+        read_source("p", labels=kind("labels.csv"))
+
+
 def two_that_disagree(folder: Path) -> None:
     label_file(folder, "train.csv", "image,text\na.png,A\nb.png,B\n")
     label_file(folder, "val.csv", "image,text\nb.png,C\n")

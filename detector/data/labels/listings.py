@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detector.data.folders.image_files import image_files, is_image_name
@@ -31,21 +32,31 @@ def label_file(name: str | os.PathLike[str], root: Path, formats: Sequence[str])
     """Find the label file of that name, in the working directory or in the root.
 
     Raises:
-        SourceError: if there is none.
+        SourceError: if there is none, or another in each and the name does not say which: a path that is absolute or
+            begins with ``./`` or ``../`` is the working directory's.
     """
-    for file in (Path(name), root / name):
-        if file.is_file():
-            return Path(os.path.abspath(file))
-    raise SourceError(
-        f"{argument('labels', name)}: there is no such file. Give a label file, auto, or one of {', '.join(formats)}."
-    )
+    files = [Path(os.path.abspath(file)) for file in (name, root / name) if os.path.isfile(file)]
+    if not files:
+        raise SourceError(
+            f"{argument('labels', name)}: there is no such file. Give a label file, auto, or one of "
+            f"{', '.join(formats)}."
+        )
+    says_which = Path(name).is_absolute() or os.fspath(name).replace(os.sep, "/").startswith(("./", "../"))
+    if len(files) > 1 and not says_which and not os.path.samefile(*files):
+        raise SourceError(
+            f"{argument('labels', name)} may be {files[0]} or {files[1]}. Say {argument('labels', files[0])} or "
+            f"{argument('labels', files[1])}."
+        )
+    return files[0]
 
 
 def one_listing(root: Path, file: Path, format_name: str | None, columns: Columns, is_named: bool = False) -> Listing:
     """Read the inputs of one label file; if ``is_named`` beside a folder of images, that folder is searched first."""
     table = recognise(file, format_name, columns, [root] if is_named else ())
-    bases = [root, file.parent, file.parent / "images"] if is_named else table.bases
-    return _resolved(root, table, bases, Tails(root))
+    if not is_named:
+        return _resolved(root, table, table.bases, Tails(root))
+    listing = _resolved(root, table, [root, file.parent, file.parent / "images"], Tails(root))
+    return replace(listing, detail=listing.detail.replace(file.name, str(file), 1))  # which of some with that name
 
 
 def find_listings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from detector.data.labels.label_texts import Spelling
+from detector.data.labels.prelabels import READING_COLUMNS
 from detector.data.labels.sources import (
     FORMATS,
     LabelledImage,
@@ -20,7 +22,9 @@ from detector.data.labels.sources import (
     given_options,
     read_source,
 )
+from detector.data.text_files import write_csv
 from detector.errors import SourceError
+from detector.text.detections import Reading
 from tests.builders import forbid, label_file, labelled_folder, pairs, write_pictures
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -418,6 +422,40 @@ def test_parts_of_which_one_has_one_text_are_both_read(tmp_path: Path) -> None:
     rows = "".join(f"{i}.png,EF\n" for i in range(4))
     label_file(tmp_path, "val.csv", f"image,text\n{rows}", tuple(f"{i}.png" for i in range(4)))
     assert len(pairs(read_source(tmp_path))) == 6
+
+
+def readings(folder: Path, kind: str, texts: dict[str, str]) -> Path:
+    """What ``detector predict`` writes of pictures."""
+    file = folder / f"predictions.{kind}"
+    if kind == "csv":
+        write_csv(file, READING_COLUMNS, [(name, text, "0.31", "", "", "", "") for name, text in texts.items()])
+    else:
+        plain = [{"image": name, **Reading(text, 0.31, ()).to_dict()} for name, text in texts.items()]
+        file.write_text("".join(f"{json.dumps(fields)}\n" for fields in plain), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_readings_are_labels_only_where_somebody_says_so(tmp_path: Path, kind: str) -> None:
+    """They replaced the label file of which they had all texts, and more."""
+    label_file(tmp_path, "plates.csv", "image,text\na.png,AB\nb.png,CD\n", ("a.png", "b.png", "c.png"))
+    texts = {"a.png": "AB", "b.png": "CD", "c.png": "XX"}
+    file = readings(tmp_path, kind, texts)
+    source = read_source(tmp_path)
+    assert pairs(source) == {"a.png": "AB", "b.png": "CD"}
+    assert (source.unlisted, f"passed over: {file.name}" in source.detail) == (1, True)
+    for path, labels in ((tmp_path, file), (file, "auto")):
+        source = read_source(path, labels=labels)
+        assert pairs(source) == texts
+        assert len(source.notes) == 1 and "are readings of `detector predict`" in source.notes[0]
+    (tmp_path / "plates.csv").unlink()
+    with pytest.raises(
+        SourceError, match=r"predictions\.\w+ has readings of `detector predict`.*labels='.*predictions\."
+    ):
+        read_source(tmp_path, labels=kind)
+    for name, text in texts.items():
+        (tmp_path / name).with_suffix(".gt.txt").write_text(text[::-1], encoding="utf-8")
+    assert pairs(read_source(tmp_path)) == {"a.png": "BA", "b.png": "DC", "c.png": "XX"}
 
 
 def test_a_damaged_labels_csv_is_not_passed_over(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from detector.cli import options
 from detector.cli.progress import ReadingLog, progress_bar
 from detector.cli.summary import say_format_read
 from detector.cli.terminal import Results, json_text, put, say, stoppable
+from detector.data.labels.prelabels import READING_COLUMNS
 from detector.data.text_files import Writer, is_utf8
 from detector.errors import SOME_REFUSED, ArgumentError, SourceError, counted
 
@@ -93,7 +94,7 @@ def command(
         sys.stdout.flush()  # a camera's readings are wanted as they come
 
     if output is Format.CSV:
-        row(("image", "text", "confidence", "rejected_text", "rejected", "error", "unconstrained_text"))
+        row(READING_COLUMNS)
     pictures = failed = rejected = 0
     reading_log = ReadingLog()
 

@@ -127,7 +127,7 @@ def _tables(
         if name.startswith(".") or suffix.lower() not in TABLE_SUFFIXES or beside or folder / name == but:
             continue
         try:
-            tables.append(recognise(folder / name, format_name, columns))
+            tables.append(_recognised(folder / name, format_name, columns))
         except SourceError as error:
             passed_over[relative] = str(error).replace(str(folder / name), name)
             if stem.lower() == "labels":
@@ -185,6 +185,17 @@ def _pictures_in(paths: Collection[str | None]) -> int:
     return sum(is_image_name(name) for folder in folders for name in Folders([]).listing(folder))
 
 
+def _recognised(file: Path, format_name: str | None, columns: Columns) -> Table:
+    """Recognise a label file that nobody named: what a reader read is none."""
+    table = recognise(file, format_name, columns)
+    if table.has_readings:
+        say_so = argument("labels", file)
+        raise SourceError(
+            f"{file} has readings of `detector predict`, which are labels only where you say so: {say_so}."
+        )
+    return table
+
+
 def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> Listing:
     """Find the image of every row, and refuse rows without one."""
     folders = Folders(bases)
@@ -197,9 +208,10 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
     images = sum(is_image_name(name) for names in folders.listings.values() for name in names)
     pictures = [path for path in path_of.values() if path and is_image_name(os.path.basename(path))]
     in_listings = len({p for p in pictures if os.path.basename(p) in folders.listings.get(os.path.dirname(p), ())})
+    notes = *_note_on_readings(table), *_note_on_guesses(root, table, path_of, guesses)
     return Listing(
-        root, table.format, (table.file,), str(table), entries, images - in_listings,
-        _note_on_guesses(root, table, path_of, guesses), bool(guesses), table.second_choice,
+        root, table.format, (table.file,), str(table), entries, images - in_listings, notes, bool(guesses),
+        table.second_choice,
     )  # fmt: skip
 
 
@@ -225,6 +237,12 @@ def _missing(listed: str, guess: Guess | None, bases: Sequence[Path]) -> str:
     path = path if len(path) <= 300 else f"{path[:300]}…"
     why = f"; {guess.how}" if guess is not None and guess.how else ""
     return f"no such file: {path}, looked for in {', '.join(map(str, dict.fromkeys(bases)))}{why}"
+
+
+def _note_on_readings(table: Table) -> tuple[str, ...]:
+    """Return one log line where the labels are a reader's."""
+    note = "the labels are readings of `detector predict`, right only as far as a person has looked at them"
+    return (f"{table.file.name}: {note}",) if table.has_readings else ()
 
 
 def _note_on_guesses(

@@ -38,6 +38,11 @@ STATUSES = (PERSON, SURE, DOUBTFUL, DROPPED, UNREADABLE)
 STATUS, CONFIDENCE = "status", "confidence"
 """Names of the columns that label files of others lack."""
 
+READING_COLUMNS = ("image", "text", CONFIDENCE, "rejected_text", "rejected", "error", "unconstrained_text")
+"""Columns of readings as ``detector predict --format csv`` writes them: labels only where somebody says so."""
+_READINGS = frozenset({"rejected_text", "rejected", "unconstrained_text"})  # that no table of labels has
+_READINGS_IN_JSON = frozenset({CONFIDENCE, "characters"})  # of each, as ``predict --format json`` writes it
+
 
 class Prelabel(NamedTuple):
     """One row; the columns are the module's."""
@@ -133,6 +138,12 @@ def judged(confidence: str | None, status: str) -> tuple[float, str]:
     if not 0 <= value <= 1:
         return 0.0, f"the confidence {confidence!r} is no number from 0 to 1"
     return value, ""
+
+
+def are_readings(columns: Iterable[str]) -> bool:
+    """Test whether a table with these columns, or keys of an object, has what ``detector predict`` read."""
+    names = {column.strip().lower() for column in columns}
+    return names >= _READINGS or names >= _READINGS_IN_JSON
 
 
 def are_prelabels(columns: Iterable[str], statuses: Iterable[str]) -> bool:

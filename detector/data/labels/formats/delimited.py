@@ -17,7 +17,7 @@ from typing import NamedTuple
 from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, quoted
-from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
+from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, are_readings, judged
 from detector.errors import SourceError
 
 _SEPARATOR = re.compile(r"sep=([,;\t|])$", re.IGNORECASE)
@@ -112,7 +112,9 @@ def _table(head: Head, kind: str, delimited: _Delimited, columns: _Columns) -> T
     header = "" if columns.width else ", no header"
     detail = f"{header}, image in column {columns.image + 1}, text in column {columns.text + 1}"
     detail += ", pre-labels" if columns.prelabel_places else ""
-    return Table(head.file, kind, partial(_rows, head, delimited.delimiter, delimited.padded, columns), detail)
+    rows = partial(_rows, head, delimited.delimiter, delimited.padded, columns)
+    has_readings = columns.width > 0 and are_readings(delimited.rows[0])
+    return Table(head.file, kind, rows, detail, has_readings=has_readings)
 
 
 def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, json_of, opened_lines, quoted
-from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, judged
+from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, are_readings, judged
 
 
 def recognise(head: Head) -> Table | str | None:
@@ -46,7 +46,12 @@ def table_of(head: Head, form: str, keys: Sequence[str], entries: Callable[[], I
             head.file, form, lambda: (judge(_row(*entry, image, text), entry[1]) for entry in entries()),
             f"{detail}, pre-labels",
         )  # fmt: skip
-    return Table(head.file, form, lambda: (_row(*entry, image, text) for entry in entries()), detail)
+    rows = partial(_rows, entries, image, text)
+    return Table(head.file, form, rows, detail, has_readings=are_readings(keys))
+
+
+def _rows(entries: Callable[[], Iterable[tuple[int, Any]]], image: str, text: str) -> Iterator[Row]:
+    return (_row(*entry, image, text) for entry in entries())
 
 
 def _judged(row: Row, entry: Any, status: str, confidence: str | None) -> Row:

@@ -69,6 +69,7 @@ class Table:
         how: what was made out, for the log: columns, keys.
         images_first: whether its paths are relative to ``images/`` beside it rather than to its folder.
         second_choice: whether it is read only where no other label file is, as lists of detections are.
+        has_readings: whether its texts are what ``detector predict`` read; it is read only where it is named.
     """
 
     file: Path
@@ -77,6 +78,7 @@ class Table:
     how: str = ""
     images_first: bool = False
     second_choice: bool = False
+    has_readings: bool = False
 
     def __str__(self) -> str:
         return f"{self.file.name} ({self.format}{self.how})"

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from detector.data.folders.image_files import is_image_name
-from detector.data.labels.formats import DrawnBox
+from detector.data.labels.formats import TABLE_SUFFIXES, DrawnBox
+from detector.data.labels.formats.drawn import NO_TEXTS
+from detector.data.labels.formats.other import SPREADSHEETS, description_of
 from detector.data.labels.prelabels import DOUBTFUL, DROPPED, PERSON, UNREADABLE
 from detector.errors import SourceError, argument
 
 MAX_SHOWN = 6
 """Files in one message."""
 
+_MAX_REASONS = 4  # in one message
+_MIN_STEM = 4  # characters of a name without its ending, which is no word or number of another table by chance
+_LOOKED_INTO = 1 << 20  # bytes
+_FIELD_ENDS, _NESTED_ENDS = re.compile(r"[,;\t|]"), re.compile(r"[,;\t|:\"<>{}\[\]]")
 _MIN_CONSTANT = 4  # so many rows with one and the same text may be no list of labels
 
 
@@ -163,6 +171,78 @@ def _with_boxes(listing: Listing, box_listings: Sequence[Listing]) -> Listing:
     entries = [entry._replace(drawn=boxes.get(entry.path, ())) for entry in listing.entries]
     names = ", ".join(other.files[0].name for other in box_listings)
     return replace(listing, entries=entries, detail=f"{listing.detail}; drawn boxes from {names}")
+
+
+def first_reasons(passed_over: dict[str, str]) -> str:
+    """Tell why files were skipped, the first few."""
+    reasons = [reason for reason in passed_over.values() if reason]
+    remainder = f" (and {len(reasons) - _MAX_REASONS} more)" if len(reasons) > _MAX_REASONS else ""
+    return " ".join(reasons[:_MAX_REASONS]) + remainder
+
+
+def check_passed_over(root: Path, names: Collection[str], passed_over: dict[str, str]) -> None:
+    """Refuse to take the names of pictures for labels beside a table that may have their labels and cannot be read.
+
+    Args:
+        root: the folder.
+        names: paths of its pictures relative to it.
+        passed_over: why files were skipped, by name.
+
+    Raises:
+        SourceError: with the reasons.
+    """
+    stems = {os.path.splitext(os.path.basename(name))[0].casefold() for name in names} if passed_over else set()
+    unread = {
+        name: reason for name, reason in passed_over.items()
+        if not reason.rstrip(".").endswith(NO_TEXTS) and (_is_spreadsheet(root / name) or _lists(root / name, stems))
+    }  # fmt: skip
+    if unread:
+        raise SourceError(
+            f"{root} has tables that may have the labels of its pictures and are not read: {first_reasons(unread)} "
+            f"{argument('labels', 'names')} takes the names of the pictures all the same."
+        )
+
+
+def _is_spreadsheet(file: Path) -> bool:
+    """Test whether a file is a spreadsheet, which may list anything, by its ending and its content."""
+    return file.suffix.lower() in {*SPREADSHEETS, *TABLE_SUFFIXES} and "spreadsheet" in description_of(file)
+
+
+def _lists(file: Path, stems: Collection[str]) -> bool:
+    """Test whether a text file, in whatever encoding, lists pictures of these names with something beside them.
+
+    Prose that mentions some, a log, and a list of nothing but names are no such file.
+    """
+    if file.suffix.lower() not in TABLE_SUFFIXES or not file.is_file():
+        return False
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(_LOOKED_INTO)
+    except OSError:
+        return False
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if is_wide else "utf-8-sig", "replace").replace("\0", "")
+    is_nested = text.lstrip()[:1] in ("{", "[", "<")
+    listed: set[str] = set()
+    lines = listing_lines = 0
+    for line in filter(str.strip, text.splitlines()):
+        fields = [
+            part for field in (_NESTED_ENDS if is_nested else _FIELD_ENDS).split(line) if (part := field.strip(" '\""))
+        ]
+        of_pictures = [stem for stem in map(_stem_in, fields) if stem in stems]
+        lines += 1
+        if is_nested or len(of_pictures) < len(fields):
+            listing_lines += bool(of_pictures)
+            listed.update(of_pictures)
+    are_many = len(listed) > 1 if is_nested else 4 * listing_lines >= lines
+    return bool(listed) and (are_many or 2 * len(listed) >= len(stems))
+
+
+def _stem_in(field: str) -> str:
+    """Name of a picture without its ending, as a field may have it; "" where it has none."""
+    name = os.path.basename(field.replace("\\", "/"))
+    stem = os.path.splitext(name)[0] if is_image_name(name) else name
+    return stem.casefold() if stem != name or len(stem) >= _MIN_STEM else ""
 
 
 def writable(text: str) -> str:

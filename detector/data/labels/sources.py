@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.data.folders.image_files import image_files, is_image_name
-from detector.data.labels.entries import Entry, Listing, writable
+from detector.data.labels.entries import Entry, Listing, check_passed_over, first_reasons, writable
 from detector.data.labels.file_names import NAME_FORMATS, Names, bare_stem, recognise_names, stem_of
 from detector.data.labels.formats import SIDECAR_NAMES, TABLE_NAMES, Columns, DrawnBox
 from detector.data.labels.label_texts import Spelling, are_marked_as_texts, are_whole_numbers, notes_on
@@ -90,7 +90,7 @@ _ACCEPTED = (
     "lines of path<TAB>text in a .txt file; JSON; drawn character boxes), a text file beside each image (x.gt.txt), "
     "or file names that are the texts (TEXT.png, TEXT_12.png, text_hash.jpg)."
 )
-_MAX_SHOWN = 4  # reasons in one message
+_MAX_SHOWN = 4  # things of a kind in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,12 +259,12 @@ def _listing(root: Path, labels: str | os.PathLike[str], columns: Columns, label
     if listings:
         return join_listings(root, listings, passed_over)
     if any(columns):
-        reason = _first_reasons(passed_over) or "there is no label file"
+        reason = first_reasons(passed_over) or "there is no label file"
         raise SourceError(f"{root}: columns are named, by which no label file can be read: {reason}")
     if format_name not in TABLE_NAMES and (beside := read_beside(root, format_name, passed_over)) is not None:
         return beside
     if format_name:
-        contents = f"{folder_contents(root)}. {_first_reasons(passed_over)}".strip()
+        contents = f"{folder_contents(root)}. {first_reasons(passed_over)}".strip()
         raise SourceError(f"No {format_name} label file in {root}: {contents} {_ACCEPTED}")
     return _name_listing(root, None, label_marks, passed_over)
 
@@ -277,7 +277,7 @@ def _name_listing(
     files = list(image_files(root))
     names = [str(path)[start:] for path, problem in files if problem is None]
     entries = unreadable_folders(root, files)
-    alternatives = " ".join(part for part in (_first_reasons(passed_over), _ACCEPTED) if part)
+    alternatives = " ".join(part for part in (first_reasons(passed_over), _ACCEPTED) if part)
     if not names:
         raise SourceError(f"No labelled images in {root}: {folder_contents(root)}. {alternatives}")
     names_format = (
@@ -285,6 +285,7 @@ def _name_listing(
         if format_name
         else recognise_names(names, str(root), folder_contents(root), label_marks, alternatives)
     )
+    check_passed_over(root, names, passed_over)
     texts = [(name, names_format.text(name)) for name in names]
     for name, (raw, reason) in texts:
         entry_name = writable(name.replace(os.sep, "/"))
@@ -299,13 +300,6 @@ def _name_listing(
     if added := [name for name, _ in texts if stem_of(name) != bare_stem(name)]:
         detail += f"; {len(added)} have what programs add to names ({bare_stem(added[0])!r} is {stem_of(added[0])!r})"
     return Listing(root, names_format.kind, (), detail, entries, searched=True)
-
-
-def _first_reasons(passed_over: dict[str, str]) -> str:
-    """Tell why other files were skipped, the first few."""
-    reasons = [reason for reason in passed_over.values() if reason]
-    remainder = f" (and {len(reasons) - _MAX_SHOWN} more)" if len(reasons) > _MAX_SHOWN else ""
-    return " ".join(reasons[:_MAX_SHOWN]) + remainder
 
 
 def _spelt(listing: Listing, spelling: Spelling) -> Source:

@@ -16,6 +16,8 @@ from detector.text.alphabet import MAX_LENGTH
 from detector.text.line_grouping import deskew_picture, reading_order
 
 MAX_LINES = 2
+NO_TEXTS = "no texts"
+"""How descriptions end of files that are understood and in which nobody typed a text."""
 
 _MAX_BOXES = 1000  # of a picture, compared with each other
 _SAME_PLACE = 0.9  # IoU from which two boxes are of the same character
@@ -34,7 +36,7 @@ def are_symbols(names: Sequence[str]) -> bool:
 def no_symbols(names: Sequence[str]) -> str:
     """Describe boxes that are not around characters, for messages."""
     example = next((name for name in names if not is_symbol(name)), "")
-    return f"has boxes of {quoted(example, 40)}, not of single characters, and no texts"
+    return f"has boxes of {quoted(example, 40)}, not of single characters, and {NO_TEXTS}"
 
 
 def drawn_row(line: int, image: str, boxes: Sequence[DrawnBox]) -> Row:

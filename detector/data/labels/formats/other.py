@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from detector.data.labels.formats.drawn import NO_TEXTS
+
 _KINDS = (
     (b"PK\x03\x04", ".zip", "an archive: unpack it, and give the folder"),
     (b"PK\x03\x04", "", "a spreadsheet or another archive: save it as CSV"),
@@ -20,14 +22,15 @@ _KINDS = (
 
 _STATES = ("filestate.txt", "cache.cach")
 
-SUFFIXES = tuple(".xlsx .xlsm .ods .xls .zip .rar .7z .tar .gz .tgz .parquet .h5 .hdf5 .mat .db .sqlite .mdb".split())
+SPREADSHEETS = (".xlsx", ".xlsm", ".ods", ".xls")
+SUFFIXES = (*SPREADSHEETS, *".zip .rar .7z .tar .gz .tgz .parquet .h5 .hdf5 .mat .db .sqlite .mdb".split())
 """Endings of such files."""
 
 
 def description_of(file: Path) -> str:
     """Describe a file of an unsupported format, and what to do; "" if it is none, or cannot be read."""
     if file.name.lower() in _STATES:
-        return "PPOCRLabel's record of what was looked at, and has no texts"
+        return f"PPOCRLabel's record of what was looked at, and has {NO_TEXTS}"
     if not file.is_file():  # a pipe would be waited for
         return ""
     try:

@@ -165,6 +165,17 @@ def test_pre_labels_in_json(tmp_path: Path, kind: str, with_confidence: bool) ->
     assert (source.waiting, source.unlisted) == (1, 0)
 
 
+def test_pre_labels_in_a_map(tmp_path: Path) -> None:
+    """The keys are the pictures, as those of a table of pandas with these for an index."""
+    write_pictures(tmp_path, [f"{name}.png" for name in "abc"])
+    doubtful, persons = {"text": "XX", "confidence": 0.1, "status": "doubtful"}, {"text": "AB", "status": "person"}
+    content = {"a.png": doubtful, "b.png": persons, "c.png": {"text": "YY"}}
+    (tmp_path / "prelabels.json").write_text(json.dumps(content), encoding="utf-8")
+    source = read_source(tmp_path)
+    assert [(item.name, item.text) for item in source.items] == [("b.png", "AB")]
+    assert ([row.name for row in source.refused], source.waiting) == (["c.png"], 1)
+
+
 @pytest.mark.parametrize("said", ["", "nan", "1.5", "-0.1", "high"])
 def test_a_confidence_that_is_none_is_refused(tmp_path: Path, said: str) -> None:
     path = table(tmp_path, "a.png,AB,1,person", f"b.png,CD,{said},sure")

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from detector.data.labels.formats.fields import text_in
-from detector.data.labels.formats.jsonl import table_of
+from detector.data.labels.formats.jsonl import judge_of, table_of
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, quoted
 
 _LISTS = ("data_list", "data", "annotations", "images", "labels", "items", "samples", "records")
@@ -31,7 +31,7 @@ def recognise(head: Head) -> Table | str | None:
         plausible = sum(head.folders.plausible(name) for name, _ in first_items)
         plain = all(isinstance(value, str) for _, value in first_items)
         if 2 * readable > len(first_items) and (2 * plausible > len(first_items) or plain or head.is_requested):
-            return Table(head.file, "json", partial(_of_map, content), ", a text for each name")
+            return Table(head.file, "json", partial(_of_any_map, content), ", a text for each name")
     return f"{head.file} is JSON of another kind than a text for each picture: it begins with {quoted(head.text, 60)}."
 
 
@@ -74,6 +74,15 @@ def _with_instance(record: dict[str, Any]) -> dict[str, Any]:
     texts = [instance.get("text") for instance in entries if isinstance(instance, dict)]
     fields = {key: value for key, value in record.items() if key not in ("instances", "text")}
     return {**fields, "text": texts}
+
+
+def _of_any_map(values_by_name: dict[str, Any]) -> Iterator[Row]:
+    """Yield the rows of a map, whose values may be those of pre-labels."""
+    values = list(values_by_name.values())
+    keys = dict.fromkeys(key for value in values if isinstance(value, dict) for key in value)
+    judge = judge_of(keys, values)
+    for row, value in zip(_of_map(values_by_name), values, strict=True):
+        yield judge(row, value) if judge else row
 
 
 def _of_map(texts_by_name: dict[str, Any]) -> Iterator[Row]:

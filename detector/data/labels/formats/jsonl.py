@@ -15,6 +15,9 @@ from detector.data.labels.formats.fields import columns_of, text_in
 from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, json_of, opened_lines, quoted
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, are_readings, judged
 
+Judge = Callable[[Row, Any], Row]
+"""Gives the row of an object with the confidence and the status of a pre-label."""
+
 
 def recognise(head: Head) -> Table | str | None:
     record = json_of(head.lines[0])
@@ -37,27 +40,40 @@ def table_of(head: Head, form: str, keys: Sequence[str], entries: Callable[[], I
     """
     image, text = (keys[place] for place in columns_of(head.file, keys, head.columns))
     detail = f", keys {quoted(image, 40)} and {quoted(text, 40)}"
+    judge = judge_of(keys, (entry for _, entry in entries()))
+    rows = partial(_rows, entries, image, text, judge)
+    return Table(
+        head.file, form, rows, detail + (", pre-labels" if judge else ""), has_readings=are_readings(keys)
+    )  # fmt: skip
+
+
+def _rows(
+    entries: Callable[[], Iterable[tuple[int, Any]]], image: str, text: str, judge: Judge | None
+) -> Iterator[Row]:
+    for number, entry in entries():
+        row = _row(number, entry, image, text)
+        yield judge(row, entry) if judge else row
+
+
+def judge_of(keys: Iterable[str], entries: Iterable[Any]) -> Judge | None:
+    """Return what takes confidence and status from the objects of pre-labels; None where objects are others.
+
+    Args:
+        keys: of the objects.
+        entries: the objects, of which the first are looked at.
+    """
     own_keys = {key.strip().lower(): key for key in keys}
-    status, confidence = own_keys.get(STATUS), own_keys.get(CONFIDENCE)
-    first = (entry for _, entry in islice(entries(), HEAD_LINES if status else 0))
-    if status and are_prelabels(keys, (_spelt(entry.get(status)) for entry in first if isinstance(entry, dict))):
-        judge = partial(_judged, status=status, confidence=confidence)
-        return Table(
-            head.file, form, lambda: (judge(_row(*entry, image, text), entry[1]) for entry in entries()),
-            f"{detail}, pre-labels",
-        )  # fmt: skip
-    rows = partial(_rows, entries, image, text)
-    return Table(head.file, form, rows, detail, has_readings=are_readings(keys))
-
-
-def _rows(entries: Callable[[], Iterable[tuple[int, Any]]], image: str, text: str) -> Iterator[Row]:
-    return (_row(*entry, image, text) for entry in entries())
+    status = own_keys.get(STATUS)
+    if status is None:
+        return None
+    statuses = (_spelt(entry.get(status)) for entry in islice(entries, HEAD_LINES) if isinstance(entry, dict))
+    is_one = are_prelabels(own_keys, statuses)
+    return partial(_judged, status=status, confidence=own_keys.get(CONFIDENCE)) if is_one else None
 
 
 def _judged(row: Row, entry: Any, status: str, confidence: str | None) -> Row:
     """Return the row of a pre-label, whose status and confidence have these keys."""
-    if not isinstance(entry, dict):
-        return row
+    entry = entry if isinstance(entry, dict) else {}
     said = _spelt(entry.get(status))
     value, problem = judged(None if confidence is None else _spelt(entry.get(confidence)), said)
     return row._replace(problem=row.problem or problem, status=said.strip().lower(), confidence=value)

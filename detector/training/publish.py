@@ -63,9 +63,8 @@ def target_of(run: Path, folder: Path, exist_ok: bool) -> tuple[Path, bool]:
         is_there = os.path.lexists(place)  # asked first: what comes later is of another run
         if earlier.owns(place):
             return place, is_there
-    names = (f"{run.name}{number}.pt" for number in chain([""], (f"-{number}" for number in count(2))))
-    place = next(place for name in names if exist_ok or not os.path.lexists(place := folder / name))
-    return place, exist_ok
+    places = (folder / f"{run.name}{number}.pt" for number in chain([""], (f"-{number}" for number in count(2))))
+    return next(place for place in places if exist_ok or not os.path.lexists(place)), exist_ok
 
 
 def publish(trainer: Any, folder: Path, device: str | None) -> tuple[Path, TextScore]:

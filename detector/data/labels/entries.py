@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from detector.data.labels.formats import TABLE_SUFFIXES, DrawnBox
 from detector.data.labels.formats.drawn import NO_TEXTS
 from detector.data.labels.formats.other import SPREADSHEETS, description_of
 from detector.data.labels.prelabels import DOUBTFUL, DROPPED, PERSON, UNREADABLE
-from detector.errors import SourceError, argument
+from detector.errors import SourceError, abridged, argument
 
 MAX_SHOWN = 6
 """Files in one message."""
@@ -154,13 +154,17 @@ def before_others(entries: list[Entry]) -> list[Entry]:
 
 
 def _contradiction(root: Path, listings: Sequence[Listing], listing: Listing, other: Listing, path: str) -> SourceError:
-    tables = ", ".join(one.detail for one in listings[:MAX_SHOWN])
-    names = f"{tables}, …" if len(listings) > MAX_SHOWN else tables
-    label = f"{name_below(root, path)} is {listing.labels[path].raw[:40]!r} in {listing.files[0].name}"
+    names = abridged(details_of(root, listings), MAX_SHOWN)
+    label = f"{name_below(root, path)} is {listing.labels[path].raw[:40]!r} in {name_below(root, listing.files[0])}"
     return SourceError(
         f"{root} has {len(listings)} label files: {names}, and {label}, {other.labels[path].raw[:40]!r} in "
-        f"{other.files[0].name}. Choose one, say {argument('labels', listing.files[0])}."
+        f"{name_below(root, other.files[0])}. Choose one, say {argument('labels', listing.files[0])}."
     )
+
+
+def details_of(root: Path, listings: Iterable[Listing]) -> list[str]:
+    """Return how each label file was read, with its path below the root."""
+    return [one.detail.replace(one.files[0].name, name_below(root, one.files[0]), 1) for one in listings]
 
 
 def _with_boxes(listing: Listing, box_listings: Sequence[Listing]) -> Listing:

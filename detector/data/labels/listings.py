@@ -9,7 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from detector.data.folders.image_files import image_files, is_image_name
-from detector.data.labels.entries import MAX_SHOWN, Entry, Listing, before_others, chosen_listings, name_below, writable
+from detector.data.labels.entries import (
+    MAX_SHOWN,
+    Entry,
+    Listing,
+    before_others,
+    chosen_listings,
+    details_of,
+    name_below,
+    writable,
+)
 from detector.data.labels.formats import (
     SIDECARS,
     TABLE_SUFFIXES,
@@ -142,10 +151,7 @@ def _tables(
 
 def join_listings(root: Path, listings: Sequence[Listing], passed_over: dict[str, str]) -> Listing:
     """Join the inputs of some label files."""
-    details = [
-        listing.detail.replace(listing.files[0].name, name_below(root, listing.files[0]), 1) for listing in listings
-    ]
-    detail = abridged(details, MAX_SHOWN) + passed_over_in_short(passed_over)
+    detail = abridged(details_of(root, listings), MAX_SHOWN) + passed_over_in_short(passed_over)
     entries = [entry for listing in listings for entry in listing.entries]
     if len(listings) > 1:  # a line number alone is ambiguous
         entries = [
@@ -202,7 +208,7 @@ def _resolved(root: Path, table: Table, bases: Sequence[Path], tails: Tails) -> 
     rows = [row._replace(image=_as_listed(row.image, folders)) for row in table.rows()]
     path_of = {image: folders.find(image) for image in dict.fromkeys(row.image for row in rows) if image}
     missing = [image for image, path in path_of.items() if path is None]
-    guesses = tails.guesses(missing, table.file, [path for path in path_of.values() if path]) if missing else {}
+    guesses = tails.guesses(missing, table.file, {i: path for i, path in path_of.items() if path}) if missing else {}
     path_of |= {image: guess.path or None for image, guess in guesses.items()}
     entries = [_entry(root, table, row, path_of.get(row.image), guesses.get(row.image), bases) for row in rows]
     images = sum(is_image_name(name) for names in folders.listings.values() for name in names)

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -85,22 +85,28 @@ class Tails:
         self.searched = False
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}
+        self._folder_ends: set[str] = set()  # of the paths of all folders with pictures
 
     def has_stem(self, stem: str) -> bool:
         """Test whether there is a picture of that name with any suffix."""
         self._search()
         return _fold(stem) in self._by_stem
 
-    def guesses(self, listed: Iterable[str], file: Path, resolved: Iterable[str]) -> dict[str, Guess]:
+    def guesses(self, listed: Iterable[str], file: Path, resolved: Mapping[str, str]) -> dict[str, Guess]:
         """Guess what the listed paths of one label file mean.
+
+        A file in another folder is none of them where the listed folder has others of its pictures: then it is missing.
 
         Args:
             listed: paths that were not found as they are.
             file: the label file: splits that its path names (``val/metadata.csv``) are those of its pictures.
-            resolved: files that its other paths are.
+            resolved: its other paths, and the file that each is.
         """
-        guesses = {path: self._guess(path, file) for path in dict.fromkeys(listed)}
-        uses = Counter([*resolved, *(guess.path for guess in guesses.values() if guess.path)])
+        found_in: dict[tuple[str, ...], set[str]] = {}  # folders as listed -> where their pictures are
+        for path, found in resolved.items():
+            found_in.setdefault(tuple(_parts(path)[:-1]), set()).add(os.path.dirname(found))
+        guesses = {path: self._guess(path, file, found_in) for path in dict.fromkeys(listed)}
+        uses = Counter([*resolved.values(), *(guess.path for guess in guesses.values() if guess.path)])
         return {
             path: Guess("", f"{os.path.relpath(guess.path, self.root)} ends so, and so do other listed paths")
             if uses[guess.path] > 1 and guess.path
@@ -108,7 +114,7 @@ class Tails:
             for path, guess in guesses.items()
         }
 
-    def _guess(self, listed: str, file: Path) -> Guess:
+    def _guess(self, listed: str, file: Path, found_in: Mapping[tuple[str, ...], set[str]]) -> Guess:
         self._search()
         parts = _parts(listed)
         if not parts:
@@ -131,6 +137,8 @@ class Tails:
         if len(closest) != 1:
             examples = ", ".join(sorted(os.path.relpath(path, self.root) for path in closest)[:3])
             return Guess("", f"{len(closest)} files end so: {examples}" if closest else "")
+        if self._is_elsewhere(parts[:-1], max(lengths), closest[0], found_in):
+            return Guess("", f"{os.path.relpath(closest[0], self.root)} ends so, and lies in another folder")
         if how == BY_TAIL and self._differs_by_case(listed, closest[0], file):
             how = BY_CASE
         return Guess(closest[0], how)
@@ -138,6 +146,15 @@ class Tails:
     def _differs_by_case(self, listed: str, path: str, file: Path) -> bool:
         listed_path = os.path.join(file.parent, listed.replace("\\", "/"))
         return _fold(os.path.normpath(listed_path)) == _fold(path)
+
+    def _is_elsewhere(
+        self, folders: list[str], shared: int, path: str, found_in: Mapping[tuple[str, ...], set[str]]
+    ) -> bool:
+        """Test whether the listed folder is there, and a file that shares so many of its names is not below it."""
+        if homes := found_in.get(tuple(folders)):
+            return not any(path.startswith(os.path.join(home, "")) for home in homes)
+        end = "/".join(folders[-shared - 1 :])
+        return shared < len(folders) and end in self._folder_ends and f"/{end}/" not in _fold(path)
 
     def _shared(self, folders: list[str], path: str) -> int:
         """Count the equal folders at the end of both paths."""
@@ -156,11 +173,16 @@ class Tails:
         if self.searched:
             return
         self.searched = True
+        folders: set[str] = set()
         for path, problem in image_files(self.root):
             if problem is None:
                 name = _fold(path.name)
                 self._by_name.setdefault(name, []).append(str(path))
                 self._by_stem.setdefault(os.path.splitext(name)[0], []).append(str(path))
+                folders.add(_fold(str(path.parent)))
+        for folder in folders:
+            parts = folder.split("/")
+            self._folder_ends.update("/".join(parts[at:]) for at in range(len(parts)))
 
 
 def _parts(listed: str) -> list[str]:

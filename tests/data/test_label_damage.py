@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,39 @@ def test_label_files_that_contradict_each_other_are_named_with_their_folders(tmp
     files = {f"{folder}/labels.csv": f"image,text\n../1.png,{text}\n" for folder, text in (("a", "AB"), ("b", "CD"))}
     with pytest.raises(SourceError, match=r"1.png is 'AB' in a/labels.csv, 'CD' in b/labels.csv"):
         read(tmp_path, files, ["1.png"])
+
+
+BOXES = "{} 0.2 0.5 0.1 0.5\n{} 0.6 0.5 0.1 0.5\n"
+
+CLASS_FILES: dict[str, tuple[dict[str, str], str]] = {
+    "an empty line": ({"classes.txt": "A\nB\n\nC\nD\n\n"}, "the class 2 of 2.txt has no name"),
+    "a space": ({"classes.txt": "A\nB\n \nC\nD\n"}, "the class 2 of 2.txt has no name"),
+    "two files": (
+        {"data.yaml": "names: [A, B, C, C, D]\n", "classes.txt": "A\nB\nX\nC\nD\n"},
+        "the class 2 of 2.txt is 'C' in data.yaml and 'X' in classes.txt: correct one of them",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "reason"), CLASS_FILES.values(), ids=CLASS_FILES)
+def test_yolo_classes_are_numbered_by_all_lines_of_all_files(
+    tmp_path: Path, files: dict[str, str], reason: str
+) -> None:
+    labels = {"1.txt": BOXES.format(0, 3), "2.txt": BOXES.format(0, 2), "3.txt": BOXES.format(4, 1)}
+    source = read(tmp_path, files | labels, ["1.png", "2.png", "3.png"])
+    assert pairs(source) == {"1.png": "AC", "3.png": "DB"}
+    assert reasons(source) == {"2.png": reason}
+
+
+def test_a_category_of_coco_with_two_names_is_none(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]},
+            {"image_id": 2, "category_id": 2, "bbox": [0, 0, 5, 5]},
+        ],
+        "categories": [{"id": 1, "name": "A"}, {"id": 1, "name": "B"}, *[{"id": 2, "name": "C"}] * 2],
+    }
+    source = read(tmp_path, {"x.json": json.dumps(content)}, ["1.png", "2.png"])
+    assert pairs(source) == {"2.png": "C"}
+    assert reasons(source) == {"1.png": "the category 1 is 'A' and 'B': give each an id of its own (line 1)"}

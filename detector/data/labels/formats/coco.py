@@ -9,7 +9,7 @@ from typing import Any
 
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
 from detector.data.labels.formats.fields import row_of_texts
-from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table
+from detector.data.labels.formats.model import DrawnBox, Format, Head, Row, Table, quoted
 
 _TEXTS = ("text", "utf8_string", "transcription", "caption")
 
@@ -24,7 +24,7 @@ def recognise(head: Head) -> Table | str | None:
             head.file, "coco", partial(_rows, content, _text_row), ", a text for each annotation", second_choice=True
         )
     names = _names(content)
-    used = [names.get(_id(a.get("category_id")), "") for a in annotations]
+    used = [names.get(_id(a.get("category_id")), ("",))[0] for a in annotations]
     if not are_symbols(used):
         return f"{head.file} {no_symbols(used)}."
     return Table(head.file, "coco", partial(_rows, content, partial(_box_row, names)), ", character boxes")
@@ -44,12 +44,15 @@ def _id(value: Any) -> str:
     return str(value)
 
 
-def _names(content: Mapping[str, Any]) -> dict[str, str]:
+def _names(content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Different names of each category's id: one, but in files that were joined or edited."""
     categories = content.get("categories")
-    entries = categories if isinstance(categories, list) else []
-    return {
-        _id(category.get("id")): str(category.get("name", "")) for category in entries if isinstance(category, dict)
-    }
+    names: dict[str, tuple[str, ...]] = {}
+    for category in categories if isinstance(categories, list) else []:
+        if isinstance(category, dict):
+            key, name = _id(category.get("id")), str(category.get("name", ""))
+            names[key] = tuple(dict.fromkeys((*names.get(key, ()), name)))
+    return names
 
 
 def _rows(content: Mapping[str, Any], row_of: Callable[[int, str, list[dict[str, Any]]], Row]) -> Iterator[Row]:
@@ -71,14 +74,21 @@ def _text_row(number: int, name: str, annotations: Sequence[Mapping[str, Any]]) 
     return row_of_texts(number, name, [a[key] for a in annotations for key in _TEXTS if key in a])
 
 
-def _box_row(names: Mapping[str, str], number: int, name: str, annotations: Sequence[Mapping[str, Any]]) -> Row:
+def _box_row(
+    names_of: Mapping[str, tuple[str, ...]], number: int, name: str, annotations: Sequence[Mapping[str, Any]]
+) -> Row:
     boxes = []
     for annotation in annotations:
+        category = _id(annotation.get("category_id"))
+        names = names_of.get(category, ("",))
+        if len(names) > 1:
+            of_category = " and ".join(quoted(name, 40) for name in names)
+            return Row(number, name, "", f"the category {category} is {of_category}: give each an id of its own")
         try:
             x, y, width, height = map(float, annotation.get("bbox", ()))
         except (TypeError, ValueError):
             return Row(number, name, "", "a box is not x, y, width, height")
-        boxes.append(DrawnBox(names.get(_id(annotation.get("category_id")), ""), x, y, x + width, y + height))
+        boxes.append(DrawnBox(names[0], x, y, x + width, y + height))
     return drawn_row(number, name, boxes)
 
 

@@ -1,6 +1,7 @@
 """``yolo``: a text file for each picture, ``class cx cy w h`` a character, beside it or in ``labels/``; polygons, too.
 
-The classes' names come from ``data.yaml``, ``classes.txt``, ``obj.names`` or ``_darknet.labels`` in a folder above.
+The classes' names come from ``data.yaml``, ``classes.txt``, ``obj.names`` or ``_darknet.labels`` in a folder above;
+where several of one folder name a class differently, it has no name that can be relied on.
 """
 
 from __future__ import annotations
@@ -8,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from detector.data.images import read_image
 from detector.data.labels.formats.drawn import are_symbols, drawn_row, no_symbols
-from detector.data.labels.formats.model import MAX_BESIDE_BYTES, DrawnBox, ReadBeside, Row, Sidecar, readable, text_of
+from detector.data.labels.formats.model import (
+    MAX_BESIDE_BYTES,
+    DrawnBox,
+    ReadBeside,
+    Row,
+    Sidecar,
+    quoted,
+    readable,
+    text_of,
+)
 from detector.data.letterbox import from_shares
 from detector.errors import ImageError
 
@@ -22,31 +33,50 @@ _DIGITS = 10  # of the number of a class, and more
 _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 
 
+class _Classes(NamedTuple):
+    """Names of classes, and what is wrong with those about which two files disagree."""
+
+    names: Mapping[int, str]
+    problems: Mapping[int, str]
+
+
 def _recognise(root: Path, files: Sequence[Path]) -> ReadBeside | str | None:
     if not any(map(is_boxes, readable(files))):
         return None
     classes_in = cache(partial(_classes, root))
-    names = classes_in(files[0].parent)
+    names = [name for name in classes_in(files[0].parent).names.values() if name]
     if not names:
         return f"{root} has boxes of classes whose names are not there: put a data.yaml or classes.txt beside them."
-    return partial(_read, classes_in) if are_symbols([*names.values()]) else f"{root} {no_symbols([*names.values()])}."
+    return partial(_read, classes_in) if are_symbols(names) else f"{root} {no_symbols(names)}."
 
 
-def _classes(root: Path, of: Path) -> Mapping[int, str]:
-    """Names of the classes of the files in a folder: labelImg numbers them anew in each."""
+def _classes(root: Path, of: Path) -> _Classes:
+    """Classes of the files in a folder: labelImg numbers them anew in each."""
     for folder in (of, *of.parents):
-        for name in (*_DESCRIPTIONS, *_LISTS):
-            if (folder / name).is_file() and (names := _names(folder / name)):
-                return names
+        files = [folder / name for name in (*_DESCRIPTIONS, *_LISTS) if (folder / name).is_file()]
+        if named := [(file.name, names) for file in files if (names := _names(file))]:
+            return _agreed(named)
         if folder == root:
             break
-    return {}
+    return _Classes({}, {})
+
+
+def _agreed(named: Sequence[tuple[str, Mapping[int, str]]]) -> _Classes:
+    """Return the classes of the first file, with a problem for each that another one names differently."""
+    first_file, first_names = named[0]
+    problems = {}
+    for file, names in named[1:]:
+        for number, name in first_names.items():
+            other = names.get(number, "")
+            if other.strip() and name.strip() and other != name:
+                problems[number] = f"{quoted(name, 40)} in {first_file} and {quoted(other, 40)} in {file}"
+    return _Classes(first_names, problems)
 
 
 def _names(file: Path) -> dict[int, str]:
     text = text_of(file, MAX_BESIDE_BYTES)
     if file.name in _LISTS:
-        return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+        return dict(enumerate(line.strip() for line in text.rstrip().splitlines()))  # an empty line is a class, too
     from detector.data.trust import parse_yaml  # not needed for any other format
 
     try:
@@ -77,7 +107,7 @@ def _numbers(fields: list[str]) -> list[float] | None:
     return numbers if len(numbers) in (5, *range(7, 2000, 2)) and inside else None
 
 
-def _read(classes_in: Callable[[Path], Mapping[int, str]], file: Path, picture: Path) -> Row:
+def _read(classes_in: Callable[[Path], _Classes], file: Path, picture: Path) -> Row:
     boxes, classes = [], classes_in(file.parent)
     try:
         height, width = read_image(picture).shape[:2]
@@ -89,9 +119,11 @@ def _read(classes_in: Callable[[Path], Mapping[int, str]], file: Path, picture: 
         numbers = _numbers(line.split())
         if numbers is None:
             return Row(0, picture.name, "", f"{file.name} has a line that is no box: {line[:40]!r}")
-        name = classes.get(int(numbers[0]), "")
-        if not name:
-            return Row(0, picture.name, "", f"the class {int(numbers[0])} of {file.name} has no name")
+        number = int(numbers[0])
+        name = classes.names.get(number, "")
+        if not name or number in classes.problems:
+            what = f"is {classes.problems[number]}: correct one of them" if name else "has no name"
+            return Row(0, picture.name, "", f"the class {number} of {file.name} {what}")
         if len(numbers) == 5:
             corners = from_shares(np.array(numbers[1:]), (width, height)).reshape(-1).tolist()
         else:

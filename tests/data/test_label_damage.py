@@ -90,3 +90,70 @@ def test_a_category_of_coco_with_two_names_is_none(tmp_path: Path) -> None:
     source = read(tmp_path, {"x.json": json.dumps(content)}, ["1.png", "2.png"])
     assert pairs(source) == {"2.png": "C"}
     assert reasons(source) == {"1.png": "the category 1 is 'A' and 'B': give each an id of its own (line 1)"}
+
+
+REPEATED_KEYS = {
+    "of a map": (
+        "x.json",
+        '{"1.png": "AB", "1.png": "CD", "2.png": "EF", "2.png": "EF"}',
+        "1.png",
+        "listed with different labels: 'AB' and 'CD'",
+    ),
+    "of JSON lines": (
+        "x.jsonl",
+        '{"image": "2.png", "text": "EF", "text": "EF"}\n{"image": "1.png", "text": "AB", "text": "CD"}\n',
+        "1.png",
+        "'text' is there twice, 'AB' and 'CD' (line 2)",
+    ),
+    "of JSON lines, the picture": (
+        "x.jsonl",
+        '{"image": "2.png", "text": "EF"}\n{"image": "1.png", "image": "2.png", "text": "CD"}\n',
+        "x.jsonl:2",
+        "'image' is there twice, '1.png' and '2.png' (line 2)",
+    ),
+    "of objects in a list": (
+        "x.json",
+        '[{"image": "2.png", "text": "EF"}, {"image": "1.png", "text": "AB", "text": "CD"}]',
+        "1.png",
+        "'text' is there twice, 'AB' and 'CD' (line 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "refused", "reason"), REPEATED_KEYS.values(), ids=REPEATED_KEYS)
+def test_a_key_with_two_values_is_none_of_them(
+    tmp_path: Path, name: str, content: str, refused: str, reason: str
+) -> None:
+    source = read(tmp_path, {name: content}, ["1.png", "2.png"])
+    assert pairs(source) == {"2.png": "EF"}
+    assert [words for of, words in reasons(source).items() if of == refused and words.startswith(reason)]
+
+
+def test_columns_of_json_are_joined_by_the_names_of_rows(tmp_path: Path) -> None:
+    columns = {"image": {"7": "1.png", "9": "2.png"}, "text": {"9": "CD", "7": "AB"}}
+    source = read(tmp_path, {"x.json": json.dumps(columns)}, ["1.png", "2.png"])
+    assert pairs(source) == {"1.png": "AB", "2.png": "CD"}
+
+
+JSON_OF_TABLES: dict[str, str] = {
+    "a map of objects": '{"1.png": {"text": "AB"}, "2.png": {"text": "CD"}}',
+    "a map of lists": '{"1.png": ["AB"], "2.png": ["CD"]}',
+    "by row": '{"0": {"image": "1.png", "text": "AB"}, "1": {"image": "2.png", "text": "CD"}}',
+    "split": '{"columns": ["image", "text"], "index": [0, 1], "data": [["1.png", "AB"], ["2.png", "CD"]]}',
+    "split, many rows": '{"columns": ["text", "n", "image"], "index": [0, 1, 2, 3], "data": [["AB", 1, "1.png"], '
+    '["CD", 2, "2.png"], ["EF", "3.png"], null]}',
+}
+
+
+@pytest.mark.parametrize("content", JSON_OF_TABLES.values(), ids=JSON_OF_TABLES)
+def test_maps_and_tables_in_json_are_told_apart(tmp_path: Path, content: str) -> None:
+    assert pairs(read(tmp_path, {"x.json": content}, ["1.png", "2.png", "3.png"])) == {"1.png": "AB", "2.png": "CD"}
+
+
+def test_columns_of_json_that_are_not_known_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="its columns are 'bild', 'schild'"):
+        read(
+            tmp_path,
+            {"x.json": '{"bild": ["1.png", "2.png"], "schild": ["AB", "CD"]}'},
+            ["1.png", "2.png", "3.png", "4.png"],
+        )

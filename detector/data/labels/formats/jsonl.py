@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, json_of, opened_lines, quoted
+from detector.data.labels.formats.model import (
+    HEAD_LINES,
+    Format,
+    Head,
+    Repeated,
+    Row,
+    Table,
+    json_of,
+    opened_lines,
+    quoted,
+)
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, are_readings, judged
 
 Judge = Callable[[Row, Any], Row]
@@ -88,10 +98,15 @@ def _row(number: int, entry: Any, image: str, text: str) -> Row:
     if not isinstance(entry, dict):
         return Row(number, "", "", "not a JSON object")
     listed, label = entry.get(image), text_in(entry.get(text))
-    problem = "" if label is not None else f"{text!r} is not a string"
+    problem = "" if label is not None else _no_string(text, entry.get(text))
     if not isinstance(listed, str):
-        listed, problem = "", f"{image!r} is not a string"
+        listed, problem = "", _no_string(image, listed)
     return Row(number, listed, label or "", problem)
+
+
+def _no_string(key: str, value: Any) -> str:
+    """Say why a key has no string."""
+    return f"{key!r} is " + (f"there twice, {value.described}" if isinstance(value, Repeated) else "not a string")
 
 
 def _entries(file: Path) -> Iterator[tuple[int, Any]]:

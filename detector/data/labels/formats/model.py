@@ -202,10 +202,41 @@ def text_of(file: Path, max_bytes: int | None = None) -> str:
         raise SourceError(f"{file} cannot be read: {error}.") from None
 
 
+class Repeated:
+    """Stands in JSON for the value of a key that is there several times with different ones: which is meant?
+
+    It is none of the types that labels and names have, and empty, so that whatever reads it refuses it.
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return ""
+
+    @property
+    def described(self) -> str:
+        """The values, for messages."""
+        return " and ".join(quoted(value, 40) for value in self.values[:2])
+
+
+def object_of(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these keys and values; a key's value is :class:`Repeated` where it has different ones."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        for key, value in pairs:
+            if not isinstance(content[key], Repeated) and value != content[key]:
+                content[key] = Repeated(value, content[key])
+    return content
+
+
 def json_of(text: str) -> Any:
-    """Parse JSON, with numbers as they are spelt; None if it is none."""
+    """Parse JSON, with numbers as they are spelt and keys as :func:`object_of` has them; None if it is none."""
     try:
-        return json.loads(text, parse_float=str, parse_int=str)
+        return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=object_of)
     except (ValueError, RecursionError):
         return None
 

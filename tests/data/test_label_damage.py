@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detector.data.labels.label_texts import Spelling, notes_on
 from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
 from tests.builders import pairs, write_pictures
@@ -157,3 +158,24 @@ def test_columns_of_json_that_are_not_known_are_named(tmp_path: Path) -> None:
             {"x.json": '{"bild": ["1.png", "2.png"], "schild": ["AB", "CD"]}'},
             ["1.png", "2.png", "3.png", "4.png"],
         )
+
+
+NUMBERS = [f"{number}" for number in range(123456, 923456, 100000)]
+
+ZEROS: dict[str, tuple[list[str], bool]] = {
+    "two shorter": ([*NUMBERS, "4567", "56789"], True),
+    "two shorter, one longer": ([*NUMBERS, "4567", "56789", "1234567"], True),
+    "two shorter, one with letters": ([*NUMBERS, "4567", "56789", "AB123"], True),
+    "two shorter among many with letters": ([*NUMBERS, "4567", "56789", *(f"AB{i}C" for i in range(30))], True),
+    "zeros are there": ([*NUMBERS, "4567", "012345"], False),
+    "one longer alone": ([*NUMBERS, "1234567"], False),
+    "shorter ones have letters": ([*NUMBERS, "AB1", "CD2"], False),
+    "lengths of all kinds": ([text[: 1 + at % 6] for at, text in enumerate(NUMBERS * 2)], False),
+}
+
+
+@pytest.mark.parametrize(("texts", "is_said"), ZEROS.values(), ids=ZEROS)
+def test_lost_zeros_are_told_whatever_other_labels_there_are(texts: list[str], is_said: bool) -> None:
+    notes = notes_on(texts, Spelling())
+    assert any("2 of" in note and "did a spreadsheet take leading zeros" in note for note in notes) is is_said
+    assert bool(notes) is is_said

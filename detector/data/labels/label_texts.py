@@ -33,6 +33,7 @@ _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invi
 _TEXT_MARK = "'"  # which spreadsheets take before what looks like a number and is a text
 _JOINER = "\u200d"
 _MAX_LENGTH = 1000  # characters of a label
+_MIN_COUNTED = 8  # labels needed to conclude that some lost leading zeros
 _MIN_AGREEING = 3  # labels needed to conclude how all are spelt
 
 
@@ -193,19 +194,24 @@ def _kinds_of(raw: str, spelling: Spelling) -> list[str]:
 def _zeros(texts: Sequence[str]) -> str:
     """Warn if short labels look like numbers that lost leading zeros."""
     texts = [text for text in texts if text]
-    if len(texts) < 8:
-        return ""
-    usual = max(map(len, texts))
-    shorter = [text for text in texts if len(text) < usual]
     numbers = [text for text in texts if text.isdecimal()]
-    if not shorter or 2 * len(shorter) > len(texts) or any(text.startswith("0") for text in numbers):
-        return ""
-    if not all(text.isdecimal() for text in shorter):
+    usual, shorter = _shorter_than_usual(numbers)
+    if not shorter:  # as of codes with letters, few of which have none
+        usual, shorter = _shorter_than_usual(texts)
+    if not shorter or not all(map(str.isdecimal, shorter)) or any(text.startswith("0") for text in numbers):
         return ""
     return (
         f"{len(shorter)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: "
         f"did a spreadsheet take leading zeros? As {shorter[0]!r}, which may be {shorter[0].zfill(usual)!r}"
     )
+
+
+def _shorter_than_usual(texts: Sequence[str]) -> tuple[int, list[str]]:
+    """Return the length that half of the texts have, or more, and those that are shorter; none of few texts."""
+    lengths = Counter(map(len, texts))
+    usual = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    shorter = [text for text in texts if len(text) < usual]
+    return usual, shorter if len(texts) >= _MIN_COUNTED and 2 * lengths[usual] >= len(texts) else []
 
 
 def _leading_spaces(texts: Sequence[str]) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from detector.data.labels.label_texts import Spelling, notes_on
+from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
+from detector.text.alphabet import Alphabet
 from tests.builders import pairs, write_pictures
 
 
@@ -179,3 +181,18 @@ def test_lost_zeros_are_told_whatever_other_labels_there_are(texts: list[str], i
     notes = notes_on(texts, Spelling())
     assert any("2 of" in note and "did a spreadsheet take leading zeros" in note for note in notes) is is_said
     assert bool(notes) is is_said
+
+
+def test_what_databases_and_spreadsheets_leave_is_told_or_refused() -> None:
+    (nulls, dates) = notes_on(["AB12", "NULL", "None", "1-Mar", "Dec-99", "2024-03-01 00:00:00", "MAR-41"], Spelling())
+    assert nulls.startswith("2 of 7 labels are what databases") and "'NULL'" in nulls
+    assert dates.startswith("3 of 7 labels are spelt as dates, as '1-Mar'")
+    assert all(Spelling().problem(raw) for raw in ("<NA>", "\\N", "1.00E-05", "1e-05", "1.2E+10"))
+    assert not any(Spelling().problem(raw) for raw in ("NA", "N", "5E-12", "A1E-05"))
+
+
+def test_no_option_is_advised_that_makes_texts_of_dates() -> None:
+    dates = ["1-Mar", "2-Mar", "Dec-99", "Nov-41"] * 5
+    assert what_takes_most([*dates, *("ABC1234",) * 20], Alphabet(), 8) == ""
+    assert what_takes_most(["12 Mar 24", "13 May 24", "4 Dec 25"], Alphabet(), 9) != ""  # meant so
+    assert what_takes_most(["M-AB 12", "B-XY 3", "HH-K 44", "K-LM 5"], Alphabet(), 8) != ""

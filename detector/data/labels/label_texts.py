@@ -24,10 +24,16 @@ Spell = Callable[[str], str]
 _PLAIN_SPACES = " \t\r\n\x0b\x0c\x85\u2028\u2029"  # at the ends of labels
 _EXCEL = re.compile(r'="(.*)"', re.DOTALL)
 _FLOAT = re.compile(r"(?![0-9]{1,3}[.,]000\Z)([0-9]+)([.,])0+")  # 33,000 may be a thousand times as much
-_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,}|[0-9](?:[.,][0-9]+[Ee]|e)-[0-9]{2,}")  # 5E-12 may be a code
 _MISSING_VALUES = re.compile(
-    r"nan|NaN|Err:[0-9]{3}|#NV|#[^\W\d_]/[^\W\d_]!?|#[¡¿]?[^\W\d_]+(?:/0)?[!?]|#{3,}"
+    r"nan|NaN|<NA>|\\N|Err:[0-9]{3}|#NV|#[^\W\d_]/[^\W\d_]!?|#[¡¿]?[^\W\d_]+(?:/0)?[!?]|#{3,}"
 )  # what programs write for a missing value, spreadsheets in the language of their menus, or where a column is narrow
+_NULL = re.compile(r"NA|NAN|N/A|n/a|(?i:null|none)")  # may be words, too
+_MONTH = "(?:Jan|Feb|Mar|Mrz|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez)"
+_AS_DATES = re.compile(
+    rf"[0-9]{{1,2}}[-. ]+{_MONTH}(?:[-. ]+[0-9]{{2,4}})?|{_MONTH}[-. ]+[0-9]{{2,4}}"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(?::[0-9]{2})?"
+)  # as spreadsheets write them
 _LOOK_LIKE_LATIN = frozenset("АВЕЗКМНОРСТУХІЅЈаеорсухіѕјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # Cyrillic and Greek
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # invisible characters of other categories
 _TEXT_MARK = "'"  # which spreadsheets take before what looks like a number and is a text
@@ -150,6 +156,7 @@ def notes_on(raws: Sequence[str], spelling: Spelling) -> list[str]:
     texts = [spelling(raw) for raw in raws]
     notes = [
         _normalised(raws, texts, spelling), _zeros(texts), _look_alikes(texts), _directions(texts, spelling),
+        _nulls(raws), _dates(raws),
         "" if spelling.space else _leading_spaces(texts),
     ]  # fmt: skip
     return [note for note in notes if note]
@@ -203,6 +210,33 @@ def _zeros(texts: Sequence[str]) -> str:
     return (
         f"{len(shorter)} of {len(texts)} labels are digits, shorter than the usual {usual}, and none begins with 0: "
         f"did a spreadsheet take leading zeros? As {shorter[0]!r}, which may be {shorter[0].zfill(usual)!r}"
+    )
+
+
+def is_date_of_spreadsheet(text: str) -> bool:
+    """Test whether a label is spelt as the date that a spreadsheet makes of a code such as MAR1 or 1-3."""
+    return _AS_DATES.fullmatch(text.strip()) is not None
+
+
+def _nulls(raws: Sequence[str]) -> str:
+    """Warn if labels are words that programs write for a missing value."""
+    nulls = [raw.strip() for raw in raws if _NULL.fullmatch(raw.strip())]
+    return (
+        f"{len(nulls)} of {len(raws)} labels are what databases and table programs write for a missing value, as "
+        f"{nulls[0]!r}: they are taken for texts"
+        if nulls
+        else ""
+    )
+
+
+def _dates(raws: Sequence[str]) -> str:
+    """Warn if some labels look as if a spreadsheet had made dates of them."""
+    dates = [raw.strip() for raw in raws if is_date_of_spreadsheet(raw)]
+    return (
+        f"{len(dates)} of {len(raws)} labels are spelt as dates, as {dates[0]!r}: did a spreadsheet make them of other "
+        "texts?"
+        if dates
+        else ""
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
+from detector.data.labels.label_texts import is_date_of_spreadsheet
 from detector.errors import argument
 from detector.text.alphabet import MAX_LENGTH, SEPARATORS, Alphabet, alphabet_of, is_encodable
 
@@ -73,7 +74,7 @@ def what_takes_most(texts: Collection[str], alphabet: Alphabet, length: int, *, 
     refused, remedies = _remedies(texts, alphabet, length, fixed)
     remedy = _simplest_remedy(remedies, len(refused))
     if remedy is None:
-        readable = [text for text in refused if alphabet.clean(text) and is_encodable(text)]
+        readable = [text for text in _without_damage(refused, texts) if alphabet.clean(text) and is_encodable(text)]
         auto_alphabet = alphabet_of(readable) if readable and not fixed else alphabet
         count = sum(not auto_alphabet.problem(text, length) for text in refused)
         return f"{argument('alphabet', 'auto')} takes {count} of them" if 2 * count > len(refused) else ""
@@ -97,13 +98,20 @@ def _remedies(texts: Collection[str], alphabet: Alphabet, length: int, fixed: bo
     separators = separators_of(texts)
     refused = [text for text in texts if alphabet.problem(text, length, separators=separators)]
     signs = "".join(sign for sign in separators if any(sign in text for text in refused))
+    own = _without_damage(refused, texts)
     remedies = []
     for upper, ignored in product((False, True), dict.fromkeys((signs, signs.replace(" ", ""), ""))):
-        spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in refused]
+        spelt = [text.translate(dict.fromkeys(map(ord, ignored))) for text in own]
         lengths = [len(text) for text in (t.upper() if upper else t for t in spelt) if not alphabet.problem(text)]
         for limit in {length} if fixed else {length, *(n for n in lengths if n <= MAX_LENGTH)}:
             remedies.append(_Remedy(sum(n <= limit for n in lengths), upper, ignored, limit if limit > length else 0))
     return refused, remedies
+
+
+def _without_damage(refused: Sequence[str], texts: Collection[str]) -> Sequence[str]:
+    """Leave out what a spreadsheet made dates of, whose texts no option gives back; not where all labels are dates."""
+    own = [text for text in refused if not is_date_of_spreadsheet(text)]
+    return own if len(own) > 0 or len(refused) < len(texts) else refused
 
 
 class _Remedy(NamedTuple):

@@ -196,3 +196,23 @@ def test_no_option_is_advised_that_makes_texts_of_dates() -> None:
     assert what_takes_most([*dates, *("ABC1234",) * 20], Alphabet(), 8) == ""
     assert what_takes_most(["12 Mar 24", "13 May 24", "4 Dec 25"], Alphabet(), 9) != ""  # meant so
     assert what_takes_most(["M-AB 12", "B-XY 3", "HH-K 44", "K-LM 5"], Alphabet(), 8) != ""
+
+
+SHIFTED = {
+    "a decimal comma": ("image,text,note\n1.png,12,5,\n2.png,99,\n3.png,7,x\n", ["2.png", "3.png"]),
+    "under no name": ("image,text,\n1.png,12,5\n2.png,99,\n3.png,7,\n", ["2.png", "3.png"]),
+    "a delimiter after all rows": (
+        "image,text,note\n1.png,12,a,\n2.png,99,b,\n3.png,7,,\n",
+        ["1.png", "2.png", "3.png"],
+    ),
+    "delimiters after the texts": ("image,text\n1.png,12,\n2.png,99\n3.png,7,,\n", ["1.png", "2.png", "3.png"]),
+    "numbers of rows": (",image,text,note\n0,1.png,12,a\n1,2.png,99,\n2,3.png,7,\n", ["1.png", "2.png", "3.png"]),
+}
+
+
+@pytest.mark.parametrize(("content", "read_names"), SHIFTED.values(), ids=SHIFTED)
+def test_rows_whose_fields_are_shifted_are_refused(tmp_path: Path, content: str, read_names: list[str]) -> None:
+    source = read(tmp_path, {"x.csv": content}, ["1.png", "2.png", "3.png"])
+    texts = {"1.png": "12", "2.png": "99", "3.png": "7"}
+    assert pairs(source) == {name: texts[name] for name in read_names}
+    assert all("put quotes around a text that holds ','" in reason for reason in reasons(source).values())

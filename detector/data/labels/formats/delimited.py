@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from detector.data.folders.image_files import is_image_name
 from detector.data.labels.formats.fields import columns_of, text_in
-from detector.data.labels.formats.model import Format, Head, Row, Table, csv_rows, quoted
+from detector.data.labels.formats.model import HEAD_LINES, Format, Head, Row, Table, csv_rows, quoted
 from detector.data.labels.prelabels import CONFIDENCE, STATUS, are_prelabels, are_readings, judged
 from detector.errors import SourceError
 
@@ -39,6 +39,7 @@ class _Columns(NamedTuple):
     text: int
     width: int
     prelabel_places: tuple[int | None, int] | None = None
+    are_longer: bool = False
 
 
 def _recognise(head: Head, kind: str) -> Table | str | None:
@@ -56,6 +57,8 @@ def _with_header(head: Head, kind: str) -> tuple[Table | None, str]:
             problem = problem or str(error) + _no_header(delimited.rows[0])  # of the likeliest delimiter
             continue
         columns = _Columns(image, text, len(delimited.rows[0]), _prelabel_places(delimited.rows))
+        lengths = {len(row) for row in delimited.rows[1 : HEAD_LINES - 1]}  # the last row of a head may be cut
+        columns = columns._replace(are_longer=min(lengths, default=0) > columns.width)
         return _table(head, kind, delimited, columns), ""
     return None, problem or f"{head.file} has no column of images and one of texts; its first line is {head.first}."
 
@@ -120,11 +123,13 @@ def _table(head: Head, kind: str, delimited: _Delimited, columns: _Columns) -> T
 def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterator[Row]:
     image, label = columns.image, columns.text
     header, width = columns.width > 0, columns.width or 2
+    nameless: list[int] = []
     for first_line, last_line, fields in csv_rows(head.file, delimiter, padded):
         if first_line == 1 and _SEPARATOR.match(delimiter.join(fields).strip(" ")):
             continue
         if header:
             header = False
+            nameless = [place for place, name in enumerate(fields) if place > label and not name.strip()]
             continue
         problem = ""
         if _swallows_rows(fields, {image, label}, fields[image] if image < len(fields) else "", delimiter):
@@ -132,8 +137,12 @@ def _rows(head: Head, delimiter: str, padded: bool, columns: _Columns) -> Iterat
             problem = f"a quote that opens in line {first_line} {ends}: put it where its field ends"
         elif len(fields) < width and len(fields) <= max(image, label):
             problem = f"{len(fields)} of {width} fields"
-        elif any(fields[width:]):
+        elif any(fields[width:]) or (
+            len(fields) > width > label + 1 and any(fields[label + 1 :]) and not columns.are_longer
+        ):
             problem = f"{len(fields)} fields, not {width}: put quotes around a text that holds {delimiter!r}"
+        elif any(fields[place].strip() for place in nameless if place < len(fields)):
+            problem = f"a field of a column without a name: put quotes around a text that holds {delimiter!r}"
         fields += [""] * (width - len(fields))
         row = Row(first_line, fields[image], text_in(fields[label]) or "", problem)
         if columns.prelabel_places:

@@ -216,3 +216,17 @@ def test_rows_whose_fields_are_shifted_are_refused(tmp_path: Path, content: str,
     texts = {"1.png": "12", "2.png": "99", "3.png": "7"}
     assert pairs(source) == {name: texts[name] for name in read_names}
     assert all("put quotes around a text that holds ','" in reason for reason in reasons(source).values())
+
+
+def test_readings_with_a_decimal_as_names_are_no_running_numbers(tmp_path: Path) -> None:
+    write_pictures(tmp_path, [f"{degrees}.{tenths}.png" for degrees in (36, 37, 38) for tenths in range(10)])
+    with pytest.raises(SourceError, match=r"can be read in more than one way: is '36.0' the text '36'"):
+        read_source(tmp_path)
+    assert read_source(tmp_path, ignore=".").items[0].text == "360"
+
+
+def test_readings_that_nobody_could_have_counted_are_read(tmp_path: Path) -> None:
+    names = ["36.5", "37.4", "35.8", "39.9"]
+    assert sorted(pairs(read_source(write_pictures(tmp_path, [f"{name}.png" for name in names]))).values()) == sorted(
+        names
+    )

@@ -42,6 +42,7 @@ _THOUSANDS = re.compile(r"[0-9]{1,3}([., ])[0-9]{3}(?:\1[0-9]{3})*", re.ASCII)
 _DATE = re.compile(
     r"(?<![0-9])(?:19|20)[0-9]{2}([-_. ]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12][0-9]|3[01])(?:[0-9]{4,9})?(?![0-9])"
 )
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,3})\.([0-9])", re.ASCII)
 _CHANCE = 1e-4  # that random numbers lie as low: then they were counted
 _COUNTED_FROM, _COUNTED_TO = 0.3, 0.5  # shares of names with such a number that look counted: ambiguous, clear from
 
@@ -158,10 +159,16 @@ def _other_marks_count(stems: Sequence[str], label_marks: frozenset[str], root: 
         return True
     if not total or counted < _COUNTED_FROM * total:
         return False
-    if counted < _COUNTED_TO * total:
+    if counted < _COUNTED_TO * total or _are_decimals(stems):
         text = next(iter(numbers))
         raise _two_ways(root, next(stem for stem in stems if stem.startswith(text) and stem != text), text)
     return True
+
+
+def _are_decimals(stems: Sequence[str]) -> bool:
+    """Test whether all names are numbers with one decimal, as readings are: a running number looks the same."""
+    decimals = [_DECIMAL.fullmatch(stem) for stem in stems]
+    return len({match[1] for match in decimals if match}) > 1 and all(decimals)
 
 
 def _are_thousands(text: str, digits: Collection[str]) -> bool:

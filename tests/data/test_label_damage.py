@@ -230,3 +230,9 @@ def test_readings_that_nobody_could_have_counted_are_read(tmp_path: Path) -> Non
     assert sorted(pairs(read_source(write_pictures(tmp_path, [f"{name}.png" for name in names]))).values()) == sorted(
         names
     )
+
+
+def test_a_sign_of_addresses_in_a_name_that_is_there_is_the_name_s(tmp_path: Path) -> None:
+    listed = "image,text\n/data/plates/AB#1.png,AB1\n/data/plates/CD%201.png,CD1\n"
+    source = read(tmp_path, {"labels.csv": listed}, ["AB#1.png", "AB.png", "CD%201.png", "CD 1.png"])
+    assert pairs(source) == {"AB#1.png": "AB1", "CD%201.png": "CD1"}

@@ -116,7 +116,9 @@ class Tails:
 
     def _guess(self, listed: str, file: Path, found_in: Mapping[tuple[str, ...], set[str]]) -> Guess:
         self._search()
-        parts = _parts(listed)
+        parts, as_spelt = _parts(listed), _spelt_parts(listed)
+        if as_spelt and as_spelt[-1] in self._by_name:  # AB#1.png, of which an address has AB
+            parts = as_spelt
         if not parts:
             return Guess("", "")
         folders = parts[:-1] + [_fold(part) for part in os.path.relpath(file, self.root).split(os.sep)]
@@ -194,7 +196,12 @@ def _parts(listed: str) -> list[str]:
         except ValueError:
             return []
         path = unquote(parse_qs(address.query).get("d", [address.path])[0])
-    folded = _fold(re.sub(r"^[A-Za-z]:(?=[\\/])", "", path).replace("\\", "/"))
+    return _spelt_parts(path)
+
+
+def _spelt_parts(path: str) -> list[str]:
+    """Split a path that is no address into normalised folders and name."""
+    folded = _fold(re.sub(r"^[A-Za-z]:(?=[\\/])", "", path.strip()).replace("\\", "/"))
     return [part for part in folded.split("/") if part not in ("", ".", "..")]
 
 

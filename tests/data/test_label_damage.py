@@ -236,3 +236,20 @@ def test_a_sign_of_addresses_in_a_name_that_is_there_is_the_name_s(tmp_path: Pat
     listed = "image,text\n/data/plates/AB#1.png,AB1\n/data/plates/CD%201.png,CD1\n"
     source = read(tmp_path, {"labels.csv": listed}, ["AB#1.png", "AB.png", "CD%201.png", "CD 1.png"])
     assert pairs(source) == {"AB#1.png": "AB1", "CD%201.png": "CD1"}
+
+
+@pytest.mark.parametrize(
+    "stale", [{"a.gt.txt": "OLD"}, {"a.json": '{"shapes": [{"label": "OLD", "points": [[0, 0], [1, 1]]}]}'}], ids=str
+)
+def test_a_stale_file_of_another_format_does_not_go_before_complete_ones(tmp_path: Path, stale: dict[str, str]) -> None:
+    source = read(tmp_path, {"a.txt": "AB", "b.txt": "CD", "c.txt": "EF"} | stale, ["a.png", "b.png", "c.png"])
+    assert (source.format, pairs(source)) == ("txt", {"a.png": "AB", "b.png": "CD", "c.png": "EF"})
+
+
+def test_a_file_beside_two_pictures_is_the_label_of_neither(tmp_path: Path) -> None:
+    source = read(tmp_path, {"a.txt": "AB", "b.txt": "CD"}, ["a.png", "a.jpg", "b.png"])
+    assert pairs(source) == {"b.png": "CD"}
+    assert {name: words[:37] for name, words in reasons(source).items()} == {
+        "a.png": "a.txt may be the label of a.jpg, too:",
+        "a.jpg": "a.txt may be the label of a.png, too:",
+    }

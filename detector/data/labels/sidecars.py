@@ -13,6 +13,7 @@ from detector.data.labels.formats import SIDECARS, Folders, Row, Sidecar
 from detector.data.labels.listings import passed_over_in_short, unreadable_folders
 from detector.errors import SourceError
 
+_USUAL_SHARE = 0.5  # of the pictures that have a file of the format that is meant
 _LOOKED_INTO = 20  # files beside pictures that are read to recognise their format
 _LABEL_FOLDERS = {"images": ("labels", "annotations", "gt"), "jpegimages": ("Annotations",)}
 
@@ -22,16 +23,17 @@ def read_beside(root: Path, format_name: str | None, passed_over: dict[str, str]
     files_and_problems = list(image_files(root))
     pictures = [path for path, problem in files_and_problems if problem is None]
     folders = Folders([root])
-    for sidecar in SIDECARS:
-        if not pictures or (format_name and sidecar.name != format_name):
-            continue
-        files = _beside(root, pictures, sidecar, folders)
-        if not files or len(files) < sidecar.min_share * len(pictures):
-            continue
-        listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
-        if listing is not None:
-            listing.entries.extend(unreadable_folders(root, files_and_problems))
-            return listing
+    chosen = [sidecar for sidecar in SIDECARS if pictures and format_name in (None, sidecar.name)]
+    files_of = {sidecar: files for sidecar in chosen if (files := _beside(root, pictures, sidecar, folders))}
+    for least in (_USUAL_SHARE, 0.0):  # a few stale files of one format do not go before all of another one
+        for sidecar, files in files_of.items():
+            share = len(files) / len(pictures)
+            if share < sidecar.min_share or (share >= _USUAL_SHARE) != (least > 0):
+                continue
+            listing = _of_sidecar(root, sidecar, pictures, files, passed_over)
+            if listing is not None:
+                listing.entries.extend(unreadable_folders(root, files_and_problems))
+                return listing
     return None
 
 
@@ -67,10 +69,17 @@ def _of_sidecar(
         passed_over |= {f"*{sidecar.suffix}": read} if read else {}
         return None
     entries = []
+    users: dict[Path, list[Path]] = {}
+    for picture, file in files.items():
+        users.setdefault(file, []).append(picture)
     for picture in pictures:
         name = writable(name_below(root, picture))
         if picture not in files:
             entries.append(Entry(name, None, "", f"there is no {picture.stem}{sidecar.suffix} with its label"))
+            continue
+        if others := [name_below(root, other) for other in users[files[picture]] if other != picture]:
+            reason = f"{files[picture].name} may be the label of {others[0]}, too: give each picture a name of its own"
+            entries.append(Entry(name, None, "", reason))
             continue
         try:
             row = read(files[picture], picture)

@@ -253,3 +253,10 @@ def test_a_file_beside_two_pictures_is_the_label_of_neither(tmp_path: Path) -> N
         "a.png": "a.txt may be the label of a.jpg, too:",
         "a.jpg": "a.txt may be the label of a.png, too:",
     }
+
+
+@pytest.mark.parametrize("words", [["cam1_"], ["plate-"], ["cam1_", "cam2_"], ["CAM_"]], ids=str)
+def test_no_option_is_advised_that_makes_texts_of_the_word_before_them(words: list[str]) -> None:
+    texts = [f"{words[at % len(words)]}{'ABCDEFGHKL'[at % 10]}CA{4117 + 7 * at}" for at in range(40)]
+    assert what_takes_most(texts, Alphabet(), 8) == ""
+    assert "ignore" in what_takes_most([f"KEH-AB {number}" for number in range(17, 900, 40)], Alphabet(), 8)

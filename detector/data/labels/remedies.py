@@ -13,15 +13,17 @@ from detector.errors import argument
 from detector.text.alphabet import MAX_LENGTH, SEPARATORS, Alphabet, alphabet_of, is_encodable
 
 _THOUSANDS = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+", re.ASCII)
+_WORD = re.compile(r"[^\W\d_]{3,}")
 _MAX_COUNTER_DIGITS = 2  # of a number behind a text that tells several pictures with it apart
 
 
 def separators_of(texts: Collection[str]) -> str:
     """Return those of :data:`SEPARATORS` that only separate parts of a text in these labels, so may be ignored.
 
-    A sign is left out if it separates the text from something else: the same ending in all labels (``33019.0``), a
-    running number (``AB12.1`` beside ``AB12``, ``0001_AB12``), or a part that only some labels have and that makes
-    them longer than all others.
+    A sign is left out if it separates the text from something else: the same ending in all labels (``33019.0``), the
+    same word before most of them (``cam1_AB12``; districts of plates, ``KEH-AB 12``, are no words), a running number
+    (``AB12.1`` beside ``AB12``, ``0001_AB12``), or a part that only some labels have and that makes them longer than
+    all others.
     """
     labels = set(texts)
     return "".join(sign for sign in SEPARATORS if not _is_no_separator(sign, labels))
@@ -41,6 +43,9 @@ def _is_no_separator(sign: str, texts: Collection[str]) -> bool:
         return True
     heads = [text.partition(sign)[0] for text in with_sign]
     if _are_running_numbers([tail for _, _, tail in parts]) or _are_running_numbers(heads):
+        return True
+    word, times = Counter(head.rstrip("0123456789") for head in heads).most_common(1)[0]
+    if 2 * times > len(heads) and _WORD.fullmatch(word) and (sign == "_" or not word.isupper()):
         return True
     repeats = Counter(base for base, _, tail in parts if len(tail) <= _MAX_COUNTER_DIGITS)
     counter_count = sum(tail.isdecimal() and (repeats[base] > 1 or base in texts) for base, _, tail in parts)

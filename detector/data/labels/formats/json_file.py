@@ -36,7 +36,7 @@ def recognise(head: Head) -> Table | str | None:
         rows = list(content.values())  # pandas' orient="index"
         if all(isinstance(row, dict) for row in rows) and _are_named(head, rows[0]):
             return _of_records(head, rows)
-    if in_columns:
+    if in_columns and not any(map(head.folders.plausible, names)):
         columns_of(head.file, names, head.columns)  # says which columns there are
     return f"{head.file} is JSON of another kind than a text for each picture: it begins with {quoted(head.text, 60)}."
 

@@ -36,11 +36,29 @@ _LONGEST = 200  # bytes of a name that its part keeps: file systems have at most
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises."""
-    with writing(path), part_beside(path) as part:
+    """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises.
+
+    A link stays one: the file that it leads to is replaced.
+
+    Raises:
+        DetectorError: if there is a device, a pipe or a socket.
+    """
+    place = _replaceable(path)
+    with writing(path), part_beside(place) as part:
         yield part
         _synchronise(part)
-        part.replace(path)
+        part.replace(place)
+
+
+def _replaceable(path: Path) -> Path:
+    """Return the file that is written where ``path`` is opened for writing: what a link leads to."""
+    with suppress(FileNotFoundError):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is told by the system
+            raise DetectorError(
+                f"{path} is a device, a pipe or a socket, and a file would take its place: choose another path."
+            )
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager

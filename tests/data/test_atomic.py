@@ -16,7 +16,7 @@ import torch
 
 from detector.data.atomic import atomic_create, atomic_write, folder_beside, part_name, writing, written_as
 from detector.data.folders.user_cache import cache_folder, keep_newest, private_folder
-from detector.errors import DatasetError, DiskFullError
+from detector.errors import DatasetError, DetectorError, DiskFullError
 
 
 def no_room(code: int = errno.ENOSPC) -> OSError:
@@ -129,6 +129,35 @@ def test_what_another_machine_writes_is_a_stray_after_a_day(tmp_path: Path) -> N
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     with atomic_write(tmp_path / "b"):
         assert {path.name for path in tmp_path.glob(".a.*")} == {names[0]}
+
+
+@pytest.mark.parametrize("before", ["old", None], ids=["a file", "nothing yet"])
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(before: str | None, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real, near, far = tmp_path / "elsewhere" / "real.csv", tmp_path / "near.csv", tmp_path / "far.csv"
+    if before is not None:
+        real.write_text(before, encoding="utf-8")
+    near.symlink_to(Path("elsewhere", "real.csv"))
+    far.symlink_to(near)
+    with atomic_write(far) as part:
+        part.write_text("new", encoding="utf-8")
+    assert real.read_text(encoding="utf-8") == "new"
+    assert far.readlink() == near and near.readlink() == Path("elsewhere", "real.csv")
+    assert [*real.parent.iterdir()] == [real] and sorted(tmp_path.iterdir()) == sorted([real.parent, near, far])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe, link, device = tmp_path / "pipe", tmp_path / "link", tmp_path / "null"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    device.symlink_to(os.devnull)
+    for path in (pipe, link, device):
+        said = pytest.raises(DetectorError, match=f"^{path} is a device, a pipe or a socket, .*: choose another path")
+        with said, atomic_write(path):
+            pytest.fail("nothing is made for it")
+    assert pipe.is_fifo() and link.is_symlink() and Path(os.devnull).is_char_device()
+    assert sorted(tmp_path.iterdir()) == sorted([pipe, link, device])
 
 
 def test_two_that_write_one_file_at_once_both_write_it_whole(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from detector.data.packs.shard_rows import row_path
 from detector.data.packs.shards import MAX_ROWS, MAX_SHARD_BYTES, shard_name
 from detector.data.parallel import Progress, spread_map
 from detector.data.sets import yolo_dataset
+from detector.data.sets.linking import link_or_copy
 from detector.data.sets.set_shards import SetPicture, ShardJob, table_of, write_set_shard
 from detector.data.sets.yolo_dataset import BOXES, SPLITS, BoxRow
 from detector.data.text_files import Writer
@@ -131,7 +132,7 @@ class PictureFiles:
         for folder in {os.path.dirname(path) for path in paths}:
             (self._root / folder).mkdir(parents=True, exist_ok=True)
         for file in self._unwritten:
-            yolo_dataset.link_or_copy(file.source, self._root / file.image)
+            link_or_copy(file.source, self._root / file.image)
             (self._root / file.label).write_bytes(file.labels)
             digest = hashlib.sha256(file.labels).hexdigest()
             self._hashed[file.label] = Row(file.label, str(len(file.labels)), digest)

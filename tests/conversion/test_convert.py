@@ -26,9 +26,9 @@ from detector.conversion.set_folder import alone
 from detector.conversion.set_writer import SetWriter
 from detector.data.images import read_image
 from detector.data.labels.sources import read_source
+from detector.data.sets.linking import link_or_copy
 from detector.data.sets.yolo_dataset import (
     ManifestRow,
-    link_or_copy,
     parse_labels,
     read_manifest,
     read_rejects,
@@ -539,7 +539,7 @@ def test_a_failure_while_writing_leaves_no_set(toy: Toy, tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("detector.data.sets.yolo_dataset.link_or_copy", full)
+        patch.setattr("detector.conversion.set_pictures.link_or_copy", full)
         with pytest.raises(DiskFullError, match=r"out\.part cannot be written: .* the same call goes on\.$"):
             convert(toy.source, tmp_path / "out", space="_", **OPTIONS)
     assert [p.name for p in tmp_path.iterdir()] == ["out.part"]  # what was found is kept

@@ -36,6 +36,7 @@ def correct_a_box(root: Path) -> None:
 CHANGES = {
     "weights at the top": (put("weights/set.pt"), r"weights/set.pt"),
     "a picture among the pictures": (put("images/train/mine.png"), "images/train/mine.png"),
+    "an array of no picture": (put("images/train/mine.npy"), "images/train/mine.npy"),
     "notes beside the pictures": (put("images/notes.txt"), "images/notes.txt"),
     "a file in the kept work": (put("work/mine.npz"), "work/mine.npz"),
     "a file among what is packed": (put("packed/64x192/train-mine.npy"), "packed/64x192/train-mine.npy"),
@@ -64,8 +65,11 @@ def test_what_others_made_from_a_set_goes_with_it(toy: Toy, tmp_path: Path) -> N
     """What training packed, Ultralytics' cache, a file manager's."""
     root = Path(shutil.copytree(toy.root, tmp_path / "set"))
     TextDataset(read_set(root), "train", SHAPE_HW)
-    for path in ("labels/train.cache", "images/.DS_Store", "Thumbs.db"):
+    picture = min((root / "images" / "train").iterdir())
+    pixels = picture.relative_to(root).with_suffix(".npy").as_posix()
+    for path in ("labels/train.cache", "images/.DS_Store", "images/train/Thumbs.db", "Thumbs.db", pixels):
         (root / path).write_text("")
+    TextDataset(read_set(root), "train", SHAPE_HW)
     shutil.rmtree(root / "work")  # may be deleted at any time
     convert(toy.source, root, overwrite=True, **TOY_OPTIONS)
     assert not (root / "packed").exists() and not (root / "Thumbs.db").exists()

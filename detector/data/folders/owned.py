@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from detector.data.atomic import atomic_write, writing, written_as
+from detector.data.folders.image_files import is_image_name
 from detector.data.parallel import thread_map
 from detector.data.text_files import Writer, read_rows
 
@@ -123,10 +124,10 @@ class OwnedFiles:
 
         A listed file that has a second name (hard link) is not looked into: without this one its bytes are still there.
         """
-        foreign, to_hash = [], list[Row]()
+        foreign, to_hash, pictures = [], list[Row](), self._pictures()
         for path, entry in self._walk():
             row = self._row_of(path)
-            if _is_left_by_programs(path):
+            if self._is_left_by_programs(path, pictures):
                 continue
             if row is None or not entry.is_file(follow_symlinks=False):
                 foreign.append(path)
@@ -153,11 +154,11 @@ class OwnedFiles:
         for inner in self._inner():
             if not (keep and inner.root == self.root / keep):
                 inner.delete()
-        folders: list[str] = []
+        folders, pictures = list[str](), self._pictures()
         for path, entry in self._walk(folders):
             if keep and path.startswith(f"{keep}/"):
                 continue
-            if path != LIST and (self._row_of(path) or _is_left_by_programs(path)):
+            if path != LIST and (self._row_of(path) or self._is_left_by_programs(path, pictures)):
                 os.unlink(entry.path)
         for folder in sorted(folders, key=len, reverse=True):
             if not (keep and f"{folder}/".startswith(f"{keep}/")):
@@ -178,6 +179,18 @@ class OwnedFiles:
             return self.rows[path]
         target = written_as(path)
         return Row(path) if (target == LIST and self.exists) or target in self.rows else None
+
+    def _pictures(self) -> set[str]:
+        """Paths of our pictures without their suffixes."""
+        return {os.path.splitext(path)[0] for path in self.rows if path.startswith("images/") and is_image_name(path)}
+
+    def _is_left_by_programs(self, path: str, pictures: Collection[str]) -> bool:
+        """Test whether a file manager or Ultralytics made the file, which is made again if it is deleted."""
+        folder, _, name = path.rpartition("/")
+        stem, suffix = os.path.splitext(path)
+        if suffix == ".npy":  # pixels, which `cache=disk` keeps beside each picture
+            return stem in pictures
+        return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and suffix == ".cache")
 
     def _inner(self) -> list[OwnedFiles]:
         """Lists of folders inside that this one names; what is no list, or behind a link, is none."""
@@ -211,9 +224,3 @@ def _is_below(path: str) -> bool:
     """Test whether a listed path stays below the folder: a list may come from anybody."""
     parts = PurePath(path)
     return bool(parts.name) and not parts.anchor and ".." not in parts.parts and parts.as_posix() == path
-
-
-def _is_left_by_programs(path: str) -> bool:
-    """Test whether a file manager or Ultralytics made the file, which is made again if it is deleted."""
-    folder, _, name = path.rpartition("/")
-    return name in (".DS_Store", "Thumbs.db", "desktop.ini") or (folder == "labels" and name.endswith(".cache"))

@@ -23,7 +23,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +32,9 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from detector.data.images import read_file
+from detector.data.folders.image_files import is_image_name
 from detector.data.letterbox import from_shares, to_shares
-from detector.data.packs.shard_rows import place_of, shard_of
+from detector.data.packs.shard_rows import place_of
 from detector.data.packs.shards import is_shard_name, is_shards, shard_files
 from detector.data.sets.set_shards import row_labels, set_row_paths
 from detector.data.text_files import read_rows, write_csv, write_lines
@@ -232,24 +231,6 @@ def _label_rows(path: Path) -> Iterator[tuple[int, str, list[float]]]:
         yield number, line, [c, cx, cy, w, h]
 
 
-def link_or_copy(source: Path, target: Path) -> bool:
-    """Hard-link a file, or copy it where links are impossible, as from a shard; return whether it was linked."""
-    if not os.path.isdir(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # A link to a symlink, say a relative one, would be broken here.
-        os.link(os.path.realpath(source) if os.path.islink(source) else source, target)
-        return True
-    except FileExistsError:  # a copy could overwrite the picture that an existing link points to
-        raise
-    except OSError:
-        if shard_of(source) is None:
-            shutil.copyfile(source, target)
-        else:
-            target.write_bytes(read_file(source))
-        return False
-
-
 def write_tables(root: Path, manifest: Iterable[ManifestRow], rejects: Iterable[RejectRow]) -> None:
     """Write :data:`MANIFEST` and :data:`REJECTS`."""
     write_csv(root / MANIFEST, ManifestRow._fields, manifest)
@@ -386,7 +367,7 @@ def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:
             yield from ((picture, picture) for picture in set_row_paths(file))
         return
     for image in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if image.name.startswith("."):  # files of desktops
+        if not is_image_name(image.name):  # desktops and Ultralytics (cache=disk) leave files of theirs beside pictures
             continue
         yield image, label_file(root, image)
 

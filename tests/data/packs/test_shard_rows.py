@@ -12,7 +12,7 @@ import pytest
 from detector.data.images import read_file, read_image
 from detector.data.packs import shard_rows
 from detector.data.packs.shard_rows import row_path, shard_of
-from detector.data.sets.yolo_dataset import link_or_copy
+from detector.data.sets.linking import link_or_copy
 from detector.errors import ImageError
 from tests.builders import encoded, noise_picture, write_shard
 

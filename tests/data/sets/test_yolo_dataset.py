@@ -12,13 +12,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.data.sets.linking import link_or_copy
 from detector.data.sets.yolo_dataset import (
     CONFIG_KEY,
     CharacterSet,
     ManifestRow,
     RejectRow,
     format_labels,
-    link_or_copy,
     parse_labels,
     read_manifest,
     read_set,
@@ -193,6 +193,14 @@ def test_pictures_of_a_split_in_order(tmp_path: Path) -> None:
         ("a.jpg", "labels/train/a.txt"), ("b.png", "labels/train/b.txt"), ("c.png", "labels/train/c.txt"),
     ]  # fmt: skip
     assert list(split_images(tmp_path, "val")) == []
+
+
+def test_what_desktops_and_ultralytics_leave_beside_pictures_is_no_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "images" / "train"
+    write_pictures(folder, ["a.png", "B.JPG"])
+    for name in (".DS_Store", "._a.png", "Thumbs.db", "desktop.ini", "a.npy", "notes"):
+        (folder / name).write_bytes(b"x")
+    assert [image.name for image, _ in split_images(tmp_path, "train")] == ["B.JPG", "a.png"]
 
 
 # Tables

@@ -323,7 +323,7 @@ def read_set(data: str | os.PathLike[str]) -> CharacterSet:
     """Open a set by its ``data.yaml``, its folder, or the folder of a fit.
 
     Raises:
-        DatasetError: if it is missing, no YAML, without the key ``detector``, or with keys of others.
+        DatasetError: if it is missing, no YAML, without the key ``detector``, or with keys or names of others.
     """
     path = _data_yaml(Path(data))
     try:
@@ -338,7 +338,9 @@ def read_set(data: str | os.PathLike[str]) -> CharacterSet:
             "Train it with plain `yolo train`, or convert the pictures from their strings."
         )
     _check_keys(path, data_yaml)
-    return CharacterSet(path.parent.resolve(), path.resolve(), ReadingConfig.from_dict(data_yaml[CONFIG_KEY]))
+    config = ReadingConfig.from_dict(data_yaml[CONFIG_KEY])
+    _check_names(path, data_yaml.get("names"), config.symbols)
+    return CharacterSet(path.parent.resolve(), path.resolve(), config)
 
 
 def _check_keys(path: Path, data_yaml: dict[str, Any]) -> None:
@@ -353,6 +355,21 @@ def _check_keys(path: Path, data_yaml: dict[str, Any]) -> None:
             raise DatasetError(
                 f"{path} says {split}: {data_yaml[split]!r}, and the set's pictures lie in images/{split}: write that."
             )
+
+
+def _check_names(path: Path, names: object, symbols: Sequence[str]) -> None:
+    """Refuse names that are not the symbols: nothing here would follow them. Without any Ultralytics alone stops."""
+    given = dict(enumerate(names)) if isinstance(names, list) else names
+    if given is None:
+        return
+    expected = {str(number): symbol for number, symbol in enumerate(symbols)}
+    found = {str(number): str(name) for number, name in given.items()} if isinstance(given, dict) else {"": str(given)}
+    if others := [number for number in (*found, *expected) if found.get(number) != expected.get(number)]:
+        named = f"{others[0]}: {found[others[0]]!r}" if others[0] in found else f"no {others[0]}"
+        raise DatasetError(
+            f"{path} has {named} among its names, which are not the symbols that the set was made with "
+            f"({CONFIG_KEY}: symbols): undo that, or convert again with other symbols."
+        )
 
 
 def split_images(root: Path, split: str) -> Iterator[tuple[Path, Path]]:

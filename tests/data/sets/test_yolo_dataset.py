@@ -187,6 +187,32 @@ def test_sets_that_are_none(tmp_path: Path, content: str | bytes | None, message
         read_set(tmp_path / "data.yaml")
 
 
+NAMES_OF_OTHERS: dict[str, tuple[object, str | None]] = {
+    "a list": (["0", "A", "Ä", "京"], None),
+    "numbers without quotes": ([0, "A", "Ä", "京"], None),
+    "in another order of lines": ({3: "京", 1: "A", 0: "0", 2: "Ä"}, None),
+    "none": (None, None),
+    "another symbol": ({0: "0", 1: "B", 2: "Ä", 3: "京"}, "1: 'B'"),
+    "two exchanged, in a list": (["A", "0", "Ä", "京"], "0: 'A'"),
+    "one more": (["0", "A", "Ä", "京", "Z"], "4: 'Z'"),
+    "one less": (["0", "A", "Ä"], "no 3"),
+    "no list": ("0AÄ京", ": '0AÄ京'"),
+    "an empty one": ([], "no 0"),
+}
+
+
+@pytest.mark.parametrize(("names", "told"), NAMES_OF_OTHERS.values(), ids=NAMES_OF_OTHERS.keys())
+def test_names_that_are_not_the_symbols(tmp_path: Path, names: object, told: str | None) -> None:
+    file = described(tmp_path) / "data.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) | {"names": names}
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    if told is None:
+        assert read_set(tmp_path).config == RULES
+        return
+    with pytest.raises(DatasetError, match=rf"data\.yaml has {told} among its names, .*: undo that, or convert again"):
+        read_set(tmp_path)
+
+
 def test_pictures_of_a_split_in_order(tmp_path: Path) -> None:
     write_pictures(tmp_path / "images" / "train", ["b.png", "a.jpg", "c.png"])
     assert [(i.name, p.relative_to(tmp_path).as_posix()) for i, p in split_images(tmp_path, "train")] == [

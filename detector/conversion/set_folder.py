@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,11 @@ WAIT = 2.0
 """Seconds to wait for another process that writes a decision, before that is an error."""
 
 _MAX_SHOWN = 5  # files that a message names
+_MAX_HOLDER = 1024  # bytes that filelock writes at most
+_HOLDER = re.compile(
+    rb"|[0-9]+\n[^\n]+\n([0-9]+\n)?"  # process, machine and when it began
+    rb"|filelock/[a-z]+\n([0-9]+\n)?"  # given back, or being taken from one that is dead
+)
 
 
 def part_of(target: Path) -> Path:
@@ -209,9 +215,7 @@ def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
     part = part_of(target)
     part.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(part.with_name(part.name + ".lock"))
-    with suppress(FileNotFoundError):  # another process may take its own away at any moment
-        if (file := Path(lock.lock_file)).stat().st_size:  # it would be emptied
-            raise DatasetError(f"{file} is needed as a lock, and holds something else: move it away.")
+    _check_lock(Path(lock.lock_file))
     try:
         lock.acquire(timeout=wait, poll_interval=0.01)
     except Timeout:
@@ -227,3 +231,26 @@ def alone(target: Path, wait: float = 0.0) -> Iterator[None]:
         with suppress(OSError):  # Windows keeps what is open, and takes it away when it is released
             Path(lock.lock_file).unlink()
         lock.release()
+
+
+def _check_lock(file: Path) -> None:
+    """Refuse a lock file with a content, which would be lost, but for filelock's own.
+
+    Where a disk has no locks filelock writes down which process holds one; whether it lives is filelock's to tell.
+
+    Raises:
+        DatasetError: naming the file.
+    """
+    try:
+        if not file.stat().st_size:
+            return
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_HOLDER + 1)
+    except FileNotFoundError:  # another process may take its own away at any moment
+        return
+    except OSError as error:
+        raise DatasetError(
+            f"{file} is needed as a lock, and cannot be read ({error.strerror}): choose another folder."
+        ) from error
+    if not _HOLDER.fullmatch(content):
+        raise DatasetError(f"{file} is needed as a lock, and holds something else: move it away.")

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -931,6 +933,54 @@ def test_a_lock_that_others_hold_for_moments(tmp_path: Path) -> None:
         thread.join()
     assert len(entered) + len(told) == 600
     assert {*told} <= {f"Another run is writing {tmp_path / 'out'}: wait for it, or choose another folder."}
+
+
+WITHOUT_LOCKS = """
+import errno, fcntl, sys, time, warnings
+from pathlib import Path
+def no_flock(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+fcntl.flock = no_flock
+warnings.simplefilter("ignore")
+from detector.conversion.set_folder import alone
+try:
+    with alone(Path(sys.argv[1])):
+        print("entered", flush=True)
+        time.sleep(float(sys.argv[2]))
+except Exception as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of another kind")
+def test_a_run_that_was_killed_on_a_disk_without_locks_hinders_none(tmp_path: Path) -> None:
+    out, lock = tmp_path / "out", tmp_path / "out.part.lock"
+
+    def next_run() -> str:
+        run = [sys.executable, "-c", WITHOUT_LOCKS, str(out), "0"]
+        return subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    with subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_LOCKS, str(out), "600"], stdout=subprocess.PIPE, text=True
+    ) as held:
+        assert held.stdout is not None and held.stdout.readline() == "entered\n"
+        assert next_run() == f"Another run is writing {out}: wait for it, or choose another folder."
+        held.kill()
+    assert lock.stat().st_size, "this is what a kill leaves"
+    assert next_run() == "entered"
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("content", ["notes\n", "1\n2", "12\nhost\n" + "1" * 2000 + "\n", None])
+def test_a_file_of_the_lock_s_name_is_not_emptied(tmp_path: Path, content: str | None) -> None:
+    lock = tmp_path / "out.part.lock"
+    if content is None:
+        lock.mkdir()
+    else:
+        lock.write_text(content, encoding="utf-8")
+    with pytest.raises(DatasetError, match=f"^{lock} is needed as a lock, and "), alone(tmp_path / "out"):
+        pytest.fail("it is in use")
+    assert lock.is_dir() if content is None else lock.read_text(encoding="utf-8") == content
 
 
 def test_a_picture_that_goes_while_a_run_goes_on_is_named_and_nothing_is_lost(toy: Toy, tmp_path: Path) -> None:

@@ -332,6 +332,8 @@ def _stamp(path: Path) -> Stamp:
         status = (shard_of(path) or path).stat()
     except FileNotFoundError:
         return _NEVER
+    except OSError as error:  # a link to itself, a folder that is closed
+        raise _unreadable(path, error) from error
     return status.st_size, status.st_mtime_ns
 
 
@@ -347,4 +349,5 @@ def _hash(data: bytes) -> bytes:
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: {error}; the set was changed since it was converted: convert again.")
+    reason = getattr(error, "strerror", None) or error
+    return DatasetError(f"{path}: {reason}; the set was changed since it was converted: convert again.")

@@ -198,7 +198,7 @@ def parse_labels(path: Path, width: int, height: int, classes: int) -> tuple[NDA
         Class ids (n,), and boxes xyxy in pixels (n, 4).
 
     Raises:
-        DatasetError: naming file and line, if the file is missing or a line is not five numbers in range.
+        DatasetError: naming file and line, if it is missing, cannot be read, or a line is not five numbers in range.
     """
     ids, shares = [], []
     for number, line, (c, cx, cy, w, h) in _label_rows(path):
@@ -221,6 +221,8 @@ def _label_rows(path: Path) -> Iterator[tuple[int, str, list[float]]]:
         return
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is no text file ({error}): convert again.") from None
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}): make it readable, or convert again.") from error
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -146,6 +146,37 @@ def test_a_box_without_area_is_named(root: Path) -> None:
         opened(root)
 
 
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_link_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def a_link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("which", [0, 1], ids=["picture", "label"])
+@pytest.mark.parametrize("damage", [a_folder, a_link_to_itself, a_link_to_nothing], ids=lambda d: d.__name__)
+def test_a_file_that_cannot_be_read_is_named(
+    root: Path, damage: Callable[[Path], None], which: int, is_packed: bool
+) -> None:
+    """Not the store, which is being written."""
+    if is_packed:
+        opened(root)
+    path = pictures(root)[1][which]
+    damage(path)
+    with pytest.raises(DatasetError, match=rf"{path.name}\b.*: .*convert again") as caught:
+        opened(root)
+    assert "MB are needed" not in str(caught.value)
+
+
 def test_a_wrong_label_costs_no_second_decoding(root: Path, decoded: list[bytes]) -> None:
     _, label = pictures(root)[0]
     whole = label.read_text()

@@ -34,7 +34,7 @@ def trusted() -> bool:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Without aliases, of which a few lines may stand for more values than memory holds."""
+    """Without aliases, of which a few lines may stand for more values than memory holds, and numbers of base 60."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -43,8 +43,20 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def _number(loader: _PlainLoader, node: yaml.ScalarNode) -> Any:
+    """Construct a number; ``1:30``, to YAML 1.1 one of base 60 whose cost is the square of its length, is a text."""
+    text = loader.construct_scalar(node)
+    if ":" in text:
+        return text
+    return loader.construct_yaml_int(node) if node.tag.endswith(":int") else loader.construct_yaml_float(node)
+
+
+for _kind in ("int", "float"):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _number)
+
+
 def parse_yaml(text: str) -> Any:
-    """Parse YAML of dictionaries, lists, strings, numbers and dates.
+    """Parse YAML of dictionaries, lists, strings, numbers and dates; ``1:30`` is a string, as in YAML 1.2.
 
     Raises:
         ValueError: if it is none, in words for a user.

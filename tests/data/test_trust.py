@@ -15,6 +15,7 @@ VALUES: list[tuple[str, Any]] = [
     ("a: [1, 2.5, x, null]\n", {"a": [1, 2.5, "x", None]}),
     ("names:\n  0: '0'\n", {"names": {0: "0"}}),
     ("a: &anchor 1\n", {"a": 1}),
+    ("[-7, 0x1f, 1_000, .5, -2.0e+3, .inf]", [-7, 31, 1000, 0.5, -2000.0, float("inf")]),
     ("2026-11-29", date(2026, 11, 29)),
 ]
 
@@ -22,6 +23,12 @@ VALUES: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_values(text: str, value: Any) -> None:
     assert parse_yaml(text) == value == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("text", ["1:30", "-1:30", "1:30.5", "1" + ":1" * 200_000])
+def test_numbers_of_base_60_are_texts(text: str) -> None:
+    """YAML 1.1 has them; a long one took as many seconds as its length's square."""
+    assert parse_yaml(f"a: {text}\nb: [{text}]\n") == {"a": text, "b": [text]}
 
 
 NONE = {

@@ -50,6 +50,11 @@ FOLDER = "packed"
 _FORMAT = 1  # increment when read_image or letterbox give other pixels, or the table has other columns
 _CHUNK = 512  # pictures in memory while a store is written
 _NEVER = (-1, -1)  # stamp of a missing file
+_COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {  # of the table: type, and shape of a picture's row
+    "stamps": (np.int64, (2,)), "digests": (np.uint8, (16,)), "checksums": (np.uint32, ()),
+    "scales": (np.float64, (2,)), "places": (np.int64, (4,)), "label_stamps": (np.int64, (2,)),
+    "counts": (np.int64, ()),
+}  # fmt: skip
 
 Stamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds of a file; of a picture in a shard, of the shard."""
@@ -199,7 +204,9 @@ class _Store:
             rows = self._rows(names, columns)
         except FileNotFoundError:
             return "", None, []
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            OSError, ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error
+        ) as error:  # fmt: skip
             log.warning("%s is damaged (%s): the pictures are packed again", self.table, error)
             return "", None, []
         share_rows = self.share.rows(len(rows)).tolist()
@@ -212,6 +219,7 @@ class _Store:
         return pixels, images, rows
 
     def _rows(self, names: list[str], columns: dict[str, NDArray]) -> list[Row]:  # type: ignore[type-arg]
+        _check_columns(names, columns)
         ends = np.cumsum(columns["counts"])[:-1]
         ids, boxes = np.split(columns["ids"], ends), np.split(columns["boxes_xyxy"], ends)
         are_labels_current = int(columns["classes"]) == self.classes  # otherwise the labels are read again
@@ -321,6 +329,22 @@ class _Store:
             if not earlier.endswith(f"/{pixels}"):
                 with contextlib.suppress(OSError):  # it is gone; Windows does not delete mapped files
                     (self.folder.parent / earlier).unlink()
+
+
+def _check_columns(names: list[str], columns: dict[str, NDArray]) -> None:  # type: ignore[type-arg]
+    """Raise ValueError for columns of other types or lengths than a row a picture makes, and for unknown classes."""
+    counts, ids, classes = columns["counts"], columns["ids"], int(columns["classes"])
+    expected = {name: (kind, (len(names), *shape)) for name, (kind, shape) in _COLUMNS.items()}
+    expected |= {"ids": (np.int64, (len(ids),)), "boxes_xyxy": (np.float32, (len(ids), 4))}
+    for name, (kind, shape) in expected.items():
+        if columns[name].dtype != kind or columns[name].shape != shape:
+            raise ValueError(f"{name} are {columns[name].dtype} {columns[name].shape}")
+    if not all(0 <= count <= len(ids) for count in counts.tolist()) or counts.sum() != len(ids):
+        raise ValueError(f"{len(ids)} characters, and pictures with {counts.sum()}")
+    if len(ids) and not 0 <= ids.min() <= ids.max() < classes:
+        raise ValueError(f"classes from {ids.min()} to {ids.max()}, of {classes}")
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("names that are none")
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

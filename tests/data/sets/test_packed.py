@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -228,6 +229,48 @@ def test_a_damaged_store_is_built_again_and_says_so(
     check(opened(root), root)
     said = [r for r in caplog.records if r.levelno >= logging.WARNING and "damaged" in r.message]
     assert len(said) == (damage is not Path.unlink)
+    caplog.clear()
+    check(opened(root), root)
+    assert "damaged" not in caplog.text
+
+
+def shortened(name: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda columns: columns.update({name: columns[name][:2]})
+
+
+COLUMNS = ("stamps", "digests", "checksums", "scales", "places", "label_stamps", "counts", "ids", "boxes_xyxy", "names")
+FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {f"short {name}": shortened(name) for name in COLUMNS} | {
+    "no numbers of classes": lambda columns: columns.pop("classes"),
+    "many numbers of classes": lambda columns: columns.update(classes=np.array([4, 4])),
+    "counts that are too high": lambda columns: columns.update(counts=columns["counts"] + 1),
+    "counts below zero": lambda columns: columns["counts"].__setitem__(slice(2), [-1, columns["counts"][:2].sum() + 1]),
+    "counts that are no integers": lambda columns: columns.update(counts=columns["counts"].astype(float)),
+    "classes that are too high": lambda columns: columns.update(ids=columns["ids"] + 4),
+    "classes below zero": lambda columns: columns.update(ids=columns["ids"] - 4),
+    "half boxes": lambda columns: columns.update(boxes_xyxy=columns["boxes_xyxy"][:, :2]),
+    "half stamps": lambda columns: columns.update(stamps=columns["stamps"][:, :1]),
+    "nested names": lambda columns: columns.update(names=np.frombuffer(b"[" * 100_000, np.uint8)),
+    "names that are none": lambda columns: columns.update(
+        names=np.frombuffer(
+            json.dumps([json.loads(columns["names"].tobytes())[0], [7] * len(columns["counts"])]).encode(), np.uint8
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
+def test_a_table_that_holds_what_none_has_is_packed_again(
+    root: Path, caplog: pytest.LogCaptureFixture, forge: Callable[[dict[str, Any]], Any]
+) -> None:
+    opened(root)
+    table = root / packed.FOLDER / "64x192" / "train.npz"
+    with np.load(table) as held:
+        columns = dict(held)
+    forge(columns)
+    np.savez(table, **columns)
+    caplog.clear()
+    check(opened(root), root)
+    assert "is damaged" in caplog.text and "the pictures are packed again" in caplog.text
     caplog.clear()
     check(opened(root), root)
     assert "damaged" not in caplog.text

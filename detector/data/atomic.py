@@ -1,9 +1,9 @@
 """Atomic writes: a file appears whole or not at all.
 
 What is being made lies hidden beside its place, as ``.NAME.TOKEN.part``, and the token says which process makes it:
-``NAME.part`` or whatever else is there is the user's. What a kill leaves is deleted by the next that makes something in
-that folder: at once on the machine of the process, after a day elsewhere. No locks: network file systems have them by
-halves.
+``NAME.part`` or whatever else is there is the user's. What a kill leaves is deleted by the next process that makes
+something in that folder: at once on the machine of the process, after a day elsewhere. No locks: network file systems
+have them by halves.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOCK = "detector.lock"
 _PART = re.compile(r"\.(.+)\.([0-9a-f]{12})-([0-9]+)-[0-9a-f]{8}\.part", re.DOTALL)
 _STRAY_SECONDS = 86_400.0  # after which what a process on another machine makes is no longer made
+_CLEAN: set[tuple[int, str]] = set()  # process (a fork is another) and folder where nobody else was making anything
 _LONGEST = 200  # bytes of a name that its part keeps: file systems have at most 255
 
 
@@ -89,7 +90,7 @@ def _synchronise(part: Path) -> None:
 @contextmanager
 def part_beside(path: Path) -> Iterator[Path]:
     """Yield an empty file beside ``path`` to write it in; it is deleted in the end unless it was renamed."""
-    delete_strays(path.parent)
+    _delete_strays_once(path.parent)
     part = path.with_name(part_name(path.name))
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -154,19 +155,36 @@ def _locked_folder(target: Path) -> tuple[Path, FileLock]:
             return folder, lock
 
 
-def delete_strays(folder: Path) -> None:
-    """Delete what processes that live no more were making in a folder."""
-    for stray in folder.glob(".*.part"):
-        with suppress(OSError, NotImplementedError, Timeout):
-            status = stray.lstat()
-            if stat.S_ISREG(status.st_mode) and (part := _PART.fullmatch(stray.name)):
-                is_old = time.time() - status.st_mtime > _STRAY_SECONDS
-                if not _lives(int(part[3])) if part[2] == _machine() else is_old:
-                    stray.unlink()
-            elif stat.S_ISDIR(status.st_mode) and stat.S_ISREG((stray / _LOCK).lstat().st_mode):
-                with FileLock(stray / _LOCK).acquire(timeout=0):
-                    shutil.rmtree(stray, ignore_errors=True)
-                shutil.rmtree(stray, ignore_errors=True)  # Windows keeps what is open
+def _delete_strays_once(folder: Path) -> None:
+    """Delete strays before a process makes its first file in a folder, which is listed once if nobody else is there."""
+    key = os.getpid(), os.path.abspath(folder)
+    if key not in _CLEAN and delete_strays(folder):
+        _CLEAN.add(key)
+
+
+def delete_strays(folder: Path) -> bool:
+    """Delete what processes that live no more were making in a folder; return whether others are making nothing."""
+    return all([_delete_stray(stray) for stray in folder.glob(".*.part")])
+
+
+def _delete_stray(stray: Path) -> bool:
+    """Delete what may be a stray; return whether it is gone, or none."""
+    try:
+        status = stray.lstat()
+        if stat.S_ISREG(status.st_mode) and (part := _PART.fullmatch(stray.name)):
+            is_old = time.time() - status.st_mtime > _STRAY_SECONDS
+            if _lives(int(part[3])) if part[2] == _machine() else not is_old:
+                return False
+            stray.unlink()
+        elif stat.S_ISDIR(status.st_mode) and stat.S_ISREG((stray / _LOCK).lstat().st_mode):
+            with FileLock(stray / _LOCK).acquire(timeout=0):
+                shutil.rmtree(stray, ignore_errors=True)
+            shutil.rmtree(stray, ignore_errors=True)  # Windows keeps what is open
+    except FileNotFoundError:  # another process deleted it, or it is no folder of ours
+        return True
+    except (OSError, NotImplementedError, Timeout):
+        return False
+    return True
 
 
 def _lives(process: int) -> bool:

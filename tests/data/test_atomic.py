@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -120,6 +121,33 @@ def test_files_of_processes_that_were_killed_are_deleted_and_others_are_not(tmp_
         part.write_text("b.txt", encoding="utf-8")
     users["b.txt"] = "b.txt"
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == users
+
+
+def write(path: Path) -> None:
+    with atomic_write(path) as part:
+        part.write_text("x", encoding="utf-8")
+
+
+def test_a_process_looks_for_strays_once_where_nobody_else_writes(tmp_path: Path) -> None:
+    """A folder may hold millions of files; what is killed later is for the next process, a forked one, too."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    write(folders[0] / "first")
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    strays = [folder / part_name("x").replace(f"-{os.getpid()}-", f"-{dead.pid}-") for folder in folders]
+    for stray in strays:
+        stray.touch()
+    for folder in folders:
+        write(folder / "second")
+    assert [stray.exists() for stray in strays] == [True, False]
+    process = multiprocessing.get_context("fork" if os.name == "posix" else "spawn").Process(
+        target=write, args=(folders[0] / "third",)
+    )
+    process.start()
+    process.join()
+    assert sorted(path.name for path in folders[0].iterdir()) == ["first", "second", "third"]
 
 
 def test_what_another_machine_writes_is_a_stray_after_a_day(tmp_path: Path) -> None:

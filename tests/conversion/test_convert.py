@@ -961,7 +961,7 @@ def test_a_run_that_was_killed_on_a_disk_without_locks_hinders_none(tmp_path: Pa
         return subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     with subprocess.Popen(
-        [sys.executable, "-c", WITHOUT_LOCKS, str(out), "600"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WITHOUT_LOCKS, str(out), "60"], stdout=subprocess.PIPE, text=True
     ) as held:
         assert held.stdout is not None and held.stdout.readline() == "entered\n"
         assert next_run() == f"Another run is writing {out}: wait for it, or choose another folder."

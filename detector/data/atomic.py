@@ -36,30 +36,32 @@ _LONGEST = 200  # bytes of a name that its part keeps: file systems have at most
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, through_link: bool = False) -> Iterator[Path]:
     """Atomically write ``path``: write to the file that is yielded; it is renamed unless the block raises.
 
-    A link stays one: the file that it leads to is replaced.
+    A link is replaced; with ``through_link`` it stays one, and the file that it leads to is written. That is for paths
+    that the user named: links in a stranger's folder may lead anywhere.
 
     Raises:
         DetectorError: if there is a device, a pipe or a socket.
     """
-    place = _replaceable(path)
+    _check_no_device(path)
+    place = Path(os.path.realpath(path)) if through_link else path
     with writing(path), part_beside(place) as part:
         yield part
         _synchronise(part)
         part.replace(place)
 
 
-def _replaceable(path: Path) -> Path:
-    """Return the file that is written where ``path`` is opened for writing: what a link leads to."""
-    with suppress(FileNotFoundError):
+def _check_no_device(path: Path) -> None:
+    """Refuse to put a file in the place of a device, a pipe or a socket."""
+    mode = stat.S_IFREG
+    with suppress(OSError):  # nothing yet, or a link to itself
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is told by the system
-            raise DetectorError(
-                f"{path} is a device, a pipe or a socket, and a file would take its place: choose another path."
-            )
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a folder is told by the system
+        raise DetectorError(
+            f"{path} is a device, a pipe or a socket, and a file would take its place: choose another path."
+        )
 
 
 @contextmanager

@@ -167,11 +167,19 @@ def test_a_link_stays_and_the_file_that_it_leads_to_is_written(before: str | Non
         real.write_text(before, encoding="utf-8")
     near.symlink_to(Path("elsewhere", "real.csv"))
     far.symlink_to(near)
-    with atomic_write(far) as part:
+    with atomic_write(far, through_link=True) as part:
         part.write_text("new", encoding="utf-8")
     assert real.read_text(encoding="utf-8") == "new"
     assert far.readlink() == near and near.readlink() == Path("elsewhere", "real.csv")
     assert [*real.parent.iterdir()] == [real] and sorted(tmp_path.iterdir()) == sorted([real.parent, near, far])
+
+
+def test_a_link_in_a_folder_of_others_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("old", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with atomic_write(tmp_path / "link") as part:
+        part.write_text("new", encoding="utf-8")
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "old" and not (tmp_path / "link").is_symlink()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")

@@ -55,7 +55,7 @@ class Prelabel(NamedTuple):
 
 def write_prelabels(path: Path, rows: Iterable[Prelabel]) -> None:
     """Atomically write the table, in UTF-8."""
-    with atomic_write(path) as part:
+    with atomic_write(path, through_link=True) as part:
         write_csv(part, Prelabel._fields, map(_plain, rows))
 
 
@@ -81,7 +81,7 @@ class PrelabelLines:
         lines, (line,) = self._lines.copy(), csv_lines([_plain(row)])
         for place in self._places[row.image]:
             lines[place] = line
-        with atomic_write(path) as part:
+        with atomic_write(path, through_link=True) as part:
             part.write_bytes(b"".join(lines))
         self._lines = lines
 

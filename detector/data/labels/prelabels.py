@@ -39,9 +39,9 @@ STATUS, CONFIDENCE = "status", "confidence"
 """Names of the columns that label files of others lack."""
 
 READING_COLUMNS = ("image", "text", CONFIDENCE, "rejected_text", "rejected", "error", "unconstrained_text")
-"""Columns of readings as ``detector predict --format csv`` writes them: labels only where somebody says so."""
+"""Columns of readings as ``detector predict`` writes them in CSV: labels only where somebody says so."""
 _READINGS = frozenset({"rejected_text", "rejected", "unconstrained_text"})  # that no table of labels has
-_READINGS_IN_JSON = frozenset({CONFIDENCE, "characters"})  # of each, as ``predict --format json`` writes it
+_READINGS_IN_JSON = frozenset({CONFIDENCE, "characters"})  # of each, as ``predict`` writes it in JSON
 
 
 class Prelabel(NamedTuple):

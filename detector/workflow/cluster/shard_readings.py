@@ -216,6 +216,6 @@ def stored_tally(target: Place, shard: Shard, digest: str) -> Tally | None:
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         pass
     raise DatasetError(
-        f"{target.path} is of other weights or options, of another version of this package or not of it; or the first "
-        "pictures, by which strings are read alike, have changed: move it away, or write to another folder."
+        f"{target.path} is of other weights or options, not of this package, or of another version of it; or the first "
+        "pictures, from which is learnt what strings look like, have changed: move it away, or write to another folder."
     )

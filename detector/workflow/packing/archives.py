@@ -11,7 +11,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -124,12 +124,14 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
     names: set[str] = set()
     of_file = file_state(file)
     for members in _groups(_members(file), labelled):
-        pictures = [member for member in members if is_image_name(member.name.rpartition("/")[2])]
-        labels = [member for member in members if member not in pictures]
-        used: list[_Member] = []
+        pictures, labels = list[_Member](), list[_Member]()
+        for member in members:
+            (pictures if is_image_name(member.name.rpartition("/")[2]) else labels).append(member)
+        labels_of = _labels_of(pictures, labels if labelled else [])
+        used: set[str] = set()
         for member in pictures:
-            own = _labels_of(member, pictures, labels) if labelled else []
-            used += own
+            own = labels_of(member)
+            used.update(label.name for label in own)
             text, problem = _text_of(own, text_column)
             reason = member.problem or problem
             if member.name in names:
@@ -140,7 +142,7 @@ def _items_of(file: Path, before: str, labelled: bool, text_column: str | None) 
             yield refused_item(before + member.name, reason) if reason else picture
         if labelled:
             for member in labels:
-                if not pictures or (member.kind == "txt" and member not in used):
+                if not pictures or (member.kind == "txt" and member.name not in used):
                     yield refused_item(
                         before + member.name, "a label without its picture: members of one key follow each other"
                     )
@@ -163,18 +165,19 @@ def _groups(members: Iterable[_Member], labelled: bool) -> Iterator[list[_Member
             yield together
 
 
-def _labels_of(picture: _Member, pictures: list[_Member], labels: list[_Member]) -> list[_Member]:
-    """Return a picture's labels out of those of its key.
+def _labels_of(pictures: list[_Member], labels: list[_Member]) -> Callable[[_Member], list[_Member]]:
+    """Return what gives a picture its labels, out of the pictures and labels of one key.
 
     Those of its own name come first, as of ``2026.11.30-0001.jpg``; then those of the key, ``0001.txt``, that
     ``0001.left.jpg`` and ``0001.right.jpg`` share; then one of each kind that has no other picture's name.
     """
-    own = [label for label in labels if label.stem == picture.stem]
-    of_key = [label for label in labels if label.stem == label.key]
-    stems = {other.stem for other in pictures}
+    by_stem: dict[str, list[_Member]] = {}
+    for label in labels:
+        by_stem.setdefault(label.stem, []).append(label)
+    stems = {picture.stem for picture in pictures}
     shared = [label for label in labels if label.stem not in stems]
-    is_one_each = len({label.kind for label in shared}) == len(shared)
-    return own or of_key or (shared if is_one_each else [])
+    shared = shared if len({label.kind for label in shared}) == len(shared) else []
+    return lambda picture: by_stem.get(picture.stem) or by_stem.get(picture.key) or shared
 
 
 def _text_of(labels: list[_Member], text_column: str | None) -> tuple[str | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.text.detections import TOP_CLASSES, CharDetections
+from detector.text.detections import TOP_CLASSES, CharDetections, box_iou
 
 _MIN_IOU = 0.4  # IoU from which a candidate of either pass is the same place
 _UNPAIRED = 0.5  # what is left of the scores of a candidate that only one pass has: the mean with nothing
@@ -24,7 +24,7 @@ def weighted_boxes_fusion(
         classes: that the network has.
         top_classes: likeliest classes that each is reduced to.
     """
-    pairs = _pairs(_iou(first.xyxy, second.xyxy))
+    pairs = _pairs(box_iou(first.xyxy, second.xyxy))
     first_rows, second_rows = pairs.T
     unpaired = np.setdiff1d(np.arange(len(first)), first_rows), np.setdiff1d(np.arange(len(second)), second_rows)
     pair_objectness = np.stack([first.objectness[first_rows], second.objectness[second_rows]])  # (2, pairs)
@@ -56,15 +56,6 @@ def _all_scores(detections: CharDetections, classes: int) -> NDArray[np.float64]
     scores = np.zeros((len(detections), classes))
     np.put_along_axis(scores, detections.top_class_id, detections.top_confidence.astype(np.float64), 1)
     return scores
-
-
-def _iou(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return intersection over union, (n, m)."""
-    a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (n, m, 2)
-    shared = np.maximum(sides, 0).prod(2)
-    first_area, second_area = (a[..., 2:] - a[..., :2]).prod(2), (b[..., 2:] - b[..., :2]).prod(2)
-    return np.asarray(shared / np.maximum(first_area + second_area - shared, 1e-9))
 
 
 def _pairs(iou: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -182,3 +182,12 @@ class Reading:
         if self.rejected is not None:
             plain |= {"rejected": self.rejected, "rejected_text": self.rejected_text}
         return plain
+
+
+def box_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return intersection over union of boxes xyxy, (n, 4) and (m, 4): (n, m)."""
+    a, b = first.astype(np.float64)[:, None], second.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])  # (n, m, 2)
+    shared = np.maximum(sides, 0).prod(2)
+    first_area, second_area = (a[..., 2:] - a[..., :2]).prod(2), (b[..., 2:] - b[..., :2]).prod(2)
+    return np.asarray(shared / np.maximum(first_area + second_area - shared, 1e-9))

@@ -13,6 +13,7 @@ from detector.data.images import MAX_PIXELS
 from detector.data.labels.formats.fields import row_of_texts
 from detector.data.labels.formats.model import DrawnBox, Row, quoted
 from detector.text.alphabet import MAX_LENGTH
+from detector.text.detections import box_iou
 from detector.text.line_grouping import deskew_picture, reading_order
 
 MAX_LINES = 2
@@ -71,10 +72,7 @@ def _without_repeats(boxes: list[DrawnBox], corners: NDArray[np.float64]) -> tup
         boxes: of one picture.
         corners: theirs, (n, 4) xyxy.
     """
-    low, high = np.maximum(corners[:, None, :2], corners[:, :2]), np.minimum(corners[:, None, 2:], corners[:, 2:])
-    shared = (high - low).clip(0).prod(2)  # (n, n)
-    areas = (corners[:, 2:] - corners[:, :2]).prod(1)
-    firsts, seconds = np.nonzero(np.triu(shared > _SAME_PLACE * (areas[:, None] + areas - shared), 1))
+    firsts, seconds = np.nonzero(np.triu(box_iou(corners, corners) > _SAME_PLACE, 1))
     for first, second in zip(firsts, seconds, strict=True):
         one, other = boxes[first].symbol, boxes[second].symbol
         if one != other:

@@ -38,7 +38,7 @@ from detector.data.packs.shards import (
 )
 from detector.data.parallel import Progress, prefetch_map
 from detector.data.sets.yolo_dataset import REJECTS, RejectRow, examples_of, read_rejects
-from detector.data.text_files import write_csv
+from detector.data.text_files import is_utf8, write_csv
 from detector.errors import ArgumentError, DatasetError, ImageError, SourceError
 from detector.workflow.packing.items import PackItem, PackSource
 from detector.workflow.packing.sources import pack_source
@@ -309,6 +309,6 @@ def _pack_item(item: PackItem) -> tuple[PackItem, ShardPicture | RejectRow]:
         return item, RejectRow(item.id, str(error))
     if not data:
         return item, RejectRow(item.id, "empty file (0 bytes)")
-    if item.text is not None and writable(item.text) != item.text:
+    if item.text is not None and not is_utf8(item.text):
         return item, RejectRow(item.id, f"the label {writable(item.text)!r} is not valid Unicode")
     return item, ShardPicture(item.id, data, item.text, *picture_size_wh(data))

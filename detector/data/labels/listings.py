@@ -31,6 +31,7 @@ from detector.data.labels.formats import (
 from detector.data.labels.formats.folders import Guess, Tails
 from detector.data.labels.formats.other import SUFFIXES as OTHER_SUFFIXES
 from detector.data.labels.formats.other import description_of
+from detector.data.text_files import is_utf8
 from detector.errors import ImageError, SourceError, abridged, argument
 
 _BESIDE_SUFFIXES = frozenset(os.path.splitext(f"x{sidecar.suffix}")[1] for sidecar in SIDECARS)
@@ -233,7 +234,7 @@ def _entry(root: Path, table: Table, row: Row, path: str | None, guess: Guess | 
         name = writable(row.image.replace("\\", "/"))[:300] or f"{table.file.name}:{row.line}"
         reason = row.problem or (_missing(row.image, guess, bases) if row.image else "no image is named")
         return Entry(name, None, row.text, reason, row.line, place)
-    reason = row.problem or ("" if writable(row.image) == row.image else "the file name is not valid UTF-8")
+    reason = row.problem or ("" if is_utf8(row.image) else "the file name is not valid UTF-8")
     return Entry(writable(name_below(root, path)), path, row.text, reason, row.line, place, row.drawn,
                  row.status, row.confidence)  # fmt: skip
 

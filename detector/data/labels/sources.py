@@ -46,6 +46,7 @@ from detector.data.labels.shards import FORMAT as SHARDS
 from detector.data.labels.shards import read_shards
 from detector.data.labels.sidecars import read_beside
 from detector.data.packs.shards import is_shards
+from detector.data.text_files import is_utf8
 from detector.errors import SourceError
 
 FORMATS = (*NAME_FORMATS, *TABLE_NAMES, *SIDECAR_NAMES, SHARDS)
@@ -352,7 +353,7 @@ def _spelt(listing: Listing, spelling: Spelling) -> Source:
 
 
 def _no_text(text: str) -> str:
-    if writable(text) != text:
+    if not is_utf8(text):
         return f"the label {writable(text)!r} is not valid Unicode"
     return "" if text else "the label is empty"
 

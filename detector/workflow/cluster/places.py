@@ -13,8 +13,8 @@ from pyarrow import fs
 
 from detector.data.atomic import atomic_write, delete_strays, part_name, written_as
 from detector.data.folders.image_files import in_natural_order
-from detector.data.labels.entries import writable
 from detector.data.packs.shards import is_shard_name, no_shards, shard_files
+from detector.data.text_files import is_utf8
 from detector.errors import ArgumentError, DatasetError, SourceError
 
 _ATOMIC_SYSTEMS = ("s3", "gcs", "abfs")  # file systems where a file appears only when it is closed
@@ -200,5 +200,5 @@ def _check_name(path: str) -> None:
     Raises:
         SourceError: if it is not UTF-8.
     """
-    if writable(path) != path:
+    if not is_utf8(path):
         raise SourceError(f"{path}: the name is not UTF-8, and pyarrow takes no other: rename it.")

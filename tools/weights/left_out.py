@@ -43,16 +43,10 @@ def train(stores: Sequence[Path], out: Path, args: argparse.Namespace) -> None:
         ultralytics.publish(checkpoint, out, ReadingConfig(layout=LAYOUT), {})
 
 
-def read(weights: Path, rows: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def read(reader: detector.Reader, rows: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return the score of one set, see :func:`tools.peers.zero_shot.score`."""
-    readings = detector.Reader(weights, device="cpu").read_many([path for path, _ in rows])
-    failed = {
-        path: str(reading)
-        for (path, _), reading in zip(rows, readings, strict=True)
-        if isinstance(reading, detector.Failure)
-    }
-    texts = ["" if isinstance(reading, detector.Failure) else reading.text for reading in readings]
-    score = zero_shot.score({"texts": texts, "failed": failed, "ms": 0.0}, [text for _, text in rows])
+    answer = zero_shot.timed(lambda path: reader.read(path).text, [path for path, _ in rows])
+    score = zero_shot.score(answer, [text for _, text in rows])
     return {key: score[key] for key in ("exact_match", "interval_95", "cer", "count", "failed")}
 
 
@@ -60,7 +54,8 @@ def measure(left_out: str, stores: Sequence[Path], args: argparse.Namespace) -> 
     """Train on ``stores`` and read all sets."""
     weights = args.out / f"{left_out.replace(' ', '-')}.pt"
     train(stores, weights, args)
-    scores = {name: read(weights, zero_shot.sample(name, args.data, 0, args.seed)) for name in args.sets}
+    reader = detector.Reader(weights, device="cpu")
+    scores = {name: read(reader, zero_shot.sample(name, args.data, 0, args.seed)) for name in args.sets}
     return {"left_out": left_out, "pictures": args.pictures, "sets": scores, "machine": machine()}
 
 

@@ -83,6 +83,15 @@ def label_file(folder: Path, name: str, content: str | bytes, images: tuple[str,
     return folder
 
 
+def label_files(folder: Path, contents: Mapping[str, str], images: Sequence[str] = ("a.png", "b.png")) -> Path:
+    """Files of any content beside pictures of 40 x 20 pixels. Returns ``folder``."""
+    write_pictures(folder, images, size_wh=(40, 20))
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
 def contents(root: Path) -> dict[str, bytes]:
     """Every file below a folder by its path there."""
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}

@@ -12,16 +12,12 @@ from detector.data.labels.remedies import what_takes_most
 from detector.data.labels.sources import Source, read_source
 from detector.errors import SourceError
 from detector.text.alphabet import Alphabet
-from tests.builders import pairs, write_pictures
+from tests.builders import label_files, pairs, write_pictures
 
 
 def read(folder: Path, files: dict[str, str], pictures: list[str]) -> Source:
     """Read label files with these contents, by name, beside some pictures."""
-    write_pictures(folder, pictures)
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-    return read_source(folder)
+    return read_source(label_files(folder, files, pictures))
 
 
 def reasons(source: Source) -> dict[str, str]:

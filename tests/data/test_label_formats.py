@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,9 @@ from detector.data.labels.formats import FORMATS, SIDECARS, TABLE_SUFFIXES
 from detector.data.labels.sources import FORMATS as NAMED
 from detector.data.labels.sources import SHARDS, LabelOptions, read_source
 from detector.errors import SourceError
-from tests.builders import pairs, write_pictures
+from tests.builders import label_files, pairs, write_pictures
 
 AB = {"a.png": "007", "b.png": "XY"}
-
-
-def files(folder: Path, contents: Mapping[str, str], pictures: tuple[str, ...] = ("a.png", "b.png")) -> Path:
-    """Files of any content beside pictures. Returns ``folder``."""
-    write_pictures(folder, pictures, size_wh=(40, 20))
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-    return folder
 
 
 def mark(text: str | None) -> str:
@@ -185,7 +176,7 @@ TEXT_FILES: dict[str, tuple[str, dict[str, str]]] = {
 
 @pytest.mark.parametrize(("kind", "contents"), TEXT_FILES.values(), ids=TEXT_FILES.keys())
 def test_texts(tmp_path: Path, kind: str, contents: dict[str, str]) -> None:
-    source = read_source(files(tmp_path, contents))
+    source = read_source(label_files(tmp_path, contents))
     assert (source.format, pairs(source)) == (kind, AB)
     assert not source.refused or "c.png" in source.refused[0].name
     if source.label_file is not None and len(contents) == 1:
@@ -274,7 +265,7 @@ DRAWN: dict[str, tuple[str, dict[str, str]]] = {
 
 @pytest.mark.parametrize(("kind", "contents"), DRAWN.values(), ids=DRAWN.keys())
 def test_drawn_boxes_are_labels_of_their_own(tmp_path: Path, kind: str, contents: dict[str, str]) -> None:
-    source = read_source(files(tmp_path, contents))
+    source = read_source(label_files(tmp_path, contents))
     assert (source.format, pairs(source), source.refused) == (kind, {"a.png": "007", "b.png": "X"}, [])
     boxes = source.items[0].boxes_xyxy
     assert boxes is not None and boxes.dtype == np.float32
@@ -283,7 +274,7 @@ def test_drawn_boxes_are_labels_of_their_own(tmp_path: Path, kind: str, contents
 
 def test_drawn_boxes_beside_texts_are_taken_where_they_agree(tmp_path: Path) -> None:
     boxes = f"image,char,x1,y1,x2,y2\n{OURS}"
-    source = read_source(files(tmp_path, {"labels.csv": "image,text\na.png,0 07\nb.png,Y\n", "boxes.csv": boxes}))
+    source = read_source(label_files(tmp_path, {"labels.csv": "image,text\na.png,0 07\nb.png,Y\n", "boxes.csv": boxes}))
     assert pairs(source) == {"a.png": "0 07", "b.png": "Y"}
     drawn = [item.boxes_xyxy for item in source.items]
     assert drawn[0] is not None and drawn[0].shape == (3, 4) and drawn[1] is None
@@ -294,7 +285,10 @@ def test_drawn_boxes_beside_texts_are_taken_where_they_agree(tmp_path: Path) -> 
 def test_folders_of_yolo_have_classes_of_their_own(tmp_path: Path) -> None:
     box = [("0", 2, 3, 9, 18)]
     contents = {"1/a.txt": yolo(box), "1/classes.txt": "A\nB\n", "2/b.txt": yolo(box), "2/classes.txt": "B\nA\n"}
-    assert pairs(read_source(files(tmp_path, contents, ("1/a.png", "2/b.png")))) == {"1/a.png": "A", "2/b.png": "B"}
+    assert pairs(read_source(label_files(tmp_path, contents, ("1/a.png", "2/b.png")))) == {
+        "1/a.png": "A",
+        "2/b.png": "B",
+    }
 
 
 SPELT: dict[str, tuple[str, LabelOptions, str, list[int]]] = {
@@ -311,7 +305,7 @@ def test_drawn_boxes_are_kept_however_their_text_is_spelt(
     tmp_path: Path, symbols: str, options: LabelOptions, text: str, kept: list[int]
 ) -> None:
     boxes = [(symbol, 10 * i, 1, 10 * i + 8, 9) for i, symbol in enumerate(symbols)]
-    source = read_source(files(tmp_path, {"a.xml": voc(boxes)}, ("a.png",)), **options)
+    source = read_source(label_files(tmp_path, {"a.xml": voc(boxes)}, ("a.png",)), **options)
     drawn = source.items[0].boxes_xyxy
     assert pairs(source) == {"a.png": text} and drawn is not None
     assert drawn[:, 0].tolist() == [10.0 * i for i in kept]
@@ -331,7 +325,7 @@ def test_a_box_that_is_there_twice_is_one_character_and_two_at_one_place_are_non
 def test_boxes_of_two_lines_are_read_line_by_line(tmp_path: Path) -> None:
     square = "a.png,A,2,1,9,9\na.png,B,12,1,19,9\na.png,1,1,11,8,19\na.png,2,12,11,18,19\n"
     floating = "b.png,A,2,0,9,8\nb.png,B,11,12,18,20\nb.png,C,20,0,28,8\n"
-    source = read_source(files(tmp_path, {"boxes.csv": f"image,char,x1,y1,x2,y2\n{square}{floating}"}))
+    source = read_source(label_files(tmp_path, {"boxes.csv": f"image,char,x1,y1,x2,y2\n{square}{floating}"}))
     assert pairs(source) == {"a.png": "AB12", "b.png": "ABC"}
 
 
@@ -372,7 +366,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
 @pytest.mark.parametrize(("contents", "says"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_read_says_what_it_is(tmp_path: Path, contents: dict[str, str], says: str) -> None:
     with pytest.raises(SourceError, match=says) as caught:
-        read_source(files(tmp_path, contents, ("1.png", "2.png", "3.png", "4.png")))
+        read_source(label_files(tmp_path, contents, ("1.png", "2.png", "3.png", "4.png")))
     assert len(str(caught.value)) < 1200
 
 
@@ -472,13 +466,13 @@ SINGLE: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize(("name", "content", "says"), SINGLE.values(), ids=SINGLE.keys())
 def test_single_inputs_are_refused(tmp_path: Path, name: str, content: str, says: str) -> None:
-    source = read_source(files(tmp_path, {name: content}))
+    source = read_source(label_files(tmp_path, {name: content}))
     assert "a.png" in pairs(source) and "b.png" not in pairs(source)
     assert any(re.search(says, refused.reason) for refused in source.refused if refused.name == "b.png")
 
 
 def test_a_picture_without_a_file_beside_it_is_refused(tmp_path: Path) -> None:
-    source = read_source(files(tmp_path, {"a.gt.txt": "A", "b.gt.txt": "B\nC\n"}, ("a.png", "b.png", "c.png")))
+    source = read_source(label_files(tmp_path, {"a.gt.txt": "A", "b.gt.txt": "B\nC\n"}, ("a.png", "b.png", "c.png")))
     assert pairs(source) == {"a.png": "A"}
     assert {r.name: r.reason for r in source.refused} == {
         "b.png": "b.gt.txt has 2 lines, and a label is one",
@@ -489,7 +483,7 @@ def test_a_picture_without_a_file_beside_it_is_refused(tmp_path: Path) -> None:
 def test_every_format_has_a_name_that_can_be_asked_for(tmp_path: Path) -> None:
     named = [name for name in NAMED if name not in ("names", "hash-names", SHARDS)]  # of label files
     assert {form.name for form in (*FORMATS, *SIDECARS)} == set(named)
-    files(tmp_path, {})
+    label_files(tmp_path, {})
     for name in named:
         with pytest.raises(SourceError, match=f"No {name} label file in"):
             read_source(tmp_path, labels=name)
@@ -540,7 +534,7 @@ def test_damaged_files_are_read_or_refused(file: tuple[str, str], data: st.DataO
         else:
             del raw[at : at + data.draw(st.integers(1, 20))]
     with tempfile.TemporaryDirectory() as folder:
-        root = files(Path(folder), {name: ""})
+        root = label_files(Path(folder), {name: ""})
         (root / name).write_bytes(raw)
         for path in (root, root / name):
             try:
@@ -600,7 +594,7 @@ HOSTILE: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("contents", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_files_are_read_or_refused(contents: dict[str, str], tmp_path: Path) -> None:
-    root = files(tmp_path, contents)
+    root = label_files(tmp_path, contents)
     try:
         source = read_source(root)
     except SourceError as error:
@@ -613,7 +607,7 @@ def test_hostile_files_are_read_or_refused(contents: dict[str, str], tmp_path: P
 
 def test_one_bad_file_of_many_refuses_its_picture_alone(tmp_path: Path) -> None:
     names = tuple(f"{stem}.png" for stem in "abcdef")
-    root = files(tmp_path, {f"{stem}.gt.txt": f"AB{stem}" for stem in "abcd"}, pictures=names)
+    root = label_files(tmp_path, {f"{stem}.gt.txt": f"AB{stem}" for stem in "abcd"}, images=names)
     (root / "e.gt.txt").write_bytes("AB".encode("utf-16"))
     os.mkfifo(root / "f.gt.txt")
     source = read_source(root)
@@ -631,6 +625,6 @@ def test_a_pipe_is_no_source(name: str, tmp_path: Path) -> None:
 
 
 def test_a_label_of_a_thousand_characters_is_none(tmp_path: Path) -> None:
-    source = read_source(files(tmp_path, {"labels.csv": f"image,text\na.png,{'A' * 1001}\nb.png,{'B' * 1000}\n"}))
+    source = read_source(label_files(tmp_path, {"labels.csv": f"image,text\na.png,{'A' * 1001}\nb.png,{'B' * 1000}\n"}))
     assert [item.name for item in source.items] == ["b.png"]
     assert source.refused[0].reason.startswith("the label has 1001 characters, and is none")

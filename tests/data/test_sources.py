@@ -25,7 +25,7 @@ from detector.data.labels.sources import (
 from detector.data.text_files import write_csv
 from detector.errors import SourceError
 from detector.text.detections import Reading
-from tests.builders import forbid, label_file, labelled_folder, pairs, write_pictures
+from tests.builders import forbid, label_file, label_files, labelled_folder, pairs, write_pictures
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -627,11 +627,7 @@ def test_signs_that_are_ignored(tmp_path: Path) -> None:
 
 
 def texts_in(folder: Path, contents: dict[str, str], pictures: list[str]) -> Source:
-    write_pictures(folder, pictures)
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-    return read_source(folder)
+    return read_source(label_files(folder, contents, pictures))
 
 
 COUNTED = [f"{split}/{i:06d}.png" for split in ("train", "val") for i in range(5)]

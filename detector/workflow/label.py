@@ -24,7 +24,7 @@ from detector.data.labels.prelabels import (
     read_prelabels,
     write_prelabels,
 )
-from detector.data.labels.sources import SpellingOptions, check_source, read_label_files, read_source
+from detector.data.labels.sources import SpellingOptions, check_source, read_label_files, read_source, reasons_of
 from detector.data.packs.shards import is_shards
 from detector.data.parallel import Progress
 from detector.data.text_files import is_utf8
@@ -133,8 +133,8 @@ def label(
     _warn_of_other_texts(labelled, decisions, target, spelling)
     paths, passed_over = _pictures_below(root, target)
     if not paths:
-        reasons = "; ".join(f"{failure.name}: {failure.reason}" for failure in passed_over[:3])
-        raise SourceError(f"There is no picture in {writable(str(root))} to read{f' ({reasons})' * bool(reasons)}.")
+        refused = f"; {reasons_of([(failure.name, failure.reason) for failure in passed_over])}" if passed_over else ""
+        raise SourceError(f"There is no picture in {writable(str(root))} to read{refused}.")
     reader = weights if isinstance(weights, Reader) else Reader(weights, device=device, trust=trust)
     if reader.config.calibration is None:
         log.warning("%s: confidences are no probabilities, for these weights are not calibrated", reader.weights)

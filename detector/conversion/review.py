@@ -165,15 +165,6 @@ def read_review(*paths: Path) -> Review:
     return Review(rows, places)
 
 
-def review_rows(path: Path) -> list[ReviewRow]:
-    """Read all lines of a file, also those without a decision, in order.
-
-    Raises:
-        DatasetError: as :func:`read_review`.
-    """
-    return [line.row for line in review_table(path).lines if any(line.row)]
-
-
 def write_rows(path: Path, rows: Iterable[ReviewRow]) -> None:
     """Atomically write these lines, replacing the file."""
     with atomic_write(path) as part:

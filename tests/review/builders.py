@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detector.conversion.arguments import ARGUMENTS, keep_arguments
-from detector.conversion.review import ReviewRow, review_rows, write_rows
+from detector.conversion.review import ReviewRow, review_table, write_rows
 from detector.data.sets.yolo_dataset import ManifestRow, format_labels, write_descriptions, write_tables
 from detector.review.opening import open_subject
 from detector.review.server import ReviewServer
@@ -70,6 +70,11 @@ def small_set(
         (root / "work").mkdir()
         keep_arguments(root / "work" / ARGUMENTS, {"source": root.parent, "labels": "auto", **arguments})
     return root
+
+
+def review_rows(path: Path) -> list[ReviewRow]:
+    """All rows of a file that say something, decided or not."""
+    return [line.row for line in review_table(path).lines if any(line.row)]
 
 
 def decisions(root: Path) -> dict[str, tuple[str, str]]:

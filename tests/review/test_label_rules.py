@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from detector.conversion.review import review_rows
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
 from detector.errors import ArgumentError
 from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import write_pictures
-from tests.review.builders import decide, evaluation
+from tests.review.builders import decide, evaluation, review_rows
 
 REFUSED_OF_A_TABLE: dict[str, tuple[dict[str, Any] | None, str, str]] = {
     "longer than any": (None, "A" * 49, "49 symbols, more than 48"),

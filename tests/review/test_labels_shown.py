@@ -10,13 +10,13 @@ import pytest
 
 import detector
 from detector.conversion.arguments import stored_arguments
-from detector.conversion.review import ReviewRow, review_rows, write_rows
+from detector.conversion.review import ReviewRow, write_rows
 from detector.data.sets.yolo_dataset import read_manifest
 from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import write_pictures
 from tests.conftest import Toy
-from tests.review.builders import Suspect, decide, evaluation, small_set
+from tests.review.builders import Suspect, decide, evaluation, review_rows, small_set
 
 
 def test_the_label_that_is_seen_and_accepted_is_trained_on(

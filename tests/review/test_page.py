@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from detector.conversion.review import review_rows, write_rows
+from detector.conversion.review import write_rows
 from detector.data.labels.prelabels import Prelabel, write_prelabels
 from detector.errors import DetectorError
 from detector.review import reconversion
 from tests.browser import SIZES, opened
 from tests.builders import write_pictures
-from tests.review.builders import Suspect, decisions, serve, small_set, suspects
+from tests.review.builders import Suspect, decisions, review_rows, serve, small_set, suspects
 
 SCREEN = SIZES["screen"]
 HOSTILE = '<img src=x onerror="document.title=1">'

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from detector.conversion.review import own_columns, read_review, review_rows, write_rows
+from detector.conversion.review import own_columns, read_review, write_rows
 from detector.conversion.set_folder import alone
 from detector.errors import ArgumentError, DatasetError
 from detector.review import review_files
 from detector.review.items import ConflictError, Item
 from detector.review.session import ReviewSession
 from detector.review.sets import ReviewedSet
-from tests.review.builders import decisions, small_set, suspects
+from tests.review.builders import decisions, review_rows, small_set, suspects
 
 HANG = 600.0  # seconds
 

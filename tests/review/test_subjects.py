@@ -17,7 +17,7 @@ from detector import Reading
 from detector.cli import app
 from detector.conversion import convert as conversion
 from detector.conversion.arguments import stored_arguments
-from detector.conversion.review import read_review, review_rows
+from detector.conversion.review import read_review
 from detector.data.labels.label_texts import Spelling
 from detector.data.labels.prelabels import Prelabel, read_prelabels, write_prelabels
 from detector.data.labels.sources import LabelOptions, given_options, read_source
@@ -30,7 +30,17 @@ from detector.review.opening import open_subject
 from detector.review.session import ReviewSession
 from tests.builders import TOY_LENGTH, TOY_SYMBOLS, write_pictures
 from tests.conftest import Toy, ToyRun
-from tests.review.builders import Client, Suspect, decide, decisions, evaluation, serve, small_set, suspects
+from tests.review.builders import (
+    Client,
+    Suspect,
+    decide,
+    decisions,
+    evaluation,
+    review_rows,
+    serve,
+    small_set,
+    suspects,
+)
 
 HANG = 600.0  # seconds
 

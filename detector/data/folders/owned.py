@@ -13,7 +13,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -45,6 +45,14 @@ def file_hash(path: str | os.PathLike[str]) -> str:
             return hashlib.sha256(start).hexdigest()
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_hash(root: Path, files: Iterable[Path]) -> str:
+    """SHA-256 of the content of files below a folder and of their paths there, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{file_hash(path)}".encode())
+    return digest.hexdigest()
 
 
 class OwnedFiles:

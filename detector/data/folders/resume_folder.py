@@ -6,7 +6,6 @@ The folder holds ``request.json``, which describes the request, one file for eac
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.data.atomic import atomic_write
-from detector.data.folders.owned import OwnedFiles, file_hash
+from detector.data.folders.owned import OwnedFiles, tree_hash
 
 log = logging.getLogger("detector")
 
@@ -30,11 +29,7 @@ PACKAGE = Path(__file__).parents[2]
 @cache
 def package_hash(package: Path = PACKAGE) -> str:
     """Hash this package's code and weights, so that results of different versions are not mixed."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".pt", ".onnx", ".yaml")):
-        name = path.relative_to(package).as_posix()
-        digest.update(f"{name}\0{file_hash(path)}".encode())
-    return digest.hexdigest()
+    return tree_hash(package, (path for path in package.rglob("*") if path.suffix in (".py", ".pt", ".onnx", ".yaml")))
 
 
 class ResumeFolder:

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from detector.data.folders.owned import file_hash
+from detector.data.folders.owned import file_hash, tree_hash
 from detector.data.folders.resume_folder import package_hash
 from detector.data.packs import shards
 from detector.errors import DatasetError, DetectorError, SourceError
@@ -135,8 +135,7 @@ def hash_of_weights(path: Path) -> str:
     """Hash a file of weights, or the files of an exported folder with their names."""
     if path.is_file():
         return file_hash(path)
-    hashes = {file.relative_to(path).as_posix(): file_hash(file) for file in path.rglob("*") if file.is_file()}
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    return tree_hash(path, filter(Path.is_file, path.rglob("*")))
 
 
 def pictures_of(shard: Shard) -> Iterator[tuple[str, bytes | None]]:
